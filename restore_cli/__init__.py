@@ -1,0 +1,51 @@
+"""Image restoration: give damaged photographs back.
+
+The command line is `restore`; the same verbs from Python:
+
+    import restore_cli
+    picture = restore_cli.read_picture("photo.jpg")
+    clean = restore_cli.restore(picture, restore_cli.Denoise(sigma=25))
+    restore_cli.write_picture(clean, "clean.png")
+
+Names are imported when they are first used: `import restore_cli` alone loads neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from restore_cli.engine import Settings as Settings
+    from restore_cli.errors import RestoreError as RestoreError
+    from restore_cli.image import Picture as Picture
+    from restore_cli.image import read_picture as read_picture
+    from restore_cli.image import write_picture as write_picture
+    from restore_cli.jobs.restore import load as load
+    from restore_cli.jobs.restore import restore as restore
+    from restore_cli.tasks.denoise import Denoise as Denoise
+
+_PUBLIC = {
+    "Denoise": "tasks.denoise",
+    "Picture": "image",
+    "RestoreError": "errors",
+    "Settings": "engine",
+    "load": "jobs.restore",
+    "read_picture": "image",
+    "restore": "jobs.restore",
+    "write_picture": "image",
+}
+
+__all__ = list(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PUBLIC})

@@ -1,0 +1,125 @@
+"""What became of each input: one `Record`, written as JSON lines, CSV, Markdown or JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from restore_cli.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Record:
+    """The outcome for one input. What does not apply is None.
+
+    Attributes:
+        input, output: paths, "-" for standard input and output.
+        status: "done", "skipped", "planned" or "failed".
+        task, model: what ran; `options` are the task's, as used (an estimated sigma in place of "auto").
+        device, precision, tile: how it ran; tile 0 is the whole picture at once.
+        width, height, channels, depth: of the picture, depth in bits a sample.
+        seconds: reading, restoring and writing, without loading the model; megapixels_per_s of input.
+        noise_before, noise_after: estimated noise level, 0..255 scale.
+        psnr, ssim, psnr_y, ssim_y: against the reference, RGB (or gray) and BT.601 luma; dB for psnr.
+        input_psnr: of the unrestored input against the reference, for comparison.
+        tile_difference: largest difference of tiled and whole output on a crop, 0..1.
+        warnings: sentences for the user; error: why it failed.
+    """
+
+    input: str
+    status: str
+    output: str | None = None
+    task: str | None = None
+    model: str | None = None
+    options: dict[str, float | str] | None = None
+    device: str | None = None
+    precision: str | None = None
+    tile: int | None = None
+    width: int | None = None
+    height: int | None = None
+    channels: int | None = None
+    depth: int | None = None
+    seconds: float | None = None
+    megapixels_per_s: float | None = None
+    noise_before: float | None = None
+    noise_after: float | None = None
+    psnr: float | None = None
+    ssim: float | None = None
+    psnr_y: float | None = None
+    ssim_y: float | None = None
+    input_psnr: float | None = None
+    tile_difference: float | None = None
+    warnings: tuple[str, ...] = ()
+    error: str | None = None
+
+    def to_json(self) -> str:
+        """One line of JSON without the fields that do not apply; an infinite PSNR becomes null."""
+        fields = {name: _finite(value) for name, value in asdict(self).items() if value not in (None, ())}
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, float):
+        return None if value in (float("inf"), float("-inf")) else round(value, 6)
+    return value
+
+
+def _json(records: Sequence[Record]) -> str:
+    return "[\n" + ",\n".join(record.to_json() for record in records) + "\n]\n"
+
+
+def _jsonl(records: Sequence[Record]) -> str:
+    return "".join(record.to_json() + "\n" for record in records)
+
+
+def _rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
+    """Only the columns that any record fills, and their cells as text."""
+    table = [asdict(record) for record in records]
+    columns = [
+        name for name in Record.__dataclass_fields__ if any(row[name] not in (None, ()) for row in table)
+    ]
+
+    def cell(value: object) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, tuple):
+            return " ".join(value)
+        if isinstance(value, dict):
+            return " ".join(f"{key}={item}" for key, item in value.items())
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+    return columns, [[cell(row[name]) for name in columns] for row in table]
+
+
+def _csv(records: Sequence[Record]) -> str:
+    columns, rows = _rows(records)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
+
+
+def _markdown(records: Sequence[Record]) -> str:
+    columns, rows = _rows(records)
+    cells = [[text.replace("|", "\\|") for text in row] for row in rows]
+    lines = [columns, ["---"] * len(columns), *cells]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+WRITERS = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".md": _markdown}
+
+
+def check_report(path: Path) -> None:
+    """Raise UsageError where the suffix names no report format, before any work is done."""
+    if path.suffix.lower() not in WRITERS:
+        raise UsageError(f"Cannot write a report as {path.name}; use a name ending in {', '.join(WRITERS)}.")
+
+
+def write_report(records: Sequence[Record], path: Path) -> None:
+    """Write all records in the format of the path's suffix (.json, .jsonl, .csv or .md)."""
+    check_report(path)
+    text = WRITERS[path.suffix.lower()](records)
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # file names need not be text
