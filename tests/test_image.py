@@ -1,0 +1,832 @@
+"""Pictures in and out, as other programs see the files."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import stat
+import struct
+import subprocess
+import sys
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import pytest
+import tifffile
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
+
+from restore_cli import image
+from restore_cli.errors import PictureError
+from restore_cli.image import Metadata, Picture, encode_picture, read_picture, write_picture
+
+Array = npt.NDArray[Any]
+
+RNG = np.random.default_rng(7)
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+GRAY_PROFILE = SRGB[:16] + b"GRAY" + SRGB[20:]
+XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+
+
+def noise(bands: int, depth: int = 8, size: tuple[int, int] = (23, 31)) -> Array:
+    return RNG.integers(0, 2**depth, (*size, bands), dtype=f"uint{depth}")
+
+
+def saved(picture: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def opened(data: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(data))
+
+
+def chunk(kind: bytes, payload: bytes) -> bytes:
+    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+
+def png_16(samples: Array, *extra: bytes) -> bytes:
+    """Build a 16-bit PNG by the letter of the standard: no filter, one IDAT."""
+    height, width, bands = samples.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
+    chunks = [chunk(b"IHDR", header), *extra, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+def tiff(samples: Array, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    bands = samples.shape[2]
+    if bands in (2, 4):
+        options.setdefault("extrasamples", ["unassalpha"])
+    options.setdefault("photometric", "rgb" if bands > 2 else "minisblack")
+    if options.get("planarconfig") == "separate":
+        samples = np.moveaxis(samples, 2, 0)
+    elif bands == 1:
+        samples = samples[..., 0]
+    tifffile.imwrite(buffer, np.ascontiguousarray(samples), **options)
+    return buffer.getvalue()
+
+
+def png(samples: Array) -> bytes:
+    if samples.dtype == np.uint16:
+        return png_16(samples)
+    return saved(Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples), "PNG")
+
+
+def decoded(data: bytes, format: str, bands: int) -> Array:
+    """Decode by a program other than the one under test used."""
+    if format == "TIFF":
+        with tifffile.TiffFile(io.BytesIO(data)) as file:
+            page: Any = file.pages[0]
+            return np.reshape(page.asarray(), (page.imagelength, page.imagewidth, bands))
+    samples: Array = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if samples.ndim == 2:
+        return samples[..., None]
+    return samples[..., {2: [0, 3], 3: [2, 1, 0], 4: [2, 1, 0, 3]}[bands]]
+
+
+def samples_of(picture: Picture) -> Array:
+    """Colour as integers, with alpha behind it."""
+    peak = 2**picture.depth - 1
+    colour = np.rint(picture.pixels.astype(np.float64) * peak).astype(f"uint{picture.depth}")
+    return colour if picture.alpha is None else np.dstack([colour, picture.alpha])
+
+
+def exif_with(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Maker"
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ISOSpeedRatings: 400, ExifTags.Base.MakerNote: b"secret note"}
+    exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
+    return exif.tobytes()
+
+
+def shown(data: bytes) -> Array:
+    """The pixels as a viewer shows them: orientation obeyed."""
+    return np.asarray(ImageOps.exif_transpose(opened(data)).convert("RGB"))
+
+
+PHOTO = cv2.resize(noise(3, size=(4, 6)), (48, 32), interpolation=cv2.INTER_CUBIC)
+
+
+# Samples
+
+
+@pytest.mark.parametrize(("format", "source"), [("PNG", png), ("TIFF", tiff)])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+@pytest.mark.parametrize("size", [(23, 31), (1, 1), (1, 9), (9, 1)])
+def test_samples_come_out_as_they_went_in(
+    format: str, source: Any, depth: int, bands: int, size: tuple[int, int]
+) -> None:
+    samples = noise(bands, depth, size)
+    picture = read_picture(source(samples))
+    assert (picture.format, picture.depth, picture.channels) == (format, depth, 1 if bands < 3 else 3)
+    assert picture.pixels.dtype == np.float32
+    np.testing.assert_array_equal(samples_of(picture), samples)
+    data, losses = encode_picture(picture, format)
+    np.testing.assert_array_equal(decoded(data, format, bands), samples)
+    np.testing.assert_array_equal(samples_of(read_picture(data)), samples)
+    assert losses == () == picture.notes
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "PPM"])
+def test_all_16_bit_levels_survive_float32(format: str) -> None:
+    levels = np.arange(65536, dtype=np.uint16).reshape(256, 256, 1)
+    data, _ = encode_picture(read_picture(png_16(levels)), format)
+    np.testing.assert_array_equal(samples_of(read_picture(data)), levels)
+
+
+def test_blocks_of_rows_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_BLOCK", 70)  # two rows of 31, and an odd one at the end
+    for source in (png, tiff):
+        for depth in (8, 16):
+            samples = noise(4, depth)
+            picture = read_picture(source(samples))
+            np.testing.assert_array_equal(samples_of(picture), samples)
+            for format in ("PNG", "TIFF"):
+                data, _ = encode_picture(picture, format)
+                np.testing.assert_array_equal(decoded(data, format, 4), samples)
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("depth", [8, 16])
+def test_pnm_and_bmp_are_exact(bands: int, depth: int) -> None:
+    samples = noise(bands, depth)
+    picture = read_picture(png(samples))
+    for format in ("PPM", "BMP") if depth == 8 else ("PPM",):
+        again = read_picture(encode_picture(picture, format)[0])
+        assert (again.format, again.depth) == (format, depth)
+        np.testing.assert_array_equal(samples_of(again), samples)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"P5 # a comment\n2 1\n1023\n" + bytes([0, 0, 3, 255]), [0, 65535]),
+        (b"P2\n2 1\n65535\n7 65535\n", [7, 65535]),
+    ],
+)
+def test_other_16_bit_pnm(data: bytes, expected: list[int]) -> None:
+    picture = read_picture(data)
+    assert picture.depth == 16
+    assert samples_of(picture).ravel().tolist() == expected
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_16_bit_tiff_with_lzw(bands: int) -> None:
+    samples = noise(bands, 16)
+    options = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_LZW]
+    data = cv2.imencode(".tif", samples[..., ::-1], options)[1].tobytes()
+    np.testing.assert_array_equal(samples_of(read_picture(data)), samples)
+
+
+@pytest.mark.parametrize("bands", [2, 3, 4])
+def test_16_bit_tiff_in_separate_planes(bands: int) -> None:
+    samples = noise(bands, 16)
+    np.testing.assert_array_equal(samples_of(read_picture(tiff(samples, planarconfig="separate"))), samples)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_tiff_where_white_is_zero(depth: int) -> None:
+    samples = noise(1, depth)
+    picture = read_picture(tiff(samples, photometric="miniswhite"))
+    np.testing.assert_array_equal(samples_of(picture), 2**depth - 1 - samples)
+
+
+def test_16_bit_tiff_with_colours_multiplied_by_alpha() -> None:
+    samples = np.array([[[100, 200, 300, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]], np.uint16)
+    picture = read_picture(tiff(samples, extrasamples=["assocalpha"]))
+    assert samples_of(picture).tolist() == [[[200, 400, 600, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]]
+
+
+def test_16_bit_tiff_with_a_channel_that_is_no_alpha() -> None:
+    samples = noise(4, 16)
+    picture = read_picture(tiff(samples, extrasamples=["unspecified"]))
+    assert picture.alpha is None
+    np.testing.assert_array_equal(samples_of(picture), samples[..., :3])
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_16_bit_png_with_a_transparent_colour(bands: int) -> None:
+    samples = noise(bands, 16)
+    key = samples[2, 3].copy()
+    picture = read_picture(png_16(samples, chunk(b"tRNS", key.astype(">u2").tobytes())))
+    clear = (samples == key).all(axis=2)
+    np.testing.assert_array_equal(samples_of(picture)[..., :-1], samples)
+    assert picture.alpha is not None
+    np.testing.assert_array_equal(picture.alpha, np.where(clear, 0, 65535))
+
+
+@pytest.mark.parametrize(
+    ("mode", "options", "expected"),
+    [
+        ("1", {}, "L"),
+        ("1", {"transparency": 0}, "LA"),
+        ("L", {"transparency": 7}, "LA"),
+        ("RGB", {"transparency": (1, 2, 3)}, "RGBA"),
+        ("P", {}, "RGB"),
+        ("P", {"transparency": 3}, "RGBA"),
+        ("P", {"transparency": bytes(range(0, 250, 10))}, "RGBA"),
+    ],
+)
+def test_palettes_bitmaps_and_transparent_colours(mode: str, options: Any, expected: str) -> None:
+    pixels = noise(3)
+    pixels[4, 4] = 1, 2, 3
+    data = saved(Image.fromarray(pixels).convert(mode), "PNG", **options)
+    reference = np.asarray(opened(data).convert(expected)).reshape(23, 31, -1)
+    picture = read_picture(data)
+    np.testing.assert_array_equal(samples_of(picture), reference)
+    assert picture.notes == ()
+
+
+def test_gray_jpeg_stays_gray() -> None:
+    data = saved(Image.fromarray(PHOTO).convert("L"), "JPEG")
+    picture = read_picture(data)
+    assert picture.channels == 1
+    assert opened(encode_picture(picture, "JPEG")[0]).mode == "L"
+
+
+def test_cmyk_is_converted_and_its_profile_left_behind() -> None:
+    data = saved(Image.fromarray(PHOTO).convert("CMYK"), "JPEG", quality=100, icc_profile=b"no profile")
+    picture = read_picture(data)
+    assert picture.notes == ("CMYK converted to RGB without an ICC profile",)
+    assert picture.metadata.icc is None
+    np.testing.assert_array_equal(samples_of(picture), np.asarray(opened(data).convert("RGB")))
+
+
+def cmyk_profile() -> bytes:
+    """Build an ICC v2 profile in whose inks all is gray: L* falls by 60/255 for each ink, by 75/255 for K."""
+    corners = [(c, m, y, k) for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)]
+    grid = bytes(v for c, m, y, k in corners for v in (255 - 60 * (c + m + y) - 75 * k, 128, 128))
+    unity = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
+    lut = (
+        b"mft1"
+        + bytes(4)
+        + bytes([4, 3, 2, 0])
+        + unity
+        + bytes(range(256)) * 4
+        + grid
+        + bytes(range(256)) * 3
+    )
+    tags = struct.pack(">I4sII", 1, b"A2B0", 144, len(lut)) + lut
+    white = struct.pack(">3i", 63190, 65536, 54061)  # D50
+    head = struct.pack(">I4sI4s4s4s", 128 + len(tags), b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    return (head + bytes(12) + b"acsp" + bytes(28) + white).ljust(128, b"\0") + tags
+
+
+def test_cmyk_goes_through_its_profile() -> None:
+    data = saved(Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "TIFF", icc_profile=cmyk_profile())
+    picture = read_picture(data)
+    assert picture.notes == ("CMYK converted to sRGB",)
+    assert picture.metadata.icc is None
+    # L* = 195 / 255 * 100 is Y = 0.507, sRGB 189; plain arithmetic would say cyan.
+    np.testing.assert_allclose(samples_of(picture)[4, 4], [189, 189, 189], atol=2)
+
+
+def test_lab_is_converted() -> None:
+    lab = ImageCms.createProfile("LAB")
+    transform = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), lab, "RGB", "LAB")
+    picture = read_picture(saved(ImageCms.applyTransform(Image.fromarray(PHOTO), transform), "TIFF"))
+    assert picture.notes == ("LAB converted to sRGB",)
+    assert np.abs(samples_of(picture).astype(int) - PHOTO).mean() < 3
+
+
+@pytest.mark.parametrize(("format", "lossless"), [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
+def test_only_the_first_frame_is_read(format: str, lossless: Any) -> None:
+    first, *others = (Image.fromarray(noise(3)) for _ in range(3))
+    picture = read_picture(saved(first, format, save_all=True, append_images=others, **lossless))
+    assert picture.notes == ("only the first of 3 frames is read",)
+    np.testing.assert_array_equal(samples_of(picture), np.asarray(first))
+
+
+# Metadata
+
+
+def turned(format: str, orientation: int) -> bytes:
+    if format in ("16-bit TIFF", "16-bit gray TIFF with alpha"):
+        samples = PHOTO.astype(np.uint16) * 257
+        samples = samples if format == "16-bit TIFF" else samples[..., :2]
+        return tiff(samples, extratags=[(274, 3, 1, orientation, True)])
+    if format == "16-bit PNG":
+        return png_16(PHOTO.astype(np.uint16) * 257, chunk(b"eXIf", exif_with(orientation)[6:]))
+    options = {"lossless": True} if format == "WEBP" else {"quality": 98, "subsampling": "4:4:4"}
+    return saved(Image.fromarray(PHOTO), format, exif=exif_with(orientation), **options)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize(
+    "format",
+    ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "16-bit PNG", "16-bit TIFF", "16-bit gray TIFF with alpha"],
+)
+def test_the_photo_stays_the_right_way_up(format: str, orientation: int) -> None:
+    picture = read_picture(turned(format, orientation))
+    upright = shown(turned("PNG", orientation))
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(picture.alpha, upright[..., 1].astype(np.uint16) * 257)
+        # Pillow shows 16-bit gray as white.
+        picture, upright = replace(picture, alpha=None, depth=8), upright[..., [0, 0, 0]]
+    assert (picture.height, picture.width) == upright.shape[:2]
+    assert np.abs(picture.pixels * 255 - upright).mean() < 3
+    for target in ("PNG", "TIFF", "JPEG", "WEBP", "AVIF"):
+        written, _ = encode_picture(picture, target)
+        assert opened(written).getexif().get(ExifTags.Base.Orientation, 1) == 1
+        assert np.abs(shown(written).astype(int) - upright).mean() < 3
+
+
+@pytest.mark.parametrize("target", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF"])
+@pytest.mark.parametrize("source", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF"])
+def test_metadata_travels_between_formats(source: str, target: str) -> None:
+    options = {"exif": exif_with(1), "icc_profile": SRGB, "dpi": (300, 300), "xmp": XMP}
+    if source == "PNG":
+        info = PngImagePlugin.PngInfo()
+        info.add_itxt("XML:com.adobe.xmp", XMP.decode())
+        options["pnginfo"] = info
+    if source == "TIFF":
+        exif = Image.Exif()
+        exif.load(exif_with(1))
+        exif[ExifTags.Base.XMLPacket] = XMP
+        options["exif"] = exif
+    data, _ = encode_picture(read_picture(saved(Image.fromarray(PHOTO), source, **options)), target)
+    result = opened(data)
+    exif = result.getexif()
+    assert exif[ExifTags.Base.Make] == "Maker"
+    assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ISOSpeedRatings] == 400
+    assert exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] == b"secret note"
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+    assert result.info["icc_profile"] == SRGB
+    assert result.info["xmp"] == XMP
+    if {source, target} <= {"PNG", "JPEG", "TIFF"}:
+        assert result.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+
+
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+@pytest.mark.parametrize("format", ["PNG", "TIFF"])
+def test_metadata_accompanies_16_bits(format: str, bands: int) -> None:
+    profile = SRGB if bands > 2 else GRAY_PROFILE
+    metadata = Metadata(exif_with(1)[6:], profile, XMP, (300.0, 150.0))
+    picture = replace(read_picture(png_16(noise(bands, 16))), metadata=metadata)
+    data, losses = encode_picture(picture, format)
+    again = read_picture(data).metadata
+    assert losses == ()
+    assert (again.icc, again.xmp) == (profile, XMP)
+    assert again.dpi == pytest.approx((300, 150), abs=0.02)
+    assert again.exif is not None
+    exif = Image.Exif()
+    exif.load(again.exif)
+    assert exif[ExifTags.Base.Make] == "Maker"
+    assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
+
+
+def test_exif_is_patched_and_not_rewritten() -> None:
+    exif = exif_with(6)
+    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=XMP, dpi=(300, 150)))
+    result = opened(encode_picture(picture, "JPEG")[0])
+    changed = [
+        at for at, pair in enumerate(zip(result.info["exif"], exif, strict=True)) if pair[0] != pair[1]
+    ]
+    assert len(changed) == 1  # the orientation
+    assert re.findall(rb"Orientation\D+(\d)", result.info["xmp"]) == [b"1", b"1"]
+    assert result.info["dpi"] == (150, 300)
+
+
+def test_a_thumbnail_is_cut_off_only_where_it_would_lie_on_its_side() -> None:
+    for orientation in (1, 6):
+        entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
+        thumbnail = struct.pack("<HHHIII", 1, 0x0103, 3, 1, 6, 0)
+        block = b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 26) + thumbnail
+        picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block))
+        exif = Image.Exif()
+        assert picture.metadata.exif is not None
+        exif.load(picture.metadata.exif)
+        assert bool(exif.get_ifd(ExifTags.IFD.IFD1)) == (orientation == 1)
+
+
+@pytest.mark.parametrize(
+    "exif", [b"Exif\0\0", b"Exif\0\0II*\0", b"Exif\0\0MM\0*\xff\xff\xff\xff", b"rubbish"]
+)
+def test_broken_exif_does_not_stop_a_photo(exif: bytes) -> None:
+    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=exif))
+    assert (picture.height, picture.width) == PHOTO.shape[:2]
+    assert picture.notes == (() if exif in (b"Exif\0\0", b"rubbish") else ("broken EXIF is left out",))
+    for format in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF"):
+        assert read_picture(encode_picture(picture, format)[0]).width == picture.width
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_png_text_and_the_meaning_of_colours_are_kept(depth: int) -> None:
+    gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
+    late = chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP)  # after the pixels, where ExifTool puts it
+    text = chunk(b"tEXt", b"Title\0Harbour") + chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"evening"))
+    plain = png(noise(3, depth))
+    picture = read_picture(plain[:33] + gamma + text + plain[33:-12] + late + plain[-12:])
+    assert picture.metadata.xmp == XMP
+    result = opened(encode_picture(picture, "PNG")[0])
+    result.load()
+    assert isinstance(result, PngImagePlugin.PngImageFile)
+    assert result.text == {"Title": "Harbour", "Comment": "evening", "XML:com.adobe.xmp": XMP.decode()}
+    assert result.info["gamma"] == 1.0
+
+
+# What a format cannot hold
+
+
+def rich_picture() -> Picture:
+    metadata = Metadata(exif_with(1)[6:], SRGB, XMP, (300.0, 300.0), ((b"tEXt", b"Title\0Harbour"),))
+    return replace(read_picture(png_16(noise(4, 16))), metadata=metadata)
+
+
+@pytest.mark.parametrize(
+    ("format", "expected"),
+    [
+        ("PNG", ()),
+        ("TIFF", ("TIFF holds no PNG text: left out",)),
+        (
+            "JPEG",
+            (
+                "JPEG holds 8 bits a sample: rounded from 16",
+                "JPEG holds no alpha: flattened onto white",
+                "JPEG holds no PNG text: left out",
+            ),
+        ),
+        (
+            "WEBP",
+            (
+                "WEBP holds 8 bits a sample: rounded from 16",
+                "WEBP holds no resolution, PNG text: left out",
+            ),
+        ),
+        (
+            "BMP",
+            (
+                "BMP holds 8 bits a sample: rounded from 16",
+                "BMP holds no alpha: flattened onto white",
+                "BMP holds no EXIF, ICC profile, XMP, PNG text: left out",
+            ),
+        ),
+        (
+            "PPM",
+            (
+                "PPM holds no alpha: flattened onto white",
+                "PPM holds no EXIF, ICC profile, XMP, resolution, PNG text: left out",
+            ),
+        ),
+    ],
+)
+def test_losses_are_named(format: str, expected: tuple[str, ...]) -> None:
+    data, losses = encode_picture(rich_picture(), format)
+    assert losses == expected
+    assert read_picture(data).depth == (16 if format in ("PNG", "TIFF", "PPM") else 8)
+
+
+@pytest.mark.parametrize("format", ["PNG", "TIFF", "JPEG", "WEBP", "BMP", "PPM", "AVIF"])
+def test_a_plain_photo_loses_nothing(format: str) -> None:
+    data, losses = encode_picture(read_picture(png(PHOTO)), format)
+    assert losses == ()
+    assert np.abs(shown(data).astype(int) - PHOTO).mean() < 3
+
+
+def test_alpha_is_flattened_onto_white() -> None:
+    samples = np.array([[[0, 0, 0, 0], [0, 0, 0, 255], [0, 100, 200, 51]]], np.uint8)
+    data, _ = encode_picture(read_picture(png(samples)), "PPM")
+    assert decoded(data, "PPM", 3).tolist() == [[[255, 255, 255], [0, 0, 0], [204, 224, 244]]]
+
+
+def test_rounding_to_8_bits_is_to_the_nearest() -> None:
+    samples = np.array([[[0, 128, 129], [257, 385, 65535]]], np.uint16)
+    data, _ = encode_picture(read_picture(png_16(samples)), "BMP")
+    assert decoded(data, "BMP", 3).tolist() == [[[0, 0, 1], [1, 1, 255]]]
+
+
+def test_values_beyond_the_range_are_clipped() -> None:
+    pixels = np.array([[[-0.5], [1.5]]], np.float32)
+    for depth in (8, 16):
+        data, _ = encode_picture(Picture(pixels, depth=depth), "PNG")
+        assert decoded(data, "PNG", 1).ravel().tolist() == [0, 2**depth - 1]
+
+
+@pytest.mark.parametrize("field", ["exif", "xmp"])
+def test_metadata_too_long_for_jpeg_is_named(field: str) -> None:
+    picture = read_picture(png(PHOTO))
+    picture = replace(picture, metadata=replace(Metadata(), **{field: bytes(70_000)}))
+    data, losses = encode_picture(picture, "JPEG")
+    assert losses == (f"JPEG holds 65500 bytes of {field.upper()}: 70000 left out",)
+    assert field not in opened(data).info
+
+
+@pytest.mark.parametrize(
+    ("bands", "profile", "format", "kept"),
+    [
+        (3, GRAY_PROFILE, "PNG", False),
+        (3, GRAY_PROFILE, "JPEG", False),
+        (1, GRAY_PROFILE, "PNG", True),
+        (1, GRAY_PROFILE, "WEBP", False),
+        (1, SRGB, "PNG", False),
+        (1, SRGB, "JPEG", True),
+    ],
+)
+def test_a_profile_must_fit_the_channels(bands: int, profile: bytes, format: str, kept: bool) -> None:
+    picture = replace(read_picture(png(noise(bands))), metadata=Metadata(icc=profile))
+    data, losses = encode_picture(picture, format)
+    assert losses == (() if kept else ("the ICC profile does not fit the channels written: left out",))
+    assert opened(data).info.get("icc_profile") == (profile if kept else None)
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+def test_reading_prints_nothing(bands: int, capfd: pytest.CaptureFixture[str]) -> None:
+    odd = chunk(b"iCCP", b"x\0\0" + zlib.compress(SRGB)) + chunk(b"gAMA", bytes(4)) + chunk(b"sRGB", b"\x09")
+    samples = noise(bands, 16)
+    np.testing.assert_array_equal(samples_of(read_picture(png_16(samples, odd))), samples)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_jpeg_keeps_colour_at_full_resolution_and_obeys_its_quality() -> None:
+    picture = read_picture(png(noise(3)))
+    best, rough = (encode_picture(picture, "JPEG", jpeg_quality=quality)[0] for quality in (95, 30))
+    assert b"\xff\xc0\x00\x11\x08\x00\x17\x00\x1f\x03\x01\x11" in best  # SOF0: component 1 sampled 1 x 1
+    assert len(rough) < len(best) / 2
+
+
+@pytest.mark.parametrize("format", ["WEBP", "JPEG"])
+def test_a_picture_too_large_for_its_format_is_refused(format: str) -> None:
+    picture = Picture(np.zeros((1, 70_000, 1), np.float32))
+    with pytest.raises(
+        PictureError, match=f"^cannot encode 70000 x 1 pixels as {format}, choose PNG or TIFF"
+    ):
+        encode_picture(picture, format)
+
+
+# Transparent pixels
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_hidden_colours_neither_bleed_nor_change(depth: int) -> None:
+    samples = noise(4, depth, (40, 50))
+    samples[..., 3] = 2**depth - 1
+    samples[10:30, 10:40, 3] = 0
+    samples[0, 0, 3] = 1
+    picture = read_picture(png(samples))
+    opaque = picture.opaque_pixels()
+    visible = samples[..., 3] > 0
+    np.testing.assert_array_equal(opaque[visible], picture.pixels[visible])
+    np.testing.assert_array_equal(opaque[10, 12:38], picture.pixels[9, 12:38])  # nearest is the one above
+    np.testing.assert_array_equal(opaque[12:28, 39], picture.pixels[12:28, 40])
+    restored = picture.with_pixels(np.zeros_like(opaque))
+    expected = np.where(visible[..., None], 0, samples[..., :3])
+    np.testing.assert_array_equal(samples_of(restored), np.dstack([expected, samples[..., 3]]))
+
+
+def test_pictures_without_visible_edges_are_not_copied() -> None:
+    for alpha in (None, np.zeros((23, 31), np.uint8), np.full((23, 31), 9, np.uint8)):
+        picture = Picture(np.zeros((23, 31, 3), np.float32), alpha)
+        assert picture.opaque_pixels() is picture.pixels
+
+
+def test_webp_keeps_alpha_exactly() -> None:
+    samples = noise(4)
+    picture = read_picture(encode_picture(read_picture(png(samples)), "WEBP")[0])
+    np.testing.assert_array_equal(picture.alpha, samples[..., 3])
+
+
+def test_other_pixels_must_have_the_same_shape() -> None:
+    with pytest.raises(ValueError, match="shape"):
+        Picture(np.zeros((2, 3, 3), np.float32)).with_pixels(np.zeros((2, 3, 1), np.float32))
+
+
+# What cannot be read
+
+
+def assert_sentence(error: BaseException, name: str) -> None:
+    assert str(error).startswith(f"cannot read {name}: ")
+    assert "\n" not in str(error)
+    assert "<_io" not in str(error)
+
+
+@pytest.mark.parametrize("cut", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(saved(Image.fromarray(PHOTO), "JPEG"), id="JPEG"),
+        pytest.param(saved(Image.fromarray(PHOTO), "WEBP"), id="WEBP"),
+        pytest.param(saved(Image.fromarray(PHOTO), "BMP"), id="BMP"),
+        pytest.param(saved(Image.fromarray(PHOTO), "PPM"), id="PPM"),
+        pytest.param(b"P6 40 40 65535\n" + bytes(9600), id="16-bit PPM"),
+        pytest.param(png(noise(3, 8, (90, 90))), id="PNG"),
+        pytest.param(png(noise(3, 16, (90, 90))), id="16-bit PNG"),
+        pytest.param(tiff(noise(3, 8, (90, 90)), rowsperstrip=8), id="TIFF"),
+        pytest.param(tiff(noise(3, 16, (90, 90)), rowsperstrip=8), id="16-bit TIFF"),
+        pytest.param(tiff(noise(2, 16, (90, 90)), rowsperstrip=8), id="16-bit gray-alpha TIFF"),
+    ],
+)
+def test_cut_files_are_refused(
+    data: bytes, cut: float, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "photo"
+    path.write_bytes(data[: int(len(data) * cut)])
+    with pytest.raises(PictureError) as caught:
+        read_picture(path)
+    assert_sentence(caught.value, str(path))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_png_with_a_flipped_bit_is_refused(depth: int, capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(png(noise(3, depth)))
+    data[len(data) // 2] ^= 1
+    with pytest.raises(PictureError, match="damaged"):
+        read_picture(bytes(data))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "it is empty"),
+        (b"dear diary", "it is none of PNG, JPEG"),
+        (b"\x89PNG\r\n\x1a\n", "it is none of PNG, JPEG"),
+        (b"II*\0", "damaged"),
+        (b"II+\0" + bytes(60), "BigTIFF"),
+        (saved(Image.fromarray(PHOTO), "GIF"), "it is none of PNG, JPEG"),
+        (tiff(noise(3).astype(np.float32)), "32-bit float"),
+        (tiff(noise(1).astype(np.float16)), "16-bit float"),
+        (tiff(noise(1).astype(np.uint32)), "32-bit integer"),
+        (tiff(noise(1).astype(np.int16)), "16-bit signed"),
+    ],
+)
+def test_files_that_are_no_pictures(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(content)
+    with pytest.raises(PictureError, match=reason) as caught:
+        read_picture(path)
+    assert_sentence(caught.value, str(path))
+    with pytest.raises(PictureError, match=r"^cannot read standard input: "):
+        read_picture(content)
+
+
+def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PictureError, match="no such file"):
+        read_picture(tmp_path / "missing.png")
+    with pytest.raises(PictureError, match="is a folder"):
+        read_picture(tmp_path)
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read all
+    with pytest.raises(PictureError, match="permission denied"):
+        read_picture(tmp_path / "locked.png")
+
+
+def test_large_scans_open_and_bombs_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow would refuse 200 and warn from 100
+    sources = (png(PHOTO), tiff(PHOTO), tiff(PHOTO.astype(np.uint16)), saved(Image.fromarray(PHOTO), "JPEG"))
+    for data in sources:
+        assert read_picture(data).height == 32
+    assert Image.MAX_IMAGE_PIXELS == 100
+    monkeypatch.setattr(image, "MAX_PIXELS", 32 * 48 - 1)
+    for data in sources:
+        with pytest.raises(PictureError, match="above the limit"):
+            read_picture(data)
+    header = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    with pytest.raises(PictureError, match="10000 megapixels"):
+        read_picture(bomb)
+
+
+# Files on disk
+
+
+def test_written_file_is_read_back(tmp_path: Path) -> None:
+    samples = noise(3, 16)
+    target = tmp_path / "photo.TIF"
+    assert write_picture(read_picture(png(samples)), target) == ()
+    np.testing.assert_array_equal(samples_of(read_picture(target)), samples)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.TIF"]
+
+
+@pytest.mark.parametrize("existing", [False, True])
+def test_a_failed_write_leaves_nothing_behind(existing: bool, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    picture, target = read_picture(png(PHOTO)), tmp_path / "photo.png"
+    if existing:
+        target.write_bytes(b"older")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # the file system takes 100 bytes a file
+    try:
+        with pytest.raises(
+            PictureError, match=f"^cannot write {target}: File too large, make room or choose"
+        ):
+            write_picture(picture, target)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"older"] * existing
+
+
+def test_interruption_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(path: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_picture(read_picture(png(PHOTO)), tmp_path / "photo.png")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_devices_are_written_to_and_not_replaced(tmp_path: Path) -> None:
+    link = tmp_path / "full.png"
+    link.symlink_to("/dev/full")
+    with pytest.raises(PictureError, match="No space left on device"):
+        write_picture(read_picture(png(PHOTO)), link)
+    assert stat.S_ISCHR(Path("/dev/full").stat().st_mode)
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_new_files_obey_the_umask(umask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(umask)
+    try:
+        write_picture(read_picture(png(PHOTO)), tmp_path / "photo.png")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "photo.png").stat().st_mode) == mode
+
+
+def test_replaced_files_keep_mode_and_links(tmp_path: Path) -> None:
+    target, link = tmp_path / "photo.png", tmp_path / "link.png"
+    target.write_bytes(b"older")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_picture(read_picture(png(PHOTO)), link)
+    assert link.is_symlink()
+    assert stat.S_IMODE(target.stat().st_mode) == 0o640
+    assert read_picture(target).width == 48
+
+
+def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
+    picture = read_picture(png(PHOTO))
+    (tmp_path / "folder.png").mkdir()
+    for name, reason in [
+        ("folder.png", "is a folder"),
+        ("missing/photo.png", "its folder does not exist"),
+        ("photo.gif", "cannot tell the image format of .*photo.gif: give it one of the suffixes .png .jpg"),
+        ("photo", "cannot tell the image format"),
+    ]:
+        with pytest.raises(PictureError, match=reason):
+            write_picture(picture, tmp_path / name)
+
+
+# Names and colour
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [("a.JPG", "JPEG"), ("a.jpeg", "JPEG"), ("b.c.tif", "TIFF"), ("a.pgm", "PPM"), ("a.webp", "WEBP")],
+)
+def test_suffixes(name: str, format: str) -> None:
+    assert image.format_of(Path(name)) == format
+    assert image.is_image_name(Path(name))
+    assert image.format_of(Path("x" + image.suffix_of(format))) == format
+
+
+def test_unknown_formats() -> None:
+    assert not image.is_image_name(Path("notes.txt"))
+    for call in (
+        image.suffix_of,
+        lambda format: encode_picture(Picture(np.zeros((1, 1, 1), np.float32)), format),
+    ):
+        with pytest.raises(PictureError, match="cannot write GIF images"):
+            call("GIF")
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_colour_by_bt601(kind: type) -> None:
+    rgb = np.array([[[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]], kind)
+    luma = image.luma(rgb)
+    assert luma.shape == (1, 5)
+    assert luma.dtype == kind
+    np.testing.assert_allclose(luma[0] * 255, [16, 235, 81.481, 144.553, 40.966], atol=1e-3)
+    gray = image.to_gray(rgb)
+    assert gray.dtype == kind
+    np.testing.assert_allclose(gray[0, :, 0], [0, 1, 0.299, 0.587, 0.114], atol=1e-6)
+    np.testing.assert_array_equal(image.to_rgb(gray), np.dstack([gray] * 3))
+
+
+def test_measures() -> None:
+    picture = Picture(np.zeros((200, 300, 3), np.float32))
+    assert (picture.height, picture.width, picture.channels, picture.megapixels) == (200, 300, 3, 0.06)
+
+
+def test_heavy_libraries_wait_until_they_are_needed() -> None:
+    code = (
+        "import sys, restore_cli.image; print({'cv2', 'tifffile', 'torch', 'PIL.ImageCms'} & {*sys.modules})"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"
