@@ -1,0 +1,131 @@
+"""The house family: residual U-Nets with a condition, from a CPU-fast denoiser up to DRUNet.
+
+Sources: DRUNet of Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI 2021
+(residual blocks without normalisation, noise level as an input plane); summed skips of Mao et al.,
+"Image Restoration Using Convolutional Auto-encoders with Symmetric Skip Connections", 2016; working at
+reduced resolution through pixel-unshuffle of Zhang et al., "FFDNet", TIP 2018.
+
+Upsampling is a 1x1 convolution and a pixel shuffle everywhere. This is the same linear map as DRUNet's
+2x2 transposed convolution of stride 2, so that `adopt` carries those weights over exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from restore_cli.engine import Geometry, Restorer
+
+
+class ResidualBlock(nn.Module):
+    """x + conv3(ReLU(conv3(x)))."""
+
+    def __init__(self, width: int, bias: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
+        change: Tensor = self.conv2(self.conv1(x).relu())
+        return x + change
+
+
+class UNet(Restorer):
+    """A residual U-Net on the (optionally pixel-unshuffled) image with condition planes.
+
+    Args:
+        channels: image channels, 1 or 3.
+        conditions: condition planes that follow the image channels in the input.
+        widths: features per level, finest first; each level halves the resolution.
+        blocks: residual blocks per level on the way down and again on the way up; the coarsest level
+            has them once.
+        unshuffle: factor of the pixel-unshuffle before the first level; 1 for none.
+        skips: "inner" adds what a level's encoder blocks made to what its decoder blocks are given;
+            "outer" adds what they were given to what the decoder blocks made, as DRUNet does.
+        bias: whether convolutions have biases.
+        residual: add the input image to the output, so that the network learns the damage.
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        conditions: int = 1,
+        widths: Sequence[int] = (64, 96, 128, 160),
+        blocks: int | Sequence[int] = 1,
+        unshuffle: int = 2,
+        skips: str = "inner",
+        bias: bool = True,
+        residual: bool = True,
+    ) -> None:
+        super().__init__()
+        counts = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
+        if len(counts) != len(widths):
+            raise ValueError(f"blocks has {len(counts)} entries for {len(widths)} levels")
+        if skips not in ("inner", "outer"):
+            raise ValueError(f"skips is {skips!r}, not 'inner' or 'outer'")
+        self.channels, self.unshuffle, self.skips, self.residual = channels, unshuffle, skips, residual
+
+        def level(width: int, count: int) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(width, bias) for _ in range(count)))
+
+        steps = list(pairwise(widths))
+        fine = list(zip(widths[:-1], counts[:-1], strict=True))
+        self.head = nn.Conv2d((channels + conditions) * unshuffle**2, widths[0], 3, padding=1, bias=bias)
+        self.encoder = nn.ModuleList(level(width, count) for width, count in fine)
+        self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=bias) for a, b in steps)
+        self.body = level(widths[-1], counts[-1])
+        self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1, bias=bias) for a, b in steps)
+        self.decoder = nn.ModuleList(level(width, count) for width, count in fine)
+        self.tail = nn.Conv2d(widths[0], channels * unshuffle**2, 3, padding=1, bias=bias)
+
+        # A 3x3 convolution sees one cell of its level around it, a 2x2 stride merges cells of the finer one.
+        cells = [unshuffle * 2**level for level in range(len(widths))]
+        passes = [2] * len(fine) + [1]
+        reach = sum(2 * cell * count * n for cell, count, n in zip(cells, counts, passes, strict=True))
+        self.geometry = Geometry(
+            channels=channels,
+            conditions=conditions,
+            multiple=cells[-1],
+            radius=2 * unshuffle + reach + cells[-1] - 1,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, H, W
+        first = features = self.head(pixel_unshuffle(x, self.unshuffle))
+        skips = []
+        for blocks, down in zip(self.encoder, self.down, strict=True):
+            inside = blocks(features)
+            skips.append(inside if self.skips == "inner" else features)
+            features = down(inside)
+        features = self.body(features) + (0 if self.skips == "inner" else features)
+        for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
+            features, skip = pixel_shuffle(up(features), 2), skips.pop()
+            features = blocks(features + skip) if self.skips == "inner" else blocks(features) + skip
+        features = features + first if self.skips == "inner" else features
+        image = pixel_shuffle(self.tail(features), self.unshuffle).to(x.dtype)
+        return x[:, : self.channels] + image if self.residual else image
+
+    @classmethod
+    def adopt(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Take DRUNet's own layout: m_head, m_down1.., m_body, ..m_up1, m_tail; ours passes unchanged."""
+        if "m_head.weight" not in state:
+            return dict(state)
+        adopted = {}
+        for key, value in state.items():
+            part, _, rest = key.partition(".")
+            name, level = part.rstrip("0123456789"), int(part[-1]) - 1 if part[-1].isdigit() else 0
+            index, _, inner = rest.partition(".")
+            conv = {"res.0.weight": "conv1.weight", "res.2.weight": "conv2.weight"}.get(inner)
+            if name in ("m_head", "m_tail"):
+                adopted[f"{name[2:]}.{rest}"] = value
+            elif name == "m_body":
+                adopted[f"body.{index}.{conv}"] = value
+            elif name == "m_down":  # blocks, then the stride
+                adopted[f"encoder.{level}.{index}.{conv}" if conv else f"down.{level}.{inner}"] = value
+            elif conv:  # m_up: the transposed convolution comes first
+                adopted[f"decoder.{level}.{int(index) - 1}.{conv}"] = value
+            else:  # in, out, 2, 2 -> out * 4, in, 1, 1
+                adopted[f"up.{level}.{inner}"] = value.permute(1, 2, 3, 0).flatten(0, 2)[:, :, None, None]
+        return adopted

@@ -1,0 +1,53 @@
+"""xUnit networks: Kligvasser, Rott Shaham and Michaeli, "xUnit: Learning a Spatial Activation Function for
+Efficient Image Restoration", CVPR 2018.
+
+An activation that looks at its surroundings: each feature is gated by a Gaussian of a depthwise
+convolution of the features around it. A wide receptive field then takes few layers.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from restore_cli.engine import Geometry, Restorer
+
+
+class XUnit(nn.Module):
+    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))), section 3.1; (r^2 + 4) * width parameters."""
+
+    def __init__(self, width: int, kernel: int = 9) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width, bias=False),
+            nn.BatchNorm2d(width),
+        )
+
+    def forward(self, z: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
+        distance: Tensor = self.gate(z)
+        return z * distance.square().neg().exp()
+
+
+class XDnCNN(Restorer):
+    """xDnCNN, section 4.1: DnCNN with 9 convolutions and xUnits; 303K parameters gray, 306K RGB.
+
+    Args:
+        channels: image channels, 1 or 3.
+        depth: convolutions.
+        width: features.
+        kernel: side of the xUnit's depthwise filters.
+    """
+
+    def __init__(self, channels: int = 1, depth: int = 9, width: int = 64, kernel: int = 9) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for inputs in (channels, *[width] * (depth - 2)):
+            layers += [nn.Conv2d(inputs, width, 3, padding=1), XUnit(width, kernel)]
+        layers.append(nn.Conv2d(width, channels, 3, padding=1))
+        self.model = nn.Sequential(*layers)
+        self.geometry = Geometry(channels=channels, radius=depth + (depth - 1) * (kernel // 2))
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
+        noise: Tensor = self.model(x)
+        return x - noise.to(x.dtype)

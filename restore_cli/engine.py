@@ -1,0 +1,349 @@
+"""Runs a network over a picture of any size: device, precision, exact tiles, ensemble, back-off.
+
+Tiling is exact because a tile is cut with a halo at least as wide as the network's receptive field, starts
+on the network's grid, and ends where the picture ends: the network's own zero padding acts at the picture's
+borders, as it would on the whole picture, and what it does at the other edges never reaches the tile.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from restore_cli.errors import EngineError, UsageError
+
+Image = NDArray[np.float32]
+Condition = float | Image  # one value for the whole picture, or an H x W map
+
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+AUTO_TILE = {
+    "cpu": 1024,
+    "mps": 1024,
+    "cuda": 2048,
+}  # larger ones gain under 5 % and delay the first progress
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """What the engine must know of a network.
+
+    Args:
+        channels: image channels in and out, 1 or 3.
+        conditions: planes that follow the image channels in the input.
+        scale: output pixels for each input pixel along a side.
+        multiple: input sizes and tile origins must be divisible by this.
+        radius: how far, in input pixels, an output pixel can see.
+    """
+
+    channels: int
+    conditions: int = 0
+    scale: int = 1
+    multiple: int = 1
+    radius: int = 0
+
+    @property
+    def halo(self) -> int:
+        """The radius rounded up to the grid: what a tile needs on each side to be exact."""
+        return -(-self.radius // self.multiple) * self.multiple
+
+
+class Restorer(nn.Module):
+    """A network from pictures to pictures that states its own geometry.
+
+    `forward` maps N x (channels + conditions) x H x W to N x channels x scale*H x scale*W; pictures are in
+    [0, 1], noise and results may leave it.
+    """
+
+    geometry: Geometry
+    precisions: tuple[str, ...] = ("fp32",)  # measured to cost at most 0.02 dB; set by the loader
+
+    @classmethod
+    def adopt(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Rename and reshape a state dict of the authors' own code; ours passes through unchanged."""
+        return dict(state)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run a network.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        precision: "auto", "fp32", "bf16" or "fp16"; "auto" takes the fastest that the checkpoint was
+            measured to stand and the device computes natively.
+        tile: side of a tile without its halo, in input pixels; None chooses from the free memory, 0 runs
+            the whole picture at once.
+        ensemble: average over the eight flips and rotations (section 3.5 of RED-Net), eight times slower.
+    """
+
+    device: str = "auto"
+    precision: str = "auto"
+    tile: int | None = None
+    ensemble: bool = False
+
+
+@dataclass(frozen=True)
+class Result:
+    """A restored picture, and how it was run: `tile` is the smallest that was used, 0 for the whole."""
+
+    pixels: Image
+    device: str
+    precision: str
+    tile: int
+
+
+@dataclass(frozen=True)
+class Box:
+    """A tile's place in the picture, in input pixels, its end exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """The device of that name, or the best there is for "auto".
+
+    Raises:
+        UsageError: no such device on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(f"Device {name!r} is not available here; use --device cpu or auto.") from error
+    return device
+
+
+def find_precision(name: str, device: torch.device, network: Restorer) -> str:
+    """Resolve "auto": bf16 where the checkpoint stands it and the device computes it natively, else fp32."""
+    if name != "auto":
+        if name not in PRECISIONS:
+            raise UsageError(f"Unknown precision {name!r}; choose auto, {', '.join(PRECISIONS)}.")
+        return name
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        features = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+        native = any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
+    return "bf16" if native and "bf16" in network.precisions else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The context in which a network computes in this precision."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, PRECISIONS[precision])
+
+
+def run(
+    network: Restorer,
+    pixels: Image,
+    conditions: Sequence[Condition] = (),
+    settings: Settings | None = None,
+    on_tile: Callable[[float], None] = lambda share: None,
+) -> Result:
+    """Run a network over a picture.
+
+    Args:
+        network: in evaluation mode.
+        pixels: H x W x channels, float32, any size from 1 x 1.
+        conditions: one entry for each of the network's condition planes.
+        settings: how to run it; the defaults choose everything.
+        on_tile: called after each tile with its share of the picture, all of which sum to 1.
+
+    Returns:
+        The result, scale*H x scale*W x channels, float32, not clipped.
+
+    Raises:
+        UsageError: the device is not there, or channels or conditions do not fit the network.
+        EngineError: memory is short even for the smallest tile, or the network yields NaN in fp32 too.
+    """
+    settings = settings or Settings()
+    geometry = network.geometry
+    height, width, channels = pixels.shape
+    if channels != geometry.channels or len(conditions) != geometry.conditions:
+        raise UsageError(
+            f"The network takes {geometry.channels} channels and {geometry.conditions} conditions,"
+            f" not {channels} and {len(conditions)}."
+        )
+    device = find_device(settings.device)
+    precision = find_precision(settings.precision, device, network)
+    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
+    tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
+    output = np.empty((height * geometry.scale, width * geometry.scale, channels), np.float32)
+    pending = deque(_split(Box(0, 0, height, width), tile))
+    while pending:
+        box = pending.popleft()
+        try:
+            restored = _run_box(network, pixels, conditions, box, device, precision, settings.ensemble)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error):
+                raise
+            if tile <= smallest:
+                raise EngineError(
+                    f"Memory is too short even for tiles of {tile} pixels; close other programs or use"
+                    " --device cpu."
+                ) from error
+            tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
+            pending = deque(part for whole in (box, *pending) for part in _split(whole, tile))
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
+            continue
+        scale = geometry.scale
+        output[box.top * scale : box.bottom * scale, box.left * scale : box.right * scale] = restored
+        on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
+    return Result(output, str(device), precision, 0 if tile >= max(height, width) else tile)
+
+
+def check_tiles(
+    network: Restorer, pixels: Image, conditions: Sequence[Condition], settings: Settings
+) -> float:
+    """Largest absolute difference, in [0, 1], of tiled and whole output in fp32 on the picture's middle.
+
+    The crop is three tiles a side, and larger than two halos, so that inner tiles see cut edges.
+    """
+    geometry = network.geometry
+    tile = max(128, geometry.halo)
+    height, width = pixels.shape[:2]
+    top, left = (max(0, (side - 3 * tile) // 2) for side in (height, width))
+    rows, columns = slice(top, top + 3 * tile), slice(left, left + 3 * tile)
+    crop = np.ascontiguousarray(pixels[rows, columns])
+    planes = [plane if isinstance(plane, float) else plane[rows, columns] for plane in conditions]
+    whole, tiled = (
+        run(network, crop, planes, replace(settings, tile=side, precision="fp32")).pixels
+        for side in (0, tile)
+    )
+    return float(np.abs(whole - tiled).max())
+
+
+def _split(box: Box, side: int) -> Iterator[Box]:
+    for top in range(box.top, box.bottom, side):
+        for left in range(box.left, box.right, side):
+            yield Box(top, left, min(top + side, box.bottom), min(left + side, box.right))
+
+
+def _tile_side(
+    network: Restorer, device: torch.device, wanted: int | None, size: tuple[int, ...], smallest: int
+) -> int:
+    multiple = network.geometry.multiple
+    if wanted is None:
+        affordable = int((_free_memory(device) / 4 / _bytes_per_pixel(network)) ** 0.5)
+        wanted = min(AUTO_TILE.get(device.type, 1024), affordable - 2 * network.geometry.halo)
+    whole = -(-max(size) // multiple) * multiple
+    return whole if wanted == 0 or wanted >= whole else max(smallest, wanted // multiple * multiple)
+
+
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return int(psutil.virtual_memory().available)
+
+
+def _bytes_per_pixel(network: Restorer) -> float:
+    """Memory for one input pixel: six times the largest activation (its input, output, skips, workspace)."""
+    geometry = network.geometry
+    side = 2 * geometry.multiple
+    largest = 0
+
+    def record(_module: nn.Module, _inputs: object, output: object) -> None:
+        nonlocal largest
+        if isinstance(output, Tensor):
+            largest = max(largest, output.numel())
+
+    hooks = [module.register_forward_hook(record) for module in network.modules()]
+    weight = next(network.parameters())
+    try:
+        with torch.inference_mode():
+            network(weight.new_zeros(1, geometry.channels + geometry.conditions, side, side))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return 6 * 4 * largest / side**2
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    text = str(error).lower()
+    return any(words in text for words in ("out of memory", "not enough memory", "can't allocate memory"))
+
+
+def _run_box(
+    network: Restorer,
+    pixels: Image,
+    conditions: Sequence[Condition],
+    box: Box,
+    device: torch.device,
+    precision: str,
+    ensemble: bool,
+) -> Image:
+    """Restore one tile, without its halo."""
+    geometry = network.geometry
+    halo, scale = geometry.halo, geometry.scale
+    top, left = max(0, box.top - halo), max(0, box.left - halo)
+    bottom, right = box.bottom + halo, box.right + halo
+    window = _window(pixels, top, left, bottom, right, geometry.multiple)
+    planes = [
+        np.full_like(window[:1], plane)
+        if isinstance(plane, (int, float))
+        else _window(plane[:, :, None], top, left, bottom, right, geometry.multiple)
+        for plane in conditions
+    ]
+    batch = torch.from_numpy(np.concatenate([window, *planes]))[None].to(device)
+
+    restored = _forward(network, batch, device, precision, ensemble)
+    if not restored.isfinite().all() and precision != "fp32":
+        restored = _forward(network, batch, device, "fp32", ensemble)
+    if not restored.isfinite().all():
+        raise EngineError("The network's output is not finite; try another --model, or --device cpu.")
+
+    inner = restored[
+        0,
+        :,
+        (box.top - top) * scale : (box.bottom - top) * scale,
+        (box.left - left) * scale : (box.right - left) * scale,
+    ]
+    return inner.permute(1, 2, 0).float().cpu().numpy()
+
+
+def _window(image: Image, top: int, left: int, bottom: int, right: int, multiple: int) -> Image:
+    """Cut H x W x C to C x h x w; only past the picture's bottom and right is it mirrored, to the grid."""
+    cut = image[top:bottom, left:right]
+    padding = [(0, -size % multiple) for size in cut.shape[:2]]
+    if any(after for _, after in padding):
+        cut = np.pad(cut, [*padding, (0, 0)], mode="symmetric")
+    return np.ascontiguousarray(cut.transpose(2, 0, 1))
+
+
+@torch.inference_mode()
+def _forward(
+    network: Restorer, batch: Tensor, device: torch.device, precision: str, ensemble: bool
+) -> Tensor:
+    with autocast(device, precision):
+        if not ensemble:
+            return network(batch.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
+        total = torch.zeros(())
+        for mirrored in (False, True):
+            for turns in range(4):
+                turned = torch.rot90(batch.flip(3) if mirrored else batch, turns, (2, 3))
+                back = torch.rot90(network(turned.contiguous()).float(), -turns, (2, 3))
+                total = total.to(back) + (back.flip(3) if mirrored else back)
+        return total / 8

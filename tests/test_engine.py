@@ -1,0 +1,240 @@
+"""The engine: exact tiles at every size and border, back-off, precision, ensemble, refusal of nonsense."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import restore_cli.engine as engine
+from restore_cli.archs import build
+from restore_cli.engine import Geometry, Restorer, Settings, check_tiles, run
+from restore_cli.errors import EngineError, UsageError
+
+# Every architecture with the depth, strides and kernels it ships with, and fewer features.
+NETWORKS = {
+    "house": ("unet:UNet", {"widths": [16, 16, 24, 24]}),
+    "house-gray": ("unet:UNet", {"channels": 1, "widths": [16, 16, 24]}),
+    "drunet": (
+        "unet:UNet",
+        {"channels": 1, "widths": [4, 4, 8, 8], "blocks": 4, "unshuffle": 1, "skips": "outer", "bias": False}
+        | {"residual": False},
+    ),
+    "dncnn": ("baselines:DnCNN", {"width": 16}),
+    "xdncnn": ("xunit:XDnCNN", {"channels": 3, "width": 8}),
+}
+
+
+def make(name: str) -> Restorer:
+    """A network whose every layer matters and whose output is no larger than a picture's."""
+    torch.manual_seed(0)
+    arch, params = NETWORKS[name]
+    network = build(arch, params).eval()
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight)
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.1, 0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
+    with torch.no_grad():
+        x = torch.rand(1, network.geometry.channels + network.geometry.conditions, 64, 64)
+        last.weight *= 0.3 / (network(x) - x[:, : network.geometry.channels]).std()
+    return network
+
+
+def photo(height: int, width: int, channels: int) -> np.ndarray:
+    return np.random.default_rng(0).random((height, width, channels), np.float32)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("size", [(1, 1), (1, 37), (61, 1), (17, 23), (131, 97)])
+def test_tiles_equal_the_whole_picture(name: str, size: tuple[int, int]) -> None:
+    network = make(name)
+    pixels = photo(*size, network.geometry.channels)
+    conditions = (0.1,) * network.geometry.conditions
+    whole = run(network, pixels, conditions, Settings("cpu", "fp32", tile=0))
+    assert whole.tile == 0
+    assert whole.pixels.shape == pixels.shape
+    for tile in (16, 48):
+        tiled = run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels
+        assert np.abs(tiled - whole.pixels).max() <= 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tiles_are_exact_where_the_halo_cuts_the_picture(name: str) -> None:
+    """On a strip long enough that inner tiles see neither end of it."""
+    network = make(name)
+    halo = network.geometry.halo
+    pixels = photo(24, 3 * halo + 29, network.geometry.channels)
+    conditions = (0.1,) * network.geometry.conditions
+    whole, tiled = (
+        run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 32)
+    )
+    assert np.abs(tiled - whole).max() <= 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_stated_radius_is_the_receptive_field(name: str) -> None:
+    network = make(name)
+    geometry = network.geometry
+    for parameter in network.parameters():  # positive weights: nothing cancels, ReLU passes everything
+        nn.init.constant_(parameter, 1 / parameter[0].numel())
+    size = 2 * (geometry.halo + geometry.multiple) + 1
+    reach = 0
+    for offset in range(geometry.multiple):
+        width = size // geometry.multiple * geometry.multiple
+        x = torch.rand(1, geometry.channels + geometry.conditions, geometry.multiple, width).double()
+        x.requires_grad_()
+        centre = size // 2 // geometry.multiple * geometry.multiple + offset
+        network.double()(x)[0, :, 0, centre].sum().backward()
+        assert x.grad is not None
+        reached = x.grad.abs().sum((0, 1, 2)).nonzero()
+        reach = max(reach, int((reached - centre).abs().max()))
+    assert geometry.radius - geometry.multiple < reach <= geometry.radius
+
+
+def test_a_halo_too_small_would_be_seen() -> None:
+    """The check that holds tiling exact can fail: seven pixels short of DnCNN's 17 are visible."""
+    network = make("dncnn")
+    pixels = photo(24, 200, 1)
+    whole = run(network, pixels, (), Settings("cpu", "fp32", tile=0)).pixels
+    network.geometry = Geometry(channels=1, radius=10)
+    tiled = run(network, pixels, (), Settings("cpu", "fp32", tile=32)).pixels
+    assert np.abs(tiled - whole).max() > 1e-5
+    assert check_tiles(network, photo(400, 400, 1), (), Settings("cpu")) > 1e-5
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_check_tiles_finds_no_difference(name: str) -> None:
+    network = make(name)
+    pixels = photo(300, 60, network.geometry.channels)
+    assert check_tiles(network, pixels, (0.1,) * network.geometry.conditions, Settings("cpu")) <= 1e-5
+
+
+def test_condition_maps_are_cut_with_the_tiles() -> None:
+    network = make("house")
+    pixels = photo(50, 90, 3)
+    level = np.linspace(0, 0.3, 50 * 90, dtype=np.float32).reshape(50, 90)
+    whole, tiled = (run(network, pixels, (level,), Settings("cpu", "fp32", tile=t)).pixels for t in (0, 32))
+    assert np.abs(tiled - whole).max() <= 1e-5
+    constant = run(network, pixels, (0.0,), Settings("cpu", "fp32", tile=0)).pixels
+    assert np.abs(constant - whole).max() > 1e-3
+
+
+def test_the_ensemble_averages_eight_views_and_tiles_exactly() -> None:
+    network = make("house")
+    pixels = photo(40, 56, 3)
+    plain = run(network, pixels, (0.1,), Settings("cpu", "fp32", tile=0))
+    whole = run(network, pixels, (0.1,), Settings("cpu", "fp32", tile=0, ensemble=True)).pixels
+    tiled = run(network, pixels, (0.1,), Settings("cpu", "fp32", tile=16, ensemble=True)).pixels
+    assert np.abs(tiled - whole).max() <= 1e-5
+    assert np.abs(plain.pixels - whole).max() > 1e-4
+    turned = run(
+        network, np.rot90(pixels)[:32], (0.1,), Settings("cpu", "fp32", tile=0, ensemble=True)
+    ).pixels
+    straight = run(network, pixels[:, -32:], (0.1,), Settings("cpu", "fp32", tile=0, ensemble=True)).pixels
+    assert np.abs(np.rot90(straight) - turned).max() <= 1e-5
+
+
+class Scripted(Restorer):
+    """Doubles its input and fails as told, noting the sizes and precisions it was run at."""
+
+    geometry = Geometry(channels=1, radius=2)
+
+    def __init__(self, fail_above: int = 10**9, nan_in: tuple[torch.dtype, ...] = ()) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.fail_above, self.nan_in = fail_above, nan_in
+        self.sizes: list[tuple[int, int]] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.sizes.append((x.shape[2], x.shape[3]))
+        if x.shape[2] * x.shape[3] > self.fail_above:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        return x * (float("nan") if dtype in self.nan_in else 2)
+
+
+def test_short_memory_halves_the_tile_and_goes_on() -> None:
+    network = Scripted(fail_above=1500)
+    pixels = photo(100, 70, 1)
+    shares: list[float] = []
+    result = run(network, pixels, (), Settings("cpu", tile=64), shares.append)
+    np.testing.assert_array_equal(result.pixels, 2 * pixels)
+    assert result.tile == 32
+    assert sum(shares) == pytest.approx(1)
+
+
+def test_memory_too_short_for_any_tile_is_said() -> None:
+    with pytest.raises(EngineError, match="Memory is too short even for tiles of 16 pixels"):
+        run(Scripted(fail_above=20), photo(64, 64, 1), (), Settings("cpu"))
+
+
+def test_other_errors_of_a_network_pass_through() -> None:
+    network = Scripted()
+    network.forward = lambda x: x.view(-1, 7)  # type: ignore[method-assign]
+    with pytest.raises(RuntimeError, match="shape"):
+        run(network, photo(8, 8, 1), (), Settings("cpu"))
+
+
+def test_nan_is_tried_again_in_fp32() -> None:
+    network = Scripted(nan_in=(torch.bfloat16,))
+    pixels = photo(20, 20, 1)
+    result = run(network, pixels, (), Settings("cpu", "bf16", tile=0))
+    np.testing.assert_array_equal(result.pixels, 2 * pixels)
+
+
+def test_nan_in_fp32_is_an_error() -> None:
+    network = Scripted(nan_in=(torch.bfloat16, torch.float32))
+    with pytest.raises(EngineError, match="not finite"):
+        run(network, photo(20, 20, 1), (), Settings("cpu", "bf16"))
+
+
+def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = make("dncnn")
+    monkeypatch.setattr(engine, "_free_memory", lambda device: 4 * 200**2 * 6 * 4 * 16)
+    result = run(network, photo(300, 180, 1), (), Settings("cpu"))
+    assert result.tile == 200 - 2 * 17
+
+
+@pytest.mark.parametrize(
+    ("stands", "native", "expected"), [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32")]
+)
+def test_auto_precision_needs_a_checkpoint_that_stands_it_and_a_cpu_that_computes_it(
+    monkeypatch: pytest.MonkeyPatch, stands: bool, native: bool, expected: str
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    network = make("house")
+    network.precisions = ("fp32", "bf16") if stands else ("fp32",)
+    assert run(network, photo(16, 16, 3), (0.1,), Settings("cpu")).precision == expected
+
+
+@pytest.mark.parametrize(
+    ("channels", "conditions", "settings", "message"),
+    [
+        (1, (0.1,), Settings("cpu"), "3 channels and 1 conditions, not 1 and 1"),
+        (3, (), Settings("cpu"), "not 3 and 0"),
+        (3, (0.1,), Settings("cuda:77"), "'cuda:77' is not available"),
+        (3, (0.1,), Settings("toaster"), "'toaster' is not available"),
+        (3, (0.1,), Settings("cpu", "fp8"), "Unknown precision 'fp8'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    channels: int, conditions: tuple[float, ...], settings: Settings, message: str
+) -> None:
+    with pytest.raises(UsageError, match=message):
+        run(make("house"), photo(20, 20, channels), conditions, settings)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", NETWORKS)
+def test_tiles_are_exact_on_cuda(name: str) -> None:
+    network = make(name)
+    pixels = photo(131, 97, network.geometry.channels)
+    conditions = (0.1,) * network.geometry.conditions
+    whole, tiled = (
+        run(network, pixels, conditions, Settings("cuda", "fp32", tile=tile)).pixels for tile in (0, 48)
+    )
+    assert np.abs(tiled - whole).max() <= 1e-5
