@@ -1,0 +1,623 @@
+"""Checkpoints: the table of known ones, their files, and networks made from them.
+
+    name -> choose -> Entry -> locate -> file -> load -> Loaded (a network that runs)
+    path ----------------------------------------^
+
+A checkpoint of ours is a safetensors file whose metadata hold a JSON `Header`, so that it needs nothing
+else. Foreign checkpoints are read as tensors only, never as code, and recognised by the keys and shapes of
+the table's downloadable entries.
+
+A file of the table is hashed whenever it is used: sha256 takes 0.07 s for the largest (130 MB), and so a
+copied, truncated or tampered file is found without any record of what was verified when.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import logging
+import os
+import pickle
+import re
+import tempfile
+import tomllib
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import MISSING, dataclass, field, fields
+from functools import cache
+from http.client import HTTPException
+from pathlib import Path, PurePosixPath
+from types import UnionType
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from restore_cli.errors import UsageError, WeightsError
+
+if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` needs none of it
+    from torch import Tensor
+
+    from restore_cli.engine import Restorer
+
+Progress = Callable[[int, int], None]  # bytes done, bytes in all; 0 in all if the server does not say
+
+HEADER = "restore_cli"  # the metadata key that holds our header
+FORMAT = 1
+TIMEOUT = 30  # seconds without a byte
+TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface-hub reads its variables
+_PACKAGE = Path(__file__).parent
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A file of restore_cli/checkpoints."""
+
+    file: str
+
+    def __str__(self) -> str:
+        return f"bundled as {self.file}"
+
+
+@dataclass(frozen=True)
+class Hub:
+    """A file of a repository on the Hugging Face hub (or HF_ENDPOINT), at a commit."""
+
+    repo: str
+    revision: str
+    file: str
+
+    def __str__(self) -> str:
+        return f"{self.file} of {self.repo} at {self.revision} on the Hugging Face hub"
+
+
+@dataclass(frozen=True)
+class Url:
+    """A file behind an https URL."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+
+@dataclass(frozen=True, kw_only=True)
+class Header:
+    """What a checkpoint says of itself: all that it takes to run it.
+
+    Attributes:
+        task: the command it is for, "denoise".
+        arch, params: the network, as `archs.build` takes them.
+        channels: image channels, 1 or 3.
+        conditions: the damage it was trained for; [low, high] where the network is told the level, one
+            value where the level is fixed: {"sigma": [0, 75]}, {"sigma": 25}.
+        precisions: those measured to cost at most 0.02 dB.
+        recipe: how it was trained, as `training.Recipe` reads it; of foreign checkpoints what is known.
+        scores: tables of set, protocol, conditions, psnr, ssim.
+        commit: of this repository, when it was trained.
+    """
+
+    task: str
+    arch: str
+    params: Mapping[str, Any]
+    channels: int
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    precisions: tuple[str, ...] = ("fp32",)
+    recipe: Mapping[str, Any] = field(default_factory=dict)
+    scores: tuple[Mapping[str, Any], ...] = ()
+    commit: str = ""
+
+    def __post_init__(self) -> None:
+        if self.channels not in (1, 3):
+            raise WeightsError(f"A checkpoint has 1 or 3 channels, not {self.channels}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Header):
+    """A checkpoint of weights.toml: its header, where it lies and what it may be used for.
+
+    Attributes:
+        name: unique, "denoise-color".
+        short: what it answers to as well; shared by the gray and the colour model of one kind.
+        default: whether its task uses it for pictures of its channels when no model is named.
+        source, sha256, size: the file; size in bytes, None where it is not known.
+        license: SPDX identifier.
+        paper: the publication, for models that are not ours.
+        verified: how the sha256 is known, "bytes" of the file or "pointer" of Git LFS.
+    """
+
+    name: str
+    source: Bundled | Hub | Url
+    sha256: str
+    license: str
+    size: int | None = None
+    short: str = ""
+    default: bool = False
+    paper: str = ""
+    verified: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise WeightsError(f"{self.name}: sha256 must be 64 hexadecimal digits.")
+        if isinstance(self.source, Hub) and not re.fullmatch("[0-9a-f]{40}", self.source.revision):
+            raise WeightsError(f"{self.name}: the revision must be a full commit, so that it cannot move.")
+        if isinstance(self.source, Url):
+            url = urlsplit(self.source.url)
+            if url.scheme != "https" and url.hostname not in ("127.0.0.1", "localhost"):
+                raise WeightsError(f"{self.name}: the URL must be https, not {self.source.url}.")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network in evaluation mode, and the header it came with; `name` is the entry's, or the path."""
+
+    name: str
+    network: Restorer
+    header: Header
+
+    @property
+    def task(self) -> str:
+        """The command it is for."""
+        return self.header.task
+
+    @property
+    def channels(self) -> int:
+        """Image channels, 1 or 3."""
+        return self.header.channels
+
+    @property
+    def conditions(self) -> Mapping[str, Any]:
+        """The damage it was trained for."""
+        return self.header.conditions
+
+
+# The table
+
+
+@cache
+def entries() -> Mapping[str, Entry]:
+    """The entries of weights.toml by name.
+
+    Raises:
+        WeightsError: the table has a mistake.
+    """
+    installed = _PACKAGE / "weights.toml"  # in a wheel; in a checkout it lies beside the package
+    return read_table(installed if installed.exists() else _PACKAGE.parent / "weights.toml")
+
+
+def read_table(path: Path) -> Mapping[str, Entry]:
+    """Read a table of checkpoints, strictly.
+
+    Raises:
+        WeightsError: names the entry and the key that is unknown, missing or wrong, or the two entries
+            that answer to one name.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise WeightsError(f"The table of checkpoints {path} cannot be read: {error}.") from error
+    table = {name: _read_entry(name, values) for name, values in tables.items()}
+    taken: dict[tuple[str, str, int], str] = {}
+    for entry in table.values():
+        for role in filter(None, (entry.short, "default" if entry.default else "")):
+            other = taken.setdefault((role, entry.task, entry.channels), entry.name)
+            if other != entry.name:
+                raise WeightsError(f"{other} and {entry.name} are both {role!r} for {entry.task}.")
+    return table
+
+
+def _read_entry(name: str, values: Mapping[str, Any]) -> Entry:
+    kinds: dict[str, type[Bundled | Hub | Url]] = {"bundled": Bundled, "hub": Hub, "url": Url}
+    given = [key for key in kinds if key in values]
+    if len(given) != 1:
+        raise WeightsError(f"{name} must have one of {', '.join(kinds)}.")
+    kind, source = kinds[given[0]], values[given[0]]
+    if not isinstance(source, Mapping):
+        source = {fields(kind)[0].name: source}
+    others = {key: value for key, value in values.items() if key not in kinds}
+    return _strict(Entry, {**others, "name": name, "source": _strict(kind, source, name)}, name)
+
+
+def _strict(kind: type[_T], values: Mapping[str, Any], where: str) -> _T:
+    """Make a dataclass from a table of TOML or JSON that has its fields and no others."""
+    hints = get_type_hints(kind)
+    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    unknown = values.keys() - hints.keys()
+    if unknown:
+        raise WeightsError(f"{where} has unknown keys: {', '.join(sorted(unknown))}.")
+    for key, value in values.items():
+        hint = hints[key]
+        options = get_args(hint) if get_origin(hint) is UnionType else (hint,)
+        if not isinstance(value, tuple(get_origin(option) or option for option in options)):
+            raise WeightsError(f"{where}: {key} cannot be {value!r}.")
+    required = [item.name for item in fields(kind) if item.default is item.default_factory is MISSING]  # type: ignore[arg-type]
+    missing = [key for key in required if key not in values]
+    if missing:
+        raise WeightsError(f"{where} lacks {', '.join(missing)}.")
+    return kind(**values)
+
+
+def find(name: str) -> tuple[Entry, ...]:
+    """The entries that answer to a name: the one of that full name, or all of that short name.
+
+    Raises:
+        WeightsError: there is none; the sentence names the closest, or all.
+    """
+    found = _answering(name)
+    if not found:
+        shorts = sorted({entry.short for entry in entries().values() if entry.short})
+        names = [*entries(), *shorts]
+        close = difflib.get_close_matches(name, names)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"choose from {', '.join(names)}."
+        raise WeightsError(f"There is no model and no file {name!r}; {hint}")
+    return found
+
+
+def _answering(name: str) -> tuple[Entry, ...]:
+    table = entries()
+    if name in table:
+        return (table[name],)
+    return tuple(entry for entry in table.values() if name and entry.short == name)
+
+
+def choose(model: str | None, task: str, channels: int) -> Entry | Path:
+    """What `--model` means for a picture of these channels.
+
+    Args:
+        model: a full or short name or a checkpoint's path; names win. None is the task's default.
+
+    Returns:
+        An entry for the task or the path of a file that exists. Where several entries answer, the one of
+        these channels; its channels differ only if there is none.
+
+    Raises:
+        WeightsError: no entry and no file of that name.
+        UsageError: the named entry is for another task.
+    """
+    everything = entries().values()
+    if model and not _answering(model) and Path(model).is_file():
+        return Path(model)
+    named = [entry for entry in everything if entry.default] if model is None else find(model)
+    fitting = [entry for entry in named if entry.task == task]
+    if not fitting:
+        names = ", ".join(entry.name for entry in everything if entry.task == task) or "none"
+        raise UsageError(f"There is no {model or 'default'} model for {task}; there are: {names}.")
+    return min(fitting, key=lambda entry: entry.channels != channels)
+
+
+# The files
+
+
+def cache_dir() -> Path:
+    """Where downloads lie: RESTORE_CACHE, or the platform's cache directory."""
+    return Path(os.environ.get("RESTORE_CACHE") or platformdirs.user_cache_dir("restore-cli"))
+
+
+def place(entry: Entry) -> Path:
+    """Where an entry's file lies, or will lie once it is fetched."""
+    match entry.source:
+        case Bundled(file):
+            return _PACKAGE / "checkpoints" / file
+        case Hub() as hub:
+            file = hub.file
+        case Url(url):
+            file = PurePosixPath(urlsplit(url).path).name
+    return cache_dir() / f"{entry.name}-{entry.sha256[:8]}" / file
+
+
+def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = None) -> Path:
+    """The entry's file, downloaded if it is not here, its sha256 verified.
+
+    Args:
+        offline: do not download; HF_HUB_OFFLINE does the same.
+        progress: called while downloading.
+
+    Raises:
+        WeightsError: the file is not here and cannot be fetched, or not what the table says; a damaged
+            download is deleted.
+    """
+    path = place(entry)
+    bundled = isinstance(entry.source, Bundled)
+    if not path.is_file():
+        if bundled:
+            raise WeightsError(f"{entry.name} is missing at {path}; reinstall restore-cli.")
+        if offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE:
+            raise WeightsError(f"{entry.name} is not in the cache, and this is offline; {_elsewhere(entry)}.")
+        _download(entry, path, progress or (lambda *_: None))
+    digest = _digest(path)
+    if digest == entry.sha256:
+        return path
+    fault = f"{path} is damaged: its sha256 is {digest}, not {entry.sha256}"
+    if bundled:
+        raise WeightsError(f"{fault}; reinstall restore-cli.")
+    path.unlink()
+    raise WeightsError(f"{fault}; it was deleted, fetch it again with `restore models fetch {entry.name}`.")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _elsewhere(entry: Entry) -> str:
+    return (
+        f"run `restore models fetch {entry.name}` on a connected machine, and copy the file that it names to"
+        f" {place(entry)} or pass its path as --model"
+    )
+
+
+def _download(entry: Entry, path: Path, progress: Progress) -> None:
+    """Put the entry's file to its place, in one step once it is whole."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        match entry.source:
+            case Hub() as hub:
+                _download_hub(hub, path, progress)
+            case Url(url):
+                _download_url(url, path, progress)
+    except Exception as error:  # the hub's client also raises what its HTTP library does, whichever that is
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
+        raise WeightsError(f"{entry.name} cannot be fetched ({reason}); {_elsewhere(entry)}.") from error
+
+
+def _download_hub(hub: Hub, path: Path, progress: Progress) -> None:
+    """Through the hub's client: anonymously, over plain HTTP, which it resumes when the connection is cut."""
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # keeps a cache of its own and cannot resume
+    import huggingface_hub
+
+    class Bar:
+        """Takes the place of tqdm, which would draw on stderr."""
+
+        def __init__(self, *, total: int | None = None, initial: int = 0, **_: object) -> None:
+            self.done, self.total = initial, total or 0
+
+        def __enter__(self) -> Bar:
+            return self
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+        def update(self, count: int) -> None:
+            self.done += count
+            progress(self.done, self.total)
+
+    with _silence("huggingface_hub"):
+        huggingface_hub.hf_hub_download(
+            hub.repo,
+            hub.file,
+            revision=hub.revision,
+            local_dir=path.parents[len(PurePosixPath(hub.file).parts) - 1],
+            cache_dir=path.parent / "hub",  # never filled: a damaged file of the user's cache would come back
+            endpoint=os.environ.get("HF_ENDPOINT") or None,
+            token=False,
+            tqdm_class=Bar,
+        )
+
+
+@contextmanager
+def _silence(name: str) -> Iterator[None]:
+    """Keep a package's warnings, of connections that it tries again, from stderr."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def _download_url(url: str, path: Path, progress: Progress) -> None:
+    """Into a .part file, which a cut connection or a later call goes on with."""
+    part = path.with_name(f"{path.name}.part")
+    part.touch()
+    while True:
+        before = part.stat().st_size
+        try:
+            _append(url, part, progress)
+        except (ConnectionError, TimeoutError, HTTPException):
+            if part.stat().st_size <= before:
+                raise
+        else:
+            break
+    part.replace(path)
+
+
+def _append(url: str, part: Path, progress: Progress) -> None:
+    """Fetch what the file lacks. Whether the server's file is still the same, its sha256 tells."""
+    size = part.stat().st_size
+    request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
+    try:
+        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+    except urllib.error.HTTPError as error:
+        with error:
+            if error.code == 416 and size:  # nothing follows: it was whole
+                return
+            raise
+    resumed = response.status == 206
+    with response, part.open("ab" if resumed else "wb") as file:
+        done = size if resumed else 0
+        length = response.headers["Content-Length"]
+        total = done + int(length) if length else 0
+        while chunk := response.read(1 << 18):
+            file.write(chunk)
+            done += len(chunk)
+            progress(done, total)
+    if done < total:
+        raise ConnectionError(f"the connection was cut after {done} of {total} bytes")
+
+
+# The networks
+
+
+def load(model: Entry | Path, *, offline: bool = False, progress: Progress | None = None) -> Loaded:
+    """Make the network of an entry, or of any checkpoint file, and fill it; on the CPU, float32.
+
+    A foreign file that is no entry's, byte for byte, but has an entry's layout, gets its network; a fixed
+    level is not taken over, for no layout tells it.
+
+    Raises:
+        WeightsError: as `locate`; or the file is no checkpoint, is damaged, holds code, or does not fit its
+            network.
+    """
+    if isinstance(model, Path):
+        name, (header, state) = str(model), _read(model)
+        if header is None:
+            name, header = _recognise(model, state)
+    else:
+        name, header = model.name, model
+        state = _read(locate(model, offline=offline, progress=progress))[1]
+
+    from restore_cli import archs
+
+    network = archs.build(header.arch, header.params)
+    try:
+        network.load_state_dict(_fit(network, state))
+    except ValueError as error:
+        raise WeightsError(f"{name} does not fit {header.arch}: {error}.") from error
+    network.precisions = header.precisions
+    return Loaded(name, network.eval(), header)
+
+
+def save(network: Restorer, path: Path, header: Header) -> None:
+    """Write a checkpoint that `load` reads, in one step: the header, and the tensors.
+
+    Kernels are kept as float16, which halves the file and changes a result by less than 0.001 dB
+    (docs/training.md); vectors such as biases and batch statistics as float32.
+
+    Raises:
+        WeightsError: it cannot be written.
+    """
+    from safetensors.torch import save as serialise
+
+    state = {}
+    for key, value in network.state_dict().items():
+        if value.is_floating_point():
+            value = value.half() if value.ndim > 1 else value.float()
+        state[key] = value.detach().cpu().contiguous()
+    own = {item.name: getattr(header, item.name) for item in fields(Header)}
+    data = serialise(state, {HEADER: json.dumps({"format": FORMAT, **own})})
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            (Path(folder) / path.name).write_bytes(data)
+            (Path(folder) / path.name).replace(path)
+    except OSError as error:
+        raise WeightsError(f"The checkpoint {path} cannot be written: {error.strerror}.") from error
+
+
+def _read(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
+    """A checkpoint's tensors, and its header if it is one of ours."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+    except OSError as error:
+        raise WeightsError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
+    if start[8:] == b"{":  # after the length of its JSON
+        return _read_safetensors(path)
+    if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip archive, or a pickle of PyTorch before 1.6
+        return None, _read_pickle(path)
+    raise WeightsError(f"{path} is no checkpoint, neither of safetensors nor of PyTorch.")
+
+
+def _read_safetensors(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            metadata = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not iterable itself)
+    except SafetensorError as error:
+        raise WeightsError(f"The checkpoint {path} is damaged: {error}.") from error
+    if HEADER not in metadata:
+        return None, state
+    try:
+        values = json.loads(metadata[HEADER])
+        version = values.pop("format")
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise WeightsError(f"The header of {path} is damaged.") from error
+    if version != FORMAT:
+        raise WeightsError(
+            f"{path} has format {version}, which this version cannot read; upgrade restore-cli."
+        )
+    return _strict(Header, values, f"The header of {path}"), state
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    import torch
+
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path} holds more than tensors and was not opened: it could run code."
+        ) from error
+    except Exception as error:  # PyTorch's reader has no error of its own for damaged files
+        raise WeightsError(f"The checkpoint {path} is damaged, or none of PyTorch's.") from error
+    for wrapper in ("state_dict", "params"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
+    return state
+
+
+def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header]:
+    """The name and header of a checkpoint without one: of the entry it is, or that has its layout."""
+    import torch
+
+    from restore_cli import archs
+
+    foreign = [entry for entry in entries().values() if not isinstance(entry.source, Bundled)]
+    alike = []
+    for entry in foreign:
+        with torch.device("meta"):  # shapes without memory
+            network = archs.build(entry.arch, entry.params)
+        with suppress(ValueError):
+            _fit(network, state)
+            alike.append(entry)
+    if not alike:
+        found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
+        raise WeightsError(
+            f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
+            f" network; known are the layouts of {', '.join(entry.name for entry in foreign)}."
+        )
+    digest = _digest(path)
+    for entry in alike:
+        if entry.sha256 == digest:
+            return entry.name, entry
+    like = alike[0]
+    told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}
+    return str(path), Header(
+        task=like.task, arch=like.arch, params=like.params, channels=like.channels, conditions=told
+    )
+
+
+def _fit(network: Restorer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The state dict as the network names it.
+
+    Raises:
+        ValueError: says how keys and shapes differ from the network's.
+    """
+    wanted = network.state_dict()
+    try:
+        given = network.adopt(state)
+    except (LookupError, ValueError, RuntimeError) as error:
+        raise ValueError("some of its keys or shapes are not of that layout") from error
+    faults = {
+        "missing": wanted.keys() - given.keys(),
+        "unexpected": given.keys() - wanted.keys(),
+        "of another shape": {
+            f"{key} {list(given[key].shape)} for {list(wanted[key].shape)}"
+            for key in wanted.keys() & given.keys()
+            if given[key].shape != wanted[key].shape
+        },
+    }
+    fault = "; ".join(f"{len(keys)} {what}, such as {min(keys)}" for what, keys in faults.items() if keys)
+    if fault:
+        raise ValueError(fault)
+    return given

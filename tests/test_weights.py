@@ -1,0 +1,709 @@
+"""Checkpoints: the table, downloads by the real clients from a server on loopback, files good and bad."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import pickle
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hub import Hub, serving
+from rich.console import Console
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn.functional import conv2d, conv_transpose2d
+from typer.testing import CliRunner
+
+from restore_cli import archs, weights
+from restore_cli.cli import models
+from restore_cli.errors import UsageError, WeightsError
+from restore_cli.weights import Bundled, Entry, Header, Url
+
+REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
+SMALL = Header(
+    task="denoise",
+    arch="baselines:DnCNN",
+    params={"channels": 1, "depth": 3, "width": 4, "norm": True},
+    channels=1,
+    conditions={"sigma": [0, 75]},
+    precisions=("fp32", "bf16"),
+    recipe={"steps": 7, "levels": {"sigma": [0, 75]}},
+    scores=({"set": "BSD68", "protocol": "float", "sigma": 25, "psnr": 29.1},),
+    commit="abc",
+)
+CONTENT = random.Random(0).randbytes(300_000)
+
+
+def entry(name: str = "net", content: bytes = CONTENT, source: Any = None, **values: Any) -> Entry:
+    defaults = {"task": "denoise", "arch": "unet:UNet", "params": {}, "channels": 3, "license": "MIT"}
+    digest = hashlib.sha256(content).hexdigest()
+    return Entry(name=name, source=source or Bundled("x"), sha256=digest, **{**defaults, **values})
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Replace the table."""
+
+    def use(*table: Entry) -> None:
+        monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry for entry in table})
+
+    return use
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serving() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+# The table
+
+
+@pytest.mark.parametrize("name", weights.entries())
+def test_entry_builds_and_takes_what_it_is_told(name: str) -> None:
+    known = weights.entries()[name]
+    with torch.device("meta"):
+        geometry = archs.build(known.arch, known.params).geometry
+    assert geometry.channels == known.channels
+    assert geometry.conditions == sum(isinstance(level, list) for level in known.conditions.values())
+
+
+@pytest.mark.parametrize(
+    "name", [e.name for e in weights.entries().values() if isinstance(e.source, Bundled)]
+)
+def test_bundled_file_says_what_the_table_says(name: str) -> None:
+    known = weights.entries()[name]
+    assert weights.load(known).name == name
+    header = weights.load(weights.place(known)).header
+    for key in ("task", "arch", "params", "channels", "conditions"):
+        assert getattr(header, key) == getattr(known, key)
+
+
+TABLE = {
+    "task": '"denoise"',
+    "arch": '"unet:UNet"',
+    "params": "{}",
+    "channels": "3",
+    "license": '"MIT"',
+    "sha256": f'"{"0" * 64}"',
+    "bundled": '"net.safetensors"',
+}
+
+
+def write_table(path: Path, *tables: Mapping[str, str | None]) -> Path:
+    lines = []
+    for number, table in enumerate(tables):
+        lines.append(f"[net{number}]")
+        lines += [f"{key} = {value}" for key, value in {**TABLE, **table}.items() if value is not None]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_table_is_read(tmp_path: Path) -> None:
+    extra = {
+        "conditions": "{ sigma = [0, 75] }",
+        "size": "9",
+        "precisions": '["fp32", "bf16"]',
+        "scores": "[{ psnr = 1.5 }]",
+    }
+    table = weights.read_table(write_table(tmp_path / "t.toml", extra))
+    known = table["net0"]
+    assert (known.name, known.source, known.size) == ("net0", Bundled("net.safetensors"), 9)
+    assert (known.precisions, known.scores) == (("fp32", "bf16"), ({"psnr": 1.5},))
+    assert known.conditions == {"sigma": [0, 75]}
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ({"colour": '"red"'}, "net0 has unknown keys: colour"),
+        ({"task": None}, "net0 lacks task"),
+        ({"size": '"big"'}, "net0: size cannot be 'big'"),
+        ({"channels": "2"}, "1 or 3 channels, not 2"),
+        ({"sha256": '"00"'}, "net0: sha256 must be 64"),
+        ({"bundled": None}, "net0 must have one of bundled, hub, url"),
+        ({"url": '"https://example.org/x.pth"'}, "net0 must have one of"),
+        ({"bundled": None, "url": '"http://example.org/x.pth"'}, "net0: the URL must be https"),
+        ({"bundled": None, "hub": '"a/b"'}, "net0 lacks revision, file"),
+        (
+            {"bundled": None, "hub": '{ repo = "a/b", revision = "main", file = "c" }'},
+            "must be a full commit",
+        ),
+    ],
+)
+def test_mistake_in_the_table_is_named(tmp_path: Path, mistake: dict[str, str | None], words: str) -> None:
+    with pytest.raises(WeightsError, match=words):
+        weights.read_table(write_table(tmp_path / "t.toml", mistake))
+
+
+@pytest.mark.parametrize("twice", [{"short": '"house"'}, {"default": "true"}])
+def test_two_entries_of_one_role_are_a_mistake(tmp_path: Path, twice: dict[str, str | None]) -> None:
+    path = write_table(tmp_path / "t.toml", twice, {**twice, "channels": "1"})
+    assert len(weights.read_table(path)) == 2
+    with pytest.raises(WeightsError, match="net0 and net1 are both"):
+        weights.read_table(write_table(tmp_path / "t.toml", twice, twice))
+
+
+@pytest.fixture
+def house(use: Callable[..., None]) -> None:
+    use(
+        entry("denoise-color", short="house", default=True),
+        entry("denoise-gray", short="house", channels=1, default=True),
+        entry("deblock-gray", short="house", channels=1, default=True, task="deblock"),
+        entry("dncnn-25", short="dncnn", channels=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "channels", "name"),
+    [
+        (None, "denoise", 3, "denoise-color"),
+        (None, "denoise", 1, "denoise-gray"),
+        (None, "deblock", 3, "deblock-gray"),  # the only one
+        ("house", "denoise", 1, "denoise-gray"),
+        ("house", "deblock", 1, "deblock-gray"),
+        ("dncnn", "denoise", 3, "dncnn-25"),
+        ("denoise-color", "denoise", 1, "denoise-color"),  # as named
+    ],
+)
+def test_choose(house: None, model: str | None, task: str, channels: int, name: str) -> None:
+    chosen = weights.choose(model, task, channels)
+    assert isinstance(chosen, Entry)
+    assert chosen.name == name
+
+
+def test_choose_takes_a_path_unless_it_is_a_name(
+    house: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("house", "mine"):
+        Path(name).touch()
+    assert isinstance(weights.choose("house", "denoise", 3), Entry)
+    assert weights.choose("mine", "denoise", 3) == Path("mine")
+
+
+@pytest.mark.parametrize(
+    ("model", "task", "error", "words"),
+    [
+        ("denoise-colour", "denoise", WeightsError, "did you mean denoise-color"),
+        ("zzz", "denoise", WeightsError, "choose from denoise-color, denoise-gray, .*, dncnn, house"),
+        ("", "denoise", WeightsError, "no model and no file ''"),
+        ("dncnn-25", "deblock", UsageError, "no dncnn-25 model for deblock; there are: deblock-gray"),
+        (None, "sr", UsageError, "no default model for sr; there are: none"),
+    ],
+)
+def test_choose_names_what_would_have_worked(
+    house: None, model: str | None, task: str, error: type[Exception], words: str
+) -> None:
+    with pytest.raises(error, match=words):
+        weights.choose(model, task, 3)
+
+
+# Downloads
+
+
+def on_hub(hub: Hub, content: bytes = CONTENT, file: str = "net.pth") -> tuple[Entry, str]:
+    path = f"/deepinv/drunet/resolve/{REVISION}/{file}"
+    hub.files[path] = content
+    return entry(source=weights.Hub(repo="deepinv/drunet", revision=REVISION, file=file)), path
+
+
+def on_web(hub: Hub, content: bytes = CONTENT) -> tuple[Entry, str]:
+    hub.files["/zoo/net.pth"] = content
+    return entry(source=Url(f"{hub.url}/zoo/net.pth")), "/zoo/net.pth"
+
+
+both = pytest.mark.parametrize("publish", [on_hub, on_web])
+Publish = Callable[..., tuple[Entry, str]]
+
+
+@both
+def test_fetched_once_whole_and_silently(
+    hub: Hub, publish: Publish, capfd: pytest.CaptureFixture[str]
+) -> None:
+    wanted, _ = publish(hub)
+    steps: list[tuple[int, int]] = []
+    path = weights.locate(wanted, progress=lambda *step: steps.append(step))
+    assert path == weights.place(wanted)
+    assert path.read_bytes() == CONTENT
+    assert steps[-1] == (len(CONTENT), len(CONTENT))
+    assert steps == sorted(steps)
+    count = len(hub.requests)
+    assert weights.locate(wanted, offline=True) == path
+    assert len(hub.requests) == count
+    assert capfd.readouterr() == ("", "")
+
+
+def test_file_in_a_folder_of_the_repository(hub: Hub) -> None:
+    wanted, _ = on_hub(hub, file="color/net.pth")
+    assert weights.locate(wanted).read_bytes() == CONTENT
+
+
+@both
+def test_corrupt_download_is_deleted_and_named(hub: Hub, publish: Publish) -> None:
+    wanted, path = publish(hub, content=CONTENT[:-1] + b"?")
+    with pytest.raises(WeightsError, match=r"damaged: its sha256 is .*`restore models fetch net`"):
+        weights.locate(wanted)
+    assert not weights.place(wanted).exists()
+    hub.files[path] = CONTENT
+    assert weights.locate(wanted).read_bytes() == CONTENT
+
+
+@both
+def test_file_that_rots_in_the_cache_is_found(hub: Hub, publish: Publish) -> None:
+    wanted, _ = publish(hub)
+    path = weights.locate(wanted)
+    path.write_bytes(CONTENT[:1000])
+    with pytest.raises(WeightsError, match="damaged"):
+        weights.locate(wanted)
+    assert weights.locate(wanted).read_bytes() == CONTENT
+
+
+@both
+def test_cut_connection_is_resumed(
+    hub: Hub, publish: Publish, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 50_000)  # 10 MB, else
+    wanted, path = publish(hub)
+    hub.cuts[path] = [200_000]
+    assert weights.locate(wanted).read_bytes() == CONTENT
+    assert hub.requests[-1] == f"GET {path} bytes=200000-"
+    assert capfd.readouterr().err == ""
+
+
+def test_broken_download_is_resumed_by_the_next_call(hub: Hub) -> None:
+    wanted, path = on_web(hub)
+    hub.cuts[path] = [100_000, 0]
+    with pytest.raises(WeightsError, match=r"cut after 100000 of 300000 bytes.*`restore models fetch net`"):
+        weights.locate(wanted)
+    assert not weights.place(wanted).exists()
+    assert weights.locate(wanted).read_bytes() == CONTENT
+    assert hub.requests[-1] == f"GET {path} bytes=100000-"
+
+
+def test_download_that_was_killed_before_its_last_step(hub: Hub) -> None:
+    wanted, _ = on_web(hub)
+    part = weights.place(wanted).with_name("net.pth.part")
+    part.parent.mkdir(parents=True)
+    part.write_bytes(CONTENT)
+    assert weights.locate(wanted).read_bytes() == CONTENT
+    assert not part.exists()
+
+
+def test_missing_revision(hub: Hub) -> None:
+    wanted, _ = on_hub(hub)
+    hub.files = {"/deepinv/drunet/resolve/0/net.pth": CONTENT}
+    with pytest.raises(
+        WeightsError, match=r"RevisionNotFound.*`restore models fetch net`.*copy the file.*--model"
+    ):
+        weights.locate(wanted)
+
+
+@both
+def test_missing_file(hub: Hub, publish: Publish) -> None:
+    wanted, path = publish(hub)
+    hub.files[f"{path}.other"] = hub.files.pop(path)
+    with pytest.raises(WeightsError, match=r"net cannot be fetched.*404"):
+        weights.locate(wanted)
+
+
+def test_unreachable_server() -> None:
+    with serving() as server:
+        wanted, _ = on_web(server)
+    with pytest.raises(WeightsError, match=r"refused.*on a connected machine"):
+        weights.locate(wanted)
+
+
+@both
+@pytest.mark.parametrize("variable", [True, False])
+def test_offline(hub: Hub, publish: Publish, variable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if variable:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    wanted, _ = publish(hub)
+    with pytest.raises(WeightsError, match="`restore models fetch net` on a connected machine") as caught:
+        weights.locate(wanted, offline=not variable)
+    assert hub.requests == []
+    path = weights.place(wanted)
+    assert str(path) in str(caught.value)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(CONTENT)  # as the sentence says
+    assert weights.locate(wanted, offline=True) == path
+
+
+def test_bundled_file_that_is_damaged_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights, "_PACKAGE", tmp_path)
+    with pytest.raises(WeightsError, match=r"net is missing at .*; reinstall"):
+        weights.locate(entry())
+    path = weights.place(entry())
+    path.parent.mkdir()
+    path.write_bytes(b"rotten")
+    with pytest.raises(WeightsError, match=r"damaged.*; reinstall"):
+        weights.locate(entry())
+    assert path.exists()
+
+
+def test_cache_lies_where_the_platform_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("RESTORE_CACHE")
+    monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: f"/caches/{name}")
+    assert weights.cache_dir() == Path("/caches/restore-cli")
+
+
+# Checkpoints of ours
+
+
+@pytest.fixture
+def small() -> Any:
+    torch.manual_seed(0)
+    network = archs.build(SMALL.arch, SMALL.params)
+    network(torch.rand(2, 1, 8, 8))  # moves the statistics of its normalisation
+    return network.eval()
+
+
+def test_checkpoint_needs_nothing_else(small: Any, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    path.write_bytes(b"old")
+    weights.save(small, path, SMALL)
+    assert list(tmp_path.iterdir()) == [path]
+    loaded = weights.load(path)
+    assert loaded.header == SMALL
+    assert (loaded.name, loaded.task, loaded.channels) == (str(path), "denoise", 1)
+    assert loaded.conditions == {"sigma": [0, 75]}
+    assert loaded.network.precisions == ("fp32", "bf16")
+    x = torch.rand(1, 1, 9, 7)
+    assert not loaded.network.training
+    torch.testing.assert_close(loaded.network(x), small(x), atol=1e-3, rtol=0)
+
+
+def test_kernels_are_kept_as_float16_and_vectors_exactly(small: Any, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    weights.save(small, path, SMALL)
+    state = weights.load(path).network.state_dict()
+    for key, value in small.state_dict().items():
+        kept = value.half().float() if value.ndim > 1 else value
+        assert state[key].dtype == value.dtype
+        assert torch.equal(state[key], kept)
+
+
+def test_entry_is_saved_as_a_header(small: Any, tmp_path: Path) -> None:
+    path = tmp_path / "small.safetensors"
+    weights.save(small, path, entry(arch=SMALL.arch, params=SMALL.params, channels=1))
+    assert type(weights.load(path).header) is Header
+
+
+def test_folder_that_cannot_be_written(small: Any, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="cannot be written: No such file"):
+        weights.save(small, tmp_path / "none" / "small.safetensors", SMALL)
+
+
+def test_entry_is_loaded_from_its_file(small: Any, hub: Hub, tmp_path: Path) -> None:
+    weights.save(small, tmp_path / "small.safetensors", SMALL)
+    content = (tmp_path / "small.safetensors").read_bytes()
+    hub.files["/net.safetensors"] = content
+    known = entry(
+        content=content, source=Url(f"{hub.url}/net.safetensors"), arch=SMALL.arch, params=SMALL.params
+    )
+    loaded = weights.load(known)
+    assert (loaded.name, loaded.header) == ("net", known)
+    for own, read in zip(small.parameters(), loaded.network.parameters(), strict=True):
+        torch.testing.assert_close(read, own, atol=1e-7, rtol=1e-3)
+
+
+def header(**values: Any) -> dict[str, str]:
+    own = {"task": "denoise", "arch": SMALL.arch, "params": dict(SMALL.params), "channels": 1}
+    return {weights.HEADER: json.dumps({"format": 1, **own, **values})}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        ({}, "no header of ours.*model.0.bias.*known are the layouts of drunet-color"),
+        ({weights.HEADER: "{"}, "header of .* is damaged"),
+        ({weights.HEADER: "[]"}, "header of .* is damaged"),
+        (header(format=2), "format 2, .*upgrade"),
+        (header(mood="good"), "header of .* has unknown keys: mood"),
+        (header(channels="1"), "channels cannot be '1'"),
+        (header(arch="unet:Nothing"), "unet:Nothing"),
+        (header(params={"wings": 2}), "wings"),
+        (
+            header(params={"channels": 1, "depth": 4, "width": 4}),
+            "does not fit .*: 6 missing, such as model.6.bias; 1 of another shape, such as",
+        ),
+        (
+            header(params={"channels": 1, "depth": 3, "width": 4, "norm": False}),
+            "[0-9] unexpected, such as model.3",
+        ),
+        (
+            header(params={"channels": 1, "depth": 3, "width": 5}),
+            r"of another shape, such as model.0.bias \[4\] for \[5\]",
+        ),
+    ],
+)
+def test_header_that_is_wrong(small: Any, tmp_path: Path, metadata: dict[str, str], words: str) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file(small.state_dict(), path, metadata)
+    with pytest.raises(WeightsError, match=words):
+        weights.load(path)
+
+
+def test_file_that_is_damaged(small: Any, tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    weights.save(small, path, SMALL)
+    content = path.read_bytes()
+    cases = {
+        b"": "no checkpoint",
+        b"nonsense": "no checkpoint",
+        content[:-9]: "damaged",
+        content[:99]: "damaged",
+    }
+    for damaged, words in cases.items():
+        path.write_bytes(damaged)
+        with pytest.raises(WeightsError, match=words):
+            weights.load(path)
+    with pytest.raises(WeightsError, match="cannot be read: No such file"):
+        weights.load(tmp_path / "none.safetensors")
+
+
+# Checkpoints of others
+
+
+def pickled(value: object, **options: Any) -> bytes:
+    file = io.BytesIO()
+    torch.save(value, file, **options)
+    return file.getvalue()
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, ("bombed",)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (pickled({"x": Bomb()}), "holds more than tensors and was not opened"),
+        (pickled({"x": Bomb()}, _use_new_zipfile_serialization=False), "holds more than tensors"),
+        (pickle.dumps({"x": Bomb()}), "damaged, or none of PyTorch's"),
+        (pickled({"x": torch.ones(99)})[:-200], "damaged"),
+        (pickled([torch.ones(1)]), "no state dict"),
+        (pickled({"epoch": 3}), "no state dict"),
+        (
+            pickled({"conv.weight": torch.ones(2, 1, 3, 3)}),
+            r"1 tensors, such as conv.weight \[2, 1, 3, 3\], are of no",
+        ),
+        (
+            pickled({"m_head.weight": torch.ones(64, 4, 3, 3)}),
+            "of no known network; known are .* kair-dncnn-25",
+        ),
+    ],
+)
+def test_pickle_that_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("x.pth").write_bytes(content)
+    with pytest.raises(WeightsError, match=words):
+        weights.load(Path("x.pth"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "x.pth"]
+
+
+def dncnn_layout() -> dict[str, Tensor]:
+    """17 convolutions with biases, BatchNorm merged: keys model.0, model.2, ... model.32; gray."""
+    state = {}
+    for number in range(17):
+        inputs, outputs = 1 if number == 0 else 64, 1 if number == 16 else 64
+        state[f"model.{2 * number}.weight"] = torch.randn(outputs, inputs, 3, 3) / (3 * inputs**0.5)
+        state[f"model.{2 * number}.bias"] = torch.randn(outputs) / 10
+    return state
+
+
+@pytest.mark.parametrize("wrap", [lambda state: state, lambda state: {"state_dict": state}])
+def test_dncnn_of_kair(tmp_path: Path, wrap: Callable[[object], object]) -> None:
+    state = dncnn_layout()
+    (tmp_path / "dncnn_50.pth").write_bytes(pickled(wrap(state)))
+    loaded = weights.load(tmp_path / "dncnn_50.pth")
+    assert (loaded.task, loaded.channels, loaded.name) == ("denoise", 1, str(tmp_path / "dncnn_50.pth"))
+    assert loaded.conditions == {}  # the layout does not tell the level
+
+    x = noise = torch.rand(1, 1, 12, 10)
+    for number in range(0, 34, 2):
+        noise = conv2d(noise, state[f"model.{number}.weight"], state[f"model.{number}.bias"], padding=1)
+        noise = noise.relu() if number < 32 else noise
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.network(x), x - noise)
+
+
+def test_foreign_file_of_an_entry_is_that_entry(tmp_path: Path, use: Callable[..., None]) -> None:
+    content = pickled(dncnn_layout())
+    known = weights.entries()["kair-dncnn-25"]
+    other = replace(known, name="other", conditions={"sigma": 15})
+    use(other, replace(known, sha256=hashlib.sha256(content).hexdigest()))
+    (tmp_path / "x.pth").write_bytes(content)
+    loaded = weights.load(tmp_path / "x.pth")
+    assert (loaded.name, loaded.conditions) == ("kair-dncnn-25", {"sigma": 25})
+
+
+def drunet_layout(channels: int, widths: tuple[int, ...] = (64, 128, 256, 512)) -> dict[str, Tensor]:
+    """No biases; 4 residual blocks a level, before each strided and after each transposed convolution."""
+    shapes = {"m_head.weight": (widths[0], channels + 1, 3, 3), "m_tail.weight": (channels, widths[0], 3, 3)}
+
+    def blocks(prefix: str, first: int, width: int) -> None:
+        for number in range(first, first + 4):
+            for layer in (0, 2):
+                shapes[f"{prefix}.{number}.res.{layer}.weight"] = (width, width, 3, 3)
+
+    for level in (1, 2, 3):
+        fine, coarse = widths[level - 1], widths[level]
+        blocks(f"m_down{level}", 0, fine)
+        shapes[f"m_down{level}.4.weight"] = (coarse, fine, 2, 2)
+        shapes[f"m_up{level}.0.weight"] = (coarse, fine, 2, 2)  # transposed: inputs first
+        blocks(f"m_up{level}", 1, fine)
+    blocks("m_body", 0, widths[3])
+    return {
+        key: torch.randn(shape) / (shape[1] * shape[2] * shape[3]) ** 0.5 for key, shape in shapes.items()
+    }
+
+
+def drunet(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
+    def blocks(x: Tensor, prefix: str, first: int = 0) -> Tensor:
+        for number in range(first, first + 4):
+            inner = conv2d(x, state[f"{prefix}.{number}.res.0.weight"], padding=1).relu()
+            x = x + conv2d(inner, state[f"{prefix}.{number}.res.2.weight"], padding=1)
+        return x
+
+    skips = [conv2d(x, state["m_head.weight"], padding=1)]
+    for level in (1, 2, 3):
+        down = f"m_down{level}"
+        skips.append(conv2d(blocks(skips[-1], down), state[f"{down}.4.weight"], stride=2))
+    x = blocks(skips[3], "m_body")
+    for level in (3, 2, 1):
+        up = f"m_up{level}"
+        x = blocks(conv_transpose2d(x + skips[level], state[f"{up}.0.weight"], stride=2), up, first=1)
+    return conv2d(x + skips[0], state["m_tail.weight"], padding=1)
+
+
+def narrow(known: Entry) -> Entry:
+    return replace(known, params={**known.params, "widths": [4, 6, 8, 10]})
+
+
+@pytest.mark.parametrize("name", ["drunet-color", "drunet-gray"])
+def test_drunet_computes_what_its_authors_do(tmp_path: Path, use: Callable[..., None], name: str) -> None:
+    channels = weights.entries()[name].channels
+    use(*(narrow(weights.entries()[other]) for other in ("drunet-gray", "drunet-color")))
+    torch.manual_seed(0)
+    state = drunet_layout(channels, (4, 6, 8, 10))
+    (tmp_path / "x.pth").write_bytes(pickled(state))
+    loaded = weights.load(tmp_path / "x.pth")
+    assert (loaded.channels, loaded.conditions) == (channels, {"sigma": [0, 50]})
+    x = torch.rand(2, channels + 1, 24, 16).double()
+    state = {key: value.double() for key, value in state.items()}
+    with torch.inference_mode():
+        torch.testing.assert_close(loaded.network.double()(x), drunet(state, x))
+
+
+@pytest.mark.parametrize("name", ["drunet-color", "drunet-gray", "drunet-color-ft"])
+def test_layout_of_drunet_in_full(name: str) -> None:
+    known = weights.entries()[name]
+    with torch.device("meta"):
+        wanted = archs.build(known.arch, known.params)
+        given = wanted.adopt(drunet_layout(known.channels))
+    assert {key: value.shape for key, value in given.items()} == {
+        key: value.shape for key, value in wanted.state_dict().items()
+    }
+
+
+# restore models
+
+
+@pytest.fixture
+def shell(hub: Hub, use: Callable[..., None]) -> Callable[..., Any]:
+    known = weights.entries()["kair-dncnn-25"]
+    content = pickled(dncnn_layout())
+    hub.files["/dncnn.pth"] = content
+    source = Url(f"{hub.url}/dncnn.pth")
+    use(
+        replace(known, source=source, size=len(content), sha256=hashlib.sha256(content).hexdigest()),
+        entry("other", short="house", default=True, source=Url(f"{hub.url}/none.pth")),
+    )
+    return lambda *words: CliRunner().invoke(models.app, words)
+
+
+def test_models_fetch_list_and_verify(shell: Callable[..., Any]) -> None:
+    assert [record["where"] for record in json.loads(shell("list", "--json").stdout)] == ["download"] * 2
+    fetched = shell("fetch", "dncnn")
+    name, path = fetched.stdout.rstrip("\n").split(" ", 1)
+    assert (name, fetched.stderr) == ("kair-dncnn-25", "")
+    assert Path(path).is_file()
+    assert [record["where"] for record in json.loads(shell("list", "--json").stdout)] == [
+        "cached",
+        "download",
+    ]
+    assert shell("verify", "kair-dncnn-25", "dncnn").stdout == "kair-dncnn-25 sound\n"
+    assert shell("verify", "--all").stdout == "kair-dncnn-25 sound\n"
+    Path(path).write_bytes(b"rotten")
+    assert "damaged" in str(shell("verify", "--all").exception)
+
+
+def test_models_fetch_shows_progress_on_a_terminal(
+    shell: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(models, "stderr", Console(file=terminal, force_terminal=True, width=100))
+    shell("fetch", "dncnn")
+    assert "2.2/2.2 MB" in terminal.getvalue()
+
+
+def test_models_list_and_show(shell: Callable[..., Any]) -> None:
+    table = shell("list").stdout
+    assert all(word in table for word in ("kair-dncnn-25", "gray", "2.2 MB", "MIT", "download", "29.23"))
+    sheet = shell("show", "dncnn").stdout
+    assert all(word in sheet for word in ("baselines:DnCNN", "depth=17", "sigma 25", "BSD68 sigma 25: 29.23"))
+    (record,) = json.loads(shell("show", "dncnn", "--json").stdout)
+    assert record["conditions"] == {"sigma": 25}
+    assert record["path"] == str(weights.place(weights.find("dncnn")[0]))
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "sentence"),
+    [
+        (["fetch"], UsageError, "Name the models, or give --all"),
+        (["verify", "dncnn", "--all"], UsageError, "Name the models, or give --all"),
+        (["show", "dncn"], WeightsError, "did you mean dncnn"),
+        (["fetch", "--all"], WeightsError, "other cannot be fetched .*404"),
+        (
+            ["verify", "other", "dncnn"],
+            WeightsError,
+            "other is not in the cache.*kair-dncnn-25 is not in the cache",
+        ),
+    ],
+)
+def test_models_that_fail(
+    shell: Callable[..., Any], words: list[str], error: type[Exception], sentence: str
+) -> None:
+    outcome = shell(*words)
+    with pytest.raises(error, match=sentence):
+        raise outcome.exception
+
+
+def test_models_list_imports_no_torch() -> None:
+    code = (
+        "import sys; from restore_cli.cli.models import app; app(['list'], standalone_mode=False);"
+        "sys.exit(bool({'torch', 'huggingface_hub', 'safetensors'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
