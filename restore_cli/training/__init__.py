@@ -1,0 +1,1 @@
+"""What a training is made of: recipe, pairs, objectives, optimizer and the state that survives a kill."""

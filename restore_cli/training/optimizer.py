@@ -1,0 +1,88 @@
+"""The optimizers, and the schedule of their learning rate."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from restore_cli.errors import UsageError
+from restore_cli.training.recipe import Recipe
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Linear warm-up, then a cosine from `lr` to `lr_final` over all steps."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
+    rate = recipe.lr_final + (recipe.lr - recipe.lr_final) * cosine
+    return rate * min(1.0, (step + 1) / max(1, recipe.warmup))
+
+
+class Optimizer:
+    """Adam, AdamW, or Muon for the inner convolutions with AdamW for the rest.
+
+    Muon (Jordan et al. 2024) moves a weight matrix by its orthogonalised momentum. A convolution's kernel
+    is such a matrix, outputs by everything else; its step is scaled to the size of AdamW's, so that both
+    share one learning rate (Liu et al., "Muon is Scalable for LLM Training", 2025).
+    """
+
+    def __init__(self, network: nn.Module, recipe: Recipe) -> None:
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self.kernels: list[nn.Parameter] = []
+        self.matrices: list[nn.Parameter] = []
+        self.parts: list[torch.optim.Optimizer] = []
+        decay = recipe.weight_decay
+        if recipe.optimizer == "muon":
+            convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+            inner = [module for module in convolutions[1:-1] if module.groups == 1]
+            self.kernels = [cast(nn.Parameter, module.weight) for module in inner]
+            self.matrices = [nn.Parameter(_as_matrix(kernel.detach(), kernel)) for kernel in self.kernels]
+            taken = {id(kernel) for kernel in self.kernels}
+            parameters = [parameter for parameter in parameters if id(parameter) not in taken]
+            muon = torch.optim.Muon(
+                self.matrices, lr=recipe.lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
+            )
+            self.parts.append(muon)
+        elif recipe.optimizer not in ("adam", "adamw"):
+            raise UsageError(f"Unknown optimizer {recipe.optimizer!r}; choose muon, adamw or adam.")
+        adam = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
+        self.parts.append(adam(parameters, lr=recipe.lr, betas=(0.9, 0.99), weight_decay=decay))
+
+    def step(self, rate: float) -> None:
+        """Move the weights along their gradients at this learning rate, and drop the gradients."""
+        for kernel, matrix in zip(self.kernels, self.matrices, strict=True):
+            matrix.grad = None if kernel.grad is None else _as_matrix(kernel.grad, kernel)
+        for part in self.parts:
+            for group in part.param_groups:
+                group["lr"] = rate
+            part.step()
+            part.zero_grad(set_to_none=True)
+        for kernel in self.kernels:
+            kernel.grad = None
+
+    def state_tensors(self) -> dict[str, Tensor]:
+        """The momenta, by part, parameter and name."""
+        return {
+            f"{part}.{index}.{name}": value
+            for part, optimizer in enumerate(self.parts)
+            for index, values in optimizer.state_dict()["state"].items()
+            for name, value in values.items()
+        }
+
+    def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
+        """Take up momenta from `state_tensors`."""
+        for part, optimizer in enumerate(self.parts):
+            state: dict[int, dict[str, Tensor]] = {}
+            for key, value in tensors.items():
+                owner, index, name = key.split(".", 2)
+                if int(owner) == part:
+                    state.setdefault(int(index), {})[name] = value
+            optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
+
+
+def _as_matrix(tensor: Tensor, kernel: Tensor) -> Tensor:
+    """Outputs x everything else, in the kernel's own memory order: a kernel gives a view of itself."""
+    if kernel.is_contiguous(memory_format=torch.channels_last):
+        return tensor.permute(0, 2, 3, 1).flatten(1)
+    return tensor.flatten(1)
