@@ -1,0 +1,72 @@
+"""The denoise task: what it adds, what it tells the network, what it warns of."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from restore_cli.errors import UsageError
+from restore_cli.tasks.denoise import Denoise
+
+GRAY = np.full((40, 50, 1), 0.5, np.float32)
+
+
+def test_noise_is_the_benchmarks_field_in_float_and_unclipped() -> None:
+    observed = Denoise(sigma=51).degrade(GRAY, np.random.RandomState(0))
+    expected = GRAY + np.random.RandomState(0).normal(0, 51 / 255, GRAY.shape)
+    assert observed.dtype == np.float32
+    np.testing.assert_allclose(observed, expected, atol=1e-6)
+    assert observed.max() > 1
+
+
+def test_noise_without_a_level_is_refused() -> None:
+    with pytest.raises(UsageError, match="needs a sigma"):
+        Denoise().degrade(GRAY, np.random.RandomState(0))
+
+
+@pytest.mark.parametrize("sigma", [-1, 256])
+def test_an_impossible_level_is_refused(sigma: float) -> None:
+    with pytest.raises(UsageError, match="from 0 to 255"):
+        Denoise(sigma=sigma)
+
+
+def test_the_level_is_a_condition() -> None:
+    feed = Denoise(sigma=51).prepare(GRAY, {"sigma": [0, 75]}, planes=1)
+    assert feed.conditions == (pytest.approx(0.2),)
+    assert feed.warnings == ()
+    assert feed.options == {"sigma": 51}
+
+
+def test_auto_estimates_the_level() -> None:
+    observed = Denoise(sigma=20).degrade(np.tile(GRAY, (6, 6, 1)), np.random.RandomState(0))
+    feed = Denoise().prepare(observed, {"sigma": [0, 75]}, planes=1)
+    assert feed.options is not None
+    assert feed.options["sigma"] == pytest.approx(20, abs=1)
+    assert feed.conditions[0] == pytest.approx(20 / 255, abs=1 / 255)
+
+
+def test_a_level_beyond_the_range_is_held_and_said() -> None:
+    feed = Denoise(sigma=100).prepare(GRAY, {"sigma": [0, 75]}, planes=1)
+    assert feed.conditions == (pytest.approx(75 / 255),)
+    assert "up to sigma 75" in feed.warnings[0]
+
+
+@pytest.mark.parametrize(("sigma", "warned"), [(25, False), (22, False), (50, True), (5, True)])
+def test_a_model_for_one_level_warns_of_others(sigma: float, warned: bool) -> None:
+    feed = Denoise(sigma=sigma).prepare(GRAY, {"sigma": 25}, planes=0)
+    assert feed.conditions == ()
+    assert bool(feed.warnings) == warned
+    if warned:
+        assert "trained for sigma 25" in feed.warnings[0]
+
+
+def test_levels_are_drawn_from_their_range() -> None:
+    drawn = [Denoise.draw({"sigma": [10, 20]}, np.random.default_rng(seed)).sigma for seed in range(50)]
+    assert all(sigma is not None and 10 <= sigma <= 20 for sigma in drawn)
+    assert len(set(drawn)) == 50
+    assert Denoise.draw({"sigma": 25}, np.random.default_rng(0)).sigma == 25
+
+
+def test_results_are_brought_back_to_pictures() -> None:
+    restored = Denoise().finish(np.array([[[-0.1], [0.5], [1.2]]], np.float32))
+    np.testing.assert_array_equal(restored[0, :, 0], np.float32([0, 0.5, 1]))

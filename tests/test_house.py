@@ -1,0 +1,59 @@
+"""The house rules: which module may import which, and that formatter, linter and type checker are content."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "restore_cli"
+ORDER = "cli jobs training tasks weights archs engine image metrics report errors".split()
+SHARED = {"cli": {"display", "options"}, "training": {"*"}, "jobs": {"*"}}  # what brothers may import
+
+
+def imports(path: Path) -> Iterator[tuple[str, ...]]:
+    """The package's own modules that a file imports, as ("archs", "unet")."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            module = node.module or ""
+            names = [f"{module}.{alias.name}" for alias in node.names] if module == "restore_cli" else [module]
+        elif isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.startswith("restore_cli."):
+                yield tuple(name.split(".")[1:])
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    here = path.relative_to(PACKAGE).with_suffix("").parts
+    for there in imports(path):
+        if here[0] in ("__init__", "__main__") or there[0] not in ORDER:
+            continue
+        assert ORDER.index(here[0]) <= ORDER.index(there[0]), f"{'.'.join(here)} imports {'.'.join(there)}"
+        brothers = here[0] == there[0] and len(there) > 1 and here[1] != "__init__"
+        allowed = SHARED.get(here[0], set())
+        assert not brothers or "*" in allowed or there[1] in allowed, f"{here} imports its brother {there}"
+
+
+def test_the_order_names_every_module() -> None:
+    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert modules - {"__init__", "__main__"} == set(ORDER)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["ruff", "format", "--check", "."], ["ruff", "check", "."], ["mypy"]],
+    ids=["format", "lint", "types"],
+)
+def test_tools_are_content(command: list[str]) -> None:
+    answer = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr

@@ -1,0 +1,69 @@
+"""PSNR, SSIM and the noise level, on the picture in examples/."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restore_cli.image import read_picture, to_gray
+from restore_cli.metrics import estimate_noise, psnr, ssim
+
+CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
+
+
+def noisy(clean: np.ndarray, sigma: float, clip: bool) -> np.ndarray:
+    image = clean + sigma / 255 * np.random.RandomState(1).standard_normal(clean.shape)
+    return ((image.clip(0, 1) * 255).round() / 255 if clip else image).astype(np.float32)
+
+
+def test_psnr_is_ten_log_ten_of_peak_over_error() -> None:
+    black = np.zeros((4, 5, 3), np.float32)
+    assert psnr(black + np.float32(0.1), black) == pytest.approx(20, abs=1e-4)
+    assert psnr(black + np.float32(0.1), black, peak=219 / 255) == pytest.approx(20 - 1.3219, abs=1e-3)
+    assert psnr(black, black) == math.inf
+    with pytest.raises(ValueError, match="shapes differ"):
+        psnr(black, black[:3])
+
+
+def test_psnr_does_not_lose_precision_in_float32() -> None:
+    bright = np.full((512, 512, 3), 0.5, np.float32)
+    assert psnr(bright + np.float32(2**-12), bright) == pytest.approx(20 * math.log10(2**12), abs=1e-6)
+
+
+def test_ssim_falls_with_noise_and_is_one_for_equal_images() -> None:
+    assert ssim(CAT, CAT) == pytest.approx(1)
+    scores = [ssim(noisy(CAT, sigma, clip=True), CAT) for sigma in (5, 25, 50)]
+    assert 0.95 > scores[0] > 0.85
+    assert scores[0] > scores[1] > scores[2] > 0
+
+
+@pytest.mark.parametrize("clip", [False, True])
+@pytest.mark.parametrize("sigma", [2, 5, 15, 25, 50])
+def test_the_noise_level_is_found_in_colour(sigma: float, clip: bool) -> None:
+    assert estimate_noise(noisy(CAT, sigma, clip)) == pytest.approx(sigma, abs=1.5)
+
+
+@pytest.mark.parametrize("sigma", [15, 25, 50])
+def test_the_noise_level_is_found_in_gray(sigma: float) -> None:
+    assert estimate_noise(noisy(to_gray(CAT), sigma, clip=True)) == pytest.approx(sigma, abs=2)
+
+
+def test_a_clean_photo_has_little_noise() -> None:
+    assert estimate_noise(CAT) < 2
+
+
+@pytest.mark.parametrize("value", [0.0, 0.4, 1.0])
+def test_a_flat_picture_has_no_noise(value: float) -> None:
+    assert estimate_noise(np.full((64, 64, 3), value, np.float32)) == pytest.approx(0, abs=1e-3)
+
+
+def test_a_picture_too_small_to_tell_counts_as_clean() -> None:
+    assert estimate_noise(noisy(CAT[:19], 25, clip=False)) == 0
+
+
+def test_half_a_picture_blown_out_does_not_hide_the_noise() -> None:
+    bright = noisy(np.concatenate([CAT, np.ones_like(CAT)]), 25, clip=True)
+    assert estimate_noise(bright) == pytest.approx(25, abs=2)

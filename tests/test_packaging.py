@@ -1,0 +1,44 @@
+"""The wheel carries all that the command needs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.weights
+def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
+    python, pip = [sys.executable], [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    source = tmp_path / "source"  # a build leaves nothing in the checkout
+    ignored = shutil.ignore_patterns(".git", ".venv", "build", "dist", "runs", ".*_cache")
+    shutil.copytree(ROOT, source, ignore=ignored)
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "restore_cli/weights.toml" in names
+    assert any(name.startswith("restore_cli/checkpoints/") for name in names)
+    assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
+
+    site = tmp_path / "site"
+    install = [*pip, "install", "--no-deps", "--no-index", "--target", str(site), str(wheel)]
+    subprocess.run(install, check=True, capture_output=True)
+    photo = tmp_path / "cat.png"
+    shutil.copy(ROOT / "examples" / "cat-noisy.png", photo)
+    environment = os.environ | {"PYTHONPATH": str(site), "RESTORE_CACHE": str(tmp_path / "cache")}
+    where = subprocess.run(
+        [*python, "-c", "import restore_cli; print(restore_cli.__file__)"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert where.stdout.startswith(str(site))
+    command = [*python, "-m", "restore_cli", "denoise", str(photo), "--sigma", "25", "--offline"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert (tmp_path / "cat.denoised.png").stat().st_size > 0
