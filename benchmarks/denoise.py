@@ -40,7 +40,7 @@ def score(folder: Path, sigma: float, model: str, settings: Settings) -> dict[st
         feed = task.prepare(noisy, loaded.conditions, loaded.network.geometry.conditions)
         result = run(loaded.network, feed.pixels, feed.conditions, settings)
         restored = task.finish(result.pixels)
-        restored = np.rint(restored * 255, out=restored) / np.float32(255)
+        restored = (np.rint(restored * 255) / 255).astype(np.float32)
         rows.append((psnr(noisy, clean), psnr(restored, clean), ssim(restored, clean)))
     noisy_psnr, mean_psnr, mean_ssim = np.mean(rows, axis=0).tolist()
     return {
@@ -74,12 +74,9 @@ def main() -> None:
         for sigma in options.sigma:
             row = score(folder, sigma, options.model, settings)
             if options.toml:
+                scores = f"psnr = {row['psnr']:.3f}, ssim = {row['ssim']:.4f}"
                 print(
-                    '    {{ set = "{set}", sigma = {sigma:g}, psnr = {psnr:.3f}, ssim = {ssim:.4f}'.format(
-                        **row
-                    ),
-                    f'protocol = "{PROTOCOL}" }},',
-                    sep=", ",
+                    f'    {{ set = "{row["set"]}", sigma = {sigma:g}, {scores}, protocol = "{PROTOCOL}" }},'
                 )
             else:
                 print(

@@ -12,7 +12,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "restore_cli"
-ORDER = "cli jobs training tasks weights archs engine image metrics report errors".split()
+ORDER = [
+    "cli",
+    "jobs",
+    "training",
+    "tasks",
+    "weights",
+    "archs",
+    "engine",
+    "image",
+    "metrics",
+    "report",
+    "errors",
+]
 SHARED = {"cli": {"display", "options"}, "training": {"*"}, "jobs": {"*"}}  # what brothers may import
 
 
@@ -22,7 +34,9 @@ def imports(path: Path) -> Iterator[tuple[str, ...]]:
         if isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
             module = node.module or ""
-            names = [f"{module}.{alias.name}" for alias in node.names] if module == "restore_cli" else [module]
+            names = (
+                [f"{module}.{alias.name}" for alias in node.names] if module == "restore_cli" else [module]
+            )
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         else:
@@ -32,7 +46,9 @@ def imports(path: Path) -> Iterator[tuple[str, ...]]:
                 yield tuple(name.split(".")[1:])
 
 
-@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE)))
+@pytest.mark.parametrize(
+    "path", sorted(PACKAGE.rglob("*.py")), ids=lambda path: str(path.relative_to(PACKAGE))
+)
 def test_imports_go_one_way(path: Path) -> None:
     here = path.relative_to(PACKAGE).with_suffix("").parts
     for there in imports(path):
@@ -45,7 +61,9 @@ def test_imports_go_one_way(path: Path) -> None:
 
 
 def test_the_order_names_every_module() -> None:
-    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    modules = {
+        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
     assert modules - {"__init__", "__main__"} == set(ORDER)
 
 
@@ -55,5 +73,7 @@ def test_the_order_names_every_module() -> None:
     ids=["format", "lint", "types"],
 )
 def test_tools_are_content(command: list[str]) -> None:
-    answer = subprocess.run([sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False)
+    answer = subprocess.run(
+        [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert answer.returncode == 0, answer.stdout + answer.stderr

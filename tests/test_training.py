@@ -96,7 +96,9 @@ def test_a_killed_training_goes_on_exactly(
 
 
 def test_training_learns(data: Path, tmp_path: Path) -> None:
-    first, *_, last = run(data, tmp_path / "out.safetensors", steps=120, batch=4, validate_every=10, warmup=10)
+    first, *_, last = run(
+        data, tmp_path / "out.safetensors", steps=120, batch=4, validate_every=10, warmup=10
+    )
     assert last.scores[0] > first.scores[0] + 1
 
 

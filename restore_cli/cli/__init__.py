@@ -1,0 +1,86 @@
+"""Words in, words out: the only place that knows Typer, Rich and exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from restore_cli import __version__
+from restore_cli.cli import models, restore, train
+from restore_cli.cli.display import print_error
+from restore_cli.cli.options import DEBUG, Debug
+from restore_cli.errors import RestoreError
+
+
+class Boundary(TyperGroup):
+    """The single error boundary: one sentence on stderr and an exit code; --debug lets errors through."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was asked for; raises typer.Exit in place of any other error."""
+        try:
+            value = super().invoke(ctx)
+            sys.stdout.flush()  # here, where a closed pipe can still be answered
+            return value
+        except (typer.Exit, typer.TyperException):
+            raise
+        except KeyboardInterrupt as error:
+            print_error("Interrupted; what was finished stays.")
+            raise typer.Exit(130) from error
+        except BrokenPipeError as error:  # the reader of stdout has left, `| head`
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has to go somewhere
+            raise typer.Exit(1) from error
+        except Exception as error:
+            if ctx.meta.get(DEBUG):
+                raise
+            print_error(_sentence(error))
+            raise typer.Exit(getattr(error, "exit_code", 1)) from error
+
+
+def _sentence(error: Exception) -> str:
+    match error:
+        case RestoreError():
+            return str(error)
+        case MemoryError():
+            return "Memory is too short; close other programs or use a smaller --tile."
+        case OSError(strerror=reason, filename=file) if reason:
+            return f"{file}: {reason}." if file else f"{reason}."
+    return f"Unexpected {type(error).__name__}: {error}. Please report it with the output of --debug."
+
+
+app = typer.Typer(
+    cls=Boundary,
+    help="Image restoration on the command line.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+restore.add_commands(app)
+app.command("train")(train.train)
+app.add_typer(models.app, name="models")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"restore {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+    ] = False,
+    debug: Debug = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line of this process; ends in SystemExit."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is a Ctrl-C
+    app(prog_name="restore")

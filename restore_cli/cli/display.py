@@ -1,0 +1,149 @@
+"""The two consoles: results go to stdout; progress, warnings and errors to stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from restore_cli.report import Record
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from restore_cli.tasks import Task
+
+stdout = Console()
+stderr = Console(stderr=True)
+
+
+def print_result(line: str) -> None:
+    """One line of results on stdout, exactly as it is."""
+    stdout.out(_encodable(line, stdout), highlight=False)
+
+
+def print_note(line: str, style: str | None = None) -> None:
+    """One line on stderr, above a progress bar if there is one."""
+    text = _encodable(line, stderr)
+    stderr.print(text, style=style, soft_wrap=True, markup=False, highlight=False, emoji=False)
+
+
+def _encodable(line: str, console: Console) -> str:
+    """The line with what the stream cannot hold, such as a file name that is no text, as \\ escapes."""
+    return line.encode(console.encoding, "backslashreplace").decode(console.encoding)
+
+
+def print_error(sentence: str) -> None:
+    """What went wrong."""
+    print_note(f"error: {sentence}", "red")
+
+
+def print_warning(sentence: str) -> None:
+    """What the user should know."""
+    print_note(f"warning: {sentence}", "yellow")
+
+
+class Silence:
+    """Progress that nobody sees: the twin of Bar where stderr is no terminal."""
+
+    def update(self, done: float, total: float, note: str = "") -> None:
+        """Say that so much of so much is done."""
+
+
+@dataclass(frozen=True)
+class Bar(Silence):
+    """Progress on a terminal."""
+
+    shown: Progress
+    task: TaskID
+
+    def update(self, done: float, total: float, note: str = "") -> None:
+        """Say that so much of so much is done."""
+        self.shown.update(self.task, completed=done, total=total, note=note)
+
+
+@contextmanager
+def show_progress(title: str, quiet: bool = False) -> Iterator[Silence]:
+    """A line at the bottom of the terminal: title, bar, note, time left."""
+    if quiet or not stderr.is_terminal:
+        yield Silence()
+        return
+    from rich import progress
+
+    columns = (
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TextColumn("{task.fields[note]}"),
+        progress.TimeRemainingColumn(),
+    )
+    bar = progress.Progress(
+        *columns,
+        console=stderr,
+        transient=True,
+        redirect_stdout=False,  # it would lead stdout to this console, and may be a file
+        redirect_stderr=False,
+    )
+    with bar as shown:
+        yield Bar(shown, shown.add_task(title, total=1, note=""))
+
+
+@dataclass
+class Pace:
+    """How far a batch of photos is, for the bar."""
+
+    bar: Silence
+    photos: int
+    done: int = 0
+    share: float = 0.0  # of the current photo
+    megapixels: float = 0.0
+    started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.perf_counter() - self.started
+
+    def restore(self, share: float, megapixels: float) -> None:
+        """Some more of the current photo is restored."""
+        self.share += share
+        self.megapixels += megapixels
+        self._show(f"{self.megapixels / max(self.seconds, 1e-9):.2f} MP/s")
+
+    def finish(self) -> None:
+        """The current photo is finished, in whatever way."""
+        self.done, self.share = self.done + 1, 0.0
+        self._show(f"{self.megapixels / max(self.seconds, 1e-9):.2f} MP/s")
+
+    def download(self, done: int, total: int) -> None:
+        """Some more of a model is fetched."""
+        share = f" of {total / 1e6:.0f}" if total else ""
+        self._show(f"fetching the model, {done / 1e6:.0f}{share} MB")
+
+    def _show(self, note: str) -> None:
+        self.bar.update(self.done + self.share, self.photos, f"{self.done}/{self.photos} photos, {note}")
+
+
+def describe(record: Record, task: Task) -> str:
+    """One line: "a.jpg -> a.denoised.jpg  sigma 12.3 (estimated)  1.2 MP in 0.8 s, 1.5 MP/s"."""
+    if record.status == "skipped":
+        return f"{record.input}: skipped, {record.output} exists"
+    parts = [f"{record.input} -> {record.output}"]
+    for name, value in (record.options or {}).items():
+        origin = " (estimated)" if getattr(task, name) is None else ""
+        parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
+    if record.width and record.height and record.seconds is not None:
+        megapixels = record.width * record.height / 1e6
+        parts.append(f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s")
+    if record.psnr is not None:
+        parts.append(f"PSNR {record.psnr:.2f} dB (input {record.input_psnr:.2f})")
+    if record.ssim is not None:
+        parts.append(f"SSIM {record.ssim:.4f}")
+    if record.psnr_y is not None:
+        parts.append(f"luma {record.psnr_y:.2f} dB")
+    if record.tile_difference is not None:
+        parts.append(f"tiles differ by {record.tile_difference:.2g}")
+    return "  ".join(parts)

@@ -1,0 +1,221 @@
+"""`restore TASK`: one command for each kind of damage, whose fields are its options."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from restore_cli.cli import options
+from restore_cli.cli.display import (
+    Pace,
+    describe,
+    print_error,
+    print_note,
+    print_result,
+    print_warning,
+    show_progress,
+    stdout,
+)
+from restore_cli.errors import PictureError, UsageError
+from restore_cli.report import Record, check_report, write_report
+from restore_cli.tasks import TASKS, Task, find_task
+
+if TYPE_CHECKING:
+    from restore_cli.jobs.files import Item
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Give the app one command for each task."""
+    for name in TASKS:
+        task = find_task(name)
+        summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
+        app.command(name, help=summary)(compose(task))
+
+
+def compose(task: type[Task]) -> Callable[..., None]:
+    """The command of a task: the parameters of `run`, among them the task's fields."""
+    own = [_parameter(item) for item in dataclasses.fields(task)]
+    _, inputs, *others = inspect.signature(run, eval_str=True).parameters.values()
+
+    def command(**words: Any) -> None:
+        values = {item.name: words.pop(item.name) for item in own}
+        run(task(**values), **words)
+
+    command.__signature__ = inspect.Signature([inputs, *own, *others])  # type: ignore[attr-defined]
+    command.__annotations__ = {}
+    return command
+
+
+def _parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
+    told = item.metadata
+    option = typer.Option(
+        metavar=told["metavar"],
+        help=told["help"],
+        parser=told["parse"],
+        show_default="auto" if item.default is None else True,
+    )
+    return inspect.Parameter(
+        item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=Annotated[str, option]
+    )
+
+
+def run(
+    task: Task,
+    *,
+    inputs: options.Inputs = None,
+    output: options.Output = None,
+    suffix: options.Suffix = None,
+    format: options.Format = None,
+    jpeg_quality: options.JpegQuality = 95,
+    recursive: options.Recursive = False,
+    files_from: options.FilesFrom = None,
+    skip_existing: options.SkipExisting = False,
+    overwrite: options.Overwrite = False,
+    dry_run: options.DryRun = False,
+    model: options.Model = None,
+    offline: options.Offline = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    tile: options.Tile = "auto",
+    check_tiles: options.CheckTiles = False,
+    ensemble: options.Ensemble = False,
+    reference: options.Reference = None,
+    report: options.Report = None,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Restore what the words of a command line ask for; raises typer.Exit with 1 if an input failed."""
+    from restore_cli.jobs import files
+
+    if skip_existing and overwrite:
+        raise UsageError("Both --skip-existing and --overwrite are given; choose one.")
+    if report:
+        check_report(report)
+        if not report.absolute().parent.is_dir():
+            raise UsageError(f"There is no folder for the report {report}; create it first.")
+    naming = files.Naming(
+        output=output,
+        suffix=f".{task.suffix}" if suffix is None else suffix,
+        format=parse_format(format) if format else None,
+    )
+    items = files.plan(
+        read_words(inputs or [], files_from),
+        naming,
+        recursive=recursive,
+        existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
+    )
+    side = parse_tile(tile)
+    if dry_run:
+        _print_plan(items, task, skip_existing, json)
+        return
+    to_stdout = any(item.output == files.STREAM for item in items)
+    if to_stdout and json:
+        raise UsageError("Standard output cannot take both the picture and --json; give a file as -o.")
+    if to_stdout and sys.stdout.isatty():
+        raise UsageError("A picture is not written to a terminal; give a file as -o, or redirect it.")
+
+    from restore_cli.engine import Settings  # imports torch
+    from restore_cli.jobs import restore as job
+
+    request = job.Request(
+        task=task,
+        items=items,
+        model=model,
+        settings=Settings(device, precision, side, ensemble),
+        format=naming.format,
+        jpeg_quality=jpeg_quality,
+        skip_existing=skip_existing,
+        reference=reference,
+        check_tiles=check_tiles,
+        offline=offline,
+        debug=debug,
+    )
+    with show_progress(task.name, quiet or (json and stdout.is_terminal)) as bar:
+        pace = Pace(bar, len(items))
+        watch = job.Watch(download=pace.download, restored=pace.restore)
+        records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
+        _render(records, pace, task, report, json, quiet)
+
+
+def _render(
+    records: Iterable[Record], pace: Pace, task: Task, report: Path | None, json: bool, quiet: bool
+) -> None:
+    """Tell of each record as it comes; the report is written whatever happens."""
+    counts = {"done": 0, "skipped": 0, "failed": 0}
+    kept: list[Record] = []
+    try:
+        for record in records:
+            counts[record.status] += 1
+            pace.finish()
+            if report:
+                kept.append(record)
+            if json:
+                print_result(record.to_json())
+            if record.error:
+                print_error(record.error)
+            elif not quiet:
+                print_note(describe(record, task))
+                for warning in record.warnings:
+                    print_warning(f"{record.input}: {warning}")
+    finally:
+        if report:
+            write_report(kept, report)
+    if pace.photos > 1 and not quiet:
+        numbers = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+        print_note(f"{numbers} in {pace.seconds:.1f} s")
+    if counts["failed"]:
+        raise typer.Exit(1)
+
+
+def _print_plan(items: Sequence[Item], task: Task, skip_existing: bool, json: bool) -> None:
+    for item in items:
+        status = "skipped" if skip_existing and os.path.isfile(item.output) else "planned"
+        record = Record(item.input, status, item.output, task=task.name)
+        print_result(record.to_json() if json else describe(record, task))
+
+
+def read_words(inputs: Sequence[str], files_from: str | None) -> list[str]:
+    """The inputs named, and those of a list, one a line or, as of `find -print0`, ended by NUL.
+
+    Raises:
+        UsageError: neither is given, or the list cannot be read.
+    """
+    if files_from is None:
+        if not inputs:
+            raise UsageError("There is no input; name files or folders, or - for standard input.")
+        return list(inputs)
+    try:
+        data = sys.stdin.buffer.read() if files_from == "-" else Path(files_from).read_bytes()
+    except OSError as error:
+        raise UsageError(f"The list {files_from} cannot be read: {error.strerror}.") from error
+    if files_from == "-" and "-" in inputs:
+        raise UsageError("Standard input cannot be both a picture and the list; give the list as a file.")
+    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
+    return [*inputs, *(os.fsdecode(line) for line in lines if line)]
+
+
+def parse_format(word: str) -> str:
+    """Pillow's name of a format, from a file's extension."""
+    from restore_cli.image import format_of
+
+    try:
+        return format_of(Path(f"picture.{word.lower()}"))
+    except PictureError as error:
+        raise UsageError(f"Unknown format {word!r}; choose png, jpg, webp, tif, bmp, ppm or avif.") from error
+
+
+def parse_tile(word: str) -> int | None:
+    """A side in pixels, 0 for the whole picture, None for "auto"."""
+    if word == "auto":
+        return None
+    if not word.isdecimal():
+        raise UsageError(f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto.")
+    return int(word)

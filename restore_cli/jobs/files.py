@@ -1,0 +1,179 @@
+"""Which files a job reads and which it writes, settled before anything runs."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from restore_cli.errors import UsageError
+from restore_cli.image import format_of, is_image_name, suffix_of
+
+STREAM = "-"  # standard input or output
+Existing = Literal["refuse", "skip", "overwrite"]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input and where its result goes; strings, for a folder may hold 100,000.
+
+    Attributes:
+        input, output: paths, or STREAM.
+        relative: the input's path below the folder it was found in; of a named file its name.
+    """
+
+    input: str
+    output: str
+    relative: str
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How outputs are called.
+
+    Attributes:
+        output: a file, a folder or STREAM; None is beside the input, and STREAM for STREAM.
+        suffix: goes between stem and extension, ".denoised".
+        format: Pillow's name of the format to write; None is the input's, by its extension.
+    """
+
+    output: str | None = None
+    suffix: str = ""
+    format: str | None = None
+
+    def file(self, relative: str) -> str:
+        """The output's name for an input's; an extension that cannot be written becomes .png."""
+        stem, extension = os.path.splitext(relative)
+        known = is_image_name(Path(relative))
+        if self.format and not (known and format_of(Path(relative)) == self.format):
+            extension = suffix_of(self.format)
+        return stem + self.suffix + (extension if self.format or known else ".png")
+
+
+def plan(
+    words: Sequence[str], naming: Naming, *, recursive: bool = False, existing: Existing = "refuse"
+) -> list[Item]:
+    """Find the inputs and name their outputs.
+
+    A word is a file (of any suffix), a folder (its images, sorted, without hidden files), a glob or STREAM.
+    Folders and globs leave out what an earlier run made of their other files, and the folder written to.
+
+    Args:
+        recursive: search folders in folders; below an output folder their tree is kept.
+        existing: what to do about outputs that exist. Under "skip" an input that is another's output is
+            left out as well, which makes `*.jpg` from a shell safe to repeat.
+
+    Raises:
+        UsageError: there is no input, two inputs have one output, an output is an input or exists.
+    """
+    found = list(dict.fromkeys(pair for word in words for pair in _find(word, naming, recursive)))
+    if not found:
+        raise UsageError(
+            f"No image in {', '.join(words) or 'the list'}; name files or folders that have some."
+        )
+    single = len(found) == len(words) == 1 and not os.path.isdir(words[0])
+    items = _name(found, naming, single)
+
+    takers: dict[str, str] = {}
+    for item in items:
+        other = takers.setdefault(os.path.abspath(item.output), item.input)
+        if other != item.input and item.output != STREAM:
+            raise UsageError(
+                f"{other} and {item.input} would both be written to {item.output};"
+                " restore them separately, or to other names."
+            )
+    if existing == "skip":
+        items = [item for item in items if takers.get(os.path.abspath(item.input), item.input) == item.input]
+    _protect(items, existing)
+    return items
+
+
+def _find(word: str, naming: Naming, recursive: bool) -> Iterator[tuple[str, str]]:
+    """Paths, and the same relative to the folder searched."""
+    if word == STREAM:
+        yield word, word
+    elif os.path.isdir(word):
+        for here, folders, names in os.walk(word, onerror=_refuse):
+            folders[:] = sorted(name for name in folders if recursive and _is_searched(here, name, naming))
+            images = [name for name in names if name[0] != "." and is_image_name(Path(name))]
+            for name in _originals(images, naming):
+                path = os.path.join(here, name)
+                yield path, os.path.relpath(path, word)
+    elif os.path.lexists(word) or not glob.has_magic(word):
+        yield word, os.path.basename(word)
+    else:
+        files = [path for path in glob.glob(word, recursive=True) if os.path.isfile(path)]
+        if not files:
+            raise UsageError(f"No file matches {word}; check the pattern.")
+        for path in _originals(files, naming):
+            yield path, os.path.basename(path)
+
+
+def _refuse(error: OSError) -> None:
+    raise UsageError(f"{error.filename} cannot be searched: {error.strerror}; make it readable.") from error
+
+
+def _is_searched(here: str, name: str, naming: Naming) -> bool:
+    output = naming.output
+    return name[0] != "." and not (
+        output and os.path.realpath(os.path.join(here, name)) == os.path.realpath(output)
+    )
+
+
+def _originals(paths: Iterable[str], naming: Naming) -> list[str]:
+    """Sorted, without those that another one's output would be called, whatever its extension."""
+    stems = {path: os.path.splitext(path)[0] for path in paths}
+    made = {stem + naming.suffix for stem in stems.values()} if naming.suffix else set()
+    return sorted(path for path, stem in stems.items() if stem not in made)
+
+
+def _name(found: Sequence[tuple[str, str]], naming: Naming, single: bool) -> list[Item]:
+    output = naming.output
+    if output is None:
+        return [Item(path, _beside(path, naming), relative) for path, relative in found]
+    if output == STREAM or (single and not _is_folder(output)):
+        if not single:
+            raise UsageError(f"{len(found)} pictures cannot go to standard output; give a folder as -o.")
+        if output != STREAM and not is_image_name(Path(output)):
+            raise UsageError(f"{output} has no image's suffix; add one, or end it with / to name a folder.")
+        if output != STREAM and naming.format not in (None, format_of(Path(output))):
+            raise UsageError(f"{output} is no name for {naming.format}; give -o and --format that agree.")
+        return [Item(path, output, relative) for path, relative in found]
+    if os.path.isfile(output) or (is_image_name(Path(output)) and not _is_folder(output)):
+        raise UsageError(f"{len(found)} pictures cannot go to the file {output}; give a folder as -o.")
+    if (STREAM, STREAM) in found:
+        raise UsageError("The result of standard input needs a name; give a file, or -, as -o.")
+    return [Item(path, os.path.join(output, naming.file(relative)), relative) for path, relative in found]
+
+
+def _beside(path: str, naming: Naming) -> str:
+    return (
+        path if path == STREAM else os.path.join(os.path.dirname(path), naming.file(os.path.basename(path)))
+    )
+
+
+def _is_folder(path: str) -> bool:
+    return os.path.isdir(path) or path.endswith(("/", os.sep))
+
+
+def _protect(items: Sequence[Item], existing: Existing) -> None:
+    """Refuse outputs that are inputs, by whatever link, and those that exist if nobody said what to do."""
+    present = [item.output for item in items if item.output != STREAM and os.path.isfile(item.output)]
+    if not present:
+        return
+    inputs = {_identity(item.input) for item in items if item.input != STREAM and os.path.exists(item.input)}
+    for path in present:
+        if _identity(path) in inputs:
+            raise UsageError(f"{path} is an input, which is never overwritten; give another --suffix or -o.")
+    if existing == "refuse":
+        more = f" and {len(present) - 1} more" if len(present) > 1 else ""
+        verb = "exist" if more else "exists"
+        raise UsageError(f"{present[0]}{more} {verb} already; give --skip-existing or --overwrite.")
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino

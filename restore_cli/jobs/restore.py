@@ -1,0 +1,311 @@
+"""Restores pictures: one in memory, or files one after the other."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from restore_cli import engine, weights
+from restore_cli.engine import Result, Settings
+from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
+from restore_cli.image import (
+    READ_SUFFIXES,
+    Picture,
+    encode_picture,
+    luma,
+    read_picture,
+    to_gray,
+    to_rgb,
+    write_picture,
+)
+from restore_cli.jobs.files import STREAM, Item
+from restore_cli.metrics import estimate_noise, psnr, ssim
+from restore_cli.report import Record
+from restore_cli.tasks import Feed, Image, Task
+from restore_cli.weights import Loaded
+
+SSIM_WINDOW = 11  # pixels; smaller pictures have no SSIM
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to restore, and how.
+
+    Attributes:
+        task: with its options.
+        items: inputs and outputs, from `files.plan`.
+        model: as `weights.choose` takes it; None is the task's default.
+        settings: how to run the network.
+        format: of what goes to standard output, by Pillow's name; None is the input's.
+        jpeg_quality: 1 to 100, of JPEG, WebP and AVIF.
+        skip_existing: leave inputs alone whose output exists.
+        reference: the clean picture, or a folder that has one of the same relative path or stem for each.
+        check_tiles: measure what tiling changes.
+        offline: never download.
+        debug: raise the first error instead of going on.
+    """
+
+    task: Task
+    items: Sequence[Item]
+    model: str | None = None
+    settings: Settings = field(default_factory=Settings)
+    format: str | None = None
+    jpeg_quality: int = 95
+    skip_existing: bool = False
+    reference: Path | None = None
+    check_tiles: bool = False
+    offline: bool = False
+    debug: bool = False
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who is told what happens within a file.
+
+    Attributes:
+        download: bytes done and bytes in all, 0 if not known, of a model that is fetched.
+        restored: a share more of the current picture, and how many megapixels that is.
+    """
+
+    download: Callable[[int, int], None] = lambda done, total: None
+    restored: Callable[[float, float], None] = lambda share, megapixels: None
+
+
+def load(
+    model: str | None = None,
+    task: str = "denoise",
+    channels: int = 3,
+    *,
+    offline: bool = False,
+    download: Callable[[int, int], None] | None = None,
+) -> Loaded:
+    """Load the network that `model`, a name or a path, stands for; by default the task's own.
+
+    Args:
+        channels: of the pictures; a name may stand for a gray and a colour network.
+
+    Raises:
+        WeightsError: there is no such model, or it cannot be fetched or read.
+        UsageError: it is for another task.
+    """
+    loaded = weights.load(weights.choose(model, task, channels), offline=offline, progress=download)
+    if loaded.task != task:
+        raise UsageError(f"{loaded.name} is for {loaded.task}, not for {task}; choose another --model.")
+    return loaded
+
+
+def restore(
+    picture: Picture, task: Task, model: Loaded | str | None = None, settings: Settings | None = None
+) -> Picture:
+    """Restore one picture; what is beside its colours stays as it was.
+
+    A gray network restores a colour picture channel by channel; a colour network restores a gray picture as
+    three equal channels, whose gray is kept.
+
+    Raises:
+        WeightsError, UsageError: as `load` and `engine.run`.
+        EngineError: memory is too short, or the result is no picture.
+    """
+    if not isinstance(model, Loaded):
+        model = load(model, task.name, picture.channels)
+    feed = _feed(picture, task, model)
+    result = _run(model, feed, settings or Settings(), lambda share: None)
+    return picture.with_pixels(task.finish(result.pixels))
+
+
+def restore_files(
+    request: Request,
+    *,
+    stdin: BinaryIO | None = None,
+    stdout: BinaryIO | None = None,
+    watch: Watch | None = None,
+) -> Iterator[Record]:
+    """Restore files, yielding the record of each as it is finished; a failure is a record too.
+
+    Args:
+        stdin, stdout: what STREAM stands for.
+
+    Raises:
+        WeightsError, UsageError: no file can be restored like this.
+    """
+    watch = watch or Watch()
+    engine.find_device(request.settings.device)
+    if request.reference and not request.reference.exists():
+        raise UsageError(f"There is no reference {request.reference}; check its path.")
+    if request.reference and request.reference.is_file() and len(request.items) > 1:
+        raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
+    models: dict[int, Loaded] = {}
+    for item in request.items:
+        start = Record(item.input, "done", item.output, task=request.task.name)
+        if request.skip_existing and os.path.isfile(item.output):
+            yield replace(start, status="skipped")
+            continue
+        try:
+            yield _restore_file(request, item, start, models, stdin, stdout, watch)
+        except (WeightsError, UsageError, BrokenPipeError):
+            raise
+        except Exception as error:  # one file, whatever is wrong with it, does not stop a batch
+            if request.debug:
+                raise
+            yield replace(start, status="failed", error=_sentence(item, error))
+
+
+def _sentence(item: Item, error: Exception) -> str:
+    match error:
+        case PictureError():
+            return str(error)  # names the file
+        case RestoreError():
+            return f"{item.input}: {error}"
+        case MemoryError():
+            return f"{item.input}: memory is too short; close other programs, or give a smaller --tile."
+        case OSError(strerror=reason) if reason:
+            place = "standard output" if item.output == STREAM else item.output
+            return f"{error.filename or place}: {reason}."
+    return f"{item.input}: unexpected {type(error).__name__}: {error}; --debug shows where."
+
+
+def _restore_file(
+    request: Request,
+    item: Item,
+    record: Record,
+    models: dict[int, Loaded],
+    stdin: BinaryIO | None,
+    stdout: BinaryIO | None,
+    watch: Watch,
+) -> Record:
+    """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB each."""
+    task = request.task
+    started = time.perf_counter()
+    picture = read_picture(stdin.read() if item.input == STREAM and stdin else Path(item.input))
+    reading = time.perf_counter() - started
+
+    model = _model(request, picture.channels, models, watch)
+    started = time.perf_counter() - reading
+    feed = _feed(picture, task, model)
+    megapixels = picture.megapixels
+    result = _run(model, feed, request.settings, lambda share: watch.restored(share, share * megapixels))
+    record = replace(
+        record,
+        model=model.name,
+        options=dict(feed.options or {}),
+        device=result.device,
+        precision=result.precision,
+        tile=result.tile,
+        width=picture.width,
+        height=picture.height,
+        channels=picture.channels,
+        depth=picture.depth,
+        noise_before=estimate_noise(feed.pixels) if feed.noise is None else feed.noise,
+        tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
+        warnings=(*picture.notes, *feed.warnings),
+    )
+    restored = picture.with_pixels(task.finish(result.pixels))
+    observed = picture.pixels if request.reference else None
+    del picture, feed, result
+
+    losses = _write(restored, item, request, stdout)
+    seconds = time.perf_counter() - started
+    record = replace(
+        record,
+        seconds=seconds,
+        megapixels_per_s=megapixels / max(seconds, 1e-9),
+        noise_after=estimate_noise(restored.pixels),
+        warnings=(*record.warnings, *losses),
+    )
+    if request.reference is None or observed is None:
+        return record
+    return _compare(record, observed, restored, _find_reference(request.reference, item))
+
+
+def _model(request: Request, channels: int, models: dict[int, Loaded], watch: Watch) -> Loaded:
+    """The network for pictures of these channels; one that serves gray and colour is loaded once."""
+    if channels not in models:
+        chosen = weights.choose(request.model, request.task.name, channels)
+        name = str(chosen) if isinstance(chosen, Path) else chosen.name
+        loaded = next((model for model in models.values() if model.name == name), None)
+        models[channels] = loaded or load(
+            name, request.task.name, channels, offline=request.offline, download=watch.download
+        )
+    return models[channels]
+
+
+def _feed(picture: Picture, task: Task, model: Loaded) -> Feed:
+    return task.prepare(picture.opaque_pixels(), model.conditions, model.network.geometry.conditions)
+
+
+def _run(model: Loaded, feed: Feed, settings: Settings, on_tile: Callable[[float], None]) -> Result:
+    """Run a network of one or three channels over a picture of either."""
+    network, (given, wanted) = model.network, (feed.pixels.shape[2], model.network.geometry.channels)
+    if given == wanted:
+        return engine.run(network, feed.pixels, feed.conditions, settings, on_tile)
+    if given == 1:
+        result = engine.run(network, to_rgb(feed.pixels), feed.conditions, settings, on_tile)
+        return replace(result, pixels=to_gray(result.pixels))
+    output = np.empty_like(feed.pixels)
+    for channel in range(given):
+        plane = np.ascontiguousarray(feed.pixels[..., channel : channel + 1])
+        result = engine.run(network, plane, feed.conditions, settings, lambda share: on_tile(share / given))
+        output[..., channel] = result.pixels[..., 0]
+    return replace(result, pixels=output)
+
+
+def _check_tiles(model: Loaded, feed: Feed, settings: Settings) -> float:
+    pixels = feed.pixels[..., :1]
+    if model.network.geometry.channels == 3:
+        pixels = feed.pixels if feed.pixels.shape[2] == 3 else to_rgb(pixels)
+    return engine.check_tiles(model.network, pixels, feed.conditions, settings)
+
+
+def _write(picture: Picture, item: Item, request: Request, stdout: BinaryIO | None) -> tuple[str, ...]:
+    if item.output == STREAM and stdout:
+        data, losses = encode_picture(
+            picture, request.format or picture.format, jpeg_quality=request.jpeg_quality
+        )
+        rest = memoryview(data)
+        while rest:  # unbuffered, as under PYTHONUNBUFFERED, it takes what a pipe holds
+            rest = rest[stdout.write(rest) :]
+        stdout.flush()
+        return losses
+    target = Path(item.output)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return write_picture(picture, target, jpeg_quality=request.jpeg_quality)
+
+
+def _find_reference(reference: Path, item: Item) -> Path:
+    """The same relative path below the reference folder, or else the same stem there or at its top."""
+    if reference.is_file():
+        return reference
+    same = reference / item.relative
+    places = (same, reference / same.name)
+    stems = (place.with_suffix(suffix) for place in places for suffix in sorted(READ_SUFFIXES))
+    return next((path for path in (*places, *stems) if path.is_file()), same)
+
+
+def _compare(record: Record, observed: Image, restored: Picture, reference: Path) -> Record:
+    """Add PSNR and SSIM of the picture as it was written, rounded to its bits; a warning if it cannot be."""
+    try:
+        clean = read_picture(reference).pixels
+    except PictureError as error:
+        return replace(record, warnings=(*record.warnings, f"not compared: {error}"))
+    if clean.shape[:2] != observed.shape[:2]:
+        sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (clean, observed)]
+        fault = f"not compared: the reference {reference} has {sizes[0]} pixels, not {sizes[1]}"
+        return replace(record, warnings=(*record.warnings, fault))
+    if clean.shape[2] != observed.shape[2]:
+        clean = to_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
+    peak = np.float32(2**restored.depth - 1)
+    written = np.rint(restored.pixels * peak) / peak
+    record = replace(record, psnr=psnr(written, clean), input_psnr=psnr(observed, clean))
+    large = min(clean.shape[:2]) >= SSIM_WINDOW
+    if large:
+        record = replace(record, ssim=ssim(written, clean))
+    if clean.shape[2] == 3:
+        y, clean_y = luma(written)[..., None], luma(clean)[..., None]
+        record = replace(record, psnr_y=psnr(y, clean_y), ssim_y=ssim(y, clean_y) if large else None)
+    return record

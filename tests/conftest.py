@@ -1,0 +1,36 @@
+"""What the tests share: one thread, and checkpoints that need no training because they do nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+# Read when torch is imported: the tests' networks are too small for threads, which on a busy machine make
+# them ten times slower.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.fixture(scope="session")
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
+    """Tiny denoisers that return their input, by image channels."""
+    from restore_cli import weights
+    from restore_cli.archs.unet import UNet
+    from restore_cli.jobs.train import initialise
+
+    folder = tmp_path_factory.mktemp("checkpoints")
+    paths = {}
+    for channels in (1, 3):
+        network = UNet(channels=channels, widths=[8, 8])
+        initialise(network)
+        header = weights.Header(
+            task="denoise",
+            arch="unet:UNet",
+            params={"channels": channels, "widths": [8, 8]},
+            channels=channels,
+            conditions={"sigma": [0, 50]},
+        )
+        paths[channels] = folder / f"identity-{channels}.safetensors"
+        weights.save(network, paths[channels], header)
+    return paths
