@@ -20,11 +20,14 @@ from restore_cli.tasks.denoise import Denoise
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--sigma", type=float, nargs="+", default=[5, 15, 25, 50])
     options = parser.parse_args()
     images = [read_picture(path).pixels for path in sorted(options.folder.iterdir()) if is_image_name(path)]
-    for sigma in (5, 15, 25, 50):
+    for sigma in options.sigma:
         for kind in ("float", "8 bits"):
             errors = []
             for clean in images:
@@ -33,7 +36,7 @@ def main() -> None:
                     noisy = (np.rint(noisy.clip(0, 1) * 255) / 255).astype(np.float32)
                 errors.append(estimate_noise(noisy) - sigma)
             mean, worst = np.abs(errors).mean(), np.abs(errors).max()
-            print(f"sigma {sigma}, {kind}: mean absolute error {mean:.2f}, worst {worst:.2f}", flush=True)
+            print(f"sigma {sigma:g}, {kind}: mean absolute error {mean:.2f}, worst {worst:.2f}", flush=True)
 
 
 if __name__ == "__main__":

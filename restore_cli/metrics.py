@@ -9,6 +9,12 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
 
+# Of the noise estimate: side of a patch, patches at most, and brightness and colour difference of RGB, at
+# right angles so that white noise is as strong in each.
+PATCH = 8
+SAMPLES = 40_000
+OPPONENT = np.array([[1, 1, 1], [1, 0, -1]]) / np.sqrt([[3], [2]])
+
 
 def psnr(image: Image, reference: Image, peak: float = 1.0) -> float:
     """Peak signal-to-noise ratio in dB, one mean squared error over all samples; infinite if equal.
@@ -46,40 +52,66 @@ def ssim(image: Image, reference: Image) -> float:
     )
 
 
-def estimate_noise(image: Image, samples: int = 40_000) -> float:
+def estimate_noise(image: Image) -> float:
     """Standard deviation of white noise in an image, on the 0..255 scale, from the image alone.
 
     Chen, Zhu and Heng, "An Efficient Statistical Method for Image Noise Level Estimation", ICCV 2015:
     patches of a clean image lie near a low-dimensional subspace, so the smallest eigenvalues of their
-    covariance are the noise variance; the largest are dropped until mean and median of the rest agree.
+    covariance are the noise variance. To it are added:
 
-    Clipping at black and white hides noise. A second round therefore keeps only patches whose mean is two
-    standard deviations away from both, and where samples are clipped there too, the level is raised to the
-    one that clipping reduces to what was found.
+    - Texture looks like noise, but seldom everywhere: only the calmest parts of the image count.
+    - Colour differences have less texture than brightness and are trusted first, unless they have been
+      smoothed, as JPEG and cameras do: then they show less than a fifth of the noise in brightness.
+    - Clipping at black and white hides noise: dark and bright patches are left out where others suffice,
+      and the level is raised to the one that clipping reduces to what was found.
 
     Args:
         image: H x W x C in [0, 1]; fewer than 20 pixels a side give 0.
-        samples: patches used at most, spread evenly over the image.
     """
     height, width, channels = image.shape
     if min(height, width) < 20:
         return 0.0
-    patch = 10 if channels == 1 else 6  # about a hundred samples
-    stride = max(2, math.ceil(math.sqrt(height * width / samples)))
-    windows = np.lib.stride_tricks.sliding_window_view(image, (patch, patch), (0, 1))
-    vectors = windows[::stride, ::stride].reshape(-1, channels * patch * patch)
-    means = vectors.reshape(len(vectors), channels, -1).mean(axis=2)
-    found = _smallest_deviation(vectors)
-    for _ in range(2):
-        inside = np.abs(means.mean(axis=1) - 0.5) < 0.5 - 2 * min(found, 0.2)
-        if inside.sum() > 4 * vectors.shape[1]:
-            vectors, means = vectors[inside], means[inside]
-            found = _smallest_deviation(vectors)
-    sigma = found
-    if image.min() == 0 or image.max() == 1:
+    stride = max(1, math.ceil(math.sqrt(height * width / SAMPLES)))
+    windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH, PATCH), (0, 1))[::stride, ::stride]
+    parts = max(1, min(4, int(math.sqrt(windows.shape[0] * windows.shape[1] / 1000))))
+    blocks = [
+        part.reshape(-1, channels, PATCH * PATCH)  # patches, channels, pixels
+        for rows in np.array_split(windows, parts, axis=0)
+        for part in np.array_split(rows, parts, axis=1)
+    ]
+    clipped = bool(image.min() == 0 or image.max() == 1)
+    if clipped:
+        blocks = _away_from_clipping(blocks)
+    axes = OPPONENT if channels == 3 else np.ones((1, 1))
+    brightness, *colour = (_noise_along(axis, blocks, clipped) for axis in axes)
+    return 255 * (colour[0] if colour and colour[0] > brightness / 5 else brightness)
+
+
+def _away_from_clipping(blocks: list[Image]) -> list[Image]:
+    """The patches whose mean is farthest from black and white, a tenth of all at least."""
+    distances = [0.5 - np.abs(block.mean(axis=(1, 2)) - 0.5) for block in blocks]
+    for margin in (0.3, 0.2, 0.1, 0.05):
+        kept = [block[far > margin] for block, far in zip(blocks, distances, strict=True)]
+        kept = [block for block in kept if len(block) > 4 * PATCH**2]
+        if sum(map(len, kept)) > sum(map(len, blocks)) / 10:
+            return kept
+    return blocks
+
+
+def _noise_along(axis: NDArray[np.float64], blocks: list[Image], clipped: bool) -> float:
+    """Standard deviation along an axis of colour space, in the calm blocks."""
+    levels = np.array([_deviation(axis, block, clipped) for block in blocks])
+    calm = np.flatnonzero(levels <= 1.15 * np.quantile(levels, 0.1))
+    return _deviation(axis, np.concatenate([blocks[index] for index in calm]), clipped)
+
+
+def _deviation(axis: NDArray[np.float64], block: Image, clipped: bool) -> float:
+    found = sigma = _smallest_deviation(np.tensordot(block, np.float32(axis), (1, 0)))
+    if sigma and clipped:
+        means = block.reshape(len(block), -1, 4, PATCH // 4, 4, PATCH // 4).mean(axis=(3, 5))
         for _ in range(5):
-            sigma *= found / math.sqrt(_clipped_variance(means, sigma).mean()) if sigma else 1
-    return 255 * sigma
+            sigma *= found / math.sqrt(_clipped_variance(means, sigma).mean())
+    return sigma
 
 
 def _smallest_deviation(vectors: Image) -> float:

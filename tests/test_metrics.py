@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from restore_cli.image import read_picture, to_gray
 from restore_cli.metrics import estimate_noise, psnr, ssim
@@ -49,6 +51,14 @@ def test_the_noise_level_is_found_in_colour(sigma: float, clip: bool) -> None:
 @pytest.mark.parametrize("sigma", [15, 25, 50])
 def test_the_noise_level_is_found_in_gray(sigma: float) -> None:
     assert estimate_noise(noisy(to_gray(CAT), sigma, clip=True)) == pytest.approx(sigma, abs=2)
+
+
+@pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
+def test_the_noise_of_a_jpeg_is_found_though_its_colours_are_smoothed(subsampling: str) -> None:
+    data = io.BytesIO()
+    pixels = (noisy(CAT, 15, clip=True) * 255).round().astype(np.uint8)
+    Image.fromarray(pixels).save(data, "JPEG", quality=95, subsampling=subsampling)
+    assert 13 < estimate_noise(read_picture(data.getvalue()).pixels) < 22
 
 
 def test_a_clean_photo_has_little_noise() -> None:
