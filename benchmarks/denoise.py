@@ -24,7 +24,7 @@ from restore_cli.metrics import psnr, ssim
 from restore_cli.tasks.denoise import Denoise
 from restore_cli.weights import choose, load
 
-PROTOCOL = "unclipped noise, seed 0 per image, result rounded to 8 bits"
+PROTOCOL = "float noise, 8-bit result"
 
 
 def score(folder: Path, sigma: float, model: str, settings: Settings) -> dict[str, Any]:

@@ -387,8 +387,9 @@ def _download_hub(hub: Hub, path: Path, progress: Progress) -> None:
             self.done += count
             progress(self.done, self.total)
 
+    download = huggingface_hub.hf_hub_download  # the lazy import that this is sets the logger's level
     with _silence("huggingface_hub"):
-        huggingface_hub.hf_hub_download(
+        download(
             hub.repo,
             hub.file,
             revision=hub.revision,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -11,19 +13,17 @@ import restore_cli.engine as engine
 from restore_cli.archs import build
 from restore_cli.engine import Geometry, Restorer, Settings, check_tiles, run
 from restore_cli.errors import EngineError, UsageError
+from restore_cli.weights import Entry, entries
 
-# Every architecture with the depth, strides and kernels it ships with, and fewer features.
-NETWORKS = {
-    "house": ("unet:UNet", {"widths": [16, 16, 24, 24]}),
-    "house-gray": ("unet:UNet", {"channels": 1, "widths": [16, 16, 24]}),
-    "drunet": (
-        "unet:UNet",
-        {"channels": 1, "widths": [4, 4, 8, 8], "blocks": 4, "unshuffle": 1, "skips": "outer", "bias": False}
-        | {"residual": False},
-    ),
-    "dncnn": ("baselines:DnCNN", {"width": 16}),
-    "xdncnn": ("xunit:XDnCNN", {"channels": 3, "width": 8}),
-}
+
+def slim(entry: Entry) -> dict[str, Any]:
+    """An entry's parameters with fewer features: depth, strides and kernels, which tiling hangs on, stay."""
+    if "widths" in entry.params:
+        return {**entry.params, "widths": [width // 8 for width in entry.params["widths"]]}
+    return {**entry.params, "width": 12}
+
+
+NETWORKS = {entry.name: (entry.arch, slim(entry)) for entry in entries().values()}
 
 
 def make(name: str) -> Restorer:
@@ -97,7 +97,7 @@ def test_the_stated_radius_is_the_receptive_field(name: str) -> None:
 
 def test_a_halo_too_small_would_be_seen() -> None:
     """The check that holds tiling exact can fail: seven pixels short of DnCNN's 17 are visible."""
-    network = make("dncnn")
+    network = make("kair-dncnn-25")
     pixels = photo(24, 200, 1)
     whole = run(network, pixels, (), Settings("cpu", "fp32", tile=0)).pixels
     network.geometry = Geometry(channels=1, radius=10)
@@ -114,7 +114,7 @@ def test_check_tiles_finds_no_difference(name: str) -> None:
 
 
 def test_condition_maps_are_cut_with_the_tiles() -> None:
-    network = make("house")
+    network = make("denoise-color")
     pixels = photo(50, 90, 3)
     level = np.linspace(0, 0.3, 50 * 90, dtype=np.float32).reshape(50, 90)
     whole, tiled = (run(network, pixels, (level,), Settings("cpu", "fp32", tile=t)).pixels for t in (0, 32))
@@ -124,7 +124,7 @@ def test_condition_maps_are_cut_with_the_tiles() -> None:
 
 
 def test_the_ensemble_averages_eight_views_and_tiles_exactly() -> None:
-    network = make("house")
+    network = make("denoise-color")
     pixels = photo(40, 56, 3)
     plain = run(network, pixels, (0.1,), Settings("cpu", "fp32", tile=0))
     whole = run(network, pixels, (0.1,), Settings("cpu", "fp32", tile=0, ensemble=True)).pixels
@@ -193,8 +193,8 @@ def test_nan_in_fp32_is_an_error() -> None:
 
 
 def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    network = make("dncnn")
-    monkeypatch.setattr(engine, "_free_memory", lambda device: 4 * 200**2 * 6 * 4 * 16)
+    network = make("kair-dncnn-25")
+    monkeypatch.setattr(engine, "_free_memory", lambda device: 4 * 200**2 * 6 * 4 * 12)
     result = run(network, photo(300, 180, 1), (), Settings("cpu"))
     assert result.tile == 200 - 2 * 17
 
@@ -206,7 +206,7 @@ def test_auto_precision_needs_a_checkpoint_that_stands_it_and_a_cpu_that_compute
     monkeypatch: pytest.MonkeyPatch, stands: bool, native: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
-    network = make("house")
+    network = make("denoise-color")
     network.precisions = ("fp32", "bf16") if stands else ("fp32",)
     assert run(network, photo(16, 16, 3), (0.1,), Settings("cpu")).precision == expected
 
@@ -225,7 +225,7 @@ def test_what_does_not_fit_is_refused(
     channels: int, conditions: tuple[float, ...], settings: Settings, message: str
 ) -> None:
     with pytest.raises(UsageError, match=message):
-        run(make("house"), photo(20, 20, channels), conditions, settings)
+        run(make("denoise-color"), photo(20, 20, channels), conditions, settings)
 
 
 @pytest.mark.gpu

@@ -26,7 +26,9 @@ from typer.testing import CliRunner
 
 from restore_cli import archs, weights
 from restore_cli.cli import models
+from restore_cli.cli.train import read_recipe
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.training.recipe import Recipe
 from restore_cli.weights import Bundled, Entry, Header, Url
 
 REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
@@ -92,8 +94,9 @@ def test_bundled_file_says_what_the_table_says(name: str) -> None:
     known = weights.entries()[name]
     assert weights.load(known).name == name
     header = weights.load(weights.place(known)).header
-    for key in ("task", "arch", "params", "channels", "conditions"):
+    for key in ("task", "arch", "params", "channels", "conditions", "precisions"):
         assert getattr(header, key) == getattr(known, key)
+    assert read_recipe(name) == Recipe.parse(header.recipe)
 
 
 TABLE = {

@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -36,8 +35,8 @@ def list_models(as_json: Json = False) -> None:
         column.no_wrap = True
     for entry in entries:
         size = decimal(entry.size) if entry.size else ""
-        scores = next(iter(_scores(entry)), "")
-        table.add_row(entry.name, entry.task, _colour(entry), size, entry.license, _where(entry), scores)
+        score = next(iter(_scores(entry, middle=True)), "")
+        table.add_row(entry.name, entry.task, _colour(entry), size, entry.license, _where(entry), score)
     stdout.print(table)
 
 
@@ -81,6 +80,8 @@ def fetch(
     everything: Annotated[bool, typer.Option("--all", help="Fetch all models.")] = False,
 ) -> None:
     """Download models into the cache and print where they lie."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     for entry in _select(names, everything):
         with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
@@ -147,15 +148,20 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
-def _scores(entry: Entry) -> list[str]:
-    """One line for each set and protocol: "CBSD68 sigma 15 25 50: 34.30 31.69 28.51 (published)"."""
+def _scores(entry: Entry, middle: bool = False) -> list[str]:
+    """One line for each set and protocol: "CBSD68 sigma 15 25 50: 34.30 31.69 28.51 (published)".
+
+    Of its levels only the middle one, if so wanted.
+    """
     groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for score in entry.scores:
         groups.setdefault((score["set"], score["protocol"]), []).append(score)
     lines = []
     for (name, protocol), scores in groups.items():
+        if middle:
+            scores = [scores[len(scores) // 2]]
         levels = [key for key in scores[0] if key not in ("set", "protocol", "psnr", "ssim")]
         heads = [name, *(f"{key} {' '.join(str(score[key]) for score in scores)}" for key in levels)]
         values = " ".join(f"{score['psnr']:.2f}" for score in scores)
-        lines.append(f"{' '.join(heads)}: {values} ({protocol})")
+        lines.append(f"{' '.join(heads)}: {values}" + ("" if middle else f" ({protocol})"))
     return lines
