@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from restore_cli.archs import build
 from restore_cli.archs.unet import UNet
 from restore_cli.archs.xunit import XUnit
+from restore_cli.engine import Restorer, Settings, run
 from restore_cli.errors import WeightsError
 
 
@@ -23,6 +28,19 @@ from restore_cli.errors import WeightsError
             {"widths": [64, 128, 256, 512], "blocks": 4, "unshuffle": 1, "skips": "outer"}
             | {"bias": False, "residual": False},
             32_640_960,  # 32.64M, DRUNet in colour
+        ),
+        ("xunit:XSRCNN", {"widths": [64, 32], "kernels": [9, 3, 5]}, 32_673),  # 32K, table 2
+        ("xunit:XSRCNN", {"widths": [42, 32], "kernels": [9, 5, 5]}, 44_167),  # 44K
+        ("baselines:ConvChain", {"widths": [64, 32], "kernels": [9, 5, 5]}, 57_281),  # SRCNN, 57K
+        (
+            "baselines:ConvChain",
+            {"channels": 3, "widths": [512, 512], "kernels": [16, 1, 8], "bias": False},
+            753_664,  # DerainNet, 753K
+        ),
+        (
+            "baselines:ConvChain",
+            {"widths": [64, 32, 16], "kernels": [9, 7, 1, 5], "bias": False},
+            106_448,  # AR-CNN
         ),
     ],
 )
@@ -80,3 +98,71 @@ def test_inner_and_outer_skips_are_different_networks() -> None:
 def test_nonsense_is_refused_in_one_sentence(arch: str, params: dict[str, object], message: str) -> None:
     with pytest.raises(WeightsError, match=message):
         build(arch, params)
+
+
+LAYERED = [
+    ("rednet:REDNet", {"depth": 10, "width": 6, "skip": 0}),
+    ("rednet:REDNet", {"channels": 3, "depth": 20, "width": 6}),
+    ("rednet:REDNet", {"depth": 20, "width": 6, "kernel": 5, "skip": 3}),
+    ("rednet:REDNet", {"depth": 20, "width": 6, "strides": [1]}),
+    ("rednet:REDNet", {"depth": 20, "width": 6, "strides": [5, 9]}),
+    ("baselines:FFDNet", {"depth": 6, "width": 6}),
+    ("baselines:FFDNet", {"channels": 3, "depth": 6, "width": 6}),
+    ("baselines:ConvChain", {"widths": [6, 6]}),
+    ("baselines:ConvChain", {"channels": 3, "widths": [6, 6], "kernels": [16, 1, 8], "bias": False}),
+    ("xunit:XSRCNN", {"widths": [6, 6]}),
+]
+
+
+def made(arch: str, params: dict[str, Any]) -> Restorer:
+    torch.manual_seed(0)
+    network = build(arch, params).eval()
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.kaiming_normal_(module.weight)
+            module.weight.data *= 0.5
+    return network
+
+
+@pytest.mark.parametrize(("arch", "params"), LAYERED)
+@pytest.mark.parametrize("size", [(1, 1), (9, 150), (101, 3)])
+def test_any_size_comes_back_and_tiles_are_exact(
+    arch: str, params: dict[str, Any], size: tuple[int, int]
+) -> None:
+    network = made(arch, params)
+    pixels = np.random.default_rng(0).random((*size, network.geometry.channels), np.float32)
+    conditions = (0.1,) * network.geometry.conditions
+    whole, tiled = (
+        run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16)
+    )
+    assert whole.shape == pixels.shape
+    assert np.abs(whole - tiled).max() <= 1e-5
+
+
+@pytest.mark.parametrize("strides", [(), (1,), (5, 9)])
+def test_red_net_without_deconvolutions_is_the_identity(strides: tuple[int, ...]) -> None:
+    network = made("rednet:REDNet", {"depth": 20, "width": 4, "strides": strides})
+    nn.init.zeros_(network.decoder[-1].weight)
+    nn.init.zeros_(network.decoder[-1].bias)
+    x = torch.rand(1, 1, 16, 24)
+    torch.testing.assert_close(network(x), x)
+
+
+@pytest.mark.parametrize(("skip", "handed"), [(2, [2, 4, 6, 8]), (3, [3, 6, 9]), (0, [])])
+def test_red_net_hands_every_second_layer_to_its_mirror(skip: int, handed: list[int]) -> None:
+    """With the deconvolution that mirrors a layer at zero, only skips there or later pass."""
+    for layer in range(1, 10):
+        network = made("rednet:REDNet", {"depth": 20, "width": 4, "skip": skip})
+        mirror = network.decoder[9 - layer]
+        nn.init.zeros_(mirror.weight)
+        for deconvolution in network.decoder:
+            nn.init.zeros_(deconvolution.bias)
+        x = torch.rand(1, 1, 16, 16)
+        changed = bool((network(x) - x).abs().max() > 0)
+        assert changed == any(kept <= layer for kept in handed), layer
+
+
+@pytest.mark.parametrize("params", [{"depth": 9}, {"kernel": 4}, {"strides": [16]}])
+def test_red_net_refuses_what_cannot_be_mirrored(params: dict[str, Any]) -> None:
+    with pytest.raises(WeightsError, match="depth is even, kernel is odd"):
+        build("rednet:REDNet", params)

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
 from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
 from restore_cli.engine import Geometry, Restorer
 
@@ -33,3 +38,63 @@ class DnCNN(Restorer):
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
         noise: Tensor = self.model(x)
         return x - noise.to(x.dtype)
+
+
+class FFDNet(Restorer):
+    """FFDNet of Zhang et al., TIP 2018: DnCNN at half the resolution with the noise level as a plane.
+
+    Args:
+        channels: image channels, 1 or 3.
+        depth, width: 15 and 64 in gray, 12 and 96 in colour.
+    """
+
+    def __init__(self, channels: int = 1, depth: int = 15, width: int = 64) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(4 * channels + 1, width, 3, padding=1), nn.ReLU()]
+        for _ in range(depth - 2):
+            layers += [nn.Conv2d(width, width, 3, padding=1), nn.ReLU()]
+        layers.append(nn.Conv2d(width, 4 * channels, 3, padding=1))
+        self.channels = channels
+        self.model = nn.Sequential(*layers)
+        self.geometry = Geometry(channels=channels, conditions=1, multiple=2, radius=2 * depth + 1)
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels + 1, H, W -> N, channels, H, W
+        image = pixel_unshuffle(x[:, : self.channels], 2)
+        level = x[:, self.channels :, ::2, ::2]
+        restored: Tensor = self.model(torch.cat([image, level], dim=1))
+        return pixel_shuffle(restored.to(x.dtype), 2)
+
+
+class ConvChain(Restorer):
+    """Convolutions with ReLU between them, from the damaged to the clean image.
+
+    SRCNN of Dong et al., 2014: widths [64, 32], kernels [9, 5, 5]. AR-CNN of Dong et al., 2015: widths
+    [64, 32, 16], kernels [9, 7, 1, 5]. DerainNet of Fu et al., 2017: widths [512, 512], kernels [16, 1, 8],
+    no biases. Even kernels reach one pixel farther to the right and down.
+
+    Args:
+        channels: image channels, 1 or 3.
+        widths, kernels: features between the convolutions, side of each kernel.
+        bias: whether convolutions have biases.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (64, 32),
+        kernels: Sequence[int] = (9, 5, 5),
+        bias: bool = True,
+    ) -> None:
+        super().__init__()
+        features = [channels, *widths, channels]
+        layers: list[nn.Module] = []
+        for (taken, given), kernel in zip(pairwise(features), kernels, strict=True):
+            before, after = (kernel - 1) // 2, kernel // 2
+            layers.append(nn.ZeroPad2d((before, after, before, after)))
+            layers += [nn.Conv2d(taken, given, kernel, bias=bias), nn.ReLU()]
+        self.model = nn.Sequential(*layers[:-1])
+        self.geometry = Geometry(channels=channels, radius=sum(kernel // 2 for kernel in kernels))
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
+        restored: Tensor = self.model(x)
+        return restored.to(x.dtype)

@@ -7,6 +7,9 @@ convolution of the features around it. A wide receptive field then takes few lay
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from restore_cli.engine import Geometry, Restorer
@@ -51,3 +54,36 @@ class XDnCNN(Restorer):
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
         noise: Tensor = self.model(x)
         return x - noise.to(x.dtype)
+
+
+class XSRCNN(Restorer):
+    """xSRCNN, section 4.3: SRCNN with xUnits, on the luma of the bicubic-upscaled image.
+
+    xSRCNN-f ("fewer parameters", 32K): widths [64, 32], kernels [9, 3, 5]. xSRCNN-c (44K): widths [42, 32],
+    kernels [9, 5, 5].
+
+    Args:
+        channels: image channels, 1 or 3.
+        widths, kernels: features between the convolutions, side of each kernel.
+        kernel: side of the xUnits' depthwise filters.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        widths: Sequence[int] = (64, 32),
+        kernels: Sequence[int] = (9, 3, 5),
+        kernel: int = 9,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        for (taken, given), side in zip(pairwise([channels, *widths]), kernels[:-1], strict=True):
+            layers += [nn.Conv2d(taken, given, side, padding=side // 2), XUnit(given, kernel)]
+        layers.append(nn.Conv2d(widths[-1], channels, kernels[-1], padding=kernels[-1] // 2))
+        self.model = nn.Sequential(*layers)
+        reach = sum(side // 2 for side in kernels) + len(widths) * (kernel // 2)
+        self.geometry = Geometry(channels=channels, radius=reach)
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
+        restored: Tensor = self.model(x)
+        return restored.to(x.dtype)

@@ -145,7 +145,8 @@ def initialise(network: Restorer) -> None:
 
     Half the variance because of residual blocks and summed skips, whose variances add up.
     """
-    convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+    kinds = (nn.Conv2d, nn.ConvTranspose2d)
+    convolutions = [module for module in network.modules() if isinstance(module, kinds)]
     for convolution in convolutions:
         nn.init.kaiming_normal_(convolution.weight)
         with torch.no_grad():
