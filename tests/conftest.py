@@ -17,13 +17,12 @@ def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Tiny denoisers that return their input, by image channels."""
     from restore_cli import weights
     from restore_cli.archs.unet import UNet
-    from restore_cli.jobs.train import initialise
 
     folder = tmp_path_factory.mktemp("checkpoints")
     paths = {}
     for channels in (1, 3):
         network = UNet(channels=channels, widths=[8, 8])
-        initialise(network)
+        network.initialise()
         header = weights.Header(
             task="denoise",
             arch="unet:UNet",

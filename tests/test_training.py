@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.jobs.train import Progress, Request, initialise, train
+from restore_cli.jobs.train import Progress, Request, train
 from restore_cli.tasks.denoise import Denoise
 from restore_cli.training.optimizer import Optimizer, learning_rate
 from restore_cli.training.pairs import Patches, load_corpus
@@ -165,7 +165,7 @@ def initialised() -> nn.Module:
 
     torch.manual_seed(0)
     network = build("unet:UNet", TINY["params"])  # type: ignore[arg-type]
-    initialise(network)
+    network.initialise()
     return network
 
 

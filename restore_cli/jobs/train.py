@@ -81,7 +81,7 @@ def train(request: Request) -> Iterator[Progress]:
 
     torch.manual_seed(recipe.seed)
     network = build(recipe.arch, recipe.params)
-    initialise(network)
+    network.initialise()
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     state = State(network, copy.deepcopy(network).eval(), Optimizer(network, recipe))
     if request.resume and request.state.exists():
@@ -138,22 +138,6 @@ def train(request: Request) -> Iterator[Progress]:
             )
             objectives, notes = [], ()
             last_step, last_time = state.step, time.monotonic()
-
-
-def initialise(network: Restorer) -> None:
-    """He's normal initialisation at half its variance, biases zero; a network starts as the identity.
-
-    Half the variance because of residual blocks and summed skips, whose variances add up.
-    """
-    kinds = (nn.Conv2d, nn.ConvTranspose2d)
-    convolutions = [module for module in network.modules() if isinstance(module, kinds)]
-    for convolution in convolutions:
-        nn.init.kaiming_normal_(convolution.weight)
-        with torch.no_grad():
-            convolution.weight *= 0.5**0.5
-        if convolution.bias is not None:
-            nn.init.zeros_(convolution.bias)
-    nn.init.zeros_(convolutions[-1].weight)
 
 
 def validate(

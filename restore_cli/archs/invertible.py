@@ -1,0 +1,276 @@
+"""IRAE: Liu, Qin, Anwar, Caldwell and Gedeon, "Invertible Restoring Autoencoder", 2020.
+
+Two normalising flows of Glow's form (Kingma and Dhariwal, 2018): an encoder that is run forwards and a
+decoder that is run backwards. Nothing is sampled; what the encoder splits off is handed to the decoder, and
+so the whole network can be undone: `inverse` finds the input from the output.
+
+Deviations: a coupling's first 3x3 convolution pads, not the 1x1 after it as in the authors' code, which
+would shut out a ring of one pixel around the picture. The invertible convolutions are kept as Glow's LU
+factors, which the paper's 1.33 million parameters count.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pixel_shuffle, pixel_unshuffle
+
+from restore_cli.engine import Geometry, Restorer
+
+
+class Invertible(nn.Module):
+    """A module whose `inverse` undoes its `forward`."""
+
+    @abstractmethod
+    def forward(self, x: Tensor) -> Tensor: ...
+
+    @abstractmethod
+    def inverse(self, y: Tensor) -> Tensor:
+        """The x that `forward` maps to y."""
+
+
+class ActNorm(Invertible):
+    """(x + shift) * scale for each channel.
+
+    The first batch in training sets both, so that what comes out, in whichever direction, has mean 0 and
+    variance 1.
+    """
+
+    ready: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(1, width, 1, 1))
+        self.scale = nn.Parameter(torch.ones(1, width, 1, 1))
+        self.register_buffer("ready", torch.tensor(False))
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
+        if self.training and not self.ready:
+            deviation, mean = self._measure(x)
+            self._set(-mean, 1 / deviation)
+        return (x + self.shift) * self.scale
+
+    def inverse(self, y: Tensor) -> Tensor:
+        if self.training and not self.ready:
+            deviation, mean = self._measure(y)
+            self._set(mean / deviation, deviation)
+        return y / self.scale - self.shift
+
+    @torch.no_grad()
+    def _measure(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        deviation, mean = torch.std_mean(x.float(), (0, 2, 3), keepdim=True)
+        return deviation + 1e-6, mean
+
+    @torch.no_grad()
+    def _set(self, shift: Tensor, scale: Tensor) -> None:
+        self.shift.copy_(shift)
+        self.scale.copy_(scale)
+        self.ready.fill_(True)
+
+
+class Mixing(Invertible):
+    """An invertible 1x1 convolution W = P L (U + diag(s)), at first a random rotation (Glow, section 3.2)."""
+
+    permutation: Tensor
+    sign: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        rotation = torch.linalg.qr(torch.randn(width, width)).Q
+        permutation, lower, upper = torch.linalg.lu(rotation)
+        diagonal = upper.diagonal()
+        self.register_buffer("permutation", permutation)
+        self.register_buffer("sign", diagonal.sign())
+        self.lower = nn.Parameter(lower.contiguous())
+        self.upper = nn.Parameter(upper.contiguous())
+        self.log_diagonal = nn.Parameter(diagonal.abs().log())
+
+    def weight(self) -> Tensor:
+        """The matrix, C x C."""
+        unit = torch.eye(len(self.sign), dtype=self.lower.dtype, device=self.lower.device)
+        diagonal = torch.diag(self.sign * self.log_diagonal.exp())
+        product: Tensor = self.permutation @ (self.lower.tril(-1) + unit) @ (self.upper.triu(1) + diagonal)
+        return product
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
+        return nn.functional.conv2d(x, self.weight()[:, :, None, None])
+
+    def inverse(self, y: Tensor) -> Tensor:
+        weight = self.weight()
+        inverse = torch.linalg.inv(weight.double()).to(weight.dtype)
+        return nn.functional.conv2d(y, inverse[:, :, None, None])
+
+
+class Coupling(Invertible):
+    """Half of the channels scale and shift the other half (Glow, section 3.3)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        first = nn.Conv2d(width // 2, hidden, 3, padding=1, bias=False)
+        second = nn.Conv2d(hidden, hidden, 1, bias=False)
+        last = nn.Conv2d(hidden, width, 3, padding=1)
+        for convolution in (first, second):
+            nn.init.normal_(convolution.weight, std=0.05)
+        for parameter in last.parameters():
+            nn.init.zeros_(parameter)
+        self.net = nn.Sequential(first, ActNorm(hidden), nn.ReLU(), second, ActNorm(hidden), nn.ReLU(), last)
+        self.log_scale = nn.Parameter(torch.zeros(1, width, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
+        told, changed = x.chunk(2, dim=1)
+        scale, shift = self.told_by(told)
+        return torch.cat([told, (changed + shift) * scale], dim=1)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        told, changed = y.chunk(2, dim=1)
+        scale, shift = self.told_by(told)
+        return torch.cat([told, changed / scale - shift], dim=1)
+
+    def told_by(self, told: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale, in (0, 1), and shift, each N, C / 2, H, W."""
+        scale, shift = (self.net(told) * self.log_scale.exp()).chunk(2, dim=1)
+        return torch.sigmoid(scale + 2), shift
+
+
+class Step(Invertible):
+    """ActNorm, mixing, coupling."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.norm, self.mixing, self.coupling = ActNorm(width), Mixing(width), Coupling(width, hidden)
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
+        result: Tensor = self.coupling(self.mixing(self.norm(x)))
+        return result
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return self.norm.inverse(self.mixing.inverse(self.coupling.inverse(y)))
+
+
+class Flow(nn.Module):
+    """Levels of squeeze, steps and split; maps an image to the parts that the levels split off."""
+
+    def __init__(self, channels: int, steps: int, levels: int, hidden: int, recompute: bool) -> None:
+        super().__init__()
+        self.recompute = recompute
+        widths = [channels * 4 * 2**level for level in range(levels)]
+        self.steps = nn.ModuleList(Step(width, hidden) for width in widths for _ in range(steps))
+        self.per_level = steps
+
+    def forward(self, x: Tensor) -> list[Tensor]:  # N, C, H, W -> N, 2C, H/2, W/2; N, 4C, H/4, W/4; ...
+        parts: list[Tensor] = []
+        for steps in self._levels():
+            if parts:
+                parts[-1], x = x.chunk(2, dim=1)
+            x = self._run([Turn(step, backwards=False) for step in steps], pixel_unshuffle(x, 2))
+            parts.append(x)
+        return parts
+
+    def inverse(self, parts: Sequence[Tensor]) -> Tensor:
+        """The image that `forward` maps to these parts."""
+        *others, x = parts
+        for steps in reversed(self._levels()):
+            x = pixel_shuffle(self._run([Turn(step, backwards=True) for step in reversed(steps)], x), 2)
+            x = torch.cat([others.pop(), x], dim=1) if others else x
+        return x
+
+    def _levels(self) -> list[list[Step]]:
+        steps = [step for step in self.steps if isinstance(step, Step)]
+        return [steps[at : at + self.per_level] for at in range(0, len(steps), self.per_level)]
+
+    def _run(self, turns: list[Turn], x: Tensor) -> Tensor:
+        if self.recompute and torch.is_grad_enabled():
+            parameters = [parameter for turn in turns for parameter in turn.step.parameters()]
+            recomputed: Tensor = Recomputed.apply(turns, x, *parameters)  # type: ignore[no-untyped-call]
+            return recomputed
+        for turn in turns:
+            x = turn.run(x)
+        return x
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A step in one of its directions."""
+
+    step: Step
+    backwards: bool
+
+    def run(self, x: Tensor) -> Tensor:
+        """Take the step."""
+        result: Tensor = self.step.inverse(x) if self.backwards else self.step(x)
+        return result
+
+    def undo(self, y: Tensor) -> Tensor:
+        """Take it back."""
+        result: Tensor = self.step(y) if self.backwards else self.step.inverse(y)
+        return result
+
+
+class Recomputed(torch.autograd.Function):
+    """Steps that keep only their last output; the backward pass finds each input again by undoing the step.
+
+    Memory no longer grows with the number of steps, for the time of one more forward pass (Gomez et al.,
+    "The Reversible Residual Network", 2017).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, turns: list[Turn], x: Tensor, *_parameters: Tensor) -> Tensor:
+        for turn in turns:
+            x = turn.run(x)
+        ctx.turns = turns
+        ctx.save_for_backward(x)
+        return x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (y,), (gradient,) = ctx.saved_tensors, gradients
+        collected: list[list[Tensor | None]] = []
+        for turn in reversed(ctx.turns):
+            with torch.no_grad():
+                x = turn.undo(y)
+            with torch.enable_grad():
+                x.requires_grad_()
+                wanted = [x, *turn.step.parameters()]
+                gradient, *own = torch.autograd.grad(turn.run(x), wanted, gradient, allow_unused=True)
+            collected.append(list(own))
+            y = x.detach()
+        return (None, gradient, *(own for step in reversed(collected) for own in step))
+
+
+class IRAE(Restorer):
+    """The encoder forwards, then the decoder backwards; 1.33 million parameters in colour.
+
+    Args:
+        channels: image channels, 1 or 3.
+        steps: K, steps of each level: 16; 8 for inpainting.
+        levels: L, levels of each flow: 2; 3 for inpainting.
+        hidden: features within the couplings.
+        recompute: save memory in training by recomputing activations; gradients stay the same.
+    """
+
+    def __init__(
+        self, channels: int = 3, steps: int = 16, levels: int = 2, hidden: int = 64, recompute: bool = False
+    ) -> None:
+        super().__init__()
+        self.encoder, self.decoder = (Flow(channels, steps, levels, hidden, recompute) for _ in range(2))
+        cells = [2 ** (level + 1) for level in range(levels)]
+        self.geometry = Geometry(
+            channels=channels,
+            multiple=cells[-1],
+            radius=2 * sum(2 * steps * cell for cell in cells) + cells[-1] - 1,
+        )
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
+        return self.decoder.inverse(self.encoder(x - 0.5)) + 0.5
+
+    def inverse(self, y: Tensor) -> Tensor:
+        """The input that `forward` maps to this output, to rounding; H and W multiples of 2^levels."""
+        return self.encoder.inverse(self.decoder(y - 0.5)) + 0.5
+
+    def initialise(self) -> None:
+        """Nothing: the parts have set themselves up, couplings as the identity."""

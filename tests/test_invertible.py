@@ -1,0 +1,83 @@
+"""IRAE: it can be undone, has the paper's size, and recomputing activations changes no gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from restore_cli.archs.invertible import IRAE, ActNorm, Mixing
+from restore_cli.engine import Settings, run
+
+
+def grown(seed: int = 0, **params: int | bool) -> IRAE:
+    """A network whose couplings do something, as after some training."""
+    torch.manual_seed(seed)
+    network = IRAE(**params)  # type: ignore[arg-type]
+    for name, parameter in network.named_parameters():
+        if name.endswith(("net.6.weight", "net.6.bias", "log_scale", "shift")):
+            nn.init.normal_(parameter, std=0.02)
+    return network
+
+
+def test_it_has_the_papers_size() -> None:
+    count = sum(parameter.numel() for parameter in IRAE().parameters())
+    assert count == 1_325_696
+    assert abs(count / 1.33e6 - 1) < 0.02
+
+
+@pytest.mark.parametrize(("levels", "channels"), [(2, 3), (3, 1)])
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
+def test_it_can_be_undone(levels: int, channels: int, dtype: torch.dtype, bound: float) -> None:
+    network = grown(channels=channels, levels=levels, steps=16 if levels == 2 else 8).to(dtype).eval()
+    x = torch.rand(2, channels, 24, 32, dtype=dtype)
+    with torch.no_grad():
+        y = network(x)
+        assert (y - x).abs().max() > 0.01
+        assert (network.inverse(y) - x).abs().max() <= bound
+
+
+def test_a_mixing_starts_as_a_rotation_and_is_its_lu_factors() -> None:
+    mixing = Mixing(8).double()
+    weight = mixing.weight()
+    torch.testing.assert_close(weight @ weight.T, torch.eye(8, dtype=torch.float64), atol=1e-5, rtol=0)
+
+
+def test_the_first_batch_sets_the_normalisation_and_no_other() -> None:
+    norm = ActNorm(3)
+    x = torch.randn(4, 3, 16, 16) * 5 + 2
+    norm.eval()(x)
+    assert norm.scale.eq(1).all()
+    first = norm.train()(x)
+    assert first.mean((0, 2, 3)).abs().max() < 1e-5
+    torch.testing.assert_close(first.std((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
+    before = norm.scale.clone()
+    norm(x * 9)
+    assert torch.equal(norm.scale, before)
+    backwards = ActNorm(3).inverse(x)
+    assert backwards.mean((0, 2, 3)).abs().max() < 1e-5
+    torch.testing.assert_close(backwards.std((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_recomputing_gives_the_same_gradients(levels: int) -> None:
+    gradients = []
+    for recompute in (False, True):
+        network = grown(channels=1, steps=3, levels=levels, hidden=8, recompute=recompute).double()
+        x = torch.rand(2, 1, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+        network(x)  # sets the normalisations
+        network.zero_grad()
+        x.requires_grad_()
+        network(x).square().sum().backward()
+        gradients.append([x.grad, *(parameter.grad for parameter in network.parameters())])
+    for plain, recomputed in zip(*gradients, strict=True):
+        assert plain is not None and recomputed is not None
+        torch.testing.assert_close(plain, recomputed, atol=1e-9, rtol=1e-9)
+
+
+def test_tiles_are_exact() -> None:
+    network = grown(channels=1, steps=2, levels=2, hidden=8).eval()
+    pixels = np.random.default_rng(0).random((13, 150, 1), np.float32)
+    whole, tiled = (run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16))
+    assert np.abs(whole - tiled).max() <= 1e-5
