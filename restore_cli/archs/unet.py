@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
@@ -93,7 +94,10 @@ class UNet(Restorer):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, H, W
-        first = features = self.head(pixel_unshuffle(x, self.unshuffle))
+        with torch.autocast(x.device.type, enabled=False):  # bf16 would round the input to half a gray level
+            first = features = self.head(pixel_unshuffle(x, self.unshuffle))
+        if torch.is_autocast_enabled(x.device.type):
+            first = features = first.to(torch.get_autocast_dtype(x.device.type))
         skips = []
         for blocks, down in zip(self.encoder, self.down, strict=True):
             inside = blocks(features)
