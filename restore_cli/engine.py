@@ -141,6 +141,8 @@ def find_device(name: str = "auto") -> torch.device:
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise UsageError(f"Device {name!r} is not available here; use --device cpu or auto.") from error
+    if device.type not in AUTO_TILE:
+        raise UsageError(f"Device {name!r} computes no pictures; use --device cpu or auto.")
     return device
 
 
@@ -260,7 +262,7 @@ def _tile_side(
     multiple = network.geometry.multiple
     if wanted is None:
         affordable = int((_free_memory(device) / 4 / _bytes_per_pixel(network)) ** 0.5)
-        wanted = min(AUTO_TILE.get(device.type, 1024), affordable - 2 * network.geometry.halo)
+        wanted = min(AUTO_TILE[device.type], affordable - 2 * network.geometry.halo)
     whole = -(-max(size) // multiple) * multiple
     return whole if wanted == 0 or wanted >= whole else max(smallest, wanted // multiple * multiple)
 

@@ -114,6 +114,11 @@ class Picture:
         """Millions of pixels."""
         return self.height * self.width / 1e6
 
+    @property
+    def visible(self) -> npt.NDArray[np.bool_] | None:
+        """H x W, where alpha is above 0; None where all is."""
+        return None if self.alpha is None or self.alpha.all() else self.alpha > 0
+
     def opaque_pixels(self) -> Pixels:
         """Return the pixels with every fully transparent one coloured like its nearest visible one.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 
 # Of the noise estimate: side of a patch, patches at most, and brightness and colour difference of RGB, at
 # right angles so that white noise is as strong in each.
@@ -52,7 +54,7 @@ def ssim(image: Image, reference: Image) -> float:
     )
 
 
-def estimate_noise(image: Image) -> float:
+def estimate_noise(image: Image, visible: Mask | None = None) -> float:
     """Standard deviation of white noise in an image, on the 0..255 scale, from the image alone.
 
     Chen, Zhu and Heng, "An Efficient Statistical Method for Image Noise Level Estimation", ICCV 2015:
@@ -67,6 +69,7 @@ def estimate_noise(image: Image) -> float:
 
     Args:
         image: H x W x C in [0, 1]; fewer than 20 pixels a side give 0.
+        visible: H x W; what it leaves out, such as what lies under transparency, does not count.
     """
     height, width, channels = image.shape
     if min(height, width) < 20:
@@ -74,11 +77,15 @@ def estimate_noise(image: Image) -> float:
     stride = max(1, math.ceil(math.sqrt(height * width / SAMPLES)))
     windows = np.lib.stride_tricks.sliding_window_view(image, (PATCH, PATCH), (0, 1))[::stride, ::stride]
     parts = max(1, min(4, int(math.sqrt(windows.shape[0] * windows.shape[1] / 1000))))
-    blocks = [
-        part.reshape(-1, channels, PATCH * PATCH)  # patches, channels, pixels
-        for rows in np.array_split(windows, parts, axis=0)
-        for part in np.array_split(rows, parts, axis=1)
-    ]
+    # patches, channels, pixels
+    blocks = [part.reshape(-1, channels, PATCH * PATCH) for part in _split(windows, parts)]
+    if visible is not None:
+        views = np.lib.stride_tricks.sliding_window_view(visible, (PATCH, PATCH))[::stride, ::stride]
+        whole = [part.all(axis=(2, 3)).ravel() for part in _split(views, parts)]
+        blocks = [block[seen] for block, seen in zip(blocks, whole, strict=True)]
+        blocks = _large(blocks) or [np.concatenate(blocks)]
+        if len(blocks[0]) <= PATCH**2:
+            return 0.0
     clipped = bool(image.min() == 0 or image.max() == 1)
     if clipped:
         blocks = _away_from_clipping(blocks)
@@ -87,12 +94,22 @@ def estimate_noise(image: Image) -> float:
     return 255 * (colour[0] if colour and colour[0] > brightness / 5 else brightness)
 
 
+def _split(windows: NDArray[Any], parts: int) -> list[NDArray[Any]]:
+    """Cut rows and columns of windows into so many parts each."""
+    return [part for rows in np.array_split(windows, parts) for part in np.array_split(rows, parts, axis=1)]
+
+
+def _large(blocks: list[Image]) -> list[Image]:
+    """Those with patches enough for a covariance."""
+    return [block for block in blocks if len(block) > 4 * PATCH**2]
+
+
 def _away_from_clipping(blocks: list[Image]) -> list[Image]:
     """The patches whose mean is farthest from black and white, a tenth of all at least."""
     distances = [0.5 - np.abs(block.mean(axis=(1, 2)) - 0.5) for block in blocks]
     for margin in (0.3, 0.2, 0.1, 0.05):
         kept = [block[far > margin] for block, far in zip(blocks, distances, strict=True)]
-        kept = [block for block in kept if len(block) > 4 * PATCH**2]
+        kept = _large(kept)
         if sum(map(len, kept)) > sum(map(len, blocks)) / 10:
             return kept
     return blocks

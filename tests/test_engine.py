@@ -218,6 +218,7 @@ def test_auto_precision_needs_a_checkpoint_that_stands_it_and_a_cpu_that_compute
         (3, (), Settings("cpu"), "not 3 and 0"),
         (3, (0.1,), Settings("cuda:77"), "'cuda:77' is not available"),
         (3, (0.1,), Settings("toaster"), "'toaster' is not available"),
+        (3, (0.1,), Settings("meta"), "'meta' computes no pictures"),
         (3, (0.1,), Settings("cpu", "fp8"), "Unknown precision 'fp8'"),
     ],
 )

@@ -74,6 +74,16 @@ def test_a_picture_too_small_to_tell_counts_as_clean() -> None:
     assert estimate_noise(noisy(CAT[:19], 25, clip=False)) == 0
 
 
+def test_what_is_not_visible_does_not_count() -> None:
+    image = noisy(CAT, 15, clip=True)
+    visible = np.zeros(image.shape[:2], bool)
+    visible[60:240, 100:350] = True
+    image[~visible] = 0.5
+    assert estimate_noise(image) < 5
+    assert estimate_noise(image, visible) == pytest.approx(15, abs=1)
+    assert estimate_noise(image, np.zeros_like(visible)) == 0
+
+
 def test_half_a_picture_blown_out_does_not_hide_the_noise() -> None:
     bright = noisy(np.concatenate([CAT, np.ones_like(CAT)]), 25, clip=True)
     assert estimate_noise(bright) == pytest.approx(25, abs=2)

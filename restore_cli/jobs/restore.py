@@ -201,7 +201,7 @@ def _restore_file(
         height=picture.height,
         channels=picture.channels,
         depth=picture.depth,
-        noise_before=estimate_noise(feed.pixels) if feed.noise is None else feed.noise,
+        noise_before=estimate_noise(feed.pixels, picture.visible) if feed.noise is None else feed.noise,
         tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
         warnings=(*picture.notes, *feed.warnings),
     )
@@ -215,7 +215,7 @@ def _restore_file(
         record,
         seconds=seconds,
         megapixels_per_s=megapixels / max(seconds, 1e-9),
-        noise_after=estimate_noise(restored.pixels),
+        noise_after=estimate_noise(restored.pixels, restored.visible),
         warnings=(*record.warnings, *losses),
     )
     if request.reference is None or observed is None:
@@ -236,7 +236,8 @@ def _model(request: Request, channels: int, models: dict[int, Loaded], watch: Wa
 
 
 def _feed(picture: Picture, task: Task, model: Loaded) -> Feed:
-    return task.prepare(picture.opaque_pixels(), model.conditions, model.network.geometry.conditions)
+    planes = model.network.geometry.conditions
+    return task.prepare(picture.opaque_pixels(), model.conditions, planes, picture.visible)
 
 
 def _run(model: Loaded, feed: Feed, settings: Settings, on_tile: Callable[[float], None]) -> Result:

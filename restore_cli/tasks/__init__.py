@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
 Random = np.random.Generator | np.random.RandomState
 
 TASKS = {"denoise": "denoise:Denoise"}  # command -> file:class of this package
@@ -62,13 +63,16 @@ class Task(ABC):
         """Damage a clean image, H x W x C in [0, 1]; used by training and measuring alike."""
 
     @abstractmethod
-    def prepare(self, pixels: Image, trained: Mapping[str, Any], planes: int) -> Feed:
+    def prepare(
+        self, pixels: Image, trained: Mapping[str, Any], planes: int, visible: Mask | None = None
+    ) -> Feed:
         """Turn a picture's pixels into a network's input.
 
         Args:
             pixels: H x W x C in [0, 1].
             trained: the levels the checkpoint was trained for, as in weights.toml.
             planes: how many condition planes the network takes.
+            visible: H x W; where the picture is not fully transparent, None where it nowhere is.
         """
 
     def finish(self, restored: Image) -> Image:

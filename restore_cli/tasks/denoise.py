@@ -10,7 +10,7 @@ import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.metrics import estimate_noise
-from restore_cli.tasks import Feed, Image, Random, Task, option
+from restore_cli.tasks import Feed, Image, Mask, Random, Task, option
 
 
 def parse_sigma(word: str) -> float | None:
@@ -54,9 +54,11 @@ class Denoise(Task):
         noise += clean
         return noise.astype(np.float32)
 
-    def prepare(self, pixels: Image, trained: Mapping[str, Any], planes: int) -> Feed:
+    def prepare(
+        self, pixels: Image, trained: Mapping[str, Any], planes: int, visible: Mask | None = None
+    ) -> Feed:
         """Give the noise level as a constant plane, held to the range that the network knows."""
-        sigma = estimate_noise(pixels) if self.sigma is None else self.sigma
+        sigma = estimate_noise(pixels, visible) if self.sigma is None else self.sigma
         low, high = np.broadcast_to(trained.get("sigma", [0, 255]), 2).tolist()
         warnings: tuple[str, ...] = ()
         if planes == 0 and not 0.8 * low <= sigma <= 1.2 * high:
