@@ -63,7 +63,7 @@ def estimate_noise(image: Image, visible: Mask | None = None) -> float:
 
     - Texture looks like noise, but seldom everywhere: only the calmest parts of the image count.
     - Colour differences have less texture than brightness and are trusted first, unless they have been
-      smoothed, as JPEG and cameras do: then they show less than a fifth of the noise in brightness.
+      smoothed, as JPEG and cameras do: then they show less than an eighth of the noise in brightness.
     - Clipping at black and white hides noise: dark and bright patches are left out where others suffice,
       and the level is raised to the one that clipping reduces to what was found.
 
@@ -91,7 +91,7 @@ def estimate_noise(image: Image, visible: Mask | None = None) -> float:
         blocks = _away_from_clipping(blocks)
     axes = OPPONENT if channels == 3 else np.ones((1, 1))
     brightness, *colour = (_noise_along(axis, blocks, clipped) for axis in axes)
-    return 255 * (colour[0] if colour and colour[0] > brightness / 5 else brightness)
+    return 255 * (colour[0] if colour and colour[0] > brightness / 8 else brightness)
 
 
 def _split(windows: NDArray[Any], parts: int) -> list[NDArray[Any]]:
