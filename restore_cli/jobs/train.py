@@ -148,9 +148,9 @@ def validate(
     device: str,
     precision: str = "fp32",
 ) -> list[float]:
-    """Mean PSNR in dB over the images at each validation level, by the benchmark's own rules.
+    """Mean PSNR in dB over the images at each validation level, as benchmarks/denoise.py has it.
 
-    The random generator starts anew with seed 0 for each image, results are clipped and not rounded.
+    The random generator starts anew with seed 0 for each image; but results are only clipped, not rounded.
     """
     settings = Settings(device=device, precision=precision)
     scores = []
