@@ -98,6 +98,7 @@ class Header:
         precisions: those measured to cost at most 0.02 dB.
         recipe: how it was trained, as `training.Recipe` reads it; of foreign checkpoints what is known.
         scores: tables of set, protocol, conditions, psnr, ssim.
+        data: the images it was trained on.
         commit: of this repository, when it was trained.
     """
 
@@ -109,6 +110,7 @@ class Header:
     precisions: tuple[str, ...] = ("fp32",)
     recipe: Mapping[str, Any] = field(default_factory=dict)
     scores: tuple[Mapping[str, Any], ...] = ()
+    data: str = ""
     commit: str = ""
 
     def __post_init__(self) -> None:
@@ -486,23 +488,15 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
 
 
 def save(network: Restorer, path: Path, header: Header) -> None:
-    """Write a checkpoint that `load` reads, in one step: the header, and the tensors.
-
-    Kernels are kept as float16, which halves the file and changes a result by less than 0.001 dB
-    (docs/training.md); vectors such as biases and batch statistics as float32.
+    """Write a checkpoint that `load` reads, in one step: the header, and the tensors that `pack` gives.
 
     Raises:
         WeightsError: it cannot be written.
     """
     from safetensors.torch import save as serialise
 
-    state = {}
-    for key, value in network.state_dict().items():
-        if value.is_floating_point():
-            value = value.half() if value.ndim > 1 else value.float()
-        state[key] = value.detach().cpu().contiguous()
     own = {item.name: getattr(header, item.name) for item in fields(Header)}
-    data = serialise(state, {HEADER: json.dumps({"format": FORMAT, **own})})
+    data = serialise(network.pack(), {HEADER: json.dumps({"format": FORMAT, **own})})
     try:
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
             (Path(folder) / path.name).write_bytes(data)

@@ -97,13 +97,35 @@ class Mixing(Invertible):
         product: Tensor = self.permutation @ (self.lower.tril(-1) + unit) @ (self.upper.triu(1) + diagonal)
         return product
 
+    def inverse_weight(self) -> Tensor:
+        """The inverse of the matrix, C x C."""
+        weight = self.weight()
+        inverse: Tensor = torch.linalg.inv(weight.double()).to(weight.dtype)
+        return inverse
+
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
         return nn.functional.conv2d(x, self.weight()[:, :, None, None])
 
     def inverse(self, y: Tensor) -> Tensor:
-        weight = self.weight()
-        inverse = torch.linalg.inv(weight.double()).to(weight.dtype)
-        return nn.functional.conv2d(y, inverse[:, :, None, None])
+        return nn.functional.conv2d(y, self.inverse_weight()[:, :, None, None])
+
+
+class Folded(Invertible):
+    """A mixing whose matrix and inverse are constants."""
+
+    matrix: Tensor
+    inverse_matrix: Tensor
+
+    def __init__(self, mixing: Mixing) -> None:
+        super().__init__()
+        self.register_buffer("matrix", mixing.weight().detach()[:, :, None, None])
+        self.register_buffer("inverse_matrix", mixing.inverse_weight().detach()[:, :, None, None])
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
+        return nn.functional.conv2d(x, self.matrix)
+
+    def inverse(self, y: Tensor) -> Tensor:
+        return nn.functional.conv2d(y, self.inverse_matrix)
 
 
 class Coupling(Invertible):
@@ -139,6 +161,8 @@ class Coupling(Invertible):
 
 class Step(Invertible):
     """ActNorm, mixing, coupling."""
+
+    mixing: Mixing | Folded
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -271,6 +295,12 @@ class IRAE(Restorer):
     def inverse(self, y: Tensor) -> Tensor:
         """The input that `forward` maps to this output, to rounding; H and W multiples of 2^levels."""
         return self.encoder.inverse(self.decoder(y - 0.5)) + 0.5
+
+    def fold(self) -> None:
+        """Make constants of the mixings, which ends training, for ONNX has no inverse of a matrix."""
+        for module in self.modules():
+            if isinstance(module, Step) and isinstance(module.mixing, Mixing):
+                module.mixing = Folded(module.mixing)
 
     def initialise(self) -> None:
         """Nothing: the parts have set themselves up, couplings as the identity."""

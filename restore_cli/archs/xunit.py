@@ -35,18 +35,22 @@ class XUnit(nn.Module):
 class XDnCNN(Restorer):
     """xDnCNN, section 4.1: DnCNN with 9 convolutions and xUnits; 303K parameters gray, 306K RGB.
 
+    With other depths and kernels these are the xNets of the study in section 3.2, and with kernel 0, batch
+    normalisation and ReLU in place of the xUnits, its ConvNets.
+
     Args:
         channels: image channels, 1 or 3.
         depth: convolutions.
         width: features.
-        kernel: side of the xUnit's depthwise filters.
+        kernel: side of the xUnit's depthwise filters, odd, or 0.
     """
 
     def __init__(self, channels: int = 1, depth: int = 9, width: int = 64, kernel: int = 9) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for inputs in (channels, *[width] * (depth - 2)):
-            layers += [nn.Conv2d(inputs, width, 3, padding=1), XUnit(width, kernel)]
+            layers.append(nn.Conv2d(inputs, width, 3, padding=1))
+            layers += [XUnit(width, kernel)] if kernel else [nn.BatchNorm2d(width), nn.ReLU()]
         layers.append(nn.Conv2d(width, channels, 3, padding=1))
         self.model = nn.Sequential(*layers)
         self.geometry = Geometry(channels=channels, radius=depth + (depth - 1) * (kernel // 2))
@@ -66,6 +70,7 @@ class XSRCNN(Restorer):
         channels: image channels, 1 or 3.
         widths, kernels: features between the convolutions, side of each kernel.
         kernel: side of the xUnits' depthwise filters.
+        residual: add the input to the output; the paper does not.
     """
 
     def __init__(
@@ -74,8 +79,10 @@ class XSRCNN(Restorer):
         widths: Sequence[int] = (64, 32),
         kernels: Sequence[int] = (9, 3, 5),
         kernel: int = 9,
+        residual: bool = False,
     ) -> None:
         super().__init__()
+        self.residual = residual
         layers: list[nn.Module] = []
         for (taken, given), side in zip(pairwise([channels, *widths]), kernels[:-1], strict=True):
             layers += [nn.Conv2d(taken, given, side, padding=side // 2), XUnit(given, kernel)]
@@ -85,5 +92,5 @@ class XSRCNN(Restorer):
         self.geometry = Geometry(channels=channels, radius=reach)
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        restored: Tensor = self.model(x)
-        return restored.to(x.dtype)
+        restored: Tensor = self.model(x).to(x.dtype)
+        return x + restored if self.residual else restored

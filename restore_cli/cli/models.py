@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,13 +13,13 @@ from rich.table import Table
 from rich.text import Text
 
 from restore_cli import weights
-from restore_cli.cli.display import print_result, stderr, stdout
+from restore_cli.cli.display import print_note, print_result, stderr, stdout
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.weights import Bundled, Entry
+from restore_cli.weights import Bundled, Entry, Header
 
-app = typer.Typer(help="List, show, fetch and verify the models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, fetch, verify and export the models.", no_args_is_help=True)
 
-Name = Annotated[str, typer.Argument(help="A full or short name.")]
+File = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A full or short name, or a checkpoint.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Full or short names.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -28,7 +29,7 @@ def list_models(as_json: Json = False) -> None:
     """List all models."""
     entries = weights.entries().values()
     if as_json:
-        _print_json(entries)
+        stdout.print_json(data=[_record(entry) for entry in entries])
         return
     table = Table("model", "task", "colour", "size", "licence", "where", "PSNR in dB", box=None)
     for column in table.columns[:-1]:
@@ -41,34 +42,20 @@ def list_models(as_json: Json = False) -> None:
 
 
 @app.command()
-def show(name: Name, as_json: Json = False) -> None:
-    """Show all that is known of a model."""
-    entries = weights.find(name)
+def show(name: File, as_json: Json = False) -> None:
+    """Show all that is known of a model, or what a checkpoint says of itself."""
+    try:
+        found: Sequence[Entry | Header] = weights.find(name)
+    except WeightsError:
+        if not Path(name).is_file():
+            raise
+        found = [weights.load(Path(name)).header]
     if as_json:
-        _print_json(entries)
+        stdout.print_json(data=[_record(model) for model in found])
         return
-    for entry in entries:
-        levels = [f"{key} {_level(level)}" for key, level in entry.conditions.items()]
-        facts = {
-            "model": entry.name,
-            "short name": entry.short,
-            "task": f"{entry.task}, by default" if entry.default else entry.task,
-            "colour": _colour(entry),
-            "trained for": ", ".join(levels),
-            "architecture": f"{entry.arch} {_pairs(entry.params)}",
-            "precisions": ", ".join(entry.precisions),
-            "recipe": _pairs(entry.recipe),
-            "commit": entry.commit,
-            "paper": entry.paper,
-            "licence": entry.license,
-            "size": f"{entry.size:,} bytes" if entry.size else "",
-            "sha256": f"{entry.sha256}, from the {entry.verified}" if entry.verified else entry.sha256,
-            "source": str(entry.source),
-            "where": f"{_where(entry)}, {weights.place(entry)}",
-            "PSNR in dB": "\n".join(_scores(entry)),
-        }
+    for model in found:
         grid = Table.grid(padding=(0, 2))
-        for fact, value in facts.items():
+        for fact, value in _facts(model).items():
             if value:
                 grid.add_row(fact, Text(value, overflow="fold"))
         stdout.print(grid)
@@ -115,6 +102,38 @@ def verify(
         raise WeightsError(" ".join(faults))
 
 
+@app.command()
+def export(
+    name: File,
+    output: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="Where to write.")],
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+) -> None:
+    """Write a model as ONNX, for other runtimes, and measure how far its results differ."""
+    if output.exists() and not overwrite:
+        raise UsageError(f"{output} exists; use --overwrite to replace it.")
+    model = _one(name)
+
+    from restore_cli.jobs import export as job
+
+    difference = job.export(weights.load(model), output)
+    print_note(f"results differ by {difference:.2g} at most")
+    print_result(str(output))
+
+
+def _one(name: str) -> Entry | Path:
+    """The entry of that name, or the file if there is none."""
+    try:
+        found = weights.find(name)
+    except WeightsError:
+        if Path(name).is_file():
+            return Path(name)
+        raise
+    if len(found) > 1:
+        names = " or ".join(entry.name for entry in found)
+        raise UsageError(f"{name} is several models; name {names}.")
+    return found[0]
+
+
 def _select(names: Sequence[str] | None, everything: bool) -> list[Entry]:
     if bool(names) == everything:
         raise UsageError("Name the models, or give --all for all of them.")
@@ -123,11 +142,37 @@ def _select(names: Sequence[str] | None, everything: bool) -> list[Entry]:
     return list({entry.name: entry for name in names or () for entry in weights.find(name)}.values())
 
 
-def _print_json(entries: Iterable[Entry]) -> None:
-    records = [
-        asdict(entry) | {"where": _where(entry), "path": str(weights.place(entry))} for entry in entries
-    ]
-    stdout.print_json(data=records)
+def _record(model: Entry | Header) -> dict[str, Any]:
+    where = {"where": _where(model), "path": str(weights.place(model))} if isinstance(model, Entry) else {}
+    return asdict(model) | where
+
+
+def _facts(model: Entry | Header) -> dict[str, str]:
+    common = {
+        "task": model.task,
+        "colour": _colour(model),
+        "trained for": ", ".join(f"{key} {_level(level)}" for key, level in model.conditions.items()),
+        "architecture": f"{model.arch} {_pairs(model.params)}",
+        "precisions": ", ".join(model.precisions),
+        "recipe": _pairs(model.recipe),
+        "data": model.data,
+        "commit": model.commit,
+        "PSNR in dB": "\n".join(_scores(model)),
+    }
+    if not isinstance(model, Entry):
+        return common
+    return {
+        "model": model.name,
+        "short name": model.short,
+        **common,
+        "default": f"of {model.task}" if model.default else "",
+        "paper": model.paper,
+        "licence": model.license,
+        "size": f"{model.size:,} bytes" if model.size else "",
+        "sha256": f"{model.sha256}, from the {model.verified}" if model.verified else model.sha256,
+        "source": str(model.source),
+        "where": f"{_where(model)}, {weights.place(model)}",
+    }
 
 
 def _where(entry: Entry) -> str:
@@ -136,7 +181,7 @@ def _where(entry: Entry) -> str:
     return "cached" if weights.place(entry).is_file() else "download"
 
 
-def _colour(entry: Entry) -> str:
+def _colour(entry: Header) -> str:
     return "gray" if entry.channels == 1 else "colour"
 
 
@@ -148,7 +193,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())
 
 
-def _scores(entry: Entry, middle: bool = False) -> list[str]:
+def _scores(entry: Header, middle: bool = False) -> list[str]:
     """One line for each set and protocol: "CBSD68 sigma 15 25 50: 34.30 31.69 28.51 (published)".
 
     Of its levels only the middle one, if so wanted.

@@ -1,0 +1,437 @@
+"""BT: Ozkan and Akar, "Binarized Weight Error Networks With a Transition Regularization Term", 2021.
+
+Convolutions whose weights take few values. Training keeps a full-precision shadow weight, computes with its
+quantized values and passes their gradient straight through to it; a checkpoint keeps the values alone,
+several to a byte (`BTNet.pack`).
+
+What the paper leaves open, and what stands here:
+
+- One scale for a layer, as its equations have it; LQ has a basis for each filter, as LQ-Nets has.
+- The scale of TWN is the least-squares one of its own paper, the mean of the weights beyond the threshold.
+- The straight-through gradient is the identity for all; TTQ's own paper scales it by the weight's scale.
+- N(0, alpha) of the transition term has standard deviation alpha, so that the term does not depend on the
+  unit of the weights; both sides have the scales of the undisturbed weight, so that only transitions count.
+- Differentiated on both sides the transition term's gradient is zero, for their straight-through gradients
+  cancel; here it flows through the disturbed side, which is the one that pulls weights to transitions.
+- The L1 norm is that of a filter, mean over a layer's filters. With it lambda = 0.1 does what table 2 says:
+  on the glyphs of benchmarks/classify.py VGG-6(8) gains 3.7 and 6.6 points with BT, 5.6 and 5.3 with TWN, 0.5
+  and 5.2 with BWN (seeds 0 and 1). Summed over a layer, 0.1 outweighs the loss: VGG-6(16) falls by 25.
+- A "skip-connection" spans a pair of convolutions, is summed, then ReLU; "residual-based learning" adds what
+  the network makes to its input, enlarged bicubically for super-resolution.
+- "SubPixel" is a quantized convolution to width * scale^2 features and a pixel shuffle: 64 features cannot
+  be shuffled by 3.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle
+
+from restore_cli.engine import Geometry, Restorer
+
+THRESHOLD = 0.66  # of mean |W|: below it TWN and BT quantize to zero (section 3)
+NOISE = 0.1  # of mean |W|: how far the transition term disturbs the weights (section 3.2)
+
+
+def ternary(weight: Tensor, threshold: Tensor) -> Tensor:
+    """-1, 0 or 1, int64: the sign of what lies beyond the threshold (equation 3)."""
+    return (weight > threshold).long() - (weight < -threshold).long()
+
+
+class Quantizer(nn.Module):
+    """Gives each weight one of V values, each a sum of S scales times whole numbers.
+
+    Args:
+        filters: first size of the weights it will be given.
+        threshold: in mean |W|, where the values beyond zero begin; read by TWN and BT only.
+    """
+
+    table: ClassVar[tuple[tuple[int, ...], ...]]  # S, V
+    by_filter = False  # whether each filter has its own scales
+    multiples: Tensor  # the table
+
+    def __init__(self, filters: int, threshold: float = THRESHOLD) -> None:
+        super().__init__()
+        self.register_buffer("multiples", torch.tensor(self.table, dtype=torch.float32), persistent=False)
+        self.shape = (filters if self.by_filter else 1, len(self.table))  # of the scales
+        self.count = len(self.table[0])
+        self.threshold = threshold
+
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """The scales, and the codes: which value each weight gets, int64 in the weight's shape."""
+        raise NotImplementedError
+
+    def join(self, scales: Tensor, codes: Tensor) -> Tensor:
+        """The quantized weight of these scales and codes."""
+        levels = self.levels(scales).expand(len(codes), -1)
+        return levels.gather(1, codes.flatten(1)).view(codes.shape)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        scales, codes = self.split(weight.detach())
+        return self.join(scales, codes) + (weight - weight.detach())  # to the bit, with the gradient of both
+
+    def read(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Scales and codes of a weight that has its values already."""
+        scales = weight.abs().amax().view(1, 1) / self.multiples.max()
+        return scales, self.nearest(scales, weight)
+
+    def levels(self, scales: Tensor) -> Tensor:  # 1 or O, S -> 1 or O, V
+        """The value of each code."""
+        return (scales[:, :, None] * self.multiples).sum(1)
+
+    def nearest(self, scales: Tensor, weight: Tensor) -> Tensor:
+        """The codes of the values closest to a weight."""
+        distances = (weight.flatten(1)[:, :, None] - self.levels(scales)[:, None, :]).abs()
+        return distances.argmin(2).view(weight.shape)
+
+    def reset(self, weight: Tensor) -> None:
+        """Begin anew with what it learns, for weights like these."""
+
+    def follow(self, weight: Tensor) -> None:
+        """Learn from the weights of one step of a training."""
+
+
+class BWN(Quantizer):
+    """sign(W) * mean |W| (equation 2; Rastegari et al., "XNOR-Net", ECCV 2016)."""
+
+    table = ((-1, 1),)
+
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return weight.abs().mean().view(1, 1), (weight >= 0).long()
+
+
+class TWN(Quantizer):
+    """{-1, 0, 1} times a scale (equation 3; Li et al., "Ternary Weight Networks", 2016, threshold 0.7)."""
+
+    table = ((-1, 0, 1),)
+
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        signs = ternary(weight, self.threshold * weight.abs().mean())
+        scale = (weight * signs).sum() / signs.abs().sum().clamp(min=1)
+        return scale.view(1, 1), signs + 1
+
+
+class TTQ(Quantizer):
+    """-Wn, 0 or Wp, both learned (Zhu et al., "Trained Ternary Quantization", ICLR 2017)."""
+
+    table = ((-1, 0, 0), (0, 0, 1))
+
+    def __init__(self, filters: int, threshold: float = THRESHOLD) -> None:
+        super().__init__(filters, threshold)
+        self.scales = nn.Parameter(torch.ones(self.shape))
+
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return self.scales, self.signs(weight) + 1
+
+    def signs(self, weight: Tensor) -> Tensor:
+        """Zero up to 0.05 max |W| (section 3.1 of its paper)."""
+        return ternary(weight, 0.05 * weight.abs().max())
+
+    def read(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return self.scales, self.nearest(self.scales, weight)
+
+    @torch.no_grad()
+    def reset(self, weight: Tensor) -> None:
+        signs = self.signs(weight)
+        means = [(weight.abs() * side).sum() / side.sum().clamp(min=1) for side in (signs < 0, signs > 0)]
+        self.scales.copy_(torch.stack(means)[None])
+
+
+class LQ(Quantizer):
+    """The sums +-v1 +-v2 of a learned basis, two bits (Zhang et al., "LQ-Nets", ECCV 2018).
+
+    Learned by their algorithm QEM: in each step the codes of the closest values, then the basis that suits
+    the codes best, of which a moving average with momentum 0.9 is kept.
+    """
+
+    table = ((-1, 1, -1, 1), (-1, -1, 1, 1))
+    by_filter = True
+    scales: Tensor
+
+    def __init__(self, filters: int, threshold: float = THRESHOLD) -> None:
+        super().__init__(filters, threshold)
+        self.register_buffer("scales", torch.ones(self.shape))
+
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        return self.scales, self.nearest(self.scales, weight)
+
+    read = split
+
+    @torch.no_grad()
+    def reset(self, weight: Tensor) -> None:
+        """To the quartile of a normal distribution, 0.6745, and half of it, as they do."""
+        self.scales.copy_(0.6745 * weight.std() * self.scales.new_tensor([0.5, 1.0]))
+
+    @torch.no_grad()
+    def follow(self, weight: Tensor) -> None:
+        signs = self.multiples.T[self.nearest(self.scales, weight).flatten(1)]  # O, n, 2
+        seen = (signs * weight.flatten(1)[:, :, None]).mean(1)
+        # The normal equations [[r, c], [c, r]] v = seen; the ridge is for filters that use two values only.
+        c, r = signs.prod(2).mean(1, keepdim=True), 1 + 1e-4
+        self.scales.lerp_((r * seen - c * seen.flip(1)) / (r * r - c * c), 0.1)
+
+
+class BT(Quantizer):
+    """{-2, -1, 0, 1, 2} times a scale: a binary step, then a ternary one on its error (section 3.1)."""
+
+    table = ((-2, -1, 0, 1, 2),)
+
+    def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
+        first = 2 * (weight >= 0).long() - 1
+        alpha1 = weight.abs().mean()
+        error = weight - alpha1 * first
+        alpha2 = error.abs().mean()
+        second = ternary(error, self.threshold * alpha2)
+        return (0.75 * alpha1 - 0.25 * alpha2).view(1, 1), first + second + 2  # equations 5 and 6
+
+
+QUANTIZERS: dict[str, type[Quantizer]] = {"bwn": BWN, "twn": TWN, "ttq": TTQ, "lq": LQ, "bt": BT}
+
+
+class QuantizedConv2d(nn.Conv2d):
+    """A 3x3 convolution with a quantized weight; `weight` is the shadow that is trained.
+
+    Once loaded from a packed checkpoint it is `fixed`: the shadow is gone, `weight` holds the values
+    themselves and is used as it is. `train` ends that: the values become the shadow, enlarged so that
+    quantizing gives them again (BT finds about half the scale in its own five values).
+    """
+
+    fixed: Tensor  # bool; in the state, so that a copy and an average of weights follow
+
+    def __init__(
+        self, taken: int, given: int, quantizer: str, threshold: float = THRESHOLD, bias: bool = True
+    ) -> None:
+        super().__init__(taken, given, 3, padding=1, bias=bias)
+        self.quantizer = QUANTIZERS[quantizer](given, threshold)
+        self.quantizer.reset(self.weight)
+        self.register_buffer("fixed", torch.tensor(False))
+
+    def forward(self, x: Tensor) -> Tensor:  # N, taken, H, W -> N, given, H, W
+        if self.training:
+            self.quantizer.follow(self.weight.detach())
+        weight = torch.where(self.fixed, self.weight, self.quantizer(self.weight))
+        result: Tensor = self._conv_forward(x, weight, self.bias)
+        return result
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module; training ends `fixed`."""
+        if mode and self.fixed:
+            with torch.no_grad():
+                sizes = [value.abs().sum() for value in (self.weight, self.quantizer(self.weight))]
+                self.weight *= sizes[0] / sizes[1].clamp(min=1e-12)
+            self.fixed.fill_(False)
+        return super().train(mode)
+
+    @torch.no_grad()
+    def split(self) -> tuple[Tensor, Tensor]:
+        """Scales and codes of what it computes with in evaluation mode."""
+        return self.quantizer.read(self.weight) if self.fixed else self.quantizer.split(self.weight)
+
+    def transition(self) -> Tensor:
+        """|W^b - W~^b|_1 of equation 7 for a filter, mean over the filters."""
+        with torch.no_grad():
+            noise = torch.randn_like(self.weight) * (NOISE * self.weight.abs().mean())
+            scales, codes = self.quantizer.split(self.weight)
+            disturbed = self.quantizer.split(self.weight + noise)[1]
+            change = self.quantizer.join(scales, disturbed) - self.quantizer.join(scales, codes)
+        return (change + (self.weight - self.weight.detach())).abs().sum() / len(self.weight)
+
+
+def transition(network: nn.Module) -> Tensor:
+    """The transition term (section 3.2), summed over the quantized layers, zero without: a scalar.
+
+    A training subtracts 0.1 of it from its loss. It is random, from torch's generator.
+    """
+    terms = [layer.transition() for layer in network.modules() if isinstance(layer, QuantizedConv2d)]
+    return torch.stack(terms).sum() if terms else torch.zeros(())
+
+
+def convolution(
+    taken: int, given: int, quantizer: str, threshold: float = THRESHOLD, bias: bool = True
+) -> nn.Conv2d:
+    """A 3x3 convolution, quantized unless the quantizer is "none".
+
+    Raises:
+        ValueError: there is no such quantizer.
+    """
+    if quantizer == "none":
+        return nn.Conv2d(taken, given, 3, padding=1, bias=bias)
+    if quantizer not in QUANTIZERS:
+        raise ValueError(f"quantizer is {quantizer!r}, not one of none, {', '.join(QUANTIZERS)}")
+    return QuantizedConv2d(taken, given, quantizer, threshold, bias)
+
+
+def to_bytes(codes: Tensor, count: int) -> Tensor:
+    """Codes as digits to the base `count`, as many to a byte as fit: 8, 5, 4 and 3 for 2, 3, 4 and 5."""
+    digits = int(8 / math.log2(count))
+    flat = codes.flatten()
+    rows = pad(flat, (0, -len(flat) % digits)).view(-1, digits)
+    return (rows * count ** torch.arange(digits, device=codes.device)).sum(1).to(torch.uint8)
+
+
+def from_bytes(packed: Tensor, count: int, shape: tuple[int, ...]) -> Tensor:
+    """The codes, int64, that `to_bytes` packed.
+
+    Raises:
+        ValueError: these are no codes of that shape.
+    """
+    digits = int(8 / math.log2(count))
+    size = math.prod(shape)
+    fits = packed.dtype == torch.uint8 and packed.shape == (-(-size // digits),)
+    if not fits or int(packed.max()) >= count**digits:
+        raise ValueError(f"{list(packed.shape)} bytes are no {size} codes")
+    codes = packed.long()[:, None] // count ** torch.arange(digits, device=packed.device) % count
+    return codes.flatten()[:size].view(shape)
+
+
+class Bicubic(nn.Module):
+    """Enlarges bicubically, with a = -1/2 and edges repeated.
+
+    A convolution, for `interpolate` computes positions in float32: a tile's pixels would differ by 1e-4.
+    """
+
+    kernels: Tensor
+
+    def __init__(self, scale: int) -> None:
+        super().__init__()
+        impulses = torch.eye(25, device="cpu").view(25, 1, 5, 5)
+        large = interpolate(impulses, scale_factor=scale, mode="bicubic", antialias=True)
+        middle = large[:, 0, 2 * scale : 3 * scale, 2 * scale : 3 * scale].flatten(1)
+        self.register_buffer("kernels", middle.T.reshape(-1, 1, 5, 5), persistent=False)
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, scale*H, scale*W
+        with torch.autocast(x.device.type, enabled=False):
+            planes = pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="replicate")
+            larger = pixel_shuffle(conv2d(planes, self.kernels), self.scale)
+        return larger.view(*x.shape[:2], *larger.shape[2:])
+
+
+class BTNet(Restorer):
+    """The restoration network (section 4.2): 64-C3, two pairs of 64-C3 with skips, SubPixel, 1-C3.
+
+    First and last layer are of full precision. Gray: 148,929 parameters at scale 1.
+
+    Args:
+        channels: image channels, 1 or 3; the paper's is luma.
+        scale: 1 for denoising; 2, 3 or 4 for super-resolution.
+        width: features.
+        quantizer: "bt", "bwn", "twn", "ttq", "lq", or "none" for full precision.
+        threshold: of "twn" and "bt", in mean |W|.
+    """
+
+    def __init__(
+        self,
+        channels: int = 1,
+        scale: int = 1,
+        width: int = 64,
+        quantizer: str = "bt",
+        threshold: float = THRESHOLD,
+    ) -> None:
+        super().__init__()
+        if scale not in (1, 2, 3, 4):
+            raise ValueError(f"scale is {scale}, not 1, 2, 3 or 4")
+
+        def inner(given: int) -> nn.Conv2d:
+            return convolution(width, given, quantizer, threshold)
+
+        self.enlarge = nn.Identity() if scale == 1 else Bicubic(scale)
+        self.head = nn.Conv2d(channels, width, 3, padding=1)
+        self.pairs = nn.ModuleList(nn.Sequential(inner(width), nn.ReLU(), inner(width)) for _ in range(2))
+        subpixel = [inner(width * scale**2), nn.ReLU(), nn.PixelShuffle(scale)] if scale > 1 else []
+        self.subpixel = nn.Sequential(*subpixel)
+        self.tail = nn.Conv2d(width, channels, 3, padding=1)
+        self.geometry = Geometry(channels=channels, scale=scale, radius=6 if scale == 1 else 7)
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, scale*H, scale*W
+        features = self.head(x).relu()
+        for pair in self.pairs:
+            features = (features + pair(features)).relu()
+        change: Tensor = self.tail(self.subpixel(features))
+        larger: Tensor = self.enlarge(x)
+        return larger + change.to(x.dtype)
+
+    def initialise(self) -> None:
+        """As any network; what the quantizers learn begins anew with the weights."""
+        super().initialise()
+        for layer in self._quantized().values():
+            layer.quantizer.reset(layer.weight)
+
+    def pack(self) -> dict[str, Tensor]:
+        """A quantized layer as `codes` (`to_bytes`) and `scales` (float32), all else as float32.
+
+        A weight takes 1 bit with BWN, 1.6 with TWN and TTQ, 2 with LQ and 8/3 with BT. The shadow weights
+        are not in it: a training that starts from such a file starts from the quantized values.
+        """
+        layers = self._quantized()
+        if not layers:
+            return super().pack()
+        state = self.state_dict()
+        for name, layer in layers.items():
+            scales, codes = layer.split()
+            for key in ("weight", "fixed", "quantizer.scales"):
+                state.pop(f"{name}.{key}", None)
+            state |= {f"{name}.codes": to_bytes(codes, layer.quantizer.count), f"{name}.scales": scales}
+        return {key: value.detach().cpu().contiguous() for key, value in state.items()}
+
+    def adopt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Unpack what `pack` made; a plain state dict passes through unchanged."""
+        adopted = dict(state)
+        for name, layer in self._quantized().items():
+            if f"{name}.codes" not in state:
+                continue
+            quantizer, scales = layer.quantizer, adopted.pop(f"{name}.scales")
+            if scales.shape != quantizer.shape:
+                raise ValueError(f"{list(scales.shape)} scales for {list(quantizer.shape)}")
+            codes = from_bytes(adopted.pop(f"{name}.codes"), quantizer.count, layer.weight.shape)
+            adopted |= {f"{name}.weight": quantizer.join(scales, codes), f"{name}.fixed": torch.tensor(True)}
+            if "scales" in quantizer.state_dict():
+                adopted[f"{name}.quantizer.scales"] = scales
+        return adopted
+
+    def _quantized(self) -> dict[str, QuantizedConv2d]:
+        return {name: part for name, part in self.named_modules() if isinstance(part, QuantizedConv2d)}
+
+
+class VGG6(nn.Module):
+    """VGG-6(K), the paper's classifier (section 3.3): all convolutions quantized, the linear layers not.
+
+    Batch normalisation follows each convolution and the first linear layer; softmax is left to the loss.
+
+    Args:
+        classes: how many there are.
+        width: K, features of the first two convolutions; then 2K and 4K, and 8K of the linear layer.
+        channels, side: image channels, and image side in pixels, a multiple of 8.
+        quantizer, threshold: as of `BTNet`.
+    """
+
+    def __init__(
+        self,
+        classes: int,
+        width: int = 64,
+        channels: int = 3,
+        side: int = 32,
+        quantizer: str = "bt",
+        threshold: float = THRESHOLD,
+    ) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        taken = channels
+        for given in (width, 2 * width, 4 * width):
+            for inputs in (taken, given):
+                layers += [convolution(inputs, given, quantizer, threshold, bias=False)]
+                layers += [nn.BatchNorm2d(given), nn.ReLU()]
+            layers.append(nn.MaxPool2d(2))
+            taken = given
+        hidden = 8 * width
+        layers += [nn.Flatten(), nn.Linear(taken * (side // 8) ** 2, hidden), nn.BatchNorm1d(hidden)]
+        self.model = nn.Sequential(*layers, nn.ReLU(), nn.Linear(hidden, classes))
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels, side, side -> N, classes
+        scores: Tensor = self.model(x)
+        return scores

@@ -1,0 +1,181 @@
+"""InfoAccum: Kang et al., "Rethinking Generative Methods for Image Restoration in Physics-based Vision: A
+Theoretical Analysis from the Perspective of Information", 2022.
+
+The U-Net of pix2pix (Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017)
+with fewer levels, dense layers before it that accumulate details, and a sub-pixel convolution at its end that
+keeps them; and the discriminator that judges patches.
+
+The paper leaves open, and here it is so: InfoAccum adds 4 features a path, has the encoder's leaky ReLU and
+no normalisation; before a deeper layer of the encoder it leaves the skips alone; the sub-pixel convolution
+is 3x3. Deviations: there is no dropout, so that a photo has one result; batch normalisation uses the
+statistics of the training, not of the photo; without skips the network is otherwise the same, where the
+paper's En/Decoder also pools and interpolates; it starts as all of ours do (`Restorer.initialise`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from restore_cli.engine import Geometry, Restorer
+
+NORMS = ("batch", "instance", "none")
+
+
+class DenseLayer(nn.Module):
+    """Concatenates to its input what 3x3 convolutions of dilation 1, 3 and 5 see in it (equation 14)."""
+
+    def __init__(self, width: int, growth: int) -> None:
+        super().__init__()
+        self.paths = nn.ModuleList(
+            nn.Conv2d(width, growth, 3, padding=dilation, dilation=dilation) for dilation in (1, 3, 5)
+        )
+        self.activation = nn.LeakyReLU(0.2)
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 3 growth, H, W
+        kind = x.device.type
+        if kind == "cpu" and torch.is_grad_enabled():  # PyTorch 2.13's bfloat16 gradient of these crashes
+            with torch.autocast(kind, enabled=False):
+                seen = torch.cat([path(x.float()) for path in self.paths], dim=1)
+        else:
+            seen = torch.cat([path(x) for path in self.paths], dim=1)
+        return torch.cat([x, self.activation(seen)], dim=1)
+
+
+class InfoAccum(nn.Sequential):
+    """InfoAccum-n: n dense layers (appendix G.C); adds 3 * n * growth features to those it is given."""
+
+    def __init__(self, width: int, layers: int = 15, growth: int = 4) -> None:
+        super().__init__(*(DenseLayer(width + 3 * growth * layer, growth) for layer in range(layers)))
+
+
+class InfoAccumUNet(Restorer):
+    """UNet-N + InfoAccum-n + SubPixUpsamp; by default the paper's best, UNet-5 and InfoAccum-15.
+
+    pix2pix (UNet-8) has levels 8, places [] and subpixel False. With norm "instance" a result depends on the
+    whole picture, so that tiled output differs from whole output; with the others tiles are exact.
+
+    Args:
+        channels: image channels, 1 or 3.
+        levels: N, times that the resolution is halved, 1 to 8.
+        width: features of the first level; the others have 2, 4, 8, 8, 8, 8 and 8 times as many.
+        layers, growth: n, layers of an InfoAccum, and features that each of a layer's three paths adds.
+        places: the layers of the encoder, counted from 1, before which an InfoAccum stands (appendix H.A).
+        subpixel: whether the last layer is a sub-pixel convolution, in place of a transposed one.
+        skips: whether the encoder hands its features to the decoder.
+        residual: add the input to the output; the paper does not.
+        norm: "batch", "instance" or "none".
+    """
+
+    def __init__(
+        self,
+        channels: int = 3,
+        levels: int = 5,
+        width: int = 64,
+        layers: int = 15,
+        growth: int = 4,
+        places: Sequence[int] = (1,),
+        subpixel: bool = True,
+        skips: bool = True,
+        residual: bool = False,
+        norm: str = "batch",
+    ) -> None:
+        super().__init__()
+        if not 1 <= levels <= 8 or not all(1 <= place <= levels for place in places):
+            raise ValueError("levels is 1 to 8, places are layers of the encoder from 1 to levels")
+        self.skips, self.residual = skips, residual
+        widths = [channels, *(width * min(2**level, 8) for level in range(levels))]
+        last, bias = levels - 1, _has_bias(norm)
+
+        encoder = []
+        for level, (taken, given) in enumerate(pairwise(widths)):
+            accumulated = [InfoAccum(taken, layers, growth)] if level + 1 in places else []
+            taken += 3 * growth * layers * len(accumulated)
+            down = nn.Conv2d(taken, given, 4, stride=2, padding=1, bias=bias)
+            normal = _normalise(given, norm) if 0 < level < last else []
+            encoder.append(nn.Sequential(*accumulated, down, *normal, nn.LeakyReLU(0.2)))
+        decoder = []
+        for level, (given, taken) in reversed(list(enumerate(pairwise(widths)))):
+            taken *= 2 if skips and level < last else 1
+            if level > 0:
+                up = nn.ConvTranspose2d(taken, given, 4, stride=2, padding=1, bias=bias)
+                decoder.append(nn.Sequential(nn.ReLU(), up, *_normalise(given, norm)))
+            elif subpixel:
+                shuffled = nn.Conv2d(taken, 4 * channels, 3, padding=1), nn.PixelShuffle(2)
+                decoder.append(nn.Sequential(nn.ReLU(), *shuffled))
+            else:
+                up = nn.ConvTranspose2d(taken, channels, 4, stride=2, padding=1)
+                decoder.append(nn.Sequential(nn.ReLU(), up))
+        self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
+
+        # A 4x4 stride sees one finer cell past its own, its transpose two from the farther of its pixels; a
+        # sub-pixel convolution one cell past its own of two pixels, three from the farther one.
+        cells = [2**level for level in range(levels)]
+        accumulated_reach = sum(5 * layers * cells[place - 1] for place in set(places))
+        self.geometry = Geometry(
+            channels=channels,
+            multiple=2**levels,
+            radius=accumulated_reach + 3 * sum(cells) + (1 if subpixel else 0),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
+        features, kept = 2 * x - 1, []
+        for down in self.encoder:
+            features = down(features)
+            kept.append(features)
+        kept.pop()  # the coarsest, which the decoder is given anyway
+        for up in self.decoder[:-1]:
+            features = up(features)
+            features = torch.cat([kept.pop(), features], dim=1) if self.skips else features
+        image: Tensor = self.decoder[-1](features).to(x.dtype).tanh()
+        return x + image if self.residual else (image + 1) / 2
+
+
+class PatchGAN(nn.Module):
+    """pix2pix's discriminator, which judges overlapping patches: of 70x70 pixels at depth 5, the paper's.
+
+    Without a sigmoid at its end, for LSGAN takes the score as it is. At depth 3, 4 and 6 a patch has 16, 34
+    and 142 pixels a side. Pictures are at least 32x32, at depth 6 64x64, at depth 7 128x128.
+
+    Args:
+        channels: of the observed and the candidate picture together.
+        depth: convolutions, 3 to 7; all but the last two halve the resolution.
+        width: features of the first convolution; the others have 2, 4, 8, 8 and 8 times as many.
+        norm: "batch", "instance" or "none".
+    """
+
+    def __init__(self, channels: int = 6, depth: int = 5, width: int = 64, norm: str = "batch") -> None:
+        super().__init__()
+        if not 3 <= depth <= 7:
+            raise ValueError("depth is 3 to 7")
+        widths = [channels, *(width * min(2**layer, 8) for layer in range(depth - 1))]
+        layers: list[nn.Module] = []
+        for layer, (taken, given) in enumerate(pairwise(widths)):
+            stride = 2 if layer < depth - 2 else 1
+            bias = layer == 0 or _has_bias(norm)
+            layers.append(nn.Conv2d(taken, given, 4, stride=stride, padding=1, bias=bias))
+            layers += [*(_normalise(given, norm) if layer > 0 else []), nn.LeakyReLU(0.2)]
+        layers.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
+        self.model = nn.Sequential(*layers)
+        for parameter in self.parameters():
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.02)  # pix2pix, section 6.2
+
+    def forward(self, pair: Tensor) -> Tensor:  # N, channels, H, W in [0, 1] -> N, 1, h, w
+        score: Tensor = self.model(2 * pair - 1)
+        return score
+
+
+def _has_bias(norm: str) -> bool:
+    """Whether convolutions have biases, which batch normalisation makes superfluous."""
+    if norm not in NORMS:
+        raise ValueError(f"norm is {norm!r}, not one of {', '.join(NORMS)}")
+    return norm != "batch"
+
+
+def _normalise(width: int, norm: str) -> list[nn.Module]:
+    kinds: dict[str, list[type[nn.Module]]] = {"batch": [nn.BatchNorm2d], "instance": [nn.InstanceNorm2d]}
+    return [kind(width) for kind in kinds.get(norm, [])]

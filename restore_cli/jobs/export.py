@@ -1,0 +1,129 @@
+"""Exports a checkpoint's network to ONNX, and holds the file against PyTorch."""
+
+from __future__ import annotations
+
+import copy
+import json
+import logging
+import tempfile
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from restore_cli.engine import Geometry, Restorer
+from restore_cli.errors import EngineError, RestoreError, UsageError
+from restore_cli.weights import Loaded
+
+TOLERANCE = 1e-4  # a fortieth of an 8-bit level
+
+
+def export(loaded: Loaded, path: Path) -> float:
+    """Write a network as an ONNX file, in one step, if it computes what PyTorch does.
+
+    Its `input` is N x (channels + conditions) x H x W, float32, the picture in [0, 1], H and W divisible by
+    `multiple`; its `output` is N x channels x scale*H x scale*W and may leave [0, 1]. The file's metadata
+    say task, channels, conditions (planes after the picture), scale, multiple, radius (the halo that makes
+    tiles exact) and trained (the damage the network was trained for, as JSON).
+
+    Returns:
+        The largest absolute difference from PyTorch, at the exported and at another size.
+
+    Raises:
+        UsageError: ONNX is not installed.
+        EngineError: they differ by more than 1e-4; nothing is written.
+        RestoreError: the file cannot be written.
+    """
+    try:
+        import onnx  # noqa: F401 (what the exporter needs)
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise UsageError("Exporting needs ONNX; run `pip install 'restore-cli[export]'`.") from error
+    network = copy.deepcopy(loaded.network).cpu().eval()
+    network.fold()
+    samples = _samples(network.geometry)
+    try:
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
+            file = Path(folder) / path.name
+            _write(network, samples[0], _metadata(loaded), file)
+            difference = max(_compare(network, sample, file) for sample in samples)
+            if not difference <= TOLERANCE:
+                raise EngineError(
+                    f"{loaded.name} cannot be exported: its results in ONNX differ by {difference:.2g}."
+                )
+            file.replace(path)
+    except OSError as error:
+        raise RestoreError(f"{path} cannot be written: {error.strerror}; choose another place.") from error
+    return difference
+
+
+def _samples(geometry: Geometry) -> list[Tensor]:
+    """Inputs of two sizes: the one to export with, even multiples of the grid high, and an odd one."""
+    planes, unit = geometry.channels + geometry.conditions, -(-8 // geometry.multiple)
+    sizes = [(2, 2 * unit, 3 * unit), (1, 4 * unit - 1, 2 * unit - 1)]
+    random = torch.Generator().manual_seed(0)
+    return [
+        torch.rand(batch, planes, rows * geometry.multiple, columns * geometry.multiple, generator=random)
+        for batch, rows, columns in sizes
+    ]
+
+
+def _metadata(loaded: Loaded) -> dict[str, str]:
+    geometry = loaded.network.geometry
+    return {
+        "task": loaded.task,
+        "channels": str(geometry.channels),
+        "conditions": str(geometry.conditions),
+        "scale": str(geometry.scale),
+        "multiple": str(geometry.multiple),
+        "radius": str(geometry.radius),
+        "trained": json.dumps(dict(loaded.conditions)),
+    }
+
+
+def _write(network: Restorer, sample: Tensor, metadata: dict[str, str], file: Path) -> None:
+    batch, rows, columns = (torch.export.Dim(name) for name in ("batch", "rows", "columns"))
+    multiple = network.geometry.multiple
+    with _silence(), torch.no_grad():
+        program = torch.onnx.export(
+            network,
+            (sample,),
+            dynamo=True,
+            input_names=["input"],
+            output_names=["output"],
+            dynamic_shapes=({0: batch, 2: multiple * rows, 3: multiple * columns},),
+            verbose=False,
+        )
+    assert program is not None  # which it is of the older exporter
+    for node in program.model.graph:
+        node.metadata_props.clear()  # stack traces with the paths of this machine
+    program.model.metadata_props.update(metadata)
+    program.save(file)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep from stderr that torchvision is missing, and what PyTorch says of its own old calls."""
+    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", ".*treespec, LeafSpec.* is deprecated", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _compare(network: Restorer, sample: Tensor, file: Path) -> float:
+    """Largest absolute difference of the file's output from the network's."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    (output,) = session.run(None, {"input": sample.numpy()})
+    with torch.no_grad():
+        return float((network(sample) - torch.from_numpy(output)).abs().max())

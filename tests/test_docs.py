@@ -1,0 +1,27 @@
+"""The page of networks is what the code says, and the networks have the parameters that were published."""
+
+from __future__ import annotations
+
+import runpy
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from restore_cli.archs import build
+
+DOCS = Path(__file__).parents[1] / "docs"
+NETWORKS = tomllib.loads((DOCS / "networks.toml").read_text(encoding="utf-8"))
+
+
+def test_the_page_of_networks_is_up_to_date() -> None:
+    write = runpy.run_path(str(DOCS / "networks.py"))["write"]
+    assert (DOCS / "networks.md").read_text(encoding="utf-8") == write()
+
+
+@pytest.mark.parametrize("name", [name for name, entry in NETWORKS.items() if "published" in entry])
+def test_networks_have_the_published_parameters(name: str) -> None:
+    entry = NETWORKS[name]
+    count = sum(parameter.numel() for parameter in build(entry["arch"], entry["params"]).parameters())
+    number, unit = float(entry["published"][:-1]), {"K": 1e3, "M": 1e6}[entry["published"][-1]]
+    assert count == pytest.approx(number * unit, rel=0.02, abs=1000)

@@ -1,0 +1,185 @@
+"""InfoAccum's U-Net, its discriminator, and the plain U-Net: sizes, how far they see, what they keep."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from restore_cli import weights
+from restore_cli.archs import build
+from restore_cli.archs.infoaccum import InfoAccum, InfoAccumUNet, PatchGAN
+from restore_cli.engine import Restorer, Settings, run
+from restore_cli.errors import WeightsError
+
+INFOACCUM, PLAIN = "infoaccum:InfoAccumUNet", "baselines:PlainUNet"
+SMALL = [
+    (INFOACCUM, {"levels": 2, "width": 4, "layers": 2, "growth": 2}),
+    (INFOACCUM, {"levels": 3, "width": 4, "places": [], "subpixel": False, "channels": 1}),
+    (INFOACCUM, {"levels": 3, "width": 4, "places": [1, 3], "layers": 1, "growth": 2, "norm": "none"}),
+    (INFOACCUM, {"levels": 1, "width": 4, "layers": 1, "growth": 2, "subpixel": False}),
+    (INFOACCUM, {"levels": 2, "width": 4, "layers": 2, "growth": 2, "skips": False, "residual": True}),
+    (PLAIN, {"levels": 3, "width": 4}),
+    (PLAIN, {"levels": 2, "width": 4, "channels": 1}),
+]
+
+
+def made(arch: str, params: dict[str, Any]) -> Restorer:
+    """A network as after some training."""
+    torch.manual_seed(0)
+    network = build(arch, params)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.running_mean, std=0.1)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return network.eval()
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("arch", "params", "parameters"),
+    [
+        (INFOACCUM, {"levels": 8, "places": [], "subpixel": False}, 54_413_955),  # 54.4M, pix2pix's unet_256
+        (INFOACCUM, {"levels": 5, "places": [], "subpixel": False}, 16_659_075),  # UNet-5
+        (INFOACCUM, {"subpixel": False}, 16_984_515),  # + InfoAccum-15
+        (INFOACCUM, {}, 16_992_204),  # + SubPixUpsamp
+        (PLAIN, {"channels": 3}, 7_760_163),  # 7.70M, section 4 of IRAE's paper
+        (PLAIN, {"channels": 1}, 7_759_521),
+    ],
+)
+def test_they_have_the_papers_sizes(arch: str, params: dict[str, Any], parameters: int) -> None:
+    with torch.device("meta"):
+        assert count(build(arch, params)) == parameters
+
+
+@pytest.mark.parametrize(("arch", "params"), SMALL)
+def test_they_see_as_far_as_they_say(arch: str, params: dict[str, Any]) -> None:
+    """With positive kernels, no biases and a plane that becomes zeros, a spike shows wherever it is seen."""
+    network = build(arch, params).eval()
+    for name, parameter in network.named_parameters():
+        nn.init.zeros_(parameter) if name.endswith("bias") else nn.init.ones_(parameter)
+    multiple, radius = network.geometry.multiple, network.geometry.radius
+    middle = -(-(radius + 2) // multiple) * multiple
+    plane = torch.full((1, network.geometry.channels, 2 * middle, 2 * middle), 0.5)
+    plane *= arch == INFOACCUM  # which maps [0, 1] to [-1, 1]
+    reach = 0
+    for at in range(middle, middle + multiple):
+        spiked = plane.clone()
+        spiked[..., at, at] += 0.5
+        with torch.no_grad():
+            seen = (network(spiked) != network(plane))[0, 0].nonzero()
+        reach = max(reach, int((seen - at).abs().max()))
+    assert reach == radius
+
+
+@pytest.mark.parametrize(("arch", "params"), SMALL)
+@pytest.mark.parametrize("size", [(1, 1), (9, 150), (101, 3)])
+def test_any_size_comes_back_and_tiles_are_exact(
+    arch: str, params: dict[str, Any], size: tuple[int, int]
+) -> None:
+    network = made(arch, params)
+    pixels = np.random.default_rng(0).random((*size, network.geometry.channels), np.float32)
+    whole, tiled = (run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16))
+    assert whole.shape == pixels.shape
+    assert np.abs(whole - tiled).max() <= 1e-5
+
+
+@pytest.mark.parametrize(("arch", "params"), SMALL)
+def test_a_checkpoint_brings_them_back(arch: str, params: dict[str, Any], tmp_path: Path) -> None:
+    network = made(arch, params)
+    for parameter in network.parameters():
+        parameter.data = parameter.data.half().float()  # as kernels are kept
+    channels = network.geometry.channels
+    header = weights.Header(task="denoise", arch=arch, params=params, channels=channels)
+    weights.save(network, tmp_path / "model.safetensors", header)
+    loaded = weights.load(tmp_path / "model.safetensors").network
+    x = torch.rand(1, channels, 16, 24)
+    assert loaded.geometry == network.geometry
+    assert torch.equal(loaded(x), network(x))
+
+
+def test_infoaccum_keeps_its_input_and_adds_what_it_sees() -> None:
+    module = InfoAccum(3, layers=4, growth=2)
+    x = torch.randn(1, 3, 12, 12)
+    accumulated = module(x)
+    assert accumulated.shape == (1, 3 + 4 * 3 * 2, 12, 12)
+    assert torch.equal(accumulated[:, :3], x)
+    first = torch.cat([path(x) for path in module[0].paths], dim=1)
+    assert torch.equal(accumulated[:, 3:9], nn.functional.leaky_relu(first, 0.2))
+
+
+@pytest.mark.parametrize("skips", [True, False])
+def test_skips_hand_on_what_the_coarsest_level_does_not(skips: bool) -> None:
+    network = made(INFOACCUM, {"levels": 3, "width": 4, "layers": 1, "growth": 2, "skips": skips})
+    assert isinstance(network, InfoAccumUNet)
+    nn.init.zeros_(network.decoder[0][1].weight)
+    one, other = torch.rand(2, 1, 3, 32, 32)
+    assert torch.equal(network(one), network(other)) != skips
+
+
+def test_it_starts_as_the_identity_if_residual_and_gray_if_not() -> None:
+    x = torch.rand(1, 3, 16, 16)
+    for residual, expected in ((True, x), (False, torch.full_like(x, 0.5))):
+        network = InfoAccumUNet(levels=2, width=4, layers=1, residual=residual).eval()
+        network.initialise()
+        torch.testing.assert_close(network(x), expected)
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_it_learns_from_a_batch_of_one(norm: str) -> None:
+    torch.manual_seed(0)
+    network = InfoAccumUNet(levels=3, width=4, layers=1, growth=2, norm=norm)
+    x = torch.rand(1, 3, 32, 32)
+    optimizer = torch.optim.Adam(network.parameters(), 2e-3)
+    losses = []
+    for _ in range(30):
+        loss = (network(x) - x).square().mean()
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < 0.8 * losses[0]
+
+
+@pytest.mark.parametrize(
+    ("params", "message"),
+    [
+        ({"levels": 0}, "levels is 1 to 8"),
+        ({"levels": 9}, "levels is 1 to 8"),
+        ({"levels": 2, "places": [3]}, "places are layers"),
+        ({"norm": "layer"}, "norm is 'layer', not one of batch, instance, none"),
+    ],
+)
+def test_nonsense_is_refused(params: dict[str, Any], message: str) -> None:
+    with pytest.raises(WeightsError, match=message):
+        build(INFOACCUM, params)
+
+
+def test_patchgan_is_pix2pixs() -> None:
+    assert count(PatchGAN(6)) == 2_768_705
+    with pytest.raises(ValueError, match="depth is 3 to 7"):
+        PatchGAN(depth=2)
+
+
+@pytest.mark.parametrize(("depth", "patch"), [(3, 16), (4, 34), (5, 70)])
+def test_patchgan_scores_patches(depth: int, patch: int) -> None:
+    network = PatchGAN(2, depth=depth, width=4, norm="none")
+    pair = torch.rand(1, 2, 128, 128, requires_grad=True)
+    scores: Tensor = network(pair)
+    scores[0, 0, scores.shape[2] // 2, scores.shape[3] // 2].backward()  # type: ignore[no-untyped-call]
+    assert pair.grad is not None
+    seen = pair.grad[0, 0].nonzero()
+    assert (seen.amax(0) - seen.amin(0) + 1).tolist() == [patch, patch]
+
+
+@pytest.mark.parametrize("norm", ["batch", "instance", "none"])
+def test_patchgan_takes_small_patches(norm: str) -> None:
+    scores = PatchGAN(2, width=4, norm=norm)(torch.rand(3, 2, 32, 32))
+    assert scores.shape == (3, 1, 2, 2)
