@@ -37,7 +37,7 @@ def score(folder: Path, sigma: float, model: str, settings: Settings) -> dict[st
     rows = []
     for clean in images:
         noisy = task.degrade(clean, np.random.RandomState(0))
-        feed = task.prepare(noisy, loaded.conditions, loaded.network.geometry.conditions)
+        feed = task.prepare(noisy, loaded.conditions, loaded.network.geometry)
         result = run(loaded.network, feed.pixels, feed.conditions, settings)
         restored = task.finish(result.pixels)
         restored = (np.rint(restored * 255) / 255).astype(np.float32)

@@ -43,7 +43,7 @@ def main() -> None:
     photo = np.random.default_rng(0).random((height, height * 4 // 3, 3), np.float32)
 
     loaded = load(choose(None, "denoise", 3))
-    feed = Denoise(sigma=25).prepare(photo, loaded.conditions, loaded.network.geometry.conditions)
+    feed = Denoise(sigma=25).prepare(photo, loaded.conditions, loaded.network.geometry)
     dncnn = DnCNN(channels=3, norm=False).eval()
     batch = torch.from_numpy(photo.transpose(2, 0, 1).copy())[None]
 

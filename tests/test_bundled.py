@@ -25,7 +25,7 @@ def clean(name: str) -> np.ndarray:
 def restore(name: str, image: np.ndarray, sigma: float, settings: Settings) -> np.ndarray:
     loaded = load(entries()[name])
     task = Denoise(sigma=sigma)
-    feed = task.prepare(image, loaded.conditions, loaded.network.geometry.conditions)
+    feed = task.prepare(image, loaded.conditions, loaded.network.geometry)
     return task.finish(run(loaded.network, feed.pixels, feed.conditions, settings).pixels)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
 from restore_cli.tasks.denoise import Denoise
 
@@ -31,7 +32,7 @@ def test_an_impossible_level_is_refused(sigma: float) -> None:
 
 
 def test_the_level_is_a_condition() -> None:
-    feed = Denoise(sigma=51).prepare(GRAY, {"sigma": [0, 75]}, planes=1)
+    feed = Denoise(sigma=51).prepare(GRAY, {"sigma": [0, 75]}, Geometry(1, conditions=1))
     assert feed.conditions == (pytest.approx(0.2),)
     assert feed.warnings == ()
     assert feed.options == {"sigma": 51}
@@ -39,21 +40,21 @@ def test_the_level_is_a_condition() -> None:
 
 def test_auto_estimates_the_level() -> None:
     observed = Denoise(sigma=20).degrade(np.tile(GRAY, (6, 6, 1)), np.random.RandomState(0))
-    feed = Denoise().prepare(observed, {"sigma": [0, 75]}, planes=1)
+    feed = Denoise().prepare(observed, {"sigma": [0, 75]}, Geometry(1, conditions=1))
     assert feed.options is not None
     assert feed.options["sigma"] == pytest.approx(20, abs=1)
     assert feed.conditions[0] == pytest.approx(20 / 255, abs=1 / 255)
 
 
 def test_a_level_beyond_the_range_is_held_and_said() -> None:
-    feed = Denoise(sigma=100).prepare(GRAY, {"sigma": [0, 75]}, planes=1)
+    feed = Denoise(sigma=100).prepare(GRAY, {"sigma": [0, 75]}, Geometry(1, conditions=1))
     assert feed.conditions == (pytest.approx(75 / 255),)
     assert "up to sigma 75" in feed.warnings[0]
 
 
 @pytest.mark.parametrize(("sigma", "warned"), [(25, False), (22, False), (50, True), (5, True)])
 def test_a_model_for_one_level_warns_of_others(sigma: float, warned: bool) -> None:
-    feed = Denoise(sigma=sigma).prepare(GRAY, {"sigma": 25}, planes=0)
+    feed = Denoise(sigma=sigma).prepare(GRAY, {"sigma": 25}, Geometry(1))
     assert feed.conditions == ()
     assert bool(feed.warnings) == warned
     if warned:

@@ -25,7 +25,12 @@ ORDER = [
     "report",
     "errors",
 ]
-SHARED = {"cli": {"display", "options"}, "training": {"*"}, "jobs": {"*"}}  # what brothers may import
+SHARED = {  # what brothers may import
+    "cli": {"display", "options"},
+    "training": {"*"},
+    "jobs": {"*"},
+    "tasks": {"weather"},
+}
 
 
 def imports(path: Path) -> Iterator[tuple[str, ...]]:

@@ -57,15 +57,71 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert result.stdout == "tiny.safetensors\n"
     note, first, last = result.stderr.splitlines()
     assert note.startswith("left out: ") and "7.png" in note
-    assert first.startswith("step 2/4  objective 0.") and "steps/s" in first and first.endswith("dB, saved")
-    assert last.startswith("step 4/4")
+    assert first.startswith("step 2  l1 0.") and "images/s" in first and first.endswith("), best")
+    assert last.startswith("step 4  ") and "dB (input" in last
     loaded = weights.load(Path("tiny.safetensors"))
     assert loaded.task == "denoise" and loaded.header.recipe["steps"] == 4
+    assert loaded.header.data == "4 images of photos"
+    (score,) = loaded.header.scores
+    assert (score["set"], score["sigma"], score["protocol"]) == ("held out", 25, "validation")
+    assert weights.load(Path("tiny.last.safetensors")).task == "denoise"
+    assert Path("tiny.csv").read_text().startswith("step,seconds,objective,")
 
     again = train("tiny.toml", "--data", "data")
     assert again.exit_code == 2 and "--resume" in again.stderr
     resumed = train("tiny.toml", "--data", "data", "--resume")
     assert (resumed.exit_code, resumed.stdout) == (0, "tiny.safetensors\n")
+
+
+OWN = ["--task", "denoise", "--arch", "rednet:REDNet", "--param", "depth=4", "--param", "width=4"]
+SHORT = ["--steps", "2", "--batch", "2", "--patch", "16", "--set", "holdout=3", "--set", "validate_every=2"]
+
+
+def test_options_make_a_recipe(folder: Path) -> None:
+    words = [
+        *OWN,
+        *SHORT,
+        "--level",
+        "sigma=[10,30]",
+        "--precision",
+        "fp32",
+        "--seed",
+        "7",
+        "--out",
+        "my.safetensors",
+    ]
+    result = train(*words, "--data", "data", "--val", "data/photos")
+    assert result.exit_code == 0, result.stderr
+    header = weights.load(Path("my.safetensors")).header
+    assert (header.arch, header.params) == ("rednet:REDNet", {"depth": 4, "width": 4})
+    assert header.conditions == {"sigma": [10, 30]}
+    assert (header.recipe["seed"], header.recipe["holdout"], header.recipe["precision"]) == (7, 3, "fp32")
+    assert {score["sigma"] for score in header.scores} == {15, 25, 50}
+    assert {score["set"] for score in header.scores} == {"photos"}
+    onward = train(*words[:-1], "on.safetensors", "--init", "my.safetensors", "--data", "data")
+    assert onward.exit_code == 0, onward.stderr
+
+
+def test_options_take_the_place_of_a_recipes_keys(folder: Path) -> None:
+    result = train("tiny.toml", "--data", "data", "--steps", "2", "--param", "widths=[4]", "--set", "lr=0.01")
+    assert result.exit_code == 0, result.stderr
+    header = weights.load(Path("tiny.safetensors")).header
+    assert header.params == {"channels": 1, "widths": [4]}
+    assert (header.recipe["steps"], header.recipe["lr"]) == (2, 0.01)
+
+
+def test_a_dry_run_says_what_would_run(folder: Path) -> None:
+    result = train(*OWN, "--data", "data", "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    for line in (
+        "parameters 373",
+        "images 5 to train on, 1 to score with",
+        "task = 'denoise'",
+        "steps = 10000",
+    ):
+        assert line in result.stdout.splitlines()
+    assert "GFLOP forward" in result.stdout and "MB" in result.stdout
+    assert sorted(path.name for path in folder.iterdir()) == ["data", "tiny.toml"]
 
 
 def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,7 +144,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry for entry in entries})
     recipe = read_recipe("tiny-gray")
-    assert (recipe.arch, recipe.levels, recipe.steps) == ("unet:UNet", {"sigma": [0, 50]}, 2)
+    assert (recipe["arch"], recipe["levels"], recipe["steps"]) == ("unet:UNet", {"sigma": [0, 50]}, 2)
     result = train("tiny-gray", "--data", "data", "--out", "new/made.safetensors")
     assert result.exit_code == 0, result.stderr
     assert weights.load(Path("new/made.safetensors")).channels == 1
@@ -104,7 +160,15 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (["bad.toml", "--data", "data"], 2, "speed"),
         (["tiny.toml", "--data", "nowhere"], 2, "nowhere"),
         (["tiny.toml", "--data", "data", "--out", "made.pth"], 2, "made.pth"),
-        (["kair-dncnn-25", "--data", "data"], 2, "missing key"),
+        (["kair-dncnn-25", "--data", "data"], 2, "its recipe is not known"),
+        ([], 2, "missing key 'task'; missing key 'arch'"),
+        ([*OWN, "--param", "depth", "--data", "data"], 2, "--param takes KEY=VALUE, not 'depth'"),
+        ([*OWN, "--param", "depth=5", "--data", "data"], 2, "depth is even"),
+        ([*OWN, "--level", "sigma=999", "--set", "speed=1", "--data", "data"], 2, "unknown key 'speed'"),
+        ([*OWN, "--level", "sigma=999", "--data", "data"], 2, "Sigma is 999"),
+        ([*OWN, "--init", "nonesuch", "--data", "data"], 3, "nonesuch"),
+        ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is no folder"),
+        ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is no folder"),
     ],
 )
 def test_mistakes_are_one_sentence(folder: Path, words: list[str], code: int, said: str) -> None:
@@ -128,9 +192,11 @@ def test_help_needs_no_torch() -> None:
 
 
 def test_lines() -> None:
-    moment = Progress(2000, 60000, 0.02134, 4.1, (31.2, 28.914), saved=True)
-    assert describe(moment) == (
-        "step 2000/60000  objective 0.02134  4.10 steps/s  3 h 56 min left  31.20 28.91 dB, saved"
+    moment = Progress(
+        2000, 1 / 30, 500, 0.02134, 65.6, scores=(31.2, 28.914), inputs=(24.6, 20.2), saved=True
+    )
+    assert describe(moment, "l1") == (
+        "step 2000  l1 0.02134  65.6 images/s  4 h 02 min left  31.20 28.91 dB (input 24.60 20.20), best"
     )
     assert [format_time(s) for s in (4.4, 59.7, 61, 3600, 90000)] == [
         "4 s",

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import csv
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +18,17 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import nn
 
+from restore_cli.engine import Geometry
 from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.jobs.train import Progress, Request, train
-from restore_cli.tasks.denoise import Denoise
+from restore_cli.jobs.train import Progress, Request, make_network, plan, train
+from restore_cli.tasks import TASKS
+from restore_cli.training.distributed import Group
+from restore_cli.training.log import Log
+from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer, learning_rate
-from restore_cli.training.pairs import Patches, load_corpus
+from restore_cli.training.pairs import Patches, _Store, batches, load_corpus
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.state import Moment
 from restore_cli.weights import load
 
 TINY = {
@@ -83,11 +95,12 @@ def test_a_killed_training_goes_on_exactly(
     monkeypatch.setattr("restore_cli.jobs.train.STATE_SECONDS", 0)
     request = Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu")
     steps = train(request)
-    assert next(steps).step == 4
+    while next(steps).step < 3:
+        pass
     steps.close()
     resumed = run(data, tmp_path / "killed.safetensors", resume=True, **changes)
 
-    assert [moment.step for moment in resumed] == [6]
+    assert [moment.step for moment in resumed] == [4, 5, 6]
     assert resumed[-1].scores == whole[-1].scores
     for kind in ("state.safetensors", "safetensors"):
         one, other = (load_file(tmp_path / f"{name}.{kind}") for name in ("whole", "killed"))
@@ -129,8 +142,8 @@ def test_a_state_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> Non
         ({"speed": 3}, "unknown key 'speed'"),
         ({"steps": "many", "batch": 1.5}, "steps must be int, not 'many'; batch must be int, not 1.5"),
         ({"folders": ["nowhere"]}, "nowhere is no folder"),
-        ({"objective": "l7"}, "Unknown objective 'l7'"),
-        ({"optimizer": "sgd"}, "Unknown optimizer 'sgd'"),
+        ({"objective": "l7"}, "objective must be one of l1, .* not 'l7'"),
+        ({"optimizer": "sgd"}, "optimizer must be one of muon, .* not 'sgd'"),
     ],
 )
 def test_a_wrong_recipe_is_refused(
@@ -146,14 +159,14 @@ def test_missing_keys_are_named_together() -> None:
 
 
 def test_batches_follow_from_seed_and_step(data: Path) -> None:
-    corpus = load_corpus(data, ["photos"], 3, 3)
+    recipe = Recipe.parse(TINY | {"batch": 3})
+    corpus = load_corpus(data, recipe, 3)
     assert len(corpus.training) == 2
     assert len(corpus.holdout) == 2
-    geometry = initialised().geometry
-    patches = Patches(corpus.training, Denoise, {"sigma": [0, 75]}, geometry)
-    first, second = patches.batch(3, 32, seed=0, step=7), patches.batch(3, 32, seed=0, step=7)
+    patches = Patches(corpus.training, recipe, initialised().geometry)
+    first, second = patches[7], patches[7]
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert not torch.equal(first[0], patches.batch(3, 32, seed=0, step=8)[0])
+    assert not torch.equal(first[0], patches[8][0])
     observed, clean = first
     assert (observed.shape, clean.shape) == ((3, 4, 32, 32), (3, 3, 32, 32))
     noise = (observed[:, :3] - clean).std((1, 2, 3))
@@ -167,6 +180,269 @@ def initialised() -> nn.Module:
     network = build("unet:UNet", TINY["params"])  # type: ignore[arg-type]
     network.initialise()
     return network
+
+
+@pytest.mark.parametrize("objective", ["lsgan", "transition"])
+def test_what_objectives_draw_and_learn_is_resumed_too(
+    data: Path, tmp_path: Path, objective: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, object] = {"objective": "lsgan"}
+    if objective == "transition":
+        params = {"channels": 3, "width": 8}
+        changes = {"arch": "binarized:BTNet", "params": params, "transition": 1e-3, "optimizer": "adam"}
+    run(data, tmp_path / "whole.safetensors", **changes)
+    monkeypatch.setattr("restore_cli.jobs.train.STATE_SECONDS", 0)
+    steps = train(Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu"))
+    while next(steps).step < 3:
+        pass
+    steps.close()
+    run(data, tmp_path / "killed.safetensors", resume=True, **changes)
+    one, other = (load_file(tmp_path / f"{name}.state.safetensors") for name in ("whole", "killed"))
+    assert any(key.startswith("adversary.") for key in one) == (objective == "lsgan")
+    assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_the_adversary_tells_clean_from_restored() -> None:
+    recipe = Recipe.parse(TINY | {"betas": [0.5, 0.999]})
+    torch.manual_seed(0)
+    adversary = Adversary(1, recipe, Group(0, 1, torch.device("cpu")))
+    clean = torch.rand(4, 1, 32, 32)
+    blurred = nn.functional.avg_pool2d(clean, 5, 1, 2)
+    for _ in range(40):
+        adversary.learn(clean, blurred, clean, 1e-3)
+    assert adversary.judge(clean, blurred) > 0.5 > 0.1 > adversary.judge(clean, clean)
+
+
+def test_the_transition_term_changes_what_is_learned(data: Path, tmp_path: Path) -> None:
+    common = {"arch": "binarized:BTNet", "params": {"channels": 3, "width": 8}, "optimizer": "adam"}
+    for weight in (0.0, 0.1):
+        run(data, tmp_path / f"{weight}.safetensors", **common, transition=weight)
+    one, other = (load_file(tmp_path / f"{weight}.state.safetensors") for weight in (0.0, 0.1))
+    assert any(not torch.equal(one[key], other[key]) for key in one if key.startswith("network.pairs"))
+
+
+def test_a_batch_in_parts_is_the_same_batch(data: Path, tmp_path: Path) -> None:
+    common: dict[str, object] = {"precision": "fp32", "optimizer": "adam", "batch": 4, "lr": 1e-3}
+    for parts in (1, 2, 3):
+        run(data, tmp_path / f"{parts}.safetensors", **common, accumulate=parts)
+    states = [load_file(tmp_path / f"{parts}.state.safetensors") for parts in (1, 2, 3)]
+    for state in states[1:]:
+        for key, value in state.items():
+            torch.testing.assert_close(value, states[0][key], rtol=1e-3, atol=1e-6)
+
+
+def test_several_processes_are_one_with_a_larger_batch(data: Path, tmp_path: Path) -> None:
+    recipe = {"precision": "fp32", "optimizer": "adam", "lr": 1e-3, "warmup": 0, "objective": "l2"}
+    run(data, tmp_path / "one.safetensors", **recipe, batch=4)
+    (tmp_path / "recipe.toml").write_text(to_toml(TINY | recipe | {"batch": 2}))
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    train_words = ["-m", "restore_cli", "train", "recipe.toml", "--out", "two.safetensors"]
+    answer = subprocess.run(
+        [sys.executable, *torchrun, *train_words, "--data", str(data), "--device", "cpu"],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout == "two.safetensors\n"
+    one, other = (load_file(tmp_path / f"{name}.state.safetensors") for name in ("one", "two"))
+    assert one.keys() == other.keys()
+    for key in one:
+        torch.testing.assert_close(one[key], other[key], rtol=1e-3, atol=1e-6)
+
+
+def to_toml(values: Mapping[str, object]) -> str:
+    """As far as recipes need it: JSON's values are TOML's, but for tables."""
+
+    def word(value: object) -> str:
+        if isinstance(value, dict):
+            return "{ " + ", ".join(f"{key} = {word(item)}" for key, item in value.items()) + " }"
+        if isinstance(value, list):
+            return "[" + ", ".join(map(word, value)) + "]"
+        return json.dumps(value)
+
+    return "\n".join(f"{key} = {word(value)}" for key, value in values.items())
+
+
+def test_training_by_the_clock_ends_and_its_rate_with_it(data: Path, tmp_path: Path) -> None:
+    moments = run(data, tmp_path / "out.safetensors", minutes=0.05, warmup=0, validate_every=10**6)
+    assert 3 <= moments[-1].seconds < 6 and moments[-1].done >= 1
+    assert moments[-1].scores and moments[-1].rate < 0.1 * 2e-3
+
+
+def test_steps_and_plateaus_lower_the_rate() -> None:
+    recipe = Recipe.parse(
+        TINY | {"schedule": "plateau", "drop_at": [100], "drop": 0.2, "patience": 2, "lr_final": 1e-6}
+    )
+    rates = [learning_rate(recipe, step, 0.5, drops) for step, drops in ((99, 0), (100, 0), (100, 1))]
+    assert rates == pytest.approx([2e-3, 4e-4, 8e-5])
+    assert not recipe.is_over(101, 8e-5) and recipe.is_over(101, 9e-7) and not recipe.is_over(5, 9e-7)
+    moment = Moment()
+    assert [moment.judge(score, 2) for score in (1, 2, 1, 2, 1, 3)] == [True, True, False, False, False, True]
+    assert (moment.drops, moment.stale, moment.best) == (1, 0, 3)
+
+
+def test_a_plateau_ends_the_training(data: Path, tmp_path: Path) -> None:
+    changes = {"schedule": "plateau", "patience": 1, "validate_every": 1, "steps": 200, "warmup": 0}
+    moments = run(data, tmp_path / "out.safetensors", **changes, lr=1e-4, lr_final=1e-6, drop=0.01)
+    assert moments[-1].step < 200 and moments[-1].rate < 1e-6
+
+
+def test_an_autoencoder_comes_first(data: Path) -> None:
+    recipe = Recipe.parse(TINY | {"pretrain": 3})
+    patches = Patches(load_corpus(data, recipe, 3).training, recipe, initialised().geometry)
+    for step, same in ((2, True), (3, False)):
+        observed, clean = patches[step]
+        assert torch.equal(observed[:, :3], clean) == same
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_are_the_same_whoever_draws_them(data: Path, workers: int) -> None:
+    recipe = Recipe.parse(TINY)
+    patches = Patches(load_corpus(data, recipe, 3).training, recipe, initialised().geometry)
+    feed = batches(patches, 5, workers, pinned=False)
+    for step in (5, 6, 7):
+        assert all(torch.equal(a, b) for a, b in zip(next(feed), patches[step], strict=True))
+
+
+@pytest.mark.parametrize("bytes_left", [0, 10_000, 10**9])
+def test_what_finds_no_room_in_memory_is_mapped(
+    data: Path, tmp_path: Path, bytes_left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.parse(TINY)
+    expected = load_corpus(data, recipe, 3).training
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(_Store, "__init__", lambda self: setattr(self, "left", bytes_left))
+    found = load_corpus(data, recipe, 3).training
+    mapped = [isinstance(sample.clean.base, np.memmap) for sample in found]
+    assert any(mapped) == (bytes_left < 10**9)
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.clean, other.clean)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.fixture
+def twins(tmp_path: Path) -> Path:
+    """Real pairs: large/ and its half in small/, of other names' suffixes."""
+    rng = np.random.default_rng(0)
+    for index in range(4):
+        large = np.repeat(np.repeat(rng.integers(0, 256, (40, 50, 3), np.uint8), 2, 0), 2, 1)
+        for folder, pixels in (("large", large), ("small", large[::2, ::2]), ("same", large // 2)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(
+                tmp_path / folder / f"{index}.{'png' if folder == 'large' else 'bmp'}"
+            )
+    return tmp_path
+
+
+def test_real_pairs_stay_in_register(twins: Path) -> None:
+    recipe = Recipe.parse(TINY | {"task": "derain", "pairs": ["large:same"], "levels": {}, "validation": []})
+    patches = Patches(load_corpus(twins, recipe, 3).training, recipe, Geometry(3))
+    for step in range(5):
+        observed, clean = patches[step]
+        torch.testing.assert_close((observed * 255).round(), (clean * 255).round() // 2)
+
+
+def test_real_pairs_may_differ_in_scale(twins: Path) -> None:
+    recipe = Recipe.parse(
+        TINY | {"task": "sr", "pairs": ["large:small"], "levels": {"scale": 2}, "validation": []}
+    )
+    patches = Patches(load_corpus(twins, recipe, 3).training, recipe, Geometry(3, scale=2))
+    for step in range(5):
+        observed, clean = patches[step]
+        assert observed.shape[-1] == 16
+        torch.testing.assert_close(observed.repeat_interleave(2, 2).repeat_interleave(2, 3), clean)
+
+
+def test_real_pairs_train(twins: Path) -> None:
+    changes = {"task": "derain", "pairs": ["large:same"], "levels": {}, "validation": [{}]}
+    changes |= {"params": {"channels": 3, "conditions": 0, "widths": [8]}, "folders": []}
+    *_, last = run(twins, twins / "out.safetensors", **changes)
+    assert last.scores[0] > 0 and load(twins / "out.safetensors").header.data == "2 images of large:same"
+
+
+def test_pairs_that_do_not_fit_are_refused(twins: Path) -> None:
+    recipe = Recipe.parse(TINY | {"pairs": ["large:small"]})
+    (twins / "small/1.bmp").unlink()
+    with pytest.raises(UsageError, match=r"1\.png has no twin"):
+        load_corpus(twins, recipe, 3)
+    Image.new("RGB", (7, 9)).save(twins / "small/1.bmp")
+    with pytest.raises(UsageError, match="do not fit"):
+        load_corpus(twins, recipe, 3)
+
+
+def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path) -> None:
+    (data / "leave.txt").write_text("photos/deeper/0.png\nphotos/deeper/2.png\n")
+    recipe = Recipe.parse(TINY | {"exclude": "leave.txt"})
+    corpus = load_corpus(data, recipe, 3, data / "photos")
+    assert (len(corpus.training), len(corpus.holdout)) == (2, 4)
+    with pytest.raises(UsageError, match=r"nothing\.txt cannot be read"):
+        load_corpus(data, Recipe.parse(TINY | {"exclude": "nothing.txt"}), 3)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"No image can be read below \S*empty"):
+        load_corpus(data, recipe, 3, tmp_path / "empty")
+
+
+def test_a_training_may_start_from_a_checkpoint(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "first.safetensors")
+    recipe = Recipe.parse(TINY | {"init": str(tmp_path / "first.safetensors")})
+    for name, value in load(tmp_path / "first.safetensors").network.state_dict().items():
+        assert torch.equal(make_network(recipe).state_dict()[name], value)
+    other = dataclasses.replace(recipe, params={"channels": 3, "widths": [8, 16]})
+    with pytest.raises(UsageError, match="does not fit"):
+        make_network(other)
+
+
+def test_patches_that_do_not_fit_the_network_are_refused() -> None:
+    with pytest.raises(UsageError, match="needs multiples of 4"):
+        make_network(Recipe.parse(TINY | {"patch": 30}))
+
+
+def test_the_log_is_a_table_of_all_moments(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "out.safetensors")
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["4", "6"]
+    assert float(rows[-1]["PSNR sigma 25"]) > 0 and float(rows[-1]["input PSNR sigma 25"]) > 0
+    log = Log(tmp_path / "out.csv", step=4)
+    log.write({"step": 5, "objective": 0.5})
+    rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
+    assert [row["step"] for row in rows] == ["4", "5"]
+
+
+def test_tensorboard_gets_figures_and_pictures(data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    request = Request(
+        Recipe.parse(TINY), data, tmp_path / "out.safetensors", "cpu", logdir=tmp_path / "board"
+    )
+    list(train(request))
+    (events,) = (tmp_path / "board").iterdir()
+    written = events.read_bytes()
+    assert all(word in written for word in (b"objective", b"PSNR sigma 25", b"sample 0", b"PNG"))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_makes_pairs(data: Path, name: str) -> None:
+    recipe = Recipe.parse({"task": name, "arch": "unet:UNet", "folders": ["photos"], "batch": 2, "patch": 32})
+    patches = Patches(load_corpus(data, recipe, 3).training, recipe, Geometry(3))
+    observed, clean = patches[0]
+    assert observed.shape == clean.shape == (2, 3, 32, 32)
+    assert observed.isfinite().all() and not torch.equal(observed, clean)
+
+
+def test_a_network_that_expects_more_than_the_task_gives_is_refused(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="takes 1 conditions where derain gives 0"):
+        run(data, tmp_path / "out.safetensors", task="derain", levels={}, validation=[])
+
+
+def test_a_plan_says_what_a_training_takes(data: Path, tmp_path: Path) -> None:
+    network = {"arch": "baselines:ConvChain", "params": {"channels": 3, "widths": [4], "kernels": [3, 1]}}
+    found = plan(Request(Recipe.parse(TINY | network), data, tmp_path / "out.safetensors"))
+    assert found.parameters == 3 * 4 * 9 + 4 + 4 * 3 + 3
+    assert found.flops == 2 * 32 * 32 * (3 * 4 * 9 + 4 * 3)
+    assert (found.images, found.holdout, len(found.unreadable)) == (2, 2, 1)
+    assert 2 * 32 * 32 * 4 * 2 < found.memory < 10**6
 
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
@@ -187,7 +463,7 @@ def test_muon_moves_the_kernels_themselves(memory_format: torch.memory_format) -
 
 def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     recipe = Recipe.parse(TINY | {"steps": 1000, "warmup": 100, "lr": 1e-3})
-    rates = [learning_rate(recipe, step) for step in range(1001)]
+    rates = [learning_rate(recipe, step, recipe.done(step, 0)) for step in range(1001)]
     assert rates[0] == pytest.approx(1e-5)
     assert max(rates) == pytest.approx(1e-3, rel=0.03)
     assert rates[500] == pytest.approx(5e-4)

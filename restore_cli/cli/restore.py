@@ -35,13 +35,15 @@ def add_commands(app: typer.Typer) -> None:
     """Give the app one command for each task."""
     for name in TASKS:
         task = find_task(name)
+        if not task.command:
+            continue
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
         app.command(name, help=summary)(compose(task))
 
 
 def compose(task: type[Task]) -> Callable[..., None]:
     """The command of a task: the parameters of `run`, among them the task's fields."""
-    own = [_parameter(item) for item in dataclasses.fields(task)]
+    own = [_parameter(item) for item in dataclasses.fields(task) if "parse" in item.metadata]
     _, inputs, *others = inspect.signature(run, eval_str=True).parameters.values()
 
     def command(**words: Any) -> None:

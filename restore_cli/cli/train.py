@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,60 +14,148 @@ from restore_cli.cli.options import Debug, Device
 from restore_cli.errors import UsageError
 
 if TYPE_CHECKING:
-    from restore_cli.jobs.train import Progress
-    from restore_cli.training.recipe import Recipe
+    from restore_cli.jobs.train import Progress, Request
+
+_RECIPE = "Recipe: what decides the weights"
+_DATA = "Data"
+_RUN = "Run"
+
+
+def _word(text: str, metavar: str, panel: str = _RECIPE) -> Any:
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=panel, show_default=False)
 
 
 def train(
     model: Annotated[
-        str, typer.Argument(metavar="NAME|RECIPE.toml", help="What to train: a model or a recipe.")
-    ],
-    data: Annotated[Path, typer.Option(metavar="DIR", help="The folder that holds the recipe's folders.")],
-    out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The checkpoint; by default NAME.safetensors.")
+        str | None,
+        typer.Argument(metavar="[NAME|RECIPE.toml]", help="What to train: a model or a recipe."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a training was stopped.")] = False,
+    task: Annotated[str | None, _word("The damage to be taken away.", "NAME")] = None,
+    arch: Annotated[str | None, _word("The network.", "FILE:CLASS")] = None,
+    param: Annotated[list[str] | None, _word("A parameter of the network.", "KEY=VALUE")] = None,
+    level: Annotated[
+        list[str] | None, _word("A level of the damage: a value, or [low,high].", "KEY=VALUE")
+    ] = None,
+    init: Annotated[str | None, _word("A checkpoint to start from.", "NAME|FILE")] = None,
+    steps: Annotated[int | None, _word("Length in steps.", "N")] = None,
+    minutes: Annotated[float | None, _word("Length by the clock.", "N")] = None,
+    batch: Annotated[int | None, _word("Patches a step.", "N")] = None,
+    patch: Annotated[int | None, _word("Side of a patch in pixels.", "N")] = None,
+    precision: Annotated[str | None, _word("Of the forward pass.", "bf16|fp32")] = None,
+    seed: Annotated[int | None, _word("Of weights, patches and damage.", "N")] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="KEY=VALUE", help="Any other key of a recipe.", rich_help_panel=_RECIPE
+        ),
+    ] = None,
+    data: Annotated[
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Images, or the folder that holds the recipe's folders.",
+            rich_help_panel=_DATA,
+        ),
+    ] = Path(),
+    pairs: Annotated[
+        list[str] | None, _word("Folders below --data with real pairs.", "CLEAN:DAMAGED", _DATA)
+    ] = None,
+    validation: Annotated[
+        Path | None,
+        typer.Option(
+            "--val",
+            metavar="DIR",
+            help="Images to score with; by default some are held out.",
+            rich_help_panel=_DATA,
+        ),
+    ] = None,
+    workers: Annotated[int | None, _word("Processes that make batches ahead.", "N", _DATA)] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="The checkpoint; by default NAME.safetensors.", rich_help_panel=_RUN
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on where a training was stopped.", rich_help_panel=_RUN)
+    ] = False,
     device: Device = "auto",
+    compile: Annotated[
+        bool, typer.Option("--compile", help="Compile the network.", rich_help_panel=_RUN)
+    ] = False,
+    logdir: Annotated[Path | None, _word("Write TensorBoard's logs there.", "DIR", _RUN)] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run, and stop.", rich_help_panel=_RUN)
+    ] = False,
     debug: Debug = False,  # noqa: ARG001 (its callback keeps it)
 ) -> None:
     """Train a model by its recipe.
 
     NAME is a full name from `restore models list`, which is made again from its recipe in weights.toml;
-    RECIPE.toml is a file with a recipe's keys. The state to resume from is kept beside the checkpoint.
+    RECIPE.toml is a file with a recipe's keys; options take their place, or make a recipe by themselves:
+
+    restore train --task denoise --arch rednet:REDNet --param depth=20 --data photos/ --out mine.safetensors
+
+    Beside the checkpoint, which is the best of all validations, lie NAME.last.safetensors, the newest;
+    NAME.state.safetensors, to resume from; and NAME.csv, the log. `torchrun -m restore_cli train ...` trains
+    with several processes.
     """
-    recipe = read_recipe(model)
-    out = out or Path(f"{Path(model).stem if model.endswith('.toml') else model}.safetensors")
+    given = {
+        "task": task,
+        "arch": arch,
+        "init": init,
+        "steps": steps,
+        "minutes": minutes,
+        "batch": batch,
+        "patch": patch,
+        "precision": precision,
+        "seed": seed,
+        "pairs": pairs or None,
+    }
+    values = read_recipe(model) if model else {}
+    values |= {key: value for key, value in given.items() if value is not None}
+    values |= _pairs("--set", settings)
+    for key, option, words in (("params", "--param", param), ("levels", "--level", level)):
+        if words:
+            values[key] = {**values.get(key, {}), **_pairs(option, words)}
 
     from restore_cli.jobs.train import Request
     from restore_cli.jobs.train import train as run
+    from restore_cli.training.recipe import Recipe
 
-    request = Request(recipe, data, out, device, resume)
+    recipe = Recipe.parse(values)
+    stem = Path(model).stem if model and model.endswith(".toml") else model
+    out = out or Path(f"{stem or recipe.task}.safetensors")
     if out.suffix != ".safetensors":
         raise UsageError(f"A checkpoint is a safetensors file; name {out} with that suffix.")
+    request = Request(recipe, data, out, device, resume, validation, workers, compile, logdir)
+    if dry_run:
+        show_plan(request)
+        return
     for path in (out, request.state):
         if path.exists() and not resume:
             raise UsageError(f"{path} exists; give --resume to go on with it, or another --out.")
+    moment = None
     with show_progress("training") as bar:
         for moment in run(request):
-            bar.update(moment.step, moment.steps, f"{moment.step}/{moment.steps} steps")
+            bar.update(moment.done, 1, describe(moment, recipe.objective))
             for note in moment.notes:
                 print_note(note)
-            print_note(describe(moment))
-    print_result(str(out))
+            print_note(describe(moment, recipe.objective))
+    if moment:  # of several processes only the first tells
+        print_result(str(out))
 
 
-def read_recipe(model: str) -> Recipe:
-    """The recipe in a TOML file, or of an entry of weights.toml, whose other keys it need not repeat.
+def read_recipe(model: str) -> dict[str, Any]:
+    """The keys of a recipe in a TOML file, or of an entry of weights.toml, whose own keys are among them.
 
     Raises:
-        UsageError: the file cannot be read, the name stands for several models, or the recipe has mistakes.
+        UsageError: the file cannot be read, or the name stands for several models.
         WeightsError: there is no model of that name.
     """
-    from restore_cli.training.recipe import Recipe
-
     if model.endswith(".toml"):
         try:
-            return Recipe.parse(tomllib.loads(Path(model).read_text(encoding="utf-8")))
+            return tomllib.loads(Path(model).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UsageError(f"The recipe {model} cannot be read: {error}.") from error
     from restore_cli import weights
@@ -75,22 +164,53 @@ def read_recipe(model: str) -> Recipe:
     if len(found) > 1:
         raise UsageError(f"{model} is {' and '.join(entry.name for entry in found)}; name one of them.")
     entry = found[0]
+    if "steps" not in entry.recipe:
+        raise UsageError(f"{model} was not made here, and its recipe is not known; choose another.")
     own = {"task": entry.task, "arch": entry.arch, "params": entry.params, "levels": entry.conditions}
-    return Recipe.parse({**own, **entry.recipe})
+    return {**own, **entry.recipe}
 
 
-def describe(moment: Progress) -> str:
-    """One line: "step 2000/60000  l1 0.0213  4.1 steps/s  3 h 55 min left  31.20 28.91 25.80 dB, saved"."""
-    left = (moment.steps - moment.step) / max(moment.steps_per_s, 1e-9)
+def _pairs(option: str, words: list[str] | None) -> dict[str, Any]:
+    """KEY=VALUE words; a value is TOML's, and where it is none, the word itself."""
+    values: dict[str, Any] = {}
+    for word in words or ():
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise UsageError(f"{option} takes KEY=VALUE, not {word!r}.")
+        try:
+            values[key] = tomllib.loads(f"value = {text}")["value"]
+        except tomllib.TOMLDecodeError:
+            values[key] = text
+    return values
+
+
+def show_plan(request: Request) -> None:
+    """Print what a training would take, and its whole recipe."""
+    from restore_cli.jobs.train import plan
+
+    found = plan(request)
+    for note in found.unreadable:
+        print_note(f"left out: {note}")
+    print_result(f"parameters {found.parameters:,}")
+    print_result(f"one patch {found.flops / 1e9:.3g} GFLOP forward")
+    print_result(f"memory about {found.memory / 1e6:,.0f} MB")
+    print_result(f"images {found.images} to train on, {found.holdout} to score with")
+    for key, value in dataclasses.asdict(request.recipe).items():
+        print_result(f"{key} = {value!r}")
+
+
+def describe(moment: Progress, objective: str = "objective") -> str:
+    """One line: "step 200  l1 0.0213  66 images/s  3 h 55 min left  28.91 dB (input 20.17), best"."""
+    left = moment.seconds * (1 - moment.done) / max(moment.done, 1e-9)
     parts = [
-        f"step {moment.step}/{moment.steps}",
-        f"objective {moment.objective:.5f}",
-        f"{moment.steps_per_s:.2f} steps/s",
-        f"{format_time(left)} left",
+        f"step {moment.step}",
+        f"{objective} {moment.objective:.5f}",
+        f"{moment.images_per_s:.3g} images/s",
+        f"{format_time(max(left, 0))} left",
     ]
     if moment.scores:
-        scores = " ".join(f"{score:.2f}" for score in moment.scores)
-        parts.append(f"{scores} dB{', saved' if moment.saved else ''}")
+        scores, inputs = (" ".join(f"{x:.2f}" for x in xs) for xs in (moment.scores, moment.inputs))
+        parts.append(f"{scores} dB (input {inputs}){', best' if moment.saved else ''}")
     return "  ".join(parts)
 
 

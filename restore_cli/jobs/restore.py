@@ -236,8 +236,8 @@ def _model(request: Request, channels: int, models: dict[int, Loaded], watch: Wa
 
 
 def _feed(picture: Picture, task: Task, model: Loaded) -> Feed:
-    planes = model.network.geometry.conditions
-    return task.prepare(picture.opaque_pixels(), model.conditions, planes, picture.visible)
+    geometry = model.network.geometry
+    return task.prepare(picture.opaque_pixels(), model.conditions, geometry, picture.visible)
 
 
 def _run(model: Loaded, feed: Feed, settings: Settings, on_tile: Callable[[float], None]) -> Result:

@@ -5,37 +5,56 @@ from __future__ import annotations
 import copy
 import dataclasses
 import json
+import os
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from torch.utils.flop_counter import FlopCounterMode
 
+from restore_cli import weights
 from restore_cli.archs import build
-from restore_cli.engine import Restorer, Settings, autocast, find_device, run
+from restore_cli.archs.binarized import transition
+from restore_cli.engine import Geometry, Restorer, Settings, autocast, run
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.metrics import psnr
-from restore_cli.tasks import Image, Task, find_task
-from restore_cli.training.objectives import OBJECTIVES
+from restore_cli.tasks import Image, find_task
+from restore_cli.training.distributed import Group, join
+from restore_cli.training.log import Log
+from restore_cli.training.objectives import OBJECTIVES, Adversary
 from restore_cli.training.optimizer import Optimizer, learning_rate
-from restore_cli.training.pairs import Patches, load_corpus
+from restore_cli.training.pairs import Corpus, Patches, Sample, batches, load_corpus, to_float
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import State
 from restore_cli.weights import Header, save
 
 STATE_SECONDS = 180  # a kill loses no more than this
+TELL_SECONDS, TELL_STEPS = 20, 100  # a moment is told after whichever comes first
 PRECISION_LOSS = 0.02  # dB that a checkpoint may lose in a faster precision and still list it
+SHOWN = 3  # held-out images of which a log shows pictures
 
 
 @dataclass(frozen=True)
 class Request:
-    """One training: recipe, where the data lie, where the checkpoint goes.
+    """One training.
 
-    The state for resuming lies beside the checkpoint, as NAME.state.safetensors.
+    Attributes:
+        recipe: what decides the weights; all else does not.
+        data: the folder that holds the recipe's folders.
+        out: where the best checkpoint goes; beside it NAME.last.safetensors, the newest,
+            NAME.state.safetensors, to resume from, and NAME.csv, the log.
+        device: as `engine.find_device` takes it.
+        resume: go on from the state, if there is one.
+        validation: a folder of images to score with, in place of those held out.
+        workers: processes that draw batches ahead; None is as many as an accelerator needs, none for a CPU.
+        compile: compile the network with torch.compile, which pays in long trainings on a GPU.
+        logdir: a folder for TensorBoard.
     """
 
     recipe: Recipe
@@ -43,151 +62,375 @@ class Request:
     out: Path
     device: str = "auto"
     resume: bool = False
+    validation: Path | None = None
+    workers: int | None = None
+    compile: bool = False
+    logdir: Path | None = None
+
+    @property
+    def last(self) -> Path:
+        """The newest checkpoint."""
+        return self.out.with_suffix(".last.safetensors")
 
     @property
     def state(self) -> Path:
         """The file to resume from."""
         return self.out.with_suffix(".state.safetensors")
 
+    @property
+    def log(self) -> Path:
+        """The table of all moments."""
+        return self.out.with_suffix(".csv")
+
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a training: mean objective and speed since the last; scores where it validated."""
+    """A moment of a training.
+
+    Attributes:
+        step, done: steps so far, and what share of the training that is, 0 to 1.
+        seconds: spent so far.
+        objective, images_per_s, waiting: mean objective, speed, and the share of time spent waiting for
+            data, since the moment before; `rate` is the learning rate.
+        scores, inputs: where it validated, the mean PSNR in dB of restored and of damaged images at each
+            level of the recipe's validation.
+        saved: whether this was the best so far, and was written to `out`.
+        notes: what the user should know.
+    """
 
     step: int
-    steps: int
+    done: float
+    seconds: float
     objective: float
-    steps_per_s: float
-    scores: tuple[float, ...] = ()  # mean PSNR in dB for each level of the recipe's validation
-    saved: bool = False  # the best so far, written to `out`
+    images_per_s: float
+    rate: float = 0.0
+    waiting: float = 0.0
+    scores: tuple[float, ...] = ()
+    inputs: tuple[float, ...] = ()
+    saved: bool = False
     notes: tuple[str, ...] = ()
 
 
 def train(request: Request) -> Iterator[Progress]:
-    """Train, yielding every hundred steps and at each validation.
+    """Train, yielding every so often and at each validation; of several processes only rank 0 yields.
 
     Raises:
         UsageError: recipe, data and device do not fit together.
         RestoreError: the objective is no longer finite.
         WeightsError: the state to resume from is damaged or another recipe's.
     """
-    recipe = request.recipe
-    task = find_task(recipe.task)
-    device = find_device(request.device)
-    if recipe.objective not in OBJECTIVES:
-        raise UsageError(f"Unknown objective {recipe.objective!r}; choose {', '.join(OBJECTIVES)}.")
-    objective = OBJECTIVES[recipe.objective]
+    with join(request.device) as group:
+        yield from _train(request, group)
+
+
+def _train(request: Request, group: Group) -> Iterator[Progress]:
+    recipe, device = request.recipe, group.device
     fingerprint = json.dumps(dataclasses.asdict(recipe), sort_keys=True)
 
+    network = make_network(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    corpus = load_corpus(request.data, recipe, network.geometry.channels, request.validation)
+    patches = Patches(corpus.training, recipe, network.geometry, group.rank)
+    network.train()
+    if group.size > 1:  # what a first batch sets up must stand before the processes are made alike
+        with torch.no_grad():
+            network(patches[0][0].to(device))
+    forward: nn.Module = torch.compile(network) if request.compile else network  # type: ignore[assignment]
+    if group.size > 1:
+        forward = DistributedDataParallel(forward)
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    adversary = Adversary(network.geometry.channels, recipe, group) if recipe.objective == "lsgan" else None
+    state = State(network, average, Optimizer(network, recipe), adversary)
+    if request.resume and request.state.exists():
+        state.load(request.state, fingerprint)
+    moment = state.moment
+    request.out.parent.mkdir(parents=True, exist_ok=True)
+
+    feed = batches(patches, moment.step, _workers(request, device), pinned=device.type == "cuda")
+    notes = tuple(f"left out: {error}" for error in corpus.unreadable)
+    saved = time.monotonic()
+    begun = saved - moment.seconds
+    meter, ended = Meter(device), False
+    with Log(request.log, moment.step, request.logdir) if group.rank == 0 else nullcontext() as log:
+        while not ended:
+            asked = time.monotonic()
+            observed, clean = (
+                side.to(device, memory_format=torch.channels_last, non_blocking=True) for side in next(feed)
+            )
+            meter.waited += time.monotonic() - asked
+
+            rate = learning_rate(recipe, moment.step, recipe.done(moment.step, moment.seconds), moment.drops)
+            torch.manual_seed(recipe.seed + moment.step)  # of what networks and objectives draw
+            meter.total += learn(state, forward, recipe, observed, clean, rate)
+            state.update_average(recipe.ema)
+            moment.step, meter.steps = moment.step + 1, meter.steps + 1
+            moment.seconds = time.monotonic() - begun
+            if recipe.minutes:
+                [moment.seconds] = group.share([moment.seconds])
+
+            ended = recipe.done(moment.step, moment.seconds) >= 1 or recipe.is_over(moment.step, rate)
+            validates = ended or moment.step % recipe.validate_every == 0
+            keeps = validates or time.monotonic() - saved > STATE_SECONDS
+            if not keeps and not meter.is_due():
+                continue
+            mean, speed, waiting = meter.read()
+            if not np.isfinite(mean):
+                raise RestoreError(
+                    f"The objective is no longer finite at step {moment.step}; lower the learning rate, or"
+                    " train in fp32. The state before it is kept."
+                )
+            validation = Validation()
+            if validates:
+                if group.rank == 0:
+                    validation = validate(state.average, recipe, corpus.holdout, device)
+                [score] = group.share([sum(validation.scores)])
+                better = moment.judge(score, recipe.patience)
+            if group.rank:
+                continue
+            if validates:
+                header = make_header(request, state.average, corpus, validation, device)
+                for path in (request.last, request.out)[: 1 + better]:
+                    save(state.average, path, header)
+            if keeps:
+                state.save(request.state, fingerprint)
+                saved = time.monotonic()
+            progress = Progress(
+                step=moment.step,
+                done=recipe.done(moment.step, moment.seconds),
+                seconds=moment.seconds,
+                objective=mean,
+                rate=rate,
+                images_per_s=speed * recipe.batch * group.size,
+                waiting=waiting,
+                scores=validation.scores,
+                inputs=validation.inputs,
+                saved=validates and better,
+                notes=notes,
+            )
+            assert log
+            log.write(_figures(progress, recipe))
+            log.show(moment.step, validation.pictures)
+            yield progress
+            meter, notes = Meter(device), ()
+
+
+class Meter:
+    """What is counted from one moment to the next."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.total, self.steps, self.waited = torch.zeros((), device=device), 0, 0.0
+        self.started = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it is time to tell."""
+        return self.steps >= TELL_STEPS or time.monotonic() - self.started > TELL_SECONDS
+
+    def read(self) -> tuple[float, float, float]:
+        """Mean objective, steps a second, and the share of time spent waiting for data."""
+        mean = self.total.item() / self.steps  # on a GPU this waits for all steps
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        return mean, self.steps / seconds, self.waited / seconds
+
+
+def learn(
+    state: State, forward: nn.Module, recipe: Recipe, observed: Tensor, clean: Tensor, rate: float
+) -> Tensor:
+    """One step of the optimizer, on a batch that is computed in parts; the objective."""
+    total = torch.zeros((), device=clean.device)
+    restored: list[Tensor] = []
+    chunks = list(zip(observed.chunk(recipe.accumulate), clean.chunk(recipe.accumulate), strict=True))
+    for index, (seen, wanted) in enumerate(chunks):
+        waits = isinstance(forward, DistributedDataParallel) and index + 1 < len(chunks)
+        with forward.no_sync() if waits else nullcontext():  # type: ignore[operator]
+            with autocast(clean.device, recipe.precision):
+                result = forward(seen)
+            result = result.float()
+            loss = OBJECTIVES[recipe.objective](result, wanted)
+            if state.adversary:
+                loss = recipe.pixel_weight * loss + state.adversary.judge(seen, result)
+            if recipe.transition:
+                loss = loss - recipe.transition * transition(state.network)
+            loss = loss * len(wanted) / len(clean)
+            loss.backward()  # type: ignore[no-untyped-call]
+        total += loss.detach()
+        restored.append(result.detach())
+    nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
+    state.optimizer.step(rate)
+    if state.adversary:
+        state.adversary.learn(observed, torch.cat(restored), clean, rate)
+    return total
+
+
+def make_network(recipe: Recipe) -> Restorer:
+    """The recipe's network as it is before the first step.
+
+    Raises:
+        UsageError: the patch does not fit the network, or the checkpoint to start from does not.
+        WeightsError: there is no such network or checkpoint.
+    """
     torch.manual_seed(recipe.seed)
     network = build(recipe.arch, recipe.params)
     network.initialise()
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    state = State(network, copy.deepcopy(network).eval(), Optimizer(network, recipe))
-    if request.resume and request.state.exists():
-        state.load(request.state, fingerprint)
+    geometry = network.geometry
+    grid = geometry.multiple * geometry.scale
+    if recipe.patch % grid:
+        raise UsageError(
+            f"The patch has {recipe.patch} pixels a side; this network needs multiples of {grid}."
+        )
+    if recipe.pretrain and geometry.scale > 1:
+        raise UsageError("A network that enlarges cannot be trained as an autoencoder; leave pretrain out.")
+    if recipe.init:
+        loaded = weights.load(weights.choose(recipe.init, recipe.task, geometry.channels))
+        try:
+            network.load_state_dict(loaded.network.state_dict())
+        except RuntimeError as error:
+            raise UsageError(f"{recipe.init} does not fit the recipe's {recipe.arch}.") from error
+    return network
 
-    corpus = load_corpus(request.data, recipe.folders, network.geometry.channels, recipe.holdout)
-    patches = Patches(corpus.training, task, recipe.levels, network.geometry)
-    request.out.parent.mkdir(parents=True, exist_ok=True)
 
-    network.train()
-    notes = tuple(f"left out: {error}" for error in corpus.unreadable)
-    objectives: list[float] = []
-    last_step, last_time = state.step, time.monotonic()
-    last_state = last_time
-    while state.step < recipe.steps:
-        observed, clean = patches.batch(recipe.batch, recipe.patch, recipe.seed, state.step)
-        observed = observed.to(device, memory_format=torch.channels_last)
-        with autocast(device, recipe.precision):
-            restored = network(observed)
-        loss = objective(restored.float(), clean.to(device))
-        loss.backward()  # type: ignore[no-untyped-call]
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-        state.optimizer.step(learning_rate(recipe, state.step))
-        state.update_average(recipe.ema)
-        state.step += 1
-        objectives.append(loss.item())
-        if not np.isfinite(objectives[-1]):
-            raise RestoreError(
-                f"The objective is no longer finite at step {state.step}; lower the learning rate."
-            )
+def _workers(request: Request, device: torch.device) -> int:
+    if request.workers is not None:
+        return request.workers
+    return 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 1))
 
-        finished = state.step == recipe.steps
-        validates = finished or state.step % recipe.validate_every == 0
-        if validates:
-            levels = validate(state.average, task, recipe, corpus.holdout, request.device)
-            saved = sum(levels) > state.best
-            if saved:
-                state.best = sum(levels)
-                precisions = measure_precisions(state.average, task, recipe, corpus.holdout, request.device)
-                save(state.average, request.out, make_header(recipe, state.average, precisions))
-        if validates or time.monotonic() - last_state > STATE_SECONDS:
-            state.save(request.state, fingerprint)
-            last_state = time.monotonic()
-        if validates or state.step % 100 == 0:
-            elapsed = time.monotonic() - last_time
-            yield Progress(
-                step=state.step,
-                steps=recipe.steps,
-                objective=float(np.mean(objectives)),
-                steps_per_s=(state.step - last_step) / max(elapsed, 1e-9),
-                scores=tuple(levels) if validates else (),
-                saved=validates and saved,
-                notes=notes,
-            )
-            objectives, notes = [], ()
-            last_step, last_time = state.step, time.monotonic()
+
+@dataclass(frozen=True)
+class Validation:
+    """Scores of held-out images at each level; and some of them, damaged, restored and clean."""
+
+    scores: tuple[float, ...] = ()
+    inputs: tuple[float, ...] = ()
+    pictures: tuple[tuple[Image, Image, Image], ...] = ()
 
 
 def validate(
-    network: Restorer,
-    task: type[Task],
-    recipe: Recipe,
-    images: list[Image],
-    device: str,
-    precision: str = "fp32",
-) -> list[float]:
-    """Mean PSNR in dB over the images at each validation level, as benchmarks/denoise.py has it.
+    network: Restorer, recipe: Recipe, samples: list[Sample], device: torch.device, precision: str = "fp32"
+) -> Validation:
+    """Score a network by its task's protocol, as mean PSNR in dB at each validation level.
 
-    The random generator starts anew with seed 0 for each image; but results are only clipped, not rounded.
+    The random generator starts anew with seed 0 for each image.
     """
-    settings = Settings(device=device, precision=precision)
-    scores = []
+    task = find_task(recipe.task)
+    settings = Settings(device=str(device), precision=precision)
+    plain = Geometry(network.geometry.channels)
+    scores: list[float] = []
+    inputs: list[float] = []
+    pictures: list[tuple[Image, Image, Image]] = []
     for level in recipe.validation:
         damage = task.draw(level, np.random.RandomState(0))
-        values = []
-        for clean in images:
-            observed = damage.degrade(clean, np.random.RandomState(0))
-            feed = damage.prepare(observed, recipe.levels, network.geometry.conditions)
-            restored = run(network, feed.pixels, feed.conditions, settings).pixels
-            values.append(psnr(damage.finish(restored), clean))
-        scores.append(float(np.mean(values)))
-    return scores
+        rows = []
+        for sample in samples:
+            clean = damage.fit(to_float(sample.clean))
+            if sample.damaged is None:
+                observed = damage.degrade(clean, np.random.RandomState(0))
+            else:
+                observed = to_float(sample.damaged)
+            feed = damage.prepare(observed, recipe.levels, network.geometry)
+            restored = damage.finish(run(network, feed.pixels, feed.conditions, settings).pixels)
+            before = damage.finish(damage.prepare(observed, recipe.levels, plain).pixels.copy())
+            rows.append((damage.score(restored, clean), damage.score(before, clean)))
+            if len(pictures) < SHOWN:
+                pictures.append((before, restored, clean))
+        after_mean, before_mean = np.mean(rows, axis=0).tolist()
+        scores.append(after_mean)
+        inputs.append(before_mean)
+    return Validation(tuple(scores), tuple(inputs), tuple(pictures))
 
 
-def measure_precisions(
-    network: Restorer, task: type[Task], recipe: Recipe, images: list[Image], device: str
-) -> tuple[str, ...]:
-    """The precisions that cost at most 0.02 dB at every validation level."""
-    exact = validate(network, task, recipe, images, device)
-    fast = validate(network, task, recipe, images, device, "bf16")
-    stands = all(a - b <= PRECISION_LOSS for a, b in zip(exact, fast, strict=True))
-    return ("fp32", "bf16") if stands else ("fp32",)
-
-
-def make_header(recipe: Recipe, network: Restorer, precisions: tuple[str, ...]) -> Header:
-    """What the checkpoint says of itself."""
-    values = dataclasses.asdict(recipe)
+def make_header(
+    request: Request, network: Restorer, corpus: Corpus, validation: Validation, device: torch.device
+) -> Header:
+    """What the checkpoint says of itself; it lists bf16 if that costs at most 0.02 dB at every level."""
+    recipe = request.recipe
+    fast = validate(network, recipe, corpus.holdout, device, "bf16").scores
+    stands = all(a - b <= PRECISION_LOSS for a, b in zip(validation.scores, fast, strict=True))
+    folders = recipe.pairs or recipe.folders or (request.data.resolve().name,)
+    held = request.validation.name if request.validation else "held out"
     return Header(
         task=recipe.task,
         arch=recipe.arch,
         params=dict(recipe.params),
         channels=network.geometry.channels,
         conditions=dict(recipe.levels),
-        precisions=precisions,
-        recipe=json.loads(json.dumps(values)),
+        precisions=("fp32", "bf16") if stands else ("fp32",),
+        recipe=json.loads(json.dumps(dataclasses.asdict(recipe))),
+        scores=tuple(
+            {"set": held, **level, "psnr": round(score, 3), "protocol": "validation"}
+            for level, score in zip(recipe.validation, validation.scores, strict=True)
+        ),
+        data=f"{len(corpus.training)} images of {', '.join(folders)}",
         commit=_commit(),
+    )
+
+
+def _figures(progress: Progress, recipe: Recipe) -> dict[str, float | int]:
+    """A row of the log."""
+    figures: dict[str, float | int] = {
+        "step": progress.step,
+        "seconds": progress.seconds,
+        "objective": progress.objective,
+        "rate": progress.rate,
+        "images/s": progress.images_per_s,
+        "waiting": progress.waiting,
+    }
+    for kind, scores in (("PSNR", progress.scores), ("input PSNR", progress.inputs)):
+        for level, score in zip(recipe.validation, scores, strict=False):
+            words = " ".join(f"{key} {value}" for key, value in level.items())
+            figures[f"{kind} {words}".strip()] = score
+    return figures
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training would take.
+
+    Attributes:
+        parameters: those that are trained.
+        flops: floating point operations of the network on one patch, a multiplication and an addition each.
+        memory: bytes of weights, gradients, momenta, moving average and the activations of a batch, about.
+        images, holdout: to train on and to score with.
+        unreadable: files that are left out.
+    """
+
+    parameters: int
+    flops: int
+    memory: int
+    images: int
+    holdout: int
+    unreadable: tuple[str, ...]
+
+
+def plan(request: Request) -> Plan:
+    """Find out what a training would take, by one patch on the CPU.
+
+    Raises:
+        UsageError, WeightsError: as `train`.
+    """
+    recipe = request.recipe
+    network = make_network(recipe)
+    corpus = load_corpus(request.data, recipe, network.geometry.channels, request.validation)
+    observed = Patches(corpus.training, dataclasses.replace(recipe, batch=1), network.geometry)[0][0]
+    own = {parameter.data_ptr() for parameter in network.parameters()}
+    activations: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in own:
+            activations[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    counter = FlopCounterMode(display=False)
+    kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with counter, kept, autocast(torch.device("cpu"), recipe.precision):
+        result = network.train()(observed)
+    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    part = -(-recipe.batch // recipe.accumulate)
+    del result
+    return Plan(
+        parameters=trained,
+        flops=counter.get_total_flops(),
+        memory=4 * 5 * trained + part * sum(activations.values()),
+        images=len(corpus.training),
+        holdout=len(corpus.holdout),
+        unreadable=corpus.unreadable,
     )
 
 

@@ -6,16 +6,30 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from restore_cli.errors import UsageError
+from restore_cli.metrics import psnr
+
+if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for torch
+    from restore_cli.engine import Geometry
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 Random = np.random.Generator | np.random.RandomState
 
-TASKS = {"denoise": "denoise:Denoise"}  # command -> file:class of this package
+TASKS = {  # command -> file:class of this package
+    "denoise": "denoise:Denoise",
+    "deblock": "deblock:Deblock",
+    "derain": "derain:Derain",
+    "inpaint": "inpaint:Inpaint",
+    "sr": "sr:Sr",
+    "dehaze": "dehaze:Dehaze",
+    "deblur": "deblur:Deblur",
+}
 
 
 @dataclass(frozen=True)
@@ -46,42 +60,82 @@ def option(default: Any, help: str, metavar: str, parse: Callable[[str], Any]) -
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """A kind of damage. Subclasses are frozen dataclasses: docstring is the help, fields are the options."""
+    """A kind of damage. Subclasses are frozen dataclasses: docstring is the help, fields are the options.
+
+    A field made by `option` is offered on the command line; any other only to recipes.
+
+    Attributes:
+        name: the command.
+        suffix: of output files: photo.SUFFIX.jpg.
+        levels: what a network is trained for when its recipe does not say; see `draw`.
+        validation: the levels at which it is scored then.
+        command: whether the command line offers it yet.
+    """
 
     name: ClassVar[str]
-    suffix: ClassVar[str]  # of output files: photo.SUFFIX.jpg
+    suffix: ClassVar[str]
+    levels: ClassVar[Mapping[str, Any]]
+    validation: ClassVar[tuple[Mapping[str, Any], ...]]
+    command: ClassVar[bool] = True
 
     @classmethod
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
-        """A task with each option fixed, or drawn uniformly from [low, high]."""
-        return cls(
-            **{key: rng.uniform(*x) if isinstance(x, (list, tuple)) else x for key, x in levels.items()}
-        )
+        """A task with each option fixed, or drawn: [low, high] uniformly, a list of words one of them."""
+
+        def value(level: Any) -> Any:
+            if not isinstance(level, (list, tuple)):
+                return level
+            return level[rng.choice(len(level))] if isinstance(level[0], str) else rng.uniform(*level)
+
+        return cls(**{key: value(level) for key, level in levels.items()})
+
+    def fit(self, clean: Image) -> Image:
+        """The part of a clean image that `degrade` takes: all of it, but for tasks that change its size."""
+        return clean
 
     @abstractmethod
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Damage a clean image, H x W x C in [0, 1]; used by training and measuring alike."""
 
-    @abstractmethod
     def prepare(
-        self, pixels: Image, trained: Mapping[str, Any], planes: int, visible: Mask | None = None
+        self,
+        pixels: Image,
+        trained: Mapping[str, Any],  # noqa: ARG002
+        geometry: Geometry,  # noqa: ARG002
+        visible: Mask | None = None,  # noqa: ARG002
     ) -> Feed:
-        """Turn a picture's pixels into a network's input.
+        """Turn a picture's pixels into a network's input: they themselves, unless a task says otherwise.
 
         Args:
             pixels: H x W x C in [0, 1].
             trained: the levels the checkpoint was trained for, as in weights.toml.
-            planes: how many condition planes the network takes.
+            geometry: the network's: its scale, and how many condition planes it takes.
             visible: H x W; where the picture is not fully transparent, None where it nowhere is.
         """
+        return Feed(pixels)
 
     def finish(self, restored: Image) -> Image:
         """Turn a network's output into pixels in [0, 1]."""
         return restored.clip(0, 1, out=restored)
 
+    def score(self, restored: Image, clean: Image) -> float:
+        """PSNR in dB by the task's protocol: over all samples, the restored ones rounded to 8 bits."""
+        return psnr(round_to_bytes(restored), clean)
+
+
+def round_to_bytes(image: Image) -> Image:
+    """The image as a file of 8 bits a sample holds it, still in [0, 1]."""
+    return np.asarray(np.rint(image.clip(0, 1) * 255) / 255, np.float32)
+
 
 def find_task(name: str) -> type[Task]:
-    """The task's class by its command name."""
+    """The task's class by its command name.
+
+    Raises:
+        UsageError: there is no such task.
+    """
+    if name not in TASKS:
+        raise UsageError(f"There is no task {name!r}; choose {', '.join(TASKS)}.")
     file, _, cls = TASKS[name].partition(":")
     task: type[Task] = getattr(importlib.import_module(f"{__name__}.{file}"), cls)
     return task

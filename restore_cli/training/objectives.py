@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import torch
 from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss
+
+from restore_cli.archs.infoaccum import PatchGAN
+from restore_cli.training.distributed import Group
+from restore_cli.training.optimizer import Optimizer
+from restore_cli.training.recipe import Recipe
 
 
 def charbonnier(restored: Tensor, clean: Tensor, width: float = 1e-3) -> Tensor:
@@ -17,4 +24,36 @@ OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1_loss,
     "l2": mse_loss,
     "charbonnier": charbonnier,
+    "lsgan": l1_loss,  # to which the adversary's judgement is added
 }
+
+
+class Adversary:
+    """A PatchGAN that learns to tell restored from clean patches, given the observed ones.
+
+    Its objective is that of least squares (Mao et al., "Least Squares Generative Adversarial Networks",
+    ICCV 2017), real is 1 and restored is 0.
+    """
+
+    def __init__(self, channels: int, recipe: Recipe, group: Group) -> None:
+        self.channels, self.group = channels, group
+        self.network = PatchGAN(2 * channels).to(group.device)
+        self.optimizer = Optimizer(self.network, replace(recipe, optimizer="adam", weight_decay=0.0))
+
+    def judge(self, observed: Tensor, restored: Tensor) -> Tensor:
+        """How far restored patches, N x C x H x W, are from passing for clean ones: 0 if they do."""
+        self.network.requires_grad_(False)
+        return (self._see(observed, restored) - 1).square().mean()
+
+    def learn(self, observed: Tensor, restored: Tensor, clean: Tensor, rate: float) -> None:
+        """One step at telling both apart."""
+        self.network.requires_grad_(True)
+        real, fake = self._see(observed, clean), self._see(observed, restored)
+        loss = ((real - 1).square().mean() + fake.square().mean()) / 2
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.group.average_gradients(self.network)
+        self.optimizer.step(rate)
+
+    def _see(self, observed: Tensor, candidate: Tensor) -> Tensor:
+        verdict: Tensor = self.network(torch.cat([observed[:, : self.channels], candidate], dim=1))
+        return verdict

@@ -8,23 +8,31 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from restore_cli.errors import UsageError
 from restore_cli.training.recipe import Recipe
 
 
-def learning_rate(recipe: Recipe, step: int) -> float:
-    """Linear warm-up, then a cosine from `lr` to `lr_final` over all steps."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / recipe.steps))
-    rate = recipe.lr_final + (recipe.lr - recipe.lr_final) * cosine
-    return rate * min(1.0, (step + 1) / max(1, recipe.warmup))
+def learning_rate(recipe: Recipe, step: int, done: float, drops: int = 0) -> float:
+    """The rate of a step.
+
+    Args:
+        step: counted from 0; at first the rate warms up linearly.
+        done: how much of the training is done, 0 to 1: where a cosine stands.
+        drops: how often a plateau has lowered the rate.
+    """
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup))
+    if recipe.schedule == "cosine":
+        cosine = 0.5 * (1 + math.cos(math.pi * min(done, 1)))
+        return warm * (recipe.lr_final + (recipe.lr - recipe.lr_final) * cosine)
+    passed = sum(step >= at for at in recipe.drop_at)
+    return warm * recipe.lr * recipe.drop ** (passed + drops)
 
 
 class Optimizer:
     """Adam, AdamW, or Muon for the inner convolutions with AdamW for the rest.
 
     Muon (Jordan et al. 2024) moves a weight matrix by its orthogonalised momentum. A convolution's kernel
-    is such a matrix, outputs by everything else; its step is scaled to the size of AdamW's, so that both
-    share one learning rate (Liu et al., "Muon is Scalable for LLM Training", 2025).
+    is such a matrix, its first dimension by all others; its step is scaled to the size of AdamW's, so that
+    both share one learning rate (Liu et al., "Muon is Scalable for LLM Training", 2025).
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
@@ -34,7 +42,8 @@ class Optimizer:
         self.parts: list[torch.optim.Optimizer] = []
         decay = recipe.weight_decay
         if recipe.optimizer == "muon":
-            convolutions = [module for module in network.modules() if isinstance(module, nn.Conv2d)]
+            kinds = (nn.Conv2d, nn.ConvTranspose2d)
+            convolutions = [module for module in network.modules() if isinstance(module, kinds)]
             inner = [module for module in convolutions[1:-1] if module.groups == 1]
             self.kernels = [cast(nn.Parameter, module.weight) for module in inner]
             self.matrices = [nn.Parameter(_as_matrix(kernel.detach(), kernel)) for kernel in self.kernels]
@@ -44,10 +53,9 @@ class Optimizer:
                 self.matrices, lr=recipe.lr, weight_decay=decay, adjust_lr_fn="match_rms_adamw"
             )
             self.parts.append(muon)
-        elif recipe.optimizer not in ("adam", "adamw"):
-            raise UsageError(f"Unknown optimizer {recipe.optimizer!r}; choose muon, adamw or adam.")
         adam = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
-        self.parts.append(adam(parameters, lr=recipe.lr, betas=(0.9, 0.99), weight_decay=decay))
+        first, second = recipe.betas
+        self.parts.append(adam(parameters, lr=recipe.lr, betas=(first, second), weight_decay=decay))
 
     def step(self, rate: float) -> None:
         """Move the weights along their gradients at this learning rate, and drop the gradients."""
@@ -82,7 +90,7 @@ class Optimizer:
 
 
 def _as_matrix(tensor: Tensor, kernel: Tensor) -> Tensor:
-    """Outputs x everything else, in the kernel's own memory order: a kernel gives a view of itself."""
+    """First dimension x all others, in the kernel's own memory order: a kernel gives a view of itself."""
     if kernel.is_contiguous(memory_format=torch.channels_last):
         return tensor.permute(0, 2, 3, 1).flatten(1)
     return tensor.flatten(1)

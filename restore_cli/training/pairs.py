@@ -1,108 +1,271 @@
-"""Training pairs: patches of images held in memory, damaged by the task."""
+"""Training pairs: patches of images that are decoded once, damaged by the task or found damaged."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+import math
+import tempfile
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from restore_cli.engine import Geometry
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import is_image_name, read_picture, to_gray, to_rgb
-from restore_cli.tasks import Image, Task
-from restore_cli.training.recipe import Levels
+from restore_cli.tasks import Image, Task, find_task
+from restore_cli.training.recipe import Levels, Recipe
+from restore_cli.weights import cache_dir
 
 Bytes = NDArray[np.uint8]
+Batch = tuple[Tensor, Tensor]
+
+MEMORY_SHARE = 4  # images take up to this fraction of the free memory; more are mapped from a file
+HELD_SIDE = 256  # pixels; of held-out images the middle is enough to score, and quick to run
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An image, H x W x C bytes, and its damaged twin where the pair is real."""
+
+    clean: Bytes
+    damaged: Bytes | None = None
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Clean images, H x W x C bytes, parted into those to train on and those held out."""
+    """Images parted into those to train on and those held out, whose middle alone is kept."""
 
-    training: list[Bytes]
-    holdout: list[Image]
+    training: list[Sample]
+    holdout: list[Sample]
     unreadable: tuple[str, ...]
 
 
-def load_corpus(data: Path, folders: Iterable[str], channels: int, every: int) -> Corpus:
-    """Read all images below some folders; every n-th of the sorted names is held out.
-
-    Held-out images are cut to their middle, 256 pixels a side at most: enough to score, quick to run.
+def load_corpus(data: Path, recipe: Recipe, channels: int, validation: Path | None = None) -> Corpus:
+    """Read the images of a recipe; every n-th of the sorted names is held out, or those of another folder.
 
     Raises:
-        UsageError: a folder is missing or the folders hold no image.
+        UsageError: a folder is missing, pairs do not fit, or there is no image to train or score with.
     """
-    paths: list[Path] = []
-    for folder in folders:
-        if not (data / folder).is_dir():
-            raise UsageError(f"{data / folder} is no folder; give --data the folder that holds {folder}.")
-        paths += sorted(path for path in (data / folder).rglob("*") if is_image_name(path))
-    images: list[Bytes] = []
-    unreadable: list[str] = []
-    for path in paths:
+    excluded = set()
+    if recipe.exclude:
         try:
-            pixels = read_picture(path).pixels
+            excluded = set((data / recipe.exclude).read_text(encoding="utf-8").splitlines())
+        except OSError as error:
+            raise UsageError(f"{data / recipe.exclude} cannot be read: {error.strerror}.") from error
+    unreadable: list[str] = []
+    if recipe.pairs:
+        paths = [pair for words in recipe.pairs for pair in _paired(data, words)]
+    else:
+        paths = [(path,) for folder in recipe.folders or (".",) for path in _images(data / folder)]
+    paths = [pair for pair in paths if pair[0].relative_to(data).as_posix() not in excluded]
+    samples = _Store().keep(_samples(paths, channels, unreadable))
+    if validation:
+        held = [
+            _middle(sample) for sample in _samples([(p,) for p in _images(validation)], channels, unreadable)
+        ]
+        training = samples
+    else:
+        held = [_middle(sample) for sample in samples[:: recipe.holdout]]
+        training = [sample for i, sample in enumerate(samples) if i % recipe.holdout]
+    for images, place in ((training, data), (held, validation or data)):
+        if not images:
+            raise UsageError(f"No image can be read below {place}; give a folder of images.")
+    return Corpus(training, held, tuple(unreadable))
+
+
+def _images(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder; check its path, and give --data the folder above it.")
+    return sorted(path for path in folder.rglob("*") if is_image_name(path))
+
+
+def _paired(data: Path, words: str) -> Iterator[tuple[Path, ...]]:
+    """The files of CLEAN:DAMAGED that have the same path but for their suffix."""
+    clean, _, damaged = words.partition(":")
+    twins = {path.relative_to(data / damaged).with_suffix(""): path for path in _images(data / damaged)}
+    for path in _images(data / clean):
+        twin = twins.get(path.relative_to(data / clean).with_suffix(""))
+        if twin is None:
+            raise UsageError(f"{path} has no twin of its name in {data / damaged}.")
+        yield path, twin
+
+
+def _samples(paths: Iterable[tuple[Path, ...]], channels: int, unreadable: list[str]) -> Iterator[Sample]:
+    for pair in paths:
+        try:
+            images = [_read(path, channels) for path in pair]
         except PictureError as error:
             unreadable.append(str(error))
             continue
-        if pixels.shape[2] != channels:
-            pixels = to_gray(pixels) if channels == 1 else to_rgb(pixels)
-        images.append((pixels * 255).round().astype(np.uint8))
-    if not images:
-        raise UsageError(f"No image can be read below {data}; give --data a folder of images.")
-    held = [_to_float(_middle(image)) for image in images[::every]]
-    return Corpus([image for i, image in enumerate(images) if i % every], held, tuple(unreadable))
+        sizes = [image.shape[:2] for image in images]
+        if any(a % b for a, b in zip(sizes[0], sizes[-1], strict=True)):
+            raise UsageError(f"{pair[0]} and {pair[-1]} do not fit: {sizes[0]} and {sizes[-1]} pixels.")
+        yield Sample(*images)
 
 
-def _middle(image: Bytes, side: int = 256) -> Bytes:
-    top, left = (max(0, (size - side) // 2) for size in image.shape[:2])
-    return image[top : top + side, left : left + side]
+def _read(path: Path, channels: int) -> Bytes:
+    pixels = read_picture(path).pixels
+    if pixels.shape[2] != channels:
+        pixels = to_gray(pixels) if channels == 1 else to_rgb(pixels)
+    return (pixels * 255).round().astype(np.uint8)
 
 
-def _to_float(image: Bytes) -> Image:
+class _Store:
+    """Keeps images as bytes in memory, and beyond its share of the memory in an unnamed file."""
+
+    def __init__(self) -> None:
+        self.left = psutil.virtual_memory().available // MEMORY_SHARE
+
+    def keep(self, samples: Iterable[Sample]) -> list[Sample]:
+        """All samples, those that found no room in memory as views of one mapped file."""
+        kept: list[Sample] = []
+        samples = iter(samples)
+        for sample in samples:
+            self.left -= sample.clean.nbytes + (0 if sample.damaged is None else sample.damaged.nbytes)
+            kept.append(sample)
+            if self.left < 0:
+                break
+        shapes = []
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=cache_dir()) as file:
+            for sample in samples:
+                images = [image for image in (sample.clean, sample.damaged) if image is not None]
+                shapes.append([image.shape for image in images])
+                for image in images:
+                    file.write(image.data)
+            file.flush()
+            if shapes:  # the mapping outlives the file's name and handle
+                kept += _cut(np.memmap(file, np.uint8, "r"), shapes)
+        return kept
+
+
+def _cut(data: Bytes, shapes: Iterable[list[tuple[int, ...]]]) -> Iterator[Sample]:
+    start = 0
+    for sizes in shapes:
+        images = []
+        for shape in sizes:
+            images.append(data[start : start + math.prod(shape)].reshape(shape))
+            start += math.prod(shape)
+        yield Sample(*images)
+
+
+def _middle(sample: Sample) -> Sample:
+    images = [image for image in (sample.damaged, sample.clean) if image is not None]
+    side = HELD_SIDE // (images[-1].shape[0] // images[0].shape[0])
+    corner = [max(0, (size - side) // 2) for size in images[0].shape[:2]]
+    cut = [_crop(image, corner, side, image.shape[0] // images[0].shape[0]).copy() for image in images]
+    return Sample(*reversed(cut))
+
+
+def _crop(image: Bytes, corner: list[int], side: int, scale: int) -> Bytes:
+    top, left = (scale * at for at in corner)
+    return image[top : top + scale * side, left : left + scale * side]
+
+
+def to_float(image: Bytes) -> Image:
+    """The image in [0, 1]."""
     return np.divide(image, 255, dtype=np.float32)
 
 
-class Patches:
-    """Draws batches; the same seed and step give the same batch, so that a resumed training goes on exactly.
+class Patches(Dataset[Batch]):
+    """Batches by step: seed and step alone decide what is in one, so that a resumed training goes on exactly.
 
     An image is drawn in proportion to its side, not its area: a photo four times as large comes twice as
     often, which keeps few large photos from drowning many small ones.
+
+    Args:
+        samples: what to cut patches from.
+        recipe, geometry: what to cut and how to damage it, and for which network.
+        rank: of this process among those that train together; it takes its own part of their batch.
     """
 
-    def __init__(self, images: list[Bytes], task: type[Task], levels: Levels, geometry: Geometry) -> None:
-        self.images, self.task, self.levels, self.geometry = images, task, levels, geometry
-        sides = np.sqrt([image.shape[0] * image.shape[1] for image in images])
-        self.share = sides / sides.sum()
+    def __init__(self, samples: list[Sample], recipe: Recipe, geometry: Geometry, rank: int = 0) -> None:
+        self.samples, self.recipe, self.geometry, self.rank = samples, recipe, geometry, rank
+        self.task = find_task(recipe.task)
+        self.shares = np.cumsum(np.sqrt([math.prod(sample.clean.shape[:2]) for sample in samples]))
 
-    def batch(self, size: int, patch: int, seed: int, step: int) -> tuple[Tensor, Tensor]:
-        """Observed input, N x (channels + conditions) x P x P, and clean target, N x channels x P x P."""
-        rng = np.random.default_rng([seed, step])
-        pairs = [self._pair(patch, rng) for _ in range(size)]
+    def __getitem__(self, step: int) -> Batch:
+        """Observed input, N x (channels + conditions) x p x p, and clean target, N x channels x P x P."""
+        size, seed = self.recipe.batch, self.recipe.seed
+        places = range(self.rank * size, (self.rank + 1) * size)
+        pairs = [self._pair(np.random.default_rng([seed, step, place]), step) for place in places]
         observed, clean = (
             torch.from_numpy(np.stack(side)).permute(0, 3, 1, 2) for side in zip(*pairs, strict=True)
         )
         return observed, clean
 
-    def _pair(self, patch: int, rng: np.random.Generator) -> tuple[Image, Image]:
-        image = self.images[rng.choice(len(self.images), p=self.share)]
-        missing = [max(0, patch - size) for size in image.shape[:2]]
-        if any(missing):
-            image = np.pad(image, ((0, missing[0]), (0, missing[1]), (0, 0)), mode="symmetric")
-        top, left = (rng.integers(size - patch + 1) for size in image.shape[:2])
-        cut = np.rot90(image[top : top + patch, left : left + patch], int(rng.integers(4)))
-        clean = _to_float(cut[:, ::-1] if rng.integers(2) else cut)
-        task = self.task.draw(self.levels, rng)
-        return stack_input(task, task.degrade(clean, rng), self.levels, self.geometry), clean
+    def _pair(self, rng: np.random.Generator, step: int) -> tuple[Image, Image]:
+        sample = self.samples[np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")]
+        clean, damaged = (None if image is None else to_float(image) for image in self._cut(sample, rng))
+        assert clean is not None
+        task = self.task.draw(self.recipe.levels, rng)
+        observed = task.degrade(clean, rng) if damaged is None else damaged
+        whole = stack_input(task, observed, self.recipe.levels, self.geometry)
+        if step < self.recipe.pretrain:
+            whole[..., : self.geometry.channels] = clean
+        return whole, clean
+
+    def _cut(self, sample: Sample, rng: np.random.Generator) -> list[Bytes | None]:
+        """The same place of both images, turned and mirrored at random."""
+        smaller = sample.clean if sample.damaged is None else sample.damaged
+        scale = sample.clean.shape[0] // smaller.shape[0]
+        side = self.recipe.patch // scale
+        corner = [int(rng.integers(max(0, size - side) + 1)) for size in smaller.shape[:2]]
+        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        cuts: list[Bytes | None] = []
+        for image, factor in ((sample.clean, scale), (sample.damaged, 1)):
+            if image is None:
+                cuts.append(None)
+                continue
+            cut = _crop(image, corner, side, factor)
+            missing = [(0, factor * side - size) for size in cut.shape[:2]]
+            if any(after for _, after in missing):
+                cut = np.pad(cut, [*missing, (0, 0)], mode="symmetric")
+            cut = np.rot90(cut, turns)
+            cuts.append(cut[:, ::-1] if mirrored else cut)
+        return cuts
 
 
 def stack_input(task: Task, observed: Image, levels: Levels, geometry: Geometry) -> Image:
-    """The network's whole input, H x W x (channels + conditions)."""
-    feed = task.prepare(observed, levels, geometry.conditions)
-    planes = [np.broadcast_to(np.float32(plane), observed.shape[:2])[:, :, None] for plane in feed.conditions]
+    """The network's whole input, H x W x (channels + conditions).
+
+    Raises:
+        UsageError: the network takes another number of conditions than the task gives.
+    """
+    feed = task.prepare(observed, levels, geometry)
+    if len(feed.conditions) != geometry.conditions:
+        raise UsageError(
+            f"The network takes {geometry.conditions} conditions where {task.name} gives"
+            f" {len(feed.conditions)}; set its parameter conditions."
+        )
+    size = feed.pixels.shape[:2]
+    planes = [np.broadcast_to(np.float32(plane), size)[:, :, None] for plane in feed.conditions]
     return np.concatenate([feed.pixels, *planes], axis=2)
+
+
+def batches(patches: Patches, start: int, workers: int, pinned: bool) -> Iterator[Batch]:
+    """The batches from a step on, without end; `workers` processes draw them ahead, 0 draws them here."""
+    loader: DataLoader[Batch] = DataLoader(
+        patches,
+        batch_size=None,
+        sampler=itertools.count(start),
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pinned,
+        worker_init_fn=_still,
+    )
+    return iter(loader)
+
+
+def _still(_worker: int) -> None:
+    """A worker is one thread: OpenCV would start as many as there are cores."""
+    import cv2
+
+    cv2.setNumThreads(0)

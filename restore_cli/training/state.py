@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
@@ -13,7 +13,33 @@ from torch import Tensor
 
 from restore_cli.engine import Restorer
 from restore_cli.errors import WeightsError
+from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer
+
+
+@dataclass
+class Moment:
+    """Where a training stands, in numbers.
+
+    Attributes:
+        step, seconds: done so far.
+        best: score of the best validation; `stale` validations since; `drops` of the rate by plateaus.
+    """
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float = float("-inf")
+    stale: int = 0
+    drops: int = 0
+
+    def judge(self, score: float, patience: int) -> bool:
+        """Whether a validation's score is the best so far; the rate drops when none was for too long."""
+        better = score > self.best
+        self.best = max(score, self.best)
+        self.stale = 0 if better else self.stale + 1
+        if self.stale >= patience:
+            self.stale, self.drops = 0, self.drops + 1
+        return better
 
 
 @dataclass
@@ -23,12 +49,12 @@ class State:
     network: Restorer
     average: Restorer
     optimizer: Optimizer
-    step: int = 0
-    best: float = float("-inf")
+    adversary: Adversary | None = None
+    moment: Moment = field(default_factory=Moment)
 
     def update_average(self, decay: float) -> None:
         """Move the average towards the weights; faster in the beginning, when it holds little."""
-        decay = min(decay, (1 + self.step) / (10 + self.step))
+        decay = min(decay, (1 + self.moment.step) / (10 + self.moment.step))
         new = self.network.state_dict()
         with torch.no_grad():
             for name, value in self.average.state_dict().items():
@@ -42,7 +68,7 @@ class State:
         tensors: dict[str, Tensor] = {}
         for owner, source in self._sources().items():
             tensors |= {f"{owner}.{name}": value.contiguous() for name, value in source.items()}
-        header = {"recipe": recipe, "step": json.dumps(self.step), "best": json.dumps(self.best)}
+        header = {"recipe": recipe, "moment": json.dumps(asdict(self.moment))}
         part = path.with_name(path.name + ".part")
         save_file(tensors, part, metadata=header)
         part.replace(path)
@@ -69,11 +95,18 @@ class State:
         self.network.load_state_dict(part("network"))
         self.average.load_state_dict(part("average"))
         self.optimizer.load_state_tensors(part("optimizer"))
-        self.step, self.best = json.loads(header["step"]), json.loads(header["best"])
+        if self.adversary:
+            self.adversary.network.load_state_dict(part("adversary"))
+            self.adversary.optimizer.load_state_tensors(part("adversary-optimizer"))
+        self.moment = Moment(**json.loads(header["moment"]))
 
     def _sources(self) -> dict[str, dict[str, Tensor]]:
-        return {
+        sources = {
             "network": self.network.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_tensors(),
         }
+        if self.adversary:
+            sources["adversary"] = self.adversary.network.state_dict()
+            sources["adversary-optimizer"] = self.adversary.optimizer.state_tensors()
+        return sources

@@ -1,0 +1,80 @@
+"""What JPEG compression leaves: blocks, ringing, smeared colours."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from restore_cli.errors import UsageError
+from restore_cli.metrics import estimate_quality
+from restore_cli.tasks import Feed, Image, Mask, Random, Task, option
+
+if TYPE_CHECKING:
+    from restore_cli.engine import Geometry
+
+SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+
+
+def parse_quality(word: str) -> float | None:
+    """A number, or "auto"."""
+    try:
+        return None if word == "auto" else float(word)
+    except ValueError as error:
+        raise UsageError(f"Quality is {word!r}; give a number from 1 to 100, or auto.") from error
+
+
+@dataclass(frozen=True)
+class Deblock(Task):
+    """Remove the traces of JPEG compression from photos.
+
+    Attributes:
+        quality: of libjpeg, 1 to 100, rounded; None estimates it from each photo.
+        subsampling: of colour, "4:4:4", "4:2:2" or "4:2:0"; gray has none.
+    """
+
+    name: ClassVar[str] = "deblock"
+    suffix: ClassVar[str] = "deblocked"
+    levels: ClassVar[Mapping[str, Any]] = {"quality": [5, 95], "subsampling": ["4:4:4", "4:2:0"]}
+    validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"quality": 10}, {"quality": 20}, {"quality": 40})
+
+    quality: float | None = option(
+        None,
+        help="JPEG quality the photo was saved with, 1 to 100; auto estimates it from each photo.",
+        metavar="FLOAT|auto",
+        parse=parse_quality,
+    )
+    subsampling: str = "4:4:4"
+
+    def __post_init__(self) -> None:
+        if self.quality is not None and not 1 <= self.quality <= 100:
+            raise UsageError(f"Quality is {self.quality:g}; give a JPEG quality from 1 to 100, or auto.")
+        if self.subsampling not in SUBSAMPLINGS:
+            raise UsageError(f"Subsampling is {self.subsampling!r}; choose {', '.join(SUBSAMPLINGS)}.")
+
+    def degrade(self, clean: Image, rng: Random) -> Image:  # noqa: ARG002
+        """Compress and read back, by libjpeg; draws nothing, and blocks start at the corner."""
+        from restore_cli.image import compress
+
+        if self.quality is None:
+            raise UsageError("Compressing needs a quality.")
+        return compress(clean, round(self.quality), self.subsampling)
+
+    def prepare(
+        self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, visible: Mask | None = None
+    ) -> Feed:
+        """Give quality / 100 as a constant plane, held to the range that the network knows."""
+        quality = estimate_quality(pixels, visible) if self.quality is None else self.quality
+        low, high = np.broadcast_to(trained.get("quality", [1, 100]), 2).tolist()
+        warnings: tuple[str, ...] = ()
+        if not geometry.conditions and not 0.8 * low <= quality <= 1.2 * high:
+            known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+            warnings = (f"The model was trained for quality {known}, the photo's is {quality:.0f}.",)
+        elif geometry.conditions and quality < low:
+            warnings = (
+                f"The model knows quality from {low:g} up; quality {quality:.0f} is treated as {low:g}.",
+            )
+        conditions = (min(max(quality, low), high) / 100,) if geometry.conditions else ()
+        return Feed(pixels, conditions, {"quality": round(quality)}, warnings)

@@ -1,0 +1,213 @@
+"""Missing pixels: under text, scratches and boxes, or in a hole."""
+
+from __future__ import annotations
+
+import functools
+import math
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore_cli.errors import UsageError
+from restore_cli.tasks import Feed, Image, Mask, Random, Task
+
+if TYPE_CHECKING:
+    from restore_cli.engine import Geometry
+
+DAMAGES = ("text", "scratches", "boxes", "hole")
+FILL = 0.5  # what a network sees in place of a missing pixel
+FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
+
+
+@dataclass(frozen=True)
+class Inpaint(Task):
+    """Fill in missing parts of photos.
+
+    Attributes:
+        damage: "text", "scratches", "boxes" or "hole"; see `draw_mask`.
+        size: height of the text in pixels, 6 to 64.
+        share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
+        blind: the damage is painted, white, black or in a random colour, and nobody says where; else the
+            missing pixels are known, and NaN in what `degrade` returns.
+    """
+
+    name: ClassVar[str] = "inpaint"
+    suffix: ClassVar[str] = "inpainted"
+    levels: ClassVar[Mapping[str, Any]] = {
+        "damage": ["text", "text", "scratches", "scratches", "boxes", "hole"],
+        "size": [8, 32],
+        "share": [0.02, 0.25],
+    }
+    validation: ClassVar[tuple[Mapping[str, Any], ...]] = (
+        {"damage": "text", "size": 10},
+        {"damage": "text", "size": 20},
+        {"damage": "scratches", "share": 0.1},
+        {"damage": "hole", "share": 0.25},
+    )
+    command: ClassVar[bool] = False
+
+    damage: str = "text"
+    size: float = 16
+    share: float = 0.15
+    blind: bool = False
+
+    def __post_init__(self) -> None:
+        if self.damage not in DAMAGES:
+            raise UsageError(f"The damage is {self.damage!r}; choose {', '.join(DAMAGES)}.")
+        if not 6 <= self.size <= 64:
+            raise UsageError(f"The text's size is {self.size:g}; give pixels from 6 to 64.")
+        if not 0 <= self.share <= 0.9:
+            raise UsageError(f"The missing share is {self.share:g}; give a number from 0 to 0.9.")
+
+    def degrade(self, clean: Image, rng: Random) -> Image:
+        """Lose pixels: NaN in all channels where the mask is known, painted over where it is not."""
+        height, width, channels = clean.shape
+        cover = draw_mask(self.damage, height, width, rng, size=self.size, share=self.share)
+        if not self.blind:
+            return np.where(cover[..., None] > 0, np.float32(np.nan), clean)
+        drawn = np.asarray(rng.uniform(0, 1, channels), np.float32)
+        paint = (np.zeros_like(drawn), np.ones_like(drawn), drawn)[rng.choice(3)]
+        return clean + cover[..., None] * (paint - clean)
+
+    def prepare(
+        self,
+        pixels: Image,
+        trained: Mapping[str, Any],  # noqa: ARG002
+        geometry: Geometry,
+        visible: Mask | None = None,  # noqa: ARG002
+    ) -> Feed:
+        """Fill missing pixels with gray, and give a plane that is 1 where they are and 0 elsewhere."""
+        missing: Mask = np.asarray(np.isnan(pixels).any(axis=2))
+        filled = np.where(missing[..., None], np.float32(FILL), pixels)
+        return Feed(filled, (np.asarray(missing, np.float32),) if geometry.conditions else ())
+
+
+def draw_mask(
+    damage: str, height: int, width: int, rng: Random, *, size: float = 16, share: float = 0.15
+) -> NDArray[np.float32]:
+    """Where pixels are missing, H x W in [0, 1]: above 0 they are, below 1 at the soft edge of a letter.
+
+    The same random state gives the same mask; letters are those of the Pillow and OpenCV at hand.
+
+    Args:
+        damage: "text": level lines of random words, as far apart as the type's height; "scratches": curves
+            1 to 3 pixels wide; "boxes": rectangles of a twentieth to a third of the sides; "hole": one
+            rectangle in the middle, of the image's shape (a quarter of the pixels is half of each side).
+        height, width: in pixels.
+        rng: draws where.
+        size: of the type in pixels, rounded: the em of Pillow's, the height of capitals of OpenCV's.
+        share: of missing pixels; what is drawn last goes past it by a part of itself, the hole rounds its
+            sides, and text ends when its lines are full, at 0.2 to 0.4.
+    """
+    if damage == "hole":
+        mask = np.zeros((height, width), np.float32)
+        inner = [round(side * math.sqrt(share)) for side in (height, width)]
+        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
+        mask[top : top + inner[0], left : left + inner[1]] = 1
+        return mask
+    if damage == "text":
+        return _draw_text(height, width, rng, round(size), share)
+    return _draw_shapes(damage, height, width, rng, share)
+
+
+def _draw_shapes(damage: str, height: int, width: int, rng: Random, share: float) -> NDArray[np.float32]:
+    import cv2
+
+    mask = np.zeros((height, width), np.uint8)
+    shapes: list[NDArray[np.int32]] = []
+    while cv2.countNonZero(mask) < share * mask.size:
+        if not shapes:
+            shapes = list((_draw_boxes if damage == "boxes" else _draw_curves)(height, width, rng))
+        shape = shapes.pop()
+        if damage == "boxes":
+            (left, top), (right, bottom) = shape
+            mask[top:bottom, left:right] = 1
+        else:
+            cv2.polylines(mask, list(shape), False, 1)
+    return mask.astype(np.float32)
+
+
+def _draw_boxes(height: int, width: int, rng: Random) -> NDArray[np.int32]:
+    """Eight rectangles: 8 x (first corner, last corner) x (column, row), the last one excluded."""
+    extent = np.array([width, height])
+    sides = np.maximum(1, extent * rng.uniform(1 / 20, 1 / 3, (8, 2)))
+    corners = rng.uniform(0, 1, (8, 2)) * (extent - sides)
+    return np.asarray(np.rint(np.stack([corners, corners + sides], axis=1)), np.int32)
+
+
+def _draw_curves(height: int, width: int, rng: Random) -> list[NDArray[np.int32]]:
+    """Eight scratches, parabolas bent by up to a fifth of their length: 1 to 3 lines x 17 x (column, row)."""
+    start, end = np.moveaxis(rng.uniform(-0.1, 1.1, (8, 2, 2)) * np.array([width, height]), 1, 0)
+    away = end - start
+    bend = (start + end) / 2 + rng.uniform(-0.4, 0.4, (8, 1)) * away[:, ::-1] * [1, -1]
+    t = np.linspace(0, 1, 17)[:, None]
+    curves = start[:, None] * (1 - t) ** 2 + 2 * bend[:, None] * t * (1 - t) + end[:, None] * t**2
+    # OpenCV draws lines of two pixels as thick as of three, so wide ones are thin ones side by side.
+    aside = np.abs(away) < np.abs(away)[:, ::-1]
+    lines = curves[:, None] + np.arange(3)[:, None, None] * aside[:, None, None]
+    widths = rng.uniform(1, 4, 8).astype(int)
+    return [line[:width] for line, width in zip(np.rint(lines).astype(np.int32), widths, strict=True)]
+
+
+def _draw_text(height: int, width: int, rng: Random, size: int, share: float) -> NDArray[np.float32]:
+    strip = _text_strip(int(rng.choice(FACES)), size)
+    tall, long = strip.shape
+    pitch = tall + max(1, size // 5)
+    mask = np.zeros((height, width), np.uint8)
+    wanted = math.ceil(share * mask.size)
+    tops = np.arange(-int(rng.uniform(0, pitch)), height, pitch)
+    for top in rng.permutation(tops):
+        first = int(rng.uniform(0, long))
+        line = strip[max(0, -top) : height - top].take(range(first, first + width), axis=1, mode="wrap")
+        counts = np.cumsum(np.count_nonzero(line, axis=0))
+        if counts[-1] > wanted:
+            line = line[:, : int(np.searchsorted(counts, wanted)) + 1]
+        top = max(0, int(top))
+        mask[top : top + len(line), : line.shape[1]] = line
+        wanted -= int(counts[-1])
+        if wanted <= 0:
+            break
+    return mask.astype(np.float32) / np.float32(255)
+
+
+@functools.lru_cache(maxsize=256)
+def _text_strip(face: int, size: int) -> NDArray[np.uint8]:
+    """A long line of white text on black, size x several thousand; made-up words, the same ones always."""
+    letters = np.random.RandomState(face * 100 + size)
+    alphabet = list(string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits)
+    words = ("".join(letters.choice(alphabet, length)) for length in letters.randint(1, 11, 60))
+    line = " ".join(words)
+    return _pillow_line(line, size) if face == 0 else _hershey_line(line, size, face)
+
+
+def _pillow_line(line: str, size: int) -> NDArray[np.uint8]:
+    from PIL import Image, ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size)
+    left, top, right, bottom = (round(edge) for edge in font.getbbox(line))
+    canvas = Image.new("L", (right - left, bottom - top))
+    ImageDraw.Draw(canvas).text((-left, -top), line, 255, font)
+    return np.asarray(canvas)
+
+
+def _hershey_line(line: str, size: int, face: int) -> NDArray[np.uint8]:
+    import cv2
+
+    faces = (
+        cv2.FONT_HERSHEY_SIMPLEX,
+        cv2.FONT_HERSHEY_DUPLEX,
+        cv2.FONT_HERSHEY_COMPLEX,
+        cv2.FONT_HERSHEY_TRIPLEX,
+        cv2.FONT_HERSHEY_COMPLEX | cv2.FONT_ITALIC,
+    )
+    weight = max(1, size // 12)
+    scale = cv2.getFontScaleFromHeight(faces[face - 1], size, weight)
+    (width, height), below = cv2.getTextSize(line, faces[face - 1], scale, weight)
+    canvas = np.zeros((height + below, width), np.uint8)
+    cv2.putText(canvas, line, (0, height), faces[face - 1], scale, 255, weight, cv2.LINE_AA)
+    rows = np.flatnonzero(canvas.any(axis=1))
+    return canvas[rows[0] : rows[-1] + 1]

@@ -1,0 +1,65 @@
+"""Several processes that train together, as torchrun starts them; by itself a process is a group of one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import distributed, nn
+
+from restore_cli.engine import find_device
+
+
+@dataclass(frozen=True)
+class Group:
+    """This process among those of a training.
+
+    Attributes:
+        rank, size: its number, and how many there are; rank 0 validates, writes and tells.
+        device: where it computes.
+    """
+
+    rank: int
+    size: int
+    device: torch.device
+
+    def share(self, values: list[float]) -> list[float]:
+        """What rank 0 has, told to all; every process must call this at the same place."""
+        if self.size == 1:
+            return values
+        told = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.broadcast(told, 0)
+        return told.tolist()
+
+    def average_gradients(self, network: nn.Module) -> None:
+        """Make the gradients of all processes their mean."""
+        if self.size > 1:
+            for gradient in (parameter.grad for parameter in network.parameters()):
+                if gradient is not None:
+                    distributed.all_reduce(gradient)
+                    gradient /= self.size
+
+
+@contextmanager
+def join(device: str) -> Iterator[Group]:
+    """Join the group that torchrun's environment names: NCCL between GPUs, else Gloo.
+
+    Args:
+        device: as `engine.find_device` takes it; "auto" and "cuda" give each process its own GPU.
+    """
+    size, rank = int(os.environ.get("WORLD_SIZE", 1)), int(os.environ.get("RANK", 0))
+    found = find_device(device)
+    if size == 1:
+        yield Group(0, 1, found)
+        return
+    if found.type == "cuda":
+        found = torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+        torch.cuda.set_device(found)
+    distributed.init_process_group("nccl" if found.type == "cuda" else "gloo")
+    try:
+        yield Group(rank, size, found)
+    finally:
+        distributed.destroy_process_group()

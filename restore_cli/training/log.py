@@ -1,0 +1,73 @@
+"""What a training writes down as it goes: a CSV file always, TensorBoard where it is wanted."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from restore_cli.errors import UsageError
+from restore_cli.tasks import Image
+
+
+class Log:
+    """Rows of figures, one for each moment that a training tells of.
+
+    Args:
+        path: the CSV file; a resumed training drops the rows after the step that it goes on from.
+        step: that step.
+        logdir: folder of TensorBoard's event files, or None.
+
+    Raises:
+        UsageError: TensorBoard is not installed.
+    """
+
+    def __init__(self, path: Path, step: int, logdir: Path | None = None) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        if step and path.exists():
+            with path.open(encoding="utf-8", newline="") as file:
+                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        self.board: Any = None
+        if logdir:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise UsageError("--logdir needs TensorBoard: pip install 'restore-cli[logs]'.") from error
+            self.board = SummaryWriter(str(logdir), purge_step=step or None)
+
+    def write(self, figures: Mapping[str, float | int]) -> None:
+        """Add a row; figures are named by the columns, of which "step" is one."""
+        self.rows.append({key: f"{value:.6g}" for key, value in figures.items()} | {"step": figures["step"]})
+        columns = {key: None for row in self.rows for key in row}
+        part = self.path.with_name(self.path.name + ".part")
+        with part.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        os.replace(part, self.path)
+        if self.board:
+            for name, value in figures.items():
+                if name != "step":
+                    self.board.add_scalar(name, value, figures["step"])
+
+    def show(self, step: int, pictures: Sequence[Sequence[Image]]) -> None:
+        """Sample pictures for TensorBoard, each a row of H x W x C in [0, 1]: damaged, restored, clean."""
+        if self.board:
+            for index, row in enumerate(pictures):
+                row = [image.clip(0, 1) for image in row]
+                self.board.add_image(f"sample {index}", np.concatenate(row, axis=1), step, dataformats="HWC")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.board:
+            self.board.close()

@@ -1,0 +1,403 @@
+"""What every kind of damage keeps to, and the physics of each."""
+
+from __future__ import annotations
+
+import io
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from restore_cli.engine import Geometry
+from restore_cli.errors import UsageError
+from restore_cli.image import compress, luma, read_picture, resize, to_gray
+from restore_cli.metrics import estimate_quality, psnr
+from restore_cli.tasks import TASKS, Random, find_task, round_to_bytes
+from restore_cli.tasks.deblock import Deblock
+from restore_cli.tasks.deblur import KERNELS, Deblur, blur_kernel
+from restore_cli.tasks.dehaze import Dehaze
+from restore_cli.tasks.denoise import Denoise
+from restore_cli.tasks.derain import Derain
+from restore_cli.tasks.inpaint import Inpaint, draw_mask
+from restore_cli.tasks.sr import Sr
+from restore_cli.tasks.weather import Layer, draw_depth, noise_streaks, scatter, streaks
+
+ROOT = Path(__file__).parents[1]
+DATA = ROOT / "../shared/data/eval"
+CAT = read_picture(ROOT / "examples/cat.png").pixels
+RANDOM = (np.random.default_rng, np.random.RandomState)
+
+
+def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+    cut = np.ascontiguousarray(CAT[40 : 40 + height, 60 : 60 + width])
+    return to_gray(cut) if channels == 1 else cut
+
+
+# All tasks
+
+
+@pytest.mark.parametrize("make", RANDOM)
+@pytest.mark.parametrize("size", [(16, 16), (48, 37), (64, 64)])
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("name", TASKS)
+def test_every_damage_keeps_to_its_contract(
+    name: str, channels: int, size: tuple[int, int], make: Callable[[int], Random]
+) -> None:
+    cls = find_task(name)
+    clean = picture(*size, channels)
+    for seed, levels in enumerate([cls.levels] * 6 + list(cls.validation)):
+        task = cls.draw(levels, make(seed))
+        target = task.fit(clean).copy()
+        before = target.copy()
+        target.setflags(write=False)
+        observed, again = (task.degrade(target, make(seed)) for _ in range(2))
+        np.testing.assert_array_equal(target, before)
+        np.testing.assert_array_equal(observed, again)
+        assert observed.dtype == np.float32
+        scale = task.scale if isinstance(task, Sr) else 1
+        assert observed.shape == (target.shape[0] // scale, target.shape[1] // scale, channels)
+        known = observed[~np.isnan(observed)]
+        assert len(known)
+        if not isinstance(task, Denoise):
+            assert known.min() >= 0 and known.max() <= 1
+        feed = task.prepare(observed, levels, Geometry(channels, conditions=name in ("denoise", "inpaint")))
+        assert np.isfinite(feed.pixels).all()
+        assert feed.pixels.dtype == np.float32
+        assert np.isfinite(task.score(np.full_like(target, 0.3), target))
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_chance_decides(name: str) -> None:
+    cls = find_task(name)
+    drawn = [cls.draw(cls.levels, np.random.default_rng(seed)) for seed in range(4)]
+    results = [
+        task.degrade(task.fit(picture(32, 32)), np.random.default_rng(seed))
+        for seed, task in enumerate(drawn)
+    ]
+    same = all(np.array_equal(results[0], other, equal_nan=True) for other in results[1:])
+    assert same == (name == "sr")
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Deblock(quality=0), "from 1 to 100"),
+        (lambda: Deblock(quality=50, subsampling="4:1:1"), "4:2:0"),
+        (lambda: Deblock().degrade(picture(16, 16), np.random.default_rng(0)), "needs a quality"),
+        (lambda: Denoise(noise="pink"), "camera"),
+        (lambda: Derain(rain="cats"), "depth"),
+        (lambda: Derain(heaviness=2), "from 0 to 1"),
+        (lambda: Derain(style="wet"), "bold"),
+        (lambda: Dehaze(beta=0), "above 0"),
+        (lambda: Deblur(kernel="box"), "disk"),
+        (lambda: Deblur(size=0), "from 1 to 31"),
+        (lambda: Inpaint(damage="mud"), "hole"),
+        (lambda: Inpaint(share=1), "from 0 to 0.9"),
+        (lambda: Sr(scale=1), "from 2 to 8"),
+        (lambda: Sr.draw({"scale": [2, 4]}, np.random.default_rng(0)), "whole number"),
+        (lambda: Sr(scale=3).prepare(picture(16, 16), {}, Geometry(3, scale=2)), "--scale 2"),
+    ],
+)
+def test_impossible_levels_are_refused(make: Callable[[], object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        make()
+
+
+# JPEG
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+def test_blocks_are_those_of_pillow_itself(subsampling: str) -> None:
+    clean = picture(50, 70)
+    data = io.BytesIO()
+    samples = (clean * 255).round().astype(np.uint8)
+    Image.fromarray(samples).save(data, "JPEG", quality=20, subsampling=subsampling)
+    observed = Deblock(quality=20.4, subsampling=subsampling).degrade(clean, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.rint(observed * 255), np.asarray(Image.open(data)))
+
+
+def test_gray_is_compressed_as_gray() -> None:
+    clean = picture(48, 48, 1)
+    data = io.BytesIO()
+    Image.fromarray((clean[..., 0] * 255).round().astype(np.uint8), "L").save(data, "JPEG", quality=10)
+    observed = Deblock(quality=10).degrade(clean, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.rint(observed[..., 0] * 255), np.asarray(Image.open(data)))
+
+
+def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
+    image, geometry = picture(32, 32), Geometry(3, conditions=1)
+    for quality, seen in ((20, 0.2), (1, 0.05), (100, 0.95)):
+        feed = Deblock(quality=quality).prepare(image, {"quality": [5, 95]}, geometry)
+        assert feed.conditions == (pytest.approx(seen),)
+        assert bool(feed.warnings) == (quality < 5)
+    feed = Deblock(quality=40).prepare(image, {"quality": 10}, Geometry(3))
+    assert feed.conditions == () and "trained for quality 10" in feed.warnings[0]
+
+
+@pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
+@pytest.mark.parametrize("quality", [5, 10, 20, 37, 60, 80, 90, 95])
+def test_the_quality_is_found_in_the_pixels(quality: int, subsampling: str) -> None:
+    assert estimate_quality(compress(CAT, quality, subsampling)) == quality
+    assert estimate_quality(compress(to_gray(CAT), quality)) == quality
+
+
+def test_the_quality_of_what_was_cut_hidden_or_never_compressed() -> None:
+    observed = compress(CAT, 40)
+    assert estimate_quality(observed[3:, 5:]) == 40
+    hidden = np.zeros(CAT.shape[:2], bool)
+    hidden[:, :120] = True
+    beside = np.where(hidden[..., None], compress(CAT, 15), observed)
+    assert estimate_quality(beside, ~hidden) == 40
+    smaller = round_to_bytes(resize(CAT, 150, 170))
+    assert estimate_quality(smaller) == 100
+    for blank in (0, 0.5, 1):
+        assert estimate_quality(np.full((40, 40, 3), blank, np.float32)) == 100
+    assert estimate_quality(CAT[:10]) == 100
+    assert Deblock().prepare(observed, {}, Geometry(3)).options == {"quality": 40}
+
+
+# Super-resolution
+
+
+def imresize_row(row: np.ndarray, length: int) -> np.ndarray:
+    """One row by MATLAB's documentation, sample by sample."""
+    scale = length / len(row)
+    shrink = min(scale, 1)
+    result = []
+    for x in range(1, length + 1):
+        u = x / scale + 0.5 * (1 - 1 / scale)
+        total = weights = 0.0
+        for tap in range(int(u - 2 / shrink) - 2, int(u + 2 / shrink) + 4):
+            d = abs(u - tap) * shrink
+            weight = (
+                1.5 * d**3 - 2.5 * d**2 + 1
+                if d <= 1
+                else (-0.5 * d**3 + 2.5 * d**2 - 4 * d + 2)
+                if d <= 2
+                else 0
+            )
+            mirror = (tap - 1) % (2 * len(row))
+            total += weight * row[mirror if mirror < len(row) else 2 * len(row) - 1 - mirror]
+            weights += weight
+        result.append(total / weights)
+    return np.array(result)
+
+
+@pytest.mark.parametrize("length", [7, 10, 13, 26, 60])
+def test_resizing_is_matlabs(length: int) -> None:
+    row = np.random.default_rng(0).random(26)
+    expected = imresize_row(row, length)
+    wide = resize(np.tile(row[None, :, None], (5, 1, 2)), 5, length)
+    np.testing.assert_allclose(wide, np.tile(expected[None, :, None], (5, 1, 2)), atol=1e-6)
+    tall = resize(np.tile(row[:, None, None], (1, 4, 1)).astype(np.float32), length, 4)
+    assert tall.dtype == np.float32
+    np.testing.assert_allclose(tall[:, 2, 0], expected, atol=1e-6)
+
+
+def test_a_reduction_loses_the_rest_of_a_division() -> None:
+    task = Sr(scale=3)
+    assert task.fit(picture(50, 49)).shape == (48, 48, 3)
+    assert task.degrade(picture(50, 49), np.random.default_rng(0)).shape == (16, 16, 3)
+    assert Sr.draw({"scale": ["4", "4"]}, np.random.default_rng(0)).scale == 4
+
+
+def test_a_network_that_keeps_the_size_gets_the_bicubic_image() -> None:
+    low = picture(20, 30)
+    assert Sr(scale=2).prepare(low, {}, Geometry(3, scale=2)).pixels is low
+    feed = Sr(scale=2).prepare(low, {"scale": ["3", "4"]}, Geometry(3))
+    np.testing.assert_array_equal(feed.pixels, resize(low, 40, 60))
+    assert "3, 4 times" in feed.warnings[0]
+
+
+def test_super_resolution_is_scored_on_shaved_luma() -> None:
+    clean = picture(40, 40)
+    restored = np.clip(clean + 0.1, 0, 1)
+    restored[:4] = restored[:, -4:] = 0
+    inner = (slice(4, -4), slice(4, -4))
+    expected = psnr(luma(round_to_bytes(restored)[inner]), luma(clean[inner]))
+    assert Sr(scale=4).score(restored, clean) == pytest.approx(expected)
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="the evaluation sets are not here")
+@pytest.mark.parametrize(("scale", "bicubic"), [(2, 33.68), (3, 30.41), (4, 28.43)])
+def test_set5_is_reduced_as_its_authors_did(scale: int, bicubic: float) -> None:
+    task, scores = Sr(scale=scale), []
+    for path in sorted((DATA / f"set5/x{scale}/hr").glob("*.png")):
+        clean = task.fit(read_picture(path).pixels)
+        given = read_picture(path.parents[1] / "lr" / path.name).pixels
+        assert psnr(task.degrade(clean, np.random.default_rng(0)), given) > 50
+        scores.append(task.score(task.prepare(given, {}, Geometry(clean.shape[2])).pixels, clean))
+    assert np.mean(scores) == pytest.approx(bicubic, abs=0.01)
+
+
+# Rain and haze
+
+
+def test_a_streak_is_as_long_wide_and_slanted_as_asked() -> None:
+    layer = Layer(angle=0, length=20, thickness=2, coverage=0.005, strength=0.6)
+    rain = streaks(200, 300, layer, np.random.default_rng(1))
+    assert 0.15 < rain.max() < 1.3 and 0.4 < (rain > 0.05).mean() / 0.005 < 2.5
+    rows, columns = np.abs(np.diff(rain, axis=0)).sum(), np.abs(np.diff(rain, axis=1)).sum()
+    assert 4 < columns / rows < 16  # 20 long, 2 wide
+    slanted = streaks(200, 300, Layer(90, 20, 2, 0.005, 0.6), np.random.default_rng(1))
+    assert 4 < np.abs(np.diff(slanted, axis=0)).sum() / np.abs(np.diff(slanted, axis=1)).sum() < 16
+    leaning = streaks(128, 128, Layer(30, 60, 1.5, 0.2, 1), np.random.default_rng(2))
+    moved = [
+        np.corrcoef(leaning[:-10].ravel(), np.roll(leaning, s, 1)[10:].ravel())[0, 1] for s in (-6, 0, 6)
+    ]
+    assert np.argmax(moved) in (0, 2) and max(moved) > 0.6 > moved[1]
+
+
+@pytest.mark.parametrize("rain", ["streaks", "density", "heavy", "depth"])
+def test_heavier_rain_does_more_harm(rain: str) -> None:
+    clean = picture(96, 96)
+
+    def harm(heaviness: float) -> float:
+        task = Derain(rain=rain, heaviness=heaviness, mist=0.3)
+        return float(np.mean([psnr(task.degrade(clean, np.random.default_rng(i)), clean) for i in range(24)]))
+
+    assert harm(0.1) > harm(0.5) + 0.3 > harm(1) + 0.6
+
+
+def test_streaks_and_noise_add_light_and_are_gray() -> None:
+    clean = np.full((64, 64, 3), 0.25, np.float32)
+    for task in (Derain(), Derain(rain="density"), *(Derain(style=s) for s in ("fine", "bold", "dense"))):
+        added = task.degrade(clean, np.random.default_rng(3)) - clean
+        assert added.min() >= 0 and added.max() > 0.02
+        np.testing.assert_array_equal(added, added[..., :1].repeat(3, axis=2))
+    light, heavy = (noise_streaks(64, 64, a, 10, 20, 1.2, np.random.default_rng(0)) for a in (0.2, 0.8))
+    np.testing.assert_allclose(heavy, 4 * light, rtol=1e-3, atol=1e-5)
+
+
+def test_haze_is_koschmieders_law_over_the_drawn_depth() -> None:
+    clean = picture(40, 56)
+    observed = Dehaze(beta=1.1, light=0.9).degrade(clean, np.random.default_rng(7))
+    depth = draw_depth(40, 56, np.random.default_rng(7))
+    assert depth.min() >= 0 and depth.max() <= 1 and np.ptp(depth) > 0
+    t = np.exp(-1.1 * depth)[..., None]
+    np.testing.assert_allclose(observed, clean * t + 0.9 * (1 - t), atol=1e-6)
+    np.testing.assert_allclose(scatter(clean, np.ones((40, 56), np.float32), 0.9), clean)
+    np.testing.assert_allclose(scatter(clean, np.zeros((40, 56), np.float32), 0.9), 0.9)
+
+
+def test_depth_rain_fades_into_fog() -> None:
+    clean = np.full((64, 64, 3), 0.2, np.float32)
+    task = Derain(rain="depth", mist=3, heaviness=1, style="bold")
+    observed = [task.degrade(clean, np.random.default_rng(seed)) for seed in range(12)]
+    contrast, brightness = np.array([(image.std(), image.mean()) for image in observed]).T
+    assert brightness.max() > 0.6 and np.corrcoef(contrast, brightness)[0, 1] < 0
+
+
+# Blur
+
+
+@pytest.mark.parametrize("kind", KERNELS)
+@pytest.mark.parametrize("size", [1, 2.5, 7, 15, 31])
+def test_kernels_sum_to_one_and_spread_as_asked(kind: str, size: float) -> None:
+    kernel = blur_kernel(kind, size, 30).astype(np.float64)
+    reach = len(kernel) // 2
+    assert kernel.shape == (2 * reach + 1, 2 * reach + 1) and kernel.min() >= 0
+    assert kernel.sum() == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(kernel, kernel[::-1, ::-1], atol=1e-7)
+    x, y = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
+    variance = (kernel * (x**2 + y**2)).sum()
+    expected = {"disk": size**2 / 8, "gaussian": size**2 / 8, "motion": size**2 / 12}[kind]
+    if size > 2:
+        assert variance == pytest.approx(expected, rel=0.15, abs=0.3)  # pixels have a width
+    if kind == "motion" and size == 15:
+        assert (kernel * x * y).sum() / (kernel * x**2).sum() == pytest.approx(-np.tan(np.pi / 6), abs=0.03)
+
+
+def test_no_blur_is_no_change_and_borders_are_mirrored() -> None:
+    clean = picture(40, 40)
+    rng = np.random.default_rng(0)
+    np.testing.assert_allclose(Deblur(kernel="disk", size=1).degrade(clean, rng), clean, atol=1e-6)
+    even = np.full((20, 20, 1), 0.7, np.float32)
+    np.testing.assert_allclose(Deblur(size=15).degrade(even, rng), even, atol=1e-6)
+    noisy = Deblur(size=9, noise=5).degrade(np.full((90, 90, 1), 0.5, np.float32), rng)
+    assert noisy.std() == pytest.approx(5 / 255, rel=0.1)
+
+
+# Missing pixels
+
+
+@pytest.mark.parametrize("make", RANDOM)
+@pytest.mark.parametrize("damage", ["scratches", "boxes", "hole"])
+@pytest.mark.parametrize("share", [0, 0.05, 0.25])
+def test_masks_cover_the_share_asked_for(damage: str, share: float, make: Callable[[int], Random]) -> None:
+    shares = [(draw_mask(damage, 128, 160, make(i), share=share) > 0).mean() for i in range(8)]
+    slack = {"scratches": 0.03, "boxes": 0.11, "hole": 0.005}[damage]
+    assert min(shares) >= share - 0.005 and max(shares) <= share + slack
+
+
+@pytest.mark.parametrize("size", [10, 20])
+def test_text_covers_its_share_until_its_lines_are_full(size: int) -> None:
+    for seed in range(12):
+        rng = np.random.default_rng
+        assert (draw_mask("text", 160, 160, rng(seed), size=size, share=0.05) > 0).mean() == pytest.approx(
+            0.05, abs=0.003
+        )
+        full = draw_mask("text", 160, 160, rng(seed), size=size, share=0.9)
+        assert 0.1 < (full > 0).mean() < 0.6
+        assert full.max() > 0.9 and len(np.unique(full)) > 10  # letters are soft
+
+
+def test_the_hole_of_a_quarter_is_half_of_each_side() -> None:
+    mask = draw_mask("hole", 256, 256, np.random.default_rng(0), share=0.25)
+    assert mask.sum() == 128**2 and mask[64:192, 64:192].all()
+
+
+def test_known_pixels_stay_and_the_mask_is_a_plane() -> None:
+    clean = picture(64, 64)
+    observed = Inpaint(damage="scratches").degrade(clean, np.random.default_rng(0))
+    missing = np.isnan(observed).all(axis=2)
+    assert 0 < missing.mean() < 0.3
+    np.testing.assert_array_equal(observed[~missing], clean[~missing])
+    feed = Inpaint().prepare(observed, {}, Geometry(3, conditions=1))
+    np.testing.assert_array_equal(feed.conditions[0], missing)
+    np.testing.assert_array_equal(feed.pixels[missing], 0.5)
+    np.testing.assert_array_equal(feed.pixels[~missing], clean[~missing])
+    assert Inpaint().prepare(observed, {}, Geometry(3)).conditions == ()
+
+
+@pytest.mark.parametrize("damage", ["text", "scratches"])
+def test_blind_damage_is_painted_in_one_colour(damage: str) -> None:
+    clean = picture(64, 64)
+    task = Inpaint(damage=damage, share=0.1, blind=True)
+    for seed in range(6):
+        observed = task.degrade(clean, np.random.default_rng(seed))
+        mask = draw_mask(damage, 64, 64, np.random.default_rng(seed), share=0.1)
+        assert not np.isnan(observed).any()
+        np.testing.assert_array_equal(observed[mask == 0], clean[mask == 0])
+        painted = observed[mask == 1]
+        np.testing.assert_allclose(painted, painted[:1].repeat(len(painted), axis=0), atol=1e-6)
+
+
+# A camera's noise
+
+
+def test_a_cameras_noise_grows_with_the_light_and_a_bayer_sensor_blurs_it() -> None:
+    task = Denoise(sigma=10, noise="camera")
+    grays = (0.2, 0.4, 0.6, 0.8)
+
+    def deviations(channels: int) -> list[np.ndarray]:
+        flat = (np.full((96, 96, channels), gray, np.float32) for gray in grays)
+        return [(task.degrade(clean, np.random.default_rng(2)) ** 2.2).std(axis=(0, 1)) for clean in flat]
+
+    gray, colour = deviations(1), deviations(3)
+    assert all((low < high).all() for low, high in itertools.pairwise(gray))
+    assert all((low < high).all() for low, high in itertools.pairwise(colour))
+    assert all(level[1] < level[2] and level[1] < level[0] for level in colour)  # green is not amplified
+    noise = task.degrade(np.full((96, 96, 3), 0.5, np.float32), np.random.default_rng(2))[..., 0] - 0.5
+    assert np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1] > 0.3
+
+
+@pytest.mark.parametrize("sigma", [0, 5, 15, 30])
+def test_a_cameras_noise_has_its_level_at_middle_gray(sigma: float) -> None:
+    clean = np.full((128, 128, 1), 128 / 255, np.float32)
+    task = Denoise(sigma=sigma, noise="camera")
+    levels = [255 * task.degrade(clean, np.random.default_rng(seed)).std() for seed in range(8)]
+    assert max(levels) == pytest.approx(sigma, rel=0.25, abs=0.3)  # JPEG takes some of it
