@@ -85,12 +85,14 @@ class Restorer(nn.Module):
         """The tensors as a checkpoint keeps them, on the CPU.
 
         Kernels as float16, which halves the file and changes a result by less than 0.001 dB
-        (docs/training.md); vectors such as biases and batch statistics as float32.
+        (docs/training.md); all else, such as biases and batch statistics, as float32.
         """
+        kinds = (nn.Conv2d, nn.ConvTranspose2d)
+        kernels = {f"{name}.weight" for name, module in self.named_modules() if isinstance(module, kinds)}
         packed = {}
         for key, value in self.state_dict().items():
             if value.is_floating_point():
-                value = value.half() if value.ndim > 1 else value.float()
+                value = value.half() if key in kernels else value.float()
             packed[key] = value.detach().cpu().contiguous()
         return packed
 

@@ -287,7 +287,9 @@ def choose(model: str | None, task: str, channels: int) -> Entry | Path:
     named = [entry for entry in everything if entry.default] if model is None else find(model)
     fitting = [entry for entry in named if entry.task == task]
     if not fitting:
-        names = ", ".join(entry.name for entry in everything if entry.task == task) or "none"
+        names = ", ".join(entry.name for entry in everything if entry.task == task)
+        if not names:
+            raise UsageError(f"No model for {task} is known; give --model one that `restore train` made.")
         raise UsageError(f"There is no {model or 'default'} model for {task}; there are: {names}.")
     return min(fitting, key=lambda entry: entry.channels != channels)
 

@@ -111,6 +111,23 @@ def test_any_size_comes_back_and_tiles_are_exact(
     assert np.abs(whole - tiled).max() <= 1e-5
 
 
+@pytest.mark.parametrize(("arch", "params"), LAYERED)
+def test_the_stated_radius_is_the_receptive_field(arch: str, params: dict[str, Any]) -> None:
+    network = build(arch, params).eval().double()
+    geometry = network.geometry
+    for parameter in network.parameters():  # positive weights: nothing cancels, ReLU passes everything
+        nn.init.constant_(parameter, 1 / parameter[0].numel())
+    middle = -(-(geometry.radius + 2) // geometry.multiple) * geometry.multiple
+    reach = 0
+    for at in range(middle, middle + geometry.multiple):
+        shape = (1, geometry.channels + geometry.conditions, 2 * middle, 2 * middle)
+        x = torch.rand(shape, dtype=torch.float64, requires_grad=True)
+        network(x)[0, 0, at, at].backward()
+        assert x.grad is not None
+        reach = max(reach, int((x.grad[0, : geometry.channels].nonzero()[:, 1:] - at).abs().max()))
+    assert geometry.radius - geometry.multiple < reach <= geometry.radius
+
+
 @pytest.mark.parametrize("strides", [(), (1,), (5, 9)])
 def test_red_net_without_deconvolutions_is_the_identity(strides: tuple[int, ...]) -> None:
     network = made("rednet:REDNet", {"depth": 20, "width": 4, "strides": strides})

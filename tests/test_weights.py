@@ -209,7 +209,7 @@ def test_choose_takes_a_path_unless_it_is_a_name(
         ("zzz", "denoise", WeightsError, "choose from denoise-color, denoise-gray, .*, dncnn, house"),
         ("", "denoise", WeightsError, "no model and no file ''"),
         ("dncnn-25", "deblock", UsageError, "no dncnn-25 model for deblock; there are: deblock-gray"),
-        (None, "sr", UsageError, "no default model for sr; there are: none"),
+        (None, "sr", UsageError, "No model for sr is known"),
     ],
 )
 def test_choose_names_what_would_have_worked(
@@ -680,6 +680,37 @@ def test_models_list_and_show(shell: Callable[..., Any]) -> None:
     (record,) = json.loads(shell("show", "dncnn", "--json").stdout)
     assert record["conditions"] == {"sigma": 25}
     assert record["path"] == str(weights.place(weights.find("dncnn")[0]))
+
+
+def test_models_show_tells_what_a_checkpoint_says_of_itself(
+    shell: Callable[..., Any], tmp_path: Path, checkpoints: dict[int, Path]
+) -> None:
+    network = weights.load(checkpoints[1]).network
+    levels = {"rain": ["streaks", "streaks", "depth"], "heaviness": [0, 1]}
+    scores = [
+        {"set": "held out", "rain": rain, "heaviness": heaviness, "psnr": psnr, "protocol": "validation"}
+        for rain, heaviness, psnr in (("streaks", 0.2, 30), ("streaks", 0.8, 25), ("depth", 0.5, 20))
+    ]
+    header = weights.Header(
+        task="derain",
+        arch="unet:UNet",
+        params={"channels": 1, "widths": [8, 8]},
+        channels=1,
+        conditions=levels,
+        scores=tuple(scores),
+        data="2 images of photos",
+    )
+    weights.save(network, tmp_path / "mine.safetensors", header)
+    sheet = shell("show", str(tmp_path / "mine.safetensors")).stdout
+    for words in (
+        "trained for   rain streaks or depth, heaviness 0 to 1",
+        "held out rain streaks heaviness 0.2 0.8: 30.00 25.00",
+        "held out rain depth heaviness 0.5: 20.00",
+        "2 images of photos",
+    ):
+        assert words in sheet
+    (record,) = json.loads(shell("show", str(tmp_path / "mine.safetensors"), "--json").stdout)
+    assert record["task"] == "derain"
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,8 @@ def print_warning(sentence: str) -> None:
 class Silence:
     """Progress that nobody sees: the twin of Bar where stderr is no terminal."""
 
+    seen = False
+
     def update(self, done: float, total: float, note: str = "") -> None:
         """Say that so much of so much is done."""
 
@@ -58,6 +60,7 @@ class Silence:
 class Bar(Silence):
     """Progress on a terminal."""
 
+    seen = True
     shown: Progress
     task: TaskID
 

@@ -186,7 +186,10 @@ def _colour(entry: Header) -> str:
 
 
 def _level(level: Any) -> str:
-    return " to ".join(map(str, level)) if isinstance(level, list) else str(level)
+    """ "0 to 75", or "4:4:4 or 4:2:0"."""
+    if not isinstance(level, (list, tuple)):
+        return str(level)
+    return (" or " if isinstance(level[0], str) else " to ").join(dict.fromkeys(map(str, level)))
 
 
 def _pairs(values: Mapping[str, Any]) -> str:
@@ -194,19 +197,24 @@ def _pairs(values: Mapping[str, Any]) -> str:
 
 
 def _scores(entry: Header, middle: bool = False) -> list[str]:
-    """One line for each set and protocol: "CBSD68 sigma 15 25 50: 34.30 31.69 28.51 (published)".
+    """A line for each set, protocol and kind of damage: "CBSD68 sigma 15 25: 34.30 31.69 (published)".
 
     Of its levels only the middle one, if so wanted.
     """
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
     for score in entry.scores:
-        groups.setdefault((score["set"], score["protocol"]), []).append(score)
+        levels = {
+            key: level for key, level in score.items() if key not in ("set", "protocol", "psnr", "ssim")
+        }
+        words = [f"{key} {level}" for key, level in levels.items() if isinstance(level, str)]
+        numbers = [key for key, level in levels.items() if not isinstance(level, str)]
+        head = " ".join([score["set"], *words])
+        groups.setdefault((head, score["protocol"], *numbers), []).append(score)
     lines = []
-    for (name, protocol), scores in groups.items():
+    for (head, protocol, *numbers), scores in groups.items():
         if middle:
             scores = [scores[len(scores) // 2]]
-        levels = [key for key in scores[0] if key not in ("set", "protocol", "psnr", "ssim")]
-        heads = [name, *(f"{key} {' '.join(str(score[key]) for score in scores)}" for key in levels)]
+        heads = [head, *(f"{key} {' '.join(str(score[key]) for score in scores)}" for key in numbers)]
         values = " ".join(f"{score['psnr']:.2f}" for score in scores)
         lines.append(f"{' '.join(heads)}: {values}" + ("" if middle else f" ({protocol})"))
     return lines

@@ -138,10 +138,12 @@ def train(
     moment = None
     with show_progress("training") as bar:
         for moment in run(request):
-            bar.update(moment.done, 1, describe(moment, recipe.objective))
+            line = describe(moment, recipe.objective)
+            bar.update(moment.done, 1, line)
             for note in moment.notes:
                 print_note(note)
-            print_note(describe(moment, recipe.objective))
+            if moment.scores or not bar.seen:
+                print_note(line)
     if moment:  # of several processes only the first tells
         print_result(str(out))
 
