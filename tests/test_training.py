@@ -338,7 +338,9 @@ def twins(tmp_path: Path) -> Path:
 
 
 def test_real_pairs_stay_in_register(twins: Path) -> None:
-    recipe = Recipe.parse(TINY | {"task": "derain", "pairs": ["large:same"], "levels": {}, "validation": []})
+    recipe = Recipe.parse(
+        TINY | {"task": "derain", "pairs": ["large:same"], "folders": [], "levels": {}, "validation": []}
+    )
     patches = Patches(load_corpus(twins, recipe, 3).training, recipe, Geometry(3))
     for step in range(5):
         observed, clean = patches[step]
@@ -347,7 +349,8 @@ def test_real_pairs_stay_in_register(twins: Path) -> None:
 
 def test_real_pairs_may_differ_in_scale(twins: Path) -> None:
     recipe = Recipe.parse(
-        TINY | {"task": "sr", "pairs": ["large:small"], "levels": {"scale": 2}, "validation": []}
+        TINY
+        | {"task": "sr", "pairs": ["large:small"], "folders": [], "levels": {"scale": 2}, "validation": []}
     )
     patches = Patches(load_corpus(twins, recipe, 3).training, recipe, Geometry(3, scale=2))
     for step in range(5):
@@ -364,7 +367,7 @@ def test_real_pairs_train(twins: Path) -> None:
 
 
 def test_pairs_that_do_not_fit_are_refused(twins: Path) -> None:
-    recipe = Recipe.parse(TINY | {"pairs": ["large:small"]})
+    recipe = Recipe.parse(TINY | {"pairs": ["large:small"], "folders": []})
     (twins / "small/1.bmp").unlink()
     with pytest.raises(UsageError, match=r"1\.png has no twin"):
         load_corpus(twins, recipe, 3)
@@ -383,6 +386,22 @@ def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"No image can be read below \S*empty"):
         load_corpus(data, recipe, 3, tmp_path / "empty")
+
+
+def test_images_may_be_taken_at_half_their_size(data: Path) -> None:
+    corpus = load_corpus(data, Recipe.parse(TINY | {"folders": [], "halved": ["photos"]}), 3)
+    whole = load_corpus(data, Recipe.parse(TINY), 3)
+    both = load_corpus(data, Recipe.parse(TINY | {"halved": ["photos"]}), 3)
+    assert len(both.training) + len(both.holdout) == 2 * (len(whole.training) + len(whole.holdout))
+    for small, large in zip(corpus.training, whole.training, strict=True):
+        assert small.clean.shape == (large.clean.shape[0] // 2, large.clean.shape[1] // 2, 3)
+
+
+def test_patches_that_do_not_fit_the_task_are_refused(data: Path) -> None:
+    recipe = Recipe.parse({"task": "sr", "arch": "unet:UNet", "levels": {"scale": 3}, "patch": 64})
+    patches = Patches(load_corpus(data, recipe, 3).training, recipe, Geometry(3))
+    with pytest.raises(UsageError, match="does not fit patches of 64 pixels"):
+        patches[0]
 
 
 def test_a_training_may_start_from_a_checkpoint(data: Path, tmp_path: Path) -> None:

@@ -18,13 +18,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from restore_cli.engine import Geometry
 from restore_cli.errors import PictureError, UsageError
-from restore_cli.image import is_image_name, read_picture, to_gray, to_rgb
+from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
 from restore_cli.tasks import Image, Task, find_task
 from restore_cli.training.recipe import Levels, Recipe
 from restore_cli.weights import cache_dir
 
 Bytes = NDArray[np.uint8]
 Batch = tuple[Tensor, Tensor]
+Source = tuple[tuple[Path, ...], int]  # a file or a real pair, and the part of its size that is taken: 1 or 2
 
 MEMORY_SHARE = 4  # images take up to this fraction of the free memory; more are mapped from a file
 HELD_SIDE = 256  # pixels; of held-out images the middle is enough to score, and quick to run
@@ -60,16 +61,14 @@ def load_corpus(data: Path, recipe: Recipe, channels: int, validation: Path | No
         except OSError as error:
             raise UsageError(f"{data / recipe.exclude} cannot be read: {error.strerror}.") from error
     unreadable: list[str] = []
-    if recipe.pairs:
-        paths = [pair for words in recipe.pairs for pair in _paired(data, words)]
-    else:
-        paths = [(path,) for folder in recipe.folders or (".",) for path in _images(data / folder)]
-    paths = [pair for pair in paths if pair[0].relative_to(data).as_posix() not in excluded]
-    samples = _Store().keep(_samples(paths, channels, unreadable))
+    folders = recipe.folders or (() if recipe.pairs or recipe.halved else (".",))
+    sources = [(pair, 1) for words in recipe.pairs for pair in _paired(data, words)]
+    sources += _sources(data, folders, 1) + _sources(data, recipe.halved, 2)
+    sources = [(pair, part) for pair, part in sources if pair[0].relative_to(data).as_posix() not in excluded]
+    samples = _Store().keep(_samples(sources, channels, unreadable))
     if validation:
-        held = [
-            _middle(sample) for sample in _samples([(p,) for p in _images(validation)], channels, unreadable)
-        ]
+        apart = _sources(validation, (".",), 1)
+        held = [_middle(sample) for sample in _samples(apart, channels, unreadable)]
         training = samples
     else:
         held = [_middle(sample) for sample in samples[:: recipe.holdout]]
@@ -86,6 +85,10 @@ def _images(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if is_image_name(path))
 
 
+def _sources(data: Path, folders: Iterable[str], part: int) -> list[Source]:
+    return [((path,), part) for folder in folders for path in _images(data / folder)]
+
+
 def _paired(data: Path, words: str) -> Iterator[tuple[Path, ...]]:
     """The files of CLEAN:DAMAGED that have the same path but for their suffix."""
     clean, _, damaged = words.partition(":")
@@ -97,10 +100,10 @@ def _paired(data: Path, words: str) -> Iterator[tuple[Path, ...]]:
         yield path, twin
 
 
-def _samples(paths: Iterable[tuple[Path, ...]], channels: int, unreadable: list[str]) -> Iterator[Sample]:
-    for pair in paths:
+def _samples(sources: Iterable[Source], channels: int, unreadable: list[str]) -> Iterator[Sample]:
+    for pair, part in sources:
         try:
-            images = [_read(path, channels) for path in pair]
+            images = [_read(path, channels, part) for path in pair]
         except PictureError as error:
             unreadable.append(str(error))
             continue
@@ -110,8 +113,10 @@ def _samples(paths: Iterable[tuple[Path, ...]], channels: int, unreadable: list[
         yield Sample(*images)
 
 
-def _read(path: Path, channels: int) -> Bytes:
+def _read(path: Path, channels: int, part: int) -> Bytes:
     pixels = read_picture(path).pixels
+    if part > 1:
+        pixels = resize(pixels, *(max(1, size // part) for size in pixels.shape[:2])).clip(0, 1)
     if pixels.shape[2] != channels:
         pixels = to_gray(pixels) if channels == 1 else to_rgb(pixels)
     return (pixels * 255).round().astype(np.uint8)
@@ -206,6 +211,8 @@ class Patches(Dataset[Batch]):
         clean, damaged = (None if image is None else to_float(image) for image in self._cut(sample, rng))
         assert clean is not None
         task = self.task.draw(self.recipe.levels, rng)
+        if task.fit(clean).shape != clean.shape:
+            raise UsageError(f"{task} does not fit patches of {len(clean)} pixels; choose another --patch.")
         observed = task.degrade(clean, rng) if damaged is None else damaged
         whole = stack_input(task, observed, self.recipe.levels, self.geometry)
         if step < self.recipe.pretrain:

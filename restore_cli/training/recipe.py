@@ -56,6 +56,7 @@ class Recipe:
         arch, params: the network, as in weights.toml.
         init: name or path of a checkpoint to start from; by default the network's own initial weights.
         folders: folders below the data folder, searched for images recursively; all of it if there are none.
+        halved: folders whose images are taken at half their size, where traces of JPEG and noise are gone.
         pairs: "CLEAN:DAMAGED", folders below the data folder whose files pair up by their names: real damage
             in place of the task's.
         exclude: a file below the data folder that lists images, paths below it one a line, that are left out.
@@ -88,6 +89,7 @@ class Recipe:
     params: Mapping[str, Any] = field(default_factory=dict)
     init: str = ""
     folders: tuple[str, ...] = ()
+    halved: tuple[str, ...] = ()
     pairs: tuple[str, ...] = ()
     exclude: str = ""
     levels: Levels = field(default_factory=dict)
