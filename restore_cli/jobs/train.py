@@ -150,7 +150,8 @@ def _train(request: Request, group: Group) -> Iterator[Progress]:
     saved = time.monotonic()
     begun = saved - moment.seconds
     meter, ended = Meter(device), False
-    with Log(request.log, moment.step, request.logdir) if group.rank == 0 else nullcontext() as log:
+    told = Log(request.log, moment.step, request.logdir) if group.rank == 0 else nullcontext()
+    with told as log:  # of the first process, which validates, writes and tells for all
         while not ended:
             asked = time.monotonic()
             observed, clean = (
@@ -180,36 +181,34 @@ def _train(request: Request, group: Group) -> Iterator[Progress]:
                 )
             validation = Validation()
             if validates:
-                if group.rank == 0:
+                if log:
                     validation = validate(state.average, recipe, corpus.holdout, device)
                 [score] = group.share([sum(validation.scores)])
                 better = moment.judge(score, recipe.patience)
-            if group.rank:
-                continue
-            if validates:
+            if log and validates:
                 header = make_header(request, state.average, corpus, validation, device)
                 for path in (request.last, request.out)[: 1 + better]:
                     save(state.average, path, header)
-            if keeps:
+            if log and keeps:
                 state.save(request.state, fingerprint)
-                saved = time.monotonic()
-            progress = Progress(
-                step=moment.step,
-                done=recipe.done(moment.step, moment.seconds),
-                seconds=moment.seconds,
-                objective=mean,
-                rate=rate,
-                images_per_s=speed * recipe.batch * group.size,
-                waiting=waiting,
-                scores=validation.scores,
-                inputs=validation.inputs,
-                saved=validates and better,
-                notes=notes,
-            )
-            assert log
-            log.write(_figures(progress, recipe))
-            log.show(moment.step, validation.pictures)
-            yield progress
+            if log:
+                progress = Progress(
+                    step=moment.step,
+                    done=recipe.done(moment.step, moment.seconds),
+                    seconds=moment.seconds,
+                    objective=mean,
+                    rate=rate,
+                    images_per_s=speed * recipe.batch * group.size,
+                    waiting=waiting,
+                    scores=validation.scores,
+                    inputs=validation.inputs,
+                    saved=validates and better,
+                    notes=notes,
+                )
+                log.write(_figures(progress, recipe))
+                log.show(moment.step, validation.pictures)
+                yield progress
+            saved = time.monotonic() if keeps else saved
             meter, notes = Meter(device), ()
 
 

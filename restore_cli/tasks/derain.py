@@ -12,7 +12,7 @@ from restore_cli.errors import UsageError
 from restore_cli.tasks import Image, Random, Task
 from restore_cli.tasks.weather import Layer, draw_depth, noise_streaks, scatter, streaks
 
-RAINS = ("streaks", "density", "heavy", "depth")
+RAINS = ("streaks", "density", "heavy", "depth", "none")
 STYLES = ("fine", "bold", "dense")
 
 
@@ -27,7 +27,8 @@ class Derain(Task):
             noise's amount (Zhang and Patel 2018: light 0.05 to 0.35, medium to 0.65, heavy to 0.95);
             "heavy", O = T (B + S) + (1 - T) A, streaks and the veil of far rain (Li et al. 2019);
             "depth", O = B (1 - R - F) + R + A F with R = S exp(-2 b d) and F = 1 - exp(-b d) over a made-up
-            depth d: streaks fade with distance as fog thickens (Hu et al. 2019).
+            depth d: streaks fade with distance as fog thickens (Hu et al. 2019);
+            "none", a dry photo, which must come back unharmed.
         heaviness: how much rain, 0 to 1: more streaks, and brighter ones.
         mist: optical thickness of the air at the farthest point, b in [0, 3]; "heavy" and "depth" only.
         style: of streaks: "fine" and soft, "bold": bright, wide and long, "dense": short, like noise;
@@ -37,7 +38,7 @@ class Derain(Task):
     name: ClassVar[str] = "derain"
     suffix: ClassVar[str] = "derained"
     levels: ClassVar[Mapping[str, Any]] = {
-        "rain": ["streaks", "streaks", "streaks", "density", "heavy", "depth"],
+        "rain": ["streaks", "streaks", "streaks", "density", "heavy", "depth", "none"],
         "heaviness": [0, 1],
         "mist": [0.1, 1.5],
     }
@@ -65,6 +66,8 @@ class Derain(Task):
 
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Let it rain, equally in all channels, clipped to [0, 1]; sizes are in pixels of the image given."""
+        if self.rain == "none":
+            return clean.copy()
         height, width = clean.shape[:2]
         if self.rain == "density":
             angle, length, thickness = rng.uniform(-45, 45), rng.uniform(8, 50), rng.uniform(1, 2.5)
