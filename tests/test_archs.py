@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.archs.unet import UNet
 from restore_cli.archs.xunit import XUnit
@@ -94,6 +96,25 @@ def made(arch: str, params: dict[str, Any]) -> Restorer:
             nn.init.kaiming_normal_(module.weight)
             module.weight.data *= 0.5
     return network
+
+
+def test_the_case_of_a_name_does_not_matter() -> None:
+    assert type(build("rednet:REDNET", {"depth": 4})) is type(build("rednet:REDNet", {"depth": 4}))
+
+
+@pytest.mark.parametrize(("arch", "params"), LAYERED)
+def test_a_checkpoint_brings_them_back(arch: str, params: dict[str, Any], tmp_path: Path) -> None:
+    network = made(arch, params)
+    for name, parameter in network.named_parameters():
+        if parameter.ndim > 1 and name.endswith("weight"):
+            parameter.data = parameter.data.half().float()  # as kernels are kept
+    geometry = network.geometry
+    header = weights.Header(task="denoise", arch=arch, params=params, channels=geometry.channels)
+    weights.save(network, tmp_path / "model.safetensors", header)
+    loaded = weights.load(tmp_path / "model.safetensors").network
+    x = torch.rand(1, geometry.channels + geometry.conditions, 16, 24)
+    assert loaded.geometry == geometry
+    assert torch.equal(loaded(x), network(x))
 
 
 @pytest.mark.parametrize(("arch", "params"), LAYERED)

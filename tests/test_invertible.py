@@ -38,6 +38,26 @@ def test_it_can_be_undone(levels: int, channels: int, dtype: torch.dtype, bound:
         assert (network.inverse(y) - x).abs().max() <= bound
 
 
+def test_training_leaves_it_invertible_at_any_padded_size() -> None:
+    torch.manual_seed(0)
+    network = IRAE(steps=4, hidden=16).train()
+    optimizer = torch.optim.Adam(network.parameters(), lr=1e-2)
+    for _ in range(40):  # a high rate, and noise that cannot be kept
+        clean = nn.functional.interpolate(torch.rand(4, 3, 4, 4), size=(16, 16), mode="bicubic")
+        nn.functional.l1_loss(network(clean + 0.2 * torch.randn_like(clean)), clean).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    network.eval()
+    x = torch.rand(1, 3, 37, 53)
+    for dtype, bound in ((torch.float32, 1e-4), (torch.float64, 1e-9)):
+        network, x = network.to(dtype), x.to(dtype)
+        padded = nn.functional.pad(x, (0, -53 % 4, 0, -37 % 4), mode="reflect")
+        with torch.no_grad():
+            y = network(padded)
+            assert (y - padded).abs().max() > 0.1
+            assert (network.inverse(y)[..., :37, :53] - x).abs().max() <= bound
+
+
 def test_a_mixing_starts_as_a_rotation_and_is_its_lu_factors() -> None:
     mixing = Mixing(8).double()
     weight = mixing.weight()

@@ -11,23 +11,24 @@ from restore_cli.errors import WeightsError
 
 
 def build(arch: str, params: Mapping[str, Any]) -> Restorer:
-    """Make the network that `arch` ("file:Class", a class of this package) and its parameters describe.
+    """Make the network that `arch` ("file:Class" of this package, in any case) and its parameters describe.
 
     Raises:
         WeightsError: there is no such class, or it does not take these parameters.
     """
     file, _, name = arch.partition(":")
     try:
-        network = getattr(importlib.import_module(f"{__name__}.{file}"), name)
-    except (ImportError, AttributeError, ValueError) as error:
+        members = vars(importlib.import_module(f"{__name__}.{file}")).items()
+        found = next(member for key, member in members if key.lower() == name.lower())
+    except (ImportError, StopIteration, ValueError) as error:
         raise WeightsError(
             f"Unknown architecture {arch!r}: expected FILE:CLASS such as 'unet:UNet'."
         ) from error
     if not (
-        isinstance(network, type) and issubclass(network, Restorer)
+        isinstance(found, type) and issubclass(found, Restorer)
     ):  # `arch` may come from a stranger's file
         raise WeightsError(f"{arch} is no restoration network.")
     try:
-        return network(**params)
+        return found(**params)
     except (TypeError, ValueError) as error:
         raise WeightsError(f"Architecture {arch} cannot be built from {dict(params)}: {error}.") from error
