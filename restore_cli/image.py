@@ -86,7 +86,8 @@ class Picture:
 
     `pixels` is float32, H x W x C in [0, 1], C = 1 (gray) or 3 (RGB) in the colour space of `metadata.icc`;
     `alpha` is H x W, uint8 or uint16, and passes through exactly; `depth` is 8 or 16 bits a sample, in and
-    out; `format` is Pillow's name of the source's format; `notes` say what reading lost or left out.
+    out; `format` is Pillow's name of the source's format; `notes` say what reading lost or left out;
+    `jpeg_quality`, 1 to 100, is the one that a JPEG's quantization tables are closest to.
     """
 
     pixels: Pixels
@@ -95,6 +96,7 @@ class Picture:
     metadata: Metadata = field(default_factory=Metadata)
     format: str = "PNG"
     notes: tuple[str, ...] = ()
+    jpeg_quality: int | None = None
 
     @property
     def height(self) -> int:
@@ -332,7 +334,26 @@ def _decode(data: bytes) -> Picture:
         chunks=tuple(c for c in _chunks(data) if _is_kept(*c)) if image.format == "PNG" else (),
     )
     format = "JPEG" if image.format == "MPO" else str(image.format)
-    return _assemble(raster, orientation, metadata, format, notes, _is_rgb_or_gray(image))
+    picture = _assemble(raster, orientation, metadata, format, notes, _is_rgb_or_gray(image))
+    tables = getattr(image, "quantization", None)
+    return replace(picture, jpeg_quality=_jpeg_quality(tables)) if tables else picture
+
+
+# Of luma at quality 50, Annex K.1 of the JPEG standard, from the smallest divisor up.
+_LUMA_TABLE = """
+10 11 12 12 13 14 14 14 16 16 16 17 18 19 22 22 24 24 24 26 29 35 37 40 40 49 51 51 55 55 56 56
+57 58 60 61 62 64 64 68 69 72 77 78 80 81 87 87 92 92 95 98 99 100 101 103 103 103 104 109 112 113 120 121
+"""
+
+
+def _jpeg_quality(tables: dict[int, Any]) -> int:
+    """libjpeg's quality whose luma divisors are closest to a file's, whatever their order."""
+    own = np.sort(np.asarray(tables[min(tables)]))
+    qualities = np.arange(1, 101)[:, None]
+    scales = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
+    table = np.array([int(divisor) for divisor in _LUMA_TABLE.split()])
+    standard = ((table * scales + 50) // 100).clip(1, 255)
+    return int(np.abs(standard - own).sum(axis=1).argmin()) + 1
 
 
 @contextlib.contextmanager

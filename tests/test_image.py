@@ -189,6 +189,17 @@ def test_16_bit_tiff_with_lzw(bands: int) -> None:
     np.testing.assert_array_equal(samples_of(read_picture(data)), samples)
 
 
+@pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 95, 100])
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality: int, mode: str) -> None:
+    buffer = io.BytesIO()
+    Image.new(mode, (16, 16)).save(buffer, "JPEG", quality=quality)
+    assert read_picture(buffer.getvalue()).jpeg_quality == quality
+    buffer = io.BytesIO()
+    Image.new(mode, (16, 16)).save(buffer, "PNG")
+    assert read_picture(buffer.getvalue()).jpeg_quality is None
+
+
 @pytest.mark.parametrize("bands", [2, 3, 4])
 def test_16_bit_tiff_in_separate_planes(bands: int) -> None:
     samples = noise(bands, 16)

@@ -136,7 +136,7 @@ def describe(record: Record, task: Task) -> str:
         return f"{record.input}: skipped, {record.output} exists"
     parts = [f"{record.input} -> {record.output}"]
     for name, value in (record.options or {}).items():
-        origin = " (estimated)" if getattr(task, name) is None else ""
+        origin = " (estimated)" if getattr(task, name, 0) is None else ""
         parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
     if record.width and record.height and record.seconds is not None:
         megapixels = record.width * record.height / 1e6

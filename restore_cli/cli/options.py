@@ -116,6 +116,20 @@ Ensemble = Annotated[
     ),
 ]
 
+_CHANGE = "What is changed"
+Strength = Annotated[
+    float,
+    typer.Option(min=0, max=1, help="How much of the change is made.", rich_help_panel=_CHANGE),
+]
+Mask = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE|DIR",
+        help="A picture, or a folder of them: white where the photo is changed, black where it is not.",
+        rich_help_panel=_CHANGE,
+    ),
+]
+
 _SAID = "What is said"
 Reference = Annotated[
     Path | None,

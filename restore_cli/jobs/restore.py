@@ -46,6 +46,9 @@ class Request:
         jpeg_quality: 1 to 100, of JPEG, WebP and AVIF.
         skip_existing: leave inputs alone whose output exists.
         reference: the clean picture, or a folder that has one of the same relative path or stem for each.
+        strength: 0 to 1, how much of the change is made.
+        mask: a picture, or a folder of them as of references: white where the change is made, black where it
+            is not, gray where in part.
         check_tiles: measure what tiling changes.
         offline: never download.
         debug: raise the first error instead of going on.
@@ -59,6 +62,8 @@ class Request:
     jpeg_quality: int = 95
     skip_existing: bool = False
     reference: Path | None = None
+    strength: float = 1.0
+    mask: Path | None = None
     check_tiles: bool = False
     offline: bool = False
     debug: bool = False
@@ -101,12 +106,26 @@ def load(
 
 
 def restore(
-    picture: Picture, task: Task, model: Loaded | str | None = None, settings: Settings | None = None
+    picture: Picture,
+    task: Task,
+    model: Loaded | str | None = None,
+    settings: Settings | None = None,
+    *,
+    strength: float = 1.0,
+    mask: Image | None = None,
 ) -> Picture:
     """Restore one picture; what is beside its colours stays as it was.
 
-    A gray network restores a colour picture channel by channel; a colour network restores a gray picture as
-    three equal channels, whose gray is kept.
+    A gray network restores a colour picture channel by channel, or its luma, as the task has it; a colour
+    network restores a gray picture as three equal channels, whose gray is kept.
+
+    Args:
+        picture: of any size.
+        task: with its options.
+        model: a name, a path, or what `load` gave; by default the task's own.
+        settings: how to run the network.
+        strength: 0 to 1, how much of the change is made.
+        mask: H x W in [0, 1], where it is made.
 
     Raises:
         WeightsError, UsageError: as `load` and `engine.run`.
@@ -115,8 +134,8 @@ def restore(
     if not isinstance(model, Loaded):
         model = load(model, task.name, picture.channels)
     feed = _feed(picture, task, model)
-    result = _run(model, feed, settings or Settings(), lambda share: None)
-    return picture.with_pixels(task.finish(result.pixels))
+    result = _run(model, task, feed, settings or Settings(), lambda share: None)
+    return picture.with_pixels(_blend(task.finish(result.pixels), picture.pixels, strength, mask))
 
 
 def restore_files(
@@ -136,8 +155,9 @@ def restore_files(
     """
     watch = watch or Watch()
     engine.find_device(request.settings.device)
-    if request.reference and not request.reference.exists():
-        raise UsageError(f"There is no reference {request.reference}; check its path.")
+    for kind, path in (("reference", request.reference), ("mask", request.mask)):
+        if path and not path.exists():
+            raise UsageError(f"There is no {kind} {path}; check its path.")
     if request.reference and request.reference.is_file() and len(request.items) > 1:
         raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
     models: dict[int, Loaded] = {}
@@ -189,11 +209,14 @@ def _restore_file(
     started = time.perf_counter() - reading
     feed = _feed(picture, task, model)
     megapixels = picture.megapixels
-    result = _run(model, feed, request.settings, lambda share: watch.restored(share, share * megapixels))
+    mask = _read_mask(request.mask, item, picture) if request.mask else None
+    result = _run(
+        model, task, feed, request.settings, lambda share: watch.restored(share, share * megapixels)
+    )
     record = replace(
         record,
         model=model.name,
-        options=dict(feed.options or {}),
+        options={**(feed.options or {}), **({"strength": request.strength} if request.strength < 1 else {})},
         device=result.device,
         precision=result.precision,
         tile=result.tile,
@@ -205,9 +228,10 @@ def _restore_file(
         tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
         warnings=(*picture.notes, *feed.warnings),
     )
-    restored = picture.with_pixels(task.finish(result.pixels))
+    pixels = _blend(task.finish(result.pixels), picture.pixels, request.strength, mask)
+    restored = picture.with_pixels(pixels)
     observed = picture.pixels if request.reference else None
-    del picture, feed, result
+    del picture, feed, result, pixels, mask
 
     losses = _write(restored, item, request, stdout)
     seconds = time.perf_counter() - started
@@ -237,10 +261,32 @@ def _model(request: Request, channels: int, models: dict[int, Loaded], watch: Wa
 
 def _feed(picture: Picture, task: Task, model: Loaded) -> Feed:
     geometry = model.network.geometry
-    return task.prepare(picture.opaque_pixels(), model.conditions, geometry, picture.visible)
+    return task.prepare(picture.opaque_pixels(), model.conditions, geometry, picture)
 
 
-def _run(model: Loaded, feed: Feed, settings: Settings, on_tile: Callable[[float], None]) -> Result:
+def _read_mask(mask: Path, item: Item, picture: Picture) -> Image:
+    """H x W in [0, 1], of a picture's brightness."""
+    path = _find_reference(mask, item)
+    pixels = read_picture(path).pixels
+    if pixels.shape[:2] != picture.pixels.shape[:2]:
+        sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
+        raise PictureError(f"the mask {path} has {sizes[0]} pixels, not the {sizes[1]} of {item.input}")
+    return (pixels if pixels.shape[2] == 1 else to_gray(pixels))[..., 0]
+
+
+def _blend(restored: Image, observed: Image, strength: float, mask: Image | None) -> Image:
+    """Make a part of the change, everywhere or by a mask; where it is 0 the observed pixels stay exactly."""
+    if strength == 1 and mask is None:
+        return restored
+    restored -= observed
+    restored *= np.float32(strength) if mask is None else np.float32(strength) * mask[..., None]
+    restored += observed
+    return restored
+
+
+def _run(
+    model: Loaded, task: Task, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
+) -> Result:
     """Run a network of one or three channels over a picture of either."""
     network, (given, wanted) = model.network, (feed.pixels.shape[2], model.network.geometry.channels)
     if given == wanted:
@@ -248,6 +294,10 @@ def _run(model: Loaded, feed: Feed, settings: Settings, on_tile: Callable[[float
     if given == 1:
         result = engine.run(network, to_rgb(feed.pixels), feed.conditions, settings, on_tile)
         return replace(result, pixels=to_gray(result.pixels))
+    if task.luma:
+        gray = to_gray(feed.pixels)
+        result = engine.run(network, gray, feed.conditions, settings, on_tile)
+        return replace(result, pixels=feed.pixels + (result.pixels - gray))
     output = np.empty_like(feed.pixels)
     for channel in range(given):
         plane = np.ascontiguousarray(feed.pixels[..., channel : channel + 1])

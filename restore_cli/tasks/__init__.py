@@ -16,6 +16,7 @@ from restore_cli.metrics import psnr
 
 if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for torch
     from restore_cli.engine import Geometry
+    from restore_cli.image import Picture
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -67,6 +68,8 @@ class Task(ABC):
     Attributes:
         name: the command.
         suffix: of output files: photo.SUFFIX.jpg.
+        luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather than
+            each channel by itself.
         levels: what a network is trained for when its recipe does not say; see `draw`.
         validation: the levels at which it is scored then.
         command: whether the command line offers it yet.
@@ -74,6 +77,7 @@ class Task(ABC):
 
     name: ClassVar[str]
     suffix: ClassVar[str]
+    luma: ClassVar[bool] = False
     levels: ClassVar[Mapping[str, Any]]
     validation: ClassVar[tuple[Mapping[str, Any], ...]]
     command: ClassVar[bool] = True
@@ -102,7 +106,7 @@ class Task(ABC):
         pixels: Image,
         trained: Mapping[str, Any],  # noqa: ARG002
         geometry: Geometry,  # noqa: ARG002
-        visible: Mask | None = None,  # noqa: ARG002
+        picture: Picture | None = None,  # noqa: ARG002
     ) -> Feed:
         """Turn a picture's pixels into a network's input: they themselves, unless a task says otherwise.
 
@@ -110,7 +114,7 @@ class Task(ABC):
             pixels: H x W x C in [0, 1].
             trained: the levels the checkpoint was trained for, as in weights.toml.
             geometry: the network's: its scale, and how many condition planes it takes.
-            visible: H x W; where the picture is not fully transparent, None where it nowhere is.
+            picture: where the pixels come from, if it is a file: what else is known of them.
         """
         return Feed(pixels)
 

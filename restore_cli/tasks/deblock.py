@@ -10,10 +10,11 @@ import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.metrics import estimate_quality
-from restore_cli.tasks import Feed, Image, Mask, Random, Task, option
+from restore_cli.tasks import Feed, Image, Random, Task, option
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
+    from restore_cli.image import Picture
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 
@@ -31,18 +32,19 @@ class Deblock(Task):
     """Remove the traces of JPEG compression from photos.
 
     Attributes:
-        quality: of libjpeg, 1 to 100, rounded; None estimates it from each photo.
+        quality: of libjpeg, 1 to 100, rounded; None reads it from a JPEG, or estimates it from the pixels.
         subsampling: of colour, "4:4:4", "4:2:2" or "4:2:0"; gray has none.
     """
 
     name: ClassVar[str] = "deblock"
     suffix: ClassVar[str] = "deblocked"
+    luma: ClassVar[bool] = True
     levels: ClassVar[Mapping[str, Any]] = {"quality": [5, 95], "subsampling": ["4:4:4", "4:2:0"]}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"quality": 10}, {"quality": 20}, {"quality": 40})
 
     quality: float | None = option(
         None,
-        help="JPEG quality the photo was saved with, 1 to 100; auto estimates it from each photo.",
+        help="JPEG quality the photo was saved with, 1 to 100; auto reads it from each file, or its pixels.",
         metavar="FLOAT|auto",
         parse=parse_quality,
     )
@@ -63,10 +65,17 @@ class Deblock(Task):
         return compress(clean, round(self.quality), self.subsampling)
 
     def prepare(
-        self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, visible: Mask | None = None
+        self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, picture: Picture | None = None
     ) -> Feed:
-        """Give quality / 100 as a constant plane, held to the range that the network knows."""
-        quality = estimate_quality(pixels, visible) if self.quality is None else self.quality
+        """Give quality / 100 as a constant plane, held to the range that the network knows.
+
+        Unless it is given, it is that of the JPEG file's own tables, or else estimated from the pixels.
+        """
+        quality = self.quality
+        if quality is None:
+            quality = picture.jpeg_quality if picture else None
+        if quality is None:
+            quality = estimate_quality(pixels, picture.visible if picture else None)
         low, high = np.broadcast_to(trained.get("quality", [1, 100]), 2).tolist()
         warnings: tuple[str, ...] = ()
         if not geometry.conditions and not 0.8 * low <= quality <= 1.2 * high:

@@ -11,10 +11,11 @@ import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.metrics import estimate_noise
-from restore_cli.tasks import Feed, Image, Mask, Random, Task, option, round_to_bytes
+from restore_cli.tasks import Feed, Image, Random, Task, option, round_to_bytes
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
+    from restore_cli.image import Picture
 
 
 NOISES = ("gaussian", "camera")
@@ -75,10 +76,12 @@ class Denoise(Task):
         return noise.astype(np.float32)
 
     def prepare(
-        self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, visible: Mask | None = None
+        self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, picture: Picture | None = None
     ) -> Feed:
         """Give the noise level as a constant plane, held to the range that the network knows."""
-        sigma = estimate_noise(pixels, visible) if self.sigma is None else self.sigma
+        sigma = (
+            estimate_noise(pixels, picture.visible if picture else None) if self.sigma is None else self.sigma
+        )
         low, high = np.broadcast_to(trained.get("sigma", [0, 255]), 2).tolist()
         warnings: tuple[str, ...] = ()
         if not geometry.conditions and not 0.8 * low <= sigma <= 1.2 * high:

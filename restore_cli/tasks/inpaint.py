@@ -17,6 +17,7 @@ from restore_cli.tasks import Feed, Image, Mask, Random, Task
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
+    from restore_cli.image import Picture
 
 DAMAGES = ("text", "scratches", "boxes", "hole")
 FILL = 0.5  # what a network sees in place of a missing pixel
@@ -78,7 +79,7 @@ class Inpaint(Task):
         pixels: Image,
         trained: Mapping[str, Any],  # noqa: ARG002
         geometry: Geometry,
-        visible: Mask | None = None,  # noqa: ARG002
+        picture: Picture | None = None,  # noqa: ARG002
     ) -> Feed:
         """Fill missing pixels with gray, and give a plane that is 1 where they are and 0 elsewhere."""
         missing: Mask = np.asarray(np.isnan(pixels).any(axis=2))

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from restore_cli.errors import UsageError
 from restore_cli.metrics import psnr
-from restore_cli.tasks import Feed, Image, Mask, Random, Task, option, round_to_bytes
+from restore_cli.tasks import Feed, Image, Random, Task, option, round_to_bytes
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
+    from restore_cli.image import Picture
 
 SCALES = range(2, 9)
 
@@ -34,6 +35,7 @@ class Sr(Task):
 
     name: ClassVar[str] = "sr"
     suffix: ClassVar[str] = "enlarged"
+    luma: ClassVar[bool] = True
     levels: ClassVar[Mapping[str, Any]] = {"scale": 2}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"scale": 2},)
     command: ClassVar[bool] = False
@@ -70,7 +72,7 @@ class Sr(Task):
         pixels: Image,
         trained: Mapping[str, Any],
         geometry: Geometry,
-        visible: Mask | None = None,  # noqa: ARG002
+        picture: Picture | None = None,  # noqa: ARG002
     ) -> Feed:
         """Enlarge bicubically for a network that keeps the size, as SRCNN's and RED-Net's do.
 
