@@ -39,7 +39,7 @@ def score(folder: Path, sigma: float, model: str, settings: Settings) -> dict[st
         noisy = task.degrade(clean, np.random.RandomState(0))
         feed = task.prepare(noisy, loaded.conditions, loaded.network.geometry)
         result = run(loaded.network, feed.pixels, feed.conditions, settings)
-        restored = task.finish(result.pixels)
+        restored = task.finish(result.pixels, noisy)
         restored = (np.rint(restored * 255) / 255).astype(np.float32)
         rows.append((psnr(noisy, clean), psnr(restored, clean), ssim(restored, clean)))
     noisy_psnr, mean_psnr, mean_ssim = np.mean(rows, axis=0).tolist()

@@ -145,14 +145,21 @@ class Picture:
         return filled
 
     def with_pixels(self, pixels: npt.NDArray[np.floating]) -> Picture:
-        """Return this picture with other pixels of the same H x W x C.
+        """Return this picture with other pixels of the same C, and of any H x W, to which alpha is resized.
 
-        Fully transparent pixels keep the colour they had, so that what they hide stays as it was. Raises
-        ValueError for another shape.
+        Where H x W stay the same, fully transparent pixels keep the colour they had, so that what they hide
+        stays as it was. Raises ValueError for other channels.
         """
-        if pixels.shape != self.pixels.shape:
+        if pixels.shape[2:] != self.pixels.shape[2:]:
             raise ValueError(f"pixels of shape {pixels.shape} cannot replace {self.pixels.shape}")
         pixels = pixels.astype(np.float32, copy=False)
+        if pixels.shape != self.pixels.shape:
+            alpha = self.alpha
+            if alpha is not None:
+                peak = np.iinfo(alpha.dtype).max
+                larger = resize(alpha[..., None].astype(np.float32), *pixels.shape[:2])[..., 0]
+                alpha = cast(Samples, larger.round().clip(0, peak).astype(alpha.dtype))
+            return replace(self, pixels=pixels, alpha=alpha)
         if self.alpha is not None and not self.alpha.all():
             pixels = np.where((self.alpha == 0)[..., None], self.pixels, pixels)
         return replace(self, pixels=pixels)

@@ -26,7 +26,7 @@ def restore(name: str, image: np.ndarray, sigma: float, settings: Settings) -> n
     loaded = load(entries()[name])
     task = Denoise(sigma=sigma)
     feed = task.prepare(image, loaded.conditions, loaded.network.geometry)
-    return task.finish(run(loaded.network, feed.pixels, feed.conditions, settings).pixels)
+    return task.finish(run(loaded.network, feed.pixels, feed.conditions, settings).pixels, image)
 
 
 @pytest.mark.parametrize("name", BUNDLED)

@@ -69,5 +69,6 @@ def test_levels_are_drawn_from_their_range() -> None:
 
 
 def test_results_are_brought_back_to_pictures() -> None:
-    restored = Denoise().finish(np.array([[[-0.1], [0.5], [1.2]]], np.float32))
+    output = np.array([[[-0.1], [0.5], [1.2]]], np.float32)
+    restored = Denoise().finish(output, output)
     np.testing.assert_array_equal(restored[0, :, 0], np.float32([0, 0.5, 1]))

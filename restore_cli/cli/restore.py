@@ -61,7 +61,7 @@ def _parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
         metavar=told["metavar"],
         help=told["help"],
         parser=told["parse"],
-        show_default="auto" if item.default is None else True,
+        show_default=told["default_help"] if item.default is None else True,
     )
     return inspect.Parameter(
         item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=Annotated[str, option]

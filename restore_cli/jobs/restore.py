@@ -20,6 +20,7 @@ from restore_cli.image import (
     encode_picture,
     luma,
     read_picture,
+    resize,
     to_gray,
     to_rgb,
     write_picture,
@@ -135,7 +136,8 @@ def restore(
         model = load(model, task.name, picture.channels)
     feed = _feed(picture, task, model)
     result = _run(model, task, feed, settings or Settings(), lambda share: None)
-    return picture.with_pixels(_blend(task.finish(result.pixels), picture.pixels, strength, mask))
+    pixels = task.finish(result.pixels, picture.pixels)
+    return picture.with_pixels(_blend(pixels, task.plain(picture.pixels), strength, mask))
 
 
 def restore_files(
@@ -209,7 +211,7 @@ def _restore_file(
     started = time.perf_counter() - reading
     feed = _feed(picture, task, model)
     megapixels = picture.megapixels
-    mask = _read_mask(request.mask, item, picture) if request.mask else None
+    mask = _read_mask(request.mask, item, picture, task) if request.mask else None
     result = _run(
         model, task, feed, request.settings, lambda share: watch.restored(share, share * megapixels)
     )
@@ -224,14 +226,15 @@ def _restore_file(
         height=picture.height,
         channels=picture.channels,
         depth=picture.depth,
-        noise_before=estimate_noise(feed.pixels, picture.visible) if feed.noise is None else feed.noise,
+        noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
         tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
         warnings=(*picture.notes, *feed.warnings),
     )
-    pixels = _blend(task.finish(result.pixels), picture.pixels, request.strength, mask)
+    plain = task.plain(picture.pixels)
+    pixels = _blend(task.finish(result.pixels, picture.pixels), plain, request.strength, mask)
     restored = picture.with_pixels(pixels)
-    observed = picture.pixels if request.reference else None
-    del picture, feed, result, pixels, mask
+    observed = plain if request.reference else None
+    del picture, feed, result, plain, pixels, mask
 
     losses = _write(restored, item, request, stdout)
     seconds = time.perf_counter() - started
@@ -264,14 +267,14 @@ def _feed(picture: Picture, task: Task, model: Loaded) -> Feed:
     return task.prepare(picture.opaque_pixels(), model.conditions, geometry, picture)
 
 
-def _read_mask(mask: Path, item: Item, picture: Picture) -> Image:
-    """H x W in [0, 1], of a picture's brightness."""
+def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
+    """H x W in [0, 1], of a picture's brightness; at the result's size."""
     path = _find_reference(mask, item)
     pixels = read_picture(path).pixels
     if pixels.shape[:2] != picture.pixels.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
         raise PictureError(f"the mask {path} has {sizes[0]} pixels, not the {sizes[1]} of {item.input}")
-    return (pixels if pixels.shape[2] == 1 else to_gray(pixels))[..., 0]
+    return task.plain(pixels if pixels.shape[2] == 1 else to_gray(pixels))[..., 0]
 
 
 def _blend(restored: Image, observed: Image, strength: float, mask: Image | None) -> Image:
@@ -297,7 +300,10 @@ def _run(
     if task.luma:
         gray = to_gray(feed.pixels)
         result = engine.run(network, gray, feed.conditions, settings, on_tile)
-        return replace(result, pixels=feed.pixels + (result.pixels - gray))
+        colours = feed.pixels - gray
+        if network.geometry.scale > 1:
+            colours = resize(colours, *result.pixels.shape[:2])
+        return replace(result, pixels=result.pixels + colours)
     output = np.empty_like(feed.pixels)
     for channel in range(given):
         plane = np.ascontiguousarray(feed.pixels[..., channel : channel + 1])

@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.archs.binarized import transition
-from restore_cli.engine import Geometry, Restorer, Settings, autocast, run
+from restore_cli.engine import Restorer, Settings, autocast, run
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tasks import Image, find_task
 from restore_cli.training.distributed import Group, join
@@ -310,7 +310,6 @@ def validate(
     """
     task = find_task(recipe.task)
     settings = Settings(device=str(device), precision=precision)
-    plain = Geometry(network.geometry.channels)
     scores: list[float] = []
     inputs: list[float] = []
     pictures: list[tuple[Image, Image, Image]] = []
@@ -324,8 +323,8 @@ def validate(
             else:
                 observed = to_float(sample.damaged)
             feed = damage.prepare(observed, recipe.levels, network.geometry)
-            restored = damage.finish(run(network, feed.pixels, feed.conditions, settings).pixels)
-            before = damage.finish(damage.prepare(observed, recipe.levels, plain).pixels.copy())
+            restored = damage.finish(run(network, feed.pixels, feed.conditions, settings).pixels, observed)
+            before = damage.plain(observed)
             rows.append((damage.score(restored, clean), damage.score(before, clean)))
             if len(pictures) < SHOWN:
                 pictures.append((before, restored, clean))

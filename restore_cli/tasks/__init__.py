@@ -47,7 +47,9 @@ class Feed:
     noise: float | None = None
 
 
-def option(default: Any, help: str, metavar: str, parse: Callable[[str], Any]) -> Any:
+def option(
+    default: Any, help: str, metavar: str, parse: Callable[[str], Any], default_help: str = "auto"
+) -> Any:
     """A task's field, as the command line offers it.
 
     Args:
@@ -55,8 +57,10 @@ def option(default: Any, help: str, metavar: str, parse: Callable[[str], Any]) -
         help: one sentence.
         metavar: what a value looks like, "FLOAT|auto".
         parse: makes the value of a word; raises UsageError for nonsense.
+        default_help: what the command line calls None.
     """
-    return field(default=default, metadata={"help": help, "metavar": metavar, "parse": parse})
+    told = {"help": help, "metavar": metavar, "parse": parse, "default_help": default_help}
+    return field(default=default, metadata=told)
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,13 @@ class Task(ABC):
         """
         return Feed(pixels)
 
-    def finish(self, restored: Image) -> Image:
-        """Turn a network's output into pixels in [0, 1]."""
+    def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
+        """Turn a network's output, and what was observed, into pixels in [0, 1] of the result's size."""
         return restored.clip(0, 1, out=restored)
+
+    def plain(self, observed: Image) -> Image:
+        """What is observed, at the result's size, without restoration: what a result is better than."""
+        return observed
 
     def score(self, restored: Image, clean: Image) -> float:
         """PSNR in dB by the task's protocol: over all samples, the restored ones rounded to 8 bits."""

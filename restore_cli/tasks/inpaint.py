@@ -83,8 +83,11 @@ class Inpaint(Task):
     ) -> Feed:
         """Fill missing pixels with gray, and give a plane that is 1 where they are and 0 elsewhere."""
         missing: Mask = np.asarray(np.isnan(pixels).any(axis=2))
-        filled = np.where(missing[..., None], np.float32(FILL), pixels)
-        return Feed(filled, (np.asarray(missing, np.float32),) if geometry.conditions else ())
+        return Feed(self.plain(pixels), (np.asarray(missing, np.float32),) if geometry.conditions else ())
+
+    def plain(self, observed: Image) -> Image:
+        """Missing pixels are gray."""
+        return np.nan_to_num(observed, nan=FILL)
 
 
 def draw_mask(

@@ -14,15 +14,23 @@ if TYPE_CHECKING:
     from restore_cli.engine import Geometry
     from restore_cli.image import Picture
 
-SCALES = range(2, 9)
+LARGEST = 8
 
 
-def parse_scale(word: str) -> int:
-    """A whole number."""
+def parse_scale(word: str) -> float:
+    """A number."""
     try:
-        return int(word)
+        return float(word)
     except ValueError as error:
-        raise UsageError(f"The scale is {word!r}; give a whole number from 2 to 8.") from error
+        raise UsageError(f"The scale is {word!r}; give a number from 1 to {LARGEST}.") from error
+
+
+def parse_size(word: str) -> tuple[int, int]:
+    """ "1920x1080", width and height in pixels."""
+    width, _, height = word.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
+        raise UsageError(f"The size is {word!r}; give width and height in pixels, such as 1920x1080.")
+    return int(width), int(height)
 
 
 @dataclass(frozen=True)
@@ -30,7 +38,9 @@ class Sr(Task):
     """Enlarge photos.
 
     Attributes:
-        scale: how many times wider and higher; a recipe may draw it from a list of words, ["2", "3", "4"].
+        scale: how many times wider and higher, 1 to 8; a recipe may draw it from a list of words,
+            ["2", "3", "4"].
+        size: width and height in pixels, in place of the scale; at most 8 times the photo's.
     """
 
     name: ClassVar[str] = "sr"
@@ -38,34 +48,43 @@ class Sr(Task):
     luma: ClassVar[bool] = True
     levels: ClassVar[Mapping[str, Any]] = {"scale": 2}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"scale": 2},)
-    command: ClassVar[bool] = False
 
-    scale: int = option(2, help="How many times wider and higher.", metavar="INTEGER", parse=parse_scale)
+    scale: float = option(2.0, help="How many times wider and higher.", metavar="FLOAT", parse=parse_scale)
+    size: tuple[int, int] | None = option(
+        None,
+        help="Width and height in pixels, in place of the scale.",
+        metavar="WxH",
+        parse=parse_size,
+        default_help="by the scale",
+    )
 
     def __post_init__(self) -> None:
         if isinstance(self.scale, str):
             object.__setattr__(self, "scale", parse_scale(self.scale))
-        if self.scale not in SCALES:
-            raise UsageError(f"The scale is {self.scale}; give a whole number from 2 to 8.")
+        if not 1 <= self.scale <= LARGEST:
+            raise UsageError(f"The scale is {self.scale:g}; give a number from 1 to {LARGEST}.")
 
     def fit(self, clean: Image) -> Image:
         """Without the last rows and columns that fill no whole pixel of the reduced image."""
-        height, width = (size - size % self.scale for size in clean.shape[:2])
+        height, width = (size - size % round(self.scale) for size in clean.shape[:2])
         return clean[:height, :width]
 
     def degrade(self, clean: Image, rng: Random) -> Image:  # noqa: ARG002
-        """Reduce as MATLAB's imresize, rounded to 8 bits; draws nothing.
-
-        The reduction of the field's benchmarks; rounded, as their files are.
+        """Reduce as MATLAB's imresize, rounded to 8 bits as the benchmarks' files are; draws nothing.
 
         Returns:
             H/scale x W/scale x C, rounded down.
+
+        Raises:
+            UsageError: the scale is no whole number.
         """
         from restore_cli.image import resize
 
+        if self.scale != round(self.scale):
+            raise UsageError(f"Photos are reduced by whole numbers, not by {self.scale:g}.")
         clean = self.fit(clean)
-        height, width = clean.shape[:2]
-        return round_to_bytes(resize(clean, height // self.scale, width // self.scale))
+        height, width = (size // round(self.scale) for size in clean.shape[:2])
+        return round_to_bytes(resize(clean, height, width))
 
     def prepare(
         self,
@@ -76,24 +95,53 @@ class Sr(Task):
     ) -> Feed:
         """Enlarge bicubically for a network that keeps the size, as SRCNN's and RED-Net's do.
 
+        By the smallest scale that the network knows and that suffices, or else by its largest; to that it
+        is told its fourth part. `finish` does the rest.
+
         Raises:
-            UsageError: the network enlarges by another scale.
+            UsageError: the result would have more than 8 times the photo's sides.
         """
         from restore_cli.image import resize
 
-        if geometry.scale not in (1, self.scale):
+        wanted = max(new / old for new, old in zip(self._target(pixels), pixels.shape[:2], strict=True))
+        if wanted > LARGEST:
             raise UsageError(
-                f"The model enlarges {geometry.scale} times, not {self.scale}; give --scale {geometry.scale}."
+                f"The size is {wanted:.3g} times the photo's; at most {LARGEST} times is possible."
             )
-        known = {int(scale) for scale in _listed(trained.get("scale", self.scale))}
+        known = (
+            [geometry.scale] if geometry.scale > 1 else sorted(map(float, _listed(trained.get("scale", 2))))
+        )
+        scale = next((scale for scale in known if scale >= wanted), known[-1])
         warnings: tuple[str, ...] = ()
-        if self.scale not in known:
-            names = ", ".join(map(str, sorted(known)))
-            warnings = (f"The model was trained to enlarge {names} times, not {self.scale}.",)
+        if wanted > scale:
+            warnings = (f"The model enlarges up to {scale:g} times; the rest of {wanted:.3g} is bicubic.",)
+        options: dict[str, float | str] = {"scale": self.scale}
+        if self.size:
+            options = {"size": "{}x{}".format(*self.size)}
         if geometry.scale == 1:
-            height, width = (size * self.scale for size in pixels.shape[:2])
-            pixels = resize(pixels, height, width)
-        return Feed(pixels, (self.scale / 4,) * geometry.conditions, {"scale": self.scale}, warnings)
+            pixels = resize(pixels, *(round(size * scale) for size in pixels.shape[:2]))
+        return Feed(pixels, (scale / 4,) * geometry.conditions, options, warnings)
+
+    def finish(self, restored: Image, observed: Image) -> Image:
+        """Resample to the size that is wanted, antialiased, where the network's scale is another."""
+        return self._resize(restored, observed).clip(0, 1)
+
+    def plain(self, observed: Image) -> Image:
+        """Bicubically enlarged."""
+        return self._resize(observed, observed).clip(0, 1)
+
+    def _resize(self, image: Image, observed: Image) -> Image:
+        from restore_cli.image import resize
+
+        height, width = self._target(observed)
+        return image if image.shape[:2] == (height, width) else resize(image, height, width)
+
+    def _target(self, observed: Image) -> tuple[int, int]:
+        """Height and width of the result."""
+        if self.size:
+            return self.size[1], self.size[0]
+        height, width = (round(size * self.scale) for size in observed.shape[:2])
+        return height, width
 
     def score(self, restored: Image, clean: Image) -> float:
         """PSNR in dB on studio luma (BT.601), gray as it is, `scale` pixels shaved from each border.
@@ -102,9 +150,9 @@ class Sr(Task):
         """
         from restore_cli.image import luma
 
+        border = round(self.scale)
         restored, clean = (
-            image[self.scale : -self.scale, self.scale : -self.scale]
-            for image in (round_to_bytes(restored), clean)
+            image[border:-border, border:-border] for image in (round_to_bytes(restored), clean)
         )
         if clean.shape[2] == 3:
             restored, clean = luma(restored), luma(clean)

@@ -1,0 +1,145 @@
+"""Super-resolution: any factor and size, by networks that keep the size or enlarge, gray or colour."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from restore_cli import weights
+from restore_cli.archs import build
+from restore_cli.cli import app
+from restore_cli.engine import Geometry
+from restore_cli.errors import UsageError
+from restore_cli.image import read_picture, resize
+from restore_cli.tasks.sr import Sr, parse_size
+
+NETWORKS = {  # none does anything beyond bicubic
+    "any": ("unet:UNet", {"channels": 3, "widths": [8], "conditions": 1}, {"scale": ["2", "3", "4"]}),
+    "gray": ("unet:UNet", {"channels": 1, "widths": [8], "conditions": 0}, {"scale": 2}),
+    "thrice": ("binarized:BTNet", {"channels": 1, "width": 4, "scale": 3}, {"scale": 3}),
+}
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> dict[str, Path]:
+    paths = {}
+    for name, (arch, params, levels) in NETWORKS.items():
+        network = build(arch, params)
+        network.initialise()
+        header = weights.Header(
+            task="sr", arch=arch, params=params, channels=network.geometry.channels, conditions=levels
+        )
+        paths[name] = tmp_path / f"{name}.safetensors"
+        weights.save(network, paths[name], header)
+    return paths
+
+
+def enlarge(photo: Path, model: Path, *words: str) -> Result:
+    argv = ["sr", str(photo), "--model", str(model), "-o", str(photo.with_name("out.png")), "--overwrite"]
+    return CliRunner().invoke(app, [*argv, "--json", *words])
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (14, 21, 3), np.uint8)
+    Image.fromarray(pixels).resize((42, 28), Image.Resampling.BICUBIC).save(tmp_path / "photo.png")
+    return tmp_path / "photo.png"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    ("words", "size"),
+    [
+        ((), (84, 56)),
+        (("--scale", "3"), (126, 84)),
+        (("--scale", "2.5"), (105, 70)),
+        (("--scale", "1"), (42, 28)),
+        (("--scale", "8"), (336, 224)),
+        (("--size", "100x50"), (100, 50)),
+        (("--size", "30X20"), (30, 20)),
+    ],
+)
+def test_any_factor_and_size(
+    models: dict[str, Path], photo: Path, name: str, words: tuple[str, ...], size: tuple[int, int]
+) -> None:
+    result = enlarge(photo, models[name], *words)
+    assert result.exit_code == 0, result.stderr
+    restored = read_picture(photo.with_name("out.png")).pixels
+    assert restored.shape == (size[1], size[0], 3)
+    plain = resize(read_picture(photo).pixels, size[1], size[0]).clip(0, 1)
+    assert np.abs(restored - plain).mean() < 0.03  # by way of another scale bicubic is not quite the same
+
+
+@pytest.mark.parametrize("name", ["any", "gray"])
+def test_at_a_scale_that_is_known_nothing_is_resampled_twice(
+    models: dict[str, Path], photo: Path, name: str
+) -> None:
+    assert enlarge(photo, models[name], "--tile", "16").exit_code == 0
+    restored = read_picture(photo.with_name("out.png")).pixels
+    plain = resize(read_picture(photo).pixels, 56, 84).clip(0, 1)
+    np.testing.assert_allclose(restored, plain, atol=0.6 / 255)
+
+
+def test_the_scale_is_told_to_the_network_and_what_it_cannot_is_said() -> None:
+    pixels = np.random.default_rng(0).random((10, 12, 3), np.float32)
+    trained, geometry = {"scale": ["2", "3", "4"]}, Geometry(3, conditions=1)
+    for scale, told, size in ((1.5, 0.5, 20), (2, 0.5, 20), (2.5, 0.75, 30), (4, 1, 40), (6, 1, 40)):
+        feed = Sr(scale=scale).prepare(pixels, trained, geometry)
+        assert (feed.conditions, feed.pixels.shape[0]) == ((told,), size)
+        assert bool(feed.warnings) == (scale > 4)
+    assert "up to 4 times" in feed.warnings[0]
+    feed = Sr(size=(60, 50)).prepare(pixels, trained, geometry)
+    assert feed.options == {"size": "60x50"}
+
+
+def test_alpha_and_reference_go_with_it(models: dict[str, Path], photo: Path) -> None:
+    clean = Image.open(photo)
+    small = clean.resize((21, 14), Image.Resampling.BICUBIC)
+    alpha = Image.fromarray((np.indices((14, 21))[1] * 12 + 5).astype(np.uint8))
+    small.putalpha(alpha)
+    small.save(photo.with_name("small.png"))
+    result = enlarge(photo.with_name("small.png"), models["any"], "--reference", str(photo))
+    assert result.exit_code == 0, result.stderr
+    record = json.loads(result.stdout)
+    assert record["psnr"] == pytest.approx(record["input_psnr"], abs=0.1) and record["psnr"] > 20
+    out = read_picture(photo.with_name("out.png"))
+    assert out.alpha is not None and out.alpha.shape == (28, 42)
+    assert np.abs(np.diff(out.alpha.astype(int), axis=1)).max() <= 12
+
+
+def test_strength_and_mask_hold_at_the_new_size(models: dict[str, Path], photo: Path) -> None:
+    Image.new("L", (42, 28), 255).save(photo.with_name("mask.png"))
+    mask = str(photo.with_name("mask.png"))
+    assert enlarge(photo, models["any"], "--strength", "0.5", "--mask", mask).exit_code == 0
+    assert read_picture(photo.with_name("out.png")).pixels.shape == (56, 84, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--scale", "9"), "give a number from 1 to 8"),
+        (("--scale", "big"), "'big'"),
+        (("--size", "100"), "such as 1920x1080"),
+        (("--size", "0x5"), "such as 1920x1080"),
+        (("--size", "1000x50"), "at most 8 times"),
+    ],
+)
+def test_impossible_sizes_are_refused(
+    models: dict[str, Path], photo: Path, words: tuple[str, ...], said: str
+) -> None:
+    result = enlarge(photo, models["any"], *words)
+    assert result.exit_code == 2
+    assert said in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_words_of_a_recipe_are_scales() -> None:
+    drawn = {Sr.draw({"scale": ["2", "3"]}, np.random.default_rng(seed)).scale for seed in range(9)}
+    assert drawn == {2, 3}
+    with pytest.raises(UsageError, match=r"whole numbers, not by 2\.5"):
+        Sr(scale=2.5).degrade(np.zeros((10, 10, 1), np.float32), np.random.default_rng(0))
+    assert parse_size("1920X1080") == (1920, 1080)
