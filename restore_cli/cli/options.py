@@ -130,6 +130,15 @@ Mask = Annotated[
     ),
 ]
 
+SaveMask = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE|DIR",
+        help="Write the mask that was used there; as DIR/NAME.png into a folder.",
+        rich_help_panel=_CHANGE,
+    ),
+]
+
 _SAID = "What is said"
 Reference = Annotated[
     Path | None,

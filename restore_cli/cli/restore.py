@@ -35,8 +35,6 @@ def add_commands(app: typer.Typer) -> None:
     """Give the app one command for each task."""
     for name in TASKS:
         task = find_task(name)
-        if not task.command:
-            continue
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
         app.command(name, help=summary)(compose(task))
 
@@ -44,11 +42,13 @@ def add_commands(app: typer.Typer) -> None:
 def compose(task: type[Task]) -> Callable[..., None]:
     """The command of a task: the parameters of `run`, among them the task's fields."""
     own = [_parameter(item) for item in dataclasses.fields(task) if "parse" in item.metadata]
+    lists = {item.name for item in dataclasses.fields(task) if item.default == ()}
     _, inputs, *others = inspect.signature(run, eval_str=True).parameters.values()
 
     def command(**words: Any) -> None:
-        values = {item.name: words.pop(item.name) for item in own}
-        run(task(**values), **words)
+        given = {item.name: words.pop(item.name) for item in own}
+        repeated = {key: tuple(value or ()) for key, value in given.items() if key in lists}
+        run(task(**(given | repeated)), **words)
 
     command.__signature__ = inspect.Signature([inputs, *own, *others])  # type: ignore[attr-defined]
     command.__annotations__ = {}
@@ -61,11 +61,12 @@ def _parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
         metavar=told["metavar"],
         help=told["help"],
         parser=told["parse"],
-        show_default=told["default_help"] if item.default is None else True,
+        show_default=False if item.default == () else told["default_help"] if item.default is None else True,
     )
-    return inspect.Parameter(
-        item.name, inspect.Parameter.KEYWORD_ONLY, default=item.default, annotation=Annotated[str, option]
-    )
+    repeated = item.default == ()
+    kind = Annotated[list[str] | None, option] if repeated else Annotated[str, option]
+    default = None if repeated else item.default
+    return inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
 def run(
@@ -90,6 +91,7 @@ def run(
     ensemble: options.Ensemble = False,
     strength: options.Strength = 1.0,
     mask: options.Mask = None,
+    save_mask: options.SaveMask = None,
     reference: options.Reference = None,
     report: options.Report = None,
     json: options.Json = False,
@@ -140,6 +142,7 @@ def run(
         reference=reference,
         strength=strength,
         mask=mask,
+        save_mask=save_mask,
         check_tiles=check_tiles,
         offline=offline,
         debug=debug,

@@ -50,6 +50,7 @@ class Request:
         strength: 0 to 1, how much of the change is made.
         mask: a picture, or a folder of them as of references: white where the change is made, black where it
             is not, gray where in part.
+        save_mask: where the mask that was used is written, a file or an existing folder.
         check_tiles: measure what tiling changes.
         offline: never download.
         debug: raise the first error instead of going on.
@@ -65,6 +66,7 @@ class Request:
     reference: Path | None = None
     strength: float = 1.0
     mask: Path | None = None
+    save_mask: Path | None = None
     check_tiles: bool = False
     offline: bool = False
     debug: bool = False
@@ -134,10 +136,10 @@ def restore(
     """
     if not isinstance(model, Loaded):
         model = load(model, task.name, picture.channels)
-    feed = _feed(picture, task, model)
+    seen, mask = task.mark(picture.opaque_pixels(), mask)
+    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
     result = _run(model, task, feed, settings or Settings(), lambda share: None)
-    pixels = task.finish(result.pixels, picture.pixels)
-    return picture.with_pixels(_blend(pixels, task.plain(picture.pixels), strength, mask))
+    return picture.with_pixels(_blend(task.finish(result.pixels, seen), task.plain(seen), strength, mask))
 
 
 def restore_files(
@@ -209,9 +211,10 @@ def _restore_file(
 
     model = _model(request, picture.channels, models, watch)
     started = time.perf_counter() - reading
-    feed = _feed(picture, task, model)
     megapixels = picture.megapixels
     mask = _read_mask(request.mask, item, picture, task) if request.mask else None
+    seen, mask = task.mark(picture.opaque_pixels(), mask)
+    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
     result = _run(
         model, task, feed, request.settings, lambda share: watch.restored(share, share * megapixels)
     )
@@ -230,11 +233,13 @@ def _restore_file(
         tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
         warnings=(*picture.notes, *feed.warnings),
     )
-    plain = task.plain(picture.pixels)
-    pixels = _blend(task.finish(result.pixels, picture.pixels), plain, request.strength, mask)
+    plain = task.plain(seen)
+    pixels = _blend(task.finish(result.pixels, seen), plain, request.strength, mask)
     restored = picture.with_pixels(pixels)
     observed = plain if request.reference else None
-    del picture, feed, result, plain, pixels, mask
+    if request.save_mask:
+        _save_mask(request.save_mask, mask, item)
+    del picture, seen, feed, result, plain, pixels, mask
 
     losses = _write(restored, item, request, stdout)
     seconds = time.perf_counter() - started
@@ -262,11 +267,6 @@ def _model(request: Request, channels: int, models: dict[int, Loaded], watch: Wa
     return models[channels]
 
 
-def _feed(picture: Picture, task: Task, model: Loaded) -> Feed:
-    geometry = model.network.geometry
-    return task.prepare(picture.opaque_pixels(), model.conditions, geometry, picture)
-
-
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
     """H x W in [0, 1], of a picture's brightness; at the result's size."""
     path = _find_reference(mask, item)
@@ -275,6 +275,13 @@ def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
         raise PictureError(f"the mask {path} has {sizes[0]} pixels, not the {sizes[1]} of {item.input}")
     return task.plain(pixels if pixels.shape[2] == 1 else to_gray(pixels))[..., 0]
+
+
+def _save_mask(target: Path, mask: Image | None, item: Item) -> None:
+    if mask is None:
+        raise UsageError("There is no mask to save; give --mask.")
+    path = target / f"{Path(item.input).stem}.png" if target.is_dir() else target
+    write_picture(Picture(mask[..., None]), path)
 
 
 def _blend(restored: Image, observed: Image, strength: float, mask: Image | None) -> Image:

@@ -53,7 +53,8 @@ def option(
     """A task's field, as the command line offers it.
 
     Args:
-        default: None where the task finds out by itself, which the command line calls "auto".
+        default: None where the task finds out by itself, which the command line calls "auto"; () for an
+            option that may be repeated.
         help: one sentence.
         metavar: what a value looks like, "FLOAT|auto".
         parse: makes the value of a word; raises UsageError for nonsense.
@@ -76,7 +77,6 @@ class Task(ABC):
             each channel by itself.
         levels: what a network is trained for when its recipe does not say; see `draw`.
         validation: the levels at which it is scored then.
-        command: whether the command line offers it yet.
     """
 
     name: ClassVar[str]
@@ -84,7 +84,6 @@ class Task(ABC):
     luma: ClassVar[bool] = False
     levels: ClassVar[Mapping[str, Any]]
     validation: ClassVar[tuple[Mapping[str, Any], ...]]
-    command: ClassVar[bool] = True
 
     @classmethod
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
@@ -121,6 +120,14 @@ class Task(ABC):
             picture: where the pixels come from, if it is a file: what else is known of them.
         """
         return Feed(pixels)
+
+    def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
+        """Take note of a mask, H x W in [0, 1], which says where the picture is to be changed.
+
+        Returns:
+            The pixels that `prepare` is to be given, and the mask by which the change is made, None for all.
+        """
+        return pixels, mask
 
     def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
         """Turn a network's output, and what was observed, into pixels in [0, 1] of the result's size."""

@@ -12,23 +12,41 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.errors import UsageError
-from restore_cli.tasks import Feed, Image, Mask, Random, Task
+from restore_cli.errors import RestoreError, UsageError
+from restore_cli.tasks import Feed, Image, Mask, Random, Task, option
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
     from restore_cli.image import Picture
 
 DAMAGES = ("text", "scratches", "boxes", "hole")
-FILL = 0.5  # what a network sees in place of a missing pixel
 FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
+
+
+def parse_box(word: str) -> tuple[int, int, int, int]:
+    """ "x,y,w,h": the left upper corner, width and height, in pixels."""
+    parts = word.split(",")
+    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+        raise UsageError(f"The box is {word!r}; give x,y,width,height in pixels, such as 10,20,300,40.")
+    x, y, width, height = map(int, parts)
+    return x, y, width, height
+
+
+def parse_grow(word: str) -> int:
+    """A number of pixels."""
+    try:
+        return int(word)
+    except ValueError as error:
+        raise UsageError(f"The mask is to grow by {word!r}; give a whole number of pixels.") from error
 
 
 @dataclass(frozen=True)
 class Inpaint(Task):
-    """Fill in missing parts of photos.
+    """Fill in missing parts of photos: what is white in --mask, and boxes.
 
     Attributes:
+        box: rectangles that are missing, x, y, width and height in pixels.
+        grow: pixels by which all that is missing grows on every side.
         damage: "text", "scratches", "boxes" or "hole"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
         share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
@@ -49,14 +67,21 @@ class Inpaint(Task):
         {"damage": "scratches", "share": 0.1},
         {"damage": "hole", "share": 0.25},
     )
-    command: ClassVar[bool] = False
 
+    box: tuple[tuple[int, int, int, int], ...] = option(
+        (), help="A part that is missing; may be repeated.", metavar="X,Y,W,H", parse=parse_box
+    )
+    grow: int = option(
+        0, help="Pixels by which what is missing grows on every side.", metavar="INTEGER", parse=parse_grow
+    )
     damage: str = "text"
     size: float = 16
     share: float = 0.15
     blind: bool = False
 
     def __post_init__(self) -> None:
+        if self.grow < 0:
+            raise UsageError(f"The mask is to grow by {self.grow}; give a whole number of pixels.")
         if self.damage not in DAMAGES:
             raise UsageError(f"The damage is {self.damage!r}; choose {', '.join(DAMAGES)}.")
         if not 6 <= self.size <= 64:
@@ -81,13 +106,68 @@ class Inpaint(Task):
         geometry: Geometry,
         picture: Picture | None = None,  # noqa: ARG002
     ) -> Feed:
-        """Fill missing pixels with gray, and give a plane that is 1 where they are and 0 elsewhere."""
+        """Fill missing pixels roughly, and give a plane that is 1 where they are and 0 elsewhere."""
         missing: Mask = np.asarray(np.isnan(pixels).any(axis=2))
         return Feed(self.plain(pixels), (np.asarray(missing, np.float32),) if geometry.conditions else ())
 
+    def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
+        """Make NaN of what is at least half white in the mask, and of the boxes.
+
+        Raises:
+            UsageError: there is neither mask nor box.
+            RestoreError: they leave nothing out.
+        """
+        if mask is None and not self.box:
+            raise UsageError("Nothing says what is missing; give --mask or --box.")
+        height, width = pixels.shape[:2]
+        missing = np.zeros((height, width), np.uint8) if mask is None else np.asarray(mask >= 0.5, np.uint8)
+        for x, y, across, down in self.box:
+            missing[y : y + down, x : x + across] = 1
+        if self.grow:
+            import cv2
+
+            missing = np.asarray(cv2.dilate(missing, np.ones((2 * self.grow + 1,) * 2, np.uint8)))
+        if not missing.any():
+            raise RestoreError("nothing is missing, for the mask has no white and the boxes lie outside.")
+        return np.where(missing[..., None], np.float32(np.nan), pixels), missing.astype(np.float32)
+
     def plain(self, observed: Image) -> Image:
-        """Missing pixels are gray."""
-        return np.nan_to_num(observed, nan=FILL)
+        """Missing pixels smoothly filled; see `fill`."""
+        return fill(observed, np.asarray(np.isnan(observed).any(axis=2)))
+
+
+def fill(image: Image, missing: Mask) -> Image:
+    """Fill missing pixels from coarse to fine, however large a hole is.
+
+    Push-pull (Gortler et al., "The Lumigraph", SIGGRAPH 1996): the image is reduced, each pixel the mean of
+    the known ones of four, until none is missing; on the way back each resolution fills the gaps of the
+    finer one.
+
+    Args:
+        image: H x W x C; what is missing may be NaN.
+        missing: H x W. If all is, the result is gray.
+    """
+    import cv2
+
+    if not missing.any():
+        return image
+    if missing.all():
+        return np.full_like(image, 0.5)
+    height, width = missing.shape
+    even = ((0, height % 2), (0, width % 2))
+    known = np.pad(np.asarray(~missing, np.float32), even)
+    values = np.pad(np.where(missing[..., None], np.float32(0), image), (*even, (0, 0)))
+
+    def sums(plane: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = plane[::2] + plane[1::2]
+        return np.asarray(rows[:, ::2] + rows[:, 1::2])
+
+    count = sums(known)
+    means = np.divide(sums(values), np.maximum(count, 1)[..., None], dtype=np.float32)
+    coarse = fill(means, count == 0)
+    size = (known.shape[1], known.shape[0])
+    fine = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR).reshape(*known.shape, -1)
+    return np.where(missing[..., None], fine[:height, :width], image)
 
 
 def draw_mask(

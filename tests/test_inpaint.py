@@ -1,0 +1,141 @@
+"""Inpainting: what is missing, how it is filled before a network sees it, and that all else stays as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from torch import nn
+from typer.testing import CliRunner, Result
+
+from restore_cli import weights
+from restore_cli.archs.unet import UNet
+from restore_cli.cli import app
+from restore_cli.engine import Geometry
+from restore_cli.errors import UsageError
+from restore_cli.image import read_picture
+from restore_cli.tasks.inpaint import Inpaint, fill
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A network that makes everything brighter by a tenth."""
+    params = {"channels": 3, "widths": [8, 8], "conditions": 1}
+    network = UNet(**params)  # type: ignore[arg-type]
+    network.initialise()
+    nn.init.constant_(network.tail.bias, 0.1)
+    header = weights.Header(task="inpaint", arch="unet:UNet", params=params, channels=3)
+    weights.save(network, tmp_path / "model.safetensors", header)
+    return tmp_path / "model.safetensors"
+
+
+@pytest.fixture
+def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    across, down = np.meshgrid(np.arange(60), np.arange(40))
+    pixels = np.stack([across * 3, down * 4, across + down], axis=2).astype(np.uint8)
+    Image.fromarray(pixels).save("photo.png")
+    return Path("photo.png")
+
+
+def inpaint(model: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, ["inpaint", "photo.png", "--model", str(model), "--overwrite", *words])
+
+
+def changed(photo: Path) -> np.ndarray:
+    after = read_picture(Path("photo.inpainted.png")).pixels
+    return (after != read_picture(photo).pixels).any(axis=2)
+
+
+def test_only_what_is_missing_changes(model: Path, photo: Path) -> None:
+    mask = np.zeros((40, 60), np.uint8)
+    mask[10:14, 20:30] = 255
+    mask[30:, :5] = 127  # less than half white
+    Image.fromarray(mask).save("mask.png")
+    expected = mask == 255
+    result = inpaint(model, "--mask", "mask.png", "--save-mask", "used.png")
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(changed(photo), expected)
+    np.testing.assert_array_equal(read_picture(Path("used.png")).pixels[..., 0] == 1, expected)
+
+    expected[0:3, 50:60] = expected[38:40, 0:2] = True
+    boxes = ["--box", "50,0,20,3", "--box", "0,38,2,9"]
+    assert inpaint(model, "--mask", "mask.png", *boxes).exit_code == 0
+    np.testing.assert_array_equal(changed(photo), expected)
+
+    assert inpaint(model, "--box", "20,10,10,4", "--grow", "2").exit_code == 0
+    grown = np.zeros_like(expected)
+    grown[8:16, 18:32] = True
+    np.testing.assert_array_equal(changed(photo), grown)
+
+
+def test_half_the_strength_is_half_of_the_way(model: Path, photo: Path) -> None:
+    for strength in ("1", "0.5"):
+        assert inpaint(model, "--box", "20,10,4,4", "--strength", strength).exit_code == 0
+        middle = read_picture(Path("photo.inpainted.png")).pixels[12, 22]
+        smooth = read_picture(photo).pixels[12, 22]
+        np.testing.assert_allclose(middle - smooth, 0.1 * float(strength), atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ([], 2, "give --mask or --box"),
+        (["--box", "1,2,3"], 2, "x,y,width,height"),
+        (["--box", "0,0,9,9", "--grow", "-1"], 2, "whole number"),
+        (["--mask", "black.png"], 1, "photo.png: nothing is missing"),
+        (["--box", "90,90,5,5"], 1, "photo.png: nothing is missing"),
+        (["--mask", "small.png"], 1, "the mask small.png has 6 x 4 pixels, not the 60 x 40 of photo.png"),
+        (["--mask", "none.png"], 2, "no mask none.png"),
+    ],
+)
+def test_a_mask_that_does_not_do_is_refused(
+    model: Path, photo: Path, words: list[str], code: int, said: str
+) -> None:
+    Image.new("L", (60, 40)).save("black.png")
+    Image.new("L", (6, 4), 255).save("small.png")
+    result = inpaint(model, *words)
+    assert result.exit_code == code
+    assert said in result.stderr and result.stderr.count("\n") == 1
+    assert not Path("photo.inpainted.png").exists()
+
+
+def test_other_commands_have_no_mask_of_their_own(photo: Path) -> None:
+    result = CliRunner().invoke(app, ["denoise", "photo.png", "--sigma", "5", "--save-mask", "used.png"])
+    assert result.exit_code == 2 and "no mask to save" in result.stderr
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(1, 9), (33, 47), (64, 64)])
+def test_a_hole_is_filled_smoothly_however_large(channels: int, size: tuple[int, int]) -> None:
+    height, width = size
+    ramp = np.linspace(0.2, 0.8, width, dtype=np.float32)
+    image = np.broadcast_to(ramp[None, :, None], (height, width, channels)).copy()
+    missing = np.zeros(size, bool)
+    missing[:, width // 5 : -(width // 5) or None] = True
+    if height > 9:
+        missing[:3] = False
+    holed = np.where(missing[..., None], np.float32(np.nan), image)
+    filled = fill(holed, missing)
+    assert filled.dtype == np.float32
+    np.testing.assert_array_equal(filled[~missing], image[~missing])
+    assert np.abs(filled - image).max() < 0.35
+    assert np.abs(np.diff(filled, axis=1)).max() < 0.3
+
+
+def test_what_is_missing_everywhere_is_gray() -> None:
+    assert (fill(np.full((4, 5, 1), np.nan, np.float32), np.ones((4, 5), bool)) == 0.5).all()
+
+
+def test_the_network_is_told_where() -> None:
+    observed = Inpaint(damage="hole", share=0.25).degrade(
+        np.full((16, 16, 3), 0.3, np.float32), np.random.default_rng(0)
+    )
+    feed = Inpaint().prepare(observed, {}, Geometry(3, conditions=1))
+    np.testing.assert_allclose(feed.pixels, 0.3, atol=1e-6)
+    (plane,) = feed.conditions
+    np.testing.assert_array_equal(np.asarray(plane) == 1, np.isnan(observed[..., 0]))
+    with pytest.raises(UsageError, match="give --mask or --box"):
+        Inpaint().mark(observed, None)
