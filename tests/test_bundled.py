@@ -1,8 +1,9 @@
-"""The bundled checkpoints themselves: what they do to a noisy photo, exactly tiled, in either precision."""
+"""The bundled checkpoints themselves: what they do to a damaged photo, exactly tiled, in either precision."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,55 +11,83 @@ import pytest
 from restore_cli.engine import Settings, run
 from restore_cli.image import read_picture, to_gray
 from restore_cli.metrics import psnr
-from restore_cli.tasks.denoise import Denoise
-from restore_cli.weights import Bundled, entries, load
+from restore_cli.tasks import Task, find_task
+from restore_cli.weights import Bundled, Entry, entries, load
 
 pytestmark = pytest.mark.weights
-BUNDLED = [entry.name for entry in entries().values() if isinstance(entry.source, Bundled)]
+BUNDLED = {entry.name: entry for entry in entries().values() if isinstance(entry.source, Bundled)}
+EACH = pytest.mark.parametrize("entry", BUNDLED.values(), ids=BUNDLED)
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
 
+# Of each task: damage and the gain in dB that its models must bring; damage in all precisions; the least that
+# must be done to an undamaged photo, and how much it may lose.
+GAIN: dict[str, tuple[dict[str, Any], float]] = {
+    "denoise": ({"sigma": 25}, 8),
+    "deblock": ({"quality": 10}, 1),
+    "derain": ({"rain": "streaks", "heaviness": 0.5}, 3),
+}
+PRECISE: dict[str, list[dict[str, Any]]] = {"denoise": [{"sigma": 5}, {"sigma": 15}, {"sigma": 50}]}
+HARMLESS: dict[str, tuple[list[dict[str, Any]], float]] = {
+    "denoise": ([{"sigma": 0}, {"sigma": 1}], 45),
+    "deblock": ([{"quality": 95}], 42),
+    "derain": ([{"rain": "none"}], 38),
+}
 
-def clean(name: str) -> np.ndarray:
-    return to_gray(CAT) if entries()[name].channels == 1 else CAT
+
+def clean(entry: Entry) -> np.ndarray:
+    return to_gray(CAT) if entry.channels == 1 else CAT
 
 
-def restore(name: str, image: np.ndarray, sigma: float, settings: Settings) -> np.ndarray:
-    loaded = load(entries()[name])
-    task = Denoise(sigma=sigma)
+def restore(entry: Entry, task: Task, image: np.ndarray, settings: Settings) -> np.ndarray:
+    loaded = load(entry)
     feed = task.prepare(image, loaded.conditions, loaded.network.geometry)
     return task.finish(run(loaded.network, feed.pixels, feed.conditions, settings).pixels, image)
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_noise_goes_and_the_photo_stays(name: str) -> None:
-    image = clean(name)
-    noisy = Denoise(sigma=25).degrade(image, np.random.RandomState(0))
-    restored = restore(name, noisy, 25, Settings("cpu"))
-    assert psnr(restored, image) > psnr(noisy, image) + 8
-    shift = (restored - image).mean(axis=(0, 1)) * 255
-    assert np.abs(shift).max() < 0.5  # mean colour, in levels
+def damage(entry: Entry, levels: dict[str, Any]) -> tuple[Task, np.ndarray]:
+    task = find_task(entry.task)(**levels)
+    return task, task.degrade(clean(entry), np.random.RandomState(0))
 
 
-@pytest.mark.parametrize("name", BUNDLED)
-def test_tiles_are_exact_with_the_real_weights(name: str) -> None:
-    image = clean(name)[:211, :307]
-    whole, tiled = (restore(name, image, 25, Settings("cpu", "fp32", tile=tile)) for tile in (0, 64))
+@EACH
+def test_the_damage_goes_and_the_photo_stays(entry: Entry) -> None:
+    levels, gain = GAIN[entry.task]
+    task, damaged = damage(entry, levels)
+    restored = restore(entry, task, damaged, Settings("cpu"))
+    assert psnr(restored, clean(entry)) > psnr(damaged, clean(entry)) + gain
+    if entry.task != "derain":  # rain is bright, and takes the mean with it
+        shift = (restored - clean(entry)).mean(axis=(0, 1)) * 255
+        assert np.abs(shift).max() < 0.5  # mean colour, in levels
+
+
+@EACH
+def test_tiles_are_exact_with_the_real_weights(entry: Entry) -> None:
+    task, _ = damage(entry, GAIN[entry.task][0])
+    image = clean(entry)[:211, :307]
+    whole, tiled = (restore(entry, task, image, Settings("cpu", "fp32", tile=tile)) for tile in (0, 64))
     assert np.abs(whole - tiled).max() <= 1e-5
 
 
-@pytest.mark.parametrize("name", [name for name in BUNDLED if "bf16" in entries()[name].precisions])
-def test_the_listed_precision_costs_little(name: str) -> None:
-    image = clean(name)
-    fixed = entries()[name].conditions["sigma"]
-    for sigma in (5, 15, 50) if isinstance(fixed, list) else (fixed,):
-        noisy = Denoise(sigma=sigma).degrade(image, np.random.RandomState(0))
+@pytest.mark.parametrize(
+    "entry", [pytest.param(entry, id=name) for name, entry in BUNDLED.items() if "bf16" in entry.precisions]
+)
+def test_the_listed_precision_costs_little(entry: Entry) -> None:
+    told = any(isinstance(level, list) for level in entry.conditions.values())
+    for levels in PRECISE.get(entry.task, [GAIN[entry.task][0]]) if told else [dict(entry.conditions)]:
+        task, damaged = damage(entry, levels)
         exact, fast = (
-            psnr(restore(name, noisy, sigma, Settings("cpu", kind)), image) for kind in ("fp32", "bf16")
+            psnr(restore(entry, task, damaged, Settings("cpu", kind)), clean(entry))
+            for kind in ("fp32", "bf16")
         )
         assert abs(exact - fast) <= 0.02
 
 
-@pytest.mark.parametrize("name", [name for name in BUNDLED if entries()[name].default])
-@pytest.mark.parametrize("sigma", [0, 1])
-def test_a_clean_photo_is_not_harmed(name: str, sigma: float) -> None:
-    assert psnr(restore(name, clean(name), sigma, Settings("cpu")), clean(name)) > 45
+@pytest.mark.parametrize(
+    "entry", [pytest.param(entry, id=name) for name, entry in BUNDLED.items() if entry.default]
+)
+def test_an_undamaged_photo_is_not_harmed(entry: Entry) -> None:
+    cases, least = HARMLESS[entry.task]
+    for levels in cases:
+        task = find_task(entry.task)(**levels)
+        restored = restore(entry, task, clean(entry), Settings("cpu"))
+        assert psnr(restored, clean(entry)) > least

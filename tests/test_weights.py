@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hub import Hub, serving
@@ -28,6 +29,7 @@ from restore_cli import archs, weights
 from restore_cli.cli import models
 from restore_cli.cli.train import read_recipe
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.tasks import find_task
 from restore_cli.training.recipe import Recipe
 from restore_cli.weights import Bundled, Entry, Header, Url
 
@@ -84,7 +86,9 @@ def test_entry_builds_and_takes_what_it_is_told(name: str) -> None:
     with torch.device("meta"):
         geometry = archs.build(known.arch, known.params).geometry
     assert geometry.channels == known.channels
-    assert geometry.conditions == sum(isinstance(level, list) for level in known.conditions.values())
+    task = find_task(known.task).draw(known.conditions, np.random.default_rng(0))
+    damaged = task.degrade(np.zeros((48, 48, known.channels), np.float32), np.random.default_rng(0))
+    assert len(task.prepare(damaged, known.conditions, geometry).conditions) == geometry.conditions
 
 
 @pytest.mark.parametrize(
