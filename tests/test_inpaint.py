@@ -1,4 +1,4 @@
-"""Inpainting: what is missing, how it is filled before a network sees it, and that all else stays as it was."""
+"""Inpainting: what is missing, how it is filled before a network sees it, and that all else stays."""
 
 from __future__ import annotations
 
