@@ -22,6 +22,7 @@ What the paper leaves open, and what stands here:
   Summed over a layer, 0.1 outweighs the loss: VGG-6(16) with BT falls by 25 points.
 - A "skip-connection" spans a pair of convolutions, is summed, then ReLU; "residual-based learning" adds what
   the network makes to its input, enlarged bicubically for super-resolution.
+- The restoration network has no normalisation, of which the paper does not speak.
 - "SubPixel" is a quantized convolution to width * scale^2 features and a pixel shuffle: 64 features cannot
   be shuffled by 3.
 """
