@@ -25,13 +25,25 @@ if TYPE_CHECKING:
     from restore_cli.image import write_picture as write_picture
     from restore_cli.jobs.restore import load as load
     from restore_cli.jobs.restore import restore as restore
+    from restore_cli.tasks.deblock import Deblock as Deblock
+    from restore_cli.tasks.deblur import Deblur as Deblur
+    from restore_cli.tasks.dehaze import Dehaze as Dehaze
     from restore_cli.tasks.denoise import Denoise as Denoise
+    from restore_cli.tasks.derain import Derain as Derain
+    from restore_cli.tasks.inpaint import Inpaint as Inpaint
+    from restore_cli.tasks.sr import Sr as Sr
 
 _PUBLIC = {
+    "Deblock": "tasks.deblock",
+    "Deblur": "tasks.deblur",
+    "Dehaze": "tasks.dehaze",
     "Denoise": "tasks.denoise",
+    "Derain": "tasks.derain",
+    "Inpaint": "tasks.inpaint",
     "Picture": "image",
     "RestoreError": "errors",
     "Settings": "engine",
+    "Sr": "tasks.sr",
     "load": "jobs.restore",
     "read_picture": "image",
     "restore": "jobs.restore",
