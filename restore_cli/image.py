@@ -30,6 +30,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from restore_cli.errors import PictureError
+from restore_cli.metrics import jpeg_steps
 
 Pixels = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
@@ -346,20 +347,10 @@ def _decode(data: bytes) -> Picture:
     return replace(picture, jpeg_quality=_jpeg_quality(tables)) if tables else picture
 
 
-# Of luma at quality 50, Annex K.1 of the JPEG standard, from the smallest divisor up.
-_LUMA_TABLE = """
-10 11 12 12 13 14 14 14 16 16 16 17 18 19 22 22 24 24 24 26 29 35 37 40 40 49 51 51 55 55 56 56
-57 58 60 61 62 64 64 68 69 72 77 78 80 81 87 87 92 92 95 98 99 100 101 103 103 103 104 109 112 113 120 121
-"""
-
-
 def _jpeg_quality(tables: dict[int, Any]) -> int:
     """libjpeg's quality whose luma divisors are closest to a file's, whatever their order."""
     own = np.sort(np.asarray(tables[min(tables)]))
-    qualities = np.arange(1, 101)[:, None]
-    scales = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
-    table = np.array([int(divisor) for divisor in _LUMA_TABLE.split()])
-    standard = ((table * scales + 50) // 100).clip(1, 255)
+    standard = np.sort(jpeg_steps().reshape(100, 64))
     return int(np.abs(standard - own).sum(axis=1).argmin()) + 1
 
 

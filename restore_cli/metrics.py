@@ -178,6 +178,13 @@ def _clipped_variance(means: Image, sigma: float) -> NDArray[np.float64]:
     return np.asarray((square - mean**2) * sigma**2, np.float64)
 
 
+def jpeg_steps() -> NDArray[np.int64]:
+    """The steps by which libjpeg quantises luma, 100 x 8 x 8, at quality 1 to 100."""
+    qualities = np.arange(1, 101)
+    factors = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
+    return ((JPEG_LUMINANCE * factors[:, None, None] + 50) // 100).clip(1, 255)
+
+
 def estimate_quality(image: Image, visible: Mask | None = None) -> int:
     """JPEG quality, 1 to 100 on libjpeg's scale, with which a picture was compressed, from its pixels alone.
 
@@ -232,11 +239,10 @@ def _quality_gains(bright: Image, usable: Mask) -> NDArray[np.float64]:
     busiest = np.argsort(contrast)[::-1][:BLOCKS]
     blocks = blocks[busiest[contrast[busiest] > CONTRAST]]
     coefficients = dctn(blocks.astype(np.float64), axes=(1, 2), norm="ortho")
-    factors = np.array([5000 / q if q < 50 else 200 - 2 * q for q in range(1, 101)])
+    steps = jpeg_steps().astype(np.float64)
     gains = np.zeros(100)
     for row, column in np.argwhere(np.add.outer(np.arange(8), np.arange(8)) < 6):
-        steps = np.floor((JPEG_LUMINANCE[row, column] * np.floor(factors) + 50) / 100).clip(1, 255)
-        distinct, index = np.unique(steps, return_inverse=True)
+        distinct, index = np.unique(steps[:, row, column], return_inverse=True)
         gains += _step_gains(coefficients[:, row, column], distinct)[index]
     return gains
 
