@@ -115,6 +115,13 @@ def test_training_learns(data: Path, tmp_path: Path) -> None:
     assert last.scores[0] > first.scores[0] + 1
 
 
+@pytest.mark.parametrize("blocked", ["out.state.safetensors", "out.csv", "out.last.safetensors"])
+def test_what_cannot_be_written_is_named(data: Path, tmp_path: Path, blocked: str) -> None:
+    (tmp_path / blocked / "a folder").mkdir(parents=True)
+    with pytest.raises(RestoreError, match=f"{blocked} cannot be written"):
+        run(data, tmp_path / "out.safetensors")
+
+
 def test_a_worse_validation_does_not_replace_the_best(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     saved = [moment for moment in run(data, out, steps=30, validate_every=1, lr=0.05) if moment.saved]

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from restore_cli.errors import UsageError
+from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tasks import Image
 
 
@@ -42,15 +42,22 @@ class Log:
             self.board = SummaryWriter(str(logdir), purge_step=step or None)
 
     def write(self, figures: Mapping[str, float | int]) -> None:
-        """Add a row; figures are named by the columns, of which "step" is one."""
+        """Add a row; figures are named by the columns, of which "step" is one.
+
+        Raises:
+            RestoreError: it cannot be written.
+        """
         self.rows.append({key: f"{value:.6g}" for key, value in figures.items()} | {"step": figures["step"]})
         columns = {key: None for row in self.rows for key in row}
         part = self.path.with_name(self.path.name + ".part")
-        with part.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(self.rows)
-        os.replace(part, self.path)
+        try:
+            with part.open("w", encoding="utf-8", newline="") as file:
+                writer = csv.DictWriter(file, list(columns), lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(self.rows)
+            os.replace(part, self.path)
+        except OSError as error:
+            raise RestoreError(f"The log {self.path} cannot be written: {error.strerror}.") from error
         if self.board:
             for name, value in figures.items():
                 if name != "step":

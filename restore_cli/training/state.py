@@ -64,14 +64,22 @@ class State:
                     value.copy_(new[name])
 
     def save(self, path: Path, recipe: str) -> None:
-        """Write atomically, as a safetensors file beside which a killed write leaves only a .part."""
+        """Write atomically, as a safetensors file beside which a killed write leaves only a .part.
+
+        Raises:
+            WeightsError: it cannot be written; the state before it is kept.
+        """
         tensors: dict[str, Tensor] = {}
         for owner, source in self._sources().items():
             tensors |= {f"{owner}.{name}": value.contiguous() for name, value in source.items()}
         header = {"recipe": recipe, "moment": json.dumps(asdict(self.moment))}
         part = path.with_name(path.name + ".part")
-        save_file(tensors, part, metadata=header)
-        part.replace(path)
+        try:
+            save_file(tensors, part, metadata=header)
+            part.replace(path)
+        except (OSError, SafetensorError) as error:
+            part.unlink(missing_ok=True)
+            raise WeightsError(f"The training's state {path} cannot be written: {error}.") from error
 
     def load(self, path: Path, recipe: str) -> None:
         """Take up a saved state.
