@@ -22,8 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from restore_cli.engine import Settings, run
-from restore_cli.image import is_image_name, luma, read_picture
+from restore_cli.engine import Settings
+from restore_cli.image import Picture, is_image_name, luma, read_picture
+from restore_cli.jobs.restore import restore
 from restore_cli.metrics import psnr, ssim
 from restore_cli.tasks import Image, Task, find_task, round_to_bytes
 from restore_cli.weights import Loaded, choose, load
@@ -55,9 +56,7 @@ def score(
             observed = read(folder / damaged_folder / path.name, as_luma)
         else:
             observed = task.degrade(clean, np.random.RandomState(0))
-        feed = task.prepare(observed, loaded.conditions, loaded.network.geometry)
-        result = run(loaded.network, feed.pixels, feed.conditions, settings)
-        restored = round_to_bytes(task.finish(result.pixels, observed))
+        restored = round_to_bytes(restore(Picture(observed), task, loaded, settings).pixels)
         plain = task.plain(observed)
         row = [task.score(restored, clean), ssim(restored, clean)]
         row.append(psnr(plain, clean) if task.name == "denoise" else task.score(plain, clean))
@@ -67,7 +66,7 @@ def score(
     assert loaded
     names = ["psnr", "ssim", "input", "luma", "input luma"]
     values = dict(zip(names, np.mean(rows, axis=0).tolist(), strict=False))
-    return {"model": loaded.name, "images": len(rows), "precision": result.precision, **values}
+    return {"model": loaded.name, "images": len(rows), "precision": settings.precision, **values}
 
 
 def levels(words: str) -> list[dict[str, Any]]:
