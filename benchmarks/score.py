@@ -32,12 +32,15 @@ from restore_cli.weights import Loaded, choose, load
 PROTOCOLS = {"denoise": "float noise, 8-bit result", "sr": "luma, borders shaved"}
 
 
+def to_luma(image: Image) -> Image:
+    """H x W x 1; gray stays as it is."""
+    return image if image.shape[2] == 1 else luma(image)[..., None]
+
+
 def read(path: Path, as_luma: bool) -> Image:
     """An image, or its luma rounded to 8 bits."""
     pixels = read_picture(path).pixels
-    if as_luma and pixels.shape[2] == 3:
-        return round_to_bytes(luma(pixels)[..., None])
-    return pixels
+    return round_to_bytes(to_luma(pixels)) if as_luma else pixels
 
 
 def score(
@@ -58,14 +61,12 @@ def score(
             observed = task.degrade(clean, np.random.RandomState(0))
         restored = round_to_bytes(restore(Picture(observed), task, loaded, settings).pixels)
         plain = task.plain(observed)
-        row = [task.score(restored, clean), ssim(restored, clean)]
-        row.append(psnr(plain, clean) if task.name == "denoise" else task.score(plain, clean))
-        if clean.shape[2] == 3:
-            row += [psnr(luma(image), luma(clean)) for image in (restored, plain)]
-        rows.append(row)
+        before = psnr(plain, clean) if task.name == "denoise" else task.score(plain, clean)
+        lumas = [psnr(to_luma(image), to_luma(clean)) for image in (restored, plain)]
+        rows.append((task.score(restored, clean), ssim(restored, clean), before, *lumas))
     assert loaded
     names = ["psnr", "ssim", "input", "luma", "input luma"]
-    values = dict(zip(names, np.mean(rows, axis=0).tolist(), strict=False))
+    values = dict(zip(names, np.mean(rows, axis=0).tolist(), strict=True))
     return {"model": loaded.name, "images": len(rows), "precision": settings.precision, **values}
 
 
