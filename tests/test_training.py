@@ -367,10 +367,11 @@ def test_real_pairs_may_differ_in_scale(twins: Path) -> None:
 
 
 def test_real_pairs_train(twins: Path) -> None:
-    changes = {"task": "derain", "pairs": ["large:same"], "levels": {}, "validation": [{}]}
+    changes = {"task": "derain", "pairs": ["large:same"], "levels": {}, "validation": []}
     changes |= {"params": {"channels": 3, "conditions": 0, "widths": [8]}, "folders": []}
     *_, last = run(twins, twins / "out.safetensors", **changes)
-    assert last.scores[0] > 0 and load(twins / "out.safetensors").header.data == "2 images of large:same"
+    assert len(last.scores) == 1 and last.scores[0] > 0
+    assert load(twins / "out.safetensors").header.data == "2 images of large:same"
 
 
 def test_pairs_that_do_not_fit_are_refused(twins: Path) -> None:

@@ -62,7 +62,8 @@ class Recipe:
         exclude: a file below the data folder that lists images, paths below it one a line, that are left out.
         levels: the task's fields: a fixed value, [low, high] to draw uniformly for each patch, or words to
             draw one from; by default the task's own.
-        validation: levels at which the held-out images are scored; by default the task's own.
+        validation: levels at which the held-out images are scored; by default the task's own, or none for
+            real pairs.
         steps: length. minutes: length by the clock instead, where it is not 0; such a training is resumed,
             but not repeated exactly.
         batch, patch: patches a step for each process, and their side in pixels.
@@ -138,7 +139,9 @@ class Recipe:
         if not problems:
             task = find_task(values["task"])
             given["levels"] = given.get("levels") or dict(task.levels)
-            given["validation"] = given.get("validation") or tuple(dict(level) for level in task.validation)
+            real = given.get("pairs") and not given.get("folders")  # whose damage has no levels
+            own = ({},) if real else tuple(dict(level) for level in task.validation)
+            given["validation"] = given.get("validation") or own
             for levels in (given["levels"], *given["validation"]):
                 try:
                     task.draw(levels, np.random.default_rng(0))
