@@ -110,7 +110,8 @@ def main() -> None:
         for level in levels(options.level):
             task = find_task(options.task)(**level)
             row = score(folder, task, options.pairs, options.luma, options.model, settings)
-            head = {"set": folder.name + (" luma" if options.luma else ""), **level}
+            name = folder.parent.name if folder.name in ("x2", "x3", "x4") else folder.name
+            head = {"set": name + (" luma" if options.luma else ""), **level}
             if options.toml:
                 protocol = PROTOCOLS.get(task.name, "8-bit result")
                 values = [_pair(key, value) for key, value in head.items()]

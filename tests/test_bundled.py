@@ -25,6 +25,7 @@ GAIN: dict[str, tuple[dict[str, Any], float]] = {
     "denoise": ({"sigma": 25}, 8),
     "deblock": ({"quality": 10}, 1),
     "derain": ({"rain": "streaks", "heaviness": 0.5}, 3),
+    "sr": ({"scale": 2}, 0.5),  # fur, from a JPEG: bicubic leaves little to gain
 }
 PRECISE: dict[str, list[dict[str, Any]]] = {"denoise": [{"sigma": 5}, {"sigma": 15}, {"sigma": 50}]}
 HARMLESS: dict[str, tuple[list[dict[str, Any]], float]] = {
@@ -35,7 +36,8 @@ HARMLESS: dict[str, tuple[list[dict[str, Any]], float]] = {
 
 
 def clean(entry: Entry) -> np.ndarray:
-    return to_gray(CAT) if entry.channels == 1 else CAT
+    image = CAT[:, :450]  # even, for tasks that halve it
+    return to_gray(image) if entry.channels == 1 else image
 
 
 def restore(entry: Entry, task: Task, image: np.ndarray, settings: Settings) -> np.ndarray:
@@ -54,7 +56,7 @@ def test_the_damage_goes_and_the_photo_stays(entry: Entry) -> None:
     levels, gain = GAIN[entry.task]
     task, damaged = damage(entry, levels)
     restored = restore(entry, task, damaged, Settings("cpu"))
-    assert psnr(restored, clean(entry)) > psnr(damaged, clean(entry)) + gain
+    assert psnr(restored, clean(entry)) > psnr(task.plain(damaged), clean(entry)) + gain
     if entry.task != "derain":  # rain is bright, and takes the mean with it
         shift = (restored - clean(entry)).mean(axis=(0, 1)) * 255
         assert np.abs(shift).max() < 0.5  # mean colour, in levels
@@ -86,7 +88,7 @@ def test_the_listed_precision_costs_little(entry: Entry) -> None:
     "entry", [pytest.param(entry, id=name) for name, entry in BUNDLED.items() if entry.default]
 )
 def test_an_undamaged_photo_is_not_harmed(entry: Entry) -> None:
-    cases, least = HARMLESS[entry.task]
+    cases, least = HARMLESS.get(entry.task, ([], 0))
     for levels in cases:
         task = find_task(entry.task)(**levels)
         restored = restore(entry, task, clean(entry), Settings("cpu"))
