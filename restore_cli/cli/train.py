@@ -166,7 +166,7 @@ def read_recipe(model: str) -> dict[str, Any]:
     if len(found) > 1:
         raise UsageError(f"{model} is {' and '.join(entry.name for entry in found)}; name one of them.")
     entry = found[0]
-    if "steps" not in entry.recipe:
+    if not {"steps", "minutes"} & entry.recipe.keys():
         raise UsageError(f"{model} was not made here, and its recipe is not known; choose another.")
     own = {"task": entry.task, "arch": entry.arch, "params": entry.params, "levels": entry.conditions}
     return {**own, **entry.recipe}
