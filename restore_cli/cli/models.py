@@ -44,16 +44,12 @@ def list_models(as_json: Json = False) -> None:
 @app.command()
 def show(name: File, as_json: Json = False) -> None:
     """Show all that is known of a model, or what a checkpoint says of itself."""
-    try:
-        found: Sequence[Entry | Header] = weights.find(name)
-    except WeightsError:
-        if not Path(name).is_file():
-            raise
-        found = [weights.load(Path(name)).header]
+    found = _find(name)
+    models: Sequence[Entry | Header] = [weights.load(found).header] if isinstance(found, Path) else found
     if as_json:
-        stdout.print_json(data=[_record(model) for model in found])
+        stdout.print_json(data=[_record(model) for model in models])
         return
-    for model in found:
+    for model in models:
         grid = Table.grid(padding=(0, 2))
         for fact, value in _facts(model).items():
             if value:
@@ -120,14 +116,21 @@ def export(
     print_result(str(output))
 
 
-def _one(name: str) -> Entry | Path:
-    """The entry of that name, or the file if there is none."""
+def _find(name: str) -> tuple[Entry, ...] | Path:
+    """The entries that answer to a name, or the file if there are none."""
     try:
-        found = weights.find(name)
+        return weights.find(name)
     except WeightsError:
         if Path(name).is_file():
             return Path(name)
         raise
+
+
+def _one(name: str) -> Entry | Path:
+    """The one entry of that name, or the file if there is none."""
+    found = _find(name)
+    if isinstance(found, Path):
+        return found
     if len(found) > 1:
         names = " or ".join(entry.name for entry in found)
         raise UsageError(f"{name} is several models; name {names}.")

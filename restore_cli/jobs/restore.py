@@ -214,6 +214,8 @@ def _restore_file(
     megapixels = picture.megapixels
     mask = _read_mask(request.mask, item, picture, task) if request.mask else None
     seen, mask = task.mark(picture.opaque_pixels(), mask)
+    if request.save_mask:
+        _save_mask(request.save_mask, mask, item)
     feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
     result = _run(
         model, task, feed, request.settings, lambda share: watch.restored(share, share * megapixels)
@@ -237,8 +239,6 @@ def _restore_file(
     pixels = _blend(task.finish(result.pixels, seen), plain, request.strength, mask)
     restored = picture.with_pixels(pixels)
     observed = plain if request.reference else None
-    if request.save_mask:
-        _save_mask(request.save_mask, mask, item)
     del picture, seen, feed, result, plain, pixels, mask
 
     losses = _write(restored, item, request, stdout)

@@ -418,14 +418,14 @@ def plan(request: Request) -> Plan:
     counter = FlopCounterMode(display=False)
     kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
     with counter, kept, autocast(torch.device("cpu"), recipe.precision):
-        result = network.train()(observed)
+        network.train()(observed)
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     part = -(-recipe.batch // recipe.accumulate)
-    del result
     return Plan(
         parameters=trained,
         flops=counter.get_total_flops(),
-        memory=4 * 5 * trained + part * sum(activations.values()),
+        memory=5 * 4 * trained  # float32 weights, gradients, two momenta and the average
+        + part * sum(activations.values()),
         images=len(corpus.training),
         holdout=len(corpus.holdout),
         unreadable=corpus.unreadable,
