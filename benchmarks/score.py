@@ -53,12 +53,13 @@ def score(
     rows = []
     for path in paths:
         clean = task.fit(read(path, as_luma))
-        if loaded is None:
-            loaded = load(choose(model, task.name, clean.shape[2]))
         if damaged_folder:
             observed = read(folder / damaged_folder / path.name, as_luma)
         else:
             observed = task.degrade(clean, np.random.RandomState(0))
+        if loaded is None:
+            scale = clean.shape[0] / observed.shape[0]
+            loaded = load(choose(model, task.name, clean.shape[2], scale))
         restored = round_to_bytes(restore(Picture(observed), task, loaded, settings).pixels)
         plain = task.plain(observed)
         before = psnr(plain, clean) if task.name == "denoise" else task.score(plain, clean)

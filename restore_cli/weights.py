@@ -124,7 +124,8 @@ class Entry(Header):
 
     Attributes:
         name: unique, "denoise-color".
-        short: what it answers to as well; shared by the gray and the colour model of one kind.
+        short: what it answers to as well; shared by the gray and the colour model of one kind, and by those
+            of several scales.
         default: whether its task uses it for pictures of its channels when no model is named.
         source, sha256, size: the file; size in bytes, None where it is not known.
         license: SPDX identifier.
@@ -204,10 +205,10 @@ def read_table(path: Path) -> Mapping[str, Entry]:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise WeightsError(f"The table of checkpoints {path} cannot be read: {error}.") from error
     table = {name: _read_entry(name, values) for name, values in tables.items()}
-    taken: dict[tuple[str, str, int], str] = {}
+    taken: dict[tuple[str, str, int, float], str] = {}
     for entry in table.values():
         for role in filter(None, (entry.short, "default" if entry.default else "")):
-            other = taken.setdefault((role, entry.task, entry.channels), entry.name)
+            other = taken.setdefault((role, entry.task, entry.channels, _scale(entry)), entry.name)
             if other != entry.name:
                 raise WeightsError(f"{other} and {entry.name} are both {role!r} for {entry.task}.")
     return table
@@ -267,15 +268,15 @@ def _answering(name: str) -> tuple[Entry, ...]:
     return tuple(entry for entry in table.values() if name and entry.short == name)
 
 
-def choose(model: str | None, task: str, channels: int) -> Entry | Path:
-    """What `--model` means for a picture of these channels.
+def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Entry | Path:
+    """What `--model` means for a picture of these channels, and of so much that it is to be enlarged.
 
     Args:
         model: a full or short name or a checkpoint's path; names win. None is the task's default.
 
     Returns:
-        An entry for the task or the path of a file that exists. Where several entries answer, the one of
-        these channels; its channels differ only if there is none.
+        An entry for the task or the path of a file that exists. Where several entries answer, one of these
+        channels if there is any; among them the one that enlarges just enough, or else the most.
 
     Raises:
         WeightsError: no entry and no file of that name.
@@ -291,7 +292,18 @@ def choose(model: str | None, task: str, channels: int) -> Entry | Path:
         if not names:
             raise UsageError(f"No model for {task} is known; give --model one that `restore train` made.")
         raise UsageError(f"There is no {model or 'default'} model for {task}; there are: {names}.")
-    return min(fitting, key=lambda entry: entry.channels != channels)
+
+    def misfit(entry: Entry) -> tuple[bool, bool, float]:
+        away = _scale(entry) - scale
+        return entry.channels != channels, away < 0, abs(away)
+
+    return min(fitting, key=misfit)
+
+
+def _scale(entry: Entry) -> float:
+    """The most by which it enlarges."""
+    known = entry.conditions.get("scale", 1)
+    return max(map(float, known)) if isinstance(known, (list, tuple)) else float(known)
 
 
 # The files

@@ -21,13 +21,13 @@ from restore_cli.archs import build
 from restore_cli.archs.binarized import (
     QUANTIZERS,
     VGG6,
-    Bicubic,
     BTNet,
     QuantizedConv2d,
     from_bytes,
     to_bytes,
     transition,
 )
+from restore_cli.archs.layers import Bicubic
 from restore_cli.engine import Settings, run
 from restore_cli.errors import WeightsError
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 import restore_cli.engine as engine
 from restore_cli.archs import build
@@ -23,9 +24,7 @@ def slim(entry: Entry) -> dict[str, Any]:
     return {**entry.params, "width": 12}
 
 
-NETWORKS = {  # those that enlarge have their own tests
-    entry.name: (entry.arch, slim(entry)) for entry in entries().values() if "scale" not in entry.params
-}
+NETWORKS = {entry.name: (entry.arch, slim(entry)) for entry in entries().values()}
 
 
 def make(name: str) -> Restorer:
@@ -42,7 +41,8 @@ def make(name: str) -> Restorer:
     last = [module for module in network.modules() if isinstance(module, nn.Conv2d)][-1]
     with torch.no_grad():
         x = torch.rand(1, network.geometry.channels + network.geometry.conditions, 64, 64)
-        last.weight *= 0.3 / (network(x) - x[:, : network.geometry.channels]).std()
+        larger = interpolate(x[:, : network.geometry.channels], scale_factor=network.geometry.scale)
+        last.weight *= 0.3 / (network(x) - larger).std()
     return network
 
 
@@ -58,7 +58,7 @@ def test_tiles_equal_the_whole_picture(name: str, size: tuple[int, int]) -> None
     conditions = (0.1,) * network.geometry.conditions
     whole = run(network, pixels, conditions, Settings("cpu", "fp32", tile=0))
     assert whole.tile == 0
-    assert whole.pixels.shape == pixels.shape
+    assert whole.pixels.shape == (*(side * network.geometry.scale for side in size), pixels.shape[2])
     for tile in (16, 48):
         tiled = run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels
         assert np.abs(tiled - whole.pixels).max() <= 1e-5
@@ -90,7 +90,7 @@ def test_the_stated_radius_is_the_receptive_field(name: str) -> None:
         x = torch.rand(1, geometry.channels + geometry.conditions, geometry.multiple, width).double()
         x.requires_grad_()
         centre = size // 2 // geometry.multiple * geometry.multiple + offset
-        network.double()(x)[0, :, 0, centre].sum().backward()
+        network.double()(x)[0, :, 0, centre * geometry.scale : (centre + 1) * geometry.scale].sum().backward()
         assert x.grad is not None
         reached = x.grad.abs().sum((0, 1, 2)).nonzero()
         reach = max(reach, int((reached - centre).abs().max()))

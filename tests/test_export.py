@@ -34,6 +34,7 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("baselines:ConvChain", {"widths": [6, 6], "kernels": [8, 1, 5]}),
     ("baselines:PlainUNet", {"levels": 3, "width": 4}),
     ("unet:UNet", {"widths": [8, 8]}),
+    ("unet:UNet", {"widths": [8], "blocks": 2, "conditions": 0, "unshuffle": 1, "scale": 3}),
     ("binarized:BTNet", {"width": 6}),
     ("binarized:BTNet", {"width": 6, "scale": 3, "quantizer": "none"}),
 ]

@@ -30,6 +30,7 @@ SHARED = {  # what brothers may import
     "training": {"*"},
     "jobs": {"*"},
     "tasks": {"weather"},
+    "archs": {"layers"},
 }
 
 

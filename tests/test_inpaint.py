@@ -82,8 +82,9 @@ def test_half_the_strength_is_half_of_the_way(model: Path, photo: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ([], 2, "give --mask or --box"),
+        ([], 2, "give --mask, --box or --detect"),
         (["--box", "1,2,3"], 2, "x,y,width,height"),
+        (["--detect", "rain"], 2, "choose text or scratches"),
         (["--box", "0,0,9,9", "--grow", "-1"], 2, "whole number"),
         (["--mask", "black.png"], 1, "photo.png: nothing is missing"),
         (["--box", "90,90,5,5"], 1, "photo.png: nothing is missing"),
@@ -137,5 +138,5 @@ def test_the_network_is_told_where() -> None:
     np.testing.assert_allclose(feed.pixels, 0.3, atol=1e-6)
     (plane,) = feed.conditions
     np.testing.assert_array_equal(np.asarray(plane) == 1, np.isnan(observed[..., 0]))
-    with pytest.raises(UsageError, match="give --mask or --box"):
+    with pytest.raises(UsageError, match="give --mask, --box or --detect"):
         Inpaint().mark(observed, None)

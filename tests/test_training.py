@@ -420,6 +420,14 @@ def test_a_training_may_start_from_a_checkpoint(data: Path, tmp_path: Path) -> N
     other = dataclasses.replace(recipe, params={"channels": 3, "widths": [8, 16]})
     with pytest.raises(UsageError, match="does not fit"):
         make_network(other)
+    told = make_network(dataclasses.replace(recipe, params={**recipe.params, "conditions": 2}))
+    first = load(tmp_path / "first.safetensors").network.state_dict()
+    same = {
+        name: torch.equal(value, first[name])
+        for name, value in told.state_dict().items()
+        if name in first and value.shape == first[name].shape
+    }
+    assert all(same.values()) and first.keys() - same.keys() == {"head.weight"}
 
 
 def test_patches_that_do_not_fit_the_network_are_refused() -> None:

@@ -196,6 +196,28 @@ def test_choose(house: None, model: str | None, task: str, channels: int, name: 
     assert chosen.name == name
 
 
+@pytest.mark.parametrize(
+    ("channels", "scale", "name"),
+    [
+        (3, 1, "sr-color-x2"),
+        (3, 2, "sr-color-x2"),
+        (3, 2.5, "sr-color-x4"),
+        (3, 7, "sr-color-x4"),
+        (1, 3, "sr-gray"),  # which was trained for more than one scale
+        (1, 2, "sr-gray"),
+    ],
+)
+def test_choose_by_the_scale(use: Callable[..., None], channels: int, scale: float, name: str) -> None:
+    use(
+        entry("sr-color-x2", default=True, task="sr", conditions={"scale": 2}),
+        entry("sr-color-x4", default=True, task="sr", conditions={"scale": 4}),
+        entry("sr-gray", default=True, task="sr", channels=1, conditions={"scale": ["2", "3"]}),
+    )
+    chosen = weights.choose(None, "sr", channels, scale)
+    assert isinstance(chosen, Entry)
+    assert chosen.name == name
+
+
 def test_choose_takes_a_path_unless_it_is_a_name(
     house: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

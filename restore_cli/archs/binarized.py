@@ -35,8 +35,9 @@ from typing import ClassVar, Self
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle
+from torch.nn.functional import pad
 
+from restore_cli.archs.layers import Bicubic
 from restore_cli.engine import Geometry, Restorer
 
 THRESHOLD = 0.66  # of mean |W|: below it TWN and BT quantize to zero (section 3)
@@ -292,29 +293,6 @@ def from_bytes(packed: Tensor, count: int, shape: tuple[int, ...]) -> Tensor:
         raise ValueError(f"{list(packed.shape)} bytes are no {size} codes")
     codes = packed.long()[:, None] // count ** torch.arange(digits, device=packed.device) % count
     return codes.flatten()[:size].view(shape)
-
-
-class Bicubic(nn.Module):
-    """Enlarges bicubically, with a = -1/2 and edges repeated.
-
-    A convolution, for `interpolate` computes positions in float32: a tile's pixels would differ by 1e-4.
-    """
-
-    kernels: Tensor
-
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        impulses = torch.eye(25, device="cpu").view(25, 1, 5, 5)
-        large = interpolate(impulses, scale_factor=scale, mode="bicubic", antialias=True)
-        middle = large[:, 0, 2 * scale : 3 * scale, 2 * scale : 3 * scale].flatten(1)
-        self.register_buffer("kernels", middle.T.reshape(-1, 1, 5, 5), persistent=False)
-        self.scale = scale
-
-    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, scale*H, scale*W
-        with torch.autocast(x.device.type, enabled=False):
-            planes = pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="replicate")
-            larger = pixel_shuffle(conv2d(planes, self.kernels), self.scale)
-        return larger.view(*x.shape[:2], *larger.shape[2:])
 
 
 class BTNet(Restorer):

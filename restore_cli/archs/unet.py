@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
+from restore_cli.archs.layers import Bicubic
 from restore_cli.engine import Geometry, Restorer
 
 
@@ -40,7 +41,8 @@ class UNet(Restorer):
     Args:
         channels: image channels, 1 or 3.
         conditions: condition planes that follow the image channels in the input.
-        widths: features per level, finest first; each level halves the resolution.
+        widths: features per level, finest first; each level halves the resolution. A single one makes a
+            chain of residual blocks between head and tail, as EDSR's.
         blocks: residual blocks per level on the way down and again on the way up; the coarsest level
             has them once.
         unshuffle: factor of the pixel-unshuffle before the first level; 1 for none.
@@ -48,6 +50,7 @@ class UNet(Restorer):
             "outer" adds what they were given to what the decoder blocks made, as DRUNet does.
         bias: whether convolutions have biases.
         residual: add the input image to the output, so that the network learns the damage.
+        scale: by which the image is enlarged, by pixel shuffle at the end, and bicubically where it is added.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class UNet(Restorer):
         skips: str = "inner",
         bias: bool = True,
         residual: bool = True,
+        scale: int = 1,
     ) -> None:
         super().__init__()
         counts = [blocks] * len(widths) if isinstance(blocks, int) else list(blocks)
@@ -80,7 +84,9 @@ class UNet(Restorer):
         self.body = level(widths[-1], counts[-1])
         self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1, bias=bias) for a, b in steps)
         self.decoder = nn.ModuleList(level(width, count) for width, count in fine)
-        self.tail = nn.Conv2d(widths[0], channels * unshuffle**2, 3, padding=1, bias=bias)
+        self.tail = nn.Conv2d(widths[0], channels * (unshuffle * scale) ** 2, 3, padding=1, bias=bias)
+        self.enlarge = nn.Identity() if scale == 1 else Bicubic(scale)
+        self.shuffle = unshuffle * scale
 
         # A 3x3 convolution sees one cell of its level around it, a 2x2 stride merges cells of the finer one.
         cells = [unshuffle * 2**level for level in range(len(widths))]
@@ -89,6 +95,7 @@ class UNet(Restorer):
         self.geometry = Geometry(
             channels=channels,
             conditions=conditions,
+            scale=scale,
             multiple=cells[-1],
             radius=2 * unshuffle + reach + cells[-1] - 1,
         )
@@ -108,8 +115,8 @@ class UNet(Restorer):
             features, skip = pixel_shuffle(up(features), 2), skips.pop()
             features = blocks(features + skip) if self.skips == "inner" else blocks(features) + skip
         features = features + first if self.skips == "inner" else features
-        image = pixel_shuffle(self.tail(features), self.unshuffle).to(x.dtype)
-        return x[:, : self.channels] + image if self.residual else image
+        image = pixel_shuffle(self.tail(features), self.shuffle).to(x.dtype)
+        return self.enlarge(x[:, : self.channels]) + image if self.residual else image
 
     @classmethod
     def adopt(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -89,6 +89,7 @@ def load(
     model: str | None = None,
     task: str = "denoise",
     channels: int = 3,
+    scale: float = 1,
     *,
     offline: bool = False,
     download: Callable[[int, int], None] | None = None,
@@ -96,13 +97,14 @@ def load(
     """Load the network that `model`, a name or a path, stands for; by default the task's own.
 
     Args:
-        channels: of the pictures; a name may stand for a gray and a colour network.
+        channels, scale: of the pictures, and by which they are enlarged; a name may stand for several
+            networks, of which one fits best.
 
     Raises:
         WeightsError: there is no such model, or it cannot be fetched or read.
         UsageError: it is for another task.
     """
-    loaded = weights.load(weights.choose(model, task, channels), offline=offline, progress=download)
+    loaded = weights.load(weights.choose(model, task, channels, scale), offline=offline, progress=download)
     if loaded.task != task:
         raise UsageError(f"{loaded.name} is for {loaded.task}, not for {task}; choose another --model.")
     return loaded
@@ -135,10 +137,13 @@ def restore(
         EngineError: memory is too short, or the result is no picture.
     """
     if not isinstance(model, Loaded):
-        model = load(model, task.name, picture.channels)
-    seen, mask = task.mark(picture.opaque_pixels(), mask)
+        model = load(model, task.name, picture.channels, task.enlargement(picture.height, picture.width))
+    settings = settings or Settings()
+    pixels = picture.opaque_pixels()
+    found = _detect(task, pixels, load, settings)
+    seen, mask = task.mark(pixels, _join(mask, found))
     feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
-    result = _run(model, task, feed, settings or Settings(), lambda share: None)
+    result = _run(model, task, feed, settings, lambda share: None)
     return picture.with_pixels(_blend(task.finish(result.pixels, seen), task.plain(seen), strength, mask))
 
 
@@ -164,7 +169,7 @@ def restore_files(
             raise UsageError(f"There is no {kind} {path}; check its path.")
     if request.reference and request.reference.is_file() and len(request.items) > 1:
         raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
-    models: dict[int, Loaded] = {}
+    models = _Models(request.offline, watch.download)
     for item in request.items:
         start = Record(item.input, "done", item.output, task=request.task.name)
         if request.skip_existing and os.path.isfile(item.output):
@@ -198,7 +203,7 @@ def _restore_file(
     request: Request,
     item: Item,
     record: Record,
-    models: dict[int, Loaded],
+    models: _Models,
     stdin: BinaryIO | None,
     stdout: BinaryIO | None,
     watch: Watch,
@@ -209,11 +214,14 @@ def _restore_file(
     picture = read_picture(stdin.read() if item.input == STREAM and stdin else Path(item.input))
     reading = time.perf_counter() - started
 
-    model = _model(request, picture.channels, models, watch)
+    scale = task.enlargement(picture.height, picture.width)
+    model = models.find(request.model, task.name, picture.channels, scale)
     started = time.perf_counter() - reading
     megapixels = picture.megapixels
     mask = _read_mask(request.mask, item, picture, task) if request.mask else None
-    seen, mask = task.mark(picture.opaque_pixels(), mask)
+    pixels = picture.opaque_pixels()
+    mask = _join(mask, _detect(task, pixels, models.find, request.settings))
+    seen, mask = task.mark(pixels, mask)
     if request.save_mask:
         _save_mask(request.save_mask, mask, item)
     feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
@@ -255,16 +263,37 @@ def _restore_file(
     return _compare(record, observed, restored, _find_reference(request.reference, item))
 
 
-def _model(request: Request, channels: int, models: dict[int, Loaded], watch: Watch) -> Loaded:
-    """The network for pictures of these channels; one that serves gray and colour is loaded once."""
-    if channels not in models:
-        chosen = weights.choose(request.model, request.task.name, channels)
+@dataclass(frozen=True)
+class _Models:
+    """Networks by their names; each is loaded once."""
+
+    offline: bool
+    download: Callable[[int, int], None]
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+
+    def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Loaded:
+        chosen = weights.choose(model, task, channels, scale)
         name = str(chosen) if isinstance(chosen, Path) else chosen.name
-        loaded = next((model for model in models.values() if model.name == name), None)
-        models[channels] = loaded or load(
-            name, request.task.name, channels, offline=request.offline, download=watch.download
-        )
-    return models[channels]
+        if name not in self.loaded:
+            self.loaded[name] = load(name, task, offline=self.offline, download=self.download)
+        return self.loaded[name]
+
+
+def _detect(
+    task: Task, pixels: Image, find: Callable[[str, str, int], Loaded], settings: Settings
+) -> Image | None:
+    """Where the picture is damaged, if that is to be found."""
+    if not (detector := task.detector()):
+        return None
+    blind, name = detector
+    model = find(name, blind.name, pixels.shape[2])
+    feed = blind.prepare(pixels, model.conditions, model.network.geometry)
+    result = _run(model, blind, feed, settings, lambda share: None)
+    return task.locate(result.pixels, pixels)
+
+
+def _join(mask: Image | None, found: Image | None) -> Image | None:
+    return mask if found is None else found if mask is None else np.maximum(mask, found)
 
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:

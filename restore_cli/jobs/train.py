@@ -279,10 +279,12 @@ def make_network(recipe: Recipe) -> Restorer:
         raise UsageError("A network that enlarges cannot be trained as an autoencoder; leave pretrain out.")
     if recipe.init:
         loaded = weights.load(weights.choose(recipe.init, recipe.task, geometry.channels))
-        try:
-            network.load_state_dict(loaded.network.state_dict())
-        except RuntimeError as error:
-            raise UsageError(f"{recipe.init} does not fit the recipe's {recipe.arch}.") from error
+        own, given = network.state_dict(), loaded.network.state_dict()
+        fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
+        sizes = [sum(value.numel() for value in state.values()) for state in (fitting, own)]
+        if own.keys() != given.keys() or sizes[0] < sizes[1] / 2:
+            raise UsageError(f"{recipe.init} does not fit the recipe's {recipe.arch}.")
+        network.load_state_dict(own | fitting)
     return network
 
 

@@ -121,6 +121,18 @@ class Task(ABC):
         """
         return Feed(pixels)
 
+    def enlargement(self, height: int, width: int) -> float:  # noqa: ARG002
+        """How many times wider or higher the result is than a picture of so many pixels."""
+        return 1
+
+    def detector(self) -> tuple[Task, str] | None:
+        """The task and the model whose result shows where the picture is damaged, if that is to be found."""
+        return None
+
+    def locate(self, restored: Image, observed: Image) -> Image:
+        """The mask, H x W in [0, 1], that a detector's result stands for."""
+        raise NotImplementedError
+
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
         """Take note of a mask, H x W in [0, 1], which says where the picture is to be changed.
 

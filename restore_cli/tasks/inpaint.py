@@ -6,7 +6,7 @@ import functools
 import math
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 DAMAGES = ("text", "scratches", "boxes", "hole")
+PAINTED = ("text", "scratches")  # damages that can be found
+WEAK, STRONG = 8 / 255, 32 / 255  # changes that are a part of painted damage, or prove it
 FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
 
 
@@ -40,18 +42,27 @@ def parse_grow(word: str) -> int:
         raise UsageError(f"The mask is to grow by {word!r}; give a whole number of pixels.") from error
 
 
+def parse_detect(word: str) -> str:
+    """ "text" or "scratches"."""
+    if word not in PAINTED:
+        raise UsageError(f"What is to be detected is {word!r}; choose {' or '.join(PAINTED)}.")
+    return word
+
+
 @dataclass(frozen=True)
 class Inpaint(Task):
-    """Fill in missing parts of photos: what is white in --mask, and boxes.
+    """Fill in missing parts of photos: what is white in --mask, boxes, and text or scratches that it finds.
 
     Attributes:
         box: rectangles that are missing, x, y, width and height in pixels.
+        detect: "text" or "scratches" that are painted over the photo, to be found.
         grow: pixels by which all that is missing grows on every side.
         damage: "text", "scratches", "boxes" or "hole"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
         share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
         blind: the damage is painted, white, black or in a random colour, and nobody says where; else the
-            missing pixels are known, and NaN in what `degrade` returns.
+            missing pixels are known, and NaN in what `degrade` returns. A network may be told which of
+            "text" and "scratches" it is.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -70,6 +81,13 @@ class Inpaint(Task):
 
     box: tuple[tuple[int, int, int, int], ...] = option(
         (), help="A part that is missing; may be repeated.", metavar="X,Y,W,H", parse=parse_box
+    )
+    detect: str | None = option(
+        None,
+        help="Find what is painted over the photo.",
+        metavar="text|scratches",
+        parse=parse_detect,
+        default_help="nothing",
     )
     grow: int = option(
         0, help="Pixels by which what is missing grows on every side.", metavar="INTEGER", parse=parse_grow
@@ -106,9 +124,34 @@ class Inpaint(Task):
         geometry: Geometry,
         picture: Picture | None = None,  # noqa: ARG002
     ) -> Feed:
-        """Fill missing pixels roughly, and give a plane that is 1 where they are and 0 elsewhere."""
+        """Fill missing pixels roughly, and give a plane that is 1 where they are and 0 elsewhere.
+
+        To a network that is to find damage the plane says what: 0 is text, 1 scratches.
+        """
+        if self.blind:
+            return Feed(pixels, (float(self.damage == "scratches"),) * geometry.conditions)
         missing: Mask = np.asarray(np.isnan(pixels).any(axis=2))
-        return Feed(self.plain(pixels), (np.asarray(missing, np.float32),) if geometry.conditions else ())
+        warnings = () if missing.any() else (f"No {self.detect or 'damage'} was found; nothing is changed.",)
+        return Feed(
+            fill(pixels, missing),
+            (np.asarray(missing, np.float32),) * geometry.conditions,
+            {"missing": f"{missing.mean():.2%}"},
+            warnings,
+        )
+
+    def detector(self) -> tuple[Inpaint, str] | None:
+        """The same task as one for whom nobody says where the damage is, and the model for that."""
+        return (replace(self, damage=self.detect, blind=True, detect=None), "blind") if self.detect else None
+
+    def locate(self, restored: Image, observed: Image) -> Image:
+        """Where the network changed much, or less beside it (hysteresis as Canny's), and a pixel around."""
+        import cv2
+
+        change = np.abs(restored - observed).max(axis=2)
+        _, parts = cv2.connectedComponents(np.asarray(change > WEAK, np.uint8))
+        proven = np.unique(parts[change > STRONG])
+        found = np.isin(parts, proven[proven > 0]).astype(np.uint8)
+        return cv2.dilate(found, np.ones((3, 3), np.uint8)).astype(np.float32)
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
         """Make NaN of what is at least half white in the mask, and of the boxes.
@@ -118,7 +161,7 @@ class Inpaint(Task):
             RestoreError: they leave nothing out.
         """
         if mask is None and not self.box:
-            raise UsageError("Nothing says what is missing; give --mask or --box.")
+            raise UsageError("Nothing says what is missing; give --mask, --box or --detect.")
         height, width = pixels.shape[:2]
         missing = np.zeros((height, width), np.uint8) if mask is None else np.asarray(mask >= 0.5, np.uint8)
         for x, y, across, down in self.box:
@@ -127,7 +170,7 @@ class Inpaint(Task):
             import cv2
 
             missing = np.asarray(cv2.dilate(missing, np.ones((2 * self.grow + 1,) * 2, np.uint8)))
-        if not missing.any():
+        if not missing.any() and not self.detect:
             raise RestoreError("nothing is missing, for the mask has no white and the boxes lie outside.")
         return np.where(missing[..., None], np.float32(np.nan), pixels), missing.astype(np.float32)
 

@@ -103,7 +103,7 @@ class Sr(Task):
         """
         from restore_cli.image import resize
 
-        wanted = max(new / old for new, old in zip(self._target(pixels), pixels.shape[:2], strict=True))
+        wanted = self.enlargement(*pixels.shape[:2])
         if wanted > LARGEST:
             raise UsageError(
                 f"The size is {wanted:.3g} times the photo's; at most {LARGEST} times is possible."
@@ -122,6 +122,11 @@ class Sr(Task):
             pixels = resize(pixels, *(round(size * scale) for size in pixels.shape[:2]))
         return Feed(pixels, (scale / 4,) * geometry.conditions, options, warnings)
 
+    def enlargement(self, height: int, width: int) -> float:
+        """By the size that is wanted: the larger ratio of the two sides."""
+        wanted = self._target(height, width)
+        return max(wanted[0] / height, wanted[1] / width)
+
     def finish(self, restored: Image, observed: Image) -> Image:
         """Resample to the size that is wanted, antialiased, where the network's scale is another."""
         return self._resize(restored, observed).clip(0, 1)
@@ -133,15 +138,14 @@ class Sr(Task):
     def _resize(self, image: Image, observed: Image) -> Image:
         from restore_cli.image import resize
 
-        height, width = self._target(observed)
+        height, width = self._target(*observed.shape[:2])
         return image if image.shape[:2] == (height, width) else resize(image, height, width)
 
-    def _target(self, observed: Image) -> tuple[int, int]:
+    def _target(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the result."""
         if self.size:
             return self.size[1], self.size[0]
-        height, width = (round(size * self.scale) for size in observed.shape[:2])
-        return height, width
+        return round(height * self.scale), round(width * self.scale)
 
     def score(self, restored: Image, clean: Image) -> float:
         """PSNR in dB on studio luma (BT.601), gray as it is, `scale` pixels shaved from each border.

@@ -54,7 +54,8 @@ class Recipe:
     Attributes:
         task: name of the task whose `degrade` makes the observed side of each pair.
         arch, params: the network, as in weights.toml.
-        init: name or path of a checkpoint to start from; by default the network's own initial weights.
+        init: name or path of a checkpoint to start from; by default the network's own initial weights. Layers
+            whose shape hangs on channels, conditions or scale begin anew where that differs.
         folders: folders below the data folder, searched for images recursively; all of it if there are none.
         halved: folders whose images are taken at half their size, where traces of JPEG and noise are gone.
         pairs: "CLEAN:DAMAGED", folders below the data folder whose files pair up by their names: real damage
