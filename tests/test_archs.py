@@ -62,6 +62,7 @@ def test_inner_and_outer_skips_are_different_networks() -> None:
         ("unet:UNet", {"depth": 3}, "cannot be built"),
         ("unet:UNet", {"widths": [8, 8], "blocks": [1]}, "1 entries for 2 levels"),
         ("unet:UNet", {"skips": "none"}, "not 'inner' or 'outer'"),
+        ("unet:UNet", {"masked": True, "conditions": 0}, "masked needs a condition"),
         ("unet:ResidualBlock", {"width": 4, "bias": True}, "no restoration network"),
     ],
 )

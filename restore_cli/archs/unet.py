@@ -50,6 +50,7 @@ class UNet(Restorer):
             "outer" adds what they were given to what the decoder blocks made, as DRUNet does.
         bias: whether convolutions have biases.
         residual: add the input image to the output, so that the network learns the damage.
+        masked: change only what the first condition plane, between 0 and 1, covers.
         scale: by which the image is enlarged, by pixel shuffle at the end, and bicubically where it is added.
     """
 
@@ -63,6 +64,7 @@ class UNet(Restorer):
         skips: str = "inner",
         bias: bool = True,
         residual: bool = True,
+        masked: bool = False,
         scale: int = 1,
     ) -> None:
         super().__init__()
@@ -71,7 +73,10 @@ class UNet(Restorer):
             raise ValueError(f"blocks has {len(counts)} entries for {len(widths)} levels")
         if skips not in ("inner", "outer"):
             raise ValueError(f"skips is {skips!r}, not 'inner' or 'outer'")
-        self.channels, self.unshuffle, self.skips, self.residual = channels, unshuffle, skips, residual
+        if masked and not (conditions and residual and scale == 1):
+            raise ValueError("masked needs a condition, residual, and scale 1")
+        self.channels, self.unshuffle, self.skips = channels, unshuffle, skips
+        self.residual, self.masked = residual, masked
 
         def level(width: int, count: int) -> nn.Sequential:
             return nn.Sequential(*(ResidualBlock(width, bias) for _ in range(count)))
@@ -116,6 +121,8 @@ class UNet(Restorer):
             features = blocks(features + skip) if self.skips == "inner" else blocks(features) + skip
         features = features + first if self.skips == "inner" else features
         image = pixel_shuffle(self.tail(features), self.shuffle).to(x.dtype)
+        if self.masked:
+            image = image * x[:, self.channels : self.channels + 1]
         return self.enlarge(x[:, : self.channels]) + image if self.residual else image
 
     @classmethod

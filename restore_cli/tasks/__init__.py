@@ -75,6 +75,7 @@ class Task(ABC):
         suffix: of output files: photo.SUFFIX.jpg.
         luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather than
             each channel by itself.
+        steady: whether the damage leaves a photo's mean colour alone, so that restoring must not change it.
         levels: what a network is trained for when its recipe does not say; see `draw`.
         validation: the levels at which it is scored then.
     """
@@ -82,6 +83,7 @@ class Task(ABC):
     name: ClassVar[str]
     suffix: ClassVar[str]
     luma: ClassVar[bool] = False
+    steady: ClassVar[bool] = True
     levels: ClassVar[Mapping[str, Any]]
     validation: ClassVar[tuple[Mapping[str, Any], ...]]
 
@@ -141,8 +143,10 @@ class Task(ABC):
         """
         return pixels, mask
 
-    def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
+    def finish(self, restored: Image, observed: Image) -> Image:
         """Turn a network's output, and what was observed, into pixels in [0, 1] of the result's size."""
+        if self.steady:
+            keep_colour(restored, observed)
         return restored.clip(0, 1, out=restored)
 
     def plain(self, observed: Image) -> Image:
@@ -152,6 +156,15 @@ class Task(ABC):
     def score(self, restored: Image, clean: Image) -> float:
         """PSNR in dB by the task's protocol: over all samples, the restored ones rounded to 8 bits."""
         return psnr(round_to_bytes(restored), clean)
+
+
+def keep_colour(restored: Image, observed: Image) -> None:
+    """Shift each channel, in place, to the mean that it was observed with: networks tint by up to a level."""
+    import cv2
+
+    channels = restored.shape[2]
+    shift = np.subtract(cv2.mean(restored)[:channels], cv2.mean(observed)[:channels])
+    restored -= shift.astype(np.float32)
 
 
 def round_to_bytes(image: Image) -> Image:

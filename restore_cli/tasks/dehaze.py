@@ -25,6 +25,7 @@ class Dehaze(Task):
     name: ClassVar[str] = "dehaze"
     suffix: ClassVar[str] = "dehazed"
     # The ranges of RESIDE's indoor training set (Li et al. 2019).
+    steady: ClassVar[bool] = False
     levels: ClassVar[Mapping[str, Any]] = {"beta": [0.6, 1.8], "light": [0.7, 1.0]}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"beta": 0.6, "light": 0.85},

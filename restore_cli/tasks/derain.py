@@ -37,6 +37,7 @@ class Derain(Task):
 
     name: ClassVar[str] = "derain"
     suffix: ClassVar[str] = "derained"
+    steady: ClassVar[bool] = False
     levels: ClassVar[Mapping[str, Any]] = {
         "rain": ["streaks", "streaks", "streaks", "density", "heavy", "depth", "none"],
         "heaviness": [0, 1],

@@ -67,6 +67,7 @@ class Inpaint(Task):
 
     name: ClassVar[str] = "inpaint"
     suffix: ClassVar[str] = "inpainted"
+    steady: ClassVar[bool] = False
     levels: ClassVar[Mapping[str, Any]] = {
         "damage": ["text", "text", "scratches", "scratches", "boxes", "hole"],
         "size": [8, 32],

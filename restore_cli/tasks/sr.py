@@ -129,7 +129,7 @@ class Sr(Task):
 
     def finish(self, restored: Image, observed: Image) -> Image:
         """Resample to the size that is wanted, antialiased, where the network's scale is another."""
-        return self._resize(restored, observed).clip(0, 1)
+        return super().finish(self._resize(restored, observed), observed)
 
     def plain(self, observed: Image) -> Image:
         """Bicubically enlarged."""
