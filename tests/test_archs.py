@@ -44,6 +44,15 @@ def test_a_unet_without_tail_is_the_identity(skips: str) -> None:
     torch.testing.assert_close(network(x), x[:, :3])
 
 
+def test_a_masked_unet_changes_what_the_mask_covers() -> None:
+    network = UNet(widths=[8, 8], masked=True)
+    x = torch.rand(1, 4, 16, 16)
+    x[:, 3] = 0
+    x[:, 3, 4:9, 5:7] = 1
+    changed = (network(x) != x[:, :3]).any(dim=1)
+    assert torch.equal(changed, x[:, 3] == 1)
+
+
 def test_inner_and_outer_skips_are_different_networks() -> None:
     torch.manual_seed(0)
     inner = UNet(widths=[8, 8], skips="inner")

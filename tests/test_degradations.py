@@ -136,6 +136,18 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
     assert feed.conditions == () and "trained for quality 10" in feed.warnings[0]
 
 
+@pytest.mark.parametrize("name", TASKS)
+def test_restoring_keeps_the_mean_colour_unless_the_damage_changed_it(name: str) -> None:
+    task = find_task(name)()
+    observed = np.random.default_rng(0).uniform(0.3, 0.6, (32, 24, 3)).astype(np.float32)
+    tinted = observed[::-1] + np.float32([0.02, 0, -0.01])
+    if isinstance(task, Sr):
+        tinted = tinted.repeat(2, axis=0).repeat(2, axis=1)
+    shift = (task.finish(tinted, observed).mean(axis=(0, 1)) - observed.mean(axis=(0, 1))) * 255
+    weather = name in ("derain", "dehaze", "inpaint")  # of these the last is held by its mask
+    np.testing.assert_allclose(shift, [5.1, 0, -2.55] if weather else [0, 0, 0], atol=0.01)
+
+
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
 @pytest.mark.parametrize("quality", [5, 10, 20, 37, 60, 80, 90, 95])
 def test_the_quality_is_found_in_the_pixels(quality: int, subsampling: str) -> None:

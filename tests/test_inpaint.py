@@ -6,16 +6,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from torch import nn
 from typer.testing import CliRunner, Result
 
 from restore_cli import weights
+from restore_cli.archs.baselines import ConvChain
 from restore_cli.archs.unet import UNet
 from restore_cli.cli import app
 from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
-from restore_cli.image import read_picture
+from restore_cli.image import Picture, read_picture
+from restore_cli.jobs.restore import load, restore
 from restore_cli.tasks.inpaint import Inpaint, fill
 
 
@@ -69,6 +72,50 @@ def test_only_what_is_missing_changes(model: Path, photo: Path) -> None:
     grown = np.zeros_like(expected)
     grown[8:16, 18:32] = True
     np.testing.assert_array_equal(changed(photo), grown)
+
+
+@pytest.fixture
+def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of the model that finds damage one that takes brightness above 0.9 for it."""
+    params = {"channels": 3, "widths": [3], "kernels": [1, 1], "residual": True}
+    network = ConvChain(**params)  # type: ignore[arg-type]
+    for name, parameter in network.named_parameters():
+        factor = {"model.1": (1, -0.9), "model.4": (-5, 0)}[name.rpartition(".")[0]]
+        weight = torch.eye(3)[:, :, None, None] * factor[0]
+        parameter.data = weight if name.endswith("weight") else torch.full((3,), float(factor[1]))
+    header = weights.Header(task="inpaint", arch="baselines:ConvChain", params=params, channels=3)
+    weights.save(network, tmp_path / "blind", header)
+    monkeypatch.setattr(weights, "entries", dict)
+
+
+@pytest.mark.parametrize("words", [(), ("--box", "50,0,5,3")])
+def test_what_is_painted_is_found(finder: None, model: Path, photo: Path, words: tuple[str, ...]) -> None:
+    pixels = read_picture(photo).pixels.copy()
+    pixels[10:12, 20:30] = 1
+    pixels[12, 20] = 0.91  # a faint edge goes with what it touches
+    pixels[30, 40] = 0.91  # by itself it is no damage
+    Image.fromarray((pixels * 255).round().astype(np.uint8)).save(photo)
+    expected = np.zeros((40, 60), bool)
+    expected[9:13, 19:31] = expected[11:14, 19:22] = True
+    if words:
+        expected[:3, 50:55] = True
+    result = inpaint(model, "--detect", "text", "--save-mask", "found.png", *words)
+    assert result.exit_code == 0, result.stderr
+    np.testing.assert_array_equal(read_picture(Path("found.png")).pixels[..., 0] == 1, expected)
+    np.testing.assert_array_equal(changed(photo), expected)
+
+
+def test_python_finds_it_too(finder: None, model: Path, photo: Path) -> None:
+    pixels = np.full((20, 20, 3), 0.5, np.float32)
+    pixels[5:8, 5:8] = 1
+    found = restore(Picture(pixels), Inpaint(detect="text"), load(str(model), "inpaint")).pixels
+    assert np.count_nonzero((found != pixels).any(axis=2)) == 25
+
+
+def test_where_nothing_is_found_nothing_changes(finder: None, model: Path, photo: Path) -> None:
+    result = inpaint(model, "--detect", "scratches")
+    assert result.exit_code == 0 and "Found no scratches" in result.stderr
+    assert not changed(photo).any()
 
 
 def test_half_the_strength_is_half_of_the_way(model: Path, photo: Path) -> None:

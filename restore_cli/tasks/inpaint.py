@@ -132,7 +132,9 @@ class Inpaint(Task):
         if self.blind:
             return Feed(pixels, (float(self.damage == "scratches"),) * geometry.conditions)
         missing: Mask = np.asarray(np.isnan(pixels).any(axis=2))
-        warnings = () if missing.any() else (f"No {self.detect or 'damage'} was found; nothing is changed.",)
+        warnings: tuple[str, ...] = ()
+        if self.detect and not missing.any():
+            warnings = (f"Found no {self.detect}; nothing is changed.",)
         return Feed(
             fill(pixels, missing),
             (np.asarray(missing, np.float32),) * geometry.conditions,
