@@ -1,11 +1,12 @@
-"""The default denoiser against DnCNN as the field's scripts run it, on one photo, in one run.
+"""Models against DnCNN as the field's scripts run it, side by side: megapixels a second of each.
 
-    python benchmarks/speed.py [--megapixels 12] [--rounds 3]
+    python benchmarks/speed.py                                                # all defaults for colour
+    python benchmarks/speed.py denoise-color --megapixels 12 --contiguous
 
-DnCNN (17 layers, 64 features) runs eagerly in fp32 with contiguous tensors over the whole picture; ours runs
-as `restore denoise` does, through the engine with all its defaults. Weights do not matter for the time:
-DnCNN's are random. Both take a picture in memory and give one back. Printed: seconds of each round, in turn,
-and the ratio of the medians.
+DnCNN (17 layers, 64 features) runs eagerly in fp32 over the whole picture, in channels_last, or contiguously,
+which is what scripts do that say nothing about it; ours run as their commands do, with all defaults, from
+picture to picture in memory. Weights do not matter for the time: DnCNN's are random. Rounds alternate, and
+the median of each is taken. Of super-resolution the pixels of the result count.
 """
 
 from __future__ import annotations
@@ -19,9 +20,12 @@ import numpy as np
 import torch
 
 from restore_cli.archs.baselines import DnCNN
-from restore_cli.engine import run
-from restore_cli.tasks.denoise import Denoise
-from restore_cli.weights import choose, load
+from restore_cli.image import Picture
+from restore_cli.jobs.restore import restore
+from restore_cli.tasks import Image, Task, find_task
+from restore_cli.weights import Entry, entries, find, load
+
+OPTIONS = {"denoise": {"sigma": 25}, "deblock": {"quality": 50}}
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -31,37 +35,58 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def main() -> None:
-    """Measure both, in turn."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--megapixels", type=float, default=12)
-    parser.add_argument("--rounds", type=int, default=3)
-    options = parser.parse_args()
-    height = int((options.megapixels * 1e6 * 3 / 4) ** 0.5)
-    photo = np.random.default_rng(0).random((height, height * 4 // 3, 3), np.float32)
+def make(entry: Entry, megapixels: float) -> tuple[Task, Image, Image | None]:
+    """What to do to a picture that gives a result of so many megapixels, and with which mask."""
+    scale = float(entry.conditions["scale"]) if entry.task == "sr" else 1
+    options = {"scale": scale} if entry.task == "sr" else OPTIONS.get(entry.task, {})
+    height = int((megapixels * 1e6 * 3 / 4) ** 0.5 / scale)
+    photo = np.random.default_rng(0).random((height, height * 4 // 3, entry.channels), np.float32)
+    mask = None
+    if entry.task == "inpaint":
+        mask = np.zeros(photo.shape[:2], np.float32)
+        mask[::16] = 1
+    return find_task(entry.task)(**options), photo, mask
 
-    loaded = load(choose(None, "denoise", 3))
-    feed = Denoise(sigma=25).prepare(photo, loaded.conditions, loaded.network.geometry)
-    dncnn = DnCNN(channels=3, norm=False).eval()
-    batch = torch.from_numpy(photo.transpose(2, 0, 1).copy())[None]
+
+def compare(entry: Entry, megapixels: float, rounds: int, layout: torch.memory_format) -> None:
+    """Measure a model and DnCNN in turn, and print a line."""
+    task, photo, mask = make(entry, megapixels)
+    loaded = load(entry)
+    dncnn = DnCNN(channels=3, norm=False).eval().to(memory_format=layout)  # type: ignore[call-overload]
+
+    def ours() -> Picture:
+        return restore(Picture(photo), task, loaded, mask=mask)
+
+    result = ours()  # warms up, too
+    batch = torch.rand(1, 3, *result.pixels.shape[:2]).to(memory_format=layout)
 
     def plain() -> None:
         with torch.inference_mode():
             dncnn(batch).clamp(0, 1)
 
-    result = run(loaded.network, feed.pixels[:512, :512], feed.conditions)  # one run to warm up
-    ours, theirs = [], []
-    for _ in range(options.rounds):
-        ours.append(seconds(lambda: run(loaded.network, feed.pixels, feed.conditions)))
-        theirs.append(seconds(plain))
-        print(
-            f"{loaded.name} ({result.precision}) {ours[-1]:.2f} s   DnCNN (fp32) {theirs[-1]:.2f} s",
-            flush=True,
-        )
-    ratio = median(theirs) / median(ours)
-    print(f"{photo.size / 3e6:.1f} MP, {torch.get_num_threads()} threads: {ratio:.1f} times faster")
+    times = [(seconds(ours), seconds(plain)) for _ in range(rounds)]
+    mine, theirs = (result.megapixels / median(column) for column in zip(*times, strict=True))
+    print(
+        f"{entry.name:20} {mine:6.3f} MP/s   DnCNN {theirs:6.3f} MP/s   {mine / theirs:5.1f} times",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure what is named, or all defaults."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="*", metavar="MODEL")
+    parser.add_argument("--megapixels", type=float, default=1)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--contiguous", action="store_true")
+    options = parser.parse_args()
+    layout = torch.contiguous_format if options.contiguous else torch.channels_last
+    chosen = [entry for name in options.models for entry in find(name)]
+    for entry in chosen or [entry for entry in entries().values() if entry.default and entry.channels == 3]:
+        compare(entry, options.megapixels, options.rounds, layout)
+    print(f"{options.megapixels:g} MP, {torch.get_num_threads()} threads, {layout}")
 
 
 if __name__ == "__main__":

@@ -25,18 +25,19 @@ GAIN: dict[str, tuple[dict[str, Any], float]] = {
     "denoise": ({"sigma": 25}, 8),
     "deblock": ({"quality": 10}, 1),
     "derain": ({"rain": "streaks", "heaviness": 0.5}, 3),
-    "sr": ({"scale": 2}, 0.5),  # fur, from a JPEG: bicubic leaves little to gain
+    "sr": ({}, 0.4),  # fur, from a JPEG: bicubic leaves little to gain
+    "inpaint": ({"damage": "text", "size": 12, "share": 0.1}, 0.5),
 }
 PRECISE: dict[str, list[dict[str, Any]]] = {"denoise": [{"sigma": 5}, {"sigma": 15}, {"sigma": 50}]}
 HARMLESS: dict[str, tuple[list[dict[str, Any]], float]] = {
     "denoise": ([{"sigma": 0}, {"sigma": 1}], 45),
-    "deblock": ([{"quality": 95}], 42),
     "derain": ([{"rain": "none"}], 38),
 }
+NEVER_WORSE = [90, 95, 98, 100]  # JPEG qualities at which deblocking must not harm
 
 
 def clean(entry: Entry) -> np.ndarray:
-    image = CAT[:, :450]  # even, for tasks that halve it
+    image = CAT[:300, :444]  # whole when divided by 2, 3 and 4
     return to_gray(image) if entry.channels == 1 else image
 
 
@@ -47,7 +48,9 @@ def restore(entry: Entry, task: Task, image: np.ndarray, settings: Settings) -> 
 
 
 def damage(entry: Entry, levels: dict[str, Any]) -> tuple[Task, np.ndarray]:
-    task = find_task(entry.task)(**levels)
+    """The task, with what the model was trained for where that is one level, and a photo it damaged."""
+    fixed = {key: value for key, value in entry.conditions.items() if not isinstance(value, (list, tuple))}
+    task = find_task(entry.task)(**(levels | fixed))
     return task, task.degrade(clean(entry), np.random.RandomState(0))
 
 
@@ -57,9 +60,9 @@ def test_the_damage_goes_and_the_photo_stays(entry: Entry) -> None:
     task, damaged = damage(entry, levels)
     restored = restore(entry, task, damaged, Settings("cpu"))
     assert psnr(restored, clean(entry)) > psnr(task.plain(damaged), clean(entry)) + gain
-    if entry.task != "derain":  # rain is bright, and takes the mean with it
+    if task.steady:
         shift = (restored - task.plain(damaged)).mean(axis=(0, 1)) * 255
-        assert np.abs(shift).max() < 0.5  # mean colour, in levels
+        assert np.abs(shift).max() <= 0.2  # mean colour, in levels
 
 
 @EACH
@@ -93,3 +96,11 @@ def test_an_undamaged_photo_is_not_harmed(entry: Entry) -> None:
         task = find_task(entry.task)(**levels)
         restored = restore(entry, task, clean(entry), Settings("cpu"))
         assert psnr(restored, clean(entry)) > least
+
+
+@pytest.mark.parametrize("quality", NEVER_WORSE)
+def test_light_compression_is_never_made_worse(quality: int) -> None:
+    entry = BUNDLED["deblock-color"]
+    task, compressed = damage(entry, {"quality": quality, "subsampling": "4:2:0"})
+    restored = restore(entry, task, compressed, Settings("cpu"))
+    assert psnr(restored, clean(entry)) >= psnr(compressed, clean(entry))
