@@ -39,7 +39,7 @@ class Deblock(Task):
     name: ClassVar[str] = "deblock"
     suffix: ClassVar[str] = "deblocked"
     luma: ClassVar[bool] = True
-    levels: ClassVar[Mapping[str, Any]] = {"quality": [5, 95], "subsampling": ["4:4:4", "4:2:0"]}
+    levels: ClassVar[Mapping[str, Any]] = {"quality": [5, 100], "subsampling": ["4:2:0", "4:4:4"]}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"quality": 10}, {"quality": 20}, {"quality": 40})
 
     quality: float | None = option(
@@ -48,7 +48,7 @@ class Deblock(Task):
         metavar="FLOAT|auto",
         parse=parse_quality,
     )
-    subsampling: str = "4:4:4"
+    subsampling: str = "4:2:0"
 
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:
