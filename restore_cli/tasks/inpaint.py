@@ -129,7 +129,7 @@ class Inpaint(Task):
 
         To a network that is to find damage the plane says what: 0 is text, 1 scratches.
         """
-        if self.blind:
+        if self._sees:
             return Feed(pixels, (float(self.damage == "scratches"),) * geometry.conditions)
         missing: Mask = np.asarray(np.isnan(pixels).any(axis=2))
         warnings: tuple[str, ...] = ()
@@ -141,6 +141,11 @@ class Inpaint(Task):
             {"missing": f"{missing.mean():.2%}"},
             warnings,
         )
+
+    @property
+    def _sees(self) -> bool:
+        """Whether a network has to find the damage by itself, and nothing is known to be missing."""
+        return self.blind and not self.detect
 
     def detector(self) -> tuple[Inpaint, str] | None:
         """The same task as one for whom nobody says where the damage is, and the model for that."""
@@ -157,16 +162,19 @@ class Inpaint(Task):
         return cv2.dilate(found, np.ones((3, 3), np.uint8)).astype(np.float32)
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
-        """Make NaN of what is at least half white in the mask, and of the boxes.
+        """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN already.
 
         Raises:
-            UsageError: there is neither mask nor box.
-            RestoreError: they leave nothing out.
+            UsageError: there is nothing of all that.
+            RestoreError: mask and boxes leave nothing out.
         """
-        if mask is None and not self.box:
+        if self._sees:
+            return pixels, None
+        missing = np.isnan(pixels).any(axis=2).astype(np.uint8)
+        if mask is None and not self.box and not missing.any():
             raise UsageError("Nothing says what is missing; give --mask, --box or --detect.")
-        height, width = pixels.shape[:2]
-        missing = np.zeros((height, width), np.uint8) if mask is None else np.asarray(mask >= 0.5, np.uint8)
+        if mask is not None:
+            missing |= mask >= 0.5
         for x, y, across, down in self.box:
             missing[y : y + down, x : x + across] = 1
         if self.grow:
