@@ -186,4 +186,19 @@ def test_the_network_is_told_where() -> None:
     (plane,) = feed.conditions
     np.testing.assert_array_equal(np.asarray(plane) == 1, np.isnan(observed[..., 0]))
     with pytest.raises(UsageError, match="give --mask, --box or --detect"):
-        Inpaint().mark(observed, None)
+        Inpaint().mark(feed.pixels, None)
+    marked, mask = Inpaint().mark(observed, None)  # what is lost already needs no other mask
+    np.testing.assert_array_equal(marked, observed)
+    assert mask is not None
+    np.testing.assert_array_equal(mask == 1, np.isnan(observed[..., 0]))
+
+
+@pytest.mark.parametrize(("damage", "told"), [("text", 0.0), ("scratches", 1.0)])
+def test_a_network_that_finds_damage_is_told_which(damage: str, told: float) -> None:
+    task = Inpaint(damage=damage, blind=True, share=0.1)
+    observed = task.degrade(np.full((40, 40, 3), 0.3, np.float32), np.random.default_rng(0))
+    assert np.isfinite(observed).all()
+    seen, mask = task.mark(observed, None)
+    assert mask is None
+    feed = task.prepare(seen, {}, Geometry(3, conditions=1))
+    assert feed.pixels is observed and feed.conditions == (told,)

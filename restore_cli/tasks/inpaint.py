@@ -170,11 +170,11 @@ class Inpaint(Task):
         """
         if self._sees:
             return pixels, None
-        missing = np.isnan(pixels).any(axis=2).astype(np.uint8)
+        missing = np.asarray(np.isnan(pixels).any(axis=2), np.uint8)
         if mask is None and not self.box and not missing.any():
             raise UsageError("Nothing says what is missing; give --mask, --box or --detect.")
         if mask is not None:
-            missing |= mask >= 0.5
+            missing[mask >= 0.5] = 1
         for x, y, across, down in self.box:
             missing[y : y + down, x : x + across] = 1
         if self.grow:
