@@ -173,6 +173,24 @@ def test_a_hole_is_filled_smoothly_however_large(channels: int, size: tuple[int,
     assert np.abs(np.diff(filled, axis=1)).max() < 0.3
 
 
+def test_a_wide_gap_is_restored_at_half_the_size_first() -> None:
+    image = np.random.default_rng(0).random((41, 60, 3), np.float32)
+    missing = np.zeros((41, 60), bool)
+    missing[10:27, 10:50] = True  # 17 rows: 8 and a middle
+    observed = np.where(missing[..., None], np.float32(np.nan), image)
+    task = Inpaint()
+    smaller = task.coarsen(observed)
+    assert smaller is not None and smaller.shape == (21, 30, 3)
+    assert np.isnan(smaller).any(axis=2).sum() == 8 * 20  # of 17 rows 8 pairs are missing as a whole
+    restored = np.full_like(smaller, 0.7)
+    refined = task.refine(task.plain(observed), observed, restored)
+    np.testing.assert_array_equal(refined[~missing], image[~missing])
+    np.testing.assert_allclose(refined[missing], 0.7, atol=1e-6)
+    missing[26] = False
+    observed = np.where(missing[..., None], np.float32(np.nan), image)
+    assert task.coarsen(observed) is None
+
+
 def test_what_is_missing_everywhere_is_gray() -> None:
     assert (fill(np.full((4, 5, 1), np.nan, np.float32), np.ones((4, 5), bool)) == 0.5).all()
 

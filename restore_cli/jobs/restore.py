@@ -142,8 +142,7 @@ def restore(
     pixels = picture.opaque_pixels()
     found = _detect(task, pixels, load, settings)
     seen, mask = task.mark(pixels, _join(mask, found))
-    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
-    result = _run(model, task, feed, settings, lambda share: None)
+    _, result = _restore(model, task, seen, settings, lambda share: None, picture)
     return picture.with_pixels(_blend(task.finish(result.pixels, seen), task.plain(seen), strength, mask))
 
 
@@ -224,9 +223,8 @@ def _restore_file(
     seen, mask = task.mark(pixels, mask)
     if request.save_mask:
         _save_mask(request.save_mask, mask, item)
-    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
-    result = _run(
-        model, task, feed, request.settings, lambda share: watch.restored(share, share * megapixels)
+    feed, result = _restore(
+        model, task, seen, request.settings, lambda share: watch.restored(share, share * megapixels), picture
     )
     record = replace(
         record,
@@ -287,8 +285,7 @@ def _detect(
         return None
     blind, name = detector
     model = find(name, blind.name, pixels.shape[2])
-    feed = blind.prepare(pixels, model.conditions, model.network.geometry)
-    result = _run(model, blind, feed, settings, lambda share: None)
+    _, result = _restore(model, blind, pixels, settings, lambda share: None)
     return task.locate(result.pixels, pixels)
 
 
@@ -321,6 +318,23 @@ def _blend(restored: Image, observed: Image, strength: float, mask: Image | None
     restored *= np.float32(strength) if mask is None else np.float32(strength) * mask[..., None]
     restored += observed
     return restored
+
+
+def _restore(
+    model: Loaded,
+    task: Task,
+    seen: Image,
+    settings: Settings,
+    on_tile: Callable[[float], None],
+    picture: Picture | None = None,
+) -> tuple[Feed, Result]:
+    """What the network is fed and what it gives; where the task asks for it, from coarse to fine."""
+    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
+    smaller = task.coarsen(seen)
+    if smaller is not None:
+        _, guess = _restore(model, task, smaller, settings, lambda share: None)
+        feed = replace(feed, pixels=task.refine(feed.pixels, seen, guess.pixels))
+    return feed, _run(model, task, feed, settings, on_tile)
 
 
 def _run(

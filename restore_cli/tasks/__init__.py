@@ -123,6 +123,14 @@ class Task(ABC):
         """
         return Feed(pixels)
 
+    def coarsen(self, observed: Image) -> Image | None:  # noqa: ARG002
+        """A smaller picture that is to be restored first, if the network does not reach far enough."""
+        return None
+
+    def refine(self, pixels: Image, observed: Image, restored: Image) -> Image:
+        """A network's input, with what is known from the smaller picture, restored."""
+        raise NotImplementedError
+
     def enlargement(self, height: int, width: int) -> float:  # noqa: ARG002
         """How many times wider or higher the result is than a picture of so many pixels."""
         return 1

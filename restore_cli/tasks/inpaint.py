@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DAMAGES = ("text", "scratches", "boxes", "hole")
 PAINTED = ("text", "scratches")  # damages that can be found
 WEAK, STRONG = 8 / 255, 32 / 255  # changes that are a part of painted damage, or prove it
+DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
 FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
 
 
@@ -185,6 +186,27 @@ class Inpaint(Task):
             raise RestoreError("nothing is missing, for the mask has no white and the boxes lie outside.")
         return np.where(missing[..., None], np.float32(np.nan), pixels), missing.astype(np.float32)
 
+    def coarsen(self, observed: Image) -> Image | None:
+        """Half the size, if a gap is so wide that its middle is out of sight of its border."""
+        import cv2
+
+        missing: Mask = np.asarray(np.isnan(observed).any(axis=2))
+        if not missing.any() or missing.all():
+            return None
+        depth = cv2.distanceTransform(
+            np.pad(missing.astype(np.uint8), 1), cv2.DIST_C, 3
+        )  # the border is known
+        return halve(observed, missing)[0] if depth.max() > DEPTH else None
+
+    def refine(self, pixels: Image, observed: Image, restored: Image) -> Image:
+        """The smaller picture's pixels in the gaps, bicubically enlarged."""
+        import cv2
+
+        height, width = observed.shape[:2]
+        size = (2 * restored.shape[1], 2 * restored.shape[0])
+        larger = cv2.resize(restored, size, interpolation=cv2.INTER_CUBIC).reshape(size[1], size[0], -1)
+        return np.where(np.isnan(observed), larger[:height, :width], pixels)
+
     def plain(self, observed: Image) -> Image:
         """Missing pixels smoothly filled; see `fill`."""
         return fill(observed, np.asarray(np.isnan(observed).any(axis=2)))
@@ -208,7 +230,16 @@ def fill(image: Image, missing: Mask) -> Image:
     if missing.all():
         return np.full_like(image, 0.5)
     height, width = missing.shape
-    even = ((0, height % 2), (0, width % 2))
+    means, lost = halve(image, missing)
+    coarse = fill(means, lost)
+    size = (2 * coarse.shape[1], 2 * coarse.shape[0])
+    fine = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR).reshape(size[1], size[0], -1)
+    return np.where(missing[..., None], fine[:height, :width], image)
+
+
+def halve(image: Image, missing: Mask) -> tuple[Image, Mask]:
+    """Half the size, rounded up: means of the known ones of four pixels, or NaN; and where none is known."""
+    even = tuple((0, side % 2) for side in missing.shape)
     known = np.pad(np.asarray(~missing, np.float32), even)
     values = np.pad(np.where(missing[..., None], np.float32(0), image), (*even, (0, 0)))
 
@@ -217,11 +248,9 @@ def fill(image: Image, missing: Mask) -> Image:
         return np.asarray(rows[:, ::2] + rows[:, 1::2])
 
     count = sums(known)
-    means = np.divide(sums(values), np.maximum(count, 1)[..., None], dtype=np.float32)
-    coarse = fill(means, count == 0)
-    size = (known.shape[1], known.shape[0])
-    fine = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR).reshape(*known.shape, -1)
-    return np.where(missing[..., None], fine[:height, :width], image)
+    means = sums(values) / np.maximum(count, 1)[..., None]
+    lost: Mask = count == 0
+    return np.where(lost[..., None], np.float32(np.nan), means), lost
 
 
 def draw_mask(

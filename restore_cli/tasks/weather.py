@@ -76,7 +76,7 @@ def noise_streaks(
         angle: from the vertical, in degrees.
         length, thickness: of the blur, in pixels.
         rng: draws the noise.
-        levels: how far they are stretched, 0 to 1; at 0 the blurred noise stays as it is, mostly an even veil.
+        levels: how far they are stretched, 0 to 1; at 0 the blurred noise stays, mostly an even veil.
     """
     pitch = max(1.0, thickness)
     length = max(1, round(length / pitch))
