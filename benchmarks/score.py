@@ -111,7 +111,7 @@ def main() -> None:
         for level in levels(options.level):
             task = find_task(options.task)(**level)
             row = score(folder, task, options.pairs, options.luma, options.model, settings)
-            name = folder.parent.name if folder.name in ("x2", "x3", "x4") else folder.name
+            name = next(part for part in reversed(folder.parts) if part not in ("x2", "x3", "x4", "hr"))
             head = {"set": name + (" luma" if options.luma else ""), **level}
             if options.toml:
                 protocol = PROTOCOLS.get(task.name, "8-bit result")

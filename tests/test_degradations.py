@@ -137,6 +137,18 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
+def test_what_is_gray_stays_gray(name: str) -> None:
+    task = find_task(name)()
+    observed = np.random.default_rng(0).random((12, 10, 1), np.float32).repeat(3, axis=2)
+    if name == "inpaint":
+        observed[3:5] = np.nan
+    size = (24, 20, 3) if isinstance(task, Sr) else (12, 10, 3)
+    tinted = np.random.default_rng(1).random(size, np.float32)
+    restored = task.finish(tinted, observed)
+    assert (restored == restored[..., :1]).all() and np.ptp(restored) > 0.5
+
+
+@pytest.mark.parametrize("name", TASKS)
 def test_restoring_keeps_the_mean_colour_unless_the_damage_changed_it(name: str) -> None:
     task = find_task(name)()
     observed = np.random.default_rng(0).uniform(0.3, 0.6, (32, 24, 3)).astype(np.float32)

@@ -153,6 +153,10 @@ class Task(ABC):
 
     def finish(self, restored: Image, observed: Image) -> Image:
         """Turn a network's output, and what was observed, into pixels in [0, 1] of the result's size."""
+        from restore_cli.image import to_gray
+
+        if restored.shape[2] == 3 and is_gray(observed):
+            restored[:] = to_gray(restored)
         if self.steady:
             keep_colour(restored, observed)
         return restored.clip(0, 1, out=restored)
@@ -164,6 +168,13 @@ class Task(ABC):
     def score(self, restored: Image, clean: Image) -> float:
         """PSNR in dB by the task's protocol: over all samples, the restored ones rounded to 8 bits."""
         return psnr(round_to_bytes(restored), clean)
+
+
+def is_gray(image: Image) -> bool:
+    """Whether all channels are the same, and missing together."""
+    return all(
+        np.array_equal(image[..., 0], image[..., i], equal_nan=True) for i in range(1, image.shape[2])
+    )
 
 
 def keep_colour(restored: Image, observed: Image) -> None:
