@@ -26,6 +26,8 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert "restore_cli/weights.toml" in names
     assert any(name.startswith("restore_cli/checkpoints/") for name in names)
+    page = {name.rpartition("/")[2] for name in names if name.startswith("restore_cli/report/page/")}
+    assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"}
     assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
 
     site = tmp_path / "site"

@@ -1,0 +1,236 @@
+"""One offline page: pictures compared down to their pixels, and benchmarks as a table and charts."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import math
+import secrets
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from numpy.typing import NDArray
+from PIL import Image
+
+from restore_cli.errors import RestoreError, UsageError
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """One version of a picture.
+
+    Attributes:
+        name: "input", "house" or "reference".
+        pixels: H x W x C, C = 1 (gray) or 3 (RGB); shown clipped to [0, 1] in 8 bits, NaN as black.
+        note: stands below the name, "28.41 dB".
+    """
+
+    name: str
+    pixels: NDArray[np.float32]
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Versions of one picture, the damaged one first and a reference last; the first two are shown first.
+
+    Raises ValueError unless there are two versions or more, all of one height and width.
+    """
+
+    title: str
+    versions: tuple[Version, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.versions) < 2:
+            raise ValueError("a comparison takes two versions or more")
+        if len({version.pixels.shape[:2] for version in self.versions}) > 1:
+            raise ValueError(f"the versions of {self.title} differ in size")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model on one set at one level of damage.
+
+    Attributes:
+        measured: False for a published figure, which is shown apart from those measured.
+        figures: "PSNR", "SSIM", "parameters" and so on, in the order of the columns; None is missing.
+        images: PSNR in dB of each image by its name; may be empty.
+        note: "winner", "not told apart from house", the source of a published figure.
+    """
+
+    task: str
+    set: str
+    level: str
+    model: str
+    protocol: str
+    measured: bool
+    figures: Mapping[str, float | None]
+    images: Mapping[str, float]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A figure as it is read and as it is sorted; both are empty where it is missing."""
+
+    text: str = ""
+    value: str = ""
+
+
+def render_comparisons(title: str, comparisons: Sequence[Comparison]) -> str:
+    """The page of a viewer, which needs neither other files nor a network."""
+    return _render([_asset("viewer.js")], title=title, comparisons=[_embed(one) for one in comparisons])
+
+
+def render_bench(
+    title: str,
+    rows: Sequence[Row],
+    comparisons: Sequence[Comparison],
+    *,
+    quality: str = "PSNR",
+    cost: str = "kFLOP/pixel",
+    notes: Sequence[str] = (),
+) -> str:
+    """The page of a benchmark: notes, table, charts, and a viewer if there are comparisons, in their order.
+
+    Args:
+        quality, cost: the figures that the scatter shows; a row that lacks one, or whose cost is not above
+            zero, is not in it.
+        notes: paragraphs for the head of the page, such as the protocols.
+
+    Raises:
+        UsageError: plotly is not installed.
+    """
+    scripts = [_plotly(), _asset("bench.js"), *([_asset("viewer.js")] if comparisons else [])]
+    columns = list(dict.fromkeys(name for row in rows for name in row.figures))
+    numbers = {name: _cells([row.figures.get(name) for row in rows]) for name in columns}
+    points = [
+        {
+            "group": " · ".join((row.task, row.set, row.level)),
+            "model": row.model,
+            "measured": row.measured,
+            "quality": _finite(row.figures.get(quality)),
+            "cost": _finite(row.figures.get(cost)),
+            "images": [[name, _finite(value)] for name, value in row.images.items()],
+        }
+        for row in rows
+    ]
+    return _render(
+        scripts,
+        title=title,
+        comparisons=[_embed(one) for one in comparisons],
+        notes=notes,
+        columns=columns,
+        rows=[(row, [numbers[name][index] for name in columns]) for index, row in enumerate(rows)],
+        tasks=sorted({row.task for row in rows}),
+        sets=sorted({row.set for row in rows}),
+        bench={"quality": quality, "cost": cost, "rows": points},
+    )
+
+
+def check_page(path: Path, *, overwrite: bool = False) -> None:
+    """Raise UsageError where a page cannot be written under this name, before any work is done."""
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"The page is HTML; end the name {path} with .html.")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder for the page {path}; create it first.")
+    if path.exists() and not (overwrite and path.is_file()):
+        raise UsageError(
+            f"{path} exists already; " + ("give --overwrite." if path.is_file() else "rename it.")
+        )
+
+
+def write_page(page: str, path: Path) -> None:
+    """Write a page whole or not at all; raises RestoreError if that fails, and an older file stays."""
+    target = path.resolve()  # a link keeps pointing at the file it names
+    temporary = target.with_name(f".restore-{secrets.token_hex(8)}.part")
+    try:
+        with temporary.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
+            stream.write(page)  # file names, and so a page, need not be text
+        if target.exists():
+            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
+        temporary.replace(target)
+    except OSError as error:
+        raise RestoreError(f"Cannot write {path}: {error.strerror}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _render(scripts: Sequence[str], **values: Any) -> str:
+    """Fill in the template; its policy lets these scripts run and no other, and nothing be loaded."""
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    environment = Environment(
+        loader=PackageLoader("restore_cli.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page.html.j2").render(
+        {"bench": None, **values},
+        policy=Markup(" ".join(f"'sha256-{digest}'" for digest in digests)),
+        style=Markup(_asset("page.css")),
+        scripts=[Markup(text) for text in scripts],
+    )
+
+
+def _asset(name: str) -> str:
+    """The text of a file of the page."""
+    return (resources.files("restore_cli.report") / "page" / name).read_text(encoding="utf-8")
+
+
+def _plotly() -> str:
+    """The text of plotly.js."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise UsageError("Charts need plotly; run `pip install 'restore-cli[report]'`.") from error
+    return str(get_plotlyjs())
+
+
+def _embed(comparison: Comparison) -> dict[str, Any]:
+    height, width = comparison.versions[0].pixels.shape[:2]
+    versions = [
+        {"name": version.name, "note": version.note, "source": _png(version.pixels)}
+        for version in comparison.versions
+    ]
+    return {"title": comparison.title, "width": width, "height": height, "versions": versions}
+
+
+def _png(pixels: NDArray[np.float32]) -> str:
+    """A data URI."""
+    samples = np.rint(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(buffer, "PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _finite(value: float | None) -> float | None:
+    """None for what JSON cannot hold."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _cells(values: Sequence[float | None]) -> list[Cell]:
+    """The cells of a column: its largest figure has four digits, the others as many decimals."""
+    largest = max((abs(value) for value in values if value and math.isfinite(value)), default=1.0)
+    decimals = min(max(3 - math.floor(math.log10(largest)), 0), 4)
+
+    def cell(value: float | None) -> Cell:
+        if value is None or math.isnan(value):
+            return Cell()
+        if math.isinf(value):
+            return Cell("∞" if value > 0 else "-∞", "Infinity" if value > 0 else "-Infinity")
+        if isinstance(value, int):
+            return Cell(f"{value:,}", str(value))
+        short = value and abs(value) < 10**-decimals
+        return Cell(f"{value:.2g}" if short else f"{value:,.{decimals}f}", repr(float(value)))
+
+    return [cell(value) for value in values]

@@ -1,0 +1,151 @@
+"use strict";
+// The table, which sorts and filters, and the two charts.
+{
+  const find = (id) => document.getElementById(id);
+
+  // Table: measured and published rows are sorted each among themselves
+
+  const table = find("figures");
+  const heads = [...table.tHead.rows[0].cells];
+  const order = new Intl.Collator("en", { numeric: true });
+
+  function compare(one, other, column, sign) {
+    const [a, b] = [one.cells[column], other.cells[column]];
+    if (a.dataset.value === undefined) return sign * order.compare(a.textContent, b.textContent);
+    const missing = (a.dataset.value === "") - (b.dataset.value === "");
+    return missing || sign * (Number(a.dataset.value) - Number(b.dataset.value) || 0);
+  }
+
+  heads.forEach((head, column) => head.firstChild.addEventListener("click", () => {
+    const sign = head.ariaSort === "ascending" ? -1 : 1;
+    for (const other of heads) other.ariaSort = "none";
+    head.ariaSort = sign > 0 ? "ascending" : "descending";
+    for (const body of table.tBodies) {
+      const rows = [...body.querySelectorAll("tr:not(.divide)")];
+      body.append(...rows.sort((one, other) => compare(one, other, column, sign)));
+    }
+  }));
+
+  const form = find("filter");
+  function filter() {
+    const [task, set, text] = ["task", "set", "text"].map((name) => form.elements[name].value);
+    const words = text.toLowerCase().split(/\s+/);
+    const rows = [...table.querySelectorAll("tbody tr:not(.divide)")];
+    for (const row of rows) {
+      const content = row.textContent.toLowerCase();
+      row.hidden = (task && row.dataset.task !== task) || (set && row.dataset.set !== set)
+        || !words.every((word) => content.includes(word));
+    }
+    for (const divide of table.querySelectorAll(".divide")) {
+      divide.hidden = !divide.parentElement.querySelector("tr:not(.divide):not([hidden])");
+    }
+    find("count").value = `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows`;
+  }
+  form.addEventListener("input", filter);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  filter();
+
+  // Charts
+
+  const COLOURS = ["#4477aa", "#dd5566", "#228833", "#bb9911", "#33a9cc", "#aa4499", "#e07b39", "#3aa38a", "#8a6d3b", "#7f7f8a"];
+  const SYMBOLS = [["circle", "●"], ["square", "■"], ["diamond", "◆"], ["triangle-up", "▲"], ["cross", "✚"]];
+  const OPTIONS = { responsive: true, displayModeBar: false };
+  const bench = JSON.parse(find("bench").textContent);
+  const models = [...new Set(bench.rows.map((row) => row.model))];
+  const colour = (model) => COLOURS[models.indexOf(model) % COLOURS.length];
+  const symbol = (model) => SYMBOLS[Math.floor(models.indexOf(model) / COLOURS.length) % SYMBOLS.length];
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // plotly reads some HTML
+
+  const style = (element) => getComputedStyle(element);
+
+  function layout(empty, extra) {
+    const quiet = style(find("count")).color;
+    const axis = { gridcolor: style(table.parentElement).borderTopColor, zeroline: false, automargin: true, fixedrange: true };
+    const { x, y, ...rest } = extra;
+    return {
+      paper_bgcolor: "transparent",
+      plot_bgcolor: "transparent",
+      font: { family: "system-ui, sans-serif", size: 13, color: quiet },
+      showlegend: false,
+      annotations: empty ? [{ text: empty, showarrow: false, xref: "paper", yref: "paper", x: 0.5, y: 0.5 }] : [],
+      hoverlabel: { bgcolor: style(find("scatter")).backgroundColor, font: { family: "system-ui, sans-serif", color: style(document.body).color } },
+      margin: { l: 60, r: 20, t: 20, b: 56 },
+      dragmode: false,
+      xaxis: { ...axis, ...x },
+      yaxis: { ...axis, ...y },
+      ...rest,
+    };
+  }
+
+  function scatter(rows) {
+    const drawn = rows.filter((row) => row.quality !== null && row.cost > 0);
+    const traces = [true, false].flatMap((measured) => models.map((model) => {
+      const own = drawn.filter((row) => row.model === model && row.measured === measured);
+      return {
+        x: own.map((row) => row.cost),
+        y: own.map((row) => row.quality),
+        mode: "markers",
+        marker: { color: colour(model), symbol: symbol(model)[0] + (measured ? "" : "-open"), size: measured ? 12 : 17, line: { width: measured ? 0 : 2 } },
+        hovertemplate: `<b>${plain(model)}</b>${measured ? "" : " (published)"}<br>%{y:.4~g} ${plain(bench.quality)}<br>%{x:,.4~g} ${plain(bench.cost)}<extra></extra>`,
+      };
+    })).filter((trace) => trace.x.length);
+    const best = drawn.filter((row) => row.measured).sort((a, b) => a.cost - b.cost || b.quality - a.quality)
+      .reduce((kept, row) => (row.quality > (kept.at(-1)?.quality ?? -Infinity) ? [...kept, row] : kept), []);
+    const front = {
+      x: best.map((row) => row.cost), y: best.map((row) => row.quality), mode: "lines", hoverinfo: "skip",
+      line: { shape: "hv", dash: "dot", width: 1.5, color: style(find("count")).color },
+    };
+    const ticks = Array.from({ length: 40 }, (_, place) => (place % 2 ? 3 : 1) * 10 ** (Math.floor(place / 2) - 8));
+    const empty = drawn.length ? "" : `No row has both ${plain(bench.quality)} and ${plain(bench.cost)}.`;
+    Plotly.react("scatter", [front, ...traces], layout(empty, {
+      x: { type: "log", title: { text: plain(bench.cost), standoff: 10 }, tickvals: ticks, ticktext: ticks.map((tick) => tick.toLocaleString("en")) },
+      y: { title: { text: plain(bench.quality) } },
+    }), OPTIONS);
+    find("legend").replaceChildren(...models.filter((model) => drawn.some((row) => row.model === model)).map((model) => {
+      const [item, mark] = [document.createElement("li"), document.createElement("span")];
+      mark.textContent = symbol(model)[1];
+      mark.style.color = colour(model);
+      item.append(mark, ` ${model}`);
+      return item;
+    }));
+  }
+
+  function median(row) {
+    const values = row.images.map(([, value]) => value).sort((a, b) => a - b);
+    return values[Math.floor(values.length / 2)];
+  }
+
+  function spread(rows) {
+    const drawn = rows.filter((row) => row.measured && row.images.length).sort((a, b) => median(a) - median(b));
+    const traces = drawn.map((row) => ({
+      type: "box",
+      x: row.images.map(([, value]) => value),
+      text: row.images.map(([name]) => plain(name)),
+      name: plain(row.model),
+      boxpoints: "all",
+      pointpos: 0,
+      jitter: 0.5,
+      line: { width: 1.5 },
+      marker: { color: colour(row.model), size: 5, opacity: 0.7 },
+      hoveron: "points",
+      hovertemplate: "%{text}<br>%{x:.2f} dB<extra></extra>",
+    }));
+    find("spread").style.height = `${110 + 46 * Math.max(drawn.length, 3)}px`;
+    Plotly.react("spread", traces, layout(drawn.length ? "" : "No figures of single images.", {
+      x: { title: { text: "PSNR of each image, dB", standoff: 10 } },
+      y: { showgrid: false, ticksuffix: "  " },
+    }), OPTIONS);
+  }
+
+  const group = find("group");
+  group.append(...[...new Set(bench.rows.map((row) => row.group))].map((name) => new Option(name)));
+  function draw() {
+    const rows = bench.rows.filter((row) => row.group === group.value);
+    scatter(rows);
+    spread(rows);
+  }
+  group.addEventListener("change", draw);
+  find("theme").addEventListener("change", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  draw();
+}
