@@ -172,9 +172,7 @@ class Task(ABC):
 
 def is_gray(image: Image) -> bool:
     """Whether all channels are the same, and missing together."""
-    return all(
-        np.array_equal(image[..., 0], image[..., i], equal_nan=True) for i in range(1, image.shape[2])
-    )
+    return all(np.array_equal(image[..., 0], image[..., i], equal_nan=True) for i in range(1, image.shape[2]))
 
 
 def keep_colour(restored: Image, observed: Image) -> None:
