@@ -23,9 +23,9 @@ class Derain(Task):
     Attributes:
         rain: how rain and scene are composed:
             "streaks", O = B + S, the linear additive model of Rain800, Rain100 and DDN;
-            "density", the same with S made as in Rain1200, of noise and motion blur, and `heaviness` the
-            noise's amount (Zhang and Patel 2018: light 0.05 to 0.35, medium to 0.65, heavy to 0.95), between
-            a bright veil with faint streaks and dark air with clear ones;
+            "density", the same with S made as in Rain1200, of noise and motion blur (Zhang and Patel 2018:
+            an amount of 0.05 to 0.95), from a bright veil with faint streaks to clear ones without a veil;
+            `heaviness` 0 to 1 is an amount from 0.15, less of which cannot be seen, to 0.8;
             "heavy", O = T (B + S) + (1 - T) A, streaks and the veil of far rain (Li et al. 2019);
             "depth", O = B (1 - R - F) + R + A F with R = S exp(-2 b d) and F = 1 - exp(-b d) over a made-up
             depth d: streaks fade with distance as fog thickens (Hu et al. 2019);
@@ -73,8 +73,8 @@ class Derain(Task):
         height, width = clean.shape[:2]
         if self.rain == "density":
             angle, length, thickness = rng.uniform(-45, 45), rng.uniform(8, 50), rng.uniform(1, 2.5)
-            levels = rng.uniform(0, 1)
-            rain = noise_streaks(height, width, self.heaviness, angle, length, thickness, rng, levels)
+            amount, levels = 0.15 + 0.65 * self.heaviness, rng.uniform(0, 1)
+            rain = noise_streaks(height, width, amount, angle, length, thickness, rng, levels)
             rain *= 1 - np.float32(rng.uniform(0, 0.7)) * smooth_field(height, width, rng)
         else:
             rain = self._streaks(height, width, rng)
