@@ -312,6 +312,20 @@ def read_picture(source: Path | bytes) -> Picture:
         raise PictureError(f"cannot read {name}: it is damaged, get a fresh copy ({reason})") from error
 
 
+def read_size(path: Path) -> tuple[int, int]:
+    """Height and width of an image file as stored, from its header where Pillow understands it.
+
+    Raises:
+        PictureError: as `read_picture`.
+    """
+    try:
+        with _unlimited(), Image.open(path, formats=tuple(FORMATS)) as image:
+            return image.height, image.width
+    except (OSError, SyntaxError, ValueError):  # such as 16-bit colour in TIFF
+        picture = read_picture(path)
+        return picture.height, picture.width
+
+
 def _decode(data: bytes) -> Picture:
     if not data:
         raise PictureError("it is empty, get a fresh copy")

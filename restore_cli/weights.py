@@ -14,43 +14,32 @@ copied, truncated or tampered file is found without any record of what was verif
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
-import logging
 import os
 import pickle
 import re
 import tempfile
-import tomllib
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields
 from functools import cache
-from http.client import HTTPException
-from pathlib import Path, PurePosixPath
-from types import UnionType
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
+from restore_cli.download import Hub, Progress, Url, digest, download, is_offline
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.tables import fill_in, read_toml
 
 if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` needs none of it
     from torch import Tensor
 
     from restore_cli.engine import Restorer
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all; 0 in all if the server does not say
-
 HEADER = "restore_cli"  # the metadata key that holds our header
 FORMAT = 1
-TIMEOUT = 30  # seconds without a byte
-TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface-hub reads its variables
 _PACKAGE = Path(__file__).parent
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -61,28 +50,6 @@ class Bundled:
 
     def __str__(self) -> str:
         return f"bundled as {self.file}"
-
-
-@dataclass(frozen=True)
-class Hub:
-    """A file of a repository on the Hugging Face hub (or HF_ENDPOINT), at a commit."""
-
-    repo: str
-    revision: str
-    file: str
-
-    def __str__(self) -> str:
-        return f"{self.file} of {self.repo} at {self.revision} on the Hugging Face hub"
-
-
-@dataclass(frozen=True)
-class Url:
-    """A file behind an https URL."""
-
-    url: str
-
-    def __str__(self) -> str:
-        return self.url
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,12 +114,8 @@ class Entry(Header):
         super().__post_init__()
         if not re.fullmatch("[0-9a-f]{64}", self.sha256):
             raise WeightsError(f"{self.name}: sha256 must be 64 hexadecimal digits.")
-        if isinstance(self.source, Hub) and not re.fullmatch("[0-9a-f]{40}", self.source.revision):
-            raise WeightsError(f"{self.name}: the revision must be a full commit, so that it cannot move.")
-        if isinstance(self.source, Url):
-            url = urlsplit(self.source.url)
-            if url.scheme != "https" and url.hostname not in ("127.0.0.1", "localhost"):
-                raise WeightsError(f"{self.name}: the URL must be https, not {self.source.url}.")
+        if not isinstance(self.source, Bundled) and (fault := self.source.fault()):
+            raise WeightsError(f"{self.name}: {fault}.")
 
 
 @dataclass(frozen=True)
@@ -200,10 +163,7 @@ def read_table(path: Path) -> Mapping[str, Entry]:
         WeightsError: names the entry and the key that is unknown, missing or wrong, or the two entries
             that answer to one name.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise WeightsError(f"The table of checkpoints {path} cannot be read: {error}.") from error
+    tables = read_toml(path, WeightsError)
     table = {name: _read_entry(name, values) for name, values in tables.items()}
     taken: dict[tuple[str, str, int, float], str] = {}
     for entry in table.values():
@@ -223,26 +183,8 @@ def _read_entry(name: str, values: Mapping[str, Any]) -> Entry:
     if not isinstance(source, Mapping):
         source = {fields(kind)[0].name: source}
     others = {key: value for key, value in values.items() if key not in kinds}
-    return _strict(Entry, {**others, "name": name, "source": _strict(kind, source, name)}, name)
-
-
-def _strict(kind: type[_T], values: Mapping[str, Any], where: str) -> _T:
-    """Make a dataclass from a table of TOML or JSON that has its fields and no others."""
-    hints = get_type_hints(kind)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
-    unknown = values.keys() - hints.keys()
-    if unknown:
-        raise WeightsError(f"{where} has unknown keys: {', '.join(sorted(unknown))}.")
-    for key, value in values.items():
-        hint = hints[key]
-        options = get_args(hint) if get_origin(hint) is UnionType else (hint,)
-        if not isinstance(value, tuple(get_origin(option) or option for option in options)):
-            raise WeightsError(f"{where}: {key} cannot be {value!r}.")
-    required = [item.name for item in fields(kind) if item.default is item.default_factory is MISSING]  # type: ignore[arg-type]
-    missing = [key for key in required if key not in values]
-    if missing:
-        raise WeightsError(f"{where} lacks {', '.join(missing)}.")
-    return kind(**values)
+    made = fill_in(kind, source, name, WeightsError)
+    return fill_in(Entry, {**others, "name": name, "source": made}, name, WeightsError)
 
 
 def find(name: str) -> tuple[Entry, ...]:
@@ -316,14 +258,9 @@ def cache_dir() -> Path:
 
 def place(entry: Entry) -> Path:
     """Where an entry's file lies, or will lie once it is fetched."""
-    match entry.source:
-        case Bundled(file):
-            return _PACKAGE / "checkpoints" / file
-        case Hub() as hub:
-            file = hub.file
-        case Url(url):
-            file = PurePosixPath(urlsplit(url).path).name
-    return cache_dir() / f"{entry.name}-{entry.sha256[:8]}" / file
+    if isinstance(entry.source, Bundled):
+        return _PACKAGE / "checkpoints" / entry.source.file
+    return cache_dir() / f"{entry.name}-{entry.sha256[:8]}" / entry.source.file_name
 
 
 def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = None) -> Path:
@@ -338,26 +275,23 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
             download is deleted.
     """
     path = place(entry)
-    bundled = isinstance(entry.source, Bundled)
     if not path.is_file():
-        if bundled:
+        if isinstance(entry.source, Bundled):
             raise WeightsError(f"{entry.name} is missing at {path}; reinstall restore-cli.")
-        if offline or os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE:
+        if is_offline(offline):
             raise WeightsError(f"{entry.name} is not in the cache, and this is offline; {_elsewhere(entry)}.")
-        _download(entry, path, progress or (lambda *_: None))
-    digest = _digest(path)
-    if digest == entry.sha256:
+        try:
+            download(entry.source, path, progress)
+        except ConnectionError as error:
+            raise WeightsError(f"{entry.name} cannot be fetched ({error}); {_elsewhere(entry)}.") from error
+    found = digest(path)
+    if found == entry.sha256:
         return path
-    fault = f"{path} is damaged: its sha256 is {digest}, not {entry.sha256}"
-    if bundled:
+    fault = f"{path} is damaged: its sha256 is {found}, not {entry.sha256}"
+    if isinstance(entry.source, Bundled):
         raise WeightsError(f"{fault}; reinstall restore-cli.")
     path.unlink()
     raise WeightsError(f"{fault}; it was deleted, fetch it again with `restore models fetch {entry.name}`.")
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _elsewhere(entry: Entry) -> str:
@@ -365,108 +299,6 @@ def _elsewhere(entry: Entry) -> str:
         f"run `restore models fetch {entry.name}` on a connected machine, and copy the file that it names to"
         f" {place(entry)} or pass its path as --model"
     )
-
-
-def _download(entry: Entry, path: Path, progress: Progress) -> None:
-    """Put the entry's file to its place, in one step once it is whole."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        match entry.source:
-            case Hub() as hub:
-                _download_hub(hub, path, progress)
-            case Url(url):
-                _download_url(url, path, progress)
-    except Exception as error:  # the hub's client also raises what its HTTP library does, whichever that is
-        reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
-        raise WeightsError(f"{entry.name} cannot be fetched ({reason}); {_elsewhere(entry)}.") from error
-
-
-def _download_hub(hub: Hub, path: Path, progress: Progress) -> None:
-    """Through the hub's client: anonymously, over plain HTTP, which it resumes when the connection is cut."""
-    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # keeps a cache of its own and cannot resume
-    import huggingface_hub
-
-    class Bar:
-        """Takes the place of tqdm, which would draw on stderr."""
-
-        def __init__(self, *, total: int | None = None, initial: int = 0, **_: object) -> None:
-            self.done, self.total = initial, total or 0
-
-        def __enter__(self) -> Bar:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-        def update(self, count: int) -> None:
-            self.done += count
-            progress(self.done, self.total)
-
-    download = huggingface_hub.hf_hub_download  # the lazy import that this is sets the logger's level
-    with _silence("huggingface_hub"):
-        download(
-            hub.repo,
-            hub.file,
-            revision=hub.revision,
-            local_dir=path.parents[len(PurePosixPath(hub.file).parts) - 1],
-            cache_dir=path.parent / "hub",  # never filled: a damaged file of the user's cache would come back
-            endpoint=os.environ.get("HF_ENDPOINT") or None,
-            token=False,
-            tqdm_class=Bar,
-        )
-
-
-@contextmanager
-def _silence(name: str) -> Iterator[None]:
-    """Keep a package's warnings, of connections that it tries again, from stderr."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-
-
-def _download_url(url: str, path: Path, progress: Progress) -> None:
-    """Into a .part file, which a cut connection or a later call goes on with."""
-    part = path.with_name(f"{path.name}.part")
-    part.touch()
-    while True:
-        before = part.stat().st_size
-        try:
-            _append(url, part, progress)
-        except (ConnectionError, TimeoutError, HTTPException):
-            if part.stat().st_size <= before:
-                raise
-        else:
-            break
-    part.replace(path)
-
-
-def _append(url: str, part: Path, progress: Progress) -> None:
-    """Fetch what the file lacks. Whether the server's file is still the same, its sha256 tells."""
-    size = part.stat().st_size
-    request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
-    try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        with error:
-            if error.code == 416 and size:  # nothing follows: it was whole
-                return
-            raise
-    resumed = response.status == 206
-    with response, part.open("ab" if resumed else "wb") as file:
-        done = size if resumed else 0
-        length = response.headers["Content-Length"]
-        total = done + int(length) if length else 0
-        while chunk := response.read(1 << 18):
-            file.write(chunk)
-            done += len(chunk)
-            progress(done, total)
-    if done < total:
-        raise ConnectionError(f"the connection was cut after {done} of {total} bytes")
 
 
 # The networks
@@ -553,7 +385,7 @@ def _read_safetensors(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
         raise WeightsError(
             f"{path} has format {version}, which this version cannot read; upgrade restore-cli."
         )
-    return _strict(Header, values, f"The header of {path}"), state
+    return fill_in(Header, values, f"The header of {path}", WeightsError), state
 
 
 def _read_pickle(path: Path) -> dict[str, Tensor]:
@@ -595,9 +427,9 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header]:
             f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
             f" network; known are the layouts of {', '.join(entry.name for entry in foreign)}."
         )
-    digest = _digest(path)
+    sha256 = digest(path)
     for entry in alike:
-        if entry.sha256 == digest:
+        if entry.sha256 == sha256:
             return entry.name, entry
     like = alike[0]
     told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}

@@ -12,6 +12,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Hub(ThreadingHTTPServer):
     """Serves `files` by path: `/REPO/resolve/REVISION/FILE` as the hub does, all others as they are.
 
+    Repositories of data are below `/datasets`.
+
     Attributes:
         files: path to content.
         cuts: path to how many bytes of each of the next answers go through before the connection breaks.
@@ -26,6 +28,10 @@ class Hub(ThreadingHTTPServer):
         self.cuts: dict[str, list[int]] = {}
         self.requests: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
+
+
+def revision(path: str) -> str:
+    return path.partition("/resolve/")[2].partition("/")[0]
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -46,8 +52,7 @@ class Handler(BaseHTTPRequestHandler):
         body = self.server.files.get(self.path)
         if body is None:
             self.send_response(404)
-            revisions = {"/".join(path.split("/")[:5]) for path in self.server.files}
-            known = "/".join(self.path.split("/")[:5]) in revisions
+            known = revision(self.path) in map(revision, self.server.files)
             self.send_header("X-Error-Code", "EntryNotFound" if known else "RevisionNotFound")
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -64,7 +69,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if "/resolve/" in self.path:
             self.send_header("ETag", f'"{hashlib.sha256(body).hexdigest()}"')
-            self.send_header("X-Repo-Commit", self.path.split("/")[4])
+            self.send_header("X-Repo-Commit", revision(self.path))
         self.end_headers()
         return body[start:]
 

@@ -16,12 +16,17 @@ ORDER = [
     "cli",
     "jobs",
     "training",
+    "peers",
     "tasks",
+    "published",
+    "sets",
     "weights",
     "archs",
     "engine",
     "image",
     "metrics",
+    "download",
+    "tables",
     "report",
     "errors",
 ]
@@ -31,6 +36,7 @@ SHARED = {  # what brothers may import
     "jobs": {"*"},
     "tasks": {"weather"},
     "archs": {"layers"},
+    "report": {"html"},
 }
 
 

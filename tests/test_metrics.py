@@ -1,4 +1,4 @@
-"""PSNR, SSIM and the noise level, on the picture in examples/."""
+"""PSNR, SSIM, PSNR-B and the noise level, on the picture in examples/."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore_cli.image import read_picture, to_gray
-from restore_cli.metrics import estimate_noise, psnr, ssim
+from restore_cli.image import compress, read_picture, to_gray
+from restore_cli.metrics import estimate_noise, psnr, psnr_b, ssim
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
 
@@ -40,6 +40,50 @@ def test_ssim_falls_with_noise_and_is_one_for_equal_images() -> None:
     scores = [ssim(noisy(CAT, sigma, clip=True), CAT) for sigma in (5, 25, 50)]
     assert 0.95 > scores[0] > 0.85
     assert scores[0] > scores[1] > scores[2] > 0
+
+
+def slow_psnr_b(image: np.ndarray, reference: np.ndarray, block: int = 8) -> float:
+    """The paper's equations pixel by pixel, on the 0..255 scale."""
+    y, x = 255.0 * image[..., 0].astype(float), 255.0 * reference[..., 0].astype(float)
+    height, width = y.shape
+    sums, counts = {True: 0.0, False: 0.0}, {True: 0, False: 0}
+    for row in range(height):
+        for column in range(width):
+            if column + 1 < width:
+                edge = (column + 1) % block == 0
+                sums[edge] += (y[row, column] - y[row, column + 1]) ** 2
+                counts[edge] += 1
+            if row + 1 < height:
+                edge = (row + 1) % block == 0
+                sums[edge] += (y[row, column] - y[row + 1, column]) ** 2
+                counts[edge] += 1
+    at_edges, elsewhere = sums[True] / counts[True], sums[False] / counts[False]
+    weight = math.log2(block) / math.log2(min(height, width)) if at_edges > elsewhere else 0.0
+    effect = weight * (at_edges - elsewhere)
+    return 10 * math.log10(255**2 / (((x - y) ** 2).mean() + effect))
+
+
+@pytest.mark.parametrize("size", [(64, 96), (61, 75), (9, 40)])
+@pytest.mark.parametrize("quality", [10, 40])
+def test_psnr_b_is_the_papers(size: tuple[int, int], quality: int) -> None:
+    clean = to_gray(CAT)[80 : 80 + size[0], 200 : 200 + size[1]]
+    blocky = compress(clean, quality)
+    assert psnr_b(blocky, clean) == pytest.approx(slow_psnr_b(blocky, clean), abs=1e-6)
+
+
+def test_psnr_b_counts_blocks_of_the_image_and_nothing_else() -> None:
+    clean = to_gray(CAT)
+    blocky = compress(clean, 10)
+    assert psnr_b(blocky, clean) < psnr(blocky, clean) - 0.5
+    assert psnr_b(clean, blocky) == pytest.approx(psnr(clean, blocky), abs=0.1)
+    assert psnr_b(clean[3:, 5:], blocky[3:, 5:]) == pytest.approx(
+        psnr(clean[3:, 5:], blocky[3:, 5:]), abs=0.1
+    )
+    flat = np.zeros((8, 8, 1), np.float32)
+    assert psnr_b(flat, flat) == math.inf
+    for other in (flat[:7], np.zeros((8, 8, 3), np.float32)):
+        with pytest.raises(ValueError, match="H x W x 1"):
+            psnr_b(other, flat)
 
 
 @pytest.mark.parametrize("clip", [False, True])

@@ -24,7 +24,8 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
-    assert "restore_cli/weights.toml" in names
+    tables = {f"restore_cli/{table}.toml" for table in ("weights", "sets", "published")}
+    assert tables <= set(names)
     assert any(name.startswith("restore_cli/checkpoints/") for name in names)
     page = {name.rpartition("/")[2] for name in names if name.startswith("restore_cli/report/page/")}
     assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"}

@@ -1,0 +1,121 @@
+"""Figures that papers have published: rows to put beside measured ones, never to mix with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from restore_cli.errors import RestoreError
+from restore_cli.tables import fill_in, read_toml
+
+FIGURES = ("psnr", "ssim")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one model reached on one set, says a paper.
+
+    Attributes:
+        paper, where: the publication, and its table or section; it may quote an earlier one.
+        task: the command, "denoise".
+        set: a name of sets.toml where that has it.
+        level: the task's fields as far as the paper states them, {"sigma": 25}.
+        model: as the paper calls it.
+        psnr, ssim: in dB, and in [-1, 1]; None where the paper has none.
+        protocol: how it was measured.
+    """
+
+    paper: str
+    where: str
+    task: str
+    set: str
+    level: Mapping[str, Any]
+    model: str
+    psnr: float | None
+    ssim: float | None
+    protocol: str
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of published.toml; each row has a set, its level, and psnr or ssim or both for the models."""
+
+    paper: str
+    where: str
+    task: str
+    protocol: str
+    models: tuple[str, ...]
+    rows: tuple[Mapping[str, Any], ...]
+
+
+def published(
+    task: str | None = None, set: str | None = None, level: Mapping[str, Any] | None = None
+) -> tuple[Figure, ...]:
+    """The figures of published.toml, all or those for a task, a set, and a level.
+
+    Args:
+        task: the command.
+        set: a set's name, in any case.
+        level: the task's fields; a figure is for it if it agrees in all that the paper states.
+
+    Raises:
+        RestoreError: the table has a mistake.
+    """
+    return tuple(
+        figure
+        for figure in _everything()
+        if (task in (None, figure.task))
+        and (set is None or set.lower() == figure.set)
+        and (level is None or figure.level.items() <= level.items())
+    )
+
+
+@cache
+def _everything() -> tuple[Figure, ...]:
+    return read_figures(Path(__file__).with_name("published.toml"))
+
+
+def read_figures(path: Path) -> tuple[Figure, ...]:
+    """Read a file of tables, strictly.
+
+    Raises:
+        RestoreError: names the table, and the key or row that is wrong.
+    """
+    tables = read_toml(path, RestoreError)
+    return tuple(
+        figure
+        for name, values in tables.items()
+        for figure in _figures(name, fill_in(_Table, values, name, RestoreError))
+    )
+
+
+def _figures(name: str, table: _Table) -> Iterator[Figure]:
+    for row in table.rows:
+        if not isinstance(row, Mapping) or not isinstance(row.get("set"), str):
+            raise RestoreError(f"{name} has a row without a set: {row}.")
+        level = {key: value for key, value in row.items() if key not in ("set", *FIGURES)}
+        columns = [_column(name, table, row, kind) for kind in FIGURES]
+        if all(value is None for column in columns for value in column):
+            raise RestoreError(f"{name} has a row without psnr and ssim: {row}.")
+        for model, psnr, ssim in zip(table.models, *columns, strict=True):
+            if psnr is not None or ssim is not None:
+                yield Figure(
+                    table.paper, table.where, table.task, row["set"], level, model, psnr, ssim, table.protocol
+                )
+
+
+def _column(name: str, table: _Table, row: Mapping[str, Any], kind: str) -> list[float | None]:
+    """One value for each model; nan is none."""
+    values = row.get(kind, [math.nan] * len(table.models))
+    if not isinstance(values, list) or len(values) != len(table.models):
+        raise RestoreError(
+            f"{name}: {kind} must be a list of {len(table.models)} numbers, as models is: {row}."
+        )
+    limit = 100 if kind == "psnr" else 1
+    if not all(isinstance(value, float) and not abs(value) > limit for value in values):
+        raise RestoreError(f"{name}: {kind} must be floats up to {limit}: {row}.")
+    return [None if math.isnan(value) else value for value in values]

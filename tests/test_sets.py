@@ -1,0 +1,421 @@
+"""Sets of images: folders of every layout, pairs good and bad, and downloads from a server on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hub import Hub, serving
+from PIL import Image
+
+from restore_cli import download, sets
+from restore_cli.errors import PictureError, RestoreError, UsageError
+from restore_cli.sets import ImageSet, Source, known, open_set, read_table
+
+REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    (tmp_path / "data").mkdir()
+    return tmp_path / "data"
+
+
+def draw(folder: Path, *names: str, size: tuple[int, int] = (12, 9)) -> None:
+    """Write images of width x height."""
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", size).save(path)
+
+
+def pairs(found: ImageSet) -> list[tuple[str, str | None]]:
+    """Clean and damaged files, as their last two parts."""
+
+    def short(path: Path | None) -> str | None:
+        return "/".join(path.parts[-2:]) if path else None
+
+    return [(short(example.clean) or "", short(example.damaged)) for example in found.examples]
+
+
+# The table
+
+
+@pytest.mark.parametrize("name", known())
+def test_a_known_set_says_where_it_is_from(name: str) -> None:
+    entry = known()[name]
+    assert name == entry.name == name.lower()
+    assert entry.title
+    assert entry.paper
+    assert entry.images > 0
+    assert entry.channels in (1, 3)
+    assert entry.source or "http" in entry.note
+    if isinstance(entry.source, download.Url) and "github.com" in entry.source.url:
+        _, _, _, _, repository, _, archive = entry.source.url.split("/")
+        commit = archive.removesuffix(".zip")
+        assert len(commit) == 40
+        assert entry.members.startswith(f"{repository}-{commit}/")
+    elif isinstance(entry.source, download.Url):
+        assert entry.sha256
+
+
+def test_the_sets_that_papers_score_on_are_known() -> None:
+    names = "set5 set14 set12 bsd68 cbsd68 bsd100 urban100 kodak24 mcmaster live1 classic5 rain100h rain12"
+    assert not set(names.split()) - known().keys()
+
+
+TABLE = 'title = "T"\npaper = "P"\nimages = 2\nchannels = 3\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (f'{TABLE}note = "n"\nsize = 3', "s has unknown keys: size"),
+        ('title = "T"\nnote = "n"', "s lacks paper, images, channels"),
+        (f"{TABLE}note = 3", "s: note cannot be 3"),
+        (TABLE, "s: without a download, a note must say where"),
+        (f'{TABLE}url = "http://example.org/a.zip"', "s: the URL must be https"),
+        (f'{TABLE}url = "https://example.org/a.zip"\nsha256 = "00"', "s: sha256 must be 64"),
+        (f'{TABLE}note = "n"\nlayout = "odd"', "s: the layout is plain or pairs, not 'odd'"),
+        (f'{TABLE}hub = {{ repo = "a/b", revision = "main", file = "c" }}', "s: the revision must be a full"),
+        (
+            f'{TABLE}hub = {{ repo = "a/b", revision = "{REVISION}", file = "c", kind = "space" }}',
+            "s: a repository is a model or a dataset, not 'space'",
+        ),
+        ("[", "cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_table_is_named(tmp_path: Path, table: str, words: str) -> None:
+    (tmp_path / "t.toml").write_text(f"[s]\n{table}\n")
+    with pytest.raises(RestoreError, match=words):
+        read_table(tmp_path / "t.toml")
+
+
+# Layouts
+
+
+def test_images_of_a_folder(data: Path) -> None:
+    draw(data, "b.png", "a.bmp", "deeper/c.png", ".hidden.png")
+    (data / "readme.txt").touch()
+    found = open_set(f"{data}/")
+    assert (found.name, [example.name for example in found.examples]) == ("data", ["a", "b"])
+    assert pairs(found) == [("data/a.bmp", None), ("data/b.png", None)]
+
+
+def test_images_of_folders_in_a_folder(data: Path) -> None:
+    draw(data, "one/a.png", "two/a.png", "__/._a.png")
+    assert [example.name for example in open_set(str(data)).examples] == ["one/a", "two/a"]
+
+
+def scaled(folder: Path, *scales: int) -> Path:
+    for scale in scales:
+        draw(folder, f"x{scale}/hr/a.png", size=(13, 12))
+        draw(folder, f"x{scale}/lr/a.png", size=(13 // scale, 12 // scale))
+    return folder
+
+
+def test_folders_by_scale(data: Path) -> None:
+    scaled(data / "Set5", 2, 3, 4)
+    assert pairs(open_set("set5", [data])) == [("hr/a.png", None)]
+    assert open_set("set5", [data]).examples[0].clean.parts[-3] == "x2"
+    found = open_set("set5", [data], scale=3).examples[0]
+    assert found.damaged
+    assert found.clean.parts[-3:] == ("x3", "hr", "a.png")
+    assert found.damaged.parts[-3:] == ("x3", "lr", "a.png")
+    assert open_set(str(data / "Set5" / "x4")).examples[0].damaged
+    with pytest.raises(UsageError, match=r"has no x8; it has x2, x3, x4"):
+        open_set("set5", [data], scale=8)
+
+
+def test_a_scale_does_not_matter_where_there_is_none(data: Path) -> None:
+    draw(data, "a.png")
+    assert pairs(open_set(str(data), scale=2)) == [("data/a.png", None)]
+
+
+@pytest.mark.parametrize(
+    ("clean", "damaged"),
+    [("clean", "rainy"), ("GT", "input"), ("target", "noisy"), ("groundtruth", "blurry"), ("norain", "rain")],
+)
+def test_pairs_in_folders_of_known_names(data: Path, clean: str, damaged: str) -> None:
+    draw(data, f"{clean}/2.png", f"{damaged}/2.jpg", f"{clean}/10.png", f"{damaged}/10.jpg", "other/x.png")
+    assert pairs(open_set(str(data))) == [
+        (f"{clean}/10.png", f"{damaged}/10.jpg"),
+        (f"{clean}/2.png", f"{damaged}/2.jpg"),
+    ]
+
+
+def test_pairs_in_folders_that_are_named(data: Path) -> None:
+    draw(data, "dry/1.png", "wet/1.png", "clean/9.png")
+    assert pairs(open_set(str(data), pairs="dry:wet")) == [("dry/1.png", "wet/1.png")]
+    assert pairs(open_set(str(data), pairs="dry:")) == [("dry/1.png", None)]
+    with pytest.raises(UsageError, match=r"damp is no folder"):
+        open_set(str(data), pairs="dry:damp")
+
+
+def test_the_layout_of_rain100h(data: Path) -> None:
+    draw(data, "norain-001.png", "norain-002.png", "rainy/rain-001.png", "rainy/norain-002x2.png")
+    assert pairs(open_set(str(data))) == [
+        ("data/norain-001.png", "rainy/rain-001.png"),
+        ("data/norain-002.png", "rainy/norain-002x2.png"),
+    ]
+
+
+def test_pairs_by_the_fields_decorated_names(data: Path) -> None:
+    draw(data / "hr", "baby.png", "box2.png", size=(8, 8))
+    draw(data / "lr", "babyx2.png", "box2x2.png", size=(4, 4))
+    found = open_set(str(data), scale=2)
+    assert pairs(found) == [("hr/baby.png", "lr/babyx2.png"), ("hr/box2.png", "lr/box2x2.png")]
+
+
+@pytest.mark.parametrize(
+    ("clean", "damaged", "words"),
+    [
+        (["1.png", "2.png"], ["1.png"], r"clean/2.png has no twin of its name in .*rainy; add it"),
+        (["1.png"], ["1.png", "3.png"], r"rainy/3.png has no twin of its name in .*clean; add it"),
+        (["1.png"], ["1.png", "1x2.png"], r"1.png and .*1x2.png are both twins of .*clean/1.png"),
+        (["1.png", "1.bmp"], ["1.png"], r"1.bmp and .*1.png have one name; remove"),
+        (["1.png"], [], r"1.png has no twin of its name in"),
+        ([], ["1.png"], r"No image in .*clean; give a folder of images"),
+    ],
+)
+def test_pairs_that_do_not_fit_are_named(
+    data: Path, clean: list[str], damaged: list[str], words: str
+) -> None:
+    for folder, names in (("clean", clean), ("rainy", damaged)):
+        (data / folder).mkdir()
+        draw(data / folder, *names)
+    with pytest.raises(UsageError, match=words):
+        open_set(str(data))
+
+
+@pytest.mark.parametrize(
+    ("size", "scale", "fits"),
+    [
+        ((12, 9), None, True),
+        ((12, 9), 2, True),
+        ((6, 4), 2, True),  # the remainder fills no whole pixel
+        ((6, 5), 2, False),
+        ((4, 3), 3, True),
+        ((4, 3), 2, False),
+        ((6, 4), None, False),
+        ((12, 8), None, False),
+    ],
+)
+def test_sizes_of_a_pair(data: Path, size: tuple[int, int], scale: int | None, fits: bool) -> None:
+    draw(data, "hr/a.png", size=(12, 9))
+    draw(data, "lr/a.png", size=size)
+    if fits:
+        assert len(open_set(str(data), scale=scale).examples) == 1
+    else:
+        words = rf"hr/a.png is 12 x 9 and .*lr/a.png is {size[0]} x {size[1]} pixels"
+        with pytest.raises(UsageError, match=words):
+            open_set(str(data), scale=scale)
+
+
+def test_a_twin_that_is_no_image(data: Path) -> None:
+    draw(data, "clean/a.png")
+    (data / "rainy").mkdir()
+    (data / "rainy" / "a.png").write_text("rain")
+    with pytest.raises(PictureError, match=r"rainy/a\.png"):
+        open_set(str(data))
+
+
+# Words
+
+
+def test_a_name_is_looked_for_below_the_data_folders(data: Path, tmp_path: Path) -> None:
+    draw(data / "SET5", "a.png")
+    other = tmp_path / "other"
+    draw(other / "mine", "b.png")
+    assert pairs(open_set("Set5", [other, data])) == [("SET5/a.png", None)]
+    assert open_set("mine", [data, other]).name == "mine"
+    with pytest.raises(UsageError, match="nowhere is no folder"):
+        open_set("set5", [tmp_path / "nowhere"])
+
+
+def test_a_path_comes_before_a_name(tmp_path: Path, data: Path) -> None:
+    draw(data / "set5", "a.png")
+    draw(tmp_path / "here" / "set5", "b.png")
+    assert [example.name for example in open_set("set5", [data]).examples] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("set55", "no set and no folder 'set55'; did you mean set5"),
+        ("zzz", "no set and no folder 'zzz'; choose from set5, "),
+        ("", "no set and no folder ''"),
+        ("some/where", "some/where is no folder"),
+        ("manga109", r"Manga109 cannot be downloaded.*manga109.org; put its images into .*sets/manga109"),
+    ],
+)
+def test_a_set_that_cannot_be_had(word: str, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        open_set(word)
+
+
+# Downloads
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
+    with serving() as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        yield server
+
+
+def image(colour: int = 0) -> bytes:
+    data = io.BytesIO()
+    Image.new("L", (8, 8), colour).save(data, "PNG")
+    return data.getvalue()
+
+
+FILES: Mapping[str, bytes] = {
+    "top/set/a.png": image(1),
+    "top/set/b.png": image(2),
+    "top/set/._a.png": b"",
+    "top/set/notes.txt": b"",
+    "top/c.png": image(3),
+}
+
+
+def zipped(files: Mapping[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
+def tarred(files: Mapping[str, bytes]) -> bytes:
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        for name, content in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        link = tarfile.TarInfo("top/set/link.png")
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    return data.getvalue()
+
+
+@pytest.fixture
+def offer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
+    """Make a set of an archive on the server the only one that is known, as "some"."""
+
+    def offer(content: bytes, on_hub: bool = False, **values: Any) -> Source:
+        source: download.Hub | download.Url
+        if on_hub:
+            hub.files[f"/datasets/a/b/resolve/{REVISION}/data/set.tar.gz"] = content
+            source = download.Hub("a/b", REVISION, "data/set.tar.gz", "dataset")
+        else:
+            hub.files["/set.zip"] = content
+            source = download.Url(f"{hub.url}/set.zip")
+        defaults = {"title": "Some", "paper": "P", "images": 2, "channels": 1, "members": "top/set"}
+        entry = Source(**{"name": "some", "source": source, **defaults, **values})
+        monkeypatch.setattr(sets, "known", lambda: {"some": entry})
+        return entry
+
+    return offer
+
+
+@pytest.mark.parametrize("on_hub", [True, False])
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_fetched_once_unpacked_and_kept(
+    hub: Hub, offer: Callable[..., Source], pack: Callable[..., bytes], on_hub: bool, tmp_path: Path
+) -> None:
+    content = pack(FILES)
+    offer(content, on_hub, sha256=hashlib.sha256(content).hexdigest())
+    steps: list[tuple[int, int]] = []
+    found = open_set("SOME", progress=lambda *step: steps.append(step))
+    assert pairs(found) == [("some/a.png", None), ("some/b.png", None)]
+    assert found.name == "some"
+    assert found.examples[1].clean.read_bytes() == image(2)
+    assert steps[-1] == (len(content), len(content))
+    store = tmp_path / "cache" / "sets"
+    assert sorted(path.name for path in store.rglob("*")) == ["a.png", "b.png", "some"]
+    count = len(hub.requests)
+    assert open_set("some", offline=True) == found
+    assert len(hub.requests) == count
+
+
+def test_folders_that_all_images_share_are_left_out(offer: Callable[..., Source]) -> None:
+    offer(zipped({f"x/y/{kind}/1.png": image() for kind in ("clean", "rainy")}), members="", images=1)
+    assert pairs(open_set("some")) == [("clean/1.png", "rainy/1.png")]
+
+
+def test_images_at_the_root_of_an_archive(offer: Callable[..., Source]) -> None:
+    offer(tarred({"./a.png": image(), "./b.png": image()}), members="")
+    assert pairs(open_set("some")) == [("some/a.png", None), ("some/b.png", None)]
+
+
+def test_a_cut_connection_is_resumed(hub: Hub, offer: Callable[..., Source], tmp_path: Path) -> None:
+    content = zipped(FILES)
+    offer(content)
+    hub.cuts["/set.zip"] = [200, 0]
+    with pytest.raises(
+        RestoreError, match=r"Some cannot be fetched \(.*cut after 200 of .*put its images into"
+    ):
+        open_set("some")
+    assert not (tmp_path / "cache" / "sets" / "some").exists()
+    assert len(open_set("some").examples) == 2
+    assert hub.requests[-1] == "GET /set.zip bytes=200-"
+
+
+@pytest.mark.parametrize(
+    ("content", "values", "words"),
+    [
+        (zipped(FILES), {"images": 3}, "has 2 images, not 3; put its images into"),
+        (zipped(FILES), {"sha256": "0" * 64}, "is damaged or another: its sha256 is"),
+        (zipped(FILES)[:-30], {}, "cannot be unpacked"),
+        (tarred(FILES)[:-30], {}, "cannot be unpacked"),
+        (b"<html>", {}, "cannot be unpacked"),
+        (zipped({"../a.png": image()}), {"members": ""}, r"not safe to unpack: it holds \.\./a\.png"),
+        (tarred({"/a.png": image()}), {"members": ""}, "not safe to unpack: it holds /a.png"),
+        (zipped({"top/set/../../a.png": image()}), {}, "not safe to unpack"),
+    ],
+)
+def test_a_bad_archive_leaves_nothing(
+    offer: Callable[..., Source], tmp_path: Path, content: bytes, values: dict[str, Any], words: str
+) -> None:
+    offer(content, **values)
+    with pytest.raises(RestoreError, match=words):
+        open_set("some")
+    assert list((tmp_path / "cache" / "sets").iterdir()) == []
+    assert list(tmp_path.rglob("a.png")) == []
+
+
+def test_an_archive_without_the_images(offer: Callable[..., Source]) -> None:
+    offer(zipped(FILES), members="elsewhere")
+    with pytest.raises(RestoreError, match=r"set\.zip has no image below elsewhere"):
+        open_set("some")
+
+
+@pytest.mark.parametrize("variable", [True, False])
+def test_offline(
+    hub: Hub, offer: Callable[..., Source], variable: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    if variable:
+        monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    offer(zipped(FILES))
+    place = tmp_path / "cache" / "sets" / "some"
+    with pytest.raises(UsageError, match=rf"this is offline; put its images into {place}"):
+        open_set("some", offline=not variable)
+    assert hub.requests == []
+    draw(place, "x.png")  # as the sentence says
+    assert pairs(open_set("some", offline=True)) == [("some/x.png", None)]
