@@ -413,26 +413,22 @@ def test_reference(run: Run, tmp_path: Path) -> None:
     assert f"PSNR {a['psnr']:.2f} dB" in single.stderr
 
 
-@pytest.fixture
-def brighter(tmp_path: Path) -> Path:
-    """A deblocker that makes every pixel brighter by a tenth."""
+def save_brighter(task: str, conditions: int, **levels: object) -> None:
+    """A model, "brighter.safetensors", that makes every pixel brighter by a tenth."""
     from restore_cli import weights
     from restore_cli.archs.unet import UNet
 
-    network = UNet(channels=3, widths=[8, 8])
+    params = {"channels": 3, "widths": [8, 8], "conditions": conditions}
+    network = UNet(**params)  # type: ignore[arg-type]
     network.initialise()
     nn.init.constant_(network.tail.bias, 0.1)
-    params = {"channels": 3, "widths": [8, 8]}
-    levels = {"quality": [5, 95]}
-    header = weights.Header(task="deblock", arch="unet:UNet", params=params, channels=3, conditions=levels)
-    weights.save(network, tmp_path / "brighter.safetensors", header)
-    return tmp_path / "brighter.safetensors"
+    header = weights.Header(task=task, arch="unet:UNet", params=params, channels=3, conditions=levels)
+    weights.save(network, Path("brighter.safetensors"), header)
 
 
-def test_strength_and_mask_limit_the_change(
-    brighter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_strength_and_mask_limit_the_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    save_brighter("derain", conditions=0)  # deraining may darken or brighten a photo
     before = read_picture(photo(Path("in/a.png"))).pixels
     mask = np.zeros((20, 24), np.uint8)
     mask[:, 8:16], mask[:, 16:] = 128, 255
@@ -441,9 +437,9 @@ def test_strength_and_mask_limit_the_change(
     Image.fromarray(mask[:5]).save("small.png")
 
     def change(*words: str) -> np.ndarray:
-        model = ["--model", str(brighter), "--quality", "50"]
-        ok(CliRunner().invoke(app, ["deblock", "in/a.png", *model, "--overwrite", *words]))
-        return read_picture(Path("in/a.deblocked.png")).pixels - before
+        model = ["--model", "brighter.safetensors"]
+        ok(CliRunner().invoke(app, ["derain", "in/a.png", *model, "--overwrite", *words]))
+        return read_picture(Path("in/a.derained.png")).pixels - before
 
     level = 1 / 255
     np.testing.assert_allclose(change(), 0.1, atol=level)
@@ -455,20 +451,21 @@ def test_strength_and_mask_limit_the_change(
         np.testing.assert_allclose(changed[:, 8:16], 0.05, atol=level)
         np.testing.assert_allclose(changed[:, 16:], 0.1, atol=level)
 
-    words = ["deblock", "in/a.png", "--model", str(brighter), "--overwrite", "--mask"]
+    words = ["derain", "in/a.png", "--model", "brighter.safetensors", "--overwrite", "--mask"]
     failed = CliRunner().invoke(app, [*words, "small.png"])
     assert failed.exit_code == 1
     assert "the mask small.png has 24 x 5 pixels, not the 24 x 20 of in/a.png" in failed.stderr
     refused(CliRunner().invoke(app, [*words, "nowhere"]), "no mask nowhere")
 
 
-def test_quality_is_read_from_a_jpeg(brighter: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quality_is_read_from_a_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    save_brighter("deblock", conditions=1, quality=[5, 95])
     Image.open(photo(Path("a.png"))).save("a.jpg", quality=23)
-    result = ok(CliRunner().invoke(app, ["deblock", "a.jpg", "--model", str(brighter), "--json"]))
+    result = ok(CliRunner().invoke(app, ["deblock", "a.jpg", "--model", "brighter.safetensors", "--json"]))
     assert json.loads(result.stdout)["options"] == {"quality": 23}
     result = CliRunner().invoke(
-        app, ["deblock", "a.jpg", "--model", str(brighter), "--strength", "0.5", "-o", "b.png"]
+        app, ["deblock", "a.jpg", "--model", "brighter.safetensors", "--strength", "0.5", "-o", "b.png"]
     )
     assert "quality 23 (estimated)  strength 0.5  " in ok(result).stderr
 

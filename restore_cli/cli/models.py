@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,8 @@ from restore_cli import weights
 from restore_cli.cli.display import print_note, print_result, stderr, stdout
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.weights import Bundled, Entry, Header
+
+TOLERANCE = 0.02  # dB
 
 app = typer.Typer(help="List, show, fetch, verify and export the models.", no_args_is_help=True)
 
@@ -81,8 +83,12 @@ def fetch(
 def verify(
     names: Names = None,
     everything: Annotated[bool, typer.Option("--all", help="Verify all models that are here.")] = False,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="Measure their scores again, on the sets that lie in DIR."),
+    ] = None,
 ) -> None:
-    """Check that the models' files are what the table says and fit their networks."""
+    """Check that the models' files are what the table says, fit their networks, and score as it says."""
     entries = _select(names, everything)
     if everything:
         entries = [entry for entry in entries if weights.place(entry).is_file()]
@@ -92,10 +98,25 @@ def verify(
             weights.load(entry, offline=True)
         except WeightsError as error:
             faults.append(str(error))
-        else:
-            print_result(f"{entry.name} sound")
+            continue
+        print_result(f"{entry.name} sound")
+        if data:
+            faults += _remeasure(entry, data)
     if faults:
         raise WeightsError(" ".join(faults))
+
+
+def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[str]:
+    """Measure and print an entry's scores; gives a sentence for each that is not what the table says."""
+    from restore_cli.jobs.bench import remeasure
+
+    for score in remeasure(entry, data):
+        if score.measured is None:
+            print_result(f"{score.words}: not measured, its set is not there")
+            continue
+        print_result(f"{score.words}: {score.measured:.3f} dB, listed {score.listed:.3f}")
+        if abs(score.measured - score.listed) > TOLERANCE:
+            yield f"{score.words} is {score.measured:.3f} dB, not {score.listed:.3f}."
 
 
 @app.command()

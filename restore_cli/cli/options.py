@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from restore_cli.errors import UsageError
+
 DEBUG = "restore_cli.debug"  # key of the context's meta, which nested commands share
 
 
@@ -165,3 +167,12 @@ Debug = Annotated[
     bool,
     typer.Option("--debug", callback=_remember, help="Stop at the first error, and show its traceback."),
 ]
+
+
+def parse_tile(word: str) -> int | None:
+    """A side in pixels, 0 for the whole picture, None for "auto"."""
+    if word == "auto":
+        return None
+    if not word.isdecimal():
+        raise UsageError(f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto.")
+    return int(word)

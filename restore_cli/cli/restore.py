@@ -118,7 +118,7 @@ def run(
         recursive=recursive,
         existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
     )
-    side = parse_tile(tile)
+    side = options.parse_tile(tile)
     if dry_run:
         _print_plan(items, task, skip_existing, json)
         return
@@ -219,12 +219,3 @@ def parse_format(word: str) -> str:
         return format_of(Path(f"picture.{word.lower()}"))
     except PictureError as error:
         raise UsageError(f"Unknown format {word!r}; choose png, jpg, webp, tif, bmp, ppm or avif.") from error
-
-
-def parse_tile(word: str) -> int | None:
-    """A side in pixels, 0 for the whole picture, None for "auto"."""
-    if word == "auto":
-        return None
-    if not word.isdecimal():
-        raise UsageError(f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto.")
-    return int(word)

@@ -76,6 +76,9 @@ class Task(ABC):
         luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather than
             each channel by itself.
         steady: whether the damage leaves a photo's mean colour alone, so that restoring must not change it.
+        protocol: how benchmarks damage a clean image.
+        blocks: whether blocking is a part of the damage, so that PSNR-B tells more.
+        scored: by which figure results are compared: "PSNR", over all channels, or "PSNR Y", on luma.
         levels: what a network is trained for when its recipe does not say; see `draw`.
         validation: the levels at which it is scored then.
     """
@@ -84,6 +87,9 @@ class Task(ABC):
     suffix: ClassVar[str]
     luma: ClassVar[bool] = False
     steady: ClassVar[bool] = True
+    protocol: ClassVar[str]
+    blocks: ClassVar[bool] = False
+    scored: ClassVar[str] = "PSNR"
     levels: ClassVar[Mapping[str, Any]]
     validation: ClassVar[tuple[Mapping[str, Any], ...]]
 
@@ -165,9 +171,18 @@ class Task(ABC):
         """What is observed, at the result's size, without restoration: what a result is better than."""
         return observed
 
+    def inside(self, image: Image) -> Image:
+        """The part of a result that is scored: all of it, but for tasks that leave out its border."""
+        return image
+
     def score(self, restored: Image, clean: Image) -> float:
-        """PSNR in dB by the task's protocol: over all samples, the restored ones rounded to 8 bits."""
-        return psnr(round_to_bytes(restored), clean)
+        """PSNR in dB by the task's protocol; the restored image is rounded to 8 bits, its luma is not."""
+        from restore_cli.image import luma
+
+        restored, clean = self.inside(round_to_bytes(restored)), self.inside(clean)
+        if self.scored == "PSNR Y" and clean.shape[2] == 3:
+            restored, clean = luma(restored), luma(clean)
+        return psnr(restored, clean)
 
 
 def is_gray(image: Image) -> bool:

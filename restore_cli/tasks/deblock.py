@@ -39,6 +39,10 @@ class Deblock(Task):
     name: ClassVar[str] = "deblock"
     suffix: ClassVar[str] = "deblocked"
     luma: ClassVar[bool] = True
+    blocks: ClassVar[bool] = True
+    protocol: ClassVar[str] = (
+        "compressed by Pillow's libjpeg, 4:2:0 in colour unless another subsampling is named"
+    )
     levels: ClassVar[Mapping[str, Any]] = {"quality": [5, 100], "subsampling": ["4:2:0", "4:4:4"]}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"quality": 10}, {"quality": 20}, {"quality": 40})
 

@@ -33,6 +33,7 @@ class Deblur(Task):
 
     name: ClassVar[str] = "deblur"
     suffix: ClassVar[str] = "deblurred"
+    protocol: ClassVar[str] = "blur and noise drawn by numpy's RandomState(0) anew for each image"
     levels: ClassVar[Mapping[str, Any]] = {"kernel": list(KERNELS), "size": [1, 13], "noise": [0, 2]}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"kernel": "disk", "size": 7},

@@ -26,6 +26,7 @@ class Dehaze(Task):
     suffix: ClassVar[str] = "dehazed"
     # The ranges of RESIDE's indoor training set (Li et al. 2019).
     steady: ClassVar[bool] = False
+    protocol: ClassVar[str] = "haze drawn by numpy's RandomState(0) anew for each image"
     levels: ClassVar[Mapping[str, Any]] = {"beta": [0.6, 1.8], "light": [0.7, 1.0]}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"beta": 0.6, "light": 0.85},

@@ -41,6 +41,10 @@ class Denoise(Task):
 
     name: ClassVar[str] = "denoise"
     suffix: ClassVar[str] = "denoised"
+    protocol: ClassVar[str] = (
+        "Gaussian noise of sigma / 255 added in float and "
+        "not clipped, numpy's RandomState(0) anew for each image, in RGB order"
+    )
     levels: ClassVar[Mapping[str, Any]] = {"sigma": [0, 75]}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"sigma": 15}, {"sigma": 25}, {"sigma": 50})
 

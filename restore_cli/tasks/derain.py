@@ -39,6 +39,7 @@ class Derain(Task):
     name: ClassVar[str] = "derain"
     suffix: ClassVar[str] = "derained"
     steady: ClassVar[bool] = False
+    protocol: ClassVar[str] = "rain drawn by numpy's RandomState(0) anew for each image"
     levels: ClassVar[Mapping[str, Any]] = {
         "rain": ["streaks", "streaks", "streaks", "density", "heavy", "depth", "none"],
         "heaviness": [0, 1],

@@ -69,6 +69,7 @@ class Inpaint(Task):
     name: ClassVar[str] = "inpaint"
     suffix: ClassVar[str] = "inpainted"
     steady: ClassVar[bool] = False
+    protocol: ClassVar[str] = "pixels lost as drawn by numpy's RandomState(0) anew for each image"
     levels: ClassVar[Mapping[str, Any]] = {
         "damage": ["text", "text", "scratches", "scratches", "boxes", "hole"],
         "size": [8, 32],

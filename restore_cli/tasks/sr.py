@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from restore_cli.errors import UsageError
-from restore_cli.metrics import psnr
 from restore_cli.tasks import Feed, Image, Random, Task, option, round_to_bytes
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ class Sr(Task):
     name: ClassVar[str] = "sr"
     suffix: ClassVar[str] = "enlarged"
     luma: ClassVar[bool] = True
+    protocol: ClassVar[str] = "reduced as by MATLAB's imresize, bicubic and antialiased, to 8 bits"
+    scored: ClassVar[str] = "PSNR Y"
     levels: ClassVar[Mapping[str, Any]] = {"scale": 2}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"scale": 2},)
 
@@ -147,20 +148,10 @@ class Sr(Task):
             return self.size[1], self.size[0]
         return round(height * self.scale), round(width * self.scale)
 
-    def score(self, restored: Image, clean: Image) -> float:
-        """PSNR in dB on studio luma (BT.601), gray as it is, `scale` pixels shaved from each border.
-
-        The restored picture is rounded to 8 bits, luma is not.
-        """
-        from restore_cli.image import luma
-
+    def inside(self, image: Image) -> Image:
+        """Without `scale` pixels on every side."""
         border = round(self.scale)
-        restored, clean = (
-            image[border:-border, border:-border] for image in (round_to_bytes(restored), clean)
-        )
-        if clean.shape[2] == 3:
-            restored, clean = luma(restored), luma(clean)
-        return psnr(restored, clean)
+        return image[border:-border, border:-border]
 
 
 def _listed(value: Any) -> list[Any]:

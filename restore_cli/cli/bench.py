@@ -1,0 +1,242 @@
+"""`restore bench`: measures models on sets of images, one command for each kind of damage."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import itertools
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from restore_cli.cli import options
+from restore_cli.cli.display import print_note, print_result, show_progress, stdout
+from restore_cli.errors import UsageError
+from restore_cli.tasks import TASKS, Task, find_task
+
+if TYPE_CHECKING:
+    from restore_cli.jobs.bench import Request
+    from restore_cli.report.html import Row
+
+app = typer.Typer(help="Measure models on sets of images.", no_args_is_help=True)
+
+_WHAT, _OUT = "What to measure", "Results"
+UNSHOWN = {"images", "SSIM Y", "median", "worst", "peak MB", "parameters"}  # on a terminal; reports have all
+
+
+def _word(text: str, metavar: str | None, panel: str, name: str | None = None) -> Any:
+    names = (name,) if name else ()
+    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, show_default=False)
+
+
+Sets = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[SET...]", help="Names, as of `restore bench sets`, or folders of images."),
+]
+
+
+@app.command("sets")
+def list_sets() -> None:
+    """List the sets that are known by name, and whether they can be downloaded."""
+    from restore_cli.sets import known
+
+    for name, entry in known().items():
+        origin = str(entry.source) if entry.source else f"by hand: {entry.note}"
+        print_result(f"{name}: {entry.title}, {entry.images} images, for {', '.join(entry.tasks)}; {origin}")
+
+
+def add_commands() -> None:
+    """Give the app one command for each task."""
+    for name in TASKS:
+        app.command(name, help=f"Measure models of {name}.")(compose(find_task(name)))
+
+
+def compose(task: type[Task]) -> Callable[..., None]:
+    """The command of a task: the parameters of `run`, among them those fields that are levels of damage."""
+    levels = [
+        item for item in dataclasses.fields(task) if "parse" in item.metadata and item.name in task.levels
+    ]
+    own = [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=Annotated[
+                str | None, _word(f"{item.metadata['help'].partition(';')[0]}", "VALUE,VALUE,...", _WHAT)
+            ],
+        )
+        for item in levels
+    ]
+    _, sets, *others = inspect.signature(run, eval_str=True).parameters.values()
+
+    def command(**words: Any) -> None:
+        given = {item.name: words.pop(item.name) for item in levels}
+        values = {
+            item.name: [item.metadata["parse"](word) for word in given[item.name].split(",")]
+            for item in levels
+            if given[item.name]
+        }
+        run(task, **words, given=values)
+
+    command.__signature__ = inspect.Signature([sets, *own, *others[:-1]])  # type: ignore[attr-defined]
+    command.__annotations__ = {}
+    return command
+
+
+def run(
+    task: type[Task],
+    *,
+    sets: Sets = None,
+    data: Annotated[
+        list[Path] | None, _word("A folder that holds sets by their names, or is one.", "DIR", _WHAT)
+    ] = None,
+    pairs: Annotated[str, _word("Folders of real pairs in each set.", "CLEAN:DAMAGED", _WHAT)] = "",
+    level: Annotated[
+        list[str] | None, _word("Any level of the damage.", "KEY=VALUE,VALUE,...", _WHAT)
+    ] = None,
+    model: Annotated[
+        list[str] | None, _word("Models; by default the task's own.", "NAME|FILE,...", _WHAT)
+    ] = None,
+    peer: Annotated[list[str] | None, _word("What to compare with.", "NAME,...", _WHAT)] = None,
+    published: Annotated[
+        bool, typer.Option("--published", help="Show figures of papers, too.", rich_help_panel=_WHAT)
+    ] = False,
+    gray: Annotated[
+        bool, typer.Option("--gray", help="Make each image its luma first.", rich_help_panel=_WHAT)
+    ] = False,
+    clip: Annotated[
+        bool, typer.Option("--clip", help="Round damaged images to 8 bits.", rich_help_panel=_WHAT)
+    ] = False,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    tile: options.Tile = "auto",
+    ensemble: options.Ensemble = False,
+    offline: options.Offline = False,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Forget what an interrupted run has measured.")
+    ] = False,
+    report: Annotated[
+        list[Path] | None,
+        _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json", _OUT),
+    ] = None,
+    show: Annotated[
+        int, _word("Worst images of each set and level that an HTML report shows.", "N", _OUT)
+    ] = 2,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,  # noqa: ARG001 (read by the error boundary)
+    given: Mapping[str, Sequence[Any]],
+) -> None:
+    """Measure what the words of a command line ask for."""
+    from restore_cli.report.bench import check_bench
+
+    for path in report or ():
+        check_bench(path)
+    side = options.parse_tile(tile)
+
+    from restore_cli.engine import Settings  # imports torch
+    from restore_cli.jobs import bench as job
+
+    request = job.Request(
+        task=task.name,
+        sets=tuple(sets or ()),
+        data=tuple(data or ()),
+        pairs=pairs,
+        levels=tuple(parse_levels(task, given, level or ())),
+        models=tuple(None if name == "default" else name for name in split(model)) or (None,),
+        peers=tuple(split(peer)),
+        gray=gray,
+        clip=clip,
+        published=published,
+        shown=show if any(path.suffix.lower() == ".html" for path in report or ()) else 0,
+        settings=Settings(device, precision, side, ensemble),
+        offline=offline,
+        fresh=fresh,
+    )
+    _render(request, report or (), json, quiet)
+
+
+def split(words: Sequence[str] | None) -> list[str]:
+    """The words between commas."""
+    return [part for word in words or () for part in word.split(",") if part]
+
+
+def parse_levels(
+    task: type[Task], given: Mapping[str, Sequence[Any]], words: Sequence[str]
+) -> list[Mapping[str, Any]]:
+    """All combinations of the values named for each level; where none is named, those the task is scored at.
+
+    Raises:
+        UsageError: a word is no KEY=VALUE, or the task has no such level.
+    """
+    values = {key: list(found) for key, found in given.items()}
+    for word in words:
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise UsageError(f"--level takes KEY=VALUE, not {word!r}.")
+        if key not in task.__dataclass_fields__:
+            raise UsageError(
+                f"{task.name} has no level {key!r}; it has {', '.join(task.__dataclass_fields__)}."
+            )
+        values[key] = [_value(part) for part in text.split(",")]
+    if not values:
+        return [dict(level) for level in task.validation]
+    return [dict(zip(values, choice, strict=True)) for choice in itertools.product(*values.values())]
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _render(request: Request, reports: Sequence[Path], json: bool, quiet: bool) -> None:
+    from restore_cli.jobs import bench as job
+    from restore_cli.report.bench import to_json, write_bench
+
+    found = None
+    with show_progress("measuring", quiet) as bar:
+        for moment in job.bench(request):
+            if isinstance(moment, job.Bench):
+                found = moment
+                continue
+            if moment.done == 1 and moment.kept and not quiet:
+                print_note(f"going on with {moment.kept} images of a run that was interrupted")
+            bar.update(moment.done, moment.total, f"{moment.done}/{moment.total} images, {moment.note}")
+    assert found
+    if json:
+        print_result(to_json(found.rows).rstrip())
+    else:
+        print_tables(found.rows)
+    for path in reports:
+        write_bench(path, f"{request.task}, measured", found.rows, found.comparisons)
+        if not quiet:
+            print_note(f"report {path}")
+
+
+def print_tables(rows: Sequence[Row]) -> None:
+    """A table for each protocol, and one of what papers say; with all columns where it is no terminal."""
+    from restore_cli.report.bench import by_protocol, columns, format_figure, to_markdown
+
+    if not stdout.is_terminal:
+        print_result(to_markdown(rows).rstrip())
+        return
+    for title, group in by_protocol(rows):
+        keys = [key for key in columns(group) if key not in UNSHOWN]
+        table = Table("set", "level", "model", box=None, title=title, title_justify="left")
+        for key in keys:
+            table.add_column(key, justify="right", no_wrap=True)
+        table.add_column("")
+        for row in group:
+            cells = [format_figure(key, row.figures.get(key)) for key in keys]
+            table.add_row(row.set, row.level, row.model, *cells, row.note)
+        stdout.print(table)
+        stdout.print()
+
+
+add_commands()

@@ -1,0 +1,513 @@
+"""Measures models, and what they are compared with, on sets of images."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+from torch.utils.flop_counter import FlopCounterMode
+
+from restore_cli import weights
+from restore_cli.engine import Restorer, Settings
+from restore_cli.errors import RestoreError, UsageError
+from restore_cli.image import Picture, luma, read_picture
+from restore_cli.jobs.restore import load, restore
+from restore_cli.metrics import psnr, psnr_b, ssim
+from restore_cli.peers import Peer, peers
+from restore_cli.published import published
+from restore_cli.report.html import Comparison, Row, Version
+from restore_cli.sets import Example, ImageSet, find_sets, open_set
+from restore_cli.tasks import Image, Task, find_task, round_to_bytes
+from restore_cli.weights import Entry, Loaded, cache_dir
+
+SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
+COSTS = ("seconds", "MP", "peak MB")  # of an image, beside its figures
+SCORE = ("set", "psnr", "ssim", "protocol")  # keys of a score in weights.toml that are no level
+RESAMPLES = 10_000  # of the bootstrap
+SAMPLE_SECONDS = 0.02  # between two looks at the memory
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to measure.
+
+    Attributes:
+        task: name of the task.
+        sets: names or folders, as `open_set` takes them; none are all that `data` has for the task.
+        data: folders that hold sets of these names.
+        pairs: "CLEAN:DAMAGED", folders of real pairs in each set.
+        levels: of the damage: the task's fields.
+        models: as `--model` takes them; None is the task's default.
+        peers: names of `peers.peers`.
+        gray: take each image's luma, rounded to 8 bits, in place of its colours.
+        clip: round damaged images to 8 bits before they are restored, as files are.
+        published: add figures of papers for the same sets and levels.
+        shown: images of each set and level, the worst first, to keep pictures of.
+        settings: how to run the networks.
+        offline: never download.
+        fresh: forget what an interrupted run has measured.
+    """
+
+    task: str
+    sets: tuple[str, ...]
+    data: tuple[Path, ...] = ()
+    pairs: str = ""
+    levels: tuple[Mapping[str, Any], ...] = ({},)
+    models: tuple[str | None, ...] = (None,)
+    peers: tuple[str, ...] = ()
+    gray: bool = False
+    clip: bool = False
+    published: bool = False
+    shown: int = 0
+    settings: Settings = field(default_factory=Settings)
+    offline: bool = False
+    fresh: bool = False
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Something was measured: `done` images of `total`, of them `kept` by a run that was interrupted."""
+
+    done: int
+    total: int
+    kept: int
+    note: str
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All that was measured."""
+
+    rows: tuple[Row, ...]
+    comparisons: tuple[Comparison, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """A set at a level of damage."""
+
+    images: ImageSet
+    task: Task
+    level: Mapping[str, Any]
+
+
+class Contestant:
+    """What is measured: here the damaged image itself."""
+
+    name = "input"
+    identity = "input"  # changes with whatever may change its results
+
+    def restore(self, observed: Image, task: Task) -> Image:
+        """The result, H x W x C in [0, 1]."""
+        return task.plain(observed)
+
+    def costs(self, observed: Image, task: Task) -> dict[str, float]:  # noqa: ARG002
+        """What it takes for such an image."""
+        return {}
+
+    def leave(self) -> None:
+        """It is another's turn."""
+
+
+class Library(Contestant):
+    """A method of a kept library."""
+
+    def __init__(self, peer: Peer) -> None:
+        self.name, self.identity, self.peer = peer.name, peer.about, peer
+
+    def restore(self, observed: Image, task: Task) -> Image:
+        """As the library does it."""
+        return self.peer.restore(observed, task)
+
+
+class Model(Contestant):
+    """A model by its name, which may stand for several networks; each is loaded when it is first needed."""
+
+    def __init__(self, name: str | None, task: str, settings: Settings, offline: bool) -> None:
+        chosen = weights.choose(name, task, 3)  # an unknown one is refused before any work
+        self.given, self.task, self.settings, self.offline = name, task, settings, offline
+        self.loaded: dict[str, Loaded] = {}
+        self.name = name or "default"
+        file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
+        self.identity = f"{name} {file} {settings}"
+
+    def restore(self, observed: Image, task: Task) -> Image:
+        """As its command does, without reading and writing."""
+        return restore(Picture(observed), task, self._find(observed, task), self.settings).pixels
+
+    def costs(self, observed: Image, task: Task) -> dict[str, float]:
+        """The network's parameters, and thousands of floating point operations for a pixel of the result."""
+        network = self._find(observed, task).network
+        parameters = sum(parameter.numel() for parameter in network.parameters())
+        return {"parameters": parameters, "kFLOP/pixel": count_flops(network) / 1e3}
+
+    def leave(self) -> None:
+        """Free the memory."""
+        self.loaded.clear()
+
+    def _find(self, observed: Image, task: Task) -> Loaded:
+        scale = task.enlargement(*observed.shape[:2])
+        chosen = weights.choose(self.given, self.task, observed.shape[2], scale)
+        name = str(chosen) if isinstance(chosen, Path) else chosen.name
+        if name not in self.loaded:
+            self.loaded[name] = load(name, self.task, offline=self.offline)
+        return self.loaded[name]
+
+
+def count_flops(network: Restorer) -> float:
+    """Floating point operations for a pixel of the result; a multiplication and an addition are two."""
+    network = copy.deepcopy(network).requires_grad_(False)  # which the counter's hooks would follow
+    geometry = network.geometry
+    side = 8 * geometry.multiple
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(1, geometry.channels + geometry.conditions, side, side))
+    return float(counter.get_total_flops()) / (side * geometry.scale) ** 2
+
+
+def bench(request: Request) -> Iterator[Moment | Bench]:
+    """Measure, telling of each image, and at the end give all; the damaged images themselves come first.
+
+    What is measured is kept until the end, so that the same request, interrupted, goes on where it was.
+
+    Raises:
+        UsageError, WeightsError: a set, level, model or peer is not to be had.
+        PictureError: an image cannot be read.
+    """
+    contestants = [Contestant(), *_contestants(request)]
+    cases = list(_cases(request))
+    journal = Journal(request, cases, contestants)
+    with closing(journal.file):
+        rows = yield from _rows(request, cases, contestants, journal)
+    found = [
+        row
+        for case, group in zip(cases, rows, strict=True)
+        for row in [*judge(group), *_published(request, case)]
+    ]
+    comparisons = [
+        comparison
+        for case, group in zip(cases, rows, strict=True)
+        for comparison in _compare(request, case, contestants, group)
+    ]
+    journal.path.unlink()
+    yield Bench(tuple(found), tuple(comparisons))
+
+
+def _rows(
+    request: Request, cases: Sequence[Case], contestants: Sequence[Contestant], journal: Journal
+) -> Generator[Moment, None, list[list[Row]]]:
+    """The rows of each case; one contestant after the other, so that one model is in memory at a time."""
+    kept, done = len(journal.figures), 0
+    total = len(contestants) * sum(len(case.images.examples) for case in cases)
+    rows: list[list[Row]] = [[] for _ in cases]
+    for contestant in contestants:
+        for number, case in enumerate(cases):
+            images = {}
+            for example in case.images.examples:
+                key = f"{contestant.name}, {number}, {example.name}"
+                if key not in journal.figures:
+                    journal.add(key, _measure(contestant, case.task, example, request))
+                images[example.name] = journal.figures[key]
+                done += 1
+                yield Moment(done, total, kept, f"{contestant.name}, {case.images.name}")
+            rows[number].append(_row(request, case, contestant, images))
+        contestant.leave()
+    return rows
+
+
+def _contestants(request: Request) -> Iterator[Contestant]:
+    for name in request.models:
+        yield Model(name, request.task, request.settings, request.offline)
+    known = peers(request.task)
+    for name in request.peers:
+        if name not in known:
+            names = ", ".join(known) or "none"
+            raise UsageError(f"There is no peer {name!r} for {request.task}; there are: {names}.")
+        yield Library(known[name])
+
+
+def _cases(request: Request) -> Iterator[Case]:
+    sets = request.sets or find_sets(request.task, request.data)
+    if not sets:
+        raise UsageError("Nothing says what to measure on; name a set, or a folder with --data.")
+    for word in sets:
+        for level in request.levels:
+            task = find_task(request.task)(**level)
+            scale = round(task.enlargement(100, 100))
+            images = open_set(
+                word,
+                request.data,
+                scale=scale if scale > 1 else None,
+                pairs=request.pairs,
+                offline=request.offline,
+            )
+            yield Case(images, task, level)
+
+
+def _read(path: Path, request: Request) -> Image:
+    pixels = read_picture(path).opaque_pixels()
+    return round_to_bytes(luma(pixels)[..., None]) if request.gray and pixels.shape[2] == 3 else pixels
+
+
+def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]:
+    """An example's clean and damaged image; the damage is the task's where there is no real one."""
+    clean = task.fit(_read(example.clean, request))
+    if example.damaged:
+        observed = _read(example.damaged, request)
+    else:
+        observed = task.degrade(clean, np.random.RandomState(0))
+    return clean, round_to_bytes(observed) if request.clip else observed
+
+
+def _measure(contestant: Contestant, task: Task, example: Example, request: Request) -> dict[str, float]:
+    clean, observed = _open(task, example, request)
+    with peak_memory() as memory:
+        started = time.perf_counter()
+        restored = contestant.restore(observed, task)
+        seconds = time.perf_counter() - started
+    if type(contestant) is not Contestant:  # what was observed is scored as it is
+        restored = round_to_bytes(restored)
+    figures = score(restored, clean, task)
+    return {**figures, "seconds": seconds, "MP": clean.shape[0] * clean.shape[1] / 1e6, "peak MB": memory[0]}
+
+
+def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
+    """PSNR and PSNR-B in dB and SSIM, over all channels and, as "Y", on BT.601 luma of studio range.
+
+    Args:
+        restored, clean: H x W x C in [0, 1]; gray is its own luma. Nothing is rounded here.
+        task: says which border is left out.
+    """
+    pair = task.inside(restored), task.inside(clean)
+    on_luma = tuple(luma(image)[..., None] if image.shape[2] == 3 else image for image in pair)
+    figures = {}
+    for kind, (image, reference) in (("", pair), (" Y", on_luma)):
+        figures[f"PSNR{kind}"] = psnr(image, reference)
+        if min(image.shape[:2]) >= SSIM_WINDOW:
+            figures[f"SSIM{kind}"] = ssim(image, reference)
+    if task.blocks:
+        figures["PSNR-B Y"] = psnr_b(*on_luma)
+    return figures
+
+
+@dataclass(frozen=True)
+class Remeasured:
+    """A score of the table, and what it is now: PSNR in dB, None where its set is not at hand."""
+
+    words: str
+    listed: float
+    measured: float | None
+
+
+def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
+    """Measure an entry's own scores again, in fp32; those that its authors published are left out.
+
+    Raises:
+        UsageError, WeightsError: as `bench`.
+    """
+    for score in entry.scores:
+        if "published" in score["protocol"]:
+            continue
+        level = {key: value for key, value in score.items() if key not in SCORE}
+        name, _, gray = score["set"].partition(" ")
+        words = f"{entry.name}, {score['set']} {_words(level)}".rstrip()
+        try:
+            open_set(name, data, offline=True)
+        except (UsageError, RestoreError):
+            yield Remeasured(words, score["psnr"], None)
+            continue
+        request = Request(
+            entry.task, (name,), tuple(data), levels=(level,), models=(entry.name,), gray=bool(gray),
+            settings=Settings(precision="fp32"),
+        )  # fmt: skip
+        *_, found = bench(request)
+        assert isinstance(found, Bench)
+        yield Remeasured(words, score["psnr"], float(np.mean(list(found.rows[1].images.values()))))
+
+
+@contextmanager
+def peak_memory() -> Iterator[list[float]]:
+    """A list of one: the most memory of this process in the block, in MB, or of the GPU if it is used."""
+    process, peak, ended = psutil.Process(), [0.0], threading.Event()
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
+
+    def look() -> None:
+        while True:
+            peak[0] = max(peak[0], process.memory_info().rss / 1e6)
+            if ended.wait(SAMPLE_SECONDS):
+                return
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        ended.set()
+        watcher.join()
+        if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
+            peak[0] = torch.cuda.max_memory_allocated() / 1e6
+
+
+def _row(
+    request: Request, case: Case, contestant: Contestant, images: Mapping[str, Mapping[str, float]]
+) -> Row:
+    headline = case.task.scored
+    values = {name: figures[headline] for name, figures in images.items()}
+    figures: dict[str, float | int | None] = {"images": len(images)}
+    for key in dict.fromkeys(key for image in images.values() for key in image):
+        found = [image[key] for image in images.values() if key in image]
+        own = [image.get(key.removesuffix(" Y")) for image in images.values() if key in image]
+        of_gray = key.endswith(" Y") and key != case.task.scored and found == own  # which is its own luma
+        if key not in COSTS and not of_gray:
+            figures[key] = float(np.mean(found))
+    figures |= {"median": float(np.median(list(values.values()))), "worst": min(values.values())}
+    if type(contestant) is not Contestant:
+        seconds = sum(image["seconds"] for image in images.values())
+        figures["MP/s"] = sum(image["MP"] for image in images.values()) / max(seconds, 1e-9)
+        figures["peak MB"] = max(image["peak MB"] for image in images.values())
+        figures |= contestant.costs(_open(case.task, case.images.examples[0], request)[1], case.task)
+    return Row(
+        task=request.task,
+        set=case.images.name + (" luma" if request.gray else ""),
+        level=_words(case.level),
+        model=contestant.name,
+        protocol=_protocol(request, case),
+        measured=True,
+        figures=figures,
+        images=values,
+    )
+
+
+def _protocol(request: Request, case: Case) -> str:
+    real = case.images.examples[0].damaged is not None
+    parts = ["real pairs" if real else case.task.protocol]
+    if request.gray:
+        parts.append("of the luma, rounded to 8 bits")
+    if request.clip:
+        parts.append("damaged images rounded to 8 bits")
+    parts.append("results rounded to 8 bits, the input scored as it is")
+    if case.task.inside(np.zeros((100, 100, 1), np.float32)).shape[0] < 100:
+        parts.append("borders of the scale left out")
+    return "; ".join(parts)
+
+
+def judge(rows: Sequence[Row]) -> list[Row]:
+    """Say of the restored rows of a case which is best, where that is more than chance.
+
+    Each is compared with the one of the highest mean: the mean difference over the images, and its
+    interval of 95 % by a paired bootstrap. The best is named a winner only if no other's interval holds zero.
+    """
+    rivals = [row for row in rows if row.model != Contestant.name]
+    if len(rivals) < 2:
+        return list(rows)
+    best = max(rivals, key=lambda row: float(np.mean(list(row.images.values()))))
+    notes, ties = {}, []
+    for row in rivals:
+        if row is best:
+            continue
+        differences = np.array([row.images[name] - value for name, value in best.images.items()])
+        low, high = interval(differences)
+        notes[row.model] = f"{differences.mean():+.2f} [{low:+.2f}, {high:+.2f}] dB to {best.model}"
+        if low <= 0 <= high:
+            ties.append(row.model)
+    notes[best.model] = f"not told apart from {', '.join(ties)}" if ties else "best"
+    return [replace(row, note=notes.get(row.model, "")) for row in rows]
+
+
+def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
+    """Where the mean lies with 95 %, by the percentiles of 10,000 resamples, drawn with seed 0."""
+    drawn = np.random.default_rng(0).choice(differences, (RESAMPLES, len(differences)))
+    low, high = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+def _published(request: Request, case: Case) -> Iterator[Row]:
+    if not request.published:
+        return
+    for figure in published(request.task, case.images.name, case.level):
+        yield Row(
+            task=request.task,
+            set=case.images.name,
+            level=_words(case.level),
+            model=figure.model,
+            protocol=figure.protocol,
+            measured=False,
+            figures={
+                key: getattr(figure, key[:4].lower())
+                for key in (case.task.scored, case.task.scored.replace("PSNR", "SSIM"))
+            },
+            images={},
+            note=f"{figure.paper}, {figure.where}",
+        )
+
+
+def _compare(
+    request: Request, case: Case, contestants: Sequence[Contestant], rows: Sequence[Row]
+) -> Iterator[Comparison]:
+    """Pictures of the images on which the first model is worst."""
+    judged = rows[1] if len(rows) > 1 else rows[0]
+    worst = sorted(judged.images, key=lambda name: judged.images[name])[: request.shown]
+    examples = {example.name: example for example in case.images.examples}
+    for name in worst:
+        clean, observed = _open(case.task, examples[name], request)
+        versions = [
+            Version(
+                row.model,
+                round_to_bytes(contestant.restore(observed, case.task)),
+                f"{row.images[name]:.2f} dB",
+            )
+            for contestant, row in zip(contestants, rows, strict=True)
+        ]
+        title = ", ".join(filter(None, (f"{case.images.name}/{name}", _words(case.level))))
+        yield Comparison(title, (*versions, Version("reference", clean)))
+
+
+def _words(level: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in level.items()
+    )
+
+
+class Journal:
+    """What was measured so far, in a file that outlives a kill; of this request, models and code alone."""
+
+    def __init__(self, request: Request, cases: Sequence[Case], contestants: Sequence[Contestant]) -> None:
+        code = hashlib.sha256(repr(weights.entries()).encode())
+        for path in sorted(Path(weights.__file__).parent.rglob("*.py")):
+            code.update(path.read_bytes())
+        files = [
+            (str(path), path.stat().st_size, path.stat().st_mtime)
+            for case in cases
+            for example in case.images.examples
+            for path in (example.clean, example.damaged)
+            if path
+        ]
+        whole = [repr(request), [c.identity for c in contestants], files, code.hexdigest()]
+        name = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
+        self.path = cache_dir() / "bench" / f"{name}.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.figures: dict[str, dict[str, float]] = {}
+        if self.path.exists() and not request.fresh:
+            whole_lines, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")  # a kill cuts the last
+            self.figures = dict(map(json.loads, whole_lines.splitlines()))
+        self.file = self.path.open("w", encoding="utf-8")
+        for key, figures in self.figures.items():
+            self.add(key, figures)
+
+    def add(self, key: str, figures: dict[str, float]) -> None:
+        """Keep the figures of an image."""
+        self.figures[key] = figures
+        self.file.write(json.dumps([key, figures]) + "\n")
+        self.file.flush()

@@ -1,0 +1,136 @@
+"""What was measured, as JSON, CSV, Markdown, TOML or a page."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from restore_cli.errors import UsageError
+from restore_cli.report.html import Comparison, Row, render_bench, write_page
+
+WORDS = ("task", "set", "level", "model", "protocol", "note")  # columns beside the figures
+
+
+def columns(rows: Sequence[Row]) -> list[str]:
+    """The names of the figures that any row has."""
+    return list(dict.fromkeys(key for row in rows for key, value in row.figures.items() if value is not None))
+
+
+def format_figure(name: str, value: float | None) -> str:
+    """A figure as it is read: dB to hundredths, SSIM to four digits, whole numbers whole."""
+    if value is None or math.isnan(value):
+        return ""
+    if isinstance(value, int):
+        return f"{value:,}"
+    if name.startswith("SSIM"):
+        return f"{value:.4f}"
+    if name.startswith("PSNR") or name in ("median", "worst"):
+        return f"{value:.2f}"
+    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+
+
+def to_json(rows: Sequence[Row]) -> str:
+    """All rows with all digits, and the figure of each image; what is infinite or missing becomes null."""
+
+    def finite(value: float | None) -> float | None:
+        return None if value is None or not math.isfinite(value) else value
+
+    table = [
+        {word: getattr(row, word) for word in WORDS}
+        | {"measured": row.measured}
+        | {"figures": {key: finite(value) for key, value in row.figures.items()}}
+        | {"images": {key: finite(value) for key, value in row.images.items()}}
+        for row in rows
+    ]
+    return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    keys = columns(rows)
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow([*WORDS[:-1], "measured", *keys, "note"])
+    for row in rows:
+        words = [getattr(row, word) for word in WORDS[:-1]]
+        table.writerow([*words, row.measured, *(row.figures.get(key) for key in keys), row.note])
+    return text.getvalue()
+
+
+def to_markdown(rows: Sequence[Row]) -> str:
+    """A table for each protocol, and one for what papers say."""
+    parts = []
+    for title, group in by_protocol(rows):
+        keys = columns(group)
+        lines = [["set", "level", "model", *keys, ""], ["---"] * 3 + ["---:"] * len(keys) + ["---"]]
+        for row in group:
+            cells = [format_figure(key, row.figures.get(key)) for key in keys]
+            lines.append([row.set, row.level, row.model, *cells, row.note])
+        table = "".join(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
+        )
+        parts.append(f"{title}\n\n{table}")
+    return "\n".join(parts)
+
+
+def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    """The rows that may be compared, under what they have in common; published ones apart and last."""
+    groups: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: not row.measured):
+        title = f"{row.task}: {row.protocol}" if row.measured else f"{row.task}, as published"
+        groups.setdefault(title, []).append(row)
+    return list(groups.items())
+
+
+def _toml(rows: Sequence[Row]) -> str:
+    """What was measured of models, as the `scores` of weights.toml: the PSNR they are compared by, SSIM."""
+    lines = []
+    for row in rows:
+        if not row.measured or row.model == "input":
+            continue
+        words = row.level.split(" ") if row.level else []
+        cells = {"set": row.set, **dict(zip(words[::2], words[1::2], strict=True))}
+        values = [f"{key} = {_toml_value(value)}" for key, value in cells.items()]
+        values.append(f"psnr = {sum(row.images.values()) / len(row.images):.3f}")
+        if row.figures.get("SSIM") is not None:
+            values.append(f"ssim = {row.figures['SSIM']:.4f}")
+        lines.append(f"    {{ {', '.join(values)}, protocol = {json.dumps(row.protocol)} }},\n")
+    return "".join(lines)
+
+
+def _toml_value(word: str) -> str:
+    try:
+        return f"{float(word):g}"
+    except ValueError:
+        return json.dumps(word)
+
+
+WRITERS: dict[str, Callable[[Sequence[Row]], str]] = {
+    ".json": to_json,
+    ".csv": _csv,
+    ".md": to_markdown,
+    ".toml": _toml,
+}
+
+
+def check_bench(path: Path) -> None:
+    """Raise UsageError where a report cannot be written under this name, before any work is done."""
+    known = [*WRITERS, ".html"]
+    if path.suffix.lower() not in known:
+        raise UsageError(f"Cannot write a report as {path.name}; use a name ending in {', '.join(known)}.")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder for the report {path}; create it first.")
+
+
+def write_bench(path: Path, title: str, rows: Sequence[Row], comparisons: Sequence[Comparison] = ()) -> None:
+    """Write in the format of the path's suffix; raises RestoreError where that fails."""
+    writer = WRITERS.get(path.suffix.lower())
+    if writer:
+        page = writer(rows)
+    else:
+        notes = list(dict.fromkeys(f"{row.task}: {row.protocol}" for row in rows if row.measured))
+        page = render_bench(title, rows, comparisons, notes=notes)
+    write_page(page, path)

@@ -1,0 +1,282 @@
+"""`restore bench`: protocols that read as the field's, resumption, honest winners, reports."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from restore_cli import weights
+from restore_cli.archs import build
+from restore_cli.cli import app
+from restore_cli.errors import UsageError
+from restore_cli.jobs import bench as job
+from restore_cli.jobs.bench import Bench, Moment, Request, interval, judge
+from restore_cli.report.html import Row
+
+DATA = Path(__file__).parents[1] / "../shared/data/eval"
+
+
+@pytest.fixture
+def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with two sets: noisy (plain), and rain (pairs)."""
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    random = np.random.default_rng(0)
+    for folder in ("data/small", "data/rain/clean", "data/rain/rainy"):
+        Path(folder).mkdir(parents=True)
+        for name in "abc":
+            small = Image.fromarray(random.integers(0, 256, (6, 8, 3), np.uint8))
+            small.resize((32, 24), Image.Resampling.BICUBIC).save(f"{folder}/{name}.png")
+    return Path("data")
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["bench", *words])
+
+
+def rows(*words: str) -> list[dict[str, Any]]:
+    result = run(*words, "--json")
+    assert result.exit_code == 0, result.stderr
+    found: list[dict[str, Any]] = json.loads(result.stdout)
+    return found
+
+
+def test_every_model_and_peer_on_every_set_at_every_level(sets: Path, checkpoints: dict[int, Path]) -> None:
+    words = "denoise", "small", "--data", str(sets), "--model", str(checkpoints[3]), "--peer", "tv"
+    found = rows(*words, "--sigma", "15,25")
+    assert [(row["level"], row["model"]) for row in found] == [
+        (level, model) for level in ("sigma 15", "sigma 25") for model in ("input", str(checkpoints[3]), "tv")
+    ]
+    noisy, same, smooth = found[3:]
+    assert noisy["figures"]["images"] == 3 and set(noisy["images"]) == {"a", "b", "c"}
+    assert noisy["figures"]["PSNR"] == pytest.approx(20.2, abs=0.3)  # sigma 25
+    assert same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1  # what lies outside 0..255 is clipped
+    assert smooth["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 1
+    assert noisy["figures"]["PSNR Y"] > noisy["figures"]["PSNR"] + 1
+    assert same["figures"]["parameters"] > 1000 and same["figures"]["kFLOP/pixel"] > 1
+    assert "MP/s" in smooth["figures"] and "MP/s" not in noisy["figures"]
+    clipped = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--clip")[0]
+    assert clipped["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1 and "8 bits" in clipped["protocol"]
+    gray = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--gray")[0]
+    assert "PSNR Y" not in gray["figures"] and gray["set"] == "small luma"
+
+
+def test_real_pairs(sets: Path, tmp_path: Path) -> None:
+    network = build("unet:UNet", {"widths": [8], "conditions": 0})
+    network.initialise()
+    header = weights.Header(
+        task="derain", arch="unet:UNet", params={"widths": [8], "conditions": 0}, channels=3
+    )
+    weights.save(network, tmp_path / "same.safetensors", header)
+    found = rows("derain", "rain", "--data", str(sets), "--model", "same.safetensors", "--level", "rain=none")
+    assert [row["model"] for row in found] == ["input", "same.safetensors"]
+    assert found[0]["figures"] | {"MP/s": 0} != found[1]["figures"]
+    assert found[0]["figures"]["PSNR"] == pytest.approx(found[1]["figures"]["PSNR"], abs=1e-3)
+    assert found[0]["protocol"].startswith("real pairs")
+
+
+def test_a_run_that_was_cut_off_goes_on(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = Request(
+        "denoise", ("small",), (sets,), levels=({"sigma": 25.0},), models=(str(checkpoints[3]),)
+    )
+    whole = list(job.bench(request))
+    assert [moment.kept for moment in whole if isinstance(moment, Moment)] == [0] * 6
+    cut = job.bench(request)
+    for _ in range(4):
+        next(cut)
+    cut.close()
+    counted: list[str] = []
+    measure = job._measure
+    monkeypatch.setattr(job, "_measure", lambda *words: counted.append(words[2].name) or measure(*words))
+    again = list(job.bench(request))
+    assert counted == ["b", "c"]
+    for first, second in zip(results(whole).rows, results(again).rows, strict=True):
+        assert first.images == second.images
+    assert not list((sets.parent / "cache" / "bench").iterdir())
+    counted.clear()
+    cut = job.bench(request)
+    next(cut)
+    cut.close()
+    [journal] = (sets.parent / "cache" / "bench").iterdir()
+    with journal.open("a") as file:
+        file.write('["half a li')  # what a kill leaves
+    list(job.bench(request))
+    assert len(counted) == 6
+    cut = job.bench(request)
+    next(cut)
+    cut.close()
+    list(job.bench(Request(**{**vars(request), "fresh": True})))
+    assert len(counted) == 13
+
+
+def results(moments: list[Moment | Bench]) -> Bench:
+    assert isinstance(moments[-1], Bench)
+    return moments[-1]
+
+
+def row(model: str, values: list[float]) -> Row:
+    images = {str(number): value for number, value in enumerate(values)}
+    return Row("denoise", "s", "", model, "", True, {"PSNR": float(np.mean(values))}, images)
+
+
+def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
+    base = np.random.default_rng(0).normal(30, 3, 40)  # images differ far more than models
+    good, chance, bad = (
+        list(base + np.random.default_rng(seed).normal(mean, 0.1, 40))
+        for seed, mean in ((1, 0.2), (2, 0.19), (3, -0.2))
+    )
+    judged = judge([row("input", list(base)), row("good", good), row("chance", chance), row("bad", bad)])
+    notes = {found.model: found.note for found in judged}
+    best = max(("good", "chance"), key=lambda name: np.mean({"good": good, "chance": chance}[name]))
+    other = "chance" if best == "good" else "good"
+    assert notes[best] == f"not told apart from {other}"
+    assert notes["input"] == "" and notes["bad"].startswith("-0.") and notes["bad"].endswith(f"dB to {best}")
+    notes = {found.model: found.note for found in judge([row("good", good), row("bad", bad)])}
+    assert notes["good"] == "best"
+    assert judge([row("input", list(base)), row("good", good)])[1].note == ""
+
+
+def test_the_interval_is_a_bootstraps() -> None:
+    values = np.random.default_rng(0).normal(1, 2, 100)
+    low, high = interval(values)
+    error = 1.96 * values.std() / 10
+    assert low == pytest.approx(values.mean() - error, abs=0.05)
+    assert high == pytest.approx(values.mean() + error, abs=0.05)
+    assert interval(np.full(5, 0.3)) == pytest.approx((0.3, 0.3))
+
+
+def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
+    reports = [f"report.{suffix}" for suffix in ("json", "csv", "md", "html")]
+    words = [word for report in reports for word in ("--report", report)]
+    result = run(
+        "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3]), *words
+    )
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.count("| small |") == 2  # no terminal: Markdown
+    assert json.loads(Path("report.json").read_text())[1]["model"] == str(checkpoints[3])
+    table = list(csv.DictReader(io.StringIO(Path("report.csv").read_text())))
+    assert [line["set"] for line in table] == ["small", "small"] and float(table[0]["PSNR"]) > 19
+    assert Path("report.md").read_text().rstrip() == result.stdout.rstrip()
+    page = Path("report.html").read_text()
+    assert (
+        page.count('"source": "data:image/png') == 6
+    )  # the two worst images, each as input, model and reference
+
+
+def test_scores_for_the_table_of_models(sets: Path) -> None:
+    words = "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt"
+    assert run(*words, "--report", "scores.toml").exit_code == 0
+    [score] = tomllib.loads(f"scores = [\n{Path('scores.toml').read_text()}]")["scores"]
+    measured = rows(*words)[1]
+    assert (score["set"], score["scale"], score["protocol"]) == ("small", 2, measured["protocol"])
+    assert score["psnr"] == pytest.approx(measured["figures"]["PSNR Y"], abs=1e-3)
+    assert score["ssim"] == pytest.approx(measured["figures"]["SSIM"], abs=1e-4)
+
+
+@pytest.mark.parametrize(("off", "code"), [(0.0, 0), (0.019, 0), (-0.021, 3)])
+def test_a_models_scores_are_measured_again(
+    sets: Path, monkeypatch: pytest.MonkeyPatch, off: float, code: int
+) -> None:
+    measured = rows(
+        "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt", "--precision", "fp32"
+    )
+    psnr = measured[1]["figures"]["PSNR Y"]
+    scores = (
+        {"set": "small", "scale": 2, "psnr": psnr + off, "protocol": "x"},
+        {"set": "elsewhere", "scale": 2, "psnr": 1.0, "protocol": "x"},
+        {"set": "small", "scale": 2, "psnr": 1.0, "protocol": "published"},
+    )
+    entry = dataclasses.replace(weights.entries()["bt-gray-x2"], scores=scores)
+    monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry})
+    result = CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(sets)])
+    assert result.exit_code == code
+    told = result.stdout.splitlines()
+    assert told[1:] == [
+        f"bt-gray-x2, small scale 2: {psnr:.3f} dB, listed {psnr + off:.3f}",
+        "bt-gray-x2, elsewhere scale 2: not measured, its set is not there",
+    ]
+    assert (f"is {psnr:.3f} dB, not {psnr + off:.3f}" in result.stderr) == bool(code)
+
+
+def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
+    (sets / "small").rename(sets / "set5")
+    found = rows("sr", "set5", "--data", str(sets), "--scale", "2", "--model", "bt", "--published")
+    assert [row["model"] for row in found if row["measured"]] == ["input", "bt"]
+    said = {row["model"]: row for row in found if not row["measured"]}
+    assert said["RED30"]["figures"]["PSNR Y"] == 37.66 and "RED-Net" in said["RED30"]["note"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["denoise", "nowhere", "--sigma", "25"], 2, "nowhere"),
+        (["denoise", "small", "--sigma", "loud"], 2, "'loud'"),
+        (["denoise", "small", "--level", "quality=3"], 2, "denoise has no level 'quality'"),
+        (["denoise", "small", "--level", "sigma"], 2, "KEY=VALUE"),
+        (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "there are: bm3d, nlm, tv"),
+        (["denoise", "small", "--sigma", "25", "--model", "magic"], 3, "magic"),
+        (["denoise", "small", "--sigma", "25", "--report", "x.pdf"], 2, ".html"),
+    ],
+)
+def test_what_cannot_be_measured_is_said_at_once(sets: Path, words: list[str], code: int, said: str) -> None:
+    result = run(*words, "--data", str(sets))
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert said in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_sets_that_are_at_hand_need_no_names(sets: Path, checkpoints: dict[int, Path]) -> None:
+    (sets / "small").rename(sets / "Set12")
+    words = "denoise", "--sigma", "25", "--model", str(checkpoints[3])
+    assert {row["set"] for row in rows(*words, "--data", str(sets))} == {"set12"}
+    assert {row["set"] for row in rows(*words, "--data", str(sets / "Set12"))} == {"Set12"}
+    result = run(*words)
+    assert result.exit_code == 2 and "name a set, or a folder with --data" in result.stderr
+
+
+def test_known_sets_are_listed() -> None:
+    result = run("sets")
+    assert result.exit_code == 0
+    for name in ("set12", "urban100", "rain100h"):
+        assert name in result.stdout
+
+
+def figure(task: str, name: str, level: dict[str, Any], **options: Any) -> dict[str, float]:
+    """What the damaged images of a set of the field score."""
+    if not DATA.exists():
+        pytest.skip("needs the field's images")
+    request = Request(task, (name,), (DATA,), levels=(level,), models=(), **options)
+    [measured] = results(list(job.bench(request))).rows
+    return {key: value for key, value in measured.figures.items() if value is not None}
+
+
+@pytest.mark.parametrize(
+    ("sigma", "noisy", "clipped"), [(15, 24.64, 24.70), (25, 20.20, 20.37), (50, 14.18, 14.79)]
+)
+def test_noise_reads_as_the_fields(sets: Path, sigma: float, noisy: float, clipped: float) -> None:
+    level = {"sigma": float(sigma)}
+    assert figure("denoise", "set12", level)["PSNR"] == pytest.approx(noisy, abs=0.02)
+    assert figure("denoise", "set12", level, clip=True)["PSNR"] == pytest.approx(clipped, abs=0.02)
+
+
+def test_low_resolution_and_jpeg_read_as_the_fields(sets: Path) -> None:
+    assert figure("sr", "set5", {"scale": 4.0})["PSNR Y"] == pytest.approx(28.43, abs=0.02)
+    assert figure("deblock", "classic5", {"quality": 10.0}, gray=True)["PSNR"] == pytest.approx(
+        27.82, abs=0.02
+    )
+
+
+def test_a_level_that_is_no_word_of_the_task_is_refused() -> None:
+    with pytest.raises(UsageError, match="rain"):
+        list(job.bench(Request("derain", ("x",), levels=({"rain": "frogs"},))))
