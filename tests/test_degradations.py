@@ -284,6 +284,14 @@ def test_heavier_rain_does_more_harm(rain: str) -> None:
     assert harm(0.1) > harm(0.5) + 0.3 > harm(1) + 0.6
 
 
+def test_a_veil_is_bright_and_its_streaks_are_faint() -> None:
+    clear, veiled = (
+        noise_streaks(128, 128, 0.3, 10, 30, 1, np.random.default_rng(3), veil) for veil in (0, 1)
+    )
+    assert veiled.min() > 0 and (clear == 0).mean() > 0.2
+    assert veiled.std() < clear.std() and veiled.std() / veiled.mean() < clear.std() / clear.mean() / 2
+
+
 def test_streaks_and_noise_add_light_and_are_gray() -> None:
     clean = np.full((64, 64, 3), 0.25, np.float32)
     for task in (Derain(), Derain(rain="density"), *(Derain(style=s) for s in ("fine", "bold", "dense"))):

@@ -23,15 +23,16 @@ class Derain(Task):
     Attributes:
         rain: how rain and scene are composed:
             "streaks", O = B + S, the linear additive model of Rain800, Rain100 and DDN;
-            "density", the same with S made as in Rain1200, of noise and motion blur (Zhang and Patel 2018:
-            an amount of 0.05 to 0.95), from a bright veil with faint streaks to clear ones without a veil;
-            `heaviness` 0 to 1 is an amount from 0.15, less of which cannot be seen, to 0.8;
+            "density", the same with S made as in Rain1200, of noise and motion blur, and `heaviness` the
+            noise's amount (Zhang and Patel 2018: light 0.05 to 0.35, medium to 0.65, heavy to 0.95);
             "heavy", O = T (B + S) + (1 - T) A, streaks and the veil of far rain (Li et al. 2019);
             "depth", O = B (1 - R - F) + R + A F with R = S exp(-2 b d) and F = 1 - exp(-b d) over a made-up
             depth d: streaks fade with distance as fog thickens (Hu et al. 2019);
             "none", a dry photo, which must come back unharmed.
         heaviness: how much rain, 0 to 1: more streaks, and brighter ones.
         mist: optical thickness of the air at the farthest point, b in [0, 3]; "heavy" and "depth" only.
+        veil: of "density" rain, how much of the blurred noise's mean stays, 0 to 1: bright air in which streaks
+            are faint, uneven over the image; 0 is dark air with clear ones.
         style: of streaks: "fine" and soft, "bold": bright, wide and long, "dense": short, like noise;
             "any" draws one, or two together.
     """
@@ -55,6 +56,7 @@ class Derain(Task):
     rain: str = "streaks"
     heaviness: float = 0.5
     mist: float = 0.5
+    veil: float = 0.0
     style: str = "any"
 
     def __post_init__(self) -> None:
@@ -64,6 +66,8 @@ class Derain(Task):
             raise UsageError(f"The style of rain is {self.style!r}; choose any, {', '.join(STYLES)}.")
         if not 0 <= self.heaviness <= 1:
             raise UsageError(f"Heaviness is {self.heaviness:g}; give a number from 0 to 1.")
+        if not 0 <= self.veil <= 1:
+            raise UsageError(f"The veil is {self.veil:g}; give a number from 0 to 1.")
         if not 0 <= self.mist <= 3:
             raise UsageError(f"Mist is {self.mist:g}; give an optical thickness from 0 to 3.")
 
@@ -74,9 +78,9 @@ class Derain(Task):
         height, width = clean.shape[:2]
         if self.rain == "density":
             angle, length, thickness = rng.uniform(-45, 45), rng.uniform(8, 50), rng.uniform(1, 2.5)
-            amount, levels = 0.15 + 0.65 * self.heaviness, rng.uniform(0, 1)
-            rain = noise_streaks(height, width, amount, angle, length, thickness, rng, levels)
-            rain *= 1 - np.float32(rng.uniform(0, 0.7)) * smooth_field(height, width, rng)
+            rain = noise_streaks(height, width, self.heaviness, angle, length, thickness, rng, self.veil)
+            if self.veil:
+                rain *= 1 - np.float32(rng.uniform(0, 0.7)) * smooth_field(height, width, rng)
         else:
             rain = self._streaks(height, width, rng)
         if self.rain in ("streaks", "density"):

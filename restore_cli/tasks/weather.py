@@ -66,7 +66,7 @@ def noise_streaks(
     length: float,
     thickness: float,
     rng: Random,
-    levels: float = 1.0,
+    veil: float = 0.0,
 ) -> Plane:
     """Rain by the photo editor's recipe, H x W: Gaussian noise on black, motion blur, stretched levels.
 
@@ -76,7 +76,7 @@ def noise_streaks(
         angle: from the vertical, in degrees.
         length, thickness: of the blur, in pixels.
         rng: draws the noise.
-        levels: how far they are stretched, 0 to 1; at 0 the blurred noise stays, mostly an even veil.
+        veil: 0 to 1; at 1 levels are not stretched, and most of the blurred noise is its mean.
     """
     pitch = max(1.0, thickness)
     length = max(1, round(length / pitch))
@@ -87,8 +87,8 @@ def noise_streaks(
     # Half of a normal variable has mean 0.40 and deviation 0.58; of what is brighter than the mean less
     # half a deviation, the levels keep the contrast of a short blur.
     deviation = 0.58 / math.sqrt(length)
-    contrast = amount * length ** (levels / 4)
-    return np.maximum((rain - levels * (0.40 - deviation / 2)) * np.float32(contrast), 0)
+    contrast = amount * length ** ((1 - veil) / 4)
+    return np.maximum((rain - (1 - veil) * (0.40 - deviation / 2)) * np.float32(contrast), 0)
 
 
 def _field_size(height: int, width: int, angle: float, pitch: float) -> tuple[int, int]:
