@@ -31,8 +31,8 @@ class Derain(Task):
             "none", a dry photo, which must come back unharmed.
         heaviness: how much rain, 0 to 1: more streaks, and brighter ones.
         mist: optical thickness of the air at the farthest point, b in [0, 3]; "heavy" and "depth" only.
-        veil: of "density" rain, how much of the blurred noise's mean stays, 0 to 1: bright air in which streaks
-            are faint, uneven over the image; 0 is dark air with clear ones.
+        veil: of "density" rain, how much of the blurred noise's mean stays, 0 to 1: from clear streaks to an
+            uneven bright veil in which they are faint.
         style: of streaks: "fine" and soft, "bold": bright, wide and long, "dense": short, like noise;
             "any" draws one, or two together.
     """
