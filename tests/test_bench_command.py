@@ -78,7 +78,7 @@ def test_real_pairs(sets: Path, tmp_path: Path) -> None:
         task="derain", arch="unet:UNet", params={"widths": [8], "conditions": 0}, channels=3
     )
     weights.save(network, tmp_path / "same.safetensors", header)
-    found = rows("derain", "rain", "--data", str(sets), "--model", "same.safetensors", "--level", "rain=none")
+    found = rows("derain", "rain", "--data", str(sets), "--model", "same.safetensors")
     assert [row["model"] for row in found] == ["input", "same.safetensors"]
     assert found[0]["figures"] | {"MP/s": 0} != found[1]["figures"]
     assert found[0]["figures"]["PSNR"] == pytest.approx(found[1]["figures"]["PSNR"], abs=1e-3)

@@ -168,7 +168,7 @@ def split(words: Sequence[str] | None) -> list[str]:
 def parse_levels(
     task: type[Task], given: Mapping[str, Sequence[Any]], words: Sequence[str]
 ) -> list[Mapping[str, Any]]:
-    """All combinations of the values named for each level; where none is named, those the task is scored at.
+    """All combinations of the values named for each level; none where none is named.
 
     Raises:
         UsageError: a word is no KEY=VALUE, or the task has no such level.
@@ -184,7 +184,7 @@ def parse_levels(
             )
         values[key] = [_value(part) for part in text.split(",")]
     if not values:
-        return [dict(level) for level in task.validation]
+        return []
     return [dict(zip(values, choice, strict=True)) for choice in itertools.product(*values.values())]
 
 

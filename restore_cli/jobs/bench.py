@@ -48,7 +48,7 @@ class Request:
         sets: names or folders, as `open_set` takes them; none are all that `data` has for the task.
         data: folders that hold sets of these names.
         pairs: "CLEAN:DAMAGED", folders of real pairs in each set.
-        levels: of the damage: the task's fields.
+        levels: of the damage: the task's fields; none are the task's own, or of real pairs none at all.
         models: as `--model` takes them; None is the task's default.
         peers: names of `peers.peers`.
         gray: take each image's luma, rounded to 8 bits, in place of its colours.
@@ -64,7 +64,7 @@ class Request:
     sets: tuple[str, ...]
     data: tuple[Path, ...] = ()
     pairs: str = ""
-    levels: tuple[Mapping[str, Any], ...] = ({},)
+    levels: tuple[Mapping[str, Any], ...] = ()
     models: tuple[str | None, ...] = (None,)
     peers: tuple[str, ...] = ()
     gray: bool = False
@@ -241,9 +241,10 @@ def _cases(request: Request) -> Iterator[Case]:
     sets = request.sets or find_sets(request.task, request.data)
     if not sets:
         raise UsageError("Nothing says what to measure on; name a set, or a folder with --data.")
+    kind = find_task(request.task)
     for word in sets:
-        for level in request.levels:
-            task = find_task(request.task)(**level)
+        for level in request.levels or kind.validation:
+            task = kind(**level)
             scale = round(task.enlargement(100, 100))
             images = open_set(
                 word,
@@ -252,6 +253,9 @@ def _cases(request: Request) -> Iterator[Case]:
                 pairs=request.pairs,
                 offline=request.offline,
             )
+            if images.examples[0].damaged and not request.levels and scale == 1:
+                yield Case(images, kind(), {})  # whose damage nobody has to describe
+                break
             yield Case(images, task, level)
 
 
