@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from restore_cli.engine import Settings, run
-from restore_cli.image import read_picture, to_gray
+from restore_cli.image import Picture, read_picture, to_gray
+from restore_cli.jobs import restore as jobs
 from restore_cli.metrics import psnr
 from restore_cli.tasks import Task, find_task
 from restore_cli.weights import Bundled, Entry, entries, load
@@ -102,5 +103,5 @@ def test_an_undamaged_photo_is_not_harmed(entry: Entry) -> None:
 def test_light_compression_is_never_made_worse(quality: int) -> None:
     entry = BUNDLED["deblock-color"]
     task, compressed = damage(entry, {"quality": quality, "subsampling": "4:2:0"})
-    restored = restore(entry, task, compressed, Settings("cpu"))
+    restored = jobs.restore(Picture(compressed), task).pixels
     assert psnr(restored, clean(entry)) >= psnr(compressed, clean(entry))

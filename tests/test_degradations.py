@@ -131,7 +131,8 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
     for quality, seen in ((20, 0.2), (1, 0.05), (100, 0.95)):
         feed = Deblock(quality=quality).prepare(image, {"quality": [5, 95]}, geometry)
         assert feed.conditions == (pytest.approx(seen),)
-        assert bool(feed.warnings) == (quality < 5)
+        assert bool(feed.warnings) == (quality != 20)
+        assert feed.strength == (quality < 95)  # there is nothing to mend above
     feed = Deblock(quality=40).prepare(image, {"quality": 10}, Geometry(3))
     assert feed.conditions == () and "trained for quality 10" in feed.warnings[0]
 

@@ -142,8 +142,9 @@ def restore(
     pixels = picture.opaque_pixels()
     found = _detect(task, pixels, load, settings)
     seen, mask = task.mark(pixels, _join(mask, found))
-    _, result = _restore(model, task, seen, settings, lambda share: None, picture)
-    return picture.with_pixels(_blend(task.finish(result.pixels, seen), task.plain(seen), strength, mask))
+    feed, result = _restore(model, task, seen, settings, lambda share: None, picture)
+    restored = task.finish(result.pixels, seen)
+    return picture.with_pixels(_blend(restored, task.plain(seen), strength * feed.strength, mask))
 
 
 def restore_files(
@@ -242,7 +243,7 @@ def _restore_file(
         warnings=(*picture.notes, *feed.warnings),
     )
     plain = task.plain(seen)
-    pixels = _blend(task.finish(result.pixels, seen), plain, request.strength, mask)
+    pixels = _blend(task.finish(result.pixels, seen), plain, request.strength * feed.strength, mask)
     restored = picture.with_pixels(pixels)
     observed = plain if request.reference else None
     del picture, seen, feed, result, plain, pixels, mask

@@ -37,7 +37,8 @@ TASKS = {  # command -> file:class of this package
 class Feed:
     """What a network gets: the image, H x W x C in [0, 1], and its condition planes; what to tell the user.
 
-    `noise` is the noise level on the 0..255 scale, where the task estimated it.
+    `noise` is the noise level on the 0..255 scale, where the task estimated it; `strength`, 0 to 1, how much
+    of the network's change is for the better.
     """
 
     pixels: Image
@@ -45,6 +46,7 @@ class Feed:
     options: Mapping[str, float | str] | None = None
     warnings: tuple[str, ...] = ()
     noise: float | None = None
+    strength: float = 1.0
 
 
 def option(

@@ -73,7 +73,8 @@ class Deblock(Task):
     ) -> Feed:
         """Give quality / 100 as a constant plane, held to the range that the network knows.
 
-        Unless it is given, it is that of the JPEG file's own tables, or else estimated from the pixels.
+        Unless it is given, it is that of the JPEG file's own tables, or else estimated from the pixels. A
+        photo of a higher quality than a network that is told it knows stays as it is.
         """
         quality = self.quality
         if quality is None:
@@ -89,5 +90,8 @@ class Deblock(Task):
             warnings = (
                 f"The model knows quality from {low:g} up; quality {quality:.0f} is treated as {low:g}.",
             )
+        elif geometry.conditions and quality > high:
+            warnings = (f"Quality {quality:.0f} leaves nothing for this model to mend; nothing is changed.",)
+            return Feed(pixels, (high / 100,), {"quality": round(quality)}, warnings, strength=0)
         conditions = (min(max(quality, low), high) / 100,) if geometry.conditions else ()
         return Feed(pixels, conditions, {"quality": round(quality)}, warnings)
