@@ -105,3 +105,15 @@ def test_light_compression_is_never_made_worse(quality: int) -> None:
     task, compressed = damage(entry, {"quality": quality, "subsampling": "4:2:0"})
     restored = jobs.restore(Picture(compressed), task).pixels
     assert psnr(restored, clean(entry)) >= psnr(compressed, clean(entry))
+
+
+@pytest.mark.parametrize("damage", ["text", "scratches"])
+def test_painted_damage_is_found_and_mended(damage: str) -> None:
+    painter = find_task("inpaint")(damage=damage, size=16, share=0.05, blind=True)
+    photo = CAT[:300, :444]
+    painted = painter.degrade(photo, np.random.RandomState(0))
+    mended = jobs.restore(Picture(painted), find_task("inpaint")(detect=damage)).pixels
+    assert psnr(mended, photo) > psnr(painted, photo) + 8
+    strong = np.abs(painted - photo).max(axis=2) > 0.3
+    changed = (mended != painted).any(axis=2)
+    assert changed[strong].mean() > 0.98 and changed[painted[..., 0] == photo[..., 0]].mean() < 0.15

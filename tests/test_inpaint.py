@@ -92,24 +92,26 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_is_painted_is_found(finder: None, model: Path, photo: Path, words: tuple[str, ...]) -> None:
     pixels = read_picture(photo).pixels.copy()
     pixels[10:12, 20:30] = 1
-    pixels[12, 20] = 0.91  # a faint edge goes with what it touches
-    pixels[30, 40] = 0.91  # by itself it is no damage
+    pixels[12, 20] = 0.93  # a faint edge goes with what it touches
+    pixels[30, 40] = 0.93  # by itself it is no damage
     Image.fromarray((pixels * 255).round().astype(np.uint8)).save(photo)
     expected = np.zeros((40, 60), bool)
     expected[9:13, 19:31] = expected[11:14, 19:22] = True
+    painted = pixels.max(axis=2) > 0.9
+    painted[30, 40] = False
     if words:
-        expected[:3, 50:55] = True
+        expected[:3, 50:55] = painted[:3, 50:55] = True
     result = inpaint(model, "--detect", "text", "--save-mask", "found.png", *words)
     assert result.exit_code == 0, result.stderr
     np.testing.assert_array_equal(read_picture(Path("found.png")).pixels[..., 0] == 1, expected)
-    np.testing.assert_array_equal(changed(photo), expected)
+    np.testing.assert_array_equal(changed(photo), painted)  # around it the finder sees nothing to mend
 
 
 def test_python_finds_it_too(finder: None, model: Path, photo: Path) -> None:
     pixels = np.full((20, 20, 3), 0.5, np.float32)
     pixels[5:8, 5:8] = 1
     found = restore(Picture(pixels), Inpaint(detect="text"), load(str(model), "inpaint")).pixels
-    assert np.count_nonzero((found != pixels).any(axis=2)) == 25
+    np.testing.assert_array_equal((found != pixels).any(axis=2), pixels[..., 0] == 1)
 
 
 def test_where_nothing_is_found_nothing_changes(finder: None, model: Path, photo: Path) -> None:

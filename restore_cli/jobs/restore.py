@@ -143,7 +143,7 @@ def restore(
     found = _detect(task, pixels, load, settings)
     seen, mask = task.mark(pixels, _join(mask, found))
     feed, result = _restore(model, task, seen, settings, lambda share: None, picture)
-    restored = task.finish(result.pixels, seen)
+    restored = _mend(task.finish(result.pixels, seen), found)
     return picture.with_pixels(_blend(restored, task.plain(seen), strength * feed.strength, mask))
 
 
@@ -220,8 +220,8 @@ def _restore_file(
     megapixels = picture.megapixels
     mask = _read_mask(request.mask, item, picture, task) if request.mask else None
     pixels = picture.opaque_pixels()
-    mask = _join(mask, _detect(task, pixels, models.find, request.settings))
-    seen, mask = task.mark(pixels, mask)
+    found = _detect(task, pixels, models.find, request.settings)
+    seen, mask = task.mark(pixels, _join(mask, found))
     if request.save_mask:
         _save_mask(request.save_mask, mask, item)
     feed, result = _restore(
@@ -243,10 +243,11 @@ def _restore_file(
         warnings=(*picture.notes, *feed.warnings),
     )
     plain = task.plain(seen)
-    pixels = _blend(task.finish(result.pixels, seen), plain, request.strength * feed.strength, mask)
+    restored_pixels = _mend(task.finish(result.pixels, seen), found)
+    pixels = _blend(restored_pixels, plain, request.strength * feed.strength, mask)
     restored = picture.with_pixels(pixels)
     observed = plain if request.reference else None
-    del picture, seen, feed, result, plain, pixels, mask
+    del picture, seen, feed, result, plain, restored_pixels, pixels, mask, found
 
     losses = _write(restored, item, request, stdout)
     seconds = time.perf_counter() - started
@@ -278,20 +279,34 @@ class _Models:
         return self.loaded[name]
 
 
+@dataclass(frozen=True)
+class _Found:
+    """Where a picture is damaged, H x W in [0, 1], and how the network that saw it would have it instead."""
+
+    mask: Image
+    pixels: Image
+
+
 def _detect(
     task: Task, pixels: Image, find: Callable[[str, str, int], Loaded], settings: Settings
-) -> Image | None:
-    """Where the picture is damaged, if that is to be found."""
+) -> _Found | None:
+    """The damage, if it is to be found."""
     if not (detector := task.detector()):
         return None
     blind, name = detector
     model = find(name, blind.name, pixels.shape[2])
     _, result = _restore(model, blind, pixels, settings, lambda share: None)
-    return task.locate(result.pixels, pixels)
+    restored = blind.finish(result.pixels, pixels)
+    return _Found(task.locate(restored, pixels), restored)
 
 
-def _join(mask: Image | None, found: Image | None) -> Image | None:
-    return mask if found is None else found if mask is None else np.maximum(mask, found)
+def _join(mask: Image | None, found: _Found | None) -> Image | None:
+    return mask if found is None else found.mask if mask is None else np.maximum(mask, found.mask)
+
+
+def _mend(restored: Image, found: _Found | None) -> Image:
+    """Where damage was found, take what the network made of it that saw what shines through."""
+    return restored if found is None else np.where(found.mask[..., None] > 0, found.pixels, restored)
 
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:

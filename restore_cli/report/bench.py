@@ -102,6 +102,8 @@ def _toml(rows: Sequence[Row]) -> str:
 
 
 def _toml_value(word: str) -> str:
+    if word in ("True", "False"):
+        return word.lower()
     try:
         return f"{float(word):g}"
     except ValueError:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DAMAGES = ("text", "scratches", "boxes", "hole")
 PAINTED = ("text", "scratches")  # damages that can be found
-WEAK, STRONG = 8 / 255, 32 / 255  # changes that are a part of painted damage, or prove it
+WEAK, STRONG = 20 / 255, 64 / 255  # changes that are a part of painted damage, or prove it
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
 FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
 
@@ -56,7 +56,8 @@ class Inpaint(Task):
 
     Attributes:
         box: rectangles that are missing, x, y, width and height in pixels.
-        detect: "text" or "scratches" that are painted over the photo, to be found.
+        detect: "text" or "scratches" that are painted over the photo, to be found, and mended by the network
+            that finds them.
         grow: pixels by which all that is missing grows on every side.
         damage: "text", "scratches", "boxes" or "hole"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
