@@ -281,7 +281,7 @@ class _Models:
 
 @dataclass(frozen=True)
 class _Found:
-    """Where a picture is damaged, H x W in [0, 1], and how the network that saw it would have it instead."""
+    """Where a picture is damaged, H x W in [0, 1], and what the network that found it makes of it, or NaN."""
 
     mask: Image
     pixels: Image
@@ -296,8 +296,7 @@ def _detect(
     blind, name = detector
     model = find(name, blind.name, pixels.shape[2])
     _, result = _restore(model, blind, pixels, settings, lambda share: None)
-    restored = blind.finish(result.pixels, pixels)
-    return _Found(task.locate(restored, pixels), restored)
+    return _Found(*task.locate(blind.finish(result.pixels, pixels), pixels))
 
 
 def _join(mask: Image | None, found: _Found | None) -> Image | None:
@@ -305,8 +304,10 @@ def _join(mask: Image | None, found: _Found | None) -> Image | None:
 
 
 def _mend(restored: Image, found: _Found | None) -> Image:
-    """Where damage was found, take what the network made of it that saw what shines through."""
-    return restored if found is None else np.where(found.mask[..., None] > 0, found.pixels, restored)
+    """Take what the network that found the damage made of it, where that is known."""
+    if found is None:
+        return restored
+    return np.where((found.mask[..., None] > 0) & np.isfinite(found.pixels), found.pixels, restored)
 
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:

@@ -147,8 +147,8 @@ class Task(ABC):
         """The task and the model whose result shows where the picture is damaged, if that is to be found."""
         return None
 
-    def locate(self, restored: Image, observed: Image) -> Image:
-        """The mask, H x W in [0, 1], that a detector's result stands for."""
+    def locate(self, restored: Image, observed: Image) -> tuple[Image, Image]:
+        """What a detector's result stands for: a mask, H x W in [0, 1], and pixels to keep of it, or NaN."""
         raise NotImplementedError
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:

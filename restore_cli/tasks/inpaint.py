@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DAMAGES = ("text", "scratches", "boxes", "hole")
 PAINTED = ("text", "scratches")  # damages that can be found
-WEAK, STRONG = 20 / 255, 64 / 255  # changes that are a part of painted damage, or prove it
+WEAK, STRONG, OPAQUE = 20 / 255, 64 / 255, 100 / 255  # changes that belong to paint, prove it, hide all
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
 FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
 
@@ -56,8 +56,7 @@ class Inpaint(Task):
 
     Attributes:
         box: rectangles that are missing, x, y, width and height in pixels.
-        detect: "text" or "scratches" that are painted over the photo, to be found, and mended by the network
-            that finds them.
+        detect: "text" or "scratches" that are painted over the photo, to be found.
         grow: pixels by which all that is missing grows on every side.
         damage: "text", "scratches", "boxes" or "hole"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
@@ -154,15 +153,19 @@ class Inpaint(Task):
         """The same task as one for whom nobody says where the damage is, and the model for that."""
         return (replace(self, damage=self.detect, blind=True, detect=None), "blind") if self.detect else None
 
-    def locate(self, restored: Image, observed: Image) -> Image:
-        """Where the network changed much, or less beside it (hysteresis as Canny's), and a pixel around."""
+    def locate(self, restored: Image, observed: Image) -> tuple[Image, Image]:
+        """Where the network changed much, or less beside it (hysteresis as Canny's), and a pixel around.
+
+        Of what it changed less its own pixels are kept, for there the photo shines through the paint.
+        """
         import cv2
 
         change = np.abs(restored - observed).max(axis=2)
         _, parts = cv2.connectedComponents(np.asarray(change > WEAK, np.uint8))
         proven = np.unique(parts[change > STRONG])
         found = np.isin(parts, proven[proven > 0]).astype(np.uint8)
-        return cv2.dilate(found, np.ones((3, 3), np.uint8)).astype(np.float32)
+        kept = np.where(change[..., None] > OPAQUE, np.float32(np.nan), restored)
+        return cv2.dilate(found, np.ones((3, 3), np.uint8)).astype(np.float32), kept
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
         """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN already.
