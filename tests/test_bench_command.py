@@ -278,5 +278,5 @@ def test_low_resolution_and_jpeg_read_as_the_fields(sets: Path) -> None:
 
 
 def test_a_level_that_is_no_word_of_the_task_is_refused() -> None:
-    with pytest.raises(UsageError, match="rain"):
+    with pytest.raises(UsageError, match="Rain is 'frogs'"):
         list(job.bench(Request("derain", ("x",), levels=({"rain": "frogs"},))))
