@@ -23,7 +23,7 @@ from restore_cli import weights
 from restore_cli.engine import Restorer, Settings
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import Picture, luma, read_picture
-from restore_cli.jobs.restore import load, restore
+from restore_cli.jobs.restore import Models, restore
 from restore_cli.metrics import psnr, psnr_b, ssim
 from restore_cli.peers import Peer, peers
 from restore_cli.published import published
@@ -137,8 +137,7 @@ class Model(Contestant):
 
     def __init__(self, name: str | None, task: str, settings: Settings, offline: bool) -> None:
         chosen = weights.choose(name, task, 3)  # an unknown one is refused before any work
-        self.given, self.task, self.settings, self.offline = name, task, settings, offline
-        self.loaded: dict[str, Loaded] = {}
+        self.given, self.settings, self.models = name, settings, Models(offline)
         self.name = name or "default"
         file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
         self.identity = f"{name} {file} {settings}"
@@ -155,15 +154,11 @@ class Model(Contestant):
 
     def leave(self) -> None:
         """Free the memory."""
-        self.loaded.clear()
+        self.models.loaded.clear()
 
     def _find(self, observed: Image, task: Task) -> Loaded:
-        scale = task.enlargement(*observed.shape[:2])
-        chosen = weights.choose(self.given, self.task, observed.shape[2], scale)
-        name = str(chosen) if isinstance(chosen, Path) else chosen.name
-        if name not in self.loaded:
-            self.loaded[name] = load(name, self.task, offline=self.offline)
-        return self.loaded[name]
+        height, width, channels = observed.shape
+        return self.models.find(self.given, task.name, channels, task.enlargement(height, width))
 
 
 def count_flops(network: Restorer) -> float:

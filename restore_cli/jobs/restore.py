@@ -110,6 +110,28 @@ def load(
     return loaded
 
 
+@dataclass(frozen=True)
+class Models:
+    """Networks by their names; each is loaded once.
+
+    Attributes:
+        offline: never download.
+        download: told bytes done and bytes in all, 0 if not known.
+    """
+
+    offline: bool = False
+    download: Callable[[int, int], None] = lambda done, total: None
+    loaded: dict[str, Loaded] = field(default_factory=dict)
+
+    def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Loaded:
+        """What `--model` means for such a picture, as `weights.choose` has it."""
+        chosen = weights.choose(model, task, channels, scale)
+        name = str(chosen) if isinstance(chosen, Path) else chosen.name
+        if name not in self.loaded:
+            self.loaded[name] = load(name, task, offline=self.offline, download=self.download)
+        return self.loaded[name]
+
+
 def restore(
     picture: Picture,
     task: Task,
@@ -169,7 +191,7 @@ def restore_files(
             raise UsageError(f"There is no {kind} {path}; check its path.")
     if request.reference and request.reference.is_file() and len(request.items) > 1:
         raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
-    models = _Models(request.offline, watch.download)
+    models = Models(request.offline, watch.download)
     for item in request.items:
         start = Record(item.input, "done", item.output, task=request.task.name)
         if request.skip_existing and os.path.isfile(item.output):
@@ -203,7 +225,7 @@ def _restore_file(
     request: Request,
     item: Item,
     record: Record,
-    models: _Models,
+    models: Models,
     stdin: BinaryIO | None,
     stdout: BinaryIO | None,
     watch: Watch,
@@ -261,22 +283,6 @@ def _restore_file(
     if request.reference is None or observed is None:
         return record
     return _compare(record, observed, restored, _find_reference(request.reference, item))
-
-
-@dataclass(frozen=True)
-class _Models:
-    """Networks by their names; each is loaded once."""
-
-    offline: bool
-    download: Callable[[int, int], None]
-    loaded: dict[str, Loaded] = field(default_factory=dict)
-
-    def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Loaded:
-        chosen = weights.choose(model, task, channels, scale)
-        name = str(chosen) if isinstance(chosen, Path) else chosen.name
-        if name not in self.loaded:
-            self.loaded[name] = load(name, task, offline=self.offline, download=self.download)
-        return self.loaded[name]
 
 
 @dataclass(frozen=True)
