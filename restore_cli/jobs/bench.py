@@ -108,6 +108,7 @@ class Contestant:
 
     name = "input"
     identity = "input"  # changes with whatever may change its results
+    restores = False
 
     def restore(self, observed: Image, task: Task) -> Image:
         """The result, H x W x C in [0, 1]."""
@@ -124,6 +125,8 @@ class Contestant:
 class Library(Contestant):
     """A method of a kept library."""
 
+    restores = True
+
     def __init__(self, peer: Peer) -> None:
         self.name, self.identity, self.peer = peer.name, peer.about, peer
 
@@ -134,6 +137,8 @@ class Library(Contestant):
 
 class Model(Contestant):
     """A model by its name, which may stand for several networks; each is loaded when it is first needed."""
+
+    restores = True
 
     def __init__(self, name: str | None, task: str, settings: Settings, offline: bool) -> None:
         chosen = weights.choose(name, task, 3)  # an unknown one is refused before any work
@@ -275,7 +280,7 @@ def _measure(contestant: Contestant, task: Task, example: Example, request: Requ
         started = time.perf_counter()
         restored = contestant.restore(observed, task)
         seconds = time.perf_counter() - started
-    if type(contestant) is not Contestant:  # what was observed is scored as it is
+    if contestant.restores:  # what was observed is scored as it is
         restored = round_to_bytes(restored)
     figures = score(restored, clean, task)
     return {**figures, "seconds": seconds, "MP": clean.shape[0] * clean.shape[1] / 1e6, "peak MB": memory[0]}
@@ -372,7 +377,7 @@ def _row(
         if key not in COSTS and not of_gray:
             figures[key] = float(np.mean(found))
     figures |= {"median": float(np.median(list(values.values()))), "worst": min(values.values())}
-    if type(contestant) is not Contestant:
+    if contestant.restores:
         seconds = sum(image["seconds"] for image in images.values())
         figures["MP/s"] = sum(image["MP"] for image in images.values()) / max(seconds, 1e-9)
         figures["peak MB"] = max(image["peak MB"] for image in images.values())
@@ -443,10 +448,7 @@ def _published(request: Request, case: Case) -> Iterator[Row]:
             model=figure.model,
             protocol=figure.protocol,
             measured=False,
-            figures={
-                key: getattr(figure, key[:4].lower())
-                for key in (case.task.scored, case.task.scored.replace("PSNR", "SSIM"))
-            },
+            figures={case.task.scored: figure.psnr, case.task.scored.replace("PSNR", "SSIM"): figure.ssim},
             images={},
             note=f"{figure.paper}, {figure.where}",
         )
