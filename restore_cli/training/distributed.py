@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -61,5 +62,7 @@ def join(device: str) -> Iterator[Group]:
     distributed.init_process_group("nccl" if found.type == "cuda" else "gloo")
     try:
         yield Group(rank, size, found)
+        distributed.barrier()  # the first process still validates and writes when the others are done
     finally:
+        gc.collect()  # what is left of the training must not outlive the group
         distributed.destroy_process_group()
