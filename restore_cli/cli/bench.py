@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import itertools
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import typer
 from rich.table import Table
 
 from restore_cli.cli import options
-from restore_cli.cli.display import print_note, print_result, show_progress, stdout
+from restore_cli.cli.display import print_note, print_result, print_warning, show_progress, stdout
 from restore_cli.errors import UsageError
 from restore_cli.tasks import TASKS, Task, find_task
 
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from restore_cli.jobs.bench import Request
     from restore_cli.report.html import Row
 
-app = typer.Typer(help="Measure models on sets of images.", no_args_is_help=True)
+app = typer.Typer(help="Measure models on sets of images.", no_args_is_help=True, invoke_without_command=True)
 
 _WHAT, _OUT = "What to measure", "Results"
 UNSHOWN = {"images", "SSIM Y", "median", "worst", "peak MB", "parameters"}  # on a terminal; reports have all
@@ -37,6 +36,63 @@ Sets = Annotated[
     list[str] | None,
     typer.Argument(metavar="[SET...]", help="Names, as of `restore bench sets`, or folders of images."),
 ]
+
+
+Data = Annotated[
+    list[Path] | None, _word("A folder that holds sets by their names, or is one.", "DIR", _WHAT)
+]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what an interrupted run has measured.")]
+Report = Annotated[
+    list[Path] | None, _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json", _OUT)
+]
+Show = Annotated[int, _word("Worst images of each set and level that an HTML report shows.", "N", _OUT)]
+
+
+@app.callback()
+def run_suite(
+    context: typer.Context,
+    suite: Annotated[
+        str | None, _word("Measure many tables at once, on the sets at hand: papers.", "NAME", _WHAT)
+    ] = None,
+    data: Data = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    fresh: Fresh = False,
+    report: Report = None,
+    show: Show = 2,
+    json: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Measure models on sets of images: a task's, or with --suite the tables of papers."""
+    command = context.invoked_subcommand
+    if command:
+        sources = map(context.get_parameter_source, context.params)
+        if any(source and source.name != "DEFAULT" for source in sources):
+            raise UsageError(f"Give options after {command}; and none of --suite, which has its own tasks.")
+        return
+    if suite is None:
+        raise UsageError("Nothing says what to measure; name a task, or give --suite.")
+    check_reports(report or ())
+
+    from restore_cli.engine import Settings  # imports torch
+    from restore_cli.jobs.bench import Request
+    from restore_cli.jobs.suite import plan
+
+    common = Request(
+        task="",
+        sets=(),
+        data=tuple(data or ()),
+        published=True,
+        shown=_shown(report, show),
+        settings=Settings(device, precision),
+        offline=True,
+        fresh=fresh,
+    )
+    requests, lacking = plan(suite, common)
+    if not quiet:
+        for sentence in lacking:
+            print_warning(sentence)
+    _render(f"suite {suite}", requests, report or (), json, quiet)
 
 
 @app.command("sets")
@@ -91,9 +147,7 @@ def run(
     task: type[Task],
     *,
     sets: Sets = None,
-    data: Annotated[
-        list[Path] | None, _word("A folder that holds sets by their names, or is one.", "DIR", _WHAT)
-    ] = None,
+    data: Data = None,
     pairs: Annotated[str, _word("Folders of real pairs in each set.", "CLEAN:DAMAGED", _WHAT)] = "",
     level: Annotated[
         list[str] | None, _word("Any level of the damage.", "KEY=VALUE,VALUE,...", _WHAT)
@@ -116,26 +170,16 @@ def run(
     tile: options.Tile = "auto",
     ensemble: options.Ensemble = False,
     offline: options.Offline = False,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Forget what an interrupted run has measured.")
-    ] = False,
-    report: Annotated[
-        list[Path] | None,
-        _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json", _OUT),
-    ] = None,
-    show: Annotated[
-        int, _word("Worst images of each set and level that an HTML report shows.", "N", _OUT)
-    ] = 2,
+    fresh: Fresh = False,
+    report: Report = None,
+    show: Show = 2,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,  # noqa: ARG001 (read by the error boundary)
     given: Mapping[str, Sequence[Any]],
 ) -> None:
     """Measure what the words of a command line ask for."""
-    from restore_cli.report.bench import check_bench
-
-    for path in report or ():
-        check_bench(path)
+    check_reports(report or ())
     side = options.parse_tile(tile)
 
     from restore_cli.engine import Settings  # imports torch
@@ -152,12 +196,25 @@ def run(
         gray=gray,
         clip=clip,
         published=published,
-        shown=show if any(path.suffix.lower() == ".html" for path in report or ()) else 0,
+        shown=_shown(report, show),
         settings=Settings(device, precision, side, ensemble),
         offline=offline,
         fresh=fresh,
     )
-    _render(request, report or (), json, quiet)
+    _render(task.name, [request], report or (), json, quiet)
+
+
+def check_reports(paths: Sequence[Path]) -> None:
+    """Raise UsageError where one cannot be written, before any work is done."""
+    from restore_cli.report.bench import check_bench
+
+    for path in paths:
+        check_bench(path)
+
+
+def _shown(reports: Sequence[Path] | None, show: int) -> int:
+    """How many images of each set and level are kept: none unless a report has pictures."""
+    return show if any(path.suffix.lower() == ".html" for path in reports or ()) else 0
 
 
 def split(words: Sequence[str] | None) -> list[str]:
@@ -173,6 +230,8 @@ def parse_levels(
     Raises:
         UsageError: a word is no KEY=VALUE, or the task has no such level.
     """
+    from restore_cli.jobs.suite import combine
+
     values = {key: list(found) for key, found in given.items()}
     for word in words:
         key, equals, text = word.partition("=")
@@ -183,9 +242,7 @@ def parse_levels(
                 f"{task.name} has no level {key!r}; it has {', '.join(task.__dataclass_fields__)}."
             )
         values[key] = [_value(part) for part in text.split(",")]
-    if not values:
-        return []
-    return [dict(zip(values, choice, strict=True)) for choice in itertools.product(*values.values())]
+    return combine(values)
 
 
 def _value(text: str) -> Any:
@@ -195,13 +252,15 @@ def _value(text: str) -> Any:
         return text
 
 
-def _render(request: Request, reports: Sequence[Path], json: bool, quiet: bool) -> None:
+def _render(
+    title: str, requests: Sequence[Request], reports: Sequence[Path], json: bool, quiet: bool
+) -> None:
     from restore_cli.jobs import bench as job
     from restore_cli.report.bench import to_json, write_bench
 
     found = None
     with show_progress("measuring", quiet) as bar:
-        for moment in job.bench(request):
+        for moment in job.bench(*requests):
             if isinstance(moment, job.Bench):
                 found = moment
                 continue
@@ -214,7 +273,7 @@ def _render(request: Request, reports: Sequence[Path], json: bool, quiet: bool) 
     else:
         print_tables(found.rows)
     for path in reports:
-        write_bench(path, f"{request.task}, measured", found.rows, found.comparisons)
+        write_bench(path, f"{title}, measured", found.rows, found.comparisons)
         if not quiet:
             print_note(f"report {path}")
 

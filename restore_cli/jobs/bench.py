@@ -7,8 +7,8 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -176,54 +176,66 @@ def count_flops(network: Restorer) -> float:
     return float(counter.get_total_flops()) / (side * geometry.scale) ** 2
 
 
-def bench(request: Request) -> Iterator[Moment | Bench]:
+def bench(*requests: Request) -> Iterator[Moment | Bench]:
     """Measure, telling of each image, and at the end give all; the damaged images themselves come first.
 
-    What is measured is kept until the end, so that the same request, interrupted, goes on where it was.
+    What is measured is kept until the end, so that the same requests, interrupted, go on where they were.
 
     Raises:
         UsageError, WeightsError: a set, level, model or peer is not to be had.
         PictureError: an image cannot be read.
     """
-    contestants = [Contestant(), *_contestants(request)]
-    cases = list(_cases(request))
-    journal = Journal(request, cases, contestants)
-    with closing(journal.file):
-        rows = yield from _rows(request, cases, contestants, journal)
-    found = [
-        row
-        for case, group in zip(cases, rows, strict=True)
-        for row in [*judge(group), *_published(request, case)]
-    ]
-    comparisons = [
-        comparison
-        for case, group in zip(cases, rows, strict=True)
-        for comparison in _compare(request, case, contestants, group)
-    ]
-    journal.path.unlink()
-    yield Bench(tuple(found), tuple(comparisons))
+    with ExitStack() as stack:
+        runs = [stack.enter_context(closing(Run(request))) for request in requests]
+        kept, total = sum(len(run.journal.figures) for run in runs), sum(run.total for run in runs)
+        notes = (note for run in runs for note in run.measure())
+        for done, note in enumerate(notes, 1):
+            yield Moment(done, total, kept, note)
+        groups: dict[tuple[str, ...], dict[str, Row]] = {}  # what is compared, its rows by model
+        for row in (row for run in runs for case in run.rows for row in case):
+            groups.setdefault((row.task, row.set, row.level, row.protocol), {}).setdefault(row.model, row)
+        rows = [row for group in groups.values() for row in judge(list(group.values()))]
+        found = [row for run in runs for case in run.cases for row in _published(run.request, case)]
+        papers = [row for number, row in enumerate(found) if row not in found[:number]]
+        comparisons = tuple(comparison for run in runs for comparison in run.compare())
+    for run in runs:
+        run.journal.path.unlink()
+    yield Bench((*rows, *papers), comparisons)
 
 
-def _rows(
-    request: Request, cases: Sequence[Case], contestants: Sequence[Contestant], journal: Journal
-) -> Generator[Moment, None, list[list[Row]]]:
-    """The rows of each case; one contestant after the other, so that one model is in memory at a time."""
-    kept, done = len(journal.figures), 0
-    total = len(contestants) * sum(len(case.images.examples) for case in cases)
-    rows: list[list[Row]] = [[] for _ in cases]
-    for contestant in contestants:
-        for number, case in enumerate(cases):
-            images = {}
-            for example in case.images.examples:
-                key = f"{contestant.name}, {number}, {example.name}"
-                if key not in journal.figures:
-                    journal.add(key, _measure(contestant, case.task, example, request))
-                images[example.name] = journal.figures[key]
-                done += 1
-                yield Moment(done, total, kept, f"{contestant.name}, {case.images.name}")
-            rows[number].append(_row(request, case, contestant, images))
-        contestant.leave()
-    return rows
+class Run:
+    """A request under way; `rows` are those of each case, once all is measured."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.contestants = [Contestant(), *_contestants(request)]
+        self.cases = list(_cases(request))
+        self.journal = Journal(request, self.cases, self.contestants)
+        self.rows: list[list[Row]] = [[] for _ in self.cases]
+        self.total = len(self.contestants) * sum(len(case.images.examples) for case in self.cases)
+
+    def close(self) -> None:
+        """Close the journal."""
+        self.journal.file.close()
+
+    def measure(self) -> Iterator[str]:
+        """One contestant after the other, so that one model is in memory at a time; a note for each image."""
+        for contestant in self.contestants:
+            for number, case in enumerate(self.cases):
+                images = {}
+                for example in case.images.examples:
+                    key = f"{contestant.name}, {number}, {example.name}"
+                    if key not in self.journal.figures:
+                        self.journal.add(key, _measure(contestant, case.task, example, self.request))
+                    images[example.name] = self.journal.figures[key]
+                    yield f"{contestant.name}, {case.images.name}"
+                self.rows[number].append(_row(self.request, case, contestant, images))
+            contestant.leave()
+
+    def compare(self) -> Iterator[Comparison]:
+        """Pictures to look at, of each case."""
+        for case, rows in zip(self.cases, self.rows, strict=True):
+            yield from _compare(self.request, case, self.contestants, rows)
 
 
 def _contestants(request: Request) -> Iterator[Contestant]:

@@ -1,0 +1,96 @@
+"""Puts what `restore bench --suite bundled --report FILE.json` measured into benchmarks.md.
+
+    python docs/benchmarks.py FILE.json...
+
+Between the markers of each task stands a table for each of its sets, and one of what papers say of it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).with_name("benchmarks.md")
+
+Row = Mapping[str, Any]
+
+
+def tables(rows: Sequence[Row]) -> Iterator[str]:
+    """The tables of a task: what was measured, protocol by protocol and set by set, then what papers say."""
+    measured = [row for row in rows if row["measured"]]
+    papers = [row for row in rows if not row["measured"]]
+    for protocol in unique(row["protocol"] for row in measured):
+        yield f"Measured: {protocol}."
+        own = [row for row in measured if row["protocol"] == protocol]
+        for name in unique(row["set"] for row in own):
+            yield table(name, [row for row in own if row["set"] == name], cost)
+    if papers:
+        yield "As published:"
+    for name in unique(row["set"] for row in papers):
+        yield table(name, [row for row in papers if row["set"] == name], source)
+    told = unique(f"- {row['note']}: {row['protocol']}" for row in papers)
+    if told:
+        yield "\n".join(told)
+
+
+def table(name: str, rows: Sequence[Row], last: Callable[[Row], str]) -> str:
+    """Models against levels; bold where `restore bench` names a best one."""
+    levels = unique(row["level"] for row in rows)
+    lines = [[name, *(level or "real pairs" for level in levels), ""]]
+    lines.append(["---", *["---:"] * len(levels), "---"])
+    for model, end in unique((row["model"], last(row)) for row in rows):
+        own = {row["level"]: cell(row) for row in rows if (row["model"], last(row)) == (model, end)}
+        lines.append([model, *(own.get(level, "") for level in levels), end])
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def cost(row: Row) -> str:
+    """ "601 kFLOP/pixel"."""
+    found = row["figures"].get("kFLOP/pixel")
+    return f"{found:.3g} kFLOP/pixel" if found else ""
+
+
+def source(row: Row) -> str:
+    """ "Mao et al., Table 9"."""
+    return f"{row['note'].split(',')[0]}, {row['note'].rsplit(', ', 1)[1]}"
+
+
+def cell(row: Row) -> str:
+    """ "34.61 / 0.9712"."""
+    figures = row["figures"]
+    kind = " Y" if row["task"] == "sr" and "PSNR Y" in figures else ""
+    shown = [
+        f"{figures[key]:{digits}}"
+        for key, digits in ((f"PSNR{kind}", ".2f"), (f"SSIM{kind}", ".4f"))
+        if figures.get(key) is not None
+    ]
+    text = " / ".join(shown)
+    return f"**{text}**" if row["note"] == "best" else text
+
+
+def unique(values: Iterable[Any]) -> list[Any]:
+    """In the order in which they come."""
+    return list(dict.fromkeys(values))
+
+
+def main() -> None:
+    """Rewrite the page."""
+    rows = [row for path in sys.argv[1:] for row in json.loads(Path(path).read_text(encoding="utf-8"))]
+    page = PAGE.read_text(encoding="utf-8")
+    for task in unique(row["task"] for row in rows):
+        made = "\n\n".join(tables([row for row in rows if row["task"] == task]))
+        page = re.sub(
+            f"(<!-- {task} -->\n).*?(<!-- end -->)",
+            lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}",
+            page,
+            flags=re.DOTALL,
+        )
+    PAGE.write_text(page, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

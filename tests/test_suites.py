@@ -1,0 +1,104 @@
+"""`restore bench --suite`: tables of several tasks, on the sets at hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from restore_cli import weights
+from restore_cli.cli import app
+from restore_cli.jobs import bench as job
+from restore_cli.jobs.bench import Bench, Moment, Request
+from restore_cli.jobs.suite import Part, plan, suites
+from restore_cli.peers import peers
+from restore_cli.sets import known
+from restore_cli.tasks import find_task
+from restore_cli.weights import Bundled
+
+PARTS = [pytest.param(part, id=f"{name}: {part.about}") for name, parts in suites().items() for part in parts]
+TENTHS = {"rain100h_10", "ddn_10"}  # sets by names of their own
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with three small images called BSD68."""
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "data/BSD68").mkdir(parents=True)
+    random = np.random.default_rng(0)
+    for name in "abc":
+        small = Image.fromarray(random.integers(0, 256, (6, 8), np.uint8))
+        small.resize((32, 24), Image.Resampling.BICUBIC).save(tmp_path / f"data/BSD68/{name}.png")
+    return tmp_path / "data"
+
+
+def run(*words: str) -> Result:
+    return CliRunner().invoke(app, ["bench", *words])
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_asks_for_what_there_is(part: Part) -> None:
+    task = find_task(part.task)
+    for name, values in part.levels.items():
+        for value in values if isinstance(values, list) else [values]:
+            task(**{name: value})
+    for model in part.models:
+        entry = weights.choose(None if model == "default" else model, part.task, 1 if part.gray else 3)
+        assert isinstance(entry, weights.Entry)
+        assert isinstance(entry.source, Bundled)
+    assert set(part.peers) <= set(peers(part.task))
+    assert set(part.sets) <= set(known()) | TENTHS
+
+
+def test_every_bundled_model_is_measured() -> None:
+    asked = {(part.task, model) for part in suites()["bundled"] for model in part.models}
+    for entry in weights.entries().values():
+        names = {entry.name, entry.short, "default" if entry.default else ""}
+        assert not isinstance(entry.source, Bundled) or any((entry.task, name) in asked for name in names)
+
+
+def test_a_suite_measures_the_sets_at_hand_and_says_what_is_missing(data: Path, tmp_path: Path) -> None:
+    report = tmp_path / "papers.json"
+    result = run("--suite", "papers", "--data", str(data), "--report", str(report))
+    assert result.exit_code == 0, result.stderr
+    assert "not at hand is set12." in result.stderr
+    assert "xdncnn" in result.stdout and "xUnit" in result.stdout
+    rows = json.loads(report.read_text())
+    measured = [(row["level"], row["model"]) for row in rows if row["measured"]]
+    assert measured[:8] == [
+        (f"sigma {sigma}", model) for sigma in (10, 30) for model in ("input", "default", "nlm", "tv")
+    ]
+    assert measured[-3:] == [("sigma 25", model) for model in ("input", "default", "xdncnn")]
+    assert any(row["model"] == "xDnCNN" and not row["measured"] for row in rows)
+
+
+def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) -> None:
+    requests, _ = plan("papers", Request("", (), (data,)))
+    first, second = requests
+    whole = list(job.bench(first, second))
+    cut = job.bench(first, second)
+    last = next(moment for moment in cut if isinstance(moment, Moment) and moment.done == len(whole) - 2)
+    cut.close()
+    again = list(job.bench(first, second))
+    assert isinstance(again[0], Moment) and again[0].kept == last.done
+    assert isinstance(again[-1], Bench) and isinstance(whole[-1], Bench)
+    assert [row.images for row in again[-1].rows] == [row.images for row in whole[-1].rows]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--suite", "nonsense"], "There is no suite 'nonsense'"),
+        (["--suite", "papers"], "No set of the suite papers is at hand"),
+        (["--suite", "papers", "denoise"], "Give options after denoise"),
+        (["--quiet"], "Nothing says what to measure"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(data: Path, words: list[str], sentence: str) -> None:
+    result = run(*words)
+    assert result.exit_code == 2
+    assert sentence in result.stderr
