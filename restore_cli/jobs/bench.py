@@ -30,11 +30,10 @@ from restore_cli.published import published
 from restore_cli.report.html import Comparison, Row, Version
 from restore_cli.sets import Example, ImageSet, find_sets, open_set
 from restore_cli.tasks import Image, Task, find_task, round_to_bytes
-from restore_cli.weights import Entry, Loaded, cache_dir
+from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
 
 SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
 COSTS = ("seconds", "MP", "peak MB")  # of an image, beside its figures
-SCORE = ("set", "psnr", "ssim", "protocol")  # keys of a score in weights.toml that are no level
 RESAMPLES = 10_000  # of the bootstrap
 SAMPLE_SECONDS = 0.02  # between two looks at the memory
 
