@@ -698,6 +698,15 @@ def test_models_fetch_shows_progress_on_a_terminal(
     assert "2.2/2.2 MB" in terminal.getvalue()
 
 
+def test_models_list_reads_well_at_80_columns() -> None:
+    lines = CliRunner().invoke(models.app, ["list"]).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    heads = [line.split()[0] for line in lines if line[0] != " "]
+    assert sorted(heads) == sorted(["model", *weights.entries()])
+    scores = [str(series) for entry in weights.entries().values() for series in entry.series()]
+    assert sorted(line.strip() for line in lines[2:] if line[0] == " ") == sorted(scores)
+
+
 def test_models_list_and_show(shell: Callable[..., Any]) -> None:
     table = shell("list").stdout
     assert all(word in table for word in ("kair-dncnn-25", "gray", "2.2 MB", "MIT", "download", "29.23"))

@@ -28,19 +28,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List all models."""
-    entries = weights.entries().values()
+    """List all models, and below each its scores."""
     if as_json:
-        stdout.print_json(data=[_record(entry) for entry in entries])
+        stdout.print_json(data=[_record(entry) for entry in weights.entries().values()])
         return
-    table = Table("model", "task", "colour", "size", "licence", "where", "PSNR in dB", box=None)
-    for column in table.columns[:-1]:
-        column.no_wrap = True
+    entries = in_order()
+    rows = [("model", "task", "colour", "size", "licence", "where")]
     for entry in entries:
         size = decimal(entry.size) if entry.size else ""
-        score = ", ".join(str(series.middle) for series in entry.series()[:1])
-        table.add_row(entry.name, entry.task, colour(entry), size, entry.license, _where(entry), score)
-    stdout.print(table)
+        rows.append((entry.name, entry.task, colour(entry), size, entry.license, _where(entry)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    print_result(f"{head}\n    set, levels of damage: PSNR in dB")
+    for entry, line in zip(entries, lines, strict=True):
+        print_result("\n    ".join([line, *map(str, entry.series())]))
 
 
 @app.command()
