@@ -14,7 +14,7 @@ import typer
 from rich.table import Table
 
 from restore_cli.cli import options
-from restore_cli.cli.display import print_note, print_result, show_progress, stdout
+from restore_cli.cli.display import print_note, print_result, print_warning, show_progress, stdout
 from restore_cli.errors import UsageError
 from restore_cli.tasks import TASKS, Task, find_task
 
@@ -204,6 +204,10 @@ def _render(request: Request, reports: Sequence[Path], json: bool, quiet: bool) 
         for moment in job.bench(request):
             if isinstance(moment, job.Bench):
                 found = moment
+                continue
+            if isinstance(moment, job.Notice):
+                if not quiet:
+                    print_warning(moment.warning)
                 continue
             if moment.done == 1 and moment.kept and not quiet:
                 print_note(f"going on with {moment.kept} images of a run that was interrupted")

@@ -86,6 +86,13 @@ class Moment:
 
 
 @dataclass(frozen=True)
+class Notice:
+    """What the user should know of a set before it is measured."""
+
+    warning: str
+
+
+@dataclass(frozen=True)
 class Bench:
     """All that was measured."""
 
@@ -175,8 +182,10 @@ def count_flops(network: Restorer) -> float:
     return float(counter.get_total_flops()) / (side * geometry.scale) ** 2
 
 
-def bench(request: Request) -> Iterator[Moment | Bench]:
+def bench(request: Request) -> Iterator[Notice | Moment | Bench]:
     """Measure, telling of each image, and at the end give all; the damaged images themselves come first.
+
+    Before all that, a notice for each known set that has more or fewer images than it should.
 
     What is measured is kept until the end, so that the same request, interrupted, goes on where it was.
 
@@ -186,6 +195,7 @@ def bench(request: Request) -> Iterator[Moment | Bench]:
     """
     contestants = [Contestant(), *_contestants(request)]
     cases = list(_cases(request))
+    yield from map(Notice, dict.fromkeys(case.images.warning for case in cases if case.images.warning))
     journal = Journal(request, cases, contestants)
     with closing(journal.file):
         rows = yield from _rows(request, cases, contestants, journal)
