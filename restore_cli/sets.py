@@ -22,7 +22,7 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any
@@ -51,10 +51,11 @@ class Example:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Examples, sorted by name."""
+    """Examples, sorted by name; `warning` is what to tell the user."""
 
     name: str
     examples: tuple[Example, ...]
+    warning: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,7 +145,7 @@ def open_set(
     offline: bool = False,
     progress: Progress | None = None,
 ) -> ImageSet:
-    """Find a set, and pair its images.
+    """Find a set, and pair its images; warns if a set known by name does not have all of its images.
 
     Args:
         word: the path of a folder, or a name in any case.
@@ -168,7 +169,11 @@ def open_set(
     folder = _below(name, data) or _place(name)
     if not name or not folder.is_dir():
         _fetch(name, offline, progress)
-    return read_folder(folder, name, scale=scale, pairs=pairs)
+    images = read_folder(folder, name, scale=scale, pairs=pairs)
+    source, count = known().get(name), len(images.examples)
+    if source is None or count == source.images:
+        return images
+    return replace(images, warning=f"{source.title} has {source.images} images, but {folder} holds {count}.")
 
 
 def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` n
 
 HEADER = "restore_cli"  # the metadata key that holds our header
 FORMAT = 1
+SCORE = ("set", "protocol", "psnr", "ssim")  # keys of a score; all others are the level of the damage
 _PACKAGE = Path(__file__).parent
 
 
@@ -50,6 +51,54 @@ class Bundled:
 
     def __str__(self) -> str:
         return f"bundled as {self.file}"
+
+
+@dataclass(frozen=True)
+class Series:
+    """Scores on one set, by one protocol, at the levels of one kind of damage; at least one."""
+
+    scores: tuple[Mapping[str, Any], ...]
+
+    @property
+    def set(self) -> str:
+        """The set's name, "live1 luma"."""
+        return str(self.scores[0]["set"])
+
+    @property
+    def protocol(self) -> str:
+        """How they were measured."""
+        return str(self.scores[0]["protocol"])
+
+    @property
+    def published(self) -> bool:
+        """Whether they are the authors', not measured here."""
+        return "published" in self.protocol
+
+    @property
+    def level(self) -> str:
+        """ "sigma 15 25 50", "damage text share 0.1"; nothing for real pairs."""
+        words = []
+        for key in self.scores[0]:
+            values = [_words(score[key]) for score in self.scores]
+            if key not in SCORE:
+                words += [key, *(values if len({*values}) > 1 else values[:1])]
+        return " ".join(filter(None, words))
+
+    @property
+    def middle(self) -> Series:
+        """The one at the middle level."""
+        return Series((self.scores[len(self.scores) // 2],))
+
+    def __str__(self) -> str:
+        """ "CBSD68 sigma 15 25: 34.30 31.69 (published)", with the PSNR in dB."""
+        values = " ".join(f"{score['psnr']:.2f}" for score in self.scores)
+        return f"{f'{self.set} {self.level}'.rstrip()}: {values}{' (published)' if self.published else ''}"
+
+
+def _words(level: Any) -> str:
+    if level is True:  # its key says it all
+        return ""
+    return f"{level:g}" if isinstance(level, float) else str(level)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +132,18 @@ class Header:
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise WeightsError(f"A checkpoint has 1 or 3 channels, not {self.channels}.")
+
+    def series(self) -> tuple[Series, ...]:
+        """The scores, sorted into series; a kind of damage is a level in words, such as "text"."""
+        groups: dict[frozenset[tuple[str, str]], list[Mapping[str, Any]]] = {}
+        for score in self.scores:
+            kind = frozenset(
+                (key, level if isinstance(level, str) else "")
+                for key, level in score.items()
+                if key not in ("psnr", "ssim")
+            )
+            groups.setdefault(kind, []).append(score)
+        return tuple(Series(tuple(scores)) for scores in groups.values())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,7 +121,7 @@ def test_a_run_that_was_cut_off_goes_on(
     assert len(counted) == 13
 
 
-def results(moments: list[Moment | Bench]) -> Bench:
+def results(moments: list[job.Notice | Moment | Bench]) -> Bench:
     assert isinstance(moments[-1], Bench)
     return moments[-1]
 
@@ -243,6 +243,25 @@ def test_sets_that_are_at_hand_need_no_names(sets: Path, checkpoints: dict[int, 
     assert {row["set"] for row in rows(*words, "--data", str(sets / "Set12"))} == {"Set12"}
     result = run(*words)
     assert result.exit_code == 2 and "name a set, or a folder with --data" in result.stderr
+
+
+def test_a_known_set_that_is_not_whole_is_warned_of_once(sets: Path, checkpoints: dict[int, Path]) -> None:
+    words = (
+        "denoise",
+        "small",
+        "set12",
+        "--data",
+        str(sets),
+        "--sigma",
+        "15,25",
+        "--model",
+        str(checkpoints[3]),
+    )
+    (sets / "rain" / "clean").rename(sets / "Set12")
+    result = run(*words, "--json")
+    assert result.exit_code == 0 and len(json.loads(result.stdout)) == 8
+    assert result.stderr == f"warning: Set12 has 12 images, but {sets / 'Set12'} holds 3.\n"
+    assert run(*words, "--quiet").stderr == ""
 
 
 def test_known_sets_are_listed() -> None:

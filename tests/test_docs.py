@@ -1,4 +1,4 @@
-"""The page of networks is what the code says, and the networks have the parameters that were published."""
+"""The generated pages are what code and tables say; networks have the parameters that were published."""
 
 from __future__ import annotations
 
@@ -17,6 +17,13 @@ NETWORKS = tomllib.loads((DOCS / "networks.toml").read_text(encoding="utf-8"))
 def test_the_page_of_networks_is_up_to_date() -> None:
     write = runpy.run_path(str(DOCS / "networks.py"))["write"]
     assert (DOCS / "networks.md").read_text(encoding="utf-8") == write()
+
+
+def test_the_tables_of_models_are_up_to_date() -> None:
+    pages = runpy.run_path(str(DOCS / "models.py"))["write"]()
+    assert {path.name for path in pages} == {"README.md", "models.md"}
+    for path, page in pages.items():
+        assert path.read_text(encoding="utf-8") == page, "run `python docs/models.py`"
 
 
 @pytest.mark.parametrize("name", [name for name, entry in NETWORKS.items() if "published" in entry])

@@ -247,6 +247,16 @@ def test_a_name_is_looked_for_below_the_data_folders(data: Path, tmp_path: Path)
         open_set("set5", [tmp_path / "nowhere"])
 
 
+def test_a_known_set_that_is_not_whole_is_warned_of(data: Path) -> None:
+    draw(data / "Set5", "a.png", "b.png")
+    assert open_set("set5", [data]).warning == f"Set5 has 5 images, but {data / 'Set5'} holds 2."
+    draw(data / "Set5", "c.png", "d.png", "e.png")
+    assert not open_set("set5", [data]).warning
+    draw(data / "set5_10", "a.png")
+    assert not open_set("set5_10", [data]).warning
+    assert not open_set(str(data / "set5_10")).warning
+
+
 def test_a_path_comes_before_a_name(tmp_path: Path, data: Path) -> None:
     draw(data / "set5", "a.png")
     draw(tmp_path / "here" / "set5", "b.png")

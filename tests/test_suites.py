@@ -81,10 +81,10 @@ def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) ->
     first, second = requests
     whole = list(job.bench(first, second))
     cut = job.bench(first, second)
-    last = next(moment for moment in cut if isinstance(moment, Moment) and moment.done == len(whole) - 2)
+    last = next(moment for moment in cut if isinstance(moment, Moment) and moment.done == len(whole) - 4)
     cut.close()
     again = list(job.bench(first, second))
-    assert isinstance(again[0], Moment) and again[0].kept == last.done
+    assert {moment.kept for moment in again if isinstance(moment, Moment)} == {last.done}
     assert isinstance(again[-1], Bench) and isinstance(whole[-1], Bench)
     assert [row.images for row in again[-1].rows] == [row.images for row in whole[-1].rows]
 

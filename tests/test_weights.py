@@ -698,6 +698,15 @@ def test_models_fetch_shows_progress_on_a_terminal(
     assert "2.2/2.2 MB" in terminal.getvalue()
 
 
+def test_models_list_reads_well_at_80_columns() -> None:
+    lines = CliRunner().invoke(models.app, ["list"]).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    heads = [line.split()[0] for line in lines if line[0] != " "]
+    assert sorted(heads) == sorted(["model", *weights.entries()])
+    scores = [str(series) for entry in weights.entries().values() for series in entry.series()]
+    assert sorted(line.strip() for line in lines[2:] if line[0] == " ") == sorted(scores)
+
+
 def test_models_list_and_show(shell: Callable[..., Any]) -> None:
     table = shell("list").stdout
     assert all(word in table for word in ("kair-dncnn-25", "gray", "2.2 MB", "MIT", "download", "29.23"))
@@ -737,6 +746,33 @@ def test_models_show_tells_what_a_checkpoint_says_of_itself(
         assert words in sheet
     (record,) = json.loads(shell("show", str(tmp_path / "mine.safetensors"), "--json").stdout)
     assert record["task"] == "derain"
+
+
+def test_scores_are_told_by_set_protocol_and_kind_of_damage() -> None:
+    def score(set: str, psnr: float, protocol: str = "8-bit", **level: Any) -> dict[str, Any]:
+        return {"set": set, "psnr": psnr, "protocol": protocol, **level}
+
+    scores = (
+        score("set5", 37.126, scale=2),
+        score("set14", 32, scale=2),
+        score("set5", 33, scale=3),
+        score("set5", 31, scale=4.0),
+        score("Set5", 31.5, "published", scale=4),
+        score("live1", 30, damage="text", size=20, share=0.05, blind=True),
+        score("live1", 29, damage="text", size=20, share=0.1, blind=True),
+        score("live1", 28, damage="scratches", size=20, share=0.1, blind=True),
+        score("rain", 27),
+    )
+    series = weights.Header(task="sr", arch="", params={}, channels=3, scores=scores).series()
+    assert [str(one) for one in series] == [
+        "set5 scale 2 3 4: 37.13 33.00 31.00",
+        "set14 scale 2: 32.00",
+        "Set5 scale 4: 31.50 (published)",
+        "live1 damage text size 20 share 0.05 0.1 blind: 30.00 29.00",
+        "live1 damage scratches size 20 share 0.1 blind: 28.00",
+        "rain: 27.00",
+    ]
+    assert str(series[0].middle) == "set5 scale 3: 33.00"
 
 
 @pytest.mark.parametrize(

@@ -264,6 +264,10 @@ def _render(
             if isinstance(moment, job.Bench):
                 found = moment
                 continue
+            if isinstance(moment, job.Notice):
+                if not quiet:
+                    print_warning(moment.warning)
+                continue
             if moment.done == 1 and moment.kept and not quiet:
                 print_note(f"going on with {moment.kept} images of a run that was interrupted")
             bar.update(moment.done, moment.total, f"{moment.done}/{moment.total} images, {moment.note}")

@@ -28,19 +28,20 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List all models."""
-    entries = weights.entries().values()
+    """List all models, and below each its scores."""
     if as_json:
-        stdout.print_json(data=[_record(entry) for entry in entries])
+        stdout.print_json(data=[_record(entry) for entry in weights.entries().values()])
         return
-    table = Table("model", "task", "colour", "size", "licence", "where", "PSNR in dB", box=None)
-    for column in table.columns[:-1]:
-        column.no_wrap = True
+    entries = in_order()
+    rows = [("model", "task", "colour", "size", "licence", "where")]
     for entry in entries:
         size = decimal(entry.size) if entry.size else ""
-        score = next(iter(_scores(entry, middle=True)), "")
-        table.add_row(entry.name, entry.task, _colour(entry), size, entry.license, _where(entry), score)
-    stdout.print(table)
+        rows.append((entry.name, entry.task, colour(entry), size, entry.license, _where(entry)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    print_result(f"{head}\n    set, levels of damage: PSNR in dB")
+    for entry, line in zip(entries, lines, strict=True):
+        print_result("\n    ".join([line, *map(str, entry.series())]))
 
 
 @app.command()
@@ -174,14 +175,16 @@ def _record(model: Entry | Header) -> dict[str, Any]:
 def _facts(model: Entry | Header) -> dict[str, str]:
     common = {
         "task": model.task,
-        "colour": _colour(model),
-        "trained for": ", ".join(f"{key} {_level(level)}" for key, level in model.conditions.items()),
+        "colour": colour(model),
+        "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,
         "commit": model.commit,
-        "PSNR in dB": "\n".join(_scores(model)),
+        "PSNR in dB": "\n".join(
+            str(series) if series.published else f"{series} ({series.protocol})" for series in model.series()
+        ),
     }
     if not isinstance(model, Entry):
         return common
@@ -205,12 +208,22 @@ def _where(entry: Entry) -> str:
     return "cached" if weights.place(entry).is_file() else "download"
 
 
-def _colour(entry: Header) -> str:
-    return "gray" if entry.channels == 1 else "colour"
+def in_order() -> list[Entry]:
+    """All entries, those of a task together and its defaults first."""
+    return sorted(weights.entries().values(), key=lambda entry: (entry.task, not entry.default))
+
+
+def colour(model: Header) -> str:
+    """What pictures it is made for."""
+    return "gray" if model.channels == 1 else "colour"
+
+
+def trained_for(model: Header) -> str:
+    """The damage: "quality 5 to 90, subsampling 4:4:4 or 4:2:0"."""
+    return ", ".join(f"{key} {_level(level)}" for key, level in model.conditions.items())
 
 
 def _level(level: Any) -> str:
-    """ "0 to 75", or "4:4:4 or 4:2:0"."""
     if not isinstance(level, (list, tuple)):
         return str(level)
     return (" or " if isinstance(level[0], str) else " to ").join(dict.fromkeys(map(str, level)))
@@ -218,27 +231,3 @@ def _level(level: Any) -> str:
 
 def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key}={value}" for key, value in values.items())
-
-
-def _scores(entry: Header, middle: bool = False) -> list[str]:
-    """A line for each set, protocol and kind of damage: "CBSD68 sigma 15 25: 34.30 31.69 (published)".
-
-    Of its levels only the middle one, if so wanted.
-    """
-    groups: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
-    for score in entry.scores:
-        levels = {
-            key: level for key, level in score.items() if key not in ("set", "protocol", "psnr", "ssim")
-        }
-        words = [f"{key} {level}" for key, level in levels.items() if isinstance(level, str)]
-        numbers = [key for key, level in levels.items() if not isinstance(level, str)]
-        head = " ".join([score["set"], *words])
-        groups.setdefault((head, score["protocol"], *numbers), []).append(score)
-    lines = []
-    for (head, protocol, *numbers), scores in groups.items():
-        if middle:
-            scores = [scores[len(scores) // 2]]
-        heads = [head, *(f"{key} {' '.join(str(score[key]) for score in scores)}" for key in numbers)]
-        values = " ".join(f"{score['psnr']:.2f}" for score in scores)
-        lines.append(f"{' '.join(heads)}: {values}" + ("" if middle else f" ({protocol})"))
-    return lines

@@ -30,11 +30,10 @@ from restore_cli.published import published
 from restore_cli.report.html import Comparison, Row, Version
 from restore_cli.sets import Example, ImageSet, find_sets, open_set
 from restore_cli.tasks import Image, Task, find_task, round_to_bytes
-from restore_cli.weights import Entry, Loaded, cache_dir
+from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
 
 SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
 COSTS = ("seconds", "MP", "peak MB")  # of an image, beside its figures
-SCORE = ("set", "psnr", "ssim", "protocol")  # keys of a score in weights.toml that are no level
 RESAMPLES = 10_000  # of the bootstrap
 SAMPLE_SECONDS = 0.02  # between two looks at the memory
 
@@ -84,6 +83,13 @@ class Moment:
     total: int
     kept: int
     note: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What the user should know of a set before it is measured."""
+
+    warning: str
 
 
 @dataclass(frozen=True)
@@ -176,8 +182,10 @@ def count_flops(network: Restorer) -> float:
     return float(counter.get_total_flops()) / (side * geometry.scale) ** 2
 
 
-def bench(*requests: Request) -> Iterator[Moment | Bench]:
+def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
     """Measure, telling of each image, and at the end give all; the damaged images themselves come first.
+
+    Before all that, a notice for each known set that has more or fewer images than it should.
 
     What is measured is kept until the end, so that the same requests, interrupted, go on where they were.
 
@@ -187,6 +195,8 @@ def bench(*requests: Request) -> Iterator[Moment | Bench]:
     """
     with ExitStack() as stack:
         runs = [stack.enter_context(closing(Run(request))) for request in requests]
+        warnings = (case.images.warning for run in runs for case in run.cases)
+        yield from map(Notice, dict.fromkeys(filter(None, warnings)))
         kept, total = sum(len(run.journal.figures) for run in runs), sum(run.total for run in runs)
         notes = (note for run in runs for note in run.measure())
         for done, note in enumerate(notes, 1):

@@ -1,0 +1,127 @@
+"""Writes the tables of models into README.md and models.md, from weights.toml and the networks themselves.
+
+    python docs/models.py
+
+A test fails when a page is stale.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.filesize import decimal
+
+from restore_cli.archs import build
+from restore_cli.cli.models import colour, in_order, trained_for
+from restore_cli.sets import known
+from restore_cli.tasks import find_task
+from restore_cli.weights import Bundled, Entry, Series
+
+PAGE = Path(__file__).with_suffix(".md")
+START, END = "<!-- docs/models.py writes what stands here -->\n", "<!-- and no further -->\n"
+
+
+def write() -> dict[Path, str]:
+    """The pages, by their paths.
+
+    Raises:
+        ValueError: a page does not have each of the two marks once.
+    """
+    models = [replace(entry, scores=tuple(map(_titled, entry.scores))) for entry in in_order()]
+    parts = {PAGE.parents[1] / "README.md": _overview(models), PAGE: "\n".join(_tables(models))}
+    pages = {}
+    for path, part in parts.items():
+        head, rest = path.read_text(encoding="utf-8").split(START)
+        _, tail = rest.split(END)
+        pages[path] = f"{head}{START}\n{part}\n{END}{tail}"
+    return pages
+
+
+def _titled(score: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The score, its set called as papers do: "LIVE1 luma"."""
+    name, luma, _ = score["set"].partition(" luma")
+    source = known().get(name.lower())
+    return {**score, "set": f"{source.title if source else name}{luma}"}
+
+
+def _overview(models: Sequence[Entry]) -> str:
+    """A line for each model: what it is for, and its first score, at the middle level."""
+    rows = []
+    for model in models:
+        damage = trained_for(model).partition(",")[0]
+        score = ", ".join(str(series.middle) for series in model.series()[:1])
+        rows.append([_name(model), model.task, f"{colour(model)}, {damage}", _size(model), score])
+    return _table(["model", "task", "for", "size", "PSNR in dB"], rows)
+
+
+def _tables(models: Sequence[Entry]) -> Iterator[str]:
+    """For each task its models and their scores, and at the end the protocols."""
+    notes: dict[str, str] = {}
+    for task, group in groupby(models, key=lambda model: model.task):
+        found = list(group)
+        yield f"### {task}\n"
+        yield _table(
+            ["model", "network", "parameters", "for", "size", "licence"],
+            [
+                [
+                    _name(model),
+                    f"`{model.arch}`",
+                    _count(model),
+                    f"{colour(model)}, {trained_for(model)}",
+                    _size(model),
+                    model.license,
+                ]
+                for model in found
+            ],
+        )
+        if any(model.scores for model in found):
+            yield _scores(found, find_task(task).scored, notes)
+    yield "".join(f"{note}: {protocol}\n" for protocol, note in notes.items())
+
+
+def _scores(models: Sequence[Entry], scored: str, notes: dict[str, str]) -> str:
+    """All scores of a task's models: by set, a column for each level; what is new to `notes` is added."""
+    cells: dict[tuple[str, str, str], dict[str, str]] = {}
+    for model in models:
+        for score in model.scores:
+            one = Series((score,))
+            note = "the authors'" if one.published else notes.setdefault(one.protocol, f"[^{len(notes) + 1}]")
+            figures = f"{score['psnr']:.2f}" + (f" / {score['ssim']:.4f}" if "ssim" in score else "")
+            cells.setdefault((one.set, f"`{model.name}`", note), {})[one.level] = figures
+    levels = list(dict.fromkeys(level for row in cells.values() for level in row))
+    sets = list(dict.fromkeys(name for name, _, _ in cells))
+    rows = [
+        [name, model, *(row.get(level, "") for level in levels), note]
+        for (name, model, note), row in sorted(cells.items(), key=lambda item: sets.index(item[0][0]))
+    ]
+    return _table([f"{scored} / SSIM", "model", *(level or "as given" for level in levels), "protocol"], rows)
+
+
+def _name(model: Entry) -> str:
+    return f"`{model.name}`" + (", default" if model.default else "")
+
+
+def _size(model: Entry) -> str:
+    where = "" if isinstance(model.source, Bundled) else "downloaded"
+    return ", ".join(filter(None, (decimal(model.size) if model.size else "", where)))
+
+
+def _count(model: Entry) -> str:
+    with torch.device("meta"):  # shapes without memory
+        network = build(model.arch, model.params)
+    return f"{sum(parameter.numel() for parameter in network.parameters()):,}"
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = (f"| {' | '.join(cells)} |\n" for cells in (head, *rows))
+    return f"{next(lines)}|{'---|' * len(head)}\n{''.join(lines)}"
+
+
+if __name__ == "__main__":
+    for path, text in write().items():
+        path.write_text(text, encoding="utf-8")
