@@ -84,9 +84,18 @@ def test_values_that_are_no_colour_are_shown_as_black_or_clipped() -> None:
 
 
 def test_names_cannot_leave_their_place() -> None:
-    rows = [row(HOSTILE, task=HOSTILE, note=HOSTILE, figures={HOSTILE: 1.0}, images={HOSTILE: 1.0})]
+    rows = [
+        row(
+            HOSTILE,
+            task=HOSTILE,
+            note=HOSTILE,
+            figures={HOSTILE: 1.0},
+            images={HOSTILE: 1.0},
+            quality=HOSTILE,
+        )
+    ]
     comparisons = [pair(HOSTILE, HOSTILE)]
-    page = render_bench(HOSTILE, rows, comparisons, quality=HOSTILE, notes=[HOSTILE])
+    page = render_bench(HOSTILE, rows, comparisons, notes=[HOSTILE])
     parsed = Page(page)
     assert not any(tag == "b" or "onclick" in attributes for tag, attributes in parsed.tags)
     assert "49" not in parsed.text

@@ -413,6 +413,7 @@ def _row(
         measured=True,
         figures=figures,
         images=values,
+        quality=headline,
     )
 
 
@@ -473,6 +474,7 @@ def _published(request: Request, case: Case) -> Iterator[Row]:
             figures={case.task.scored: figure.psnr, case.task.scored.replace("PSNR", "SSIM"): figure.ssim},
             images={},
             note=f"{figure.paper}, {figure.where}",
+            quality=case.task.scored,
         )
 
 

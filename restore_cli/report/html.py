@@ -64,6 +64,7 @@ class Row:
         figures: "PSNR", "SSIM", "parameters" and so on, in the order of the columns; None is missing.
         images: PSNR in dB of each image by its name; may be empty.
         note: "winner", "not told apart from house", the source of a published figure.
+        quality: the figure by which the models are compared, "PSNR Y".
     """
 
     task: str
@@ -75,6 +76,7 @@ class Row:
     figures: Mapping[str, float | None]
     images: Mapping[str, float]
     note: str = ""
+    quality: str = "PSNR"
 
 
 @dataclass(frozen=True)
@@ -95,15 +97,14 @@ def render_bench(
     rows: Sequence[Row],
     comparisons: Sequence[Comparison],
     *,
-    quality: str = "PSNR",
     cost: str = "kFLOP/pixel",
     notes: Sequence[str] = (),
 ) -> str:
     """The page of a benchmark: notes, table, charts, and a viewer if there are comparisons, in their order.
 
     Args:
-        quality, cost: the figures that the scatter shows; a row that lacks one, or whose cost is not above
-            zero, is not in it.
+        cost: the figure that the scatter shows beside each row's `quality`; a row that lacks one, or whose
+            cost is not above zero, is not in it.
         notes: paragraphs for the head of the page, such as the protocols.
 
     Raises:
@@ -117,7 +118,8 @@ def render_bench(
             "group": " · ".join((row.task, row.set, row.level)),
             "model": row.model,
             "measured": row.measured,
-            "quality": _finite(row.figures.get(quality)),
+            "figure": row.quality,
+            "quality": _finite(row.figures.get(row.quality)),
             "cost": _finite(row.figures.get(cost)),
             "images": [[name, _finite(value)] for name, value in row.images.items()],
         }
@@ -132,7 +134,7 @@ def render_bench(
         rows=[(row, [numbers[name][index] for name in columns]) for index, row in enumerate(rows)],
         tasks=sorted({row.task for row in rows}),
         sets=sorted({row.set for row in rows}),
-        bench={"quality": quality, "cost": cost, "rows": points},
+        bench={"cost": cost, "rows": points},
     )
 
 

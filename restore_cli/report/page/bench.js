@@ -79,6 +79,7 @@
 
   function scatter(rows) {
     const drawn = rows.filter((row) => row.quality !== null && row.cost > 0);
+    const figure = plain((drawn[0] ?? rows[0]).figure);
     const traces = [true, false].flatMap((measured) => models.map((model) => {
       const own = drawn.filter((row) => row.model === model && row.measured === measured);
       return {
@@ -86,7 +87,7 @@
         y: own.map((row) => row.quality),
         mode: "markers",
         marker: { color: colour(model), symbol: symbol(model)[0] + (measured ? "" : "-open"), size: measured ? 12 : 17, line: { width: measured ? 0 : 2 } },
-        hovertemplate: `<b>${plain(model)}</b>${measured ? "" : " (published)"}<br>%{y:.4~g} ${plain(bench.quality)}<br>%{x:,.4~g} ${plain(bench.cost)}<extra></extra>`,
+        hovertemplate: `<b>${plain(model)}</b>${measured ? "" : " (published)"}<br>%{y:.4~g} ${figure}<br>%{x:,.4~g} ${plain(bench.cost)}<extra></extra>`,
       };
     })).filter((trace) => trace.x.length);
     const best = drawn.filter((row) => row.measured).sort((a, b) => a.cost - b.cost || b.quality - a.quality)
@@ -96,10 +97,10 @@
       line: { shape: "hv", dash: "dot", width: 1.5, color: style(find("count")).color },
     };
     const ticks = Array.from({ length: 40 }, (_, place) => (place % 2 ? 3 : 1) * 10 ** (Math.floor(place / 2) - 8));
-    const empty = drawn.length ? "" : `No row has both ${plain(bench.quality)} and ${plain(bench.cost)}.`;
+    const empty = drawn.length ? "" : `No row has both ${figure} and ${plain(bench.cost)}.`;
     Plotly.react("scatter", [front, ...traces], layout(empty, {
       x: { type: "log", title: { text: plain(bench.cost), standoff: 10 }, tickvals: ticks, ticktext: ticks.map((tick) => tick.toLocaleString("en")) },
-      y: { title: { text: plain(bench.quality) } },
+      y: { title: { text: figure } },
     }), OPTIONS);
     find("legend").replaceChildren(...models.filter((model) => drawn.some((row) => row.model === model)).map((model) => {
       const [item, mark] = [document.createElement("li"), document.createElement("span")];
