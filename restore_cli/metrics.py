@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
+SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
+
 # Of the noise estimate: side of a patch, patches at most, and brightness and colour difference of RGB, at
 # right angles so that white noise is as strong in each.
 PATCH = 8
@@ -62,7 +64,7 @@ def ssim(image: Image, reference: Image) -> float:
     no down-sampling first.
 
     Args:
-        image, reference: H x W x C in [0, 1], at least 11 pixels a side.
+        image, reference: H x W x C in [0, 1], at least SSIM_WINDOW pixels a side.
     """
     from skimage.metrics import structural_similarity  # half a second to import
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -118,6 +121,18 @@ def test_where_nothing_is_found_nothing_changes(finder: None, model: Path, photo
     result = inpaint(model, "--detect", "scratches")
     assert result.exit_code == 0 and "Found no scratches" in result.stderr
     assert not changed(photo).any()
+
+
+def test_a_page_shows_what_is_missing_as_black(model: Path, photo: Path) -> None:
+    words = ["--box", "20,10,10,4", "--compare", "page.html", "--reference", str(photo)]
+    assert inpaint(model, *words).exit_code == 0
+    page = Path("page.html").read_text()
+    (note, before), *_ = re.findall(r'"note": "(.*?)", "source": "data:image/png;base64,(.*?)"', page)
+    expected = np.array(Image.open(photo))
+    expected[10:14, 20:30] = 0
+    with Image.open(io.BytesIO(base64.b64decode(before))) as shown:
+        assert np.array_equal(np.asarray(shown), expected)
+    assert "nan" not in note
 
 
 def test_half_the_strength_is_half_of_the_way(model: Path, photo: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import errno
 import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -191,6 +193,10 @@ def test_where_and_what_to_write(run: Run, tmp_path: Path) -> None:
         (["a.png", "--sigma", "-1"], "255"),
         (["a.png", "--report", "report.doc"], ".csv"),
         (["a.png", "--report", "nowhere/report.csv"], "nowhere"),
+        (["a.png", "--compare", "page.png"], ".html"),
+        (["a.png", "--compare", "nowhere/page.html"], "nowhere"),
+        (["a.png", "--compare", "old.html"], "--overwrite"),
+        (["a.png", "--compare", "empty.html", "--overwrite"], "rename"),
         (["a.png", "--skip-existing", "--overwrite"], "choose one"),
         (["a.png", "--device", "abacus"], "abacus"),
         (["a.png", "--precision", "fp8"], "fp8"),
@@ -203,8 +209,10 @@ def test_wrong_usage(run: Run, tmp_path: Path, words: list[str], said: str) -> N
     photo(tmp_path / "a.png")
     photo(tmp_path / "b.png")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty.html").mkdir()
+    (tmp_path / "old.html").touch()
     refused(run(*words), said)
-    assert names(tmp_path) == {"a.png", "b.png"}
+    assert names(tmp_path) == {"a.png", "b.png", "old.html"}
 
 
 # Nothing is lost
@@ -489,9 +497,117 @@ def test_reports(run: Run, tmp_path: Path, suffix: str) -> None:
 def test_names_that_are_no_text(run: Run, tmp_path: Path) -> None:
     name = os.fsdecode(b"\xff.png")
     photo(tmp_path / "a.png").rename(tmp_path / name)
-    result = ok(run(".", "--json", "--report", "report.csv"))
+    result = ok(run(".", "--json", "--report", "report.csv", "--compare", "page.html"))
     assert json.loads(result.stdout)["input"].endswith(name)
     assert Path(os.fsdecode(b"\xff.denoised.png")).exists() and Path("report.csv").exists()
+    assert compared()[0][0] == name
+
+
+# Pages to compare
+
+
+def compared(path: str = "page.html") -> list[tuple[str, dict[str, dict[str, str]]]]:
+    """The comparisons of a page: titles, and notes and pictures of the versions by name."""
+    data = re.search(r'id="comparisons">(.*?)</script>', Path(path).read_text(encoding="utf-8"))
+    assert data
+    return [(one["title"], {v["name"]: v for v in one["versions"]}) for one in json.loads(data[1])]
+
+
+def seen(version: dict[str, str]) -> np.ndarray:
+    """A picture of a page, as samples of H x W x C."""
+    with Image.open(io.BytesIO(base64.b64decode(version["source"].partition(",")[2]))) as image:
+        return np.atleast_3d(np.asarray(image))
+
+
+def samples(path: str) -> np.ndarray:
+    """A file's 8-bit samples, the right way up."""
+    return np.rint(read_picture(Path(path)).pixels * 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["8 bit", "16 bit", "gray", "alpha", "turned"])
+def test_a_page_compares_what_went_in_and_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_brighter("derain", conditions=0)
+    depth, bands = 16 if kind == "16 bit" else 8, 1 if kind == "gray" else 3
+    peak = 2**depth - 1
+    pixels = np.random.default_rng(1).integers(0, 0.8 * peak, (21, 17, bands)).astype(np.float32) / peak
+    alpha = np.random.default_rng(2).integers(0, 3, (21, 17), np.uint8) if kind == "alpha" else None
+    write_picture(Picture(pixels, alpha, depth), Path("a.png"))
+    if kind == "turned":
+        with Image.open("a.png") as image:
+            exif = image.getexif()
+            exif[0x0112] = 6
+            image.save("a.png", exif=exif)
+    words = ["--model", "brighter.safetensors", "--compare", "page.html"]
+    ok(CliRunner().invoke(app, ["derain", "a.png", *words]))
+    ((title, versions),) = compared()
+    assert title == "a.png" and list(versions) == ["input", "derained"]
+    assert "<h1>a.png, derained</h1>" in Path("page.html").read_text()
+    assert np.array_equal(seen(versions["input"]), samples("a.png"))
+    assert np.array_equal(seen(versions["derained"]), samples("a.derained.png"))
+    assert not np.array_equal(samples("a.png"), samples("a.derained.png"))
+
+
+def test_a_page_says_what_compare_says(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png", (40, 30))
+    photo(tmp_path / "clean.png", (40, 30), sigma=0)
+    ok(run("a.png", "--reference", "clean.png", "--strength", 0.5, "--compare", "page.html"))
+    words = ["a.png", "a.denoised.png", "--reference", "clean.png", "-o", "files.html"]
+    ok(CliRunner().invoke(app, ["compare", *words]))
+    ((_, versions),), ((_, files),) = compared(), compared("files.html")
+    assert list(versions) == ["input", "denoised", "reference"]
+    for one, other in zip(versions.values(), files.values(), strict=True):
+        assert (one["note"], one["source"]) == (other["note"], other["source"])
+
+
+def test_a_page_of_a_batch(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, sigma in {"a": 5, "b": 20, "c": 10, "d": 40, "e": 1}.items():
+        photo(tmp_path / f"in/{name}.png", (40, 30), sigma=sigma)
+        photo(tmp_path / f"clean/{name}.png", (40, 30), sigma=0)
+    (tmp_path / "clean/e.png").unlink()
+    (tmp_path / "in/bad.png").touch()
+    words = "in", "--compare", "page.html", "--overwrite"
+
+    def titles(*more: object) -> str:
+        result = run(*words, *more)
+        assert "5 done, 1 failed" in result.stderr
+        return "".join(title[0] for title, _ in compared())
+
+    assert titles() == "abcde"
+    assert "<h1>5 photos, denoised</h1>" in Path("page.html").read_text()
+    assert titles("--reference", "clean") == "dbcae"
+    monkeypatch.setattr("restore_cli.report.html.PHOTOS", 2)
+    assert titles() == "ab"
+    assert titles("--reference", "clean") == "db"
+    assert "warning: page.html has room for 2 of 5 photos: " in run(*words).stderr
+    assert "room" not in run(*words, "--quiet").stderr
+    monkeypatch.setattr("restore_cli.report.html.CHARACTERS", 1)
+    assert titles("--reference", "clean") == "d"
+
+
+def test_a_page_has_only_what_was_restored(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    words = "*.png", "--skip-existing", "--compare", "page.html"
+    ok(run(*words, "--dry-run"))
+    assert names(tmp_path) == {"a.png"}
+    ok(run("a.png"))
+    assert "nothing was restored; page.html is not written" in ok(run(*words)).stderr
+    assert ok(run(*words, "--quiet")).output == ""
+    assert not Path("page.html").exists()
+    photo(tmp_path / "b.png")
+    ok(run(*words))
+    assert [title for title, _ in compared()] == ["b.png"]
+
+
+def test_a_page_of_what_came_through_a_pipe(run: Run, tmp_path: Path) -> None:
+    data = photo(tmp_path / "a.png").read_bytes()
+    result = ok(run("-", "--compare", "page.html", stdin=data))
+    with Image.open(io.BytesIO(result.stdout_bytes)) as image:
+        assert image.size == (24, 20)
+    ((title, versions),) = compared()
+    assert title == "standard input" and np.array_equal(seen(versions["denoised"]), samples("a.png"))
 
 
 # Streams, signals and the start
@@ -532,9 +648,13 @@ def test_interrupted(checkpoints: dict[int, Path], tmp_path: Path, number: signa
     for i in range(1, 300):
         shutil.copy(first, tmp_path / f"in/{i:03}.png")
     report = tmp_path / "report.jsonl"
+    page = tmp_path / "page.html"
     argv = [*MODULE, "denoise", tmp_path / "in", "-o", tmp_path / "out/", "--json", "--report", report]
     with subprocess.Popen(
-        [*argv, "--model", checkpoints[3]], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*argv, "--compare", page, "--model", checkpoints[3]],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     ) as process:
         assert process.stdout and process.stderr
         process.stdout.readline()
@@ -549,6 +669,7 @@ def test_interrupted(checkpoints: dict[int, Path], tmp_path: Path, number: signa
     assert len(written) in (lines, lines + 1)  # one may be written and not yet told
     for path in written:
         read_picture(path)
+    assert len(compared(str(page))) in (min(lines, 50), min(lines + 1, 50))
 
 
 @pytest.mark.parametrize("words", [["--help"], ["denoise", "--help"], ["--version"]])

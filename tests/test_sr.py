@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -103,10 +104,15 @@ def test_alpha_and_reference_go_with_it(models: dict[str, Path], photo: Path) ->
     alpha = Image.fromarray((np.indices((14, 21))[1] * 12 + 5).astype(np.uint8))
     small.putalpha(alpha)
     small.save(photo.with_name("small.png"))
-    result = enlarge(photo.with_name("small.png"), models["any"], "--reference", str(photo))
+    page = photo.with_name("page.html")
+    words = "--reference", str(photo), "--compare", str(page)
+    result = enlarge(photo.with_name("small.png"), models["any"], *words)
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout)
     assert record["psnr"] == pytest.approx(record["input_psnr"], abs=0.1) and record["psnr"] > 20
+    notes = re.findall(r'"note": "(.*?)"', page.read_text())
+    assert re.fullmatch(rf"enlarged 2 times, {record['input_psnr']:.2f} dB, SSIM 0\.\d{{4}}", notes[0])
+    assert notes[1:] == [f"{record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}", ""]
     out = read_picture(photo.with_name("out.png"))
     assert out.alpha is not None and out.alpha.shape == (28, 42)
     assert np.abs(np.diff(out.alpha.astype(int), axis=1)).max() <= 12

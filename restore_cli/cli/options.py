@@ -158,6 +158,14 @@ Report = Annotated[
         rich_help_panel=_SAID,
     ),
 ]
+Compare = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE.html",
+        help="Write a page to look at photos before and after: the first 50, or by --reference the worst.",
+        rich_help_panel=_SAID,
+    ),
+]
 Json = Annotated[
     bool,
     typer.Option("--json", help="Print one JSON record a line as inputs finish.", rich_help_panel=_SAID),

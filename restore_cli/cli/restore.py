@@ -7,6 +7,7 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -29,6 +30,7 @@ from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
     from restore_cli.jobs.files import Item
+    from restore_cli.report.html import Gallery
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -94,12 +96,14 @@ def run(
     save_mask: options.SaveMask = None,
     reference: options.Reference = None,
     report: options.Report = None,
+    compare: options.Compare = None,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Restore what the words of a command line ask for; raises typer.Exit with 1 if an input failed."""
     from restore_cli.jobs import files
+    from restore_cli.report.html import Gallery, check_page
 
     if skip_existing and overwrite:
         raise UsageError("Both --skip-existing and --overwrite are given; choose one.")
@@ -107,6 +111,8 @@ def run(
         check_report(report)
         if not report.absolute().parent.is_dir():
             raise UsageError(f"There is no folder for the report {report}; create it first.")
+    if compare:
+        check_page(compare, overwrite=overwrite)
     naming = files.Naming(
         output=output,
         suffix=f".{task.suffix}" if suffix is None else suffix,
@@ -147,20 +153,31 @@ def run(
         offline=offline,
         debug=debug,
     )
+    page = Gallery(compare, task.suffix) if compare else None
     with show_progress(task.name, quiet or (json and stdout.is_terminal)) as bar:
         pace = Pace(bar, len(items))
-        watch = job.Watch(download=pace.download, restored=pace.restore)
+        watch = job.Watch(download=pace.download, restored=pace.restore, compared=page.add if page else None)
         records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
-        _render(records, pace, task, report, json, quiet)
+        _render(records, pace, task, report, page, json, quiet)
 
 
 def _render(
-    records: Iterable[Record], pace: Pace, task: Task, report: Path | None, json: bool, quiet: bool
+    records: Iterable[Record],
+    pace: Pace,
+    task: Task,
+    report: Path | None,
+    page: Gallery | None,
+    json: bool,
+    quiet: bool,
 ) -> None:
-    """Tell of each record as it comes; the report is written whatever happens."""
+    """Tell of each record as it comes; report and page are written whatever happens."""
     counts = {"done": 0, "skipped": 0, "failed": 0}
     kept: list[Record] = []
-    try:
+    with ExitStack() as last:
+        if report:
+            last.callback(write_report, kept, report)
+        if page:
+            last.callback(page.write)
         for record in records:
             counts[record.status] += 1
             pace.finish()
@@ -174,12 +191,13 @@ def _render(
                 print_note(describe(record, task))
                 for warning in record.warnings:
                     print_warning(f"{record.input}: {warning}")
-    finally:
-        if report:
-            write_report(kept, report)
     if pace.photos > 1 and not quiet:
         numbers = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         print_note(f"{numbers} in {pace.seconds:.1f} s")
+    if page and not page.kept and not quiet:
+        print_note(f"nothing was restored; {page.path} is not written")
+    elif page and page.left_out and not quiet:
+        print_warning(f"{page.path} has room for {page.photos}: the first, or by --reference the worst")
     if counts["failed"]:
         raise typer.Exit(1)
 

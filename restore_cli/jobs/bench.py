@@ -24,7 +24,7 @@ from restore_cli.engine import Restorer, Settings
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import Picture, luma, read_picture
 from restore_cli.jobs.restore import Models, restore
-from restore_cli.metrics import psnr, psnr_b, ssim
+from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
 from restore_cli.peers import Peer, peers
 from restore_cli.published import published
 from restore_cli.report.html import Comparison, Row, Version
@@ -32,7 +32,6 @@ from restore_cli.sets import Example, ImageSet, find_sets, open_set
 from restore_cli.tasks import Image, Task, find_task, round_to_bytes
 from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
 
-SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
 COSTS = ("seconds", "MP", "peak MB")  # of an image, beside its figures
 RESAMPLES = 10_000  # of the bootstrap
 SAMPLE_SECONDS = 0.02  # between two looks at the memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -25,13 +26,13 @@ from restore_cli.image import (
     to_rgb,
     write_picture,
 )
+from restore_cli.jobs.compare import measure
 from restore_cli.jobs.files import STREAM, Item
-from restore_cli.metrics import estimate_noise, psnr, ssim
+from restore_cli.metrics import SSIM_WINDOW, estimate_noise, psnr, ssim
 from restore_cli.report import Record
+from restore_cli.report.html import Comparison, Version
 from restore_cli.tasks import Feed, Image, Task
 from restore_cli.weights import Loaded
-
-SSIM_WINDOW = 11  # pixels; smaller pictures have no SSIM
 
 
 @dataclass(frozen=True)
@@ -79,10 +80,13 @@ class Watch:
     Attributes:
         download: bytes done and bytes in all, 0 if not known, of a model that is fetched.
         restored: a share more of the current picture, and how many megapixels that is.
+        compared: of a picture that was written its PSNR, infinite where there is none, and what makes the
+            comparison with the input and, if there is one, the reference; None wants no comparisons.
     """
 
     download: Callable[[int, int], None] = lambda done, total: None
     restored: Callable[[float, float], None] = lambda share, megapixels: None
+    compared: Callable[[float, Callable[[], Comparison]], None] | None = None
 
 
 def load(
@@ -269,6 +273,11 @@ def _restore_file(
     pixels = _blend(restored_pixels, plain, request.strength * feed.strength, mask)
     restored = picture.with_pixels(pixels)
     observed = plain if request.reference else None
+    before = None
+    if watch.compared:
+        note = f"enlarged {scale:.3g} times" if scale > 1 else ""
+        shown = picture.with_pixels(seen if seen.shape == plain.shape else plain)  # seen has NaN, black
+        before = Version("input", shown.pixels, note)
     del picture, seen, feed, result, plain, restored_pixels, pixels, mask, found
 
     losses = _write(restored, item, request, stdout)
@@ -280,9 +289,15 @@ def _restore_file(
         noise_after=estimate_noise(restored.pixels, restored.visible),
         warnings=(*record.warnings, *losses),
     )
-    if request.reference is None or observed is None:
-        return record
-    return _compare(record, observed, restored, _find_reference(request.reference, item))
+    clean = None
+    if request.reference and observed is not None:
+        record, clean = _measure(record, observed, restored, _find_reference(request.reference, item))
+    if watch.compared and before:
+        watch.compared(
+            math.inf if record.psnr is None else record.psnr,
+            lambda: _compare(item, before, Version(task.suffix, _written(restored)), clean),
+        )
+    return record
 
 
 @dataclass(frozen=True)
@@ -417,20 +432,25 @@ def _find_reference(reference: Path, item: Item) -> Path:
     return next((path for path in (*places, *stems) if path.is_file()), same)
 
 
-def _compare(record: Record, observed: Image, restored: Picture, reference: Path) -> Record:
-    """Add PSNR and SSIM of the picture as it was written, rounded to its bits; a warning if it cannot be."""
+def _measure(
+    record: Record, observed: Image, restored: Picture, reference: Path
+) -> tuple[Record, Image | None]:
+    """Add PSNR and SSIM of the picture as it was written; a warning if it cannot be compared.
+
+    Returns:
+        The record, and what it was compared with: the reference, gray or RGB as the picture.
+    """
     try:
         clean = read_picture(reference).pixels
     except PictureError as error:
-        return replace(record, warnings=(*record.warnings, f"not compared: {error}"))
+        return replace(record, warnings=(*record.warnings, f"not compared: {error}")), None
     if clean.shape[:2] != observed.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (clean, observed)]
         fault = f"not compared: the reference {reference} has {sizes[0]} pixels, not {sizes[1]}"
-        return replace(record, warnings=(*record.warnings, fault))
+        return replace(record, warnings=(*record.warnings, fault)), None
     if clean.shape[2] != observed.shape[2]:
         clean = to_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
-    peak = np.float32(2**restored.depth - 1)
-    written = np.rint(restored.pixels * peak) / peak
+    written = _written(restored)
     record = replace(record, psnr=psnr(written, clean), input_psnr=psnr(observed, clean))
     large = min(clean.shape[:2]) >= SSIM_WINDOW
     if large:
@@ -438,4 +458,17 @@ def _compare(record: Record, observed: Image, restored: Picture, reference: Path
     if clean.shape[2] == 3:
         y, clean_y = luma(written)[..., None], luma(clean)[..., None]
         record = replace(record, psnr_y=psnr(y, clean_y), ssim_y=ssim(y, clean_y) if large else None)
-    return record
+    return record, clean
+
+
+def _written(picture: Picture) -> Image:
+    """The pixels, rounded to the picture's bits."""
+    peak = np.float32(2**picture.depth - 1)
+    return np.asarray(np.rint(picture.pixels * peak) / peak, np.float32)
+
+
+def _compare(item: Item, before: Version, after: Version, clean: Image | None) -> Comparison:
+    versions = [before, after]
+    if clean is not None:
+        versions = measure([*versions, Version("reference", clean)])
+    return Comparison("standard input" if item.input == STREAM else item.relative, tuple(versions))

@@ -8,9 +8,11 @@ import io
 import math
 import secrets
 import stat
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from bisect import insort
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import resources
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from restore_cli.errors import RestoreError, UsageError
+
+PHOTOS = 50  # on the page of a batch, and
+CHARACTERS = 2**28  # of their pictures: Chromium takes 2**29, and writing them takes four times the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,6 +92,53 @@ class Cell:
     value: str = ""
 
 
+@dataclass
+class Gallery:
+    """A page of what a batch compares, encoded as it comes: the comparisons of lowest rank, in its order.
+
+    It has room for PHOTOS, or fewer once their pictures take CHARACTERS; one alone may take more.
+
+    Attributes:
+        path: of the page; a file that is there is replaced.
+        what: ends the title, "denoised".
+        kept: rank and contents of the comparisons on the page.
+        left_out: how many found no room.
+    """
+
+    path: Path
+    what: str
+    kept: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
+    left_out: int = 0
+
+    @property
+    def photos(self) -> str:
+        """ "photo.jpg", "12 photos" or "50 of 60 photos"."""
+        shown, offered = len(self.kept), len(self.kept) + self.left_out
+        if offered == 1:
+            return str(self.kept[0][1]["title"])
+        return f"{shown} of {offered} photos" if self.left_out else f"{shown} photos"
+
+    def add(self, rank: float, compare: Callable[[], Comparison]) -> None:
+        """Offer a comparison, which is made only where there may be room for it."""
+        if self.left_out and rank >= self.kept[-1][0]:
+            self.left_out += 1
+            return
+        insort(self.kept, (rank, _embed(compare())), key=itemgetter(0))
+        while len(self.kept) > PHOTOS or (len(self.kept) > 1 and self._characters() > CHARACTERS):
+            self.kept.pop()
+            self.left_out += 1
+
+    def _characters(self) -> int:
+        return sum(len(version["source"]) for _, one in self.kept for version in one["versions"])
+
+    def write(self) -> None:
+        """Write the page, unless there is nothing on it; raises RestoreError if that fails."""
+        if self.kept:
+            comparisons = [one for _, one in self.kept]
+            title = f"{self.photos}, {self.what}"
+            write_page(_render([_asset("viewer.js")], title=title, comparisons=comparisons), self.path)
+
+
 def render_comparisons(title: str, comparisons: Sequence[Comparison]) -> str:
     """The page of a viewer, which needs neither other files nor a network."""
     return _render([_asset("viewer.js")], title=title, comparisons=[_embed(one) for one in comparisons])
@@ -146,7 +198,8 @@ def check_page(path: Path, *, overwrite: bool = False) -> None:
         raise UsageError(f"There is no folder for the page {path}; create it first.")
     if path.exists() and not (overwrite and path.is_file()):
         raise UsageError(
-            f"{path} exists already; " + ("give --overwrite." if path.is_file() else "rename it.")
+            f"{path} exists already; "
+            + ("give --overwrite or another name." if path.is_file() else "rename it.")
         )
 
 
