@@ -209,6 +209,12 @@ def to_rgb(gray: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.repeat(gray, 3, axis=2)
 
 
+def to_pillow(image: Pixels) -> Image.Image:
+    """Return H x W x C in [0, 1] as Pillow has it, gray or RGB, clipped and rounded to 8 bits."""
+    samples = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
+    return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
+
+
 # Damage
 
 
@@ -217,10 +223,8 @@ def compress(image: Pixels, quality: int, subsampling: str = "4:4:4") -> Pixels:
 
     `quality` is libjpeg's, 1 to 100; `subsampling` that of colour, "4:4:4", "4:2:2" or "4:2:0".
     """
-    samples = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
     buffer = io.BytesIO()
-    picture = Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)
-    picture.save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    to_pillow(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
     with Image.open(buffer) as decoded:
         return np.asarray(decoded).reshape(image.shape).astype(np.float32) / np.float32(255)
 

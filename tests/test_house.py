@@ -23,6 +23,7 @@ ORDER = [
     "weights",
     "archs",
     "engine",
+    "perceptual",
     "image",
     "metrics",
     "download",

@@ -15,6 +15,7 @@ from rich.table import Table
 from restore_cli.cli import options
 from restore_cli.cli.display import print_note, print_result, print_warning, show_progress, stdout
 from restore_cli.errors import UsageError
+from restore_cli.perceptual import METRICS, Metric, find_metric
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ Sets = Annotated[
 Data = Annotated[
     list[Path] | None, _word("A folder that holds sets by their names, or is one.", "DIR", _WHAT)
 ]
+Metrics = Annotated[
+    list[str] | None, _word(f"What to measure, too: {', '.join(METRICS)}.", "NAME,...", _WHAT)
+]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what an interrupted run has measured.")]
 Report = Annotated[
     list[Path] | None, _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json", _OUT)
@@ -55,8 +59,10 @@ def run_suite(
         str | None, _word("Measure many tables at once, on the sets at hand: papers.", "NAME", _WHAT)
     ] = None,
     data: Data = None,
+    metric: Metrics = None,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
+    offline: options.Offline = False,
     fresh: Fresh = False,
     report: Report = None,
     show: Show = 2,
@@ -82,10 +88,11 @@ def run_suite(
         task="",
         sets=(),
         data=tuple(data or ()),
+        metrics=_metrics(metric),
         published=True,
         shown=_shown(report, show),
         settings=Settings(device, precision),
-        offline=True,
+        offline=offline,
         fresh=fresh,
     )
     requests, lacking = plan(suite, common)
@@ -156,6 +163,7 @@ def run(
         list[str] | None, _word("Models; by default the task's own.", "NAME|FILE,...", _WHAT)
     ] = None,
     peer: Annotated[list[str] | None, _word("What to compare with.", "NAME,...", _WHAT)] = None,
+    metric: Metrics = None,
     published: Annotated[
         bool, typer.Option("--published", help="Show figures of papers, too.", rich_help_panel=_WHAT)
     ] = False,
@@ -193,6 +201,7 @@ def run(
         levels=tuple(parse_levels(task, given, level or ())),
         models=tuple(None if name == "default" else name for name in split(model)) or (None,),
         peers=tuple(split(peer)),
+        metrics=_metrics(metric),
         gray=gray,
         clip=clip,
         published=published,
@@ -215,6 +224,10 @@ def check_reports(paths: Sequence[Path]) -> None:
 def _shown(reports: Sequence[Path] | None, show: int) -> int:
     """How many images of each set and level are kept: none unless a report has pictures."""
     return show if any(path.suffix.lower() == ".html" for path in reports or ()) else 0
+
+
+def _metrics(words: Sequence[str] | None) -> tuple[Metric, ...]:
+    return tuple(map(find_metric, dict.fromkeys(split(words))))
 
 
 def split(words: Sequence[str] | None) -> list[str]:

@@ -26,6 +26,7 @@ from restore_cli.image import Picture, luma, read_picture
 from restore_cli.jobs.restore import Models, restore
 from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
 from restore_cli.peers import Peer, peers
+from restore_cli.perceptual import Metric
 from restore_cli.published import published
 from restore_cli.report.html import Comparison, Row, Version
 from restore_cli.sets import Example, ImageSet, find_sets, open_set
@@ -49,6 +50,7 @@ class Request:
         levels: of the damage: the task's fields; none are the task's own, or of real pairs none at all.
         models: as `--model` takes them; None is the task's default.
         peers: names of `peers.peers`.
+        metrics: what to measure beside PSNR and SSIM.
         gray: take each image's luma, rounded to 8 bits, in place of its colours.
         clip: round damaged images to 8 bits before they are restored, as files are.
         published: add figures of papers for the same sets and levels.
@@ -65,6 +67,7 @@ class Request:
     levels: tuple[Mapping[str, Any], ...] = ()
     models: tuple[str | None, ...] = (None,)
     peers: tuple[str, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     gray: bool = False
     clip: bool = False
     published: bool = False
@@ -189,7 +192,7 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
     What is measured is kept until the end, so that the same requests, interrupted, go on where they were.
 
     Raises:
-        UsageError, WeightsError: a set, level, model or peer is not to be had.
+        UsageError, WeightsError: a set, level, model, peer or metric is not to be had.
         PictureError: an image cannot be read.
     """
     with ExitStack() as stack:
@@ -304,6 +307,10 @@ def _measure(contestant: Contestant, task: Task, example: Example, request: Requ
     if contestant.restores:  # what was observed is scored as it is
         restored = round_to_bytes(restored)
     figures = score(restored, clean, task)
+    for metric in request.metrics:
+        figure = metric.measure(task.inside(restored), task.inside(clean), offline=request.offline)
+        if figure is not None:
+            figures[metric.title] = figure
     return {**figures, "seconds": seconds, "MP": clean.shape[0] * clean.shape[1] / 1e6, "peak MB": memory[0]}
 
 
@@ -424,6 +431,10 @@ def _protocol(request: Request, case: Case) -> str:
     if request.clip:
         parts.append("damaged images rounded to 8 bits")
     parts.append("results rounded to 8 bits, the input scored as it is")
+    if request.metrics:
+        parts.append(
+            f"{' and '.join(metric.title for metric in request.metrics)} by pyiqa, all rounded to 8 bits"
+        )
     if case.task.inside(np.zeros((100, 100, 1), np.float32)).shape[0] < 100:
         parts.append("borders of the scale left out")
     return "; ".join(parts)

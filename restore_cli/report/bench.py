@@ -21,14 +21,14 @@ def columns(rows: Sequence[Row]) -> list[str]:
 
 
 def format_figure(name: str, value: float | None) -> str:
-    """A figure as it is read: dB to hundredths, SSIM to four digits, whole numbers whole."""
+    """A figure as it is read: dB and NIQE have two decimals, SSIM and LPIPS four, whole numbers none."""
     if value is None or math.isnan(value):
         return ""
     if isinstance(value, int):
         return f"{value:,}"
-    if name.startswith("SSIM"):
+    if name.startswith(("SSIM", "LPIPS")):
         return f"{value:.4f}"
-    if name.startswith("PSNR") or name in ("median", "worst"):
+    if name.startswith(("PSNR", "NIQE")) or name in ("median", "worst"):
         return f"{value:.2f}"
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
