@@ -8,7 +8,6 @@ Between the markers of each task stands a table for each of its sets, and one of
 from __future__ import annotations
 
 import json
-import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -82,13 +81,10 @@ def main() -> None:
     rows = [row for path in sys.argv[1:] for row in json.loads(Path(path).read_text(encoding="utf-8"))]
     page = PAGE.read_text(encoding="utf-8")
     for task in unique(row["task"] for row in rows):
+        start, end = f"<!-- {task} -->\n", "<!-- end -->"
+        head, _, rest = page.partition(start)
         made = "\n\n".join(tables([row for row in rows if row["task"] == task]))
-        page = re.sub(
-            f"(<!-- {task} -->\n).*?(<!-- end -->)",
-            lambda found, made=made: f"{found[1]}\n{made}\n\n{found[2]}",
-            page,
-            flags=re.DOTALL,
-        )
+        page = f"{head}{start}\n{made}\n\n{end}{rest.partition(end)[2]}"
     PAGE.write_text(page, encoding="utf-8")
 
 
