@@ -8,6 +8,7 @@ Between the markers of each task stands a table for each of its sets, and one of
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -26,7 +27,7 @@ def tables(rows: Sequence[Row]) -> Iterator[str]:
         yield f"Measured: {protocol}."
         own = [row for row in measured if row["protocol"] == protocol]
         for name in unique(row["set"] for row in own):
-            yield table(name, [row for row in own if row["set"] == name], cost)
+            yield table(name, [row for row in own if row["set"] == name], costs)
     if papers:
         yield "As published:"
     for name in unique(row["set"] for row in papers):
@@ -36,26 +37,29 @@ def tables(rows: Sequence[Row]) -> Iterator[str]:
         yield "\n".join(told)
 
 
-def table(name: str, rows: Sequence[Row], last: Callable[[Row], str]) -> str:
+def table(name: str, rows: Sequence[Row], last: Callable[[Sequence[Row]], str]) -> str:
     """Models against levels; bold where `restore bench` names a best one."""
     levels = unique(row["level"] for row in rows)
     lines = [[name, *(level or "real pairs" for level in levels), ""]]
     lines.append(["---", *["---:"] * len(levels), "---"])
-    for model, end in unique((row["model"], last(row)) for row in rows):
-        own = {row["level"]: cell(row) for row in rows if (row["model"], last(row)) == (model, end)}
-        lines.append([model, *(own.get(level, "") for level in levels), end])
+    for key in unique((row["model"], row["measured"] or row["note"]) for row in rows):
+        own = {row["level"]: row for row in rows if (row["model"], row["measured"] or row["note"]) == key}
+        cells = [cell(own[level]) if level in own else "" for level in levels]
+        lines.append([key[0], *cells, last(list(own.values()))])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
-def cost(row: Row) -> str:
-    """ "601 kFLOP/pixel"."""
-    found = row["figures"].get("kFLOP/pixel")
-    return f"{found:.3g} kFLOP/pixel" if found else ""
+def costs(rows: Sequence[Row]) -> str:
+    """ "447, 201, 114 kFLOP/pixel"."""
+    found = unique(row["figures"].get("kFLOP/pixel") for row in rows)
+    return f"{', '.join(f'{cost:,.0f}' for cost in found)} kFLOP/pixel" if all(found) else ""
 
 
-def source(row: Row) -> str:
+def source(rows: Sequence[Row]) -> str:
     """ "Mao et al., Table 9"."""
-    return f"{row['note'].split(',')[0]}, {row['note'].rsplit(', ', 1)[1]}"
+    note = rows[0]["note"]
+    where = re.search(r"\d{4}, ([^,;]*)", note)
+    return f"{note.split(',')[0]}, {where[1]}" if where else note
 
 
 def cell(row: Row) -> str:
