@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from restore_cli.archs import build
+from restore_cli.weights import Bundled, entries
 
 DOCS = Path(__file__).parents[1] / "docs"
 NETWORKS = tomllib.loads((DOCS / "networks.toml").read_text(encoding="utf-8"))
@@ -32,3 +33,46 @@ def test_networks_have_the_published_parameters(name: str) -> None:
     count = sum(parameter.numel() for parameter in build(entry["arch"], entry["params"]).parameters())
     number, unit = float(entry["published"][:-1]), {"K": 1e3, "M": 1e6}[entry["published"][-1]]
     assert count == pytest.approx(number * unit, rel=0.02, abs=1000)
+
+
+@pytest.mark.parametrize("task", ["denoise", "deblock", "derain", "inpaint", "sr"])
+def test_the_benchmarks_hold_every_bundled_model_of_a_task(task: str) -> None:
+    page = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
+    section = page.partition(f"<!-- {task} -->")[2].partition("<!-- end -->")[0]
+    rows = {line.split(" | ")[0].removeprefix("| ") for line in section.splitlines() if line.startswith("| ")}
+    for entry in entries().values():
+        if entry.task == task and isinstance(entry.source, Bundled):
+            assert rows & {entry.name, entry.short, "default" if entry.default else entry.name}, entry.name
+
+
+def test_a_benchmark_becomes_tables() -> None:
+    tables = runpy.run_path(str(DOCS / "benchmarks.py"))["tables"]
+
+    def row(model: str, level: str, psnr: float, note: str = "", **other: object) -> dict[str, object]:
+        figures = {"PSNR": psnr, "SSIM": 0.5, "kFLOP/pixel": 151.2 if model == "house" else None}
+        words = {"task": "denoise", "set": "set12", "protocol": "float", "measured": True}
+        return {**words, "model": model, "level": level, "figures": figures, "note": note, **other}
+
+    told = {
+        "note": "Mao et al., Title, with comma, 2016, Table 1; old",
+        "protocol": "theirs",
+        "measured": False,
+    }
+    rows = [
+        row("input", "sigma 15", 24.5),
+        row("house", "sigma 15", 33.0, "best"),
+        row("house", "sigma 25", 31.0),
+        row("RED30", "sigma 25", 32.0, **told),
+    ]
+    assert "\n".join(tables(rows)).splitlines() == [
+        "Measured: float.",
+        "| set12 | sigma 15 | sigma 25 |  |",
+        "| --- | ---: | ---: | --- |",
+        "| input | 24.50 / 0.5000 |  |  |",
+        "| house | **33.00 / 0.5000** | 31.00 / 0.5000 | 151 kFLOP/pixel |",
+        "As published:",
+        "| set12 | sigma 25 |  |",
+        "| --- | ---: | --- |",
+        "| RED30 | 32.00 / 0.5000 | Mao et al., Table 1 |",
+        "- Mao et al., Title, with comma, 2016, Table 1; old: theirs",
+    ]
