@@ -21,10 +21,15 @@ def slim(entry: Entry) -> dict[str, Any]:
     """An entry's parameters with fewer features: depth, strides and kernels, which tiling hangs on, stay."""
     if "widths" in entry.params:
         return {**entry.params, "widths": [width // 8 for width in entry.params["widths"]]}
+    if entry.arch == "xunit:XSRCNN":
+        return {**entry.params, "widths": [8, 4]}
     return {**entry.params, "width": 12}
 
 
-NETWORKS = {entry.name: (entry.arch, slim(entry)) for entry in entries().values()}
+# Without IRAE, whose values random weights let grow beyond bounds; test_bundled tiles it with its real ones.
+NETWORKS = {
+    entry.name: (entry.arch, slim(entry)) for entry in entries().values() if entry.arch != "invertible:IRAE"
+}
 
 
 def make(name: str) -> Restorer:
@@ -77,7 +82,10 @@ def test_tiles_are_exact_where_the_halo_cuts_the_picture(name: str) -> None:
     assert np.abs(tiled - whole).max() <= 1e-5
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize(
+    "name",
+    [name for name in NETWORKS if "InfoAccum" not in NETWORKS[name][0]],  # it is never double; see test_infoaccum
+)
 def test_the_stated_radius_is_the_receptive_field(name: str) -> None:
     network = make(name)
     geometry = network.geometry
