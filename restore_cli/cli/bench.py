@@ -56,7 +56,7 @@ Show = Annotated[int, _word("Worst images of each set and level that an HTML rep
 def run_suite(
     context: typer.Context,
     suite: Annotated[
-        str | None, _word("Measure many tables at once, on the sets at hand: papers.", "NAME", _WHAT)
+        str | None, _word("Measure many tables at once, on the sets at hand: papers, bundled.", "NAME", _WHAT)
     ] = None,
     data: Data = None,
     metric: Metrics = None,
