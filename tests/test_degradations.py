@@ -274,7 +274,7 @@ def test_a_streak_is_as_long_wide_and_slanted_as_asked() -> None:
     assert np.argmax(moved) in (0, 2) and max(moved) > 0.6 > moved[1]
 
 
-@pytest.mark.parametrize("rain", ["streaks", "density", "heavy", "depth"])
+@pytest.mark.parametrize("rain", ["streaks", "density", "screen", "heavy", "depth"])
 def test_heavier_rain_does_more_harm(rain: str) -> None:
     clean = picture(96, 96)
 
@@ -301,6 +301,16 @@ def test_streaks_and_noise_add_light_and_are_gray() -> None:
         np.testing.assert_array_equal(added, added[..., :1].repeat(3, axis=2))
     light, heavy = (noise_streaks(64, 64, a, 10, 20, 1.2, np.random.default_rng(0)) for a in (0.2, 0.8))
     np.testing.assert_allclose(heavy, 4 * light, rtol=1e-3, atol=1e-5)
+
+
+def test_screened_rain_is_the_dense_one_by_what_is_dark() -> None:
+    clean = np.full((64, 64, 3), [0.1, 0.4, 0.7], np.float32)
+    added, screened = (
+        Derain(rain=rain, heaviness=0.3, veil=0.5).degrade(clean, np.random.default_rng(3)) - clean
+        for rain in ("density", "screen")
+    )
+    assert added[..., 0].std() > 0.01
+    np.testing.assert_allclose(screened, added[..., :1] * (1 - clean), atol=1e-6)
 
 
 def test_haze_is_koschmieders_law_over_the_drawn_depth() -> None:

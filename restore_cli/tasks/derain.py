@@ -12,7 +12,7 @@ from restore_cli.errors import UsageError
 from restore_cli.tasks import Image, Random, Task
 from restore_cli.tasks.weather import Layer, draw_depth, noise_streaks, scatter, smooth_field, streaks
 
-RAINS = ("streaks", "density", "heavy", "depth", "none")
+RAINS = ("streaks", "density", "screen", "heavy", "depth", "none")
 STYLES = ("fine", "bold", "dense")
 
 
@@ -25,14 +25,16 @@ class Derain(Task):
             "streaks", O = B + S, the linear additive model of Rain800, Rain100 and DDN;
             "density", the same with S made as in Rain1200, of noise and motion blur, and `heaviness` the
             noise's amount (Zhang and Patel 2018: light 0.05 to 0.35, medium to 0.65, heavy to 0.95);
+            "screen", O = 1 - (1 - B)(1 - S), the same rain as a photo editor's layer in the mode "screen",
+            which hides less of what is bright;
             "heavy", O = T (B + S) + (1 - T) A, streaks and the veil of far rain (Li et al. 2019);
             "depth", O = B (1 - R - F) + R + A F with R = S exp(-2 b d) and F = 1 - exp(-b d) over a made-up
             depth d: streaks fade with distance as fog thickens (Hu et al. 2019);
             "none", a dry photo, which must come back unharmed.
         heaviness: how much rain, 0 to 1: more streaks, and brighter ones.
         mist: optical thickness of the air at the farthest point, b in [0, 3]; "heavy" and "depth" only.
-        veil: of "density" rain, how much of the blurred noise's mean stays, 0 to 1: from clear streaks to an
-            uneven bright veil in which they are faint.
+        veil: of "density" and "screen" rain, how much of the blurred noise's mean stays, 0 to 1: from clear
+            streaks to an uneven bright veil in which they are faint.
         style: of streaks: "fine" and soft, "bold": bright, wide and long, "dense": short, like noise;
             "any" draws one, or two together.
     """
@@ -42,7 +44,7 @@ class Derain(Task):
     steady: ClassVar[bool] = False
     protocol: ClassVar[str] = "rain drawn by numpy's RandomState(0) anew for each image"
     levels: ClassVar[Mapping[str, Any]] = {
-        "rain": ["streaks", "streaks", "streaks", "density", "heavy", "depth", "none"],
+        "rain": ["streaks", "streaks", "streaks", "density", "screen", "heavy", "depth", "none"],
         "heaviness": [0, 1],
         "mist": [0.1, 1.5],
     }
@@ -76,7 +78,7 @@ class Derain(Task):
         if self.rain == "none":
             return clean.copy()
         height, width = clean.shape[:2]
-        if self.rain == "density":
+        if self.rain in ("density", "screen"):
             angle, length, thickness = rng.uniform(-45, 45), rng.uniform(8, 50), rng.uniform(1, 2.5)
             rain = noise_streaks(height, width, self.heaviness, angle, length, thickness, rng, self.veil)
             if self.veil:
@@ -85,6 +87,8 @@ class Derain(Task):
             rain = self._streaks(height, width, rng)
         if self.rain in ("streaks", "density"):
             rainy = clean + rain[..., None]
+        elif self.rain == "screen":
+            rainy = clean + np.minimum(rain, 1)[..., None] * (1 - clean)
         else:
             depth, light = draw_depth(height, width, rng), rng.uniform(0.7, 1)
             clear = np.exp(-np.float32(self.mist) * depth)
