@@ -14,8 +14,6 @@ import io
 import itertools
 import math
 import re
-import secrets
-import stat
 import struct
 import threading
 import warnings
@@ -29,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from restore_cli.atomic import write_whole
 from restore_cli.errors import PictureError
 from restore_cli.metrics import jpeg_steps
 
@@ -50,6 +49,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
 }
 READ_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
+LOSSY = frozenset({"JPEG", "WEBP", "AVIF"})
 _HOLDS: dict[str, frozenset[str]] = {
     "PNG": frozenset({"16 bits", "alpha", "EXIF", "ICC profile", "XMP", "resolution", "PNG text"}),
     "JPEG": frozenset({"EXIF", "ICC profile", "XMP", "resolution"}),
@@ -807,12 +807,17 @@ def _tiff(picture: Picture) -> bytes:
 def write_picture(picture: Picture, target: Path, *, jpeg_quality: int = 95) -> tuple[str, ...]:
     """Write a picture in the format of the target's suffix; return what the format could not hold.
 
-    The file appears whole or not at all: the bytes go to a temporary file beside the target, which then
-    takes its place and its permissions. Raises PictureError if that fails; an older target stays.
+    The file appears whole or not at all; raises PictureError if that fails, and an older target stays.
     """
     data, losses = encode_picture(picture, format_of(target), jpeg_quality=jpeg_quality)
+    write_encoded(data, target)
+    return losses
+
+
+def write_encoded(data: bytes, target: Path) -> None:
+    """Write what `encode_picture` gave, as `write_picture` does."""
     try:
-        _replace(target, data)
+        write_whole(target, data)
     except OSError as error:
         reason = {
             FileNotFoundError: "its folder does not exist, create it first",
@@ -821,24 +826,6 @@ def write_picture(picture: Picture, target: Path, *, jpeg_quality: int = 95) -> 
             PermissionError: "permission denied, choose another folder",
         }.get(type(error), f"{error.strerror}, make room or choose another disk")
         raise PictureError(f"cannot write {target}: {reason}") from error
-    return losses
-
-
-def _replace(target: Path, data: bytes) -> None:
-    target = target.resolve()  # a link keeps pointing at the file it names
-    mode = target.stat().st_mode if target.exists() else None
-    if mode is not None and not stat.S_ISREG(mode):  # /dev/null and pipes are written to, never replaced
-        target.write_bytes(data)
-        return
-    temporary = target.with_name(f".restore-{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("xb") as stream:  # unlike mkstemp, open lets the umask decide on permissions
-            stream.write(data)
-        if mode is not None:
-            temporary.chmod(stat.S_IMODE(mode))
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def encode_picture(picture: Picture, format: str, *, jpeg_quality: int = 95) -> tuple[bytes, tuple[str, ...]]:

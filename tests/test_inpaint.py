@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import os
 import re
+import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +26,7 @@ from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture
 from restore_cli.jobs.restore import load, restore
+from restore_cli.metrics import psnr
 from restore_cli.tasks.inpaint import Inpaint, fill
 
 
@@ -135,12 +140,113 @@ def test_a_page_shows_what_is_missing_as_black(model: Path, photo: Path) -> None
     assert "nan" not in note
 
 
-def test_half_the_strength_is_half_of_the_way(model: Path, photo: Path) -> None:
-    for strength in ("1", "0.5"):
-        assert inpaint(model, "--box", "20,10,4,4", "--strength", strength).exit_code == 0
-        middle = read_picture(Path("photo.inpainted.png")).pixels[12, 22]
-        smooth = read_picture(photo).pixels[12, 22]
-        np.testing.assert_allclose(middle - smooth, 0.1 * float(strength), atol=0.02)
+def test_half_the_strength_is_half_of_the_way_from_the_photo(model: Path, photo: Path) -> None:
+    pixels = np.array(Image.open(photo))
+    clean = Image.fromarray(pixels)
+    clean.save("clean.png")
+    pixels[10:14, 20:24] = 250
+    Image.fromarray(pixels).save(photo)
+    results = []
+    for strength in ("0", "0.5", "1"):
+        words = ["--box", "20,10,4,4", "--strength", strength, "--reference", "clean.png", "--json"]
+        result = inpaint(model, *words)
+        results.append(read_picture(Path("photo.inpainted.png")).pixels)
+        painted, whole = read_picture(photo).pixels, read_picture(Path("clean.png")).pixels
+        assert json.loads(result.stdout)["input_psnr"] == pytest.approx(psnr(painted, whole), abs=1e-4)
+    np.testing.assert_array_equal(results[0], painted)
+    np.testing.assert_allclose(results[1], (results[0] + results[2]) / 2, atol=1 / 255)
+    assert np.abs(results[2] - painted)[10:14, 20:24].min() > 0.3
+
+
+def test_where_a_mask_is_transparent_nothing_is_missing(model: Path, photo: Path) -> None:
+    drawn = np.full((40, 60, 4), 255, np.uint8)
+    drawn[..., 3] = 0
+    drawn[5:9, 5:9, 3] = 255
+    Image.fromarray(drawn).save("drawn.png")
+    assert inpaint(model, "--mask", "drawn.png").exit_code == 0
+    expected = np.zeros((40, 60), bool)
+    expected[5:9, 5:9] = True
+    np.testing.assert_array_equal(changed(photo), expected)
+
+
+def test_a_mask_through_a_pipe(model: Path, photo: Path) -> None:
+    mask = Image.new("L", (60, 40))
+    mask.paste(255, (5, 5, 9, 9))
+    data = io.BytesIO()
+    mask.save(data, "PNG")
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_bytes, args=(data.getvalue(),))
+    writer.start()
+    assert inpaint(model, "--mask", "pipe").exit_code == 0
+    writer.join()
+    assert changed(photo).sum() == 16
+
+
+def test_a_jpeg_keeps_what_is_not_missing_as_png(model: Path, photo: Path) -> None:
+    Image.open(photo).save("photo.jpg", quality=80)
+    words = ["inpaint", "photo.jpg", "--model", str(model), "--box", "20,10,4,4"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    before, after = (read_picture(Path(name)).pixels for name in ("photo.jpg", "photo.inpainted.png"))
+    expected = np.zeros((40, 60), bool)
+    expected[10:14, 20:24] = True
+    np.testing.assert_array_equal((before != after).any(axis=2), expected)
+    result = CliRunner().invoke(app, [*words, "-o", "out.jpg"])
+    assert result.exit_code == 0 and "JPEG alters a photo outside the mask" in result.stderr
+    assert CliRunner().invoke(app, [*words, "--format", "webp"]).exit_code == 0
+    assert Path("photo.inpainted.webp").exists()
+
+
+def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> None:
+    before = photo.read_bytes()
+    Image.new("L", (60, 40), 255).crop((0, 0, 60, 40)).save("used.png")
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(app, ["inpaint", "--model", str(model), "--box", "1,1,4,4", *words])
+
+    for words, said in (
+        (["photo.png", "--save-mask", "photo.png"], "photo.png is an input"),
+        (["photo.png", "--save-mask", "photo.png", "--overwrite"], "photo.png is an input"),
+        (["photo.png", "--save-mask", "."], "photo.png is an input"),
+        (["photo.png", "--save-mask", "used.png"], "used.png exists already"),
+        (
+            ["photo.png", "--mask", "used.png", "--save-mask", "used.png", "--overwrite"],
+            "used.png is an input",
+        ),
+        (["photo.png", "-o", "a.png", "--save-mask", "a.png"], "would both be written to a.png"),
+        (["photo.png", "used.png", "--save-mask", "m.png"], "Several masks"),
+        (["photo.png", "--save-mask", "mask"], "no image's suffix"),
+    ):
+        result = run(*words)
+        assert result.exit_code == 2 and said in result.stderr, (words, result.stderr)
+    assert photo.read_bytes() == before
+    assert {path.name for path in Path().iterdir()} == {"photo.png", "used.png", "model.safetensors"}
+
+    for name in ("tree/x/a.png", "tree/y/a.png"):
+        Path(name).parent.mkdir(parents=True)
+        photo.rename(name) if name[5] == "y" else Path(name).write_bytes(before)
+    result = run("tree", "-r", "-o", "out/", "--save-mask", "masks/")
+    assert result.exit_code == 0, result.stderr
+    assert {str(path) for path in Path("masks").rglob("*.png")} == {"masks/x/a.png", "masks/y/a.png"}
+    assert read_picture(Path("masks/x/a.png")).pixels.sum() == 16
+    Path("tree/x/a.png").write_bytes(b"junk")
+    assert run("tree/x/a.png", "-o", "b.png", "--save-mask", "c.png").exit_code == 1
+    assert not Path("c.png").exists()
+
+
+def test_a_model_that_finds_damage_mends_it_itself(finder: None, photo: Path, tmp_path: Path) -> None:
+    blind = tmp_path / "blind.safetensors"
+    loaded = weights.load(tmp_path / "blind")
+    weights.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
+    pixels = np.array(Image.open(photo))
+    pixels[10:12, 20:30] = 255
+    Image.fromarray(pixels).save(photo)
+    result = inpaint(blind, "--box", "1,1,4,4")
+    assert result.exit_code == 2 and "give it --detect" in result.stderr
+    assert inpaint(blind, "--detect", "text").exit_code == 0
+    after = read_picture(Path("photo.inpainted.png")).pixels
+    np.testing.assert_allclose(after[10:12, 20:30], 0.5, atol=0.01)  # 1 - 5 (1 - 0.9), its own result
+    expected = (pixels == 255).all(axis=2)
+    np.testing.assert_array_equal(changed(photo), expected)
 
 
 @pytest.mark.parametrize(
@@ -151,8 +257,10 @@ def test_half_the_strength_is_half_of_the_way(model: Path, photo: Path) -> None:
         (["--detect", "rain"], 2, "choose text or scratches"),
         (["--box", "0,0,9,9", "--grow", "-1"], 2, "whole number"),
         (["--mask", "black.png"], 1, "photo.png: nothing is missing"),
-        (["--box", "90,90,5,5"], 1, "photo.png: nothing is missing"),
-        (["--mask", "small.png"], 1, "the mask small.png has 6 x 4 pixels, not the 60 x 40 of photo.png"),
+        (["--mask", "white.png"], 1, "photo.png: all of it is missing"),
+        (["--box", "0,0,5,5", "--grow", "100000"], 1, "photo.png: all of it is missing"),
+        (["--box", "0,0,5,5", "--box", "90,9,5,5"], 1, "photo.png: the box 90,9,5,5 lies outside of 60 x 40"),
+        (["--mask", "small.png"], 1, "its mask small.png has 6 x 4 pixels, not the photo's 60 x 40"),
         (["--mask", "none.png"], 2, "no mask none.png"),
     ],
 )
@@ -160,6 +268,7 @@ def test_a_mask_that_does_not_do_is_refused(
     model: Path, photo: Path, words: list[str], code: int, said: str
 ) -> None:
     Image.new("L", (60, 40)).save("black.png")
+    Image.new("L", (60, 40), 255).save("white.png")
     Image.new("L", (6, 4), 255).save("small.png")
     result = inpaint(model, *words)
     assert result.exit_code == code

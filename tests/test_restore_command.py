@@ -29,6 +29,7 @@ from restore_cli.cli import app, display
 from restore_cli.cli.restore import compose
 from restore_cli.image import Picture, read_picture, write_picture
 from restore_cli.jobs.files import Naming, plan
+from restore_cli.metrics import psnr
 from restore_cli.tasks import option
 from restore_cli.tasks.denoise import Denoise
 
@@ -348,8 +349,7 @@ def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         result = CliRunner().invoke(app, ["denoise", "a.png", "--report", "r.csv", "--model", *words])
         assert result.exit_code == 3, result.output
         assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
-        assert Path("r.csv").exists()
-    assert not Path("a.denoised.png").exists()
+    assert names(tmp_path) == {"a.png", "junk.safetensors"}
 
 
 # Pictures of every kind
@@ -462,7 +462,9 @@ def test_strength_and_mask_limit_the_change(tmp_path: Path, monkeypatch: pytest.
     words = ["derain", "in/a.png", "--model", "brighter.safetensors", "--overwrite", "--mask"]
     failed = CliRunner().invoke(app, [*words, "small.png"])
     assert failed.exit_code == 1
-    assert "the mask small.png has 24 x 5 pixels, not the 24 x 20 of in/a.png" in failed.stderr
+    assert "in/a.png: its mask small.png has 24 x 5 pixels, not the photo's 24 x 20" in failed.stderr
+    Path("broken.png").write_bytes(b"junk")
+    assert "in/a.png: its mask fails: " in CliRunner().invoke(app, [*words, "broken.png"]).stderr
     refused(CliRunner().invoke(app, [*words, "nowhere"]), "no mask nowhere")
 
 
@@ -471,11 +473,49 @@ def test_quality_is_read_from_a_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyP
     save_brighter("deblock", conditions=1, quality=[5, 95])
     Image.open(photo(Path("a.png"))).save("a.jpg", quality=23)
     result = ok(CliRunner().invoke(app, ["deblock", "a.jpg", "--model", "brighter.safetensors", "--json"]))
-    assert json.loads(result.stdout)["options"] == {"quality": 23}
+    assert json.loads(result.stdout)["options"] == {"quality": 23, "quality_from": "the file"}
     result = CliRunner().invoke(
         app, ["deblock", "a.jpg", "--model", "brighter.safetensors", "--strength", "0.5", "-o", "b.png"]
     )
-    assert "quality 23 (estimated)  strength 0.5  " in ok(result).stderr
+    assert "quality 23 (of the file)  strength 0.5  " in ok(result).stderr
+    result = CliRunner().invoke(app, ["deblock", "b.png", "--model", "brighter.safetensors"])
+    assert " (estimated)  " in ok(result).stderr
+
+
+def test_a_photo_that_stays_as_it_is_is_not_compressed_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_brighter("deblock", conditions=1, quality=[5, 90])
+    clean = photo(Path("a.png"))
+    Image.open(clean).save("fine.jpg", quality=97)
+    Image.open(clean).save("good.jpg", quality=89)
+    Image.open(clean).save("poor.jpg", quality=50)
+    words = ["deblock", "--model", "brighter.safetensors", "--json", "--reference", "a.png"]
+
+    def run(*more: str) -> dict[str, float]:
+        record: dict[str, float] = json.loads(ok(CliRunner().invoke(app, [*words, *more])).stdout)
+        return record
+
+    for more in (["fine.jpg"], ["poor.jpg", "--strength", "0"]):
+        record = run(*more)
+        assert record["psnr"] == record["input_psnr"]
+        stem = Path(more[0]).stem
+        assert Path(f"{stem}.deblocked.jpg").read_bytes() == Path(more[0]).read_bytes()
+    run("fine.jpg", "--jpeg-quality", "60", "--overwrite")
+    assert Path("fine.deblocked.jpg").read_bytes() != Path("fine.jpg").read_bytes()
+    for name, quality in (("good", 98), ("poor", 95)):
+        run(f"{name}.jpg", "--overwrite")
+        assert read_picture(Path(f"{name}.deblocked.jpg")).jpeg_quality == quality
+
+
+def test_figures_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    save_brighter("derain", conditions=0)
+    clean = read_picture(photo(Path("a.png"))).pixels
+    words = ["a.png", "--model", "brighter.safetensors", "--json", "--reference", "a.png", "-o", "a.jpg"]
+    record = json.loads(ok(CliRunner().invoke(app, ["derain", *words, "--jpeg-quality", "5"])).stdout)
+    assert record["psnr"] == pytest.approx(psnr(read_picture(Path("a.jpg")).pixels, clean), abs=1e-4)
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "md"])
@@ -492,6 +532,10 @@ def test_reports(run: Run, tmp_path: Path, suffix: str) -> None:
     }
     assert len(rows[suffix]()) == 2
     assert "missing.png" in text and "done" in text and "failed" in text
+    refused(run("missing.png", "--report", f"report.{suffix}"), f"report.{suffix} exists already")
+    assert Path(f"report.{suffix}").read_text() == text
+    assert run("missing.png", "--report", f"report.{suffix}", "--overwrite").exit_code == 1
+    assert "a.png" not in Path(f"report.{suffix}").read_text()
 
 
 def test_names_that_are_no_text(run: Run, tmp_path: Path) -> None:

@@ -132,7 +132,6 @@ def test_strength_and_mask_hold_at_the_new_size(models: dict[str, Path], photo: 
         (("--scale", "big"), "'big'"),
         (("--size", "100"), "such as 1920x1080"),
         (("--size", "0x5"), "such as 1920x1080"),
-        (("--size", "1000x50"), "at most 8 times"),
     ],
 )
 def test_impossible_sizes_are_refused(
@@ -141,6 +140,18 @@ def test_impossible_sizes_are_refused(
     result = enlarge(photo, models["any"], *words)
     assert result.exit_code == 2
     assert said in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_one_photo_too_small_for_a_size_does_not_stop_the_others(
+    models: dict[str, Path], photo: Path
+) -> None:
+    photo.with_name("tiny.png").write_bytes(photo.read_bytes())
+    Image.open(photo).resize((5, 4)).save(photo.with_name("tiny.png"))
+    words = ["sr", str(photo.with_name("tiny.png")), str(photo), "--size", "60x40", "--model", models["any"]]
+    result = CliRunner().invoke(app, [*map(str, words), "-o", str(photo.with_name("out")) + "/"])
+    assert result.exit_code == 1
+    assert "tiny.png: the size is 12 times its own; give one of at most 8 times" in result.stderr
+    assert [path.name for path in photo.with_name("out").iterdir()] == [f"{photo.stem}.enlarged.png"]
 
 
 def test_words_of_a_recipe_are_scales() -> None:

@@ -48,7 +48,7 @@ def _sentence(error: Exception) -> str:
         case MemoryError():
             return "Memory is too short; close other programs or use a smaller --tile."
         case OSError(strerror=reason, filename=file) if reason:
-            return f"{file}: {reason}." if file else f"{reason}."
+            return f"{file or 'standard output'}: {reason}; choose another place."
     return f"Unexpected {type(error).__name__}: {error}. Please report it with the output of --debug."
 
 

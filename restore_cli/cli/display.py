@@ -135,8 +135,11 @@ def describe(record: Record, task: Task) -> str:
     if record.status == "skipped":
         return f"{record.input}: skipped, {record.output} exists"
     parts = [f"{record.input} -> {record.output}"]
-    for name, value in (record.options or {}).items():
-        origin = " (estimated)" if getattr(task, name, 0) is None else ""
+    options = dict(record.options or {})
+    origins = {name: options.pop(f"{name}_from", None) for name in list(options)}
+    for name, value in options.items():
+        origin = f" (of {origins[name]})" if origins[name] else ""
+        origin = origin or (" (estimated)" if getattr(task, name, 0) is None else "")
         parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
     if record.width and record.height and record.seconds is not None:
         megapixels = record.width * record.height / 1e6

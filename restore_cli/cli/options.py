@@ -61,8 +61,14 @@ Format = Annotated[
     ),
 ]
 JpegQuality = Annotated[
-    int,
-    typer.Option(min=1, max=100, help="Quality of JPEG, WebP and AVIF.", rich_help_panel=_FILES),
+    int | None,
+    typer.Option(
+        min=1,
+        max=100,
+        help="Quality of JPEG, WebP and AVIF; 95 unless the photo was saved at 88 or better, then 98.",
+        rich_help_panel=_FILES,
+        show_default=False,
+    ),
 ]
 SkipExisting = Annotated[
     bool,
@@ -133,10 +139,10 @@ Mask = Annotated[
 ]
 
 SaveMask = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         metavar="FILE|DIR",
-        help="Write the mask that was used there; as DIR/NAME.png into a folder.",
+        help="Write the mask that was used there; as DIR/NAME.png into a folder, DIR/.",
         rich_help_panel=_CHANGE,
     ),
 ]

@@ -78,7 +78,7 @@ def run(
     output: options.Output = None,
     suffix: options.Suffix = None,
     format: options.Format = None,
-    jpeg_quality: options.JpegQuality = 95,
+    jpeg_quality: options.JpegQuality = None,
     recursive: options.Recursive = False,
     files_from: options.FilesFrom = None,
     skip_existing: options.SkipExisting = False,
@@ -108,21 +108,22 @@ def run(
     if skip_existing and overwrite:
         raise UsageError("Both --skip-existing and --overwrite are given; choose one.")
     if report:
-        check_report(report)
-        if not report.absolute().parent.is_dir():
-            raise UsageError(f"There is no folder for the report {report}; create it first.")
+        check_report(report, overwrite=overwrite)
     if compare:
         check_page(compare, overwrite=overwrite)
     naming = files.Naming(
         output=output,
         suffix=f".{task.suffix}" if suffix is None else suffix,
         format=parse_format(format) if format else None,
+        exact=task.exact or mask is not None,
+        masks=save_mask,
     )
     items = files.plan(
         read_words(inputs or [], files_from),
         naming,
         recursive=recursive,
         existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
+        others=[path for path in (mask, reference) if path],
     )
     side = options.parse_tile(tile)
     if dry_run:
@@ -148,7 +149,6 @@ def run(
         reference=reference,
         strength=strength,
         mask=mask,
-        save_mask=save_mask,
         check_tiles=check_tiles,
         offline=offline,
         debug=debug,
@@ -170,12 +170,12 @@ def _render(
     json: bool,
     quiet: bool,
 ) -> None:
-    """Tell of each record as it comes; report and page are written whatever happens."""
+    """Tell of each record as it comes; report and page are written whatever happens, of what there is."""
     counts = {"done": 0, "skipped": 0, "failed": 0}
     kept: list[Record] = []
     with ExitStack() as last:
         if report:
-            last.callback(write_report, kept, report)
+            last.callback(lambda: write_report(kept, report) if kept else None)
         if page:
             last.callback(page.write)
         for record in records:

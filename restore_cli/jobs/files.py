@@ -5,12 +5,12 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from restore_cli.errors import UsageError
-from restore_cli.image import format_of, is_image_name, suffix_of
+from restore_cli.image import LOSSY, format_of, is_image_name, suffix_of
 
 STREAM = "-"  # standard input or output
 Existing = Literal["refuse", "skip", "overwrite"]
@@ -23,11 +23,13 @@ class Item:
     Attributes:
         input, output: paths, or STREAM.
         relative: the input's path below the folder it was found in; of a named file its name.
+        mask: where the mask that was used goes, or nothing.
     """
 
     input: str
     output: str
     relative: str
+    mask: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,34 @@ class Naming:
         output: a file, a folder or STREAM; None is beside the input, and STREAM for STREAM.
         suffix: goes between stem and extension, ".denoised".
         format: Pillow's name of the format to write; None is the input's, by its extension.
+        exact: in place of a format that is lossy, and that nobody asked for, write PNG.
+        masks: a file, or a folder, for the masks that were used; None for nowhere.
     """
 
     output: str | None = None
     suffix: str = ""
     format: str | None = None
+    exact: bool = False
+    masks: str | None = None
 
     def file(self, relative: str) -> str:
         """The output's name for an input's; an extension that cannot be written becomes .png."""
         stem, extension = os.path.splitext(relative)
         known = is_image_name(Path(relative))
+        if known and self.exact and format_of(Path(relative)) in LOSSY:
+            known = False
         if self.format and not (known and format_of(Path(relative)) == self.format):
             extension = suffix_of(self.format)
         return stem + self.suffix + (extension if self.format or known else ".png")
 
 
 def plan(
-    words: Sequence[str], naming: Naming, *, recursive: bool = False, existing: Existing = "refuse"
+    words: Sequence[str],
+    naming: Naming,
+    *,
+    recursive: bool = False,
+    existing: Existing = "refuse",
+    others: Iterable[Path] = (),
 ) -> list[Item]:
     """Find the inputs and name their outputs.
 
@@ -65,6 +78,7 @@ def plan(
         recursive: search folders in folders; below an output folder their tree is kept.
         existing: what to do about outputs that exist. Under "skip" an input that is another's output is
             left out as well, which makes `*.jpg` from a shell safe to repeat.
+        others: files that are read beside the inputs.
 
     Raises:
         UsageError: there is no input, two inputs have one output, an output is an input or exists.
@@ -76,18 +90,21 @@ def plan(
         )
     single = len(found) == len(words) == 1 and not os.path.isdir(words[0])
     items = _name(found, naming, single)
+    if naming.masks:
+        items = [replace(item, mask=_mask(item, naming.masks, single)) for item in items]
 
     takers: dict[str, str] = {}
     for item in items:
-        other = takers.setdefault(os.path.abspath(item.output), item.input)
-        if other != item.input and item.output != STREAM:
-            raise UsageError(
-                f"{other} and {item.input} would both be written to {item.output};"
-                " restore them separately, or to other names."
-            )
+        for path, whose in ((item.output, item.input), (item.mask, f"the mask of {item.input}")):
+            other = whose if path in ("", STREAM) else takers.setdefault(os.path.abspath(path), whose)
+            if other != whose:
+                raise UsageError(
+                    f"{other} and {whose} would both be written to {path};"
+                    " restore them separately, or to other names."
+                )
     if existing == "skip":
         items = [item for item in items if takers.get(os.path.abspath(item.input), item.input) == item.input]
-    _protect(items, existing)
+    _protect(items, existing, others)
     return items
 
 
@@ -159,16 +176,31 @@ def _is_folder(path: str) -> bool:
     return os.path.isdir(path) or path.endswith(("/", os.sep))
 
 
-def _protect(items: Sequence[Item], existing: Existing) -> None:
+def _mask(item: Item, masks: str, single: bool) -> str:
+    if not _is_folder(masks):
+        if not single:
+            raise UsageError(f"Several masks cannot go to {masks}; end its name with / for a folder of them.")
+        if not is_image_name(Path(masks)):
+            raise UsageError(f"{masks} has no image's suffix; add one, or end it with / to name a folder.")
+        return masks
+    stem = "standard-input" if item.input == STREAM else os.path.splitext(item.relative)[0]
+    return os.path.join(masks, f"{stem}.png")
+
+
+def _protect(items: Sequence[Item], existing: Existing, others: Iterable[Path]) -> None:
     """Refuse outputs that are inputs, by whatever link, and those that exist if nobody said what to do."""
-    present = [item.output for item in items if item.output != STREAM and os.path.isfile(item.output)]
+    written = [path for item in items for path in (item.output, item.mask) if path not in ("", STREAM)]
+    present = [path for path in written if os.path.isfile(path)]
     if not present:
         return
-    inputs = {_identity(item.input) for item in items if item.input != STREAM and os.path.exists(item.input)}
+    read = [*(item.input for item in items if item.input != STREAM), *map(str, others)]
+    inputs = {_identity(path) for path in read if os.path.exists(path)}
     for path in present:
         if _identity(path) in inputs:
             raise UsageError(f"{path} is an input, which is never overwritten; give another --suffix or -o.")
-    if existing == "refuse":
+    if existing == "skip":  # the masks of what is skipped
+        present = [item.mask for item in items if item.mask in present and item.output not in present]
+    if present and existing != "overwrite":
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
         verb = "exist" if more else "exists"
         raise UsageError(f"{present[0]}{more} {verb} already; give --skip-existing or --overwrite.")

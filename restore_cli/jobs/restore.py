@@ -16,14 +16,17 @@ from restore_cli import engine, weights
 from restore_cli.engine import Result, Settings
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
+    LOSSY,
     READ_SUFFIXES,
     Picture,
     encode_picture,
+    format_of,
     luma,
     read_picture,
     resize,
     to_gray,
     to_rgb,
+    write_encoded,
     write_picture,
 )
 from restore_cli.jobs.compare import measure
@@ -45,13 +48,12 @@ class Request:
         model: as `weights.choose` takes it; None is the task's default.
         settings: how to run the network.
         format: of what goes to standard output, by Pillow's name; None is the input's.
-        jpeg_quality: 1 to 100, of JPEG, WebP and AVIF.
+        jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, and 98 for photos saved at 88 or better.
         skip_existing: leave inputs alone whose output exists.
         reference: the clean picture, or a folder that has one of the same relative path or stem for each.
         strength: 0 to 1, how much of the change is made.
         mask: a picture, or a folder of them as of references: white where the change is made, black where it
-            is not, gray where in part.
-        save_mask: where the mask that was used is written, a file or an existing folder.
+            is not, gray where in part; where it is transparent it counts as black.
         check_tiles: measure what tiling changes.
         offline: never download.
         debug: raise the first error instead of going on.
@@ -62,12 +64,11 @@ class Request:
     model: str | None = None
     settings: Settings = field(default_factory=Settings)
     format: str | None = None
-    jpeg_quality: int = 95
+    jpeg_quality: int | None = None
     skip_existing: bool = False
     reference: Path | None = None
     strength: float = 1.0
     mask: Path | None = None
-    save_mask: Path | None = None
     check_tiles: bool = False
     offline: bool = False
     debug: bool = False
@@ -166,11 +167,11 @@ def restore(
         model = load(model, task.name, picture.channels, task.enlargement(picture.height, picture.width))
     settings = settings or Settings()
     pixels = picture.opaque_pixels()
-    found = _detect(task, pixels, load, settings)
+    found = _detect(task, model, pixels, load, settings)
     seen, mask = task.mark(pixels, _join(mask, found))
     feed, result = _restore(model, task, seen, settings, lambda share: None, picture)
     restored = _mend(task.finish(result.pixels, seen), found)
-    return picture.with_pixels(_blend(restored, task.plain(seen), strength * feed.strength, mask))
+    return picture.with_pixels(_blend(restored, task.plain(pixels), strength * feed.strength, mask))
 
 
 def restore_files(
@@ -193,7 +194,7 @@ def restore_files(
     for kind, path in (("reference", request.reference), ("mask", request.mask)):
         if path and not path.exists():
             raise UsageError(f"There is no {kind} {path}; check its path.")
-    if request.reference and request.reference.is_file() and len(request.items) > 1:
+    if request.reference and not request.reference.is_dir() and len(request.items) > 1:
         raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
     models = Models(request.offline, watch.download)
     for item in request.items:
@@ -221,7 +222,7 @@ def _sentence(item: Item, error: Exception) -> str:
             return f"{item.input}: memory is too short; close other programs, or give a smaller --tile."
         case OSError(strerror=reason) if reason:
             place = "standard output" if item.output == STREAM else item.output
-            return f"{error.filename or place}: {reason}."
+            return f"{error.filename or place}: {reason}; choose another place for the result."
     return f"{item.input}: unexpected {type(error).__name__}: {error}; --debug shows where."
 
 
@@ -237,7 +238,8 @@ def _restore_file(
     """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB each."""
     task = request.task
     started = time.perf_counter()
-    picture = read_picture(stdin.read() if item.input == STREAM and stdin else Path(item.input))
+    source = stdin.read() if item.input == STREAM and stdin else Path(item.input)
+    picture = read_picture(source)
     reading = time.perf_counter() - started
 
     scale = task.enlargement(picture.height, picture.width)
@@ -246,10 +248,10 @@ def _restore_file(
     megapixels = picture.megapixels
     mask = _read_mask(request.mask, item, picture, task) if request.mask else None
     pixels = picture.opaque_pixels()
-    found = _detect(task, pixels, models.find, request.settings)
+    found = _detect(task, model, pixels, models.find, request.settings)
     seen, mask = task.mark(pixels, _join(mask, found))
-    if request.save_mask:
-        _save_mask(request.save_mask, mask, item)
+    if item.mask and mask is None:
+        raise UsageError("There is no mask to save; give --mask.")
     feed, result = _restore(
         model, task, seen, request.settings, lambda share: watch.restored(share, share * megapixels), picture
     )
@@ -268,19 +270,35 @@ def _restore_file(
         tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
         warnings=(*picture.notes, *feed.warnings),
     )
-    plain = task.plain(seen)
+    plain = task.plain(pixels)
     restored_pixels = _mend(task.finish(result.pixels, seen), found)
-    pixels = _blend(restored_pixels, plain, request.strength * feed.strength, mask)
-    restored = picture.with_pixels(pixels)
+    strength = request.strength * feed.strength
+    restored = picture.with_pixels(_blend(restored_pixels, plain, strength, mask))
+    same = restored.pixels.shape == picture.pixels.shape and (
+        strength == 0 or (mask is not None and not mask.any())
+    )
+    used = Picture(mask[..., None]) if item.mask and mask is not None else None
     observed = plain if request.reference else None
     before = None
     if watch.compared:
         note = f"enlarged {scale:.3g} times" if scale > 1 else ""
         shown = picture.with_pixels(seen if seen.shape == plain.shape else plain)  # seen has NaN, black
         before = Version("input", shown.pixels, note)
+    masked = mask is not None
     del picture, seen, feed, result, plain, restored_pixels, pixels, mask, found
 
-    losses = _write(restored, item, request, stdout)
+    format = _format(item, restored, request)
+    losses: tuple[str, ...] = ()
+    if same and format == restored.format and not request.jpeg_quality:
+        data = source.read_bytes() if isinstance(source, Path) else source
+    else:
+        data, losses = encode_picture(restored, format, jpeg_quality=_jpeg_quality(restored, request))
+        if format in LOSSY and masked:
+            losses += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
+    _write(data, item, stdout)
+    if used is not None:
+        Path(item.mask).parent.mkdir(parents=True, exist_ok=True)
+        write_picture(used, Path(item.mask))
     seconds = time.perf_counter() - started
     record = replace(
         record,
@@ -289,6 +307,8 @@ def _restore_file(
         noise_after=estimate_noise(restored.pixels, restored.visible),
         warnings=(*record.warnings, *losses),
     )
+    if format in LOSSY and (request.reference or watch.compared):
+        restored = replace(restored, pixels=read_picture(data).pixels)
     clean = None
     if request.reference and observed is not None:
         record, clean = _measure(record, observed, restored, _find_reference(request.reference, item))
@@ -309,15 +329,17 @@ class _Found:
 
 
 def _detect(
-    task: Task, pixels: Image, find: Callable[[str, str, int], Loaded], settings: Settings
+    task: Task, model: Loaded, pixels: Image, find: Callable[[str, str, int], Loaded], settings: Settings
 ) -> _Found | None:
-    """The damage, if it is to be found."""
-    if not (detector := task.detector()):
+    """The damage, if it is to be found, by the model itself where it can."""
+    if not (detector := task.detector(model.conditions)):
         return None
     blind, name = detector
-    model = find(name, blind.name, pixels.shape[2])
-    _, result = _restore(model, blind, pixels, settings, lambda share: None)
-    return _Found(*task.locate(blind.finish(result.pixels, pixels), pixels))
+    finder = find(name, blind.name, pixels.shape[2]) if name else model
+    _, result = _restore(finder, blind, pixels, settings, lambda share: None)
+    restored = blind.finish(result.pixels, pixels)
+    mask, kept = task.locate(restored, pixels)
+    return _Found(mask, kept if name else restored)
 
 
 def _join(mask: Image | None, found: _Found | None) -> Image | None:
@@ -332,20 +354,21 @@ def _mend(restored: Image, found: _Found | None) -> Image:
 
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
-    """H x W in [0, 1], of a picture's brightness; at the result's size."""
+    """H x W in [0, 1], of a picture's brightness, black where it is transparent; at the result's size."""
     path = _find_reference(mask, item)
-    pixels = read_picture(path).pixels
+    try:
+        drawn = read_picture(path)
+    except PictureError as error:
+        raise RestoreError(f"its mask fails: {error}") from error
+    pixels = drawn.pixels if drawn.channels == 1 else to_gray(drawn.pixels)
     if pixels.shape[:2] != picture.pixels.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
-        raise PictureError(f"the mask {path} has {sizes[0]} pixels, not the {sizes[1]} of {item.input}")
-    return task.plain(pixels if pixels.shape[2] == 1 else to_gray(pixels))[..., 0]
-
-
-def _save_mask(target: Path, mask: Image | None, item: Item) -> None:
-    if mask is None:
-        raise UsageError("There is no mask to save; give --mask.")
-    path = target / f"{Path(item.input).stem}.png" if target.is_dir() else target
-    write_picture(Picture(mask[..., None]), path)
+        raise RestoreError(
+            f"its mask {path} has {sizes[0]} pixels, not the photo's {sizes[1]}; make it of the same size."
+        )
+    if drawn.alpha is not None:
+        pixels = pixels * (drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max))
+    return task.plain(pixels)[..., 0]
 
 
 def _blend(restored: Image, observed: Image, strength: float, mask: Image | None) -> Image:
@@ -407,24 +430,30 @@ def _check_tiles(model: Loaded, feed: Feed, settings: Settings) -> float:
     return engine.check_tiles(model.network, pixels, feed.conditions, settings)
 
 
-def _write(picture: Picture, item: Item, request: Request, stdout: BinaryIO | None) -> tuple[str, ...]:
+def _format(item: Item, picture: Picture, request: Request) -> str:
+    """Pillow's name of the format to write."""
+    return (request.format or picture.format) if item.output == STREAM else format_of(Path(item.output))
+
+
+def _jpeg_quality(picture: Picture, request: Request) -> int:
+    """So high that it costs less than restoring a photo of high quality gains."""
+    return request.jpeg_quality or (98 if (picture.jpeg_quality or 0) >= 88 else 95)
+
+
+def _write(data: bytes, item: Item, stdout: BinaryIO | None) -> None:
     if item.output == STREAM and stdout:
-        data, losses = encode_picture(
-            picture, request.format or picture.format, jpeg_quality=request.jpeg_quality
-        )
         rest = memoryview(data)
         while rest:  # unbuffered, as under PYTHONUNBUFFERED, it takes what a pipe holds
             rest = rest[stdout.write(rest) :]
         stdout.flush()
-        return losses
-    target = Path(item.output)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    return write_picture(picture, target, jpeg_quality=request.jpeg_quality)
+    else:
+        Path(item.output).parent.mkdir(parents=True, exist_ok=True)
+        write_encoded(data, Path(item.output))
 
 
 def _find_reference(reference: Path, item: Item) -> Path:
     """The same relative path below the reference folder, or else the same stem there or at its top."""
-    if reference.is_file():
+    if not reference.is_dir():  # a file, or a pipe
         return reference
     same = reference / item.relative
     places = (same, reference / same.name)

@@ -6,8 +6,6 @@ import base64
 import hashlib
 import io
 import math
-import secrets
-import stat
 from bisect import insort
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +20,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from restore_cli.atomic import write_whole
 from restore_cli.errors import RestoreError, UsageError
 
 PHOTOS = 50  # on the page of a batch, and
@@ -205,18 +204,12 @@ def check_page(path: Path, *, overwrite: bool = False) -> None:
 
 def write_page(page: str, path: Path) -> None:
     """Write a page whole or not at all; raises RestoreError if that fails, and an older file stays."""
-    target = path.resolve()  # a link keeps pointing at the file it names
-    temporary = target.with_name(f".restore-{secrets.token_hex(8)}.part")
     try:
-        with temporary.open("x", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
-            stream.write(page)  # file names, and so a page, need not be text
-        if target.exists():
-            temporary.chmod(stat.S_IMODE(target.stat().st_mode))
-        temporary.replace(target)
+        write_whole(
+            path, page.encode("utf-8", "backslashreplace")
+        )  # file names, and so a page, need not be text
     except OSError as error:
-        raise RestoreError(f"Cannot write {path}: {error.strerror}.") from error
-    finally:
-        temporary.unlink(missing_ok=True)
+        raise RestoreError(f"Cannot write {path}: {error.strerror}; choose another place.") from error
 
 
 def _render(scripts: Sequence[str], **values: Any) -> str:

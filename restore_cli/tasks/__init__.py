@@ -78,6 +78,7 @@ class Task(ABC):
         luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather than
             each channel by itself.
         steady: whether the damage leaves a photo's mean colour alone, so that restoring must not change it.
+        exact: whether most of a photo stays as it is, so that no lossy format is chosen for the result.
         protocol: how benchmarks damage a clean image.
         blocks: whether blocking is a part of the damage, so that PSNR-B tells more.
         scored: by which figure results are compared: "PSNR", over all channels, or "PSNR Y", on luma.
@@ -89,6 +90,7 @@ class Task(ABC):
     suffix: ClassVar[str]
     luma: ClassVar[bool] = False
     steady: ClassVar[bool] = True
+    exact: ClassVar[bool] = False
     protocol: ClassVar[str]
     blocks: ClassVar[bool] = False
     scored: ClassVar[str] = "PSNR"
@@ -143,8 +145,13 @@ class Task(ABC):
         """How many times wider or higher the result is than a picture of so many pixels."""
         return 1
 
-    def detector(self) -> tuple[Task, str] | None:
-        """The task and the model whose result shows where the picture is damaged, if that is to be found."""
+    def detector(self, trained: Mapping[str, Any]) -> tuple[Task, str | None] | None:  # noqa: ARG002
+        """The task and the model whose result shows where the picture is damaged, if that is to be found.
+
+        Args:
+            trained: the levels that the chosen model was trained for; None in place of another one's name
+                says that it finds the damage itself, and its result stands.
+        """
         return None
 
     def locate(self, restored: Image, observed: Image) -> tuple[Image, Image]:

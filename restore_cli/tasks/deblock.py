@@ -77,8 +77,10 @@ class Deblock(Task):
         photo of a higher quality than a network that is told it knows stays as it is.
         """
         quality = self.quality
-        if quality is None:
-            quality = picture.jpeg_quality if picture else None
+        options: dict[str, float | str] = {}
+        if quality is None and picture and picture.jpeg_quality:
+            quality = picture.jpeg_quality
+            options["quality_from"] = "the file"
         if quality is None:
             quality = estimate_quality(pixels, picture.visible if picture else None)
         low, high = np.broadcast_to(trained.get("quality", [1, 100]), 2).tolist()
@@ -92,6 +94,6 @@ class Deblock(Task):
             )
         elif geometry.conditions and quality > high:
             warnings = (f"Quality {quality:.0f} leaves nothing for this model to mend; nothing is changed.",)
-            return Feed(pixels, (high / 100,), {"quality": round(quality)}, warnings, strength=0)
+            return Feed(pixels, (high / 100,), {"quality": round(quality), **options}, warnings, strength=0)
         conditions = (min(max(quality, low), high) / 100,) if geometry.conditions else ()
-        return Feed(pixels, conditions, {"quality": round(quality)}, warnings)
+        return Feed(pixels, conditions, {"quality": round(quality), **options}, warnings)

@@ -69,6 +69,7 @@ class Inpaint(Task):
     name: ClassVar[str] = "inpaint"
     suffix: ClassVar[str] = "inpainted"
     steady: ClassVar[bool] = False
+    exact: ClassVar[bool] = True
     protocol: ClassVar[str] = "pixels lost as drawn by numpy's RandomState(0) anew for each image"
     levels: ClassVar[Mapping[str, Any]] = {
         "damage": ["text", "text", "scratches", "scratches", "boxes", "hole"],
@@ -149,9 +150,20 @@ class Inpaint(Task):
         """Whether a network has to find the damage by itself, and nothing is known to be missing."""
         return self.blind and not self.detect
 
-    def detector(self) -> tuple[Inpaint, str] | None:
-        """The same task as one for whom nobody says where the damage is, and the model for that."""
-        return (replace(self, damage=self.detect, blind=True, detect=None), "blind") if self.detect else None
+    def detector(self, trained: Mapping[str, Any]) -> tuple[Inpaint, str | None] | None:
+        """The same task as one for whom nobody says where the damage is, and the model for that.
+
+        Raises:
+            UsageError: the chosen model finds damage, and is not to.
+        """
+        alone = bool(trained.get("blind"))
+        if self.detect:
+            return replace(self, damage=self.detect, blind=True, detect=None), None if alone else "blind"
+        if alone and not self.blind:
+            raise UsageError(
+                "This model finds what is painted over a photo; give it --detect, or another --model."
+            )
+        return None
 
     def locate(self, restored: Image, observed: Image) -> tuple[Image, Image]:
         """Where the network changed much, or less beside it (hysteresis as Canny's), and a pixel around.
@@ -181,14 +193,21 @@ class Inpaint(Task):
             raise UsageError("Nothing says what is missing; give --mask, --box or --detect.")
         if mask is not None:
             missing[mask >= 0.5] = 1
+        height, width = missing.shape
         for x, y, across, down in self.box:
+            if x >= width or y >= height:
+                raise RestoreError(
+                    f"the box {x},{y},{across},{down} lies outside of {width} x {height} pixels."
+                )
             missing[y : y + down, x : x + across] = 1
-        if self.grow:
+        if self.grow and missing.any():
             import cv2
 
-            missing = np.asarray(cv2.dilate(missing, np.ones((2 * self.grow + 1,) * 2, np.uint8)))
+            missing = np.asarray(cv2.distanceTransform(1 - missing, cv2.DIST_C, 3) <= self.grow, np.uint8)
         if not missing.any() and not self.detect:
-            raise RestoreError("nothing is missing, for the mask has no white and the boxes lie outside.")
+            raise RestoreError("nothing is missing, for its mask has no white; make white what is missing.")
+        if missing.all():
+            raise RestoreError("all of it is missing; leave black in the mask what is to stay.")
         return np.where(missing[..., None], np.float32(np.nan), pixels), missing.astype(np.float32)
 
     def coarsen(self, observed: Image) -> Image | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from restore_cli.errors import UsageError
+from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tasks import Feed, Image, Random, Task, option, round_to_bytes
 
 if TYPE_CHECKING:
@@ -100,14 +100,14 @@ class Sr(Task):
         is told its fourth part. `finish` does the rest.
 
         Raises:
-            UsageError: the result would have more than 8 times the photo's sides.
+            RestoreError: the result would have more than 8 times the photo's sides.
         """
         from restore_cli.image import resize
 
         wanted = self.enlargement(*pixels.shape[:2])
         if wanted > LARGEST:
-            raise UsageError(
-                f"The size is {wanted:.3g} times the photo's; at most {LARGEST} times is possible."
+            raise RestoreError(
+                f"the size is {wanted:.3g} times its own; give one of at most {LARGEST} times."
             )
         known = (
             [geometry.scale] if geometry.scale > 1 else sorted(map(float, _listed(trained.get("scale", 2))))
