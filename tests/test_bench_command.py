@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def test_every_model_and_peer_on_every_set_at_every_level(sets: Path, checkpoint
     assert smooth["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 1
     assert noisy["figures"]["PSNR Y"] > noisy["figures"]["PSNR"] + 1
     assert same["figures"]["parameters"] > 1000 and same["figures"]["kFLOP/pixel"] > 1
-    assert "MP/s" in smooth["figures"] and "MP/s" not in noisy["figures"]
+    assert {"MP/s", "seconds"} <= smooth["figures"].keys() and "MP/s" not in noisy["figures"]
+    assert smooth["about"].startswith("scikit-image ") and same["about"] == ""
     clipped = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--clip")[0]
     assert clipped["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1 and "8 bits" in clipped["protocol"]
     gray = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--gray")[0]
@@ -168,21 +170,49 @@ def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
     assert json.loads(Path("report.json").read_text())[1]["model"] == str(checkpoints[3])
     table = list(csv.DictReader(io.StringIO(Path("report.csv").read_text())))
     assert [line["set"] for line in table] == ["small", "small"] and float(table[0]["PSNR"]) > 19
+    worst = table[1]["worst image"]
+    assert float(table[1]["seconds"]) > 0 and worst in "abc"
     assert Path("report.md").read_text().rstrip() == result.stdout.rstrip()
+    assert re.search(rf"\| \d+\.\d\d, {worst} \|", result.stdout)
     page = Path("report.html").read_text()
     assert (
         page.count('"source": "data:image/png') == 6
     )  # the two worst images, each as input, model and reference
+    for report in ("report.json", "report.md", "report.html"):
+        assert "BT.601 luma of studio range" in Path(report).read_text()
+
+
+def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
+    words = (
+        "--sigma",
+        "25",
+        "--model",
+        "house",
+        "--peer",
+        "nlm",
+        "--report",
+        "report.csv",
+        "--report",
+        "report.html",
+    )
+    result = run("denoise", "small", "--data", str(sets), *words)
+    assert re.search(
+        r"nlm: opencv-python-headless \S+, .*8 bits, to which it clips and rounds", result.stdout
+    )
+    for report in ("report.csv", "report.html"):
+        assert "to which it clips and rounds the noise" in Path(report).read_text()
 
 
 def test_scores_for_the_table_of_models(sets: Path) -> None:
-    words = "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt"
+    words = "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt", "--peer", "lanczos"
     assert run(*words, "--report", "scores.toml").exit_code == 0
-    [score] = tomllib.loads(f"scores = [\n{Path('scores.toml').read_text()}]")["scores"]
+    [(name, table)] = tomllib.loads(Path("scores.toml").read_text()).items()  # the library is no model
+    [score] = table["scores"]
+    assert name == "bt"
     measured = rows(*words)[1]
     assert (score["set"], score["scale"], score["protocol"]) == ("small", 2, measured["protocol"])
     assert score["psnr"] == pytest.approx(measured["figures"]["PSNR Y"], abs=1e-3)
-    assert score["ssim"] == pytest.approx(measured["figures"]["SSIM"], abs=1e-4)
+    assert score["ssim"] == pytest.approx(measured["figures"]["SSIM Y"], abs=1e-4)
 
 
 @pytest.mark.parametrize(("off", "code"), [(0.0, 0), (0.019, 0), (-0.021, 3)])
@@ -216,6 +246,36 @@ def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
     assert [row["model"] for row in found if row["measured"]] == ["input", "bt"]
     said = {row["model"]: row for row in found if not row["measured"]}
     assert said["RED30"]["figures"]["PSNR Y"] == 37.66 and "RED-Net" in said["RED30"]["note"]
+
+
+def test_a_published_figure_stands_under_what_it_measures(sets: Path) -> None:
+    (sets / "small").rename(sets / "live1")
+    words = "deblock", "live1", "--data", str(sets), "--quality", "10", "--published"
+    colour, gray = run(*words), run(*words, "--gray")
+    [title] = [line for line in colour.stdout.splitlines() if line == "deblock, as published: luma"]
+    _, table = colour.stdout.split(f"{title}\n\n")
+    assert table.startswith("| set | level | model | PSNR Y | SSIM Y |")  # the models' PSNR is over RGB
+    assert "| live1 | quality 10 | DRUNet | 29.79 | 0.8278 |" in table
+    assert "| live1 luma | quality 10 | DRUNet | 29.79 | 0.8278 |" in gray.stdout
+    assert "PSNR Y" not in gray.stdout.partition("PSNR and SSIM are")[0]
+
+
+def test_a_figure_over_all_channels_is_none_of_luma(sets: Path) -> None:
+    (sets / "small").rename(sets / "cbsd68")
+    words = "denoise", "cbsd68", "--data", str(sets), "--sigma", "25", "--published"
+    assert any(not row["measured"] for row in rows(*words))
+    assert all(row["measured"] for row in rows(*words, "--gray"))
+
+
+def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
+    for side, size in (("hr", (33, 25)), ("lr", (16, 12))):
+        (sets / "set5/x2" / side).mkdir(parents=True)
+        Image.new("RGB", size, "gray").save(sets / "set5/x2" / side / "a.png")
+    found = rows("sr", "set5", "--data", str(sets), "--scale", "2", "--model", "bt")
+    assert found[0]["protocol"].startswith(
+        "real pairs, reduced by MATLAB's imresize, bicubic and antialiased;"
+        " clean sides cut to a multiple of the scale; results rounded"
+    )
 
 
 @pytest.mark.parametrize(
