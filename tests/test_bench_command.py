@@ -8,11 +8,14 @@ import io
 import json
 import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -20,9 +23,12 @@ from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.cli import app
 from restore_cli.errors import UsageError
+from restore_cli.image import to_gray
 from restore_cli.jobs import bench as job
 from restore_cli.jobs.bench import Bench, Moment, Request, interval, judge
+from restore_cli.metrics import psnr
 from restore_cli.report.html import Row
+from restore_cli.tasks import find_task
 
 DATA = Path(__file__).parents[1] / "../shared/data/eval"
 
@@ -335,7 +341,11 @@ def figure(task: str, name: str, level: dict[str, Any], **options: Any) -> dict[
     """What the damaged images of a set of the field score."""
     if not DATA.exists():
         pytest.skip("needs the field's images")
-    request = Request(task, (name,), (DATA,), levels=(level,), models=(), **options)
+    return measure(Request(task, (name,), (DATA,), levels=(level,), models=(), **options))
+
+
+def measure(request: Request) -> dict[str, float]:
+    """What the damaged images of a request's only set score."""
     [measured] = results(list(job.bench(request))).rows
     return {key: value for key, value in measured.figures.items() if value is not None}
 
@@ -351,9 +361,56 @@ def test_noise_reads_as_the_fields(sets: Path, sigma: float, noisy: float, clipp
 
 def test_low_resolution_and_jpeg_read_as_the_fields(sets: Path) -> None:
     assert figure("sr", "set5", {"scale": 4.0})["PSNR Y"] == pytest.approx(28.43, abs=0.02)
-    assert figure("deblock", "classic5", {"quality": 10.0}, gray=True)["PSNR"] == pytest.approx(
-        27.82, abs=0.02
-    )
+    for quality, expected in ((10.0, 27.82), (20.0, 30.12), (30.0, 31.48)):
+        found = figure("deblock", "classic5", {"quality": quality}, gray=True)["PSNR"]
+        assert found == pytest.approx(expected, abs=0.02)
+
+
+def opencv(clean: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(cv2.resize(np.asarray(clean), size, interpolation=cv2.INTER_CUBIC))
+
+
+def pillow(clean: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return clean.resize(size, Image.Resampling.BICUBIC)
+
+
+def torches(clean: Image.Image, size: tuple[int, int]) -> Image.Image:
+    planes = torch.from_numpy(np.asarray(clean, np.float32)).permute(2, 0, 1)[None]
+    small = torch.nn.functional.interpolate(planes, size[::-1], mode="bicubic", antialias=True)
+    return Image.fromarray(np.asarray(small[0].permute(1, 2, 0).clip(0, 255).round().byte()))
+
+
+@pytest.mark.parametrize(
+    ("reduce", "scale", "more"),
+    [(opencv, 2, 0.77), (opencv, 4, -0.63), (pillow, 2, 0), (pillow, 4, 0), (torches, 2, 0), (torches, 4, 0)],
+)
+def test_who_made_the_low_resolution_matters(
+    sets: Path, reduce: Callable[..., Image.Image], scale: int, more: float
+) -> None:
+    """Against MATLAB's: OpenCV smooths nothing first, Pillow and torch with antialiasing are the same."""
+    level = {"scale": float(scale)}
+    theirs = figure("sr", "set5", level)["PSNR Y"]
+    made = sets / "made"
+    for side in ("hr", "lr"):
+        (made / side).mkdir(parents=True)
+    for path in (DATA / f"set5/x{scale}/hr").iterdir():
+        clean = Image.open(path).convert("RGB")
+        size = clean.width // scale, clean.height // scale
+        clean = clean.crop((0, 0, size[0] * scale, size[1] * scale))
+        clean.save(made / "hr" / path.name)
+        reduce(clean, size).save(made / "lr" / path.name)
+    found = measure(Request("sr", (str(made),), levels=(level,), models=()))
+    assert found["images"] == 5
+    assert found["PSNR Y"] - theirs == pytest.approx(more, abs=0.02 if more else 0.01)
+
+
+def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
+    noisy = figure("denoise", "cbsd68", {"sigma": 25.0})
+    assert noisy["PSNR Y"] - noisy["PSNR"] == pytest.approx(4.80, abs=0.02)  # white noise is less in luma
+    random = np.random.default_rng(0)
+    clean, image = (random.random((64, 64, 3), np.float32) for _ in range(2))
+    gray = psnr(to_gray(image), to_gray(clean))
+    assert job.score(image, clean, find_task("denoise")())["PSNR Y"] - gray == pytest.approx(1.32, abs=0.01)
 
 
 def test_a_level_that_is_no_word_of_the_task_is_refused() -> None:
