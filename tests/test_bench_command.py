@@ -188,6 +188,13 @@ def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
         assert "BT.601 luma of studio range" in Path(report).read_text()
 
 
+def test_a_picture_that_is_equal_is_called_so(sets: Path, checkpoints: dict[int, Path]) -> None:
+    words = "--sigma", "0", "--model", str(checkpoints[3]), "--report", "report.html"
+    assert run("denoise", "small", "--data", str(sets), *words).exit_code == 0
+    page = Path("report.html").read_text()
+    assert '"name": "input", "note": "equal"' in page and "inf dB" not in page
+
+
 def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
     words = (
         "--sigma",
