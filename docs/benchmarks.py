@@ -22,7 +22,7 @@ Row = Mapping[str, Any]
 def tables(rows: Sequence[Row]) -> Iterator[str]:
     """The tables of a task: what was measured, protocol by protocol and set by set, then what papers say."""
     measured = [row for row in rows if row["measured"]]
-    papers = [row for row in rows if not row["measured"]]
+    papers = [row for row in rows if not row["measured"] and cell(row)]
     for protocol in unique(row["protocol"] for row in measured):
         yield f"Measured: {protocol}."
         own = [row for row in measured if row["protocol"] == protocol]

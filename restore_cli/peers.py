@@ -208,8 +208,9 @@ _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = 
         "denoise",
         "nlm",
         _OPENCV,
-        f"non-local means on 8 bits, patches of 7, windows of 21, h {NLM_GRAY} sigma for gray, {NLM_COLOUR}"
-        " sigma for colour, which is Lab; Buades et al., IPOL 2011",
+        "non-local means on 8 bits, to which it clips and rounds the noise, patches of 7, windows of 21,"
+        f" h {NLM_GRAY} sigma for gray, {NLM_COLOUR} sigma for colour, which is Lab; Buades et al., IPOL"
+        " 2011",
         _nlm,
     ),
     ("denoise", "tv", _SKIMAGE, f"total variation, weight {TV} sigma; Chambolle, JMIV 2004", _tv),

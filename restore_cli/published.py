@@ -27,6 +27,7 @@ class Figure:
         model: as the paper calls it.
         psnr, ssim: in dB, and in [-1, 1]; None where the paper has none.
         protocol: how it was measured.
+        luma: whether on luma or gray, rather than over all channels.
     """
 
     paper: str
@@ -38,6 +39,7 @@ class Figure:
     psnr: float | None
     ssim: float | None
     protocol: str
+    luma: bool
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class _Table:
     protocol: str
     models: tuple[str, ...]
     rows: tuple[Mapping[str, Any], ...]
+    luma: bool = False
 
 
 def published(
@@ -104,7 +107,16 @@ def _figures(name: str, table: _Table) -> Iterator[Figure]:
         for model, psnr, ssim in zip(table.models, *columns, strict=True):
             if psnr is not None or ssim is not None:
                 yield Figure(
-                    table.paper, table.where, table.task, row["set"], level, model, psnr, ssim, table.protocol
+                    table.paper,
+                    table.where,
+                    table.task,
+                    row["set"],
+                    level,
+                    model,
+                    psnr,
+                    ssim,
+                    table.protocol,
+                    table.luma,
                 )
 
 

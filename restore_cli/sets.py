@@ -70,6 +70,7 @@ class Source:
         images: how many there are; pairs count once.
         channels: 1 for gray, 3 for colour.
         layout: "plain", or "pairs" of clean and damaged images.
+        damage: how the damaged side was made, where images come in pairs.
         license: what its authors allow, or "not stated".
         note: where to get it if it cannot be downloaded, and what to know.
         source: the archive, zip or tar, or None.
@@ -84,6 +85,7 @@ class Source:
     channels: int
     tasks: tuple[str, ...] = ()
     layout: str = "plain"
+    damage: str = ""
     license: str = "not stated"
     note: str = ""
     source: Hub | Url | None = None

@@ -6,12 +6,16 @@ import csv
 import dataclasses
 import io
 import json
+import re
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
@@ -19,9 +23,12 @@ from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.cli import app
 from restore_cli.errors import UsageError
+from restore_cli.image import to_gray
 from restore_cli.jobs import bench as job
 from restore_cli.jobs.bench import Bench, Moment, Request, interval, judge
+from restore_cli.metrics import psnr
 from restore_cli.report.html import Row
+from restore_cli.tasks import find_task
 
 DATA = Path(__file__).parents[1] / "../shared/data/eval"
 
@@ -64,7 +71,8 @@ def test_every_model_and_peer_on_every_set_at_every_level(sets: Path, checkpoint
     assert smooth["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 1
     assert noisy["figures"]["PSNR Y"] > noisy["figures"]["PSNR"] + 1
     assert same["figures"]["parameters"] > 1000 and same["figures"]["kFLOP/pixel"] > 1
-    assert "MP/s" in smooth["figures"] and "MP/s" not in noisy["figures"]
+    assert {"MP/s", "seconds"} <= smooth["figures"].keys() and "MP/s" not in noisy["figures"]
+    assert smooth["about"].startswith("scikit-image ") and same["about"] == ""
     clipped = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--clip")[0]
     assert clipped["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1 and "8 bits" in clipped["protocol"]
     gray = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--gray")[0]
@@ -168,21 +176,56 @@ def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
     assert json.loads(Path("report.json").read_text())[1]["model"] == str(checkpoints[3])
     table = list(csv.DictReader(io.StringIO(Path("report.csv").read_text())))
     assert [line["set"] for line in table] == ["small", "small"] and float(table[0]["PSNR"]) > 19
+    worst = table[1]["worst image"]
+    assert float(table[1]["seconds"]) > 0 and worst in "abc"
     assert Path("report.md").read_text().rstrip() == result.stdout.rstrip()
+    assert re.search(rf"\| \d+\.\d\d, {worst} \|", result.stdout)
     page = Path("report.html").read_text()
     assert (
         page.count('"source": "data:image/png') == 6
     )  # the two worst images, each as input, model and reference
+    for report in ("report.json", "report.md", "report.html"):
+        assert "BT.601 luma of studio range" in Path(report).read_text()
+
+
+def test_a_picture_that_is_equal_is_called_so(sets: Path, checkpoints: dict[int, Path]) -> None:
+    words = "--sigma", "0", "--model", str(checkpoints[3]), "--report", "report.html"
+    assert run("denoise", "small", "--data", str(sets), *words).exit_code == 0
+    page = Path("report.html").read_text()
+    assert '"name": "input", "note": "equal"' in page and "inf dB" not in page
+
+
+def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
+    words = (
+        "--sigma",
+        "25",
+        "--model",
+        "house",
+        "--peer",
+        "nlm",
+        "--report",
+        "report.csv",
+        "--report",
+        "report.html",
+    )
+    result = run("denoise", "small", "--data", str(sets), *words)
+    assert re.search(
+        r"nlm: opencv-python-headless \S+, .*8 bits, to which it clips and rounds", result.stdout
+    )
+    for report in ("report.csv", "report.html"):
+        assert "to which it clips and rounds the noise" in Path(report).read_text()
 
 
 def test_scores_for_the_table_of_models(sets: Path) -> None:
-    words = "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt"
+    words = "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt", "--peer", "lanczos"
     assert run(*words, "--report", "scores.toml").exit_code == 0
-    [score] = tomllib.loads(f"scores = [\n{Path('scores.toml').read_text()}]")["scores"]
+    [(name, table)] = tomllib.loads(Path("scores.toml").read_text()).items()  # the library is no model
+    [score] = table["scores"]
+    assert name == "bt"
     measured = rows(*words)[1]
     assert (score["set"], score["scale"], score["protocol"]) == ("small", 2, measured["protocol"])
     assert score["psnr"] == pytest.approx(measured["figures"]["PSNR Y"], abs=1e-3)
-    assert score["ssim"] == pytest.approx(measured["figures"]["SSIM"], abs=1e-4)
+    assert score["ssim"] == pytest.approx(measured["figures"]["SSIM Y"], abs=1e-4)
 
 
 @pytest.mark.parametrize(("off", "code"), [(0.0, 0), (0.019, 0), (-0.021, 3)])
@@ -216,6 +259,36 @@ def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
     assert [row["model"] for row in found if row["measured"]] == ["input", "bt"]
     said = {row["model"]: row for row in found if not row["measured"]}
     assert said["RED30"]["figures"]["PSNR Y"] == 37.66 and "RED-Net" in said["RED30"]["note"]
+
+
+def test_a_published_figure_stands_under_what_it_measures(sets: Path) -> None:
+    (sets / "small").rename(sets / "live1")
+    words = "deblock", "live1", "--data", str(sets), "--quality", "10", "--published"
+    colour, gray = run(*words), run(*words, "--gray")
+    [title] = [line for line in colour.stdout.splitlines() if line == "deblock, as published: luma"]
+    _, table = colour.stdout.split(f"{title}\n\n")
+    assert table.startswith("| set | level | model | PSNR Y | SSIM Y |")  # the models' PSNR is over RGB
+    assert "| live1 | quality 10 | DRUNet | 29.79 | 0.8278 |" in table
+    assert "| live1 luma | quality 10 | DRUNet | 29.79 | 0.8278 |" in gray.stdout
+    assert "PSNR Y" not in gray.stdout.partition("PSNR and SSIM are")[0]
+
+
+def test_a_figure_over_all_channels_is_none_of_luma(sets: Path) -> None:
+    (sets / "small").rename(sets / "cbsd68")
+    words = "denoise", "cbsd68", "--data", str(sets), "--sigma", "25", "--published"
+    assert any(not row["measured"] for row in rows(*words))
+    assert all(row["measured"] for row in rows(*words, "--gray"))
+
+
+def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
+    for side, size in (("hr", (33, 25)), ("lr", (16, 12))):
+        (sets / "set5/x2" / side).mkdir(parents=True)
+        Image.new("RGB", size, "gray").save(sets / "set5/x2" / side / "a.png")
+    found = rows("sr", "set5", "--data", str(sets), "--scale", "2", "--model", "bt")
+    assert found[0]["protocol"].startswith(
+        "real pairs, reduced by MATLAB's imresize, bicubic and antialiased;"
+        " clean sides cut to a multiple of the scale; results rounded"
+    )
 
 
 @pytest.mark.parametrize(
@@ -275,7 +348,11 @@ def figure(task: str, name: str, level: dict[str, Any], **options: Any) -> dict[
     """What the damaged images of a set of the field score."""
     if not DATA.exists():
         pytest.skip("needs the field's images")
-    request = Request(task, (name,), (DATA,), levels=(level,), models=(), **options)
+    return measure(Request(task, (name,), (DATA,), levels=(level,), models=(), **options))
+
+
+def measure(request: Request) -> dict[str, float]:
+    """What the damaged images of a request's only set score."""
     [measured] = results(list(job.bench(request))).rows
     return {key: value for key, value in measured.figures.items() if value is not None}
 
@@ -291,9 +368,56 @@ def test_noise_reads_as_the_fields(sets: Path, sigma: float, noisy: float, clipp
 
 def test_low_resolution_and_jpeg_read_as_the_fields(sets: Path) -> None:
     assert figure("sr", "set5", {"scale": 4.0})["PSNR Y"] == pytest.approx(28.43, abs=0.02)
-    assert figure("deblock", "classic5", {"quality": 10.0}, gray=True)["PSNR"] == pytest.approx(
-        27.82, abs=0.02
-    )
+    for quality, expected in ((10.0, 27.82), (20.0, 30.12), (30.0, 31.48)):
+        found = figure("deblock", "classic5", {"quality": quality}, gray=True)["PSNR"]
+        assert found == pytest.approx(expected, abs=0.02)
+
+
+def opencv(clean: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return Image.fromarray(cv2.resize(np.asarray(clean), size, interpolation=cv2.INTER_CUBIC))
+
+
+def pillow(clean: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return clean.resize(size, Image.Resampling.BICUBIC)
+
+
+def torches(clean: Image.Image, size: tuple[int, int]) -> Image.Image:
+    planes = torch.from_numpy(np.asarray(clean, np.float32)).permute(2, 0, 1)[None]
+    small = torch.nn.functional.interpolate(planes, size[::-1], mode="bicubic", antialias=True)
+    return Image.fromarray(np.asarray(small[0].permute(1, 2, 0).clip(0, 255).round().byte()))
+
+
+@pytest.mark.parametrize(
+    ("reduce", "scale", "more"),
+    [(opencv, 2, 0.77), (opencv, 4, -0.63), (pillow, 2, 0), (pillow, 4, 0), (torches, 2, 0), (torches, 4, 0)],
+)
+def test_who_made_the_low_resolution_matters(
+    sets: Path, reduce: Callable[..., Image.Image], scale: int, more: float
+) -> None:
+    """Against MATLAB's: OpenCV smooths nothing first, Pillow and torch with antialiasing are the same."""
+    level = {"scale": float(scale)}
+    theirs = figure("sr", "set5", level)["PSNR Y"]
+    made = sets / "made"
+    for side in ("hr", "lr"):
+        (made / side).mkdir(parents=True)
+    for path in (DATA / f"set5/x{scale}/hr").iterdir():
+        clean = Image.open(path).convert("RGB")
+        size = clean.width // scale, clean.height // scale
+        clean = clean.crop((0, 0, size[0] * scale, size[1] * scale))
+        clean.save(made / "hr" / path.name)
+        reduce(clean, size).save(made / "lr" / path.name)
+    found = measure(Request("sr", (str(made),), levels=(level,), models=()))
+    assert found["images"] == 5
+    assert found["PSNR Y"] - theirs == pytest.approx(more, abs=0.02 if more else 0.01)
+
+
+def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
+    noisy = figure("denoise", "cbsd68", {"sigma": 25.0})
+    assert noisy["PSNR Y"] - noisy["PSNR"] == pytest.approx(4.80, abs=0.02)  # white noise is less in luma
+    random = np.random.default_rng(0)
+    clean, image = (random.random((64, 64, 3), np.float32) for _ in range(2))
+    gray = psnr(to_gray(image), to_gray(clean))
+    assert job.score(image, clean, find_task("denoise")())["PSNR Y"] - gray == pytest.approx(1.32, abs=0.01)
 
 
 def test_a_level_that_is_no_word_of_the_task_is_refused() -> None:

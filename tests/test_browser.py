@@ -285,11 +285,13 @@ def models(page: Any) -> list[str]:
 def test_the_table_sorts_both_ways_and_published_rows_stay_apart(bench: Any) -> None:
     head = bench.locator("thead button", has_text="PSNR")
     head.click()
+    assert models(bench) == ["<i>bt</i>", "house", "bt", "dncnn", "lost", "dncnn"]  # the best comes first
+    assert bench.locator("th[aria-sort=descending]").inner_text() == "PSNR"
+    head.press("Enter")
     assert models(bench) == ["dncnn", "bt", "house", "<i>bt</i>", "lost", "dncnn"]
     assert bench.locator("th[aria-sort=ascending]").inner_text() == "PSNR"
-    head.press("Enter")
-    assert models(bench) == ["<i>bt</i>", "house", "bt", "dncnn", "lost", "dncnn"]
-    assert bench.locator("th[aria-sort=descending]").inner_text() == "PSNR"
+    bench.locator("thead button", has_text="kFLOP/pixel").click()
+    assert models(bench)[0] == "lost"  # the cheapest comes first
     bench.locator("thead button", has_text="Model").press("Space")
     assert models(bench) == ["<i>bt</i>", "bt", "dncnn", "house", "lost", "dncnn"]
     assert bench.locator("th[aria-sort=descending]").count() == 0
@@ -310,8 +312,64 @@ def test_charts_show_the_chosen_set(bench: Any) -> None:
     assert bench.evaluate(drawn, "spread") == 4 * 12
     bench.select_option("#group", label="sr · Set5 · x2")
     assert bench.evaluate(drawn, "spread") == 1
-    assert "No row has both" in bench.locator("#scatter").inner_text()
+    assert bench.evaluate(drawn, "scatter") == 1  # its cost is not known
     assert "<i>bt</i>" in bench.locator("#spread").inner_text()
+
+
+FULL = {
+    "images": 12, "PSNR": 30.04, "SSIM": 0.8553, "PSNR Y": 31.36, "SSIM Y": 0.8712, "PSNR-B Y": 31.2,
+    "median": 29.9, "worst": 25.1, "seconds": 0.6, "MP/s": 0.1, "peak MB": 210.0, "parameters": 1_860_364,
+    "kFLOP/pixel": 156.0,
+}  # fmt: skip
+
+
+def full(model: str, note: str = "", **other: Any) -> Row:
+    """A row with all that a benchmark measures."""
+    images = {"barbara.png": 25.1, "boats.png": 33.0}
+    words = {"protocol": "noise of one kind " * 8, "measured": True, "figures": FULL, "images": images}
+    return Row("denoise", "kodak24", "sigma 25", model, note=note, **(words | other))
+
+
+def test_what_matters_is_in_sight(open_page: Open) -> None:
+    long = "Somebody et al., " + "A Rather Long Title " * 7 + "Table 9"
+    paper = full("dncnn", long, measured=False, figures={"PSNR": 30.4, "SSIM": 0.86}, images={})
+    rows = [full("default", "best"), full("xdncnn", "-0.31 [-0.40, -0.22] dB to default"), paper]
+    page = open_page(render_bench("t", rows, [], notes=["What they are."]), width=1280)
+    for text in ("PSNR Y", "SSIM Y", "kFLOP/pixel", "Protocol", "-0.31 [-0.40, -0.22] dB to default"):
+        cell = page.locator("#figures").get_by_text(text, exact=True)
+        end = """cell => {
+            const range = new Range();
+            range.selectNodeContents(cell);
+            return range.getBoundingClientRect().right;
+        }"""
+        assert cell.evaluate(end) < 1280 - 38, text
+    assert max(row.bounding_box()["height"] for row in page.locator("tbody tr").all()) < 50
+    worst = page.locator("td", has_text="25.10, barbara.png").first
+    assert not worst.is_visible()
+    page.check("#all")
+    assert worst.is_visible()
+    assert page.locator("li#protocol-2").inner_text() == f"denoise, as published: {rows[0].protocol}".strip()
+
+
+def test_every_method_has_its_place_beside_what_it_costs(open_page: Open) -> None:
+    library = full("tv", figures={"PSNR": 28.0, "MP/s": 0.05})
+    paper = full("paper", measured=False, figures={"PSNR": 30.4}, images={})
+    page = open_page(
+        render_bench("t", [full("input", figures={"PSNR": 20.0}), full("house"), library, paper], [])
+    )
+    drawn = """[...document.querySelectorAll('#scatter .scatterlayer')]
+        .map(layer => layer.querySelectorAll('path.point').length)"""
+    assert page.evaluate(drawn) == [2, 2]  # the model and the library; at the right the input and the paper
+    assert "Hollow marks are published" in page.locator("#read").inner_text()
+    page.select_option("#cost", "kFLOP/pixel")
+    assert page.evaluate(drawn) == [1, 3]
+    assert page.locator("#legend li").all_inner_texts() == ["● input", "● house", "● tv", "● paper"]
+
+
+def test_images_that_no_chart_can_show_are_named(open_page: Open) -> None:
+    images = {"a.png": 30.0, "b.png": float("inf"), "c.png": 31.0}
+    page = open_page(render_bench("t", [full("house", images=images), full("other")], []))
+    assert page.locator("#equal").inner_text().endswith("infinite: house (1 of 3).")
 
 
 def test_a_bench_fits_a_phone_and_has_a_viewer(open_page: Open) -> None:

@@ -113,7 +113,7 @@ def test_only_its_own_scripts_run_and_nothing_is_loaded() -> None:
     for tag, attributes in page.tags:
         assert tag not in ("iframe", "object", "embed")
         for name in ("src", "href"):
-            assert (attributes.get(name) or "data:").startswith("data:"), tag
+            assert (attributes.get(name) or "data:").startswith(("data:", "#")), tag
 
 
 def test_a_viewer_alone_is_small() -> None:
@@ -148,6 +148,13 @@ def test_figures_are_rounded_for_people_and_sorted_by_value() -> None:
 def test_measured_and_published_rows_are_apart() -> None:
     page = render_bench("t", [row("theirs", measured=False), row("ours")], [])
     assert page.index("ours</th>") < page.index("Published elsewhere") < page.index("theirs</th>")
+
+
+def test_every_protocol_is_on_the_page() -> None:
+    rows = [row("ours", protocol="RGB"), row("theirs", protocol="luma", measured=False)]
+    page = Page(render_bench("t", rows, [], notes=["Y is luma."]))
+    for text in ("denoise: RGB", "denoise, as published: luma", "Y is luma."):
+        assert text in page.text
 
 
 def test_without_comparisons_there_is_no_viewer() -> None:

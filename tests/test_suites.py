@@ -21,7 +21,6 @@ from restore_cli.tasks import find_task
 from restore_cli.weights import Bundled
 
 PARTS = [pytest.param(part, id=f"{name}: {part.about}") for name, parts in suites().items() for part in parts]
-TENTHS = {"rain100h_10", "ddn_10"}  # sets by names of their own
 
 
 @pytest.fixture
@@ -51,7 +50,7 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
         assert isinstance(entry, weights.Entry)
         assert isinstance(entry.source, Bundled)
     assert set(part.peers) <= set(peers(part.task))
-    assert set(part.sets) <= set(known()) | TENTHS
+    assert set(part.sets) <= set(known())
 
 
 def test_every_bundled_model_is_measured() -> None:

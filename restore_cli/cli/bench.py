@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Measure models on sets of images.", no_args_is_help=True, invoke_without_command=True)
 
 _WHAT, _OUT = "What to measure", "Results"
-UNSHOWN = {"images", "SSIM Y", "median", "worst", "peak MB", "parameters"}  # on a terminal; reports have all
 
 
 def _word(text: str, metavar: str | None, panel: str, name: str | None = None) -> Any:
@@ -47,7 +46,8 @@ Metrics = Annotated[
 ]
 Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what an interrupted run has measured.")]
 Report = Annotated[
-    list[Path] | None, _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json", _OUT)
+    list[Path] | None,
+    _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json|.toml", _OUT),
 ]
 Show = Annotated[int, _word("Worst images of each set and level that an HTML report shows.", "N", _OUT)]
 
@@ -297,13 +297,14 @@ def _render(
 
 def print_tables(rows: Sequence[Row]) -> None:
     """A table for each protocol, and one of what papers say; with all columns where it is no terminal."""
-    from restore_cli.report.bench import by_protocol, columns, format_figure, to_markdown
+    from restore_cli.report.bench import by_protocol, columns, format_figure, legend, to_markdown
+    from restore_cli.report.html import FOLDED
 
     if not stdout.is_terminal:
         print_result(to_markdown(rows).rstrip())
         return
     for title, group in by_protocol(rows):
-        keys = [key for key in columns(group) if key not in UNSHOWN]
+        keys = [key for key in columns(group) if key not in (*FOLDED, "SSIM Y")]
         table = Table("set", "level", "model", box=None, title=title, title_justify="left")
         for key in keys:
             table.add_column(key, justify="right", no_wrap=True)
@@ -313,6 +314,8 @@ def print_tables(rows: Sequence[Row]) -> None:
             table.add_row(row.set, row.level, row.model, *cells, row.note)
         stdout.print(table)
         stdout.print()
+    for line in legend(rows):
+        stdout.print(line, markup=False, highlight=False)
 
 
 add_commands()

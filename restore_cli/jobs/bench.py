@@ -29,7 +29,7 @@ from restore_cli.peers import Peer, peers
 from restore_cli.perceptual import Metric
 from restore_cli.published import published
 from restore_cli.report.html import Comparison, Row, Version
-from restore_cli.sets import Example, ImageSet, find_sets, open_set
+from restore_cli.sets import Example, ImageSet, find_sets, known, open_set
 from restore_cli.tasks import Image, Task, find_task, round_to_bytes
 from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
 
@@ -116,6 +116,7 @@ class Contestant:
 
     name = "input"
     identity = "input"  # changes with whatever may change its results
+    about = ""  # of a library: its version and settings
     restores = False
 
     def restore(self, observed: Image, task: Task) -> Image:
@@ -136,7 +137,7 @@ class Library(Contestant):
     restores = True
 
     def __init__(self, peer: Peer) -> None:
-        self.name, self.identity, self.peer = peer.name, peer.about, peer
+        self.name, self.identity, self.about, self.peer = peer.name, peer.about, peer.about, peer
 
     def restore(self, observed: Image, task: Task) -> Image:
         """As the library does it."""
@@ -407,12 +408,13 @@ def _row(
     figures |= {"median": float(np.median(list(values.values()))), "worst": min(values.values())}
     if contestant.restores:
         seconds = sum(image["seconds"] for image in images.values())
+        figures["seconds"] = seconds / len(images)
         figures["MP/s"] = sum(image["MP"] for image in images.values()) / max(seconds, 1e-9)
         figures["peak MB"] = max(image["peak MB"] for image in images.values())
         figures |= contestant.costs(_open(case.task, case.images.examples[0], request)[1], case.task)
     return Row(
         task=request.task,
-        set=case.images.name + (" luma" if request.gray else ""),
+        set=_name(request, case),
         level=_words(case.level),
         model=contestant.name,
         protocol=_protocol(request, case),
@@ -420,12 +422,22 @@ def _row(
         figures=figures,
         images=values,
         quality=headline,
+        about=contestant.about,
     )
+
+
+def _name(request: Request, case: Case) -> str:
+    return case.images.name + (" luma" if request.gray else "")
 
 
 def _protocol(request: Request, case: Case) -> str:
     real = case.images.examples[0].damaged is not None
+    source = known().get(case.images.name.lower())
     parts = ["real pairs" if real else case.task.protocol]
+    if real and source and source.damage:
+        parts[0] += f", {source.damage}"
+    if real and case.task.fit(np.zeros((97, 97, 1), np.float32)).shape[0] < 97:
+        parts.append("clean sides cut to a multiple of the scale")
     if request.gray:
         parts.append("of the luma, rounded to 8 bits")
     if request.clip:
@@ -471,17 +483,22 @@ def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def _published(request: Request, case: Case) -> Iterator[Row]:
+    """What papers say of the set and level, as far as they measure the same colours."""
     if not request.published:
         return
+    gray = _read(case.images.examples[0].clean, request).shape[2] == 1
     for figure in published(request.task, case.images.name, case.level):
+        if request.gray and not figure.luma:
+            continue
+        kind = " Y" if figure.luma and (not gray or case.task.scored == "PSNR Y") else ""
         yield Row(
             task=request.task,
-            set=case.images.name,
+            set=_name(request, case),
             level=_words(case.level),
             model=figure.model,
             protocol=figure.protocol,
             measured=False,
-            figures={case.task.scored: figure.psnr, case.task.scored.replace("PSNR", "SSIM"): figure.ssim},
+            figures={f"PSNR{kind}": figure.psnr, f"SSIM{kind}": figure.ssim},
             images={},
             note=f"{figure.paper}, {figure.where}",
             quality=case.task.scored,
@@ -501,7 +518,7 @@ def _compare(
             Version(
                 row.model,
                 round_to_bytes(contestant.restore(observed, case.task)),
-                f"{row.images[name]:.2f} dB",
+                "equal" if row.images[name] == np.inf else f"{row.images[name]:.2f} dB",
             )
             for contestant, row in zip(contestants, rows, strict=True)
         ]

@@ -19,7 +19,7 @@ class Part:
     """One table of a suite; the fields are those of `Request`, but that levels are all combinations.
 
     Attributes:
-        about: whose table it is.
+        about: what is measured, or whose table it is.
         levels: values of the task's fields, {"sigma": [15, 25]}; none for real pairs.
         models: as `--model` takes them, "default" for the task's.
     """

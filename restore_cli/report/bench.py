@@ -12,7 +12,15 @@ from pathlib import Path
 from restore_cli.errors import UsageError
 from restore_cli.report.html import Comparison, Row, render_bench, write_page
 
-WORDS = ("task", "set", "level", "model", "protocol", "note")  # columns beside the figures
+WORDS = ("task", "set", "level", "model", "protocol")  # columns before the figures
+REMARKS = ("note", "about")  # and behind them
+LEGEND = (
+    "PSNR and SSIM are over all channels of RGB, or the one of gray. Y is BT.601 luma of studio range in"
+    " float; its PSNR reads 1.32 dB higher than that of full-range gray. SSIM takes a Gaussian window of 11 x"
+    " 11 pixels and sigma 1.5, population covariance, and the mean over channels. For super-resolution, clean"
+    " images are first cut to a multiple of the scale. Seconds are the mean of an image, median and worst"
+    " those of the PSNR that models are compared by."
+)
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
@@ -40,8 +48,8 @@ def to_json(rows: Sequence[Row]) -> str:
         return None if value is None or not math.isfinite(value) else value
 
     table = [
-        {word: getattr(row, word) for word in WORDS}
-        | {"measured": row.measured}
+        {word: getattr(row, word) for word in (*WORDS, *REMARKS)}
+        | {"measured": row.measured, "metrics": LEGEND if row.measured else ""}
         | {"figures": {key: finite(value) for key, value in row.figures.items()}}
         | {"images": {key: finite(value) for key, value in row.images.items()}}
         for row in rows
@@ -53,50 +61,62 @@ def _csv(rows: Sequence[Row]) -> str:
     keys = columns(rows)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*WORDS[:-1], "measured", *keys, "note"])
+    table.writerow([*WORDS, "measured", *keys, "worst image", *REMARKS])
     for row in rows:
-        words = [getattr(row, word) for word in WORDS[:-1]]
-        table.writerow([*words, row.measured, *(row.figures.get(key) for key in keys), row.note])
+        words, remarks = ([getattr(row, word) for word in part] for part in (WORDS, REMARKS))
+        table.writerow([*words, row.measured, *(row.figures.get(key) for key in keys), row.worst, *remarks])
     return text.getvalue()
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """A table for each protocol, and one for what papers say."""
+    """A table for each protocol, measured or of papers, and below them what their figures are."""
     parts = []
     for title, group in by_protocol(rows):
         keys = columns(group)
         lines = [["set", "level", "model", *keys, ""], ["---"] * 3 + ["---:"] * len(keys) + ["---"]]
         for row in group:
-            cells = [format_figure(key, row.figures.get(key)) for key in keys]
-            lines.append([row.set, row.level, row.model, *cells, row.note])
+            cells = {key: format_figure(key, row.figures.get(key)) for key in keys}
+            if row.worst and "worst" in cells:
+                cells["worst"] += f", {row.worst}"
+            lines.append([row.set, row.level, row.model, *cells.values(), row.note])
         table = "".join(
             "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
         )
         parts.append(f"{title}\n\n{table}")
-    return "\n".join(parts)
+    return "\n".join([*parts, *(f"{line}\n" for line in legend(rows))])
+
+
+def legend(rows: Sequence[Row]) -> list[str]:
+    """What the figures are, and a line for each method of a library: "tv: scikit-image 0.25.2, ..."."""
+    return [LEGEND, *dict.fromkeys(f"{row.model}: {row.about}." for row in rows if row.about)]
 
 
 def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """The rows that may be compared, under what they have in common; published ones apart and last."""
     groups: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: not row.measured):
-        title = f"{row.task}: {row.protocol}" if row.measured else f"{row.task}, as published"
-        groups.setdefault(title, []).append(row)
+        groups.setdefault(row.basis, []).append(row)
     return list(groups.items())
 
 
 def _toml(rows: Sequence[Row]) -> str:
-    """What was measured of models, as the `scores` of weights.toml: the PSNR they are compared by, SSIM."""
+    """What was measured of models, each a table with the `scores` of weights.toml."""
+    own = [row for row in rows if row.measured and row.model != "input" and not row.about]
+    tables = {row.model: [other for other in own if other.model == row.model] for row in own}
+    return "\n".join(f"[{json.dumps(name)}]\nscores = [\n{_scores(tables[name])}]\n" for name in tables)
+
+
+def _scores(rows: Sequence[Row]) -> str:
+    """Set, level, the PSNR that models are compared by, SSIM of the same channels, and protocol."""
     lines = []
     for row in rows:
-        if not row.measured or row.model == "input":
-            continue
         words = row.level.split(" ") if row.level else []
         cells = {"set": row.set, **dict(zip(words[::2], words[1::2], strict=True))}
         values = [f"{key} = {_toml_value(value)}" for key, value in cells.items()]
         values.append(f"psnr = {sum(row.images.values()) / len(row.images):.3f}")
-        if row.figures.get("SSIM") is not None:
-            values.append(f"ssim = {row.figures['SSIM']:.4f}")
+        ssim = row.figures.get(row.quality.replace("PSNR", "SSIM"))
+        if ssim is not None:
+            values.append(f"ssim = {ssim:.4f}")
         lines.append(f"    {{ {', '.join(values)}, protocol = {json.dumps(row.protocol)} }},\n")
     return "".join(lines)
 
@@ -130,9 +150,5 @@ def check_bench(path: Path) -> None:
 def write_bench(path: Path, title: str, rows: Sequence[Row], comparisons: Sequence[Comparison] = ()) -> None:
     """Write in the format of the path's suffix; raises RestoreError where that fails."""
     writer = WRITERS.get(path.suffix.lower())
-    if writer:
-        page = writer(rows)
-    else:
-        notes = list(dict.fromkeys(f"{row.task}: {row.protocol}" for row in rows if row.measured))
-        page = render_bench(title, rows, comparisons, notes=notes)
+    page = writer(rows) if writer else render_bench(title, rows, comparisons, notes=legend(rows))
     write_page(page, path)

@@ -23,6 +23,9 @@ from PIL import Image
 from restore_cli.atomic import write_whole
 from restore_cli.errors import RestoreError, UsageError
 
+FOLDED = ("images", "median", "worst", "seconds", "peak MB", "parameters")  # columns shown on request
+COSTS = ("seconds/MP", "kFLOP/pixel")  # that the scatter can show beside a row's quality
+RISING = ("PSNR", "SSIM", "median", "worst", "MP/s")  # how columns begin in which more is better
 PHOTOS = 50  # on the page of a batch, and
 CHARACTERS = 2**28  # of their pictures: Chromium takes 2**29, and writing them takes four times the memory
 
@@ -69,6 +72,7 @@ class Row:
         images: PSNR in dB of each image by its name; may be empty.
         note: "winner", "not told apart from house", the source of a published figure.
         quality: the figure by which the models are compared, "PSNR Y".
+        about: library, version and settings of a method that is no model of ours.
     """
 
     task: str
@@ -81,6 +85,17 @@ class Row:
     images: Mapping[str, float]
     note: str = ""
     quality: str = "PSNR"
+    about: str = ""
+
+    @property
+    def worst(self) -> str:
+        """The name of the image of the lowest PSNR; nothing where no images are known."""
+        return min(self.images, key=lambda name: self.images[name], default="")
+
+    @property
+    def basis(self) -> str:
+        """What rows that may be compared have in common: "sr, as published: luma"."""
+        return f"{self.task}{'' if self.measured else ', as published'}: {self.protocol}"
 
 
 @dataclass(frozen=True)
@@ -148,15 +163,12 @@ def render_bench(
     rows: Sequence[Row],
     comparisons: Sequence[Comparison],
     *,
-    cost: str = "kFLOP/pixel",
     notes: Sequence[str] = (),
 ) -> str:
-    """The page of a benchmark: notes, table, charts, and a viewer if there are comparisons, in their order.
+    """The page of a benchmark: table, protocols, charts, and a viewer if there are comparisons, in order.
 
     Args:
-        cost: the figure that the scatter shows beside each row's `quality`; a row that lacks one, or whose
-            cost is not above zero, is not in it.
-        notes: paragraphs for the head of the page, such as the protocols.
+        notes: paragraphs below the protocols, such as what the figures are.
 
     Raises:
         UsageError: plotly is not installed.
@@ -171,7 +183,7 @@ def render_bench(
             "measured": row.measured,
             "figure": row.quality,
             "quality": _finite(row.figures.get(row.quality)),
-            "cost": _finite(row.figures.get(cost)),
+            "costs": _costs(row.figures),
             "images": [[name, _finite(value)] for name, value in row.images.items()],
         }
         for row in rows
@@ -182,10 +194,13 @@ def render_bench(
         comparisons=[_embed(one) for one in comparisons],
         notes=notes,
         columns=columns,
+        folded=FOLDED,
+        rising=[name for name in columns if name.startswith(RISING)],
+        bases=list(dict.fromkeys(row.basis for row in rows)),
         rows=[(row, [numbers[name][index] for name in columns]) for index, row in enumerate(rows)],
         tasks=sorted({row.task for row in rows}),
         sets=sorted({row.set for row in rows}),
-        bench={"cost": cost, "rows": points},
+        bench={"costs": COSTS, "rows": points},
     )
 
 
@@ -259,6 +274,13 @@ def _png(pixels: NDArray[np.float32]) -> str:
     buffer = io.BytesIO()
     Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(buffer, "PNG")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _costs(figures: Mapping[str, float | None]) -> dict[str, float]:
+    """By name those of COSTS that are known of a row."""
+    speed, work = figures.get("MP/s"), figures.get("kFLOP/pixel")
+    found = zip(COSTS, (1 / speed if speed else None, work), strict=True)
+    return {name: cost for name, cost in found if cost and math.isfinite(cost)}
 
 
 def _finite(value: float | None) -> float | None:

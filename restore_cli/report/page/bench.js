@@ -17,7 +17,8 @@
   }
 
   heads.forEach((head, column) => head.firstChild.addEventListener("click", () => {
-    const sign = head.ariaSort === "ascending" ? -1 : 1;
+    const best = "rising" in head.dataset ? -1 : 1; // comes first
+    const sign = head.ariaSort === "none" ? best : head.ariaSort === "ascending" ? -1 : 1;
     for (const other of heads) other.ariaSort = "none";
     head.ariaSort = sign > 0 ? "ascending" : "descending";
     for (const body of table.tBodies) {
@@ -77,30 +78,41 @@
     };
   }
 
-  function scatter(rows) {
-    const drawn = rows.filter((row) => row.quality !== null && row.cost > 0);
+  /** Those whose cost is not measured, published ones among them, stand in a strip of their own at the right. */
+  function scatter(rows, cost) {
+    const drawn = rows.filter((row) => row.quality !== null);
     const figure = plain((drawn[0] ?? rows[0]).figure);
-    const traces = [true, false].flatMap((measured) => models.map((model) => {
-      const own = drawn.filter((row) => row.model === model && row.measured === measured);
+    const apart = drawn.filter((row) => !(cost in row.costs));
+    const split = apart.length === drawn.length ? 0 : apart.length ? 0.86 : 1;
+    const traces = [true, false].flatMap((measured) => [true, false].flatMap((known) => models.map((model) => {
+      const own = drawn.filter((row) => row.model === model && row.measured === measured && cost in row.costs === known);
       return {
-        x: own.map((row) => row.cost),
+        x: own.map((row) => (known ? row.costs[cost] : apart.indexOf(row) % 3 - 1)),
         y: own.map((row) => row.quality),
+        xaxis: known ? "x" : "x2",
         mode: "markers",
-        marker: { color: colour(model), symbol: symbol(model)[0] + (measured ? "" : "-open"), size: measured ? 12 : 17, line: { width: measured ? 0 : 2 } },
-        hovertemplate: `<b>${plain(model)}</b>${measured ? "" : " (published)"}<br>%{y:.4~g} ${figure}<br>%{x:,.4~g} ${plain(bench.cost)}<extra></extra>`,
+        marker: { color: colour(model), symbol: symbol(model)[0] + (measured ? "" : "-open"), size: 12, line: { width: measured ? 0 : 2 } },
+        hovertemplate: `<b>${plain(model)}</b>${measured ? "" : " (published)"}<br>%{y:.4~g} ${figure}${known ? `<br>%{x:,.4~g} ${plain(cost)}` : ""}<extra></extra>`,
       };
-    })).filter((trace) => trace.x.length);
-    const best = drawn.filter((row) => row.measured).sort((a, b) => a.cost - b.cost || b.quality - a.quality)
+    }))).filter((trace) => trace.x.length);
+    const timed = drawn.filter((row) => row.measured && cost in row.costs);
+    const best = timed.sort((a, b) => a.costs[cost] - b.costs[cost] || b.quality - a.quality)
       .reduce((kept, row) => (row.quality > (kept.at(-1)?.quality ?? -Infinity) ? [...kept, row] : kept), []);
     const front = {
-      x: best.map((row) => row.cost), y: best.map((row) => row.quality), mode: "lines", hoverinfo: "skip",
+      x: best.map((row) => row.costs[cost]), y: best.map((row) => row.quality), mode: "lines", hoverinfo: "skip",
       line: { shape: "hv", dash: "dot", width: 1.5, color: style(find("count")).color },
     };
     const ticks = Array.from({ length: 40 }, (_, place) => (place % 2 ? 3 : 1) * 10 ** (Math.floor(place / 2) - 8));
-    const empty = drawn.length ? "" : `No row has both ${figure} and ${plain(bench.cost)}.`;
+    const empty = drawn.length ? "" : `No row has a finite ${figure}.`;
+    find("read").textContent = [
+      "Up and to the left is better; the dotted line joins the best measured at each cost.",
+      apart.length ? "At the right stand those whose cost is not measured." : "",
+      drawn.some((row) => !row.measured) ? "Hollow marks are published figures." : "",
+    ].join(" ");
     Plotly.react("scatter", [front, ...traces], layout(empty, {
-      x: { type: "log", title: { text: plain(bench.cost), standoff: 10 }, tickvals: ticks, ticktext: ticks.map((tick) => tick.toLocaleString("en")) },
+      x: { type: "log", domain: [0, Math.max(split - 0.02, 0.01)], visible: split > 0, title: { text: plain(cost), standoff: 10 }, tickvals: ticks, ticktext: ticks.map((tick) => tick.toLocaleString("en")) },
       y: { title: { text: figure } },
+      xaxis2: { domain: [Math.min(split, 0.99), 1], visible: split < 1, range: [-2, 2], tickvals: [0], ticktext: ["none"], showgrid: false, zeroline: false, fixedrange: true },
     }), OPTIONS);
     find("legend").replaceChildren(...models.filter((model) => drawn.some((row) => row.model === model)).map((model) => {
       const [item, mark] = [document.createElement("li"), document.createElement("span")];
@@ -111,17 +123,19 @@
     }));
   }
 
+  const finite = (row) => row.images.filter(([, value]) => value !== null);
+
   function median(row) {
-    const values = row.images.map(([, value]) => value).sort((a, b) => a - b);
+    const values = finite(row).map(([, value]) => value).sort((a, b) => a - b);
     return values[Math.floor(values.length / 2)];
   }
 
   function spread(rows) {
-    const drawn = rows.filter((row) => row.measured && row.images.length).sort((a, b) => median(a) - median(b));
+    const drawn = rows.filter((row) => finite(row).length).sort((a, b) => median(a) - median(b));
     const traces = drawn.map((row) => ({
       type: "box",
-      x: row.images.map(([, value]) => value),
-      text: row.images.map(([name]) => plain(name)),
+      x: finite(row).map(([, value]) => value),
+      text: finite(row).map(([name]) => plain(name)),
       name: plain(row.model),
       boxpoints: "all",
       pointpos: 0,
@@ -131,6 +145,9 @@
       hoveron: "points",
       hovertemplate: "%{text}<br>%{x:.2f} dB<extra></extra>",
     }));
+    const equal = rows.filter((row) => finite(row).length < row.images.length);
+    const told = equal.map((row) => `${row.model} (${row.images.length - finite(row).length} of ${row.images.length})`);
+    find("equal").textContent = told.length ? `Without images equal to the clean one, whose PSNR is infinite: ${told.join(", ")}.` : "";
     find("spread").style.height = `${110 + 46 * Math.max(drawn.length, 3)}px`;
     Plotly.react("spread", traces, layout(drawn.length ? "" : "No figures of single images.", {
       x: { title: { text: "PSNR of each image, dB", standoff: 10 } },
@@ -138,14 +155,17 @@
     }), OPTIONS);
   }
 
-  const group = find("group");
+  const [group, cost] = ["group", "cost"].map(find);
   group.append(...[...new Set(bench.rows.map((row) => row.group))].map((name) => new Option(name)));
+  cost.append(...bench.costs.filter((name) => bench.rows.some((row) => name in row.costs)).map((name) => new Option(name)));
+  cost.parentElement.hidden = cost.length < 2;
   function draw() {
     const rows = bench.rows.filter((row) => row.group === group.value);
-    scatter(rows);
+    scatter(rows, cost.value);
     spread(rows);
   }
   group.addEventListener("change", draw);
+  cost.addEventListener("change", draw);
   find("theme").addEventListener("change", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   draw();
