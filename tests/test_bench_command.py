@@ -245,6 +245,23 @@ def test_sets_that_are_at_hand_need_no_names(sets: Path, checkpoints: dict[int, 
     assert result.exit_code == 2 and "name a set, or a folder with --data" in result.stderr
 
 
+def test_a_folder_without_sets_of_the_task_is_refused(sets: Path) -> None:
+    (sets / "small").rename(sets / "Set12")
+    result = run("derain", "--data", str(sets))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "data is no set but holds Set12, rain; name what to measure on" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["data/set12", "other/set12"], ["--data", "data", "--data", "other"]])
+def test_sets_of_one_name_are_told_apart(sets: Path, checkpoints: dict[int, Path], words: list[str]) -> None:
+    (sets / "rain" / "clean").rename(sets / "set12")
+    (sets.parent / "other").mkdir()
+    (sets / "small").rename(sets.parent / "other" / "set12")
+    found = rows("denoise", *words, "--sigma", "25", "--model", str(checkpoints[3]))
+    assert [row["set"] for row in found] == ["data/set12"] * 2 + ["other/set12"] * 2
+    assert found[0]["images"] != found[2]["images"]
+
+
 def test_a_known_set_that_is_not_whole_is_warned_of_once(sets: Path, checkpoints: dict[int, Path]) -> None:
     words = (
         "denoise",

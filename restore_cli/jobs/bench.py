@@ -104,11 +104,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class Case:
-    """A set at a level of damage."""
+    """A set at a level of damage; `name` is what its rows call the set."""
 
     images: ImageSet
     task: Task
     level: Mapping[str, Any]
+    name: str
 
 
 class Contestant:
@@ -197,6 +198,7 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
     """
     with ExitStack() as stack:
         runs = [stack.enter_context(closing(Run(request))) for request in requests]
+        _tell_apart(runs)
         warnings = (case.images.warning for run in runs for case in run.cases)
         yield from map(Notice, dict.fromkeys(filter(None, warnings)))
         kept, total = sum(len(run.journal.figures) for run in runs), sum(run.total for run in runs)
@@ -213,6 +215,18 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
     for run in runs:
         run.journal.path.unlink()
     yield Bench((*rows, *papers), comparisons)
+
+
+def _tell_apart(runs: Sequence[Run]) -> None:
+    """Call sets of one name by their folders."""
+    folders: dict[str, set[Path]] = {}
+    for case in (case for run in runs for case in run.cases):
+        folders.setdefault(case.name.lower(), set()).add(case.images.folder.resolve())
+    for run in runs:
+        run.cases = [
+            replace(case, name=str(case.images.folder)) if len(folders[case.name.lower()]) > 1 else case
+            for case in run.cases
+        ]
 
 
 class Run:
@@ -240,7 +254,7 @@ class Run:
                     if key not in self.journal.figures:
                         self.journal.add(key, _measure(contestant, case.task, example, self.request))
                     images[example.name] = self.journal.figures[key]
-                    yield f"{contestant.name}, {case.images.name}"
+                    yield f"{contestant.name}, {case.name}"
                 self.rows[number].append(_row(self.request, case, contestant, images))
             contestant.leave()
 
@@ -278,9 +292,9 @@ def _cases(request: Request) -> Iterator[Case]:
                 offline=request.offline,
             )
             if images.examples[0].damaged and not request.levels and scale == 1:
-                yield Case(images, kind(), {})  # whose damage nobody has to describe
+                yield Case(images, kind(), {}, images.name)  # whose damage nobody has to describe
                 break
-            yield Case(images, task, level)
+            yield Case(images, task, level, images.name)
 
 
 def _read(path: Path, request: Request) -> Image:
@@ -412,7 +426,7 @@ def _row(
         figures |= contestant.costs(_open(case.task, case.images.examples[0], request)[1], case.task)
     return Row(
         task=request.task,
-        set=case.images.name + (" luma" if request.gray else ""),
+        set=case.name + (" luma" if request.gray else ""),
         level=_words(case.level),
         model=contestant.name,
         protocol=_protocol(request, case),
@@ -505,7 +519,7 @@ def _compare(
             )
             for contestant, row in zip(contestants, rows, strict=True)
         ]
-        title = ", ".join(filter(None, (f"{case.images.name}/{name}", _words(case.level))))
+        title = ", ".join(filter(None, (f"{case.name}/{name}", _words(case.level))))
         yield Comparison(title, (*versions, Version("reference", clean)))
 
 
