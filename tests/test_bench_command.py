@@ -148,6 +148,44 @@ def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
     assert judge([row("input", list(base)), row("good", good)])[1].note == ""
 
 
+def test_no_winner_is_named_of_few_images() -> None:
+    def notes(count: int) -> list[str]:
+        return [found.note for found in judge([row("good", [30.0] * count), row("bad", [29.5] * count)])]
+
+    assert notes(1) == ["too few images to name a best, 1 of at least 5", "-0.50 dB to good"]
+    assert notes(4)[0].startswith("too few")
+    assert notes(5) == ["best", "-0.50 [-0.50, -0.50] dB to good"]
+
+
+def test_images_that_are_restored_exactly_are_compared_without_nonsense() -> None:
+    exact, same, worse, other = (
+        row(name, values)
+        for name, values in (
+            ("exact", [np.inf] * 6),
+            ("same", [np.inf] * 6),
+            ("worse", [30.0] * 6),
+            ("other", [np.inf, 29.0, 30.0, 30.0, 30.0, 30.0]),
+        )
+    )
+    notes = [found.note for found in judge([exact, same])]
+    assert notes == ["not told apart from same", "+0.00 [+0.00, +0.00] dB to exact"]
+    assert [found.note for found in judge([exact, worse])] == ["best", "-∞ [-∞, -∞] dB to exact"]
+    assert judge([worse, other])[0].note == "not told apart from other"
+    swapped = row("swapped", [31.0, np.inf, 31.0, 31.0, 31.0, 31.0])
+    assert judge([swapped, other])[1].note == "±∞ [-∞, +∞] dB to swapped"
+
+
+def test_an_untouched_image_is_left_out_of_the_mean(sets: Path, checkpoints: dict[int, Path]) -> None:
+    Image.open(sets / "small/a.png").save(sets / "rain/clean/a.png")
+    Image.open(sets / "small/a.png").save(sets / "rain/rainy/a.png")
+    found = rows("denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3]))[0]
+    assert 5 < found["figures"]["PSNR"] < 50
+    assert found["note"] == "means leave out 1 of 3 images, equal to the clean ones"
+    words = "sr", "small", "--data", str(sets), "--scale", "1", "--model", "bt", "--peer", "bicubic,lanczos"
+    result = run(*words)
+    assert (result.exit_code, result.stderr) == (0, "") and "nan" not in result.stdout
+
+
 def test_the_interval_is_a_bootstraps() -> None:
     values = np.random.default_rng(0).normal(1, 2, 100)
     low, high = interval(values)

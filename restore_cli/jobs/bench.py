@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +36,7 @@ from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
 
 COSTS = ("seconds", "MP", "peak MB")  # of an image, beside its figures
 RESAMPLES = 10_000  # of the bootstrap
+LEAST = 5  # images of a verdict, as the smallest sets of the field have; fewer make an interval too narrow
 SAMPLE_SECONDS = 0.02  # between two looks at the memory
 
 
@@ -379,7 +381,7 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
         )  # fmt: skip
         *_, found = bench(request)
         assert isinstance(found, Bench)
-        yield Remeasured(words, score["psnr"], float(np.mean(list(found.rows[1].images.values()))))
+        yield Remeasured(words, score["psnr"], _mean(found.rows[1].images.values()))
 
 
 @contextmanager
@@ -417,7 +419,7 @@ def _row(
         own = [image.get(key.removesuffix(" Y")) for image in images.values() if key in image]
         of_gray = key.endswith(" Y") and key != case.task.scored and found == own  # which is its own luma
         if key not in COSTS and not of_gray:
-            figures[key] = float(np.mean(found))
+            figures[key] = _mean(found)
     figures |= {"median": float(np.median(list(values.values()))), "worst": min(values.values())}
     if contestant.restores:
         seconds = sum(image["seconds"] for image in images.values())
@@ -433,8 +435,16 @@ def _row(
         measured=True,
         figures=figures,
         images=values,
+        note="; ".join(_gaps(images, headline)),
         quality=headline,
     )
+
+
+def _gaps(images: Mapping[str, Mapping[str, float]], headline: str) -> Iterator[str]:
+    """Which figures of a row are not of all its images."""
+    equal = sum(math.isinf(image[headline]) for image in images.values())
+    if 0 < equal < len(images):
+        yield f"means leave out {equal} of {len(images)} images, equal to the clean ones"
 
 
 def _protocol(request: Request, case: Case) -> str:
@@ -458,30 +468,53 @@ def judge(rows: Sequence[Row]) -> list[Row]:
     """Say of the restored rows of a case which is best, where that is more than chance.
 
     Each is compared with the one of the highest mean: the mean difference over the images, and its
-    interval of 95 % by a paired bootstrap. The best is named a winner only if no other's interval holds zero.
+    interval of 95 % by a paired bootstrap. The best is named a winner only if no other's interval holds zero,
+    and there are LEAST images or more. What two restore exactly is no difference.
     """
     rivals = [row for row in rows if row.model != Contestant.name]
     if len(rivals) < 2:
         return list(rows)
-    best = max(rivals, key=lambda row: float(np.mean(list(row.images.values()))))
+    best = max(rivals, key=lambda row: _mean(row.images.values()))
+    few = len(best.images) < LEAST
     notes, ties = {}, []
     for row in rivals:
         if row is best:
             continue
-        differences = np.array([row.images[name] - value for name, value in best.images.items()])
-        low, high = interval(differences)
-        notes[row.model] = f"{differences.mean():+.2f} [{low:+.2f}, {high:+.2f}] dB to {best.model}"
+        pairs = [(row.images[name], value) for name, value in best.images.items()]
+        differences = [0.0 if own == value else own - value for own, value in pairs]
+        low, high = interval(np.array(differences))
+        words = [_signed(value) for value in (sum(differences) / len(differences), low, high)]
+        within = "" if few else f" [{words[1]}, {words[2]}]"
+        notes[row.model] = f"{words[0]}{within} dB to {best.model}"
         if low <= 0 <= high:
             ties.append(row.model)
     notes[best.model] = f"not told apart from {', '.join(ties)}" if ties else "best"
-    return [replace(row, note=notes.get(row.model, "")) for row in rows]
+    if few:
+        notes[best.model] = f"too few images to name a best, {len(best.images)} of at least {LEAST}"
+    return [replace(row, note="; ".join(filter(None, (notes.get(row.model), row.note)))) for row in rows]
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the mean lies with 95 %, by the percentiles of 10,000 resamples, drawn with seed 0."""
+    """Where the mean lies with 95 %, by the percentiles of 10,000 resamples, drawn with seed 0.
+
+    Differences may be infinite, and so the bounds; of those to both sides nothing is known.
+    """
     drawn = np.random.default_rng(0).choice(differences, (RESAMPLES, len(differences)))
-    low, high = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    with np.errstate(invalid="ignore"):
+        means = np.sort(drawn.mean(axis=1))  # NaN comes last
+    if np.isnan(means[-1]):
+        return -math.inf, math.inf
+    return float(means[round(0.025 * RESAMPLES)]), float(means[round(0.975 * RESAMPLES) - 1])
+
+
+def _signed(value: float) -> str:
+    return "±∞" if math.isnan(value) else f"{value:+.2f}".replace("inf", "∞")
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Of what is finite; infinite only if nothing is."""
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.mean(finite)) if finite else math.inf
 
 
 def _published(request: Request, case: Case) -> Iterator[Row]:
