@@ -6,21 +6,25 @@ import csv
 import dataclasses
 import io
 import json
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
 from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.cli import app
+from restore_cli.engine import Settings
 from restore_cli.errors import UsageError
 from restore_cli.jobs import bench as job
 from restore_cli.jobs.bench import Bench, Moment, Request, interval, judge
+from restore_cli.peers import Peer
 from restore_cli.report.html import Row
 
 DATA = Path(__file__).parents[1] / "../shared/data/eval"
@@ -85,6 +89,19 @@ def test_real_pairs(sets: Path, tmp_path: Path) -> None:
     assert found[0]["protocol"].startswith("real pairs")
 
 
+def kept(*requests: Request) -> set[int]:
+    """How many images need not be measured again; measures the others."""
+    return {moment.kept for moment in job.bench(*requests) if isinstance(moment, Moment)}
+
+
+def cut(request: Request, after: int) -> None:
+    """Measure so many images, and stop."""
+    moments = job.bench(request)
+    for _ in range(after):
+        next(moments)
+    moments.close()  # type: ignore[attr-defined]
+
+
 def test_a_run_that_was_cut_off_goes_on(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,10 +110,7 @@ def test_a_run_that_was_cut_off_goes_on(
     )
     whole = list(job.bench(request))
     assert [moment.kept for moment in whole if isinstance(moment, Moment)] == [0] * 6
-    cut = job.bench(request)
-    for _ in range(4):
-        next(cut)
-    cut.close()
+    cut(request, 4)
     counted: list[str] = []
     measure = job._measure
     monkeypatch.setattr(job, "_measure", lambda *words: counted.append(words[2].name) or measure(*words))
@@ -104,21 +118,88 @@ def test_a_run_that_was_cut_off_goes_on(
     assert counted == ["b", "c"]
     for first, second in zip(results(whole).rows, results(again).rows, strict=True):
         assert first.images == second.images
-    assert not list((sets.parent / "cache" / "bench").iterdir())
-    counted.clear()
-    cut = job.bench(request)
-    next(cut)
-    cut.close()
-    [journal] = (sets.parent / "cache" / "bench").iterdir()
-    with journal.open("a") as file:
-        file.write('["half a li')  # what a kill leaves
-    list(job.bench(request))
-    assert len(counted) == 6
-    cut = job.bench(request)
-    next(cut)
-    cut.close()
-    list(job.bench(Request(**{**vars(request), "fresh": True})))
-    assert len(counted) == 13
+    assert kept(request) == {0}  # what was finished is forgotten
+    cut(request, 4)
+    assert kept(dataclasses.replace(request, fresh=True)) == {0}
+
+
+def test_what_two_runs_have_in_common_is_measured_once(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = ({"sigma": 25.0}, {"sigma": 50.0})
+    request = Request("denoise", ("small",), (sets,), levels=levels, models=(str(checkpoints[3]),))
+    cut(request, 9)  # all of the input, half of the model
+    assert kept(dataclasses.replace(request, levels=levels[1:], peers=("tv",))) == {3}
+    cut(request, 10)
+    assert kept(dataclasses.replace(request, shown=2)) == {10}
+    for other in ({"clip": True}, {"gray": True}, {"settings": Settings(precision="bf16")}):
+        cut(request, 9)
+        common = 6 if "settings" in other else 0  # the input is the same
+        assert kept(dataclasses.replace(request, **other)) == {common}  # type: ignore[arg-type]
+    cut(request, 9)
+    (sets / "small" / "a.png").touch()
+    assert kept(request) == {6}
+    cut(request, 9)
+    monkeypatch.setattr(job, "KEPT_DAYS", -1)  # as when it is a month later
+    assert kept(request) == {0}
+
+
+def test_figures_are_kept_until_the_reports_are_written(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*words: Any) -> None:
+        raise OSError(28, "No space left on device", "x.csv")
+
+    words = "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
+    with monkeypatch.context() as patch:
+        patch.setattr("restore_cli.report.bench.write_page", fail)
+        result = run(*words, "--report", "x.csv")
+        assert result.exit_code == 1 and "No space left" in result.stderr
+    assert "going on with 6 images" in run(*words, "--report", "x.csv").stderr
+    assert "going on" not in run(*words).stderr
+
+
+def test_loading_takes_none_of_the_time_that_is_measured(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, load = [0.0], weights.load
+
+    def slow(*words: Any, **others: Any) -> Any:
+        clock[0] += 1000
+        return load(*words, **others)
+
+    def tick() -> float:
+        clock[0] += 0.5
+        return clock[0]
+
+    monkeypatch.setattr(weights, "load", slow)
+    monkeypatch.setattr(job.time, "perf_counter", tick)
+    request = Request("denoise", ("small",), (sets,), models=(str(checkpoints[3]),))
+    restored = [row for row in results(list(job.bench(request))).rows if row.model != "input"]
+    assert len(restored) == 3 and clock[0] > 1000
+    assert [row.figures["MP/s"] for row in restored] == pytest.approx([32 * 24 / 1e6 / 0.5] * 3)
+
+
+def test_memory_is_that_of_the_method(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if job._reset_peak() is None:
+        pytest.skip("this system does not tell")
+
+    def method(name: str, megabytes: int) -> Peer:
+        def restore(observed: Any, task: Any) -> Any:
+            np.ones(megabytes * 10**6, np.uint8)
+            return observed.clip(0, 1)
+
+        return Peer(name, "numpy", "numpy", restore)
+
+    monkeypatch.setattr(job, "peers", lambda task: {"big": method("big", 300), "small": method("small", 40)})
+    request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25},), models=())
+    request = dataclasses.replace(request, peers=("big", "small"))
+    _, big, small = results(list(job.bench(request))).rows
+    assert big.figures["peak MB"] == pytest.approx(300, abs=20)
+    assert small.figures["peak MB"] == pytest.approx(40, abs=20)
+    monkeypatch.setattr(job, "_reset_peak", lambda: None)
+    if not torch.cuda.is_available():
+        assert "peak MB" not in results(list(job.bench(request))).rows[1].figures
 
 
 def results(moments: list[job.Notice | Moment | Bench]) -> Bench:
@@ -266,12 +347,30 @@ def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
         (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "there are: bm3d, nlm, tv"),
         (["denoise", "small", "--sigma", "25", "--model", "magic"], 3, "magic"),
         (["denoise", "small", "--sigma", "25", "--report", "x.pdf"], 2, ".html"),
+        (
+            ["denoise", "small", "--sigma", "25", "--report", "folder.html"],
+            2,
+            "folder.html cannot be written",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_said_at_once(sets: Path, words: list[str], code: int, said: str) -> None:
+    Path("folder.html").mkdir()
     result = run(*words, "--data", str(sets))
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("library", "words"), [("bm3d", ["--peer", "nlm,bm3d"]), ("plotly.offline", ["--report", "x.html"])]
+)
+def test_a_library_that_is_missing_is_noticed_before_any_work(
+    sets: Path, monkeypatch: pytest.MonkeyPatch, library: str, words: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr(job, "_measure", lambda *words: pytest.fail("it worked first"))
+    result = run("denoise", "small", "--data", str(sets), "--sigma", "25", *words)
+    assert result.exit_code == 2 and "pip install 'restore-cli[" in result.stderr
 
 
 def test_sets_that_are_at_hand_need_no_names(sets: Path, checkpoints: dict[int, Path]) -> None:

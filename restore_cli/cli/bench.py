@@ -271,12 +271,12 @@ def _render(
     from restore_cli.jobs import bench as job
     from restore_cli.report.bench import to_json, write_bench
 
-    found = None
+    found, moments = None, job.bench(*requests)
     with show_progress("measuring", quiet) as bar:
-        for moment in job.bench(*requests):
+        for moment in moments:
             if isinstance(moment, job.Bench):
                 found = moment
-                continue
+                break
             if isinstance(moment, job.Notice):
                 if not quiet:
                     print_warning(moment.warning)
@@ -293,6 +293,7 @@ def _render(
         write_bench(path, f"{title}, measured", found.rows, found.comparisons)
         if not quiet:
             print_note(f"report {path}")
+    next(moments, None)  # all is written, and what was measured may be forgotten
 
 
 def print_tables(rows: Sequence[Row]) -> None:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import hashlib
 import json
 import math
-import threading
+import re
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
@@ -37,7 +39,8 @@ from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
 COSTS = ("seconds", "MP", "peak MB")  # of an image, beside its figures
 RESAMPLES = 10_000  # of the bootstrap
 LEAST = 5  # images of a verdict, as the smallest sets of the field have; fewer make an interval too narrow
-SAMPLE_SECONDS = 0.02  # between two looks at the memory
+SMALL = 64  # pixels a side of what a contestant runs on before the clock starts
+KEPT_DAYS = 30  # measurements of a run that never ended
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,14 @@ class Contestant:
     name = "input"
     identity = "input"  # changes with whatever may change its results
     restores = False
+    ready: tuple[Task, int] | None = None  # for which task and channels
+
+    def get_ready(self, observed: Image, task: Task) -> None:
+        """Load what such images take and run on a part of one, before the clock starts."""
+        if self.ready != (task, observed.shape[2]):
+            small = observed[:SMALL, :SMALL]
+            self.restore(observed if np.isnan(small).all() else small, task)
+            self.ready = task, observed.shape[2]
 
     def restore(self, observed: Image, task: Task) -> Image:
         """The result, H x W x C in [0, 1]."""
@@ -139,7 +150,8 @@ class Library(Contestant):
     restores = True
 
     def __init__(self, peer: Peer) -> None:
-        self.name, self.identity, self.peer = peer.name, peer.about, peer
+        peer.check()
+        self.name, self.identity, self.peer = peer.name, f"{peer.name} {peer.about}", peer
 
     def restore(self, observed: Image, task: Task) -> Image:
         """As the library does it."""
@@ -192,21 +204,24 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
 
     Before all that, a notice for each known set that has more or fewer images than it should.
 
-    What is measured is kept until the end, so that the same requests, interrupted, go on where they were.
+    What is measured is kept until the caller, who has the end, asks for more: so a run that was interrupted,
+    or whose report could not be written, goes on where it was, and so does another that overlaps with it.
 
     Raises:
         UsageError, WeightsError: a set, level, model, peer or metric is not to be had.
         PictureError: an image cannot be read.
     """
-    with ExitStack() as stack:
-        runs = [stack.enter_context(closing(Run(request))) for request in requests]
-        _tell_apart(runs)
-        warnings = (case.images.warning for run in runs for case in run.cases)
-        yield from map(Notice, dict.fromkeys(filter(None, warnings)))
-        kept, total = sum(len(run.journal.figures) for run in runs), sum(run.total for run in runs)
-        notes = (note for run in runs for note in run.measure())
+    runs = [Run(request) for request in requests]
+    _tell_apart(runs)
+    warnings = (case.images.warning for run in runs for case in run.cases)
+    yield from map(Notice, dict.fromkeys(filter(None, warnings)))
+    with closing(Journal()) as journal:
+        journal.forget(key for run in runs if run.request.fresh for key in run.keys)
+        keys = [key for run in runs for key in run.keys]
+        kept = sum(journal.find(key) is not None for key in keys)
+        notes = (note for run in runs for note in run.measure(journal))
         for done, note in enumerate(notes, 1):
-            yield Moment(done, total, kept, note)
+            yield Moment(done, len(keys), kept, note)
         groups: dict[tuple[str, ...], dict[str, Row]] = {}  # what is compared, its rows by model
         for row in (row for run in runs for case in run.rows for row in case):
             groups.setdefault((row.task, row.set, row.level, row.protocol), {}).setdefault(row.model, row)
@@ -214,9 +229,8 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
         found = [row for run in runs for case in run.cases for row in _published(run.request, case)]
         papers = [row for number, row in enumerate(found) if row not in found[:number]]
         comparisons = tuple(comparison for run in runs for comparison in run.compare())
-    for run in runs:
-        run.journal.path.unlink()
-    yield Bench((*rows, *papers), comparisons)
+        yield Bench((*rows, *papers), comparisons)
+        journal.forget(keys)
 
 
 def _tell_apart(runs: Sequence[Run]) -> None:
@@ -238,24 +252,36 @@ class Run:
         self.request = request
         self.contestants = [Contestant(), *_contestants(request)]
         self.cases = list(_cases(request))
-        self.journal = Journal(request, self.cases, self.contestants)
+        self.keys = [
+            self._key(contestant, case, example)
+            for contestant in self.contestants
+            for case in self.cases
+            for example in case.images.examples
+        ]
         self.rows: list[list[Row]] = [[] for _ in self.cases]
-        self.total = len(self.contestants) * sum(len(case.images.examples) for case in self.cases)
 
-    def close(self) -> None:
-        """Close the journal."""
-        self.journal.file.close()
+    def _key(self, contestant: Contestant, case: Case, example: Example) -> str:
+        """Changes with whatever may change what is measured of an image."""
+        paths = filter(None, (example.clean, example.damaged))
+        files = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime) for path in paths]
+        metrics = [metric.name for metric in self.request.metrics]
+        damage = [repr(case.task), files, self.request.gray, self.request.clip]
+        whole = [_code(), contestant.identity, *damage, metrics]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
-    def measure(self) -> Iterator[str]:
+    def measure(self, journal: Journal) -> Iterator[str]:
         """One contestant after the other, so that one model is in memory at a time; a note for each image."""
+        keys = iter(self.keys)
         for contestant in self.contestants:
             for number, case in enumerate(self.cases):
                 images = {}
                 for example in case.images.examples:
-                    key = f"{contestant.name}, {number}, {example.name}"
-                    if key not in self.journal.figures:
-                        self.journal.add(key, _measure(contestant, case.task, example, self.request))
-                    images[example.name] = self.journal.figures[key]
+                    key = next(keys)
+                    figures = journal.find(key)
+                    if figures is None:
+                        figures = _measure(contestant, case.task, example, self.request)
+                        journal.add(key, figures)
+                    images[example.name] = figures
                     yield f"{contestant.name}, {case.name}"
                 self.rows[number].append(_row(self.request, case, contestant, images))
             contestant.leave()
@@ -316,6 +342,7 @@ def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]
 
 def _measure(contestant: Contestant, task: Task, example: Example, request: Request) -> dict[str, float]:
     clean, observed = _open(task, example, request)
+    contestant.get_ready(observed, task)
     with peak_memory() as memory:
         started = time.perf_counter()
         restored = contestant.restore(observed, task)
@@ -327,7 +354,7 @@ def _measure(contestant: Contestant, task: Task, example: Example, request: Requ
         figure = metric.measure(task.inside(restored), task.inside(clean), offline=request.offline)
         if figure is not None:
             figures[metric.title] = figure
-    return {**figures, "seconds": seconds, "MP": clean.shape[0] * clean.shape[1] / 1e6, "peak MB": memory[0]}
+    return {**figures, "seconds": seconds, "MP": clean.shape[0] * clean.shape[1] / 1e6, **memory}
 
 
 def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
@@ -385,27 +412,38 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
 
 
 @contextmanager
-def peak_memory() -> Iterator[list[float]]:
-    """A list of one: the most memory of this process in the block, in MB, or of the GPU if it is used."""
-    process, peak, ended = psutil.Process(), [0.0], threading.Event()
-    if torch.cuda.is_available():
+def peak_memory() -> Iterator[dict[str, float]]:
+    """Holds, once the block is left, "peak MB": the most memory that it took beside what was held before.
+
+    That is memory of the GPU where the block used any; it stays empty where the system does not tell.
+    """
+    found: dict[str, float] = {}
+    gpu = torch.cuda.is_available()
+    if gpu:
         torch.cuda.reset_peak_memory_stats()
+    there, here = torch.cuda.memory_allocated() if gpu else 0, _reset_peak()
+    yield found
+    taken = torch.cuda.max_memory_allocated() - there if gpu else 0
+    if taken:
+        found["peak MB"] = taken / 1e6
+    elif here is not None:
+        found["peak MB"] = _peak() - here
 
-    def look() -> None:
-        while True:
-            peak[0] = max(peak[0], process.memory_info().rss / 1e6)
-            if ended.wait(SAMPLE_SECONDS):
-                return
 
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
+def _reset_peak() -> float | None:
+    """Make the peak what is held now, and return it in MB; None where that cannot be done."""
     try:
-        yield peak
-    finally:
-        ended.set()
-        watcher.join()
-        if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-            peak[0] = torch.cuda.max_memory_allocated() / 1e6
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed but not returned would be taken again for nothing
+        Path("/proc/self/clear_refs").write_text("5")
+        return _peak()
+    except (OSError, AttributeError, TypeError):  # no Linux, or no glibc
+        return None
+
+
+def _peak() -> float:
+    """The most memory that was held at once, in MB."""
+    [kilobytes] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    return int(kilobytes) * 1024 / 1e6
 
 
 def _row(
@@ -424,7 +462,8 @@ def _row(
     if contestant.restores:
         seconds = sum(image["seconds"] for image in images.values())
         figures["MP/s"] = sum(image["MP"] for image in images.values()) / max(seconds, 1e-9)
-        figures["peak MB"] = max(image["peak MB"] for image in images.values())
+        if all("peak MB" in image for image in images.values()):
+            figures["peak MB"] = max(image["peak MB"] for image in images.values())
         figures |= contestant.costs(_open(case.task, case.images.examples[0], request)[1], case.task)
     return Row(
         task=request.task,
@@ -562,34 +601,49 @@ def _words(level: Mapping[str, Any]) -> str:
     )
 
 
+@cache
+def _code() -> str:
+    """Of the package and its table of models."""
+    code = hashlib.sha256(repr(weights.entries()).encode())
+    for path in sorted(Path(weights.__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    return code.hexdigest()
+
+
 class Journal:
-    """What was measured so far, in a file that outlives a kill; of this request, models and code alone."""
+    """What was measured, by what decides it, in a file that outlives a kill; it forgets after 30 days.
 
-    def __init__(self, request: Request, cases: Sequence[Case], contestants: Sequence[Contestant]) -> None:
-        code = hashlib.sha256(repr(weights.entries()).encode())
-        for path in sorted(Path(weights.__file__).parent.rglob("*.py")):
-            code.update(path.read_bytes())
-        files = [
-            (str(path), path.stat().st_size, path.stat().st_mtime)
-            for case in cases
-            for example in case.images.examples
-            for path in (example.clean, example.damaged)
-            if path
-        ]
-        whole = [repr(request), [c.identity for c in contestants], files, code.hexdigest()]
-        name = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
-        self.path = cache_dir() / "bench" / f"{name}.jsonl"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.figures: dict[str, dict[str, float]] = {}
-        if self.path.exists() and not request.fresh:
-            whole_lines, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")  # a kill cuts the last
-            self.figures = dict(map(json.loads, whole_lines.splitlines()))
-        self.file = self.path.open("w", encoding="utf-8")
-        for key, figures in self.figures.items():
-            self.add(key, figures)
+    Raises:
+        RestoreError: the file cannot be used.
+    """
 
-    def add(self, key: str, figures: dict[str, float]) -> None:
+    def __init__(self) -> None:
+        path = cache_dir() / "bench.sqlite"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = sqlite3.connect(path, timeout=60, isolation_level=None)  # every line is there at once
+        try:
+            self.file.execute(
+                "CREATE TABLE IF NOT EXISTS measured (key TEXT PRIMARY KEY, figures TEXT, day REAL)"
+            )
+            self.file.execute("DELETE FROM measured WHERE day < julianday() - ?", (KEPT_DAYS,))
+        except sqlite3.Error as error:
+            raise RestoreError(f"{path} cannot be used ({error}); remove it.") from error
+
+    def find(self, key: str) -> dict[str, float] | None:
+        """The figures of an image."""
+        found = self.file.execute("SELECT figures FROM measured WHERE key = ?", (key,)).fetchone()
+        return json.loads(found[0]) if found else None
+
+    def add(self, key: str, figures: Mapping[str, float]) -> None:
         """Keep the figures of an image."""
-        self.figures[key] = figures
-        self.file.write(json.dumps([key, figures]) + "\n")
-        self.file.flush()
+        self.file.execute(
+            "INSERT OR REPLACE INTO measured VALUES (?, ?, julianday())", (key, json.dumps(figures))
+        )
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forget what is kept under keys."""
+        self.file.executemany("DELETE FROM measured WHERE key = ?", ((key,) for key in keys))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()

@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import math
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from restore_cli.errors import UsageError
-from restore_cli.report.html import Comparison, Row, render_bench, write_page
+from restore_cli.report.html import Comparison, Row, check_charts, render_bench, write_page
 
 WORDS = ("task", "set", "level", "model", "protocol", "note")  # columns beside the figures
 
@@ -125,6 +126,10 @@ def check_bench(path: Path) -> None:
         raise UsageError(f"Cannot write a report as {path.name}; use a name ending in {', '.join(known)}.")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"There is no folder for the report {path}; create it first.")
+    if path.is_dir() or not os.access(path.resolve().parent, os.W_OK):
+        raise UsageError(f"The report {path} cannot be written there; give another name.")
+    if path.suffix.lower() == ".html":
+        check_charts()
 
 
 def write_bench(path: Path, title: str, rows: Sequence[Row], comparisons: Sequence[Comparison] = ()) -> None:

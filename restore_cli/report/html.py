@@ -190,6 +190,11 @@ def render_bench(
     )
 
 
+def check_charts() -> None:
+    """Raise UsageError where the page of a benchmark cannot be made, before any work is done."""
+    _plotly()
+
+
 def check_page(path: Path, *, overwrite: bool = False) -> None:
     """Raise UsageError where a page cannot be written under this name, before any work is done."""
     if path.suffix.lower() not in (".html", ".htm"):
