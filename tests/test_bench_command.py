@@ -63,6 +63,10 @@ def test_every_model_and_peer_on_every_set_at_every_level(sets: Path, checkpoint
     ]
     noisy, same, smooth = found[3:]
     assert noisy["figures"]["images"] == 3 and set(noisy["images"]) == {"a", "b", "c"}
+    for key in ("PSNR", "SSIM", "PSNR Y", "SSIM Y"):
+        mean = np.mean([image[key] for image in noisy["images"].values()])
+        assert noisy["figures"][key] == pytest.approx(mean)
+    assert all(image["seconds"] > 0 for image in smooth["images"].values())
     assert noisy["figures"]["PSNR"] == pytest.approx(20.2, abs=0.3)  # sigma 25
     assert same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1  # what lies outside 0..255 is clipped
     assert smooth["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 1
@@ -261,10 +265,35 @@ def test_an_untouched_image_is_left_out_of_the_mean(sets: Path, checkpoints: dic
     Image.open(sets / "small/a.png").save(sets / "rain/rainy/a.png")
     found = rows("denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3]))[0]
     assert 5 < found["figures"]["PSNR"] < 50
-    assert found["note"] == "means leave out 1 of 3 images, equal to the clean ones"
+    assert found["note"] == "not in the means: 1 of 3 images, equal to the clean ones"
     words = "sr", "small", "--data", str(sets), "--scale", "1", "--model", "bt", "--peer", "bicubic,lanczos"
     result = run(*words)
     assert (result.exit_code, result.stderr) == (0, "") and "nan" not in result.stdout
+
+
+def test_what_is_not_of_all_images_is_said(sets: Path, checkpoints: dict[int, Path]) -> None:
+    Image.open(sets / "small/a.png").convert("L").save(sets / "small/a.png")
+    Image.open(sets / "small/b.png").crop((0, 0, 32, 10)).save(sets / "small/b.png")
+    words = "denoise", "small", "--data", str(sets), "--sigma", "25"
+    noisy, restored, *_ = rows(*words, "--model", "house", "--peer", "tv")
+    assert "SSIM: 2 of 3 images" in noisy["note"]
+    assert "gray, so Y of full range: 1 of 3 images" in noisy["note"]
+    assert (
+        "one network for gray, another for colour" in restored["note"]
+        and "parameters" not in restored["figures"]
+    )
+    assert rows(*words, "--model", str(checkpoints[3]))[1]["figures"]["parameters"] > 1000
+
+
+def test_what_cannot_be_scored_is_named(sets: Path) -> None:
+    Image.open(sets / "small/b.png").crop((0, 0, 8, 8)).save(sets / "small/b.png")
+    result = run("sr", "small", "--data", str(sets), "--scale", "4", "--model", "bt")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "small/b.png is too small" in result.stderr
+    Image.open(sets / "rain/rainy/a.png").convert("L").save(sets / "rain/rainy/a.png")
+    result = run("derain", "rain", "--data", str(sets))
+    assert result.exit_code == 2
+    assert "Only one of data/rain/clean/a.png and data/rain/rainy/a.png is gray" in result.stderr
 
 
 def test_the_interval_is_a_bootstraps() -> None:
@@ -329,6 +358,23 @@ def test_a_models_scores_are_measured_again(
     assert (f"is {psnr:.3f} dB, not {psnr + off:.3f}" in result.stderr) == bool(code)
 
 
+def test_a_models_scores_need_their_sets(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = ({"set": "set5", "scale": 2, "psnr": 1.0, "protocol": "x"},)
+    entry = dataclasses.replace(weights.entries()["bt-gray-x2"], scores=scores)
+    monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry})
+
+    def verify(data: Path) -> Result:
+        return CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(data)])
+
+    result = verify(Path("nowhere"))
+    assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
+    result = verify(sets)
+    assert result.exit_code == 2 and "None of the sets lies in data" in result.stderr
+    (sets / "small").rename(sets / "set5")
+    result = verify(sets)
+    assert result.exit_code == 3 and "Set5 has 5 images, but data/set5 holds 3" in result.stderr
+
+
 def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
     (sets / "small").rename(sets / "set5")
     found = rows("sr", "set5", "--data", str(sets), "--scale", "2", "--model", "bt", "--published")
@@ -343,6 +389,10 @@ def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
         (["denoise", "nowhere", "--sigma", "25"], 2, "nowhere"),
         (["denoise", "small", "--sigma", "loud"], 2, "'loud'"),
         (["denoise", "small", "--level", "quality=3"], 2, "denoise has no level 'quality'"),
+        (["denoise", "small", "--level", "luma=true"], 2, "no level 'luma'; it has sigma, noise"),
+        (["denoise", "small", "--level", "sigma=loud"], 2, "'loud'"),
+        (["derain", "small", "--level", "heaviness=loud"], 2, "derain has no level heaviness loud"),
+        (["sr", "small", "--level", "size=64x64"], 2, "no level 'size'; it has scale."),
         (["denoise", "small", "--level", "sigma"], 2, "KEY=VALUE"),
         (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "there are: bm3d, nlm, tv"),
         (["denoise", "small", "--sigma", "25", "--model", "magic"], 3, "magic"),
@@ -416,6 +466,11 @@ def test_a_known_set_that_is_not_whole_is_warned_of_once(sets: Path, checkpoints
     assert result.exit_code == 0 and len(json.loads(result.stdout)) == 8
     assert result.stderr == f"warning: Set12 has 12 images, but {sets / 'Set12'} holds 3.\n"
     assert run(*words, "--quiet").stderr == ""
+
+
+def test_no_fewer_than_no_images_are_shown() -> None:
+    result = run("denoise", "small", "--show", "-1")
+    assert result.exit_code == 2 and "--show" in result.stderr
 
 
 def test_known_sets_are_listed() -> None:

@@ -36,7 +36,7 @@ from restore_cli.sets import Example, ImageSet, find_sets, open_set
 from restore_cli.tasks import Image, Task, find_task, round_to_bytes
 from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
 
-COSTS = ("seconds", "MP", "peak MB")  # of an image, beside its figures
+COSTS = ("seconds", "MP", "channels", "peak MB")  # of an image, beside its figures
 RESAMPLES = 10_000  # of the bootstrap
 LEAST = 5  # images of a verdict, as the smallest sets of the field have; fewer make an interval too narrow
 SMALL = 64  # pixels a side of what a contestant runs on before the clock starts
@@ -310,7 +310,10 @@ def _cases(request: Request) -> Iterator[Case]:
     kind = find_task(request.task)
     for word in sets:
         for level in request.levels or kind.validation:
-            task = kind(**level)
+            try:
+                task = kind(**level)
+            except TypeError as error:
+                raise UsageError(f"{request.task} has no level {_words(level)}; check it.") from error
             scale = round(task.enlargement(100, 100))
             images = open_set(
                 word,
@@ -331,10 +334,19 @@ def _read(path: Path, request: Request) -> Image:
 
 
 def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]:
-    """An example's clean and damaged image; the damage is the task's where there is no real one."""
+    """An example's clean and damaged image; the damage is the task's where there is no real one.
+
+    Raises:
+        UsageError: nothing of it would be scored, or only one of a pair is gray.
+    """
     clean = task.fit(_read(example.clean, request))
+    if not task.inside(clean).size:
+        raise UsageError(f"{example.clean} is too small, nothing of it is left to be scored; remove it.")
     if example.damaged:
         observed = _read(example.damaged, request)
+        if observed.shape[2] != clean.shape[2]:
+            pair = f"{example.clean} and {example.damaged}"
+            raise UsageError(f"Only one of {pair} is gray; convert one of them, or give --gray.")
     else:
         observed = task.degrade(clean, np.random.RandomState(0))
     return clean, round_to_bytes(observed) if request.clip else observed
@@ -354,7 +366,8 @@ def _measure(contestant: Contestant, task: Task, example: Example, request: Requ
         figure = metric.measure(task.inside(restored), task.inside(clean), offline=request.offline)
         if figure is not None:
             figures[metric.title] = figure
-    return {**figures, "seconds": seconds, "MP": clean.shape[0] * clean.shape[1] / 1e6, **memory}
+    height, width, channels = clean.shape
+    return {**figures, "seconds": seconds, "MP": height * width / 1e6, "channels": channels, **memory}
 
 
 def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
@@ -378,11 +391,15 @@ def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Remeasured:
-    """A score of the table, and what it is now: PSNR in dB, None where its set is not at hand."""
+    """A score of the table, and what it is now: PSNR in dB, None where its set is not at hand.
+
+    `warning` says if the set is not whole.
+    """
 
     words: str
     listed: float
     measured: float | None
+    warning: str = ""
 
 
 def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
@@ -398,7 +415,7 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
         name, _, gray = score["set"].partition(" ")
         words = f"{entry.name}, {score['set']} {_words(level)}".rstrip()
         try:
-            open_set(name, data, offline=True)
+            warning = open_set(name, data, offline=True).warning
         except (UsageError, RestoreError):
             yield Remeasured(words, score["psnr"], None)
             continue
@@ -408,7 +425,7 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
         )  # fmt: skip
         *_, found = bench(request)
         assert isinstance(found, Bench)
-        yield Remeasured(words, score["psnr"], _mean(found.rows[1].images.values()))
+        yield Remeasured(words, score["psnr"], _mean(found.rows[1].images.values()), warning)
 
 
 @contextmanager
@@ -458,13 +475,20 @@ def _row(
         of_gray = key.endswith(" Y") and key != case.task.scored and found == own  # which is its own luma
         if key not in COSTS and not of_gray:
             figures[key] = _mean(found)
+    notes = list(_gaps(images, headline))
     figures |= {"median": float(np.median(list(values.values()))), "worst": min(values.values())}
     if contestant.restores:
         seconds = sum(image["seconds"] for image in images.values())
         figures["MP/s"] = sum(image["MP"] for image in images.values()) / max(seconds, 1e-9)
         if all("peak MB" in image for image in images.values()):
             figures["peak MB"] = max(image["peak MB"] for image in images.values())
-        figures |= contestant.costs(_open(case.task, case.images.examples[0], request)[1], case.task)
+        kinds = {images[example.name]["channels"]: example for example in case.images.examples}
+        observed = [_open(case.task, example, request)[1] for example in kinds.values()]
+        costs = [contestant.costs(image, case.task) for image in observed]
+        if all(cost == costs[0] for cost in costs):
+            figures |= costs[0]
+        else:
+            notes.append("one network for gray, another for colour")
     return Row(
         task=request.task,
         set=case.name + (" luma" if request.gray else ""),
@@ -474,16 +498,24 @@ def _row(
         measured=True,
         figures=figures,
         images=values,
-        note="; ".join(_gaps(images, headline)),
+        note="; ".join(notes),
         quality=headline,
+        details=images,
     )
 
 
 def _gaps(images: Mapping[str, Mapping[str, float]], headline: str) -> Iterator[str]:
-    """Which figures of a row are not of all its images."""
+    """Which figures of a row are not of all its images, or not alike."""
     equal = sum(math.isinf(image[headline]) for image in images.values())
     if 0 < equal < len(images):
-        yield f"means leave out {equal} of {len(images)} images, equal to the clean ones"
+        yield f"not in the means: {equal} of {len(images)} images, equal to the clean ones"
+    for key in dict.fromkeys(key for image in images.values() for key in image if key not in COSTS):
+        count = sum(key in image for image in images.values())
+        if count < len(images) and not key.endswith(" Y"):
+            yield f"{key}: {count} of {len(images)} images"
+    gray = sum(image["channels"] == 1 for image in images.values())
+    if 0 < gray < len(images):
+        yield f"gray, so Y of full range: {gray} of {len(images)} images"
 
 
 def _protocol(request: Request, case: Case) -> str:

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from restore_cli.errors import UsageError
@@ -35,16 +35,19 @@ def format_figure(name: str, value: float | None) -> str:
 
 
 def to_json(rows: Sequence[Row]) -> str:
-    """All rows with all digits, and the figure of each image; what is infinite or missing becomes null."""
+    """All rows with all digits, and the figures of each image; what is infinite or missing becomes null."""
 
-    def finite(value: float | None) -> float | None:
-        return None if value is None or not math.isfinite(value) else value
+    def finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+        return {
+            key: None if value is None or not math.isfinite(value) else value
+            for key, value in figures.items()
+        }
 
     table = [
         {word: getattr(row, word) for word in WORDS}
         | {"measured": row.measured}
-        | {"figures": {key: finite(value) for key, value in row.figures.items()}}
-        | {"images": {key: finite(value) for key, value in row.images.items()}}
+        | {"figures": finite(row.figures)}
+        | {"images": {name: finite(figures) for name, figures in row.details.items()}}
         for row in rows
     ]
     return json.dumps(table, indent=1, ensure_ascii=False) + "\n"

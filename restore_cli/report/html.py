@@ -70,6 +70,7 @@ class Row:
         images: PSNR in dB of each image by its name; may be empty.
         note: "winner", "not told apart from house", the source of a published figure.
         quality: the figure by which the models are compared, "PSNR Y".
+        details: all figures of each image by its name; may be empty.
     """
 
     task: str
@@ -82,6 +83,7 @@ class Row:
     images: Mapping[str, float]
     note: str = ""
     quality: str = "PSNR"
+    details: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
