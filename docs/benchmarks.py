@@ -72,7 +72,7 @@ def cell(row: Row) -> str:
         if figures.get(key) is not None
     ]
     text = " / ".join(shown)
-    return f"**{text}**" if row["note"] == "best" else text
+    return f"**{text}**" if row["note"].partition(";")[0] == "best" else text
 
 
 def unique(values: Iterable[Any]) -> list[Any]:

@@ -36,14 +36,21 @@ class Peer:
 
     Attributes:
         name: "bm3d".
+        library: the distribution it is from.
         about: library and version, settings, citation.
         restore: makes of an observed image, H x W x C in [0, 1] or beyond, and its task a restored one,
             float32 in [0, 1]; raises UsageError where its library is missing, or the task's damage unknown.
     """
 
     name: str
+    library: str
     about: str
     restore: Callable[[Image, Task], Image]
+
+    def check(self) -> None:
+        """Raise UsageError where its library is missing, before any work is done."""
+        if self.library == "bm3d":  # the others are required
+            _load_bm3d()
 
 
 def peers(task: str) -> Mapping[str, Peer]:
@@ -54,7 +61,7 @@ def peers(task: str) -> Mapping[str, Peer]:
     """
     find_task(task)
     return {
-        name: Peer(name, f"{_version(library)}, {about}", restore)
+        name: Peer(name, library, f"{_version(library)}, {about}", restore)
         for which, name, library, about, restore in _PEERS
         if which == task
     }
@@ -86,14 +93,18 @@ def _image(result: NDArray[Any], shape: tuple[int, ...]) -> Image:
 # Noise
 
 
-def _bm3d(observed: Image, task: Task) -> Image:
+def _load_bm3d() -> Any:
     try:
-        bm3d = importlib.import_module("bm3d")
+        return importlib.import_module("bm3d")
     except ImportError as error:
         raise UsageError(
             "BM3D is not installed; run `pip install 'restore-cli[peers]'` if its licence, for non-commercial"
             " use only, allows it."
         ) from error
+
+
+def _bm3d(observed: Image, task: Task) -> Image:
+    bm3d = _load_bm3d()
     method = bm3d.bm3d if observed.shape[2] == 1 else bm3d.bm3d_rgb
     return _image(method(observed.astype(np.float64), _sigma(observed, task) / 255), observed.shape)
 

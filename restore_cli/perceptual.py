@@ -1,7 +1,7 @@
 """How a picture looks: LPIPS and NIQE as the optional library pyiqa measures them; lower is better.
 
 They run on the CPU. What a metric needs is loaded once and stays in memory, the exception to one model at a
-time, and counts in the peak of all that is measured.
+time.
 """
 
 from __future__ import annotations

@@ -51,9 +51,10 @@ class Example:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Examples, sorted by name; `warning` is what to tell the user."""
+    """Examples of a folder, sorted by name; `warning` is what to tell the user."""
 
     name: str
+    folder: Path
     examples: tuple[Example, ...]
     warning: str = ""
 
@@ -179,11 +180,19 @@ def open_set(
 
 
 def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:
-    """The sets of a task that lie below folders, by their names; a folder that has none is one itself."""
+    """The sets of a task that lie below folders, by their names; a folder that has none is one itself.
+
+    A set that an earlier folder has, too, goes by its path.
+    """
     found: list[str] = []
-    for folder in data:
-        below = [name for name, source in known().items() if task in source.tasks and _below(name, [folder])]
-        found += below or [str(folder.absolute())]
+    for folder in dict.fromkeys(data):
+        below = {
+            name: place
+            for name, source in known().items()
+            if task in source.tasks and (place := _below(name, [folder]))
+        }
+        words = [str(place) if name in found else name for name, place in below.items()]
+        found += words or [str(folder.absolute())]
     return tuple(found)
 
 
@@ -286,13 +295,15 @@ def read_folder(folder: Path, name: str, *, scale: int | None = None, pairs: str
         examples = _pair(clean, _images(damaged_folder), clean_folder, damaged_folder)
         for example in examples:
             _check_sizes(example, scale)
-    return ImageSet(name, tuple(sorted(examples, key=lambda example: example.name)))
+    return ImageSet(name, folder, tuple(sorted(examples, key=lambda example: example.name)))
 
 
 def _layout(folder: Path, scale: int | None, pairs: str) -> tuple[Path, Path | None, int | None]:
     """The folder of clean images, that of damaged ones if there are any, and the scale between them."""
     if pairs:
-        clean, _, damaged = pairs.partition(":")
+        clean, colon, damaged = pairs.partition(":")
+        if not colon:
+            raise UsageError(f"Pairs are CLEAN:DAMAGED, or CLEAN: for one folder, not {pairs!r}.")
         return _existing(folder / clean), _existing(folder / damaged) if damaged else None, scale
     inner = {child.name.lower(): child for child in sorted(folder.iterdir()) if child.is_dir()}
     scales = {int(key[1:]): child for key, child in inner.items() if re.fullmatch(r"x[1-9]", key)}
@@ -330,7 +341,12 @@ def _is_image_path(path: PurePath) -> bool:
 
 def _images(folder: Path) -> dict[str, Path]:
     """A folder's images, or else those of the folders in it, by their path below it without suffix."""
-    paths = sorted(filter(_is_image, folder.iterdir())) or sorted(filter(_is_image, folder.rglob("*")))
+    paths = sorted(filter(_is_image, folder.iterdir()))
+    if not paths:
+        inner = sorted(child.name for child in folder.iterdir() if child.is_dir())
+        if any(name.lower() in known() for name in inner):
+            raise UsageError(f"{folder} is no set but holds {', '.join(inner)}; name what to measure on.")
+        paths = sorted(filter(_is_image, folder.rglob("*")))
     images: dict[str, Path] = {}
     for path in paths:
         other = images.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)

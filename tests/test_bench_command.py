@@ -7,6 +7,7 @@ import dataclasses
 import io
 import json
 import re
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -22,11 +23,13 @@ from typer.testing import CliRunner, Result
 from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.cli import app
+from restore_cli.engine import Settings
 from restore_cli.errors import UsageError
 from restore_cli.image import to_gray
 from restore_cli.jobs import bench as job
 from restore_cli.jobs.bench import Bench, Moment, Request, interval, judge
 from restore_cli.metrics import psnr
+from restore_cli.peers import Peer
 from restore_cli.report.html import Row
 from restore_cli.tasks import find_task
 
@@ -66,6 +69,10 @@ def test_every_model_and_peer_on_every_set_at_every_level(sets: Path, checkpoint
     ]
     noisy, same, smooth = found[3:]
     assert noisy["figures"]["images"] == 3 and set(noisy["images"]) == {"a", "b", "c"}
+    for key in ("PSNR", "SSIM", "PSNR Y", "SSIM Y"):
+        mean = np.mean([image[key] for image in noisy["images"].values()])
+        assert noisy["figures"][key] == pytest.approx(mean)
+    assert all(image["seconds"] > 0 for image in smooth["images"].values())
     assert noisy["figures"]["PSNR"] == pytest.approx(20.2, abs=0.3)  # sigma 25
     assert same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1  # what lies outside 0..255 is clipped
     assert smooth["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 1
@@ -93,6 +100,19 @@ def test_real_pairs(sets: Path, tmp_path: Path) -> None:
     assert found[0]["protocol"].startswith("real pairs")
 
 
+def kept(*requests: Request) -> set[int]:
+    """How many images need not be measured again; measures the others."""
+    return {moment.kept for moment in job.bench(*requests) if isinstance(moment, Moment)}
+
+
+def cut(request: Request, after: int) -> None:
+    """Measure so many images, and stop."""
+    moments = job.bench(request)
+    for _ in range(after):
+        next(moments)
+    moments.close()  # type: ignore[attr-defined]
+
+
 def test_a_run_that_was_cut_off_goes_on(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,10 +121,7 @@ def test_a_run_that_was_cut_off_goes_on(
     )
     whole = list(job.bench(request))
     assert [moment.kept for moment in whole if isinstance(moment, Moment)] == [0] * 6
-    cut = job.bench(request)
-    for _ in range(4):
-        next(cut)
-    cut.close()
+    cut(request, 4)
     counted: list[str] = []
     measure = job._measure
     monkeypatch.setattr(job, "_measure", lambda *words: counted.append(words[2].name) or measure(*words))
@@ -112,21 +129,88 @@ def test_a_run_that_was_cut_off_goes_on(
     assert counted == ["b", "c"]
     for first, second in zip(results(whole).rows, results(again).rows, strict=True):
         assert first.images == second.images
-    assert not list((sets.parent / "cache" / "bench").iterdir())
-    counted.clear()
-    cut = job.bench(request)
-    next(cut)
-    cut.close()
-    [journal] = (sets.parent / "cache" / "bench").iterdir()
-    with journal.open("a") as file:
-        file.write('["half a li')  # what a kill leaves
-    list(job.bench(request))
-    assert len(counted) == 6
-    cut = job.bench(request)
-    next(cut)
-    cut.close()
-    list(job.bench(Request(**{**vars(request), "fresh": True})))
-    assert len(counted) == 13
+    assert kept(request) == {0}  # what was finished is forgotten
+    cut(request, 4)
+    assert kept(dataclasses.replace(request, fresh=True)) == {0}
+
+
+def test_what_two_runs_have_in_common_is_measured_once(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = ({"sigma": 25.0}, {"sigma": 50.0})
+    request = Request("denoise", ("small",), (sets,), levels=levels, models=(str(checkpoints[3]),))
+    cut(request, 9)  # all of the input, half of the model
+    assert kept(dataclasses.replace(request, levels=levels[1:], peers=("tv",))) == {3}
+    cut(request, 10)
+    assert kept(dataclasses.replace(request, shown=2)) == {10}
+    for other in ({"clip": True}, {"gray": True}, {"settings": Settings(precision="bf16")}):
+        cut(request, 9)
+        common = 6 if "settings" in other else 0  # the input is the same
+        assert kept(dataclasses.replace(request, **other)) == {common}  # type: ignore[arg-type]
+    cut(request, 9)
+    (sets / "small" / "a.png").touch()
+    assert kept(request) == {6}
+    cut(request, 9)
+    monkeypatch.setattr(job, "KEPT_DAYS", -1)  # as when it is a month later
+    assert kept(request) == {0}
+
+
+def test_figures_are_kept_until_the_reports_are_written(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*words: Any) -> None:
+        raise OSError(28, "No space left on device", "x.csv")
+
+    words = "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
+    with monkeypatch.context() as patch:
+        patch.setattr("restore_cli.report.bench.write_page", fail)
+        result = run(*words, "--report", "x.csv")
+        assert result.exit_code == 1 and "No space left" in result.stderr
+    assert "going on with 6 images" in run(*words, "--report", "x.csv").stderr
+    assert "going on" not in run(*words).stderr
+
+
+def test_loading_takes_none_of_the_time_that_is_measured(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, load = [0.0], weights.load
+
+    def slow(*words: Any, **others: Any) -> Any:
+        clock[0] += 1000
+        return load(*words, **others)
+
+    def tick() -> float:
+        clock[0] += 0.5
+        return clock[0]
+
+    monkeypatch.setattr(weights, "load", slow)
+    monkeypatch.setattr(job.time, "perf_counter", tick)
+    request = Request("denoise", ("small",), (sets,), models=(str(checkpoints[3]),))
+    restored = [row for row in results(list(job.bench(request))).rows if row.model != "input"]
+    assert len(restored) == 3 and clock[0] > 1000
+    assert [row.figures["MP/s"] for row in restored] == pytest.approx([32 * 24 / 1e6 / 0.5] * 3)
+
+
+def test_memory_is_that_of_the_method(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if job._reset_peak() is None:
+        pytest.skip("this system does not tell")
+
+    def method(name: str, megabytes: int) -> Peer:
+        def restore(observed: Any, task: Any) -> Any:
+            np.ones(megabytes * 10**6, np.uint8)
+            return observed.clip(0, 1)
+
+        return Peer(name, "numpy", "numpy", restore)
+
+    monkeypatch.setattr(job, "peers", lambda task: {"big": method("big", 300), "small": method("small", 40)})
+    request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25},), models=())
+    request = dataclasses.replace(request, peers=("big", "small"))
+    _, big, small = results(list(job.bench(request))).rows
+    assert big.figures["peak MB"] == pytest.approx(300, abs=20)
+    assert small.figures["peak MB"] == pytest.approx(40, abs=20)
+    monkeypatch.setattr(job, "_reset_peak", lambda: None)
+    if not torch.cuda.is_available():
+        assert "peak MB" not in results(list(job.bench(request))).rows[1].figures
 
 
 def results(moments: list[job.Notice | Moment | Bench]) -> Bench:
@@ -154,6 +238,69 @@ def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
     notes = {found.model: found.note for found in judge([row("good", good), row("bad", bad)])}
     assert notes["good"] == "best"
     assert judge([row("input", list(base)), row("good", good)])[1].note == ""
+
+
+def test_no_winner_is_named_of_few_images() -> None:
+    def notes(count: int) -> list[str]:
+        return [found.note for found in judge([row("good", [30.0] * count), row("bad", [29.5] * count)])]
+
+    assert notes(1) == ["too few images to name a best, 1 of at least 5", "-0.50 dB to good"]
+    assert notes(4)[0].startswith("too few")
+    assert notes(5) == ["best", "-0.50 [-0.50, -0.50] dB to good"]
+
+
+def test_images_that_are_restored_exactly_are_compared_without_nonsense() -> None:
+    exact, same, worse, other = (
+        row(name, values)
+        for name, values in (
+            ("exact", [np.inf] * 6),
+            ("same", [np.inf] * 6),
+            ("worse", [30.0] * 6),
+            ("other", [np.inf, 29.0, 30.0, 30.0, 30.0, 30.0]),
+        )
+    )
+    notes = [found.note for found in judge([exact, same])]
+    assert notes == ["not told apart from same", "+0.00 [+0.00, +0.00] dB to exact"]
+    assert [found.note for found in judge([exact, worse])] == ["best", "-∞ [-∞, -∞] dB to exact"]
+    assert judge([worse, other])[0].note == "not told apart from other"
+    swapped = row("swapped", [31.0, np.inf, 31.0, 31.0, 31.0, 31.0])
+    assert judge([swapped, other])[1].note == "±∞ [-∞, +∞] dB to swapped"
+
+
+def test_an_untouched_image_is_left_out_of_the_mean(sets: Path, checkpoints: dict[int, Path]) -> None:
+    Image.open(sets / "small/a.png").save(sets / "rain/clean/a.png")
+    Image.open(sets / "small/a.png").save(sets / "rain/rainy/a.png")
+    found = rows("denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3]))[0]
+    assert 5 < found["figures"]["PSNR"] < 50
+    assert found["note"] == "not in the means: 1 of 3 images, equal to the clean ones"
+    words = "sr", "small", "--data", str(sets), "--scale", "1", "--model", "bt", "--peer", "bicubic,lanczos"
+    result = run(*words)
+    assert (result.exit_code, result.stderr) == (0, "") and "nan" not in result.stdout
+
+
+def test_what_is_not_of_all_images_is_said(sets: Path, checkpoints: dict[int, Path]) -> None:
+    Image.open(sets / "small/a.png").convert("L").save(sets / "small/a.png")
+    Image.open(sets / "small/b.png").crop((0, 0, 32, 10)).save(sets / "small/b.png")
+    words = "denoise", "small", "--data", str(sets), "--sigma", "25"
+    noisy, restored, *_ = rows(*words, "--model", "house", "--peer", "tv")
+    assert "SSIM: 2 of 3 images" in noisy["note"]
+    assert "gray, so Y of full range: 1 of 3 images" in noisy["note"]
+    assert (
+        "one network for gray, another for colour" in restored["note"]
+        and "parameters" not in restored["figures"]
+    )
+    assert rows(*words, "--model", str(checkpoints[3]))[1]["figures"]["parameters"] > 1000
+
+
+def test_what_cannot_be_scored_is_named(sets: Path) -> None:
+    Image.open(sets / "small/b.png").crop((0, 0, 8, 8)).save(sets / "small/b.png")
+    result = run("sr", "small", "--data", str(sets), "--scale", "4", "--model", "bt")
+    assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
+    assert "small/b.png is too small" in result.stderr
+    Image.open(sets / "rain/rainy/a.png").convert("L").save(sets / "rain/rainy/a.png")
+    result = run("derain", "rain", "--data", str(sets))
+    assert result.exit_code == 2
+    assert "Only one of data/rain/clean/a.png and data/rain/rainy/a.png is gray" in result.stderr
 
 
 def test_the_interval_is_a_bootstraps() -> None:
@@ -253,6 +400,23 @@ def test_a_models_scores_are_measured_again(
     assert (f"is {psnr:.3f} dB, not {psnr + off:.3f}" in result.stderr) == bool(code)
 
 
+def test_a_models_scores_need_their_sets(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = ({"set": "set5", "scale": 2, "psnr": 1.0, "protocol": "x"},)
+    entry = dataclasses.replace(weights.entries()["bt-gray-x2"], scores=scores)
+    monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry})
+
+    def verify(data: Path) -> Result:
+        return CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(data)])
+
+    result = verify(Path("nowhere"))
+    assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
+    result = verify(sets)
+    assert result.exit_code == 2 and "None of the sets lies in data" in result.stderr
+    (sets / "small").rename(sets / "set5")
+    result = verify(sets)
+    assert result.exit_code == 3 and "Set5 has 5 images, but data/set5 holds 3" in result.stderr
+
+
 def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
     (sets / "small").rename(sets / "set5")
     found = rows("sr", "set5", "--data", str(sets), "--scale", "2", "--model", "bt", "--published")
@@ -297,16 +461,38 @@ def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
         (["denoise", "nowhere", "--sigma", "25"], 2, "nowhere"),
         (["denoise", "small", "--sigma", "loud"], 2, "'loud'"),
         (["denoise", "small", "--level", "quality=3"], 2, "denoise has no level 'quality'"),
+        (["denoise", "small", "--level", "luma=true"], 2, "no level 'luma'; it has sigma, noise"),
+        (["denoise", "small", "--level", "sigma=loud"], 2, "'loud'"),
+        (["derain", "small", "--level", "heaviness=loud"], 2, "derain has no level heaviness loud"),
+        (["sr", "small", "--level", "size=64x64"], 2, "no level 'size'; it has scale."),
         (["denoise", "small", "--level", "sigma"], 2, "KEY=VALUE"),
         (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "there are: bm3d, nlm, tv"),
         (["denoise", "small", "--sigma", "25", "--model", "magic"], 3, "magic"),
         (["denoise", "small", "--sigma", "25", "--report", "x.pdf"], 2, ".html"),
+        (
+            ["denoise", "small", "--sigma", "25", "--report", "folder.html"],
+            2,
+            "folder.html cannot be written",
+        ),
     ],
 )
 def test_what_cannot_be_measured_is_said_at_once(sets: Path, words: list[str], code: int, said: str) -> None:
+    Path("folder.html").mkdir()
     result = run(*words, "--data", str(sets))
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("library", "words"), [("bm3d", ["--peer", "nlm,bm3d"]), ("plotly.offline", ["--report", "x.html"])]
+)
+def test_a_library_that_is_missing_is_noticed_before_any_work(
+    sets: Path, monkeypatch: pytest.MonkeyPatch, library: str, words: list[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, library, None)
+    monkeypatch.setattr(job, "_measure", lambda *words: pytest.fail("it worked first"))
+    result = run("denoise", "small", "--data", str(sets), "--sigma", "25", *words)
+    assert result.exit_code == 2 and "pip install 'restore-cli[" in result.stderr
 
 
 def test_sets_that_are_at_hand_need_no_names(sets: Path, checkpoints: dict[int, Path]) -> None:
@@ -316,6 +502,23 @@ def test_sets_that_are_at_hand_need_no_names(sets: Path, checkpoints: dict[int, 
     assert {row["set"] for row in rows(*words, "--data", str(sets / "Set12"))} == {"Set12"}
     result = run(*words)
     assert result.exit_code == 2 and "name a set, or a folder with --data" in result.stderr
+
+
+def test_a_folder_without_sets_of_the_task_is_refused(sets: Path) -> None:
+    (sets / "small").rename(sets / "Set12")
+    result = run("derain", "--data", str(sets))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "data is no set but holds Set12, rain; name what to measure on" in result.stderr
+
+
+@pytest.mark.parametrize("words", [["data/set12", "other/set12"], ["--data", "data", "--data", "other"]])
+def test_sets_of_one_name_are_told_apart(sets: Path, checkpoints: dict[int, Path], words: list[str]) -> None:
+    (sets / "rain" / "clean").rename(sets / "set12")
+    (sets.parent / "other").mkdir()
+    (sets / "small").rename(sets.parent / "other" / "set12")
+    found = rows("denoise", *words, "--sigma", "25", "--model", str(checkpoints[3]))
+    assert [row["set"] for row in found] == ["data/set12"] * 2 + ["other/set12"] * 2
+    assert found[0]["images"] != found[2]["images"]
 
 
 def test_a_known_set_that_is_not_whole_is_warned_of_once(sets: Path, checkpoints: dict[int, Path]) -> None:
@@ -335,6 +538,11 @@ def test_a_known_set_that_is_not_whole_is_warned_of_once(sets: Path, checkpoints
     assert result.exit_code == 0 and len(json.loads(result.stdout)) == 8
     assert result.stderr == f"warning: Set12 has 12 images, but {sets / 'Set12'} holds 3.\n"
     assert run(*words, "--quiet").stderr == ""
+
+
+def test_no_fewer_than_no_images_are_shown() -> None:
+    result = run("denoise", "small", "--show", "-1")
+    assert result.exit_code == 2 and "--show" in result.stderr
 
 
 def test_known_sets_are_listed() -> None:

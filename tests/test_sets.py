@@ -121,6 +121,14 @@ def test_images_of_folders_in_a_folder(data: Path) -> None:
     assert [example.name for example in open_set(str(data)).examples] == ["one/a", "two/a"]
 
 
+def test_a_folder_of_sets_is_no_set(data: Path) -> None:
+    draw(data, "Set12/a.png", "mine/a.png")
+    with pytest.raises(UsageError, match=r"data is no set but holds Set12, mine; name"):
+        open_set(str(data))
+    draw(data, "b.png")
+    assert pairs(open_set(str(data))) == [("data/b.png", None)]
+
+
 def scaled(folder: Path, *scales: int) -> Path:
     for scale in scales:
         draw(folder, f"x{scale}/hr/a.png", size=(13, 12))
@@ -164,6 +172,8 @@ def test_pairs_in_folders_that_are_named(data: Path) -> None:
     assert pairs(open_set(str(data), pairs="dry:")) == [("dry/1.png", None)]
     with pytest.raises(UsageError, match=r"damp is no folder"):
         open_set(str(data), pairs="dry:damp")
+    with pytest.raises(UsageError, match=r"CLEAN:DAMAGED, or .* not 'dry'"):
+        open_set(str(data), pairs="dry")
 
 
 def test_the_layout_of_rain100h(data: Path) -> None:

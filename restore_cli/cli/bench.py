@@ -49,7 +49,22 @@ Report = Annotated[
     list[Path] | None,
     _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json|.toml", _OUT),
 ]
-Show = Annotated[int, _word("Worst images of each set and level that an HTML report shows.", "N", _OUT)]
+Show = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        min=0,
+        help="Worst images of each set and level that an HTML report shows.",
+        rich_help_panel=_OUT,
+        show_default=False,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print all rows, with the figures of each image, as JSON.", rich_help_panel=_OUT
+    ),
+]
 
 
 @app.callback()
@@ -66,7 +81,7 @@ def run_suite(
     fresh: Fresh = False,
     report: Report = None,
     show: Show = 2,
-    json: options.Json = False,
+    json: Json = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Measure models on sets of images: a task's, or with --suite the tables of papers."""
@@ -181,7 +196,7 @@ def run(
     fresh: Fresh = False,
     report: Report = None,
     show: Show = 2,
-    json: options.Json = False,
+    json: Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,  # noqa: ARG001 (read by the error boundary)
     given: Mapping[str, Sequence[Any]],
@@ -245,16 +260,19 @@ def parse_levels(
     """
     from restore_cli.jobs.suite import combine
 
+    parsers = {
+        item.name: item.metadata.get("parse", _value)
+        for item in dataclasses.fields(task)
+        if "parse" not in item.metadata or item.name in task.levels  # other options are no damage
+    }
     values = {key: list(found) for key, found in given.items()}
     for word in words:
         key, equals, text = word.partition("=")
         if not equals:
             raise UsageError(f"--level takes KEY=VALUE, not {word!r}.")
-        if key not in task.__dataclass_fields__:
-            raise UsageError(
-                f"{task.name} has no level {key!r}; it has {', '.join(task.__dataclass_fields__)}."
-            )
-        values[key] = [_value(part) for part in text.split(",")]
+        if key not in parsers:
+            raise UsageError(f"{task.name} has no level {key!r}; it has {', '.join(parsers)}.")
+        values[key] = [parsers[key](part) for part in text.split(",")]
     return combine(values)
 
 
@@ -271,12 +289,12 @@ def _render(
     from restore_cli.jobs import bench as job
     from restore_cli.report.bench import to_json, write_bench
 
-    found = None
+    found, moments = None, job.bench(*requests)
     with show_progress("measuring", quiet) as bar:
-        for moment in job.bench(*requests):
+        for moment in moments:
             if isinstance(moment, job.Bench):
                 found = moment
-                continue
+                break
             if isinstance(moment, job.Notice):
                 if not quiet:
                     print_warning(moment.warning)
@@ -293,6 +311,7 @@ def _render(
         write_bench(path, f"{title}, measured", found.rows, found.comparisons)
         if not quiet:
             print_note(f"report {path}")
+    next(moments, None)  # all is written, and what was measured may be forgotten
 
 
 def print_tables(rows: Sequence[Row]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.filesize import decimal
@@ -16,6 +16,9 @@ from restore_cli import weights
 from restore_cli.cli.display import print_note, print_result, stderr, stdout
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.weights import Bundled, Entry, Header
+
+if TYPE_CHECKING:
+    from restore_cli.jobs.bench import Remeasured
 
 TOLERANCE = 0.02  # dB
 
@@ -93,7 +96,11 @@ def verify(
     entries = _select(names, everything)
     if everything:
         entries = [entry for entry in entries if weights.place(entry).is_file()]
-    faults = []
+    for folder in data or ():
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is no folder; give one that has folders of images.")
+    faults: list[str] = []
+    scores: list[Remeasured] = []
     for entry in entries:
         try:
             weights.load(entry, offline=True)
@@ -102,22 +109,36 @@ def verify(
             continue
         print_result(f"{entry.name} sound")
         if data:
-            faults += _remeasure(entry, data)
+            scores += _remeasure(entry, data)
+    faults += filter(None, map(_fault, scores))
     if faults:
         raise WeightsError(" ".join(faults))
+    if scores and all(score.measured is None for score in scores):
+        folders = " or ".join(map(str, data or ()))
+        raise UsageError(f"None of the sets lies in {folders}; give a folder that holds them by their names.")
 
 
-def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[str]:
-    """Measure and print an entry's scores; gives a sentence for each that is not what the table says."""
+def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
+    """Measure and print an entry's scores."""
     from restore_cli.jobs.bench import remeasure
 
     for score in remeasure(entry, data):
         if score.measured is None:
             print_result(f"{score.words}: not measured, its set is not there")
-            continue
-        print_result(f"{score.words}: {score.measured:.3f} dB, listed {score.listed:.3f}")
-        if abs(score.measured - score.listed) > TOLERANCE:
-            yield f"{score.words} is {score.measured:.3f} dB, not {score.listed:.3f}."
+        else:
+            print_result(f"{score.words}: {score.measured:.3f} dB, listed {score.listed:.3f}{_ending(score)}")
+        yield score
+
+
+def _fault(score: Remeasured) -> str:
+    """A sentence where it is not what the table says."""
+    if score.measured is None or abs(score.measured - score.listed) <= TOLERANCE:
+        return ""
+    return f"{score.words} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
+
+
+def _ending(score: Remeasured) -> str:
+    return f"; {score.warning}" if score.warning else ""
 
 
 @app.command()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import hashlib
 import json
-import threading
+import math
+import re
+import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil
 import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
@@ -33,9 +36,11 @@ from restore_cli.sets import Example, ImageSet, find_sets, known, open_set
 from restore_cli.tasks import Image, Task, find_task, round_to_bytes
 from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
 
-COSTS = ("seconds", "MP", "peak MB")  # of an image, beside its figures
+COSTS = ("seconds", "MP", "channels", "peak MB")  # of an image, beside its figures
 RESAMPLES = 10_000  # of the bootstrap
-SAMPLE_SECONDS = 0.02  # between two looks at the memory
+LEAST = 5  # images of a verdict, as the smallest sets of the field have; fewer make an interval too narrow
+SMALL = 64  # pixels a side of what a contestant runs on before the clock starts
+KEPT_DAYS = 30  # measurements of a run that never ended
 
 
 @dataclass(frozen=True)
@@ -104,11 +109,12 @@ class Bench:
 
 @dataclass(frozen=True)
 class Case:
-    """A set at a level of damage."""
+    """A set at a level of damage; `name` is what its rows call the set."""
 
     images: ImageSet
     task: Task
     level: Mapping[str, Any]
+    name: str
 
 
 class Contestant:
@@ -118,6 +124,14 @@ class Contestant:
     identity = "input"  # changes with whatever may change its results
     about = ""  # of a library: its version and settings
     restores = False
+    ready: tuple[Task, int] | None = None  # for which task and channels
+
+    def get_ready(self, observed: Image, task: Task) -> None:
+        """Load what such images take and run on a part of one, before the clock starts."""
+        if self.ready != (task, observed.shape[2]):
+            small = observed[:SMALL, :SMALL]
+            self.restore(observed if np.isnan(small).all() else small, task)
+            self.ready = task, observed.shape[2]
 
     def restore(self, observed: Image, task: Task) -> Image:
         """The result, H x W x C in [0, 1]."""
@@ -137,7 +151,9 @@ class Library(Contestant):
     restores = True
 
     def __init__(self, peer: Peer) -> None:
-        self.name, self.identity, self.about, self.peer = peer.name, peer.about, peer.about, peer
+        peer.check()
+        self.name, self.identity = peer.name, f"{peer.name} {peer.about}"
+        self.about, self.peer = peer.about, peer
 
     def restore(self, observed: Image, task: Task) -> Image:
         """As the library does it."""
@@ -190,20 +206,24 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
 
     Before all that, a notice for each known set that has more or fewer images than it should.
 
-    What is measured is kept until the end, so that the same requests, interrupted, go on where they were.
+    What is measured is kept until the caller, who has the end, asks for more: so a run that was interrupted,
+    or whose report could not be written, goes on where it was, and so does another that overlaps with it.
 
     Raises:
         UsageError, WeightsError: a set, level, model, peer or metric is not to be had.
         PictureError: an image cannot be read.
     """
-    with ExitStack() as stack:
-        runs = [stack.enter_context(closing(Run(request))) for request in requests]
-        warnings = (case.images.warning for run in runs for case in run.cases)
-        yield from map(Notice, dict.fromkeys(filter(None, warnings)))
-        kept, total = sum(len(run.journal.figures) for run in runs), sum(run.total for run in runs)
-        notes = (note for run in runs for note in run.measure())
+    runs = [Run(request) for request in requests]
+    _tell_apart(runs)
+    warnings = (case.images.warning for run in runs for case in run.cases)
+    yield from map(Notice, dict.fromkeys(filter(None, warnings)))
+    with closing(Journal()) as journal:
+        journal.forget(key for run in runs if run.request.fresh for key in run.keys)
+        keys = [key for run in runs for key in run.keys]
+        kept = sum(journal.find(key) is not None for key in keys)
+        notes = (note for run in runs for note in run.measure(journal))
         for done, note in enumerate(notes, 1):
-            yield Moment(done, total, kept, note)
+            yield Moment(done, len(keys), kept, note)
         groups: dict[tuple[str, ...], dict[str, Row]] = {}  # what is compared, its rows by model
         for row in (row for run in runs for case in run.rows for row in case):
             groups.setdefault((row.task, row.set, row.level, row.protocol), {}).setdefault(row.model, row)
@@ -211,9 +231,20 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
         found = [row for run in runs for case in run.cases for row in _published(run.request, case)]
         papers = [row for number, row in enumerate(found) if row not in found[:number]]
         comparisons = tuple(comparison for run in runs for comparison in run.compare())
+        yield Bench((*rows, *papers), comparisons)
+        journal.forget(keys)
+
+
+def _tell_apart(runs: Sequence[Run]) -> None:
+    """Call sets of one name by their folders."""
+    folders: dict[str, set[Path]] = {}
+    for case in (case for run in runs for case in run.cases):
+        folders.setdefault(case.name.lower(), set()).add(case.images.folder.resolve())
     for run in runs:
-        run.journal.path.unlink()
-    yield Bench((*rows, *papers), comparisons)
+        run.cases = [
+            replace(case, name=str(case.images.folder)) if len(folders[case.name.lower()]) > 1 else case
+            for case in run.cases
+        ]
 
 
 class Run:
@@ -223,25 +254,37 @@ class Run:
         self.request = request
         self.contestants = [Contestant(), *_contestants(request)]
         self.cases = list(_cases(request))
-        self.journal = Journal(request, self.cases, self.contestants)
+        self.keys = [
+            self._key(contestant, case, example)
+            for contestant in self.contestants
+            for case in self.cases
+            for example in case.images.examples
+        ]
         self.rows: list[list[Row]] = [[] for _ in self.cases]
-        self.total = len(self.contestants) * sum(len(case.images.examples) for case in self.cases)
 
-    def close(self) -> None:
-        """Close the journal."""
-        self.journal.file.close()
+    def _key(self, contestant: Contestant, case: Case, example: Example) -> str:
+        """Changes with whatever may change what is measured of an image."""
+        paths = filter(None, (example.clean, example.damaged))
+        files = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime) for path in paths]
+        metrics = [metric.name for metric in self.request.metrics]
+        damage = [repr(case.task), files, self.request.gray, self.request.clip]
+        whole = [_code(), contestant.identity, *damage, metrics]
+        return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
-    def measure(self) -> Iterator[str]:
+    def measure(self, journal: Journal) -> Iterator[str]:
         """One contestant after the other, so that one model is in memory at a time; a note for each image."""
+        keys = iter(self.keys)
         for contestant in self.contestants:
             for number, case in enumerate(self.cases):
                 images = {}
                 for example in case.images.examples:
-                    key = f"{contestant.name}, {number}, {example.name}"
-                    if key not in self.journal.figures:
-                        self.journal.add(key, _measure(contestant, case.task, example, self.request))
-                    images[example.name] = self.journal.figures[key]
-                    yield f"{contestant.name}, {case.images.name}"
+                    key = next(keys)
+                    figures = journal.find(key)
+                    if figures is None:
+                        figures = _measure(contestant, case.task, example, self.request)
+                        journal.add(key, figures)
+                    images[example.name] = figures
+                    yield f"{contestant.name}, {case.name}"
                 self.rows[number].append(_row(self.request, case, contestant, images))
             contestant.leave()
 
@@ -269,7 +312,10 @@ def _cases(request: Request) -> Iterator[Case]:
     kind = find_task(request.task)
     for word in sets:
         for level in request.levels or kind.validation:
-            task = kind(**level)
+            try:
+                task = kind(**level)
+            except TypeError as error:
+                raise UsageError(f"{request.task} has no level {_words(level)}; check it.") from error
             scale = round(task.enlargement(100, 100))
             images = open_set(
                 word,
@@ -279,9 +325,9 @@ def _cases(request: Request) -> Iterator[Case]:
                 offline=request.offline,
             )
             if images.examples[0].damaged and not request.levels and scale == 1:
-                yield Case(images, kind(), {})  # whose damage nobody has to describe
+                yield Case(images, kind(), {}, images.name)  # whose damage nobody has to describe
                 break
-            yield Case(images, task, level)
+            yield Case(images, task, level, images.name)
 
 
 def _read(path: Path, request: Request) -> Image:
@@ -290,10 +336,19 @@ def _read(path: Path, request: Request) -> Image:
 
 
 def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]:
-    """An example's clean and damaged image; the damage is the task's where there is no real one."""
+    """An example's clean and damaged image; the damage is the task's where there is no real one.
+
+    Raises:
+        UsageError: nothing of it would be scored, or only one of a pair is gray.
+    """
     clean = task.fit(_read(example.clean, request))
+    if not task.inside(clean).size:
+        raise UsageError(f"{example.clean} is too small, nothing of it is left to be scored; remove it.")
     if example.damaged:
         observed = _read(example.damaged, request)
+        if observed.shape[2] != clean.shape[2]:
+            pair = f"{example.clean} and {example.damaged}"
+            raise UsageError(f"Only one of {pair} is gray; convert one of them, or give --gray.")
     else:
         observed = task.degrade(clean, np.random.RandomState(0))
     return clean, round_to_bytes(observed) if request.clip else observed
@@ -301,6 +356,7 @@ def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]
 
 def _measure(contestant: Contestant, task: Task, example: Example, request: Request) -> dict[str, float]:
     clean, observed = _open(task, example, request)
+    contestant.get_ready(observed, task)
     with peak_memory() as memory:
         started = time.perf_counter()
         restored = contestant.restore(observed, task)
@@ -312,7 +368,8 @@ def _measure(contestant: Contestant, task: Task, example: Example, request: Requ
         figure = metric.measure(task.inside(restored), task.inside(clean), offline=request.offline)
         if figure is not None:
             figures[metric.title] = figure
-    return {**figures, "seconds": seconds, "MP": clean.shape[0] * clean.shape[1] / 1e6, "peak MB": memory[0]}
+    height, width, channels = clean.shape
+    return {**figures, "seconds": seconds, "MP": height * width / 1e6, "channels": channels, **memory}
 
 
 def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
@@ -336,11 +393,15 @@ def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Remeasured:
-    """A score of the table, and what it is now: PSNR in dB, None where its set is not at hand."""
+    """A score of the table, and what it is now: PSNR in dB, None where its set is not at hand.
+
+    `warning` says if the set is not whole.
+    """
 
     words: str
     listed: float
     measured: float | None
+    warning: str = ""
 
 
 def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
@@ -356,7 +417,7 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
         name, _, gray = score["set"].partition(" ")
         words = f"{entry.name}, {score['set']} {_words(level)}".rstrip()
         try:
-            open_set(name, data, offline=True)
+            warning = open_set(name, data, offline=True).warning
         except (UsageError, RestoreError):
             yield Remeasured(words, score["psnr"], None)
             continue
@@ -366,31 +427,42 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
         )  # fmt: skip
         *_, found = bench(request)
         assert isinstance(found, Bench)
-        yield Remeasured(words, score["psnr"], float(np.mean(list(found.rows[1].images.values()))))
+        yield Remeasured(words, score["psnr"], _mean(found.rows[1].images.values()), warning)
 
 
 @contextmanager
-def peak_memory() -> Iterator[list[float]]:
-    """A list of one: the most memory of this process in the block, in MB, or of the GPU if it is used."""
-    process, peak, ended = psutil.Process(), [0.0], threading.Event()
-    if torch.cuda.is_available():
+def peak_memory() -> Iterator[dict[str, float]]:
+    """Holds, once the block is left, "peak MB": the most memory that it took beside what was held before.
+
+    That is memory of the GPU where the block used any; it stays empty where the system does not tell.
+    """
+    found: dict[str, float] = {}
+    gpu = torch.cuda.is_available()
+    if gpu:
         torch.cuda.reset_peak_memory_stats()
+    there, here = torch.cuda.memory_allocated() if gpu else 0, _reset_peak()
+    yield found
+    taken = torch.cuda.max_memory_allocated() - there if gpu else 0
+    if taken:
+        found["peak MB"] = taken / 1e6
+    elif here is not None:
+        found["peak MB"] = _peak() - here
 
-    def look() -> None:
-        while True:
-            peak[0] = max(peak[0], process.memory_info().rss / 1e6)
-            if ended.wait(SAMPLE_SECONDS):
-                return
 
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
+def _reset_peak() -> float | None:
+    """Make the peak what is held now, and return it in MB; None where that cannot be done."""
     try:
-        yield peak
-    finally:
-        ended.set()
-        watcher.join()
-        if torch.cuda.is_available() and torch.cuda.max_memory_allocated():
-            peak[0] = torch.cuda.max_memory_allocated() / 1e6
+        ctypes.CDLL(None).malloc_trim(0)  # what was freed but not returned would be taken again for nothing
+        Path("/proc/self/clear_refs").write_text("5")
+        return _peak()
+    except (OSError, AttributeError, TypeError):  # no Linux, or no glibc
+        return None
+
+
+def _peak() -> float:
+    """The most memory that was held at once, in MB."""
+    [kilobytes] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
+    return int(kilobytes) * 1024 / 1e6
 
 
 def _row(
@@ -404,30 +476,50 @@ def _row(
         own = [image.get(key.removesuffix(" Y")) for image in images.values() if key in image]
         of_gray = key.endswith(" Y") and key != case.task.scored and found == own  # which is its own luma
         if key not in COSTS and not of_gray:
-            figures[key] = float(np.mean(found))
+            figures[key] = _mean(found)
+    notes = list(_gaps(images, headline))
     figures |= {"median": float(np.median(list(values.values()))), "worst": min(values.values())}
     if contestant.restores:
         seconds = sum(image["seconds"] for image in images.values())
         figures["seconds"] = seconds / len(images)
         figures["MP/s"] = sum(image["MP"] for image in images.values()) / max(seconds, 1e-9)
-        figures["peak MB"] = max(image["peak MB"] for image in images.values())
-        figures |= contestant.costs(_open(case.task, case.images.examples[0], request)[1], case.task)
+        if all("peak MB" in image for image in images.values()):
+            figures["peak MB"] = max(image["peak MB"] for image in images.values())
+        kinds = {images[example.name]["channels"]: example for example in case.images.examples}
+        observed = [_open(case.task, example, request)[1] for example in kinds.values()]
+        costs = [contestant.costs(image, case.task) for image in observed]
+        if all(cost == costs[0] for cost in costs):
+            figures |= costs[0]
+        else:
+            notes.append("one network for gray, another for colour")
     return Row(
         task=request.task,
-        set=_name(request, case),
+        set=case.name + (" luma" if request.gray else ""),
         level=_words(case.level),
         model=contestant.name,
         protocol=_protocol(request, case),
         measured=True,
         figures=figures,
         images=values,
+        note="; ".join(notes),
         quality=headline,
         about=contestant.about,
+        details=images,
     )
 
 
-def _name(request: Request, case: Case) -> str:
-    return case.images.name + (" luma" if request.gray else "")
+def _gaps(images: Mapping[str, Mapping[str, float]], headline: str) -> Iterator[str]:
+    """Which figures of a row are not of all its images, or not alike."""
+    equal = sum(math.isinf(image[headline]) for image in images.values())
+    if 0 < equal < len(images):
+        yield f"not in the means: {equal} of {len(images)} images, equal to the clean ones"
+    for key in dict.fromkeys(key for image in images.values() for key in image if key not in COSTS):
+        count = sum(key in image for image in images.values())
+        if count < len(images) and not key.endswith(" Y"):
+            yield f"{key}: {count} of {len(images)} images"
+    gray = sum(image["channels"] == 1 for image in images.values())
+    if 0 < gray < len(images):
+        yield f"gray, so Y of full range: {gray} of {len(images)} images"
 
 
 def _protocol(request: Request, case: Case) -> str:
@@ -456,30 +548,53 @@ def judge(rows: Sequence[Row]) -> list[Row]:
     """Say of the restored rows of a case which is best, where that is more than chance.
 
     Each is compared with the one of the highest mean: the mean difference over the images, and its
-    interval of 95 % by a paired bootstrap. The best is named a winner only if no other's interval holds zero.
+    interval of 95 % by a paired bootstrap. The best is named a winner only if no other's interval holds zero,
+    and there are LEAST images or more. What two restore exactly is no difference.
     """
     rivals = [row for row in rows if row.model != Contestant.name]
     if len(rivals) < 2:
         return list(rows)
-    best = max(rivals, key=lambda row: float(np.mean(list(row.images.values()))))
+    best = max(rivals, key=lambda row: _mean(row.images.values()))
+    few = len(best.images) < LEAST
     notes, ties = {}, []
     for row in rivals:
         if row is best:
             continue
-        differences = np.array([row.images[name] - value for name, value in best.images.items()])
-        low, high = interval(differences)
-        notes[row.model] = f"{differences.mean():+.2f} [{low:+.2f}, {high:+.2f}] dB to {best.model}"
+        pairs = [(row.images[name], value) for name, value in best.images.items()]
+        differences = [0.0 if own == value else own - value for own, value in pairs]
+        low, high = interval(np.array(differences))
+        words = [_signed(value) for value in (sum(differences) / len(differences), low, high)]
+        within = "" if few else f" [{words[1]}, {words[2]}]"
+        notes[row.model] = f"{words[0]}{within} dB to {best.model}"
         if low <= 0 <= high:
             ties.append(row.model)
     notes[best.model] = f"not told apart from {', '.join(ties)}" if ties else "best"
-    return [replace(row, note=notes.get(row.model, "")) for row in rows]
+    if few:
+        notes[best.model] = f"too few images to name a best, {len(best.images)} of at least {LEAST}"
+    return [replace(row, note="; ".join(filter(None, (notes.get(row.model), row.note)))) for row in rows]
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the mean lies with 95 %, by the percentiles of 10,000 resamples, drawn with seed 0."""
+    """Where the mean lies with 95 %, by the percentiles of 10,000 resamples, drawn with seed 0.
+
+    Differences may be infinite, and so the bounds; of those to both sides nothing is known.
+    """
     drawn = np.random.default_rng(0).choice(differences, (RESAMPLES, len(differences)))
-    low, high = np.percentile(drawn.mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
+    with np.errstate(invalid="ignore"):
+        means = np.sort(drawn.mean(axis=1))  # NaN comes last
+    if np.isnan(means[-1]):
+        return -math.inf, math.inf
+    return float(means[round(0.025 * RESAMPLES)]), float(means[round(0.975 * RESAMPLES) - 1])
+
+
+def _signed(value: float) -> str:
+    return "±∞" if math.isnan(value) else f"{value:+.2f}".replace("inf", "∞")
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Of what is finite; infinite only if nothing is."""
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.mean(finite)) if finite else math.inf
 
 
 def _published(request: Request, case: Case) -> Iterator[Row]:
@@ -493,7 +608,7 @@ def _published(request: Request, case: Case) -> Iterator[Row]:
         kind = " Y" if figure.luma and (not gray or case.task.scored == "PSNR Y") else ""
         yield Row(
             task=request.task,
-            set=_name(request, case),
+            set=case.images.name + (" luma" if request.gray else ""),
             level=_words(case.level),
             model=figure.model,
             protocol=figure.protocol,
@@ -522,7 +637,7 @@ def _compare(
             )
             for contestant, row in zip(contestants, rows, strict=True)
         ]
-        title = ", ".join(filter(None, (f"{case.images.name}/{name}", _words(case.level))))
+        title = ", ".join(filter(None, (f"{case.name}/{name}", _words(case.level))))
         yield Comparison(title, (*versions, Version("reference", clean)))
 
 
@@ -532,34 +647,49 @@ def _words(level: Mapping[str, Any]) -> str:
     )
 
 
+@cache
+def _code() -> str:
+    """Of the package and its table of models."""
+    code = hashlib.sha256(repr(weights.entries()).encode())
+    for path in sorted(Path(weights.__file__).parent.rglob("*.py")):
+        code.update(path.read_bytes())
+    return code.hexdigest()
+
+
 class Journal:
-    """What was measured so far, in a file that outlives a kill; of this request, models and code alone."""
+    """What was measured, by what decides it, in a file that outlives a kill; it forgets after 30 days.
 
-    def __init__(self, request: Request, cases: Sequence[Case], contestants: Sequence[Contestant]) -> None:
-        code = hashlib.sha256(repr(weights.entries()).encode())
-        for path in sorted(Path(weights.__file__).parent.rglob("*.py")):
-            code.update(path.read_bytes())
-        files = [
-            (str(path), path.stat().st_size, path.stat().st_mtime)
-            for case in cases
-            for example in case.images.examples
-            for path in (example.clean, example.damaged)
-            if path
-        ]
-        whole = [repr(request), [c.identity for c in contestants], files, code.hexdigest()]
-        name = hashlib.sha256(json.dumps(whole).encode()).hexdigest()[:16]
-        self.path = cache_dir() / "bench" / f"{name}.jsonl"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.figures: dict[str, dict[str, float]] = {}
-        if self.path.exists() and not request.fresh:
-            whole_lines, _, _ = self.path.read_text(encoding="utf-8").rpartition("\n")  # a kill cuts the last
-            self.figures = dict(map(json.loads, whole_lines.splitlines()))
-        self.file = self.path.open("w", encoding="utf-8")
-        for key, figures in self.figures.items():
-            self.add(key, figures)
+    Raises:
+        RestoreError: the file cannot be used.
+    """
 
-    def add(self, key: str, figures: dict[str, float]) -> None:
+    def __init__(self) -> None:
+        path = cache_dir() / "bench.sqlite"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.file = sqlite3.connect(path, timeout=60, isolation_level=None)  # every line is there at once
+        try:
+            self.file.execute(
+                "CREATE TABLE IF NOT EXISTS measured (key TEXT PRIMARY KEY, figures TEXT, day REAL)"
+            )
+            self.file.execute("DELETE FROM measured WHERE day < julianday() - ?", (KEPT_DAYS,))
+        except sqlite3.Error as error:
+            raise RestoreError(f"{path} cannot be used ({error}); remove it.") from error
+
+    def find(self, key: str) -> dict[str, float] | None:
+        """The figures of an image."""
+        found = self.file.execute("SELECT figures FROM measured WHERE key = ?", (key,)).fetchone()
+        return json.loads(found[0]) if found else None
+
+    def add(self, key: str, figures: Mapping[str, float]) -> None:
         """Keep the figures of an image."""
-        self.figures[key] = figures
-        self.file.write(json.dumps([key, figures]) + "\n")
-        self.file.flush()
+        self.file.execute(
+            "INSERT OR REPLACE INTO measured VALUES (?, ?, julianday())", (key, json.dumps(figures))
+        )
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Forget what is kept under keys."""
+        self.file.executemany("DELETE FROM measured WHERE key = ?", ((key,) for key in keys))
+
+    def close(self) -> None:
+        """Close the file."""
+        self.file.close()

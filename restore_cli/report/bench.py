@@ -6,11 +6,12 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from restore_cli.errors import UsageError
-from restore_cli.report.html import Comparison, Row, render_bench, write_page
+from restore_cli.report.html import Comparison, Row, check_charts, render_bench, write_page
 
 WORDS = ("task", "set", "level", "model", "protocol")  # columns before the figures
 REMARKS = ("note", "about")  # and behind them
@@ -42,16 +43,19 @@ def format_figure(name: str, value: float | None) -> str:
 
 
 def to_json(rows: Sequence[Row]) -> str:
-    """All rows with all digits, and the figure of each image; what is infinite or missing becomes null."""
+    """All rows with all digits, and the figures of each image; what is infinite or missing becomes null."""
 
-    def finite(value: float | None) -> float | None:
-        return None if value is None or not math.isfinite(value) else value
+    def finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+        return {
+            key: None if value is None or not math.isfinite(value) else value
+            for key, value in figures.items()
+        }
 
     table = [
         {word: getattr(row, word) for word in (*WORDS, *REMARKS)}
         | {"measured": row.measured, "metrics": LEGEND if row.measured else ""}
-        | {"figures": {key: finite(value) for key, value in row.figures.items()}}
-        | {"images": {key: finite(value) for key, value in row.images.items()}}
+        | {"figures": finite(row.figures)}
+        | {"images": {name: finite(figures) for name, figures in row.details.items()}}
         for row in rows
     ]
     return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
@@ -145,6 +149,10 @@ def check_bench(path: Path) -> None:
         raise UsageError(f"Cannot write a report as {path.name}; use a name ending in {', '.join(known)}.")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"There is no folder for the report {path}; create it first.")
+    if path.is_dir() or not os.access(path.resolve().parent, os.W_OK):
+        raise UsageError(f"The report {path} cannot be written there; give another name.")
+    if path.suffix.lower() == ".html":
+        check_charts()
 
 
 def write_bench(path: Path, title: str, rows: Sequence[Row], comparisons: Sequence[Comparison] = ()) -> None:

@@ -73,6 +73,7 @@ class Row:
         note: "winner", "not told apart from house", the source of a published figure.
         quality: the figure by which the models are compared, "PSNR Y".
         about: library, version and settings of a method that is no model of ours.
+        details: all figures of each image by its name; may be empty.
     """
 
     task: str
@@ -86,6 +87,7 @@ class Row:
     note: str = ""
     quality: str = "PSNR"
     about: str = ""
+    details: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def worst(self) -> str:
@@ -202,6 +204,11 @@ def render_bench(
         sets=sorted({row.set for row in rows}),
         bench={"costs": COSTS, "rows": points},
     )
+
+
+def check_charts() -> None:
+    """Raise UsageError where the page of a benchmark cannot be made, before any work is done."""
+    _plotly()
 
 
 def check_page(path: Path, *, overwrite: bool = False) -> None:
