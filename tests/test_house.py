@@ -29,6 +29,7 @@ ORDER = [
     "download",
     "tables",
     "report",
+    "atomic",
     "errors",
 ]
 SHARED = {  # what brothers may import

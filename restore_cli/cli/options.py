@@ -65,7 +65,7 @@ JpegQuality = Annotated[
     typer.Option(
         min=1,
         max=100,
-        help="Quality of JPEG, WebP and AVIF; 95 unless the photo was saved at 88 or better, then 98.",
+        help="Quality of JPEG, WebP and AVIF; by default 95, or a better JPEG's own.",
         rich_help_panel=_FILES,
         show_default=False,
     ),

@@ -48,7 +48,8 @@ class Request:
         model: as `weights.choose` takes it; None is the task's default.
         settings: how to run the network.
         format: of what goes to standard output, by Pillow's name; None is the input's.
-        jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, and 98 for photos saved at 88 or better.
+        jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that was read, or
+            99 where little is mended of a good one.
         skip_existing: leave inputs alone whose output exists.
         reference: the clean picture, or a folder that has one of the same relative path or stem for each.
         strength: 0 to 1, how much of the change is made.
@@ -322,7 +323,7 @@ def _restore_file(
 
 @dataclass(frozen=True)
 class _Found:
-    """Where a picture is damaged, H x W in [0, 1], and what the network that found it makes of it, or NaN."""
+    """Where a picture is damaged, H x W in [0, 1], and what the network that found it makes of it all."""
 
     mask: Image
     pixels: Image
@@ -338,8 +339,7 @@ def _detect(
     finder = find(name, blind.name, pixels.shape[2]) if name else model
     _, result = _restore(finder, blind, pixels, settings, lambda share: None)
     restored = blind.finish(result.pixels, pixels)
-    mask, kept = task.locate(restored, pixels)
-    return _Found(mask, kept if name else restored)
+    return _Found(task.locate(restored, pixels), restored)
 
 
 def _join(mask: Image | None, found: _Found | None) -> Image | None:
@@ -347,10 +347,8 @@ def _join(mask: Image | None, found: _Found | None) -> Image | None:
 
 
 def _mend(restored: Image, found: _Found | None) -> Image:
-    """Take what the network that found the damage made of it, where that is known."""
-    if found is None:
-        return restored
-    return np.where((found.mask[..., None] > 0) & np.isfinite(found.pixels), found.pixels, restored)
+    """Take what the network that found the damage made of it."""
+    return restored if found is None else np.where(found.mask[..., None] > 0, found.pixels, restored)
 
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
@@ -436,8 +434,9 @@ def _format(item: Item, picture: Picture, request: Request) -> str:
 
 
 def _jpeg_quality(picture: Picture, request: Request) -> int:
-    """So high that it costs less than restoring a photo of high quality gains."""
-    return request.jpeg_quality or (98 if (picture.jpeg_quality or 0) >= 88 else 95)
+    """At least as high as the photo came with; what is mended of good JPEGs is less than 95 would cost."""
+    own = picture.jpeg_quality or 0
+    return request.jpeg_quality or (99 if request.task.blocks and own > 85 else max(95, own))
 
 
 def _write(data: bytes, item: Item, stdout: BinaryIO | None) -> None:

@@ -150,12 +150,12 @@ class Task(ABC):
 
         Args:
             trained: the levels that the chosen model was trained for; None in place of another one's name
-                says that it finds the damage itself, and its result stands.
+                says that it finds the damage itself.
         """
         return None
 
-    def locate(self, restored: Image, observed: Image) -> tuple[Image, Image]:
-        """What a detector's result stands for: a mask, H x W in [0, 1], and pixels to keep of it, or NaN."""
+    def locate(self, restored: Image, observed: Image) -> Image:
+        """Where a detector's result says there is damage, H x W in [0, 1]; there its pixels are taken."""
         raise NotImplementedError
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:

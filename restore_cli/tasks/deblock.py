@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+LIGHT = (90, 95)  # qualities between which half of the change is given up, for it is as often wrong as right
 
 
 def parse_quality(word: str) -> float | None:
@@ -74,7 +75,8 @@ class Deblock(Task):
         """Give quality / 100 as a constant plane, held to the range that the network knows.
 
         Unless it is given, it is that of the JPEG file's own tables, or else estimated from the pixels. A
-        photo of a higher quality than a network that is told it knows stays as it is.
+        photo of a higher quality than a network that is told it knows stays as it is; from 90 to 95 ever less
+        of the change is made.
         """
         quality = self.quality
         options: dict[str, float | str] = {}
@@ -96,4 +98,5 @@ class Deblock(Task):
             warnings = (f"Quality {quality:.0f} leaves nothing for this model to mend; nothing is changed.",)
             return Feed(pixels, (high / 100,), {"quality": round(quality), **options}, warnings, strength=0)
         conditions = (min(max(quality, low), high) / 100,) if geometry.conditions else ()
-        return Feed(pixels, conditions, {"quality": round(quality), **options}, warnings)
+        strength = float(np.interp(quality, LIGHT, (1, 0.5)))
+        return Feed(pixels, conditions, {"quality": round(quality), **options}, warnings, strength=strength)

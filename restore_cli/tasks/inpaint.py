@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 DAMAGES = ("text", "scratches", "boxes", "hole")
 PAINTED = ("text", "scratches")  # damages that can be found
-WEAK, STRONG, OPAQUE = 20 / 255, 64 / 255, 100 / 255  # changes that belong to paint, prove it, hide all
+WEAK, STRONG = 20 / 255, 64 / 255  # changes that belong to paint, and that prove it
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
 FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
 
@@ -165,19 +165,15 @@ class Inpaint(Task):
             )
         return None
 
-    def locate(self, restored: Image, observed: Image) -> tuple[Image, Image]:
-        """Where the network changed much, or less beside it (hysteresis as Canny's), and a pixel around.
-
-        Of what it changed less its own pixels are kept, for there the photo shines through the paint.
-        """
+    def locate(self, restored: Image, observed: Image) -> Image:
+        """Where the network changed much, or less beside it (hysteresis as Canny's), and a pixel around."""
         import cv2
 
         change = np.abs(restored - observed).max(axis=2)
         _, parts = cv2.connectedComponents(np.asarray(change > WEAK, np.uint8))
         proven = np.unique(parts[change > STRONG])
         found = np.isin(parts, proven[proven > 0]).astype(np.uint8)
-        kept = np.where(change[..., None] > OPAQUE, np.float32(np.nan), restored)
-        return cv2.dilate(found, np.ones((3, 3), np.uint8)).astype(np.float32), kept
+        return np.asarray(cv2.dilate(found, np.ones((3, 3), np.uint8)), np.float32)
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
         """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN already.
