@@ -631,3 +631,15 @@ def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
 def test_a_level_that_is_no_word_of_the_task_is_refused() -> None:
     with pytest.raises(UsageError, match="Rain is 'frogs'"):
         list(job.bench(Request("derain", ("x",), levels=({"rain": "frogs"},))))
+
+
+def test_a_hole_out_of_the_corner_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
+    random = np.random.default_rng(0)
+    small = Image.fromarray(random.integers(0, 256, (6, 6, 3), np.uint8))
+    (tmp_path / "one").mkdir()
+    small.resize((200, 200), Image.Resampling.BICUBIC).save(tmp_path / "one/a.png")
+    words = ["inpaint", str(tmp_path / "one"), "--level", "damage=hole", "--level", "share=0.05"]
+    result = CliRunner().invoke(app, ["bench", *words, "--peer", "telea", "--json"])
+    assert result.exit_code == 0, result.stderr
+    assert [row["model"] for row in json.loads(result.stdout)] == ["input", "default", "telea"]

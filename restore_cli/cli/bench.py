@@ -263,7 +263,7 @@ def parse_levels(
     parsers = {
         item.name: item.metadata.get("parse", _value)
         for item in dataclasses.fields(task)
-        if item.default != ()  # which may be repeated, and is of one photo
+        if item.metadata.get("level", True) or item.name in task.levels  # other options are no damage
     }
     values = {key: list(found) for key, found in given.items()}
     for word in words:

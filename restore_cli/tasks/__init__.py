@@ -50,7 +50,12 @@ class Feed:
 
 
 def option(
-    default: Any, help: str, metavar: str, parse: Callable[[str], Any], default_help: str = "auto"
+    default: Any,
+    help: str,
+    metavar: str,
+    parse: Callable[[str], Any],
+    default_help: str = "auto",
+    level: bool = False,
 ) -> Any:
     """A task's field, as the command line offers it.
 
@@ -61,8 +66,9 @@ def option(
         metavar: what a value looks like, "FLOAT|auto".
         parse: makes the value of a word; raises UsageError for nonsense.
         default_help: what the command line calls None.
+        level: whether benchmarks may set it beside the levels of damage.
     """
-    told = {"help": help, "metavar": metavar, "parse": parse, "default_help": default_help}
+    told = {"help": help, "metavar": metavar, "parse": parse, "default_help": default_help, "level": level}
     return field(default=default, metadata=told)
 
 

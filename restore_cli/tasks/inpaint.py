@@ -92,6 +92,7 @@ class Inpaint(Task):
         metavar="text|scratches",
         parse=parse_detect,
         default_help="nothing",
+        level=True,
     )
     grow: int = option(
         0, help="Pixels by which what is missing grows on every side.", metavar="INTEGER", parse=parse_grow
