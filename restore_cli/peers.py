@@ -36,20 +36,20 @@ class Peer:
 
     Attributes:
         name: "bm3d".
-        library: the distribution it is from.
+        distribution: what it is from, by its name on PyPI.
         about: library and version, settings, citation.
         restore: makes of an observed image, H x W x C in [0, 1] or beyond, and its task a restored one,
             float32 in [0, 1]; raises UsageError where its library is missing, or the task's damage unknown.
     """
 
     name: str
-    library: str
+    distribution: str
     about: str
     restore: Callable[[Image, Task], Image]
 
     def check(self) -> None:
         """Raise UsageError where its library is missing, before any work is done."""
-        if self.library == "bm3d":  # the others are required
+        if self.distribution == "bm3d":  # the others are required
             _load_bm3d()
 
 
