@@ -135,11 +135,12 @@ def describe(record: Record, task: Task) -> str:
     if record.status == "skipped":
         return f"{record.input}: skipped, {record.output} exists"
     parts = [f"{record.input} -> {record.output}"]
-    options = dict(record.options or {})
-    origins = {name: options.pop(f"{name}_from", None) for name in list(options)}
+    options = record.options or {}
     for name, value in options.items():
-        origin = f" (of {origins[name]})" if origins[name] else ""
-        origin = origin or (" (estimated)" if getattr(task, name, 0) is None else "")
+        if name.endswith("_from"):
+            continue
+        source = options.get(f"{name}_from")
+        origin = f" (of {source})" if source else " (estimated)" if getattr(task, name, 0) is None else ""
         parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
     if record.width and record.height and record.seconds is not None:
         megapixels = record.width * record.height / 1e6

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
-LIGHT = (90, 95)  # qualities between which half of the change is given up, for it is as often wrong as right
+LIGHT = (90, 95)  # qualities between which half of the change is given up, for all of it may do harm
 
 
 def parse_quality(word: str) -> float | None:
