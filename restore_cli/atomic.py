@@ -2,9 +2,35 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import stat
+from collections.abc import Iterable
 from pathlib import Path
+
+from restore_cli.errors import RestoreError, UsageError
+
+
+def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False) -> None:
+    """Raise UsageError where a file cannot be written under this name, before any work is done."""
+    if path.suffix.lower() not in suffixes:
+        raise UsageError(f"Cannot write {path}; use a name ending in {', '.join(suffixes)}.")
+    if not path.absolute().parent.is_dir():
+        raise UsageError(f"There is no folder for {path}; create it first.")
+    if path.is_dir():
+        raise UsageError(f"{path} is a folder; give another name.")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists already; give another name, or --overwrite.")
+    if not os.access(path.resolve().parent, os.W_OK):
+        raise UsageError(f"{path} cannot be written there; choose another place.")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, which may hold file names that are none; raises RestoreError, and an older file stays."""
+    try:
+        write_whole(path, text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise RestoreError(f"Cannot write {path}: {error.strerror}; choose another place.") from error
 
 
 def write_whole(target: Path, data: bytes) -> None:

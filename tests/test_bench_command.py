@@ -163,7 +163,7 @@ def test_figures_are_kept_until_the_reports_are_written(
 
     words = "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
     with monkeypatch.context() as patch:
-        patch.setattr("restore_cli.report.bench.write_page", fail)
+        patch.setattr("restore_cli.report.bench.write_text", fail)
         result = run(*words, "--report", "x.csv")
         assert result.exit_code == 1 and "No space left" in result.stderr
     assert "going on with 6 images" in run(*words, "--report", "x.csv").stderr
@@ -472,7 +472,7 @@ def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
         (
             ["denoise", "small", "--sigma", "25", "--report", "folder.html"],
             2,
-            "folder.html cannot be written",
+            "folder.html is a folder",
         ),
     ],
 )

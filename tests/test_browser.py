@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from restore_cli.report.html import Comparison, Row, Version, render_bench, render_comparisons, write_page
+from restore_cli.atomic import write_text
+from restore_cli.report.html import Comparison, Row, Version, render_bench, render_comparisons
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (apt install chromium)")
@@ -59,7 +60,7 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
 
     def open_page(html: str, *, width: int = 1000, height: int = 800, **settings: Any) -> Any:
         path = tmp_path / "page.html"
-        write_page(html, path)
+        write_text(path, html)
         context = browser.new_context(viewport={"width": width, "height": height}, **settings)
         contexts.append(context)
         page = context.new_page()

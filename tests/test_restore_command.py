@@ -197,7 +197,7 @@ def test_where_and_what_to_write(run: Run, tmp_path: Path) -> None:
         (["a.png", "--compare", "page.png"], ".html"),
         (["a.png", "--compare", "nowhere/page.html"], "nowhere"),
         (["a.png", "--compare", "old.html"], "--overwrite"),
-        (["a.png", "--compare", "empty.html", "--overwrite"], "rename"),
+        (["a.png", "--compare", "empty.html", "--overwrite"], "is a folder"),
         (["a.png", "--skip-existing", "--overwrite"], "choose one"),
         (["a.png", "--device", "abacus"], "abacus"),
         (["a.png", "--precision", "fp8"], "fp8"),

@@ -28,13 +28,14 @@ def compare(
 
     It is one file that needs no network. A BEFORE that is smaller by a whole factor is enlarged bicubically.
     """
+    from restore_cli.atomic import write_text
     from restore_cli.jobs.compare import measure, read_versions
-    from restore_cli.report.html import Comparison, check_page, render_comparisons, write_page
+    from restore_cli.report.html import Comparison, check_page, render_comparisons
 
     check_page(out, overwrite=overwrite)
     versions = read_versions([before, *after, *([reference] if reference else [])])
     if reference:
         versions = measure(versions)
     title = f"{before.name}, compared"
-    write_page(render_comparisons(title, [Comparison(before.name, tuple(versions))]), out)
+    write_text(out, render_comparisons(title, [Comparison(before.name, tuple(versions))]))
     print_result(str(out))

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from restore_cli.atomic import write_whole
-from restore_cli.errors import RestoreError, UsageError
+from restore_cli.atomic import check_place, write_text
 
 
 @dataclass(frozen=True)
@@ -115,12 +114,7 @@ WRITERS = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".md": _markdown}
 
 def check_report(path: Path, *, overwrite: bool = False) -> None:
     """Raise UsageError where a report cannot be written under this name, before any work is done."""
-    if path.suffix.lower() not in WRITERS:
-        raise UsageError(f"Cannot write a report as {path.name}; use a name ending in {', '.join(WRITERS)}.")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder for the report {path}; create it first.")
-    if path.is_dir() or (path.is_file() and not overwrite):
-        raise UsageError(f"{path} exists already; give the report another name, or --overwrite a file.")
+    check_place(path, WRITERS, overwrite=overwrite)
 
 
 def write_report(records: Sequence[Record], path: Path) -> None:
@@ -129,10 +123,4 @@ def write_report(records: Sequence[Record], path: Path) -> None:
     Raises:
         RestoreError: it cannot be written.
     """
-    text = WRITERS[path.suffix.lower()](records)
-    try:
-        write_whole(path, text.encode("utf-8", "backslashreplace"))  # file names need not be text
-    except OSError as error:
-        raise RestoreError(
-            f"Cannot write the report {path}: {error.strerror}; choose another place."
-        ) from error
+    write_text(path, WRITERS[path.suffix.lower()](records))

@@ -6,12 +6,11 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from restore_cli.errors import UsageError
-from restore_cli.report.html import Comparison, Row, check_charts, render_bench, write_page
+from restore_cli.atomic import check_place, write_text
+from restore_cli.report.html import Comparison, Row, check_charts, render_bench
 
 WORDS = ("task", "set", "level", "model", "protocol")  # columns before the figures
 REMARKS = ("note", "about")  # and behind them
@@ -144,13 +143,7 @@ WRITERS: dict[str, Callable[[Sequence[Row]], str]] = {
 
 def check_bench(path: Path) -> None:
     """Raise UsageError where a report cannot be written under this name, before any work is done."""
-    known = [*WRITERS, ".html"]
-    if path.suffix.lower() not in known:
-        raise UsageError(f"Cannot write a report as {path.name}; use a name ending in {', '.join(known)}.")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder for the report {path}; create it first.")
-    if path.is_dir() or not os.access(path.resolve().parent, os.W_OK):
-        raise UsageError(f"The report {path} cannot be written there; give another name.")
+    check_place(path, (*WRITERS, ".html"), overwrite=True)
     if path.suffix.lower() == ".html":
         check_charts()
 
@@ -159,4 +152,4 @@ def write_bench(path: Path, title: str, rows: Sequence[Row], comparisons: Sequen
     """Write in the format of the path's suffix; raises RestoreError where that fails."""
     writer = WRITERS.get(path.suffix.lower())
     page = writer(rows) if writer else render_bench(title, rows, comparisons, notes=legend(rows))
-    write_page(page, path)
+    write_text(path, page)

@@ -20,8 +20,8 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from restore_cli.atomic import write_whole
-from restore_cli.errors import RestoreError, UsageError
+from restore_cli.atomic import check_place, write_text
+from restore_cli.errors import UsageError
 
 FOLDED = ("images", "median", "worst", "seconds", "peak MB", "parameters")  # columns shown on request
 COSTS = ("seconds/MP", "kFLOP/pixel")  # that the scatter can show beside a row's quality
@@ -152,7 +152,7 @@ class Gallery:
         if self.kept:
             comparisons = [one for _, one in self.kept]
             title = f"{self.photos}, {self.what}"
-            write_page(_render([_asset("viewer.js")], title=title, comparisons=comparisons), self.path)
+            write_text(self.path, _render([_asset("viewer.js")], title=title, comparisons=comparisons))
 
 
 def render_comparisons(title: str, comparisons: Sequence[Comparison]) -> str:
@@ -213,25 +213,7 @@ def check_charts() -> None:
 
 def check_page(path: Path, *, overwrite: bool = False) -> None:
     """Raise UsageError where a page cannot be written under this name, before any work is done."""
-    if path.suffix.lower() not in (".html", ".htm"):
-        raise UsageError(f"The page is HTML; end the name {path} with .html.")
-    if not path.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder for the page {path}; create it first.")
-    if path.exists() and not (overwrite and path.is_file()):
-        raise UsageError(
-            f"{path} exists already; "
-            + ("give --overwrite or another name." if path.is_file() else "rename it.")
-        )
-
-
-def write_page(page: str, path: Path) -> None:
-    """Write a page whole or not at all; raises RestoreError if that fails, and an older file stays."""
-    try:
-        write_whole(
-            path, page.encode("utf-8", "backslashreplace")
-        )  # file names, and so a page, need not be text
-    except OSError as error:
-        raise RestoreError(f"Cannot write {path}: {error.strerror}; choose another place.") from error
+    check_place(path, (".html", ".htm"), overwrite=overwrite)
 
 
 def _render(scripts: Sequence[str], **values: Any) -> str:
