@@ -2,7 +2,8 @@
 
     python benchmarks/inverse.py mine.safetensors photo.png
 
-Of the photo's corner, 256 pixels a side at most, and of uniform noise, in float32 and float64.
+Of the photo's corner, 256 pixels a side at most, with empty planes where the network takes conditions, and of
+uniform noise, in float32 and float64.
 """
 
 from __future__ import annotations
@@ -32,12 +33,13 @@ def main() -> None:
     pixels = to_rgb(pixels) if pixels.shape[2] == 1 else pixels
     height, width = (min(256, side // grid * grid) for side in pixels.shape[:2])
     photo = torch.from_numpy(pixels[:height, :width].transpose(2, 0, 1).copy())[None]
+    photo = torch.nn.functional.pad(photo, (0, 0, 0, 0, 0, network.geometry.conditions))
     noise = torch.rand(photo.shape, generator=torch.Generator().manual_seed(0))
     for dtype in (torch.float32, torch.float64):
         network = network.to(dtype)
         for name, image in (("photo", photo), ("noise", noise)):
             with torch.no_grad():
-                found = network.inverse(network(image.to(dtype)))
+                found = network.inverse(network.through(image.to(dtype)))
             print(f"{name} {str(dtype).removeprefix('torch.')}: {(found - image).abs().max().item():.2g}")
 
 

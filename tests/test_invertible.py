@@ -75,9 +75,27 @@ def test_the_first_batch_sets_the_normalisation_and_no_other() -> None:
     before = norm.scale.clone()
     norm(x * 9)
     assert torch.equal(norm.scale, before)
-    backwards = ActNorm(3).inverse(x)
-    assert backwards.mean((0, 2, 3)).abs().max() < 1e-5
-    torch.testing.assert_close(backwards.std((0, 2, 3)), torch.ones(3), atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("conditions", [0, 1])
+def test_training_begins_at_the_identity(conditions: int) -> None:
+    torch.manual_seed(0)
+    network = IRAE(steps=3, levels=3, hidden=8, conditions=conditions)
+    network.initialise()
+    x = torch.rand(2, 3 + conditions, 16, 24)
+    assert (network.eval()(x) - x[:, :3]).abs().max() < 1e-4
+    assert (network.train()(x) - x[:, :3]).abs().max() < 1e-4  # normalisations set by this very batch
+    norms = [module for module in network.modules() if isinstance(module, ActNorm)]
+    assert all(norm.ready for norm in norms) and any((norm.scale != 1).any() for norm in norms)
+
+
+def test_conditions_go_through_and_come_back() -> None:
+    network = grown(steps=3, levels=3, hidden=8, conditions=1).eval()
+    x = torch.rand(1, 4, 16, 16)
+    with torch.no_grad():
+        y = network.through(x)
+        assert y.shape == x.shape and torch.equal(network(x), y[:, :3])
+        assert (network.inverse(y) - x).abs().max() <= 1e-4
 
 
 @pytest.mark.parametrize("levels", [1, 2])

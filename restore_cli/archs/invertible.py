@@ -8,6 +8,8 @@ Deviations: a coupling's first 3x3 convolution pads, not the 1x1 after it as in 
 would shut out a ring of one pixel around the picture. The invertible convolutions are kept as Glow's LU
 factors, which the paper's 1.33 million parameters count. A coupling scales by more than 0.9, where the
 paper's scale may vanish: ten minutes of denoising brought that to 5e-8, and float32 lost the way back.
+The decoder begins as a copy of the encoder, normalisations too, which its inverse undoes: training begins
+at the identity, and need not learn to copy before it learns to restore.
 """
 
 from __future__ import annotations
@@ -38,8 +40,7 @@ class Invertible(nn.Module):
 class ActNorm(Invertible):
     """(x + shift) * scale for each channel.
 
-    The first batch in training sets both, so that what comes out, in whichever direction, has mean 0 and
-    variance 1.
+    The first batch in training sets both, so that what comes out has mean 0 and variance 1.
     """
 
     ready: Tensor
@@ -52,25 +53,17 @@ class ActNorm(Invertible):
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
         if self.training and not self.ready:
-            deviation, mean = self._measure(x)
-            self._set(-mean, 1 / deviation)
+            self._set(x)
         return (x + self.shift) * self.scale
 
     def inverse(self, y: Tensor) -> Tensor:
-        if self.training and not self.ready:
-            deviation, mean = self._measure(y)
-            self._set(mean / deviation, deviation)
         return y / self.scale - self.shift
 
     @torch.no_grad()
-    def _measure(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def _set(self, x: Tensor) -> None:
         deviation, mean = torch.std_mean(x.float(), (0, 2, 3), keepdim=True)
-        return deviation + 1e-6, mean
-
-    @torch.no_grad()
-    def _set(self, shift: Tensor, scale: Tensor) -> None:
-        self.shift.copy_(shift)
-        self.scale.copy_(scale)
+        self.shift.copy_(-mean)
+        self.scale.copy_(1 / (deviation + 1e-6))
         self.ready.fill_(True)
 
 
@@ -276,25 +269,44 @@ class IRAE(Restorer):
         levels: L, levels of each flow: 2; 3 for inpainting.
         hidden: features within the couplings.
         recompute: save memory in training by recomputing activations; gradients stay the same.
+        conditions: planes that go through the flows beside the image, and come out beside it; 1 says where a
+            hole is, where the paper's is always in the same place.
     """
 
     def __init__(
-        self, channels: int = 3, steps: int = 16, levels: int = 2, hidden: int = 64, recompute: bool = False
+        self,
+        channels: int = 3,
+        steps: int = 16,
+        levels: int = 2,
+        hidden: int = 64,
+        recompute: bool = False,
+        conditions: int = 0,
     ) -> None:
         super().__init__()
-        self.encoder, self.decoder = (Flow(channels, steps, levels, hidden, recompute) for _ in range(2))
+        planes = channels + conditions
+        self.encoder, self.decoder = (Flow(planes, steps, levels, hidden, recompute) for _ in range(2))
         cells = [2 ** (level + 1) for level in range(levels)]
         self.geometry = Geometry(
             channels=channels,
+            conditions=conditions,
             multiple=cells[-1],
             radius=2 * sum(2 * steps * cell for cell in cells) + cells[-1] - 1,
         )
 
-    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        return self.decoder.inverse(self.encoder(x - 0.5)) + 0.5
+    def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, H, W
+        return self.through(x)[:, : self.geometry.channels]
+
+    def through(self, x: Tensor) -> Tensor:
+        """All planes, N x (channels + conditions) x H x W; H and W multiples of 2^levels."""
+        parts = self.encoder(x - 0.5)
+        if self.training:
+            for norm, twin in zip(self.decoder.modules(), self.encoder.modules(), strict=True):
+                if isinstance(norm, ActNorm) and not norm.ready:
+                    norm.load_state_dict(twin.state_dict())
+        return self.decoder.inverse(parts) + 0.5
 
     def inverse(self, y: Tensor) -> Tensor:
-        """The input that `forward` maps to this output, to rounding; H and W multiples of 2^levels."""
+        """The input that `through` maps to this output, to rounding."""
         return self.encoder.inverse(self.decoder(y - 0.5)) + 0.5
 
     def fold(self) -> None:
@@ -304,4 +316,5 @@ class IRAE(Restorer):
                 module.mixing = Folded(module.mixing)
 
     def initialise(self) -> None:
-        """Nothing: the parts have set themselves up, couplings as the identity."""
+        """Make a copy of the encoder of the decoder; the parts have set themselves up."""
+        self.decoder.load_state_dict(self.encoder.state_dict())
