@@ -79,7 +79,7 @@ class Derain(Task):
             return clean.copy()
         height, width = clean.shape[:2]
         if self.rain in ("density", "screen"):
-            angle, length, thickness = rng.uniform(-45, 45), rng.uniform(8, 50), rng.uniform(1, 2.5)
+            angle, length, thickness = rng.uniform(-45, 45), rng.uniform(8, 100), rng.uniform(1, 4)
             rain = noise_streaks(height, width, self.heaviness, angle, length, thickness, rng, self.veil)
             if self.veil:
                 rain *= 1 - np.float32(rng.uniform(0, 0.7)) * smooth_field(height, width, rng)
