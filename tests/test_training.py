@@ -305,6 +305,17 @@ def test_an_autoencoder_comes_first(data: Path) -> None:
         assert torch.equal(observed[:, :3], clean) == same
 
 
+@pytest.mark.parametrize("share", [0, 0.5, 1])
+def test_patches_lose_their_colour_and_then_are_damaged(data: Path, share: float) -> None:
+    recipe = Recipe.parse(TINY | {"gray": share, "batch": 40})
+    observed, clean = Patches(load_corpus(data, recipe, 3).training, recipe, initialised().geometry)[0]
+    assert observed.shape[1] == 4 and clean.shape[1] == 3
+    gray = [bool((image[:1] == image[:3]).all()) for image in observed]  # the noise has no colour either
+    assert all(torch.equal(image[0], image[2]) for image, flat in zip(clean, gray, strict=True) if flat)
+    assert not torch.equal(observed[:, :3], clean)
+    assert sum(gray) == pytest.approx(40 * share, abs=12 if 0 < share < 1 else 0)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_the_same_whoever_draws_them(data: Path, workers: int) -> None:
     recipe = Recipe.parse(TINY)

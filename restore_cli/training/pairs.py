@@ -210,10 +210,14 @@ class Patches(Dataset[Batch]):
         sample = self.samples[np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")]
         clean, damaged = (None if image is None else to_float(image) for image in self._cut(sample, rng))
         assert clean is not None
+        if self.recipe.gray and clean.shape[2] == 3 and rng.random() < self.recipe.gray:
+            clean, damaged = to_gray(clean), None if damaged is None else to_gray(damaged)
         task = self.task.draw(self.recipe.levels, rng)
         if task.fit(clean).shape != clean.shape:
             raise UsageError(f"{task} does not fit patches of {len(clean)} pixels; choose another --patch.")
         observed = task.degrade(clean, rng) if damaged is None else damaged
+        if clean.shape[2] < self.geometry.channels:
+            clean, observed = to_rgb(clean), to_rgb(observed)
         whole = stack_input(task, observed, self.recipe.levels, self.geometry)
         if step < self.recipe.pretrain:
             whole[..., : self.geometry.channels] = clean

@@ -68,6 +68,7 @@ class Recipe:
         steps: length. minutes: length by the clock instead, where it is not 0; such a training is resumed,
             but not repeated exactly.
         batch, patch: patches a step for each process, and their side in pixels.
+        gray: share of the patches that lose their colour, for a network in colour that gets gray photos, too.
         accumulate: parts in which a batch is computed, to save memory.
         pretrain: steps at the beginning in which the network is given the clean image, as an autoencoder.
         validate_every: steps between two validations.
@@ -100,6 +101,7 @@ class Recipe:
     minutes: float = 0.0
     batch: int = 16
     patch: int = 64
+    gray: float = 0.0
     accumulate: int = 1
     pretrain: int = 0
     validate_every: int = 2000
