@@ -88,7 +88,8 @@ class Picture:
     `pixels` is float32, H x W x C in [0, 1], C = 1 (gray) or 3 (RGB) in the colour space of `metadata.icc`;
     `alpha` is H x W, uint8 or uint16, and passes through exactly; `depth` is 8 or 16 bits a sample, in and
     out; `format` is Pillow's name of the source's format; `notes` say what reading lost or left out;
-    `jpeg_quality`, 1 to 100, is the one that a JPEG's quantization tables are closest to.
+    `jpeg_quality`, 1 to 100, is the one that a JPEG's quantization tables are closest to; `corner` is where
+    its blocks start, row and column, 0 to 15: not at 0 where the photo was turned upright.
     """
 
     pixels: Pixels
@@ -98,6 +99,7 @@ class Picture:
     format: str = "PNG"
     notes: tuple[str, ...] = ()
     jpeg_quality: int | None = None
+    corner: tuple[int, int] = (0, 0)
 
     @property
     def height(self) -> int:
@@ -289,7 +291,7 @@ class _Raster:
     rows: Callable[[int, int], Samples]
 
 
-def read_picture(source: Path | bytes) -> Picture:
+def read_picture(source: Path | str | bytes) -> Picture:
     """Read an image file, or its bytes, the right way up.
 
     Raises PictureError, one sentence with the file's name, for whatever cannot be read in full: no such
@@ -297,7 +299,7 @@ def read_picture(source: Path | bytes) -> Picture:
     """
     name = "standard input" if isinstance(source, bytes) else str(source)
     try:
-        return _decode(source if isinstance(source, bytes) else source.read_bytes())
+        return _decode(source if isinstance(source, bytes) else Path(source).read_bytes())
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PictureError(f"cannot read {name}: there is no such file, check its path") from error
     except IsADirectoryError as error:
@@ -362,7 +364,14 @@ def _decode(data: bytes) -> Picture:
     format = "JPEG" if image.format == "MPO" else str(image.format)
     picture = _assemble(raster, orientation, metadata, format, notes, _is_rgb_or_gray(image))
     tables = getattr(image, "quantization", None)
-    return replace(picture, jpeg_quality=_jpeg_quality(tables)) if tables else picture
+    if not tables:
+        return picture
+    turned = (
+        orientation in (3, 4, 7, 8),
+        orientation in (2, 3, 6, 7),
+    )  # rows and columns that count backwards
+    height, width = (size % 16 * turn for size, turn in zip(picture.pixels.shape[:2], turned, strict=True))
+    return replace(picture, jpeg_quality=_jpeg_quality(tables), corner=(height, width))
 
 
 def _jpeg_quality(tables: dict[int, Any]) -> int:

@@ -212,23 +212,26 @@ def jpeg_steps() -> NDArray[np.int64]:
     return ((JPEG_LUMINANCE * factors[:, None, None] + 50) // 100).clip(1, 255)
 
 
-def estimate_quality(image: Image, visible: Mask | None = None) -> int:
-    """JPEG quality, 1 to 100 on libjpeg's scale, with which a picture was compressed, from its pixels alone.
+def estimate_quality(image: Image, visible: Mask | None = None) -> tuple[int, tuple[int, int]]:
+    """JPEG quality with which a picture was compressed, and where a block starts, from its pixels alone.
 
     The DCT coefficients of a decoded picture lie near multiples of the steps they were quantised with. The
     answer is the quality whose steps make the coefficients most likely: a Laplace density quantised with the
     step and spread by rounding, but for some strays. After Fan and de Queiroz, "Identification of bitmap
     compression history", IEEE Transactions on Image Processing 12(2), 2003.
 
-    A picture never compressed gives 100, as does one that was scaled afterwards; one that was cropped is
-    understood. Tables other than libjpeg's give the nearest quality or 100.
+    A picture never compressed gives 100, as does one that was scaled afterwards; one that was cropped or
+    turned is understood. Tables other than libjpeg's give the nearest quality or 100.
 
     Args:
         image: H x W x C in [0, 1]; fewer than 16 pixels a side give 100.
         visible: H x W; what it leaves out, such as what lies under transparency, does not count.
+
+    Returns:
+        The quality, 1 to 100 on libjpeg's scale; row and column of a block's first pixel, 0 to 7.
     """
     if min(image.shape[:2]) < 16:
-        return 100
+        return 100, (0, 0)
     strips = (np.arange(len(image)) // 64) % math.ceil(image.shape[0] * image.shape[1] / PIXELS) == 0
     samples = np.rint(image[strips] * 255)
     weights = np.array([0.299, 0.587, 0.114] if samples.shape[2] == 3 else [1], np.float32)
@@ -236,11 +239,13 @@ def estimate_quality(image: Image, visible: Mask | None = None) -> int:
     usable: Mask = np.asarray(((samples > 0) & (samples < 255)).all(axis=2))
     if visible is not None:
         usable &= visible[strips]
-    gains = np.zeros(100)
-    for top, left in {(0, 0), _block_corner(bright)}:
-        found = _quality_gains(np.rint(bright[top:, left:]) - 128, usable[top:, left:])
-        gains = np.maximum(gains, found)
-    return int(gains.argmax()) + 1 if gains.max() > EVIDENCE else 100
+    best, quality, corner = EVIDENCE, 100, (0, 0)
+    for top, left in dict.fromkeys([(0, 0), _block_corner(bright)]):
+        cut, counts = np.rint(bright[top:, left:]) - 128, usable[top:, left:]
+        for gains in (_quality_gains(cut, counts), _quality_gains(cut.T, counts.T)):
+            if gains.max() > best:
+                best, quality, corner = float(gains.max()), int(gains.argmax()) + 1, (top, left)
+    return quality, corner
 
 
 def _block_corner(bright: Image) -> tuple[int, int]:

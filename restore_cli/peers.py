@@ -137,7 +137,7 @@ def _flatten(observed: Image, weight: float) -> Image:
 
 def _tv_jpeg(observed: Image, task: Task) -> Image:
     assert isinstance(task, Deblock)
-    quality = estimate_quality(observed) if task.quality is None else round(task.quality)
+    quality = estimate_quality(observed)[0] if task.quality is None else round(task.quality)
     return _flatten(observed, TV_JPEG * float(jpeg_steps()[quality - 1, :3, :3].mean()) ** 0.5)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from PIL import Image
 
 from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
-from restore_cli.image import compress, luma, read_picture, resize, to_gray
+from restore_cli.image import compress, luma, read_picture, resize, to_gray, to_pillow
 from restore_cli.metrics import estimate_quality, psnr
 from restore_cli.tasks import TASKS, Random, find_task, round_to_bytes
 from restore_cli.tasks.deblock import Deblock
@@ -133,8 +134,10 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
         assert feed.conditions == (pytest.approx(seen),)
         assert bool(feed.warnings) == (quality != 20)
         assert feed.strength == (quality < 95)  # there is nothing to mend above
-    feed = Deblock(quality=40).prepare(image, {"quality": 10}, Geometry(3))
-    assert feed.conditions == () and "trained for quality 10" in feed.warnings[0]
+    feed = Deblock(quality=20).prepare(image, {"quality": 10}, Geometry(3))
+    assert feed.conditions == () and "trained for quality 10" in feed.warnings[0] and feed.strength == 1
+    feed = Deblock(quality=21).prepare(image, {"quality": 10}, Geometry(3))
+    assert "nothing is changed" in feed.warnings[0] and feed.strength == 0
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -164,23 +167,35 @@ def test_restoring_keeps_the_mean_colour_unless_the_damage_changed_it(name: str)
 @pytest.mark.parametrize("subsampling", ["4:4:4", "4:2:0"])
 @pytest.mark.parametrize("quality", [5, 10, 20, 37, 60, 80, 90, 95])
 def test_the_quality_is_found_in_the_pixels(quality: int, subsampling: str) -> None:
-    assert estimate_quality(compress(CAT, quality, subsampling)) == quality
-    assert estimate_quality(compress(to_gray(CAT), quality)) == quality
+    assert estimate_quality(compress(CAT, quality, subsampling)) == (quality, (0, 0))
+    assert estimate_quality(compress(to_gray(CAT), quality)) == (quality, (0, 0))
 
 
 def test_the_quality_of_what_was_cut_hidden_or_never_compressed() -> None:
     observed = compress(CAT, 40)
-    assert estimate_quality(observed[3:, 5:]) == 40
+    assert estimate_quality(observed[3:, 5:]) == (40, (5, 3))
     hidden = np.zeros(CAT.shape[:2], bool)
     hidden[:, :120] = True
     beside = np.where(hidden[..., None], compress(CAT, 15), observed)
-    assert estimate_quality(beside, ~hidden) == 40
+    assert estimate_quality(beside, ~hidden) == (40, (0, 0))
     smaller = round_to_bytes(resize(CAT, 150, 170))
-    assert estimate_quality(smaller) == 100
+    assert estimate_quality(smaller) == (100, (0, 0))
     for blank in (0, 0.5, 1):
-        assert estimate_quality(np.full((40, 40, 3), blank, np.float32)) == 100
-    assert estimate_quality(CAT[:10]) == 100
+        assert estimate_quality(np.full((40, 40, 3), blank, np.float32)) == (100, (0, 0))
+    assert estimate_quality(CAT[:10]) == (100, (0, 0))
     assert Deblock().prepare(observed, {}, Geometry(3)).options == {"quality": 40}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_blocks_start_in_the_corner_of_a_photo_turned_upright(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    to_pillow(CAT[:187, :203]).save(tmp_path / "turned.jpg", quality=30, exif=exif)
+    photo = read_picture(tmp_path / "turned.jpg")
+    for known in (photo, replace(photo, jpeg_quality=None, corner=(0, 0))):  # of the file, from the pixels
+        feed = Deblock().prepare(photo.pixels, {}, Geometry(3), known)
+        assert estimate_quality(feed.pixels) == (30, (0, 0))
+        assert np.array_equal(Deblock().finish(feed.pixels, photo.pixels), photo.pixels)
 
 
 # Super-resolution

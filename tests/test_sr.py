@@ -132,6 +132,7 @@ def test_strength_and_mask_hold_at_the_new_size(models: dict[str, Path], photo: 
         (("--scale", "big"), "'big'"),
         (("--size", "100"), "such as 1920x1080"),
         (("--size", "0x5"), "such as 1920x1080"),
+        (("--size", "90x60", "--scale", "3"), "choose one"),
     ],
 )
 def test_impossible_sizes_are_refused(
@@ -140,6 +141,17 @@ def test_impossible_sizes_are_refused(
     result = enlarge(photo, models["any"], *words)
     assert result.exit_code == 2
     assert said in result.stderr and result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--size", "84x57"), ""), (("--size", "84x60"), "stretched"), (("--size", "30x20"), "reduced")],
+)
+def test_a_size_that_is_no_plain_enlargement_is_warned_of(
+    models: dict[str, Path], photo: Path, words: tuple[str, ...], said: str
+) -> None:
+    warnings = json.loads(enlarge(photo, models["any"], *words).stdout).get("warnings", [])
+    assert said in " ".join(warnings) and bool(warnings) == bool(said)
 
 
 def test_one_photo_too_small_for_a_size_does_not_stop_the_others(

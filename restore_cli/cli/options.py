@@ -65,7 +65,7 @@ JpegQuality = Annotated[
     typer.Option(
         min=1,
         max=100,
-        help="Quality of JPEG, WebP and AVIF; by default 95, or a better JPEG's own.",
+        help="Quality of JPEG, WebP and AVIF; by default 95, or a better JPEG's own; 99 to deblock those.",
         rich_help_panel=_FILES,
         show_default=False,
     ),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+BLIND_REACH = 2  # times the best quality that a network knows, and is not told, from where on it does harm
 LIGHT = (90, 95)  # qualities between which half of the change is given up, for all of it may do harm
 
 
@@ -74,29 +75,38 @@ class Deblock(Task):
     ) -> Feed:
         """Give quality / 100 as a constant plane, held to the range that the network knows.
 
-        Unless it is given, it is that of the JPEG file's own tables, or else estimated from the pixels. A
-        photo of a higher quality than a network that is told it knows stays as it is; from 90 to 95 ever less
-        of the change is made.
+        Unless it is given, it is that of the JPEG file's own tables, or else estimated from the pixels, as is
+        where blocks start; mirrored rows and columns put the first of them whole into the corner. A photo of
+        a higher quality than a network knows stays as it is; from 90 to 95 ever less of the change is made.
         """
-        quality = self.quality
-        options: dict[str, float | str] = {}
-        if quality is None and picture and picture.jpeg_quality:
-            quality = picture.jpeg_quality
-            options["quality_from"] = "the file"
-        if quality is None:
-            quality = estimate_quality(pixels, picture.visible if picture else None)
+        found: tuple[float, tuple[int, int]] = (self.quality or 0, (0, 0))
+        if picture and picture.jpeg_quality:
+            found = picture.jpeg_quality, picture.corner
+        elif picture or self.quality is None:
+            found = estimate_quality(pixels, picture.visible if picture else None)
+        quality, corner = self.quality or found[0], found[1]
+        told: dict[str, float | str] = {"quality": round(quality)}
+        if picture and picture.jpeg_quality and self.quality is None:
+            told["quality_from"] = "the file"
+        if any(corner):
+            pixels = np.pad(pixels, [(-corner[0] % 16, 0), (-corner[1] % 16, 0), (0, 0)], "symmetric")
         low, high = np.broadcast_to(trained.get("quality", [1, 100]), 2).tolist()
+        known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        conditions = (min(max(quality, low), high) / 100,) if geometry.conditions else ()
+        strength = float(np.interp(quality, LIGHT, (1, 0.5)))
         warnings: tuple[str, ...] = ()
-        if not geometry.conditions and not 0.8 * low <= quality <= 1.2 * high:
-            known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
-            warnings = (f"The model was trained for quality {known}, the photo's is {quality:.0f}.",)
+        if quality > high * (1 if geometry.conditions else BLIND_REACH):
+            warnings = (f"Quality {quality:.0f} leaves nothing for this model to mend; nothing is changed.",)
+            strength = 0
         elif geometry.conditions and quality < low:
             warnings = (
                 f"The model knows quality from {low:g} up; quality {quality:.0f} is treated as {low:g}.",
             )
-        elif geometry.conditions and quality > high:
-            warnings = (f"Quality {quality:.0f} leaves nothing for this model to mend; nothing is changed.",)
-            return Feed(pixels, (high / 100,), {"quality": round(quality), **options}, warnings, strength=0)
-        conditions = (min(max(quality, low), high) / 100,) if geometry.conditions else ()
-        strength = float(np.interp(quality, LIGHT, (1, 0.5)))
-        return Feed(pixels, conditions, {"quality": round(quality), **options}, warnings, strength=strength)
+        elif not geometry.conditions and not 0.8 * low <= quality <= 1.2 * high:
+            warnings = (f"The model was trained for quality {known}, the photo's is {quality:.0f}.",)
+        return Feed(pixels, conditions, told, warnings, strength=strength)
+
+    def finish(self, restored: Image, observed: Image) -> Image:
+        """Without what `prepare` put before the first row and column."""
+        height, width = observed.shape[:2]
+        return super().finish(restored[-height:, -width:], observed)

@@ -32,6 +32,8 @@ def parse_box(word: str) -> tuple[int, int, int, int]:
     if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
         raise UsageError(f"The box is {word!r}; give x,y,width,height in pixels, such as 10,20,300,40.")
     x, y, width, height = map(int, parts)
+    if not width or not height:
+        raise UsageError(f"The box {word!r} is empty; give it a width and a height of at least 1.")
     return x, y, width, height
 
 
@@ -84,7 +86,10 @@ class Inpaint(Task):
     )
 
     box: tuple[tuple[int, int, int, int], ...] = option(
-        (), help="A part that is missing; may be repeated.", metavar="X,Y,W,H", parse=parse_box
+        (),
+        help="A part that is missing, in the upright photo; what reaches beyond it is cut; may be repeated.",
+        metavar="X,Y,W,H",
+        parse=parse_box,
     )
     detect: str | None = option(
         None,
@@ -202,9 +207,11 @@ class Inpaint(Task):
 
             missing = np.asarray(cv2.distanceTransform(1 - missing, cv2.DIST_C, 3) <= self.grow, np.uint8)
         if not missing.any() and not self.detect:
-            raise RestoreError("nothing is missing, for its mask has no white; make white what is missing.")
+            raise RestoreError(
+                "nothing is missing, for its mask is nowhere half white or more; make white what is missing."
+            )
         if missing.all():
-            raise RestoreError("all of it is missing; leave black in the mask what is to stay.")
+            raise RestoreError("all of it is missing; leave something that is to stay.")
         return np.where(missing[..., None], np.float32(np.nan), pixels), missing.astype(np.float32)
 
     def coarsen(self, observed: Image) -> Image | None:

@@ -64,6 +64,8 @@ class Sr(Task):
             object.__setattr__(self, "scale", parse_scale(self.scale))
         if not 1 <= self.scale <= LARGEST:
             raise UsageError(f"The scale is {self.scale:g}; give a number from 1 to {LARGEST}.")
+        if self.size and self.scale != Sr.scale:
+            raise UsageError("Both a scale and a size are given; choose one.")
 
     def fit(self, clean: Image) -> Image:
         """Without the last rows and columns that fill no whole pixel of the reduced image."""
@@ -116,9 +118,14 @@ class Sr(Task):
         warnings: tuple[str, ...] = ()
         if wanted > scale:
             warnings = (f"The model enlarges up to {scale:g} times; the rest of {wanted:.3g} is bicubic.",)
+        elif wanted < 1:
+            warnings = ("The size is smaller than the photo, which is reduced.",)
         options: dict[str, float | str] = {"scale": self.scale}
         if self.size:
             options = {"size": "{}x{}".format(*self.size)}
+            height, width = pixels.shape[:2]
+            if abs(self.size[0] * height / width - self.size[1]) > 1:  # a pixel is rounding
+                warnings += (f"The size has another shape than {width} x {height}; the photo is stretched.",)
         if geometry.scale == 1:
             pixels = resize(pixels, *(round(size * scale) for size in pixels.shape[:2]))
         return Feed(pixels, (scale / 4,) * geometry.conditions, options, warnings)
