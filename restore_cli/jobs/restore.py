@@ -166,13 +166,8 @@ def restore(
     """
     if not isinstance(model, Loaded):
         model = load(model, task.name, picture.channels, task.enlargement(picture.height, picture.width))
-    settings = settings or Settings()
-    pixels = picture.opaque_pixels()
-    found = _detect(task, model, pixels, load, settings)
-    seen, mask = task.mark(pixels, _join(mask, found))
-    feed, result = _restore(model, task, seen, settings, lambda share: None, picture)
-    restored = _mend(task.finish(result.pixels, seen), found)
-    return picture.with_pixels(_blend(restored, task.plain(pixels), strength * feed.strength, mask))
+    change = _change(picture, task, model, load, settings or Settings(), strength, mask)
+    return picture.with_pixels(change.pixels)
 
 
 def restore_files(
@@ -246,23 +241,20 @@ def _restore_file(
     scale = task.enlargement(picture.height, picture.width)
     model = models.find(request.model, task.name, picture.channels, scale)
     started = time.perf_counter() - reading
-    megapixels = picture.megapixels
     mask = _read_mask(request.mask, item, picture, task) if request.mask else None
-    pixels = picture.opaque_pixels()
-    found = _detect(task, model, pixels, models.find, request.settings)
-    seen, mask = task.mark(pixels, _join(mask, found))
+    change = _change(
+        picture, task, model, models.find, request.settings, request.strength, mask, watch.restored
+    )
+    mask, feed, megapixels = change.mask, change.feed, picture.megapixels
     if item.mask and mask is None:
         raise UsageError("There is no mask to save; give --mask.")
-    feed, result = _restore(
-        model, task, seen, request.settings, lambda share: watch.restored(share, share * megapixels), picture
-    )
     record = replace(
         record,
         model=model.name,
         options={**(feed.options or {}), **({"strength": request.strength} if request.strength < 1 else {})},
-        device=result.device,
-        precision=result.precision,
-        tile=result.tile,
+        device=change.result.device,
+        precision=change.result.precision,
+        tile=change.result.tile,
         width=picture.width,
         height=picture.height,
         channels=picture.channels,
@@ -271,22 +263,18 @@ def _restore_file(
         tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
         warnings=(*picture.notes, *feed.warnings),
     )
-    plain = task.plain(pixels)
-    restored_pixels = _mend(task.finish(result.pixels, seen), found)
-    strength = request.strength * feed.strength
-    restored = picture.with_pixels(_blend(restored_pixels, plain, strength, mask))
-    same = restored.pixels.shape == picture.pixels.shape and (
-        strength == 0 or (mask is not None and not mask.any())
-    )
+    restored = picture.with_pixels(change.pixels)
+    same = not change.made and restored.pixels.shape == picture.pixels.shape
     used = Picture(mask[..., None]) if item.mask and mask is not None else None
-    observed = plain if request.reference else None
+    observed = change.plain if request.reference else None
     before = None
     if watch.compared:
         note = f"enlarged {scale:.3g} times" if scale > 1 else ""
-        shown = picture.with_pixels(seen if seen.shape == plain.shape else plain)  # seen has NaN, black
+        alike = change.seen.shape == change.plain.shape
+        shown = picture.with_pixels(change.seen if alike else change.plain)  # seen has NaN, black
         before = Version("input", shown.pixels, note)
     masked = mask is not None
-    del picture, seen, feed, result, plain, restored_pixels, pixels, mask, found
+    del picture, change, feed, mask
 
     format = _format(item, restored, request)
     losses: tuple[str, ...] = ()
@@ -322,33 +310,66 @@ def _restore_file(
 
 
 @dataclass(frozen=True)
-class _Found:
-    """Where a picture is damaged, H x W in [0, 1], and what the network that found it makes of it all."""
+class _Change:
+    """What is made of a picture.
 
-    mask: Image
+    Attributes:
+        pixels: of the result, in [0, 1].
+        plain: what was observed, at the result's size.
+        seen: what the network saw; what is missing is NaN.
+        mask: H x W in [0, 1], where the change is made; None is everywhere.
+        made: whether any is.
+        feed: what the network was fed, and what the task has to say.
+        result: what the network gave.
+    """
+
     pixels: Image
+    plain: Image
+    seen: Image
+    mask: Image | None
+    made: bool
+    feed: Feed
+    result: Result
 
 
-def _detect(
-    task: Task, model: Loaded, pixels: Image, find: Callable[[str, str, int], Loaded], settings: Settings
-) -> _Found | None:
-    """The damage, if it is to be found, by the model itself where it can."""
-    if not (detector := task.detector(model.conditions)):
-        return None
-    blind, name = detector
-    finder = find(name, blind.name, pixels.shape[2]) if name else model
-    _, result = _restore(finder, blind, pixels, settings, lambda share: None)
-    restored = blind.finish(result.pixels, pixels)
-    return _Found(task.locate(restored, pixels), restored)
+def _change(
+    picture: Picture,
+    task: Task,
+    model: Loaded,
+    find: Callable[[str | None, str, int], Loaded],
+    settings: Settings,
+    strength: float,
+    mask: Image | None,
+    on_tile: Callable[[float, float], None] = lambda share, megapixels: None,
+) -> _Change:
+    """Find the damage, if it is to be found, mend it, and make the change that is asked for.
 
-
-def _join(mask: Image | None, found: _Found | None) -> Image | None:
-    return mask if found is None else found.mask if mask is None else np.maximum(mask, found.mask)
-
-
-def _mend(restored: Image, found: _Found | None) -> Image:
-    """Take what the network that found the damage made of it."""
-    return restored if found is None else np.where(found.mask[..., None] > 0, found.pixels, restored)
+    Args:
+        find: loads a network, of a name, for a task, and for so many channels.
+        on_tile: told a share more, and how many megapixels that is.
+    """
+    megapixels = picture.megapixels
+    pixels = picture.opaque_pixels()
+    found, mended = None, pixels
+    if detector := task.detector(model.conditions):
+        blind, name = detector
+        finder = find(name, blind.name, picture.channels) if name else model
+        _, result = _restore(finder, blind, pixels, settings, lambda share: None)
+        mended = blind.finish(result.pixels, pixels)
+        found = task.locate(mended, pixels)
+        mask = found if mask is None else np.maximum(mask, found)
+    seen, mask = task.mark(pixels, mask)
+    feed, result = _restore(
+        model, task, seen, settings, lambda share: on_tile(share, share * megapixels), picture
+    )
+    restored = task.finish(result.pixels, seen)
+    if found is not None:  # there it is mended as it was found
+        restored = np.where(found[..., None] > 0, mended, restored)
+    strength *= feed.strength
+    plain = task.plain(pixels)
+    restored = _blend(restored, plain, strength, mask)
+    made = strength > 0 and (mask is None or bool(mask.any()))
+    return _Change(restored, plain, seen, mask, made, feed, result)
 
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
