@@ -509,6 +509,22 @@ def test_a_photo_that_stays_as_it_is_is_not_compressed_anew(
         assert read_picture(Path(f"{name}.deblocked.jpg")).jpeg_quality == quality
 
 
+def test_no_network_runs_where_nothing_can_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise AssertionError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("restore_cli.engine.run", fail)
+    save_brighter("deblock", conditions=1, quality=[5, 90])
+    Image.open(photo(Path("a.png"))).save("a.jpg", quality=97)
+    Image.new("L", (24, 20)).save("black.png")
+    words = ["deblock", "--model", "brighter.safetensors", "--json", "--overwrite", "--check-tiles"]
+    for more in ["a.jpg"], ["a.png", "--strength", "0"], ["a.png", "--mask", "black.png"]:
+        record = json.loads(ok(CliRunner().invoke(app, [*words, *more])).stdout)
+        assert record["status"] == "done" and not {"model", "device", "tile_difference"} & set(record)
+        assert Path(record["output"]).read_bytes() == Path(record["input"]).read_bytes()
+
+
 def test_figures_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_brighter("derain", conditions=0)

@@ -248,23 +248,24 @@ def _restore_file(
     mask, feed, megapixels = change.mask, change.feed, picture.megapixels
     if item.mask and mask is None:
         raise UsageError("There is no mask to save; give --mask.")
+    last = change.passes[-1] if change.passes else None
     record = replace(
         record,
-        model=model.name,
+        model=" + ".join(one.model.name for one in change.passes) or None,
         options={**(feed.options or {}), **({"strength": request.strength} if request.strength < 1 else {})},
-        device=change.result.device,
-        precision=change.result.precision,
-        tile=change.result.tile,
+        device=last.result.device if last else None,
+        precision=last.result.precision if last else None,
+        tile=last.result.tile if last else None,
         width=picture.width,
         height=picture.height,
         channels=picture.channels,
         depth=picture.depth,
         noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
-        tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
+        tile_difference=_check_tiles(last, request.settings) if last and request.check_tiles else None,
         warnings=(*picture.notes, *feed.warnings),
     )
     restored = picture.with_pixels(change.pixels)
-    same = not change.made and restored.pixels.shape == picture.pixels.shape
+    same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
     used = Picture(mask[..., None]) if item.mask and mask is not None else None
     observed = change.plain if request.reference else None
     before = None
@@ -274,7 +275,7 @@ def _restore_file(
         shown = picture.with_pixels(change.seen if alike else change.plain)  # seen has NaN, black
         before = Version("input", shown.pixels, note)
     masked = mask is not None
-    del picture, change, feed, mask
+    del picture, change, feed, mask, last
 
     format = _format(item, restored, request)
     losses: tuple[str, ...] = ()
@@ -310,26 +311,33 @@ def _restore_file(
 
 
 @dataclass(frozen=True)
+class _Pass:
+    """A network that was run over a picture: what it was fed, and what it gave."""
+
+    model: Loaded
+    feed: Feed
+    result: Result
+
+
+@dataclass(frozen=True)
 class _Change:
     """What is made of a picture.
 
     Attributes:
-        pixels: of the result, in [0, 1].
+        pixels: of the result, in [0, 1]; `plain` itself where nothing is changed.
         plain: what was observed, at the result's size.
-        seen: what the network saw; what is missing is NaN.
+        seen: what was observed; what is missing is NaN.
         mask: H x W in [0, 1], where the change is made; None is everywhere.
-        made: whether any is.
-        feed: what the network was fed, and what the task has to say.
-        result: what the network gave.
+        feed: what the task has to say.
+        passes: the networks that were run, the one that finds damage first; none where nothing can change.
     """
 
     pixels: Image
     plain: Image
     seen: Image
     mask: Image | None
-    made: bool
     feed: Feed
-    result: Result
+    passes: tuple[_Pass, ...]
 
 
 def _change(
@@ -344,32 +352,46 @@ def _change(
 ) -> _Change:
     """Find the damage, if it is to be found, mend it, and make the change that is asked for.
 
+    A network that finds damage mends that, and what else is to be changed is left to the model; or to the
+    task's default, where the model itself is the one that finds.
+
     Args:
         find: loads a network, of a name, for a task, and for so many channels.
         on_tile: told a share more, and how many megapixels that is.
     """
-    megapixels = picture.megapixels
+
+    def told(share: float) -> None:
+        on_tile(share, share * picture.megapixels)
+
     pixels = picture.opaque_pixels()
-    found, mended = None, pixels
+    plain = task.plain(pixels)
+    passes: tuple[_Pass, ...] = ()
+    found, mended = None, plain
     if detector := task.detector(model.conditions):
         blind, name = detector
         finder = find(name, blind.name, picture.channels) if name else model
-        _, result = _restore(finder, blind, pixels, settings, lambda share: None)
-        mended = blind.finish(result.pixels, pixels)
+        feed = blind.prepare(pixels, finder.conditions, finder.network.geometry)
+        passes = (_Pass(finder, feed, _restore(finder, blind, pixels, feed, settings, told)),)
+        mended = blind.finish(passes[0].result.pixels, pixels)
         found = task.locate(mended, pixels)
         mask = found if mask is None else np.maximum(mask, found)
     seen, mask = task.mark(pixels, mask)
-    feed, result = _restore(
-        model, task, seen, settings, lambda share: on_tile(share, share * megapixels), picture
-    )
-    restored = task.finish(result.pixels, seen)
-    if found is not None:  # there it is mended as it was found
-        restored = np.where(found[..., None] > 0, mended, restored)
+    left = mask if mask is None or found is None else mask * (found == 0)
+    wanted = strength > 0 and (left is None or bool(left.any()))
+    if wanted and passes and passes[0].model is model:
+        model = find(None, task.name, picture.channels)
+    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
     strength *= feed.strength
-    plain = task.plain(pixels)
-    restored = _blend(restored, plain, strength, mask)
-    made = strength > 0 and (mask is None or bool(mask.any()))
-    return _Change(restored, plain, seen, mask, made, feed, result)
+    restored = plain
+    if wanted and strength:
+        result = _restore(model, task, seen, feed, settings, (lambda share: None) if passes else told)
+        passes += (_Pass(model, feed, result),)
+        restored = task.finish(result.pixels, seen)
+    if strength and found is not None and found.any():
+        restored = np.where(found[..., None] > 0, mended, restored)
+    if restored is not plain:
+        restored = _blend(restored, plain, strength, mask)
+    return _Change(restored, plain, seen, mask, feed, passes)
 
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
@@ -401,20 +423,15 @@ def _blend(restored: Image, observed: Image, strength: float, mask: Image | None
 
 
 def _restore(
-    model: Loaded,
-    task: Task,
-    seen: Image,
-    settings: Settings,
-    on_tile: Callable[[float], None],
-    picture: Picture | None = None,
-) -> tuple[Feed, Result]:
-    """What the network is fed and what it gives; where the task asks for it, from coarse to fine."""
-    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
+    model: Loaded, task: Task, seen: Image, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
+) -> Result:
+    """What the network gives; where the task asks for it, from coarse to fine."""
     smaller = task.coarsen(seen)
     if smaller is not None:
-        _, guess = _restore(model, task, smaller, settings, lambda share: None)
+        first = task.prepare(smaller, model.conditions, model.network.geometry)
+        guess = _restore(model, task, smaller, first, settings, lambda share: None)
         feed = replace(feed, pixels=task.refine(feed.pixels, seen, guess.pixels))
-    return feed, _run(model, task, feed, settings, on_tile)
+    return _run(model, task, feed, settings, on_tile)
 
 
 def _run(
@@ -442,11 +459,11 @@ def _run(
     return replace(result, pixels=output)
 
 
-def _check_tiles(model: Loaded, feed: Feed, settings: Settings) -> float:
-    pixels = feed.pixels[..., :1]
-    if model.network.geometry.channels == 3:
-        pixels = feed.pixels if feed.pixels.shape[2] == 3 else to_rgb(pixels)
-    return engine.check_tiles(model.network, pixels, feed.conditions, settings)
+def _check_tiles(last: _Pass, settings: Settings) -> float:
+    network, pixels = last.model.network, last.feed.pixels[..., :1]
+    if network.geometry.channels == 3:
+        pixels = last.feed.pixels if last.feed.pixels.shape[2] == 3 else to_rgb(pixels)
+    return engine.check_tiles(network, pixels, last.feed.conditions, settings)
 
 
 def _format(item: Item, picture: Picture, request: Request) -> str:

@@ -19,8 +19,9 @@ class Record:
     Attributes:
         input, output: paths, "-" for standard input and output.
         status: "done", "skipped", "planned" or "failed".
-        task, model: what ran; `options` are the task's, as used (an estimated sigma in place of "auto").
-        device, precision, tile: how it ran; tile 0 is the whole picture at once.
+        task, model: what ran, no model where nothing could change, "a + b" where a finds damage and b fills
+            the rest; `options` are the task's, as used (an estimated sigma in place of "auto").
+        device, precision, tile: how the last model ran; tile 0 is the whole picture at once.
         width, height, channels, depth: of the picture, depth in bits a sample.
         seconds: reading, restoring and writing, without loading the model; megapixels_per_s of input.
         noise_before, noise_after: estimated noise level, 0..255 scale.
