@@ -253,6 +253,34 @@ def test_an_input_is_never_overwritten(run: Run, tmp_path: Path, existing: str) 
     assert source.read_bytes() == before
 
 
+@pytest.mark.parametrize("words", [("--reference", "kept"), ("--mask", "kept"), ("--mask", "kept/a.png")])
+@pytest.mark.parametrize("folder", ["kept/", "alias/"])
+def test_references_and_masks_are_never_overwritten(
+    run: Run, tmp_path: Path, words: tuple[str, ...], folder: str
+) -> None:
+    photo(tmp_path / "in/a.png")
+    photo(tmp_path / "in/b.png")
+    kept = photo(tmp_path / "kept/a.png", sigma=0)
+    before = kept.read_bytes()
+    (tmp_path / "alias").symlink_to("kept")
+    for name in "in/a.png", "in":
+        refused(run(name, *words, "-o", folder, "--suffix", "", "--overwrite"), "a.png is an input")
+        refused(
+            run(name, *words, "-o", "out/", "--mask", "kept", "--save-mask", folder, "--overwrite"),
+            "a.png is an input",
+        )
+    assert kept.read_bytes() == before
+    assert names(tmp_path) == {"in/a.png", "in/b.png", "kept/a.png"}
+
+
+def test_no_photo_is_its_own_reference(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png is an input")
+    photo(tmp_path / "a.bmp", sigma=0)
+    record = json.loads(ok(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", "", "--json")).stdout)
+    assert record["output"] == "./a.png" and record["psnr"] < 50
+
+
 def test_outputs_that_exist(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "a.png")
     photo(tmp_path / "b.png")

@@ -17,7 +17,6 @@ from restore_cli.engine import Result, Settings
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
     LOSSY,
-    READ_SUFFIXES,
     Picture,
     encode_picture,
     format_of,
@@ -30,7 +29,7 @@ from restore_cli.image import (
     write_picture,
 )
 from restore_cli.jobs.compare import measure
-from restore_cli.jobs.files import STREAM, Item
+from restore_cli.jobs.files import STREAM, Item, find_partner
 from restore_cli.metrics import SSIM_WINDOW, estimate_noise, psnr, ssim
 from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
@@ -268,6 +267,7 @@ def _restore_file(
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
     used = Picture(mask[..., None]) if item.mask and mask is not None else None
     observed = change.plain if request.reference else None
+    reference = find_partner(request.reference, item) if request.reference else None  # before one is written
     before = None
     if watch.compared:
         note = f"enlarged {scale:.3g} times" if scale > 1 else ""
@@ -300,8 +300,8 @@ def _restore_file(
     if format in LOSSY and (request.reference or watch.compared):
         restored = replace(restored, pixels=read_picture(data).pixels)
     clean = None
-    if request.reference and observed is not None:
-        record, clean = _measure(record, observed, restored, _find_reference(request.reference, item))
+    if reference and observed is not None:
+        record, clean = _measure(record, observed, restored, reference)
     if watch.compared and before:
         watch.compared(
             math.inf if record.psnr is None else record.psnr,
@@ -396,7 +396,7 @@ def _change(
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
     """H x W in [0, 1], of a picture's brightness, black where it is transparent; at the result's size."""
-    path = _find_reference(mask, item)
+    path = find_partner(mask, item)
     try:
         drawn = read_picture(path)
     except PictureError as error:
@@ -486,16 +486,6 @@ def _write(data: bytes, item: Item, stdout: BinaryIO | None) -> None:
     else:
         Path(item.output).parent.mkdir(parents=True, exist_ok=True)
         write_encoded(data, Path(item.output))
-
-
-def _find_reference(reference: Path, item: Item) -> Path:
-    """The same relative path below the reference folder, or else the same stem there or at its top."""
-    if not reference.is_dir():  # a file, or a pipe
-        return reference
-    same = reference / item.relative
-    places = (same, reference / same.name)
-    stems = (place.with_suffix(suffix) for place in places for suffix in sorted(READ_SUFFIXES))
-    return next((path for path in (*places, *stems) if path.is_file()), same)
 
 
 def _measure(
