@@ -206,6 +206,14 @@ def test_a_jpeg_keeps_what_is_not_missing_as_png(model: Path, photo: Path) -> No
     assert result.exit_code == 0 and "JPEG alters a photo outside the mask" in result.stderr
     assert CliRunner().invoke(app, [*words, "--format", "webp"]).exit_code == 0
     assert Path("photo.inpainted.webp").exists()
+    named = Path("photo.inpainted.png").read_bytes()
+    for name, more in ("-", []), ("photo.jpg", ["-o", "-"]), ("-", ["--format", "jpg"]):
+        piped = CliRunner().invoke(
+            app, [words[0], name, *words[2:], *more], input=Path("photo.jpg").read_bytes()
+        )
+        assert piped.exit_code == 0
+        expected_bytes = named if "--format" not in more else Path("out.jpg").read_bytes()
+        assert piped.stdout_bytes == expected_bytes
 
 
 def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> None:

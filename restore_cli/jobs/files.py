@@ -53,12 +53,13 @@ class Naming:
     def file(self, relative: str) -> str:
         """The output's name for an input's; an extension that cannot be written becomes .png."""
         stem, extension = os.path.splitext(relative)
-        known = is_image_name(Path(relative))
-        if known and self.exact and format_of(Path(relative)) in LOSSY:
-            known = False
-        if self.format and not (known and format_of(Path(relative)) == self.format):
-            extension = suffix_of(self.format)
-        return stem + self.suffix + (extension if self.format or known else ".png")
+        own = format_of(Path(relative)) if is_image_name(Path(relative)) else None
+        format = self.choose(own)
+        return stem + self.suffix + (extension if format == own else suffix_of(format))
+
+    def choose(self, own: str | None) -> str:
+        """Pillow's name of the format to write for an input's; None is one that cannot be written."""
+        return self.format or ("PNG" if own is None or (self.exact and own in LOSSY) else own)
 
 
 def plan(

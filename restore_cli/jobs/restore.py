@@ -29,7 +29,7 @@ from restore_cli.image import (
     write_picture,
 )
 from restore_cli.jobs.compare import measure
-from restore_cli.jobs.files import STREAM, Item, find_partner
+from restore_cli.jobs.files import STREAM, Item, Naming, find_partner
 from restore_cli.metrics import SSIM_WINDOW, estimate_noise, psnr, ssim
 from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
@@ -46,7 +46,7 @@ class Request:
         items: inputs and outputs, from `files.plan`.
         model: as `weights.choose` takes it; None is the task's default.
         settings: how to run the network.
-        format: of what goes to standard output, by Pillow's name; None is the input's.
+        naming: as outputs were named, for the format of what goes to standard output.
         jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that was read, or
             99 where little is mended of a good one.
         skip_existing: leave inputs alone whose output exists.
@@ -63,7 +63,7 @@ class Request:
     items: Sequence[Item]
     model: str | None = None
     settings: Settings = field(default_factory=Settings)
-    format: str | None = None
+    naming: Naming = field(default_factory=Naming)
     jpeg_quality: int | None = None
     skip_existing: bool = False
     reference: Path | None = None
@@ -468,7 +468,7 @@ def _check_tiles(last: _Pass, settings: Settings) -> float:
 
 def _format(item: Item, picture: Picture, request: Request) -> str:
     """Pillow's name of the format to write."""
-    return (request.format or picture.format) if item.output == STREAM else format_of(Path(item.output))
+    return request.naming.choose(picture.format) if item.output == STREAM else format_of(Path(item.output))
 
 
 def _jpeg_quality(picture: Picture, request: Request) -> int:
