@@ -562,6 +562,18 @@ def test_figures_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     assert record["psnr"] == pytest.approx(psnr(read_picture(Path("a.jpg")).pixels, clean), abs=1e-4)
 
 
+@pytest.mark.parametrize("format", ["jpg", "webp", "avif"])
+def test_gray_photos_are_measured_on_gray(run: Run, tmp_path: Path, format: str) -> None:
+    photo(tmp_path / "a.png", (40, 30), "L")
+    clean = read_picture(photo(tmp_path / "clean.png", (40, 30), "L", sigma=0)).pixels
+    words = "a.png", "--format", format, "--reference", "clean.png", "--compare", "page.html", "--json"
+    record = json.loads(ok(run(*words, channels=1)).stdout)
+    written = read_picture(Path(record["output"])).pixels[..., :1]
+    assert record["psnr"] == pytest.approx(psnr(written, clean), abs=0.01) and "psnr_y" not in record
+    ((_, versions),) = compared()
+    assert f"{record['psnr']:.2f} dB" in versions["denoised"]["note"]
+
+
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "md"])
 def test_reports(run: Run, tmp_path: Path, suffix: str) -> None:
     photo(tmp_path / "a.png")

@@ -298,7 +298,8 @@ def _restore_file(
         warnings=(*record.warnings, *losses),
     )
     if format in LOSSY and (request.reference or watch.compared):
-        restored = replace(restored, pixels=read_picture(data).pixels)
+        written = read_picture(data).pixels  # WebP and AVIF make RGB of gray
+        restored = replace(restored, pixels=written if restored.channels == 3 else _gray(written))
     clean = None
     if reference and observed is not None:
         record, clean = _measure(record, observed, restored, reference)
@@ -401,14 +402,14 @@ def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
         drawn = read_picture(path)
     except PictureError as error:
         raise RestoreError(f"its mask fails: {error}") from error
-    pixels = drawn.pixels if drawn.channels == 1 else to_gray(drawn.pixels)
+    pixels = _gray(drawn.pixels)
     if pixels.shape[:2] != picture.pixels.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
         raise RestoreError(
             f"its mask {path} has {sizes[0]} pixels, not the photo's {sizes[1]}; make it of the same size."
         )
     if drawn.alpha is not None:
-        pixels = pixels * (drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max))
+        pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
     return task.plain(pixels)[..., 0]
 
 
@@ -505,7 +506,7 @@ def _measure(
         fault = f"not compared: the reference {reference} has {sizes[0]} pixels, not {sizes[1]}"
         return replace(record, warnings=(*record.warnings, fault)), None
     if clean.shape[2] != observed.shape[2]:
-        clean = to_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
+        clean = _gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
     written = _written(restored)
     record = replace(record, psnr=psnr(written, clean), input_psnr=psnr(observed, clean))
     large = min(clean.shape[:2]) >= SSIM_WINDOW
@@ -515,6 +516,10 @@ def _measure(
         y, clean_y = luma(written)[..., None], luma(clean)[..., None]
         record = replace(record, psnr_y=psnr(y, clean_y), ssim_y=ssim(y, clean_y) if large else None)
     return record, clean
+
+
+def _gray(pixels: Image) -> Image:
+    return pixels if pixels.shape[2] == 1 else to_gray(pixels)
 
 
 def _written(picture: Picture) -> Image:
