@@ -253,6 +253,16 @@ def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> N
     assert not Path("c.png").exists()
 
 
+def test_a_mask_that_cannot_be_kept_stops_its_photo(model: Path, photo: Path) -> None:
+    Path("file").touch()
+    Path("folder/photo.png").mkdir(parents=True)
+    for place, said in ("file/used.png", "--save-mask"), ("folder/", "it is a folder"):
+        result = inpaint(model, "--box", "1,1,4,4", "--save-mask", place)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1
+        assert Path(place).parts[0] + "/" in result.stderr and said in result.stderr
+        assert not Path("photo.inpainted.png").exists()
+
+
 def test_a_model_that_finds_damage_mends_it_itself(finder: None, photo: Path, tmp_path: Path) -> None:
     blind = tmp_path / "blind.safetensors"
     loaded = weights.load(tmp_path / "blind")

@@ -285,10 +285,9 @@ def _restore_file(
         data, losses = encode_picture(restored, format, jpeg_quality=_jpeg_quality(restored, request))
         if format in LOSSY and masked:
             losses += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
+    if used is not None:  # first, so that no photo is written of one that failed
+        _save_mask(used, Path(item.mask))
     _write(data, item, stdout)
-    if used is not None:
-        Path(item.mask).parent.mkdir(parents=True, exist_ok=True)
-        write_picture(used, Path(item.mask))
     seconds = time.perf_counter() - started
     record = replace(
         record,
@@ -411,6 +410,16 @@ def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
     if drawn.alpha is not None:
         pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
     return task.plain(pixels)[..., 0]
+
+
+def _save_mask(mask: Picture, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(
+            f"cannot write the mask {path}: {error.strerror}, give another folder as --save-mask"
+        ) from error
+    write_picture(mask, path)
 
 
 def _blend(restored: Image, observed: Image, strength: float, mask: Image | None) -> Image:
