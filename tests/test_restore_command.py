@@ -525,8 +525,15 @@ def test_a_photo_that_stays_as_it_is_is_not_compressed_anew(
         record: dict[str, float] = json.loads(ok(CliRunner().invoke(app, [*words, *more])).stdout)
         return record
 
-    for more in (["fine.jpg"], ["poor.jpg", "--strength", "0"]):
+    Image.open(clean).convert("CMYK").save("cmyk.jpg", quality=50)
+    assert "CMYK converted to" in str(run("cmyk.jpg")["warnings"])
+    for more in (
+        ["fine.jpg"],
+        ["poor.jpg", "--strength", "0"],
+        ["cmyk.jpg", "--strength", "0", "--overwrite"],
+    ):
         record = run(*more)
+        assert "CMYK" not in str(record.get("warnings"))
         assert record["psnr"] == record["input_psnr"]
         stem = Path(more[0]).stem
         assert Path(f"{stem}.deblocked.jpg").read_bytes() == Path(more[0]).read_bytes()

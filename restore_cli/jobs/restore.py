@@ -261,7 +261,7 @@ def _restore_file(
         depth=picture.depth,
         noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
         tile_difference=_check_tiles(last, request.settings) if last and request.check_tiles else None,
-        warnings=(*picture.notes, *feed.warnings),
+        warnings=feed.warnings,
     )
     restored = picture.with_pixels(change.pixels)
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
@@ -278,13 +278,14 @@ def _restore_file(
     del picture, change, feed, mask, last
 
     format = _format(item, restored, request)
-    losses: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # of what reading and writing lose; a copy loses nothing
     if same and format == restored.format and not request.jpeg_quality:
         data = source.read_bytes() if isinstance(source, Path) else source
     else:
         data, losses = encode_picture(restored, format, jpeg_quality=_jpeg_quality(restored, request))
+        notes = (*restored.notes, *losses)
         if format in LOSSY and masked:
-            losses += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
+            notes += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
     if used is not None:  # first, so that no photo is written of one that failed
         _save_mask(used, Path(item.mask))
     _write(data, item, stdout)
@@ -294,7 +295,7 @@ def _restore_file(
         seconds=seconds,
         megapixels_per_s=megapixels / max(seconds, 1e-9),
         noise_after=estimate_noise(restored.pixels, restored.visible),
-        warnings=(*record.warnings, *losses),
+        warnings=(*record.warnings, *notes),
     )
     if format in LOSSY and (request.reference or watch.compared):
         written = read_picture(data).pixels  # WebP and AVIF make RGB of gray
