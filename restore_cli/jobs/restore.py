@@ -80,7 +80,7 @@ class Watch:
 
     Attributes:
         download: bytes done and bytes in all, 0 if not known, of a model that is fetched.
-        restored: a share more of the current picture, and how many megapixels that is.
+        restored: a share more of the current picture, and how many megapixels of its result that is.
         compared: of a picture that was written its PSNR, infinite where there is none, and what makes the
             comparison with the input and, if there is one, the reference; None wants no comparisons.
     """
@@ -244,7 +244,7 @@ def _restore_file(
     change = _change(
         picture, task, model, models.find, request.settings, request.strength, mask, watch.restored
     )
-    mask, feed, megapixels = change.mask, change.feed, picture.megapixels
+    mask, feed = change.mask, change.feed
     if item.mask and mask is None:
         raise UsageError("There is no mask to save; give --mask.")
     last = change.passes[-1] if change.passes else None
@@ -292,8 +292,10 @@ def _restore_file(
     seconds = time.perf_counter() - started
     record = replace(
         record,
+        output_width=restored.width,
+        output_height=restored.height,
         seconds=seconds,
-        megapixels_per_s=megapixels / max(seconds, 1e-9),
+        megapixels_per_s=restored.megapixels / max(seconds, 1e-9),
         noise_after=estimate_noise(restored.pixels, restored.visible),
         warnings=(*record.warnings, *notes),
     )
@@ -358,11 +360,11 @@ def _change(
 
     Args:
         find: loads a network, of a name, for a task, and for so many channels.
-        on_tile: told a share more, and how many megapixels that is.
+        on_tile: told a share more, and how many megapixels of the result that is.
     """
 
     def told(share: float) -> None:
-        on_tile(share, share * picture.megapixels)
+        on_tile(share, share * plain.shape[0] * plain.shape[1] / 1e6)
 
     pixels = picture.opaque_pixels()
     plain = task.plain(pixels)
