@@ -213,7 +213,9 @@ def _protect(items: Sequence[Item], existing: Existing, others: Sequence[Path]) 
     inputs = {_identity(path) for path in read}
     for path in written if others else present:
         if _identity(path) in inputs:
-            raise UsageError(f"{path} is an input, which is never overwritten; give another --suffix or -o.")
+            raise UsageError(
+                f"{path} is an input, which is never overwritten; give another --suffix, -o or --save-mask."
+            )
     if existing == "skip":  # the masks of what is skipped
         present = [item.mask for item in items if item.mask in present and item.output not in present]
     if present and existing != "overwrite":

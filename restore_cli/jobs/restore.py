@@ -267,7 +267,8 @@ def _restore_file(
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
     used = Picture(mask[..., None]) if item.mask and mask is not None else None
     observed = change.plain if request.reference else None
-    reference = find_partner(request.reference, item) if request.reference else None  # before one is written
+    # Found before the result is written, which in the same folder could be taken for it.
+    reference = find_partner(request.reference, item) if request.reference else None
     before = None
     if watch.compared:
         note = f"enlarged {scale:.3g} times" if scale > 1 else ""
@@ -370,7 +371,7 @@ def _change(
     plain = task.plain(pixels)
     passes: tuple[_Pass, ...] = ()
     found, mended = None, plain
-    if detector := task.detector(model.conditions):
+    if detector := task.detector(model.conditions):  # at strength 0, too, for its mask may be kept
         blind, name = detector
         finder = find(name, blind.name, picture.channels) if name else model
         feed = blind.prepare(pixels, finder.conditions, finder.network.geometry)
@@ -420,7 +421,8 @@ def _save_mask(mask: Picture, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PictureError(
-            f"cannot write the mask {path}: {error.strerror}, give another folder as --save-mask"
+            f"cannot write the mask {path}: its folder cannot be made ({error.strerror}),"
+            " give another --save-mask"
         ) from error
     write_picture(mask, path)
 
