@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from restore_cli import weights
+from restore_cli import engine, weights
 from restore_cli.archs.baselines import ConvChain
 from restore_cli.archs.unet import UNet
 from restore_cli.cli import app
@@ -53,6 +53,14 @@ def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def inpaint(model: Path, *words: str) -> Result:
     return CliRunner().invoke(app, ["inpaint", "photo.png", "--model", str(model), "--overwrite", *words])
+
+
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """The networks that are run from here on."""
+    ran: list[object] = []
+    run = engine.run
+    monkeypatch.setattr(engine, "run", lambda *words: (ran.append(words[0]), run(*words))[1])
+    return ran
 
 
 def changed(photo: Path) -> np.ndarray:
@@ -122,10 +130,14 @@ def test_python_finds_it_too(finder: None, model: Path, photo: Path) -> None:
     np.testing.assert_array_equal((found != pixels).any(axis=2), pixels[..., 0] == 1)
 
 
-def test_where_nothing_is_found_nothing_changes(finder: None, model: Path, photo: Path) -> None:
-    result = inpaint(model, "--detect", "scratches")
+def test_where_nothing_is_found_nothing_changes(
+    finder: None, model: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran = runs(monkeypatch)
+    result = inpaint(model, "--detect", "scratches", "--json")
     assert result.exit_code == 0 and "Found no scratches" in result.stderr
     assert not changed(photo).any()
+    assert len(ran) == 1 and json.loads(result.stdout)["model"] == "blind"
 
 
 def test_a_page_shows_what_is_missing_as_black(model: Path, photo: Path) -> None:
@@ -194,6 +206,13 @@ def test_a_jpeg_keeps_what_is_not_missing_as_png(model: Path, photo: Path) -> No
     assert result.exit_code == 0 and "JPEG alters a photo outside the mask" in result.stderr
     assert CliRunner().invoke(app, [*words, "--format", "webp"]).exit_code == 0
     assert Path("photo.inpainted.webp").exists()
+    named = Path("photo.inpainted.png").read_bytes()
+    for name, more in ("-", []), ("photo.jpg", ["-o", "-"]), ("-", ["--format", "jpg"]):
+        piped = CliRunner().invoke(
+            app, [words[0], name, *words[2:], *more], input=Path("photo.jpg").read_bytes()
+        )
+        assert piped.exit_code == 0
+        assert piped.stdout_bytes == (Path("out.jpg").read_bytes() if "jpg" in more else named)
 
 
 def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> None:
@@ -233,6 +252,16 @@ def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> N
     assert not Path("c.png").exists()
 
 
+def test_a_mask_that_cannot_be_kept_stops_its_photo(model: Path, photo: Path) -> None:
+    Path("file").touch()
+    Path("folder/photo.png").mkdir(parents=True)
+    for place, said in ("file/used.png", "--save-mask"), ("folder/", "it is a folder"):
+        result = inpaint(model, "--box", "1,1,4,4", "--save-mask", place)
+        assert result.exit_code == 1 and result.stderr.count("\n") == 1
+        assert Path(place).parts[0] + "/" in result.stderr and said in result.stderr
+        assert not Path("photo.inpainted.png").exists()
+
+
 def test_a_model_that_finds_damage_mends_it_itself(finder: None, photo: Path, tmp_path: Path) -> None:
     blind = tmp_path / "blind.safetensors"
     loaded = weights.load(tmp_path / "blind")
@@ -247,6 +276,29 @@ def test_a_model_that_finds_damage_mends_it_itself(finder: None, photo: Path, tm
     np.testing.assert_allclose(after[10:12, 20:30], 0.5, atol=0.01)  # 1 - 5 (1 - 0.9), its own result
     expected = (pixels == 255).all(axis=2)
     np.testing.assert_array_equal(changed(photo), expected)
+
+
+def test_what_a_model_does_not_find_the_default_fills(
+    finder: None, model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = weights.load(tmp_path / "blind")
+    blind = tmp_path / "finds.safetensors"
+    weights.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
+    monkeypatch.setattr(weights, "choose", lambda name, *about: Path(name or model))
+    pixels = np.array(Image.open(photo))
+    pixels[10:12, 20:30] = 255
+    Image.fromarray(pixels).save(photo)
+    ran = runs(monkeypatch)
+    assert inpaint(blind, "--detect", "text").exit_code == 0
+    assert len(ran) == 1  # nothing is left to fill
+    found = read_picture(Path("photo.inpainted.png")).pixels
+    result = inpaint(blind, "--detect", "text", "--box", "40,20,6,5", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert json.loads(result.stdout)["model"] == f"{blind} + {model}" and len(ran) == 3
+    both = read_picture(Path("photo.inpainted.png")).pixels
+    assert inpaint(model, "--box", "40,20,6,5").exit_code == 0
+    found[20:25, 40:46] = read_picture(Path("photo.inpainted.png")).pixels[20:25, 40:46]
+    np.testing.assert_array_equal(both, found)
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,34 @@ def test_an_input_is_never_overwritten(run: Run, tmp_path: Path, existing: str) 
     assert source.read_bytes() == before
 
 
+@pytest.mark.parametrize("words", [("--reference", "kept"), ("--mask", "kept"), ("--mask", "kept/a.png")])
+@pytest.mark.parametrize("folder", ["kept/", "alias/"])
+def test_references_and_masks_are_never_overwritten(
+    run: Run, tmp_path: Path, words: tuple[str, ...], folder: str
+) -> None:
+    photo(tmp_path / "in/a.png")
+    photo(tmp_path / "in/b.png")
+    kept = photo(tmp_path / "kept/a.png", sigma=0)
+    before = kept.read_bytes()
+    (tmp_path / "alias").symlink_to("kept")
+    for name in "in/a.png", "in":
+        refused(run(name, *words, "-o", folder, "--suffix", "", "--overwrite"), "a.png is an input")
+        refused(
+            run(name, *words, "-o", "out/", "--mask", "kept", "--save-mask", folder, "--overwrite"),
+            "a.png is an input",
+        )
+    assert kept.read_bytes() == before
+    assert names(tmp_path) == {"in/a.png", "in/b.png", "kept/a.png"}
+
+
+def test_no_photo_is_its_own_reference(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png is an input")
+    photo(tmp_path / "a.bmp", sigma=0)
+    record = json.loads(ok(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", "", "--json")).stdout)
+    assert record["output"] == "./a.png" and record["psnr"] < 50
+
+
 def test_outputs_that_exist(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "a.png")
     photo(tmp_path / "b.png")
@@ -497,8 +525,15 @@ def test_a_photo_that_stays_as_it_is_is_not_compressed_anew(
         record: dict[str, float] = json.loads(ok(CliRunner().invoke(app, [*words, *more])).stdout)
         return record
 
-    for more in (["fine.jpg"], ["poor.jpg", "--strength", "0"]):
+    Image.open(clean).convert("CMYK").save("cmyk.jpg", quality=50)
+    assert "CMYK converted to" in str(run("cmyk.jpg")["warnings"])
+    for more in (
+        ["fine.jpg"],
+        ["poor.jpg", "--strength", "0"],
+        ["cmyk.jpg", "--strength", "0", "--overwrite"],
+    ):
         record = run(*more)
+        assert "CMYK" not in str(record.get("warnings"))
         assert record["psnr"] == record["input_psnr"]
         stem = Path(more[0]).stem
         assert Path(f"{stem}.deblocked.jpg").read_bytes() == Path(more[0]).read_bytes()
@@ -509,6 +544,22 @@ def test_a_photo_that_stays_as_it_is_is_not_compressed_anew(
         assert read_picture(Path(f"{name}.deblocked.jpg")).jpeg_quality == quality
 
 
+def test_no_network_runs_where_nothing_can_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*args: object) -> None:
+        raise AssertionError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("restore_cli.engine.run", fail)
+    save_brighter("deblock", conditions=1, quality=[5, 90])
+    Image.open(photo(Path("a.png"))).save("a.jpg", quality=97)
+    Image.new("L", (24, 20)).save("black.png")
+    words = ["deblock", "--model", "brighter.safetensors", "--json", "--overwrite", "--check-tiles"]
+    for more in ["a.jpg"], ["a.png", "--strength", "0"], ["a.png", "--mask", "black.png"]:
+        record = json.loads(ok(CliRunner().invoke(app, [*words, *more])).stdout)
+        assert record["status"] == "done" and not {"model", "device", "tile_difference"} & set(record)
+        assert Path(record["output"]).read_bytes() == Path(record["input"]).read_bytes()
+
+
 def test_figures_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     save_brighter("derain", conditions=0)
@@ -516,6 +567,18 @@ def test_figures_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     words = ["a.png", "--model", "brighter.safetensors", "--json", "--reference", "a.png", "-o", "a.jpg"]
     record = json.loads(ok(CliRunner().invoke(app, ["derain", *words, "--jpeg-quality", "5"])).stdout)
     assert record["psnr"] == pytest.approx(psnr(read_picture(Path("a.jpg")).pixels, clean), abs=1e-4)
+
+
+@pytest.mark.parametrize("format", ["jpg", "webp", "avif"])
+def test_gray_photos_are_measured_on_gray(run: Run, tmp_path: Path, format: str) -> None:
+    photo(tmp_path / "a.png", (40, 30), "L")
+    clean = read_picture(photo(tmp_path / "clean.png", (40, 30), "L", sigma=0)).pixels
+    words = "a.png", "--format", format, "--reference", "clean.png", "--compare", "page.html", "--json"
+    record = json.loads(ok(run(*words, channels=1)).stdout)
+    written = read_picture(Path(record["output"])).pixels[..., :1]
+    assert record["psnr"] == pytest.approx(psnr(written, clean), abs=0.01) and "psnr_y" not in record
+    ((_, versions),) = compared()
+    assert f"{record['psnr']:.2f} dB" in versions["denoised"]["note"]
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "md"])

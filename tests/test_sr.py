@@ -72,6 +72,11 @@ def test_any_factor_and_size(
     assert result.exit_code == 0, result.stderr
     restored = read_picture(photo.with_name("out.png")).pixels
     assert restored.shape == (size[1], size[0], 3)
+    record = json.loads(result.stdout)
+    assert (record["width"], record["height"]) == (42, 28)
+    assert (record["output_width"], record["output_height"]) == size
+    speed = size[0] * size[1] / 1e6 / record["seconds"]
+    assert record["megapixels_per_s"] == pytest.approx(speed, rel=0.01)
     plain = resize(read_picture(photo).pixels, size[1], size[0]).clip(0, 1)
     assert np.abs(restored - plain).mean() < 0.03  # by way of another scale bicubic is not quite the same
 

@@ -142,8 +142,8 @@ def describe(record: Record, task: Task) -> str:
         source = options.get(f"{name}_from")
         origin = f" (of {source})" if source else " (estimated)" if getattr(task, name, 0) is None else ""
         parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
-    if record.width and record.height and record.seconds is not None:
-        megapixels = record.width * record.height / 1e6
+    if record.output_width and record.output_height and record.seconds is not None:
+        megapixels = record.output_width * record.output_height / 1e6
         parts.append(f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s")
     if record.psnr is not None:
         parts.append(f"PSNR {record.psnr:.2f} dB (input {record.input_psnr:.2f})")

@@ -143,7 +143,7 @@ def run(
         items=items,
         model=model,
         settings=Settings(device, precision, side, ensemble),
-        format=naming.format,
+        naming=naming,
         jpeg_quality=jpeg_quality,
         skip_existing=skip_existing,
         reference=reference,

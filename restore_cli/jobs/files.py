@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from restore_cli.errors import UsageError
-from restore_cli.image import LOSSY, format_of, is_image_name, suffix_of
+from restore_cli.image import LOSSY, READ_SUFFIXES, format_of, is_image_name, suffix_of
 
 STREAM = "-"  # standard input or output
 Existing = Literal["refuse", "skip", "overwrite"]
@@ -53,12 +53,13 @@ class Naming:
     def file(self, relative: str) -> str:
         """The output's name for an input's; an extension that cannot be written becomes .png."""
         stem, extension = os.path.splitext(relative)
-        known = is_image_name(Path(relative))
-        if known and self.exact and format_of(Path(relative)) in LOSSY:
-            known = False
-        if self.format and not (known and format_of(Path(relative)) == self.format):
-            extension = suffix_of(self.format)
-        return stem + self.suffix + (extension if self.format or known else ".png")
+        own = format_of(Path(relative)) if is_image_name(Path(relative)) else None
+        format = self.choose(own)
+        return stem + self.suffix + (extension if format == own else suffix_of(format))
+
+    def choose(self, own: str | None) -> str:
+        """Pillow's name of the format to write for an input's; None is one that cannot be written."""
+        return self.format or ("PNG" if own is None or (self.exact and own in LOSSY) else own)
 
 
 def plan(
@@ -67,7 +68,7 @@ def plan(
     *,
     recursive: bool = False,
     existing: Existing = "refuse",
-    others: Iterable[Path] = (),
+    others: Sequence[Path] = (),
 ) -> list[Item]:
     """Find the inputs and name their outputs.
 
@@ -78,7 +79,7 @@ def plan(
         recursive: search folders in folders; below an output folder their tree is kept.
         existing: what to do about outputs that exist. Under "skip" an input that is another's output is
             left out as well, which makes `*.jpg` from a shell safe to repeat.
-        others: files that are read beside the inputs.
+        others: files that are read beside the inputs, or folders of one for each, as of `find_partner`.
 
     Raises:
         UsageError: there is no input, two inputs have one output, an output is an input or exists.
@@ -106,6 +107,20 @@ def plan(
         items = [item for item in items if takers.get(os.path.abspath(item.input), item.input) == item.input]
     _protect(items, existing, others)
     return items
+
+
+def find_partner(place: Path, item: Item) -> Path:
+    """The reference or mask of an item: a file, or of a folder the one of its relative path or stem.
+
+    In a folder that is the same relative path, or else the same name at its top, or else either with another
+    image's suffix; the same relative path, too, where there is no such file.
+    """
+    if not place.is_dir():  # a file, or a pipe
+        return place
+    same = place / item.relative
+    places = (same, place / same.name)
+    stems = (path.with_suffix(suffix) for path in places for suffix in sorted(READ_SUFFIXES))
+    return next((path for path in (*places, *stems) if path.is_file()), same)
 
 
 def _find(word: str, naming: Naming, recursive: bool) -> Iterator[tuple[str, str]]:
@@ -187,17 +202,20 @@ def _mask(item: Item, masks: str, single: bool) -> str:
     return os.path.join(masks, f"{stem}.png")
 
 
-def _protect(items: Sequence[Item], existing: Existing, others: Iterable[Path]) -> None:
-    """Refuse outputs that are inputs, by whatever link, and those that exist if nobody said what to do."""
+def _protect(items: Sequence[Item], existing: Existing, others: Sequence[Path]) -> None:
+    """Refuse outputs that are read, by whatever link, and those that exist if nobody said what to do."""
     written = [path for item in items for path in (item.output, item.mask) if path not in ("", STREAM)]
     present = [path for path in written if os.path.isfile(path)]
-    if not present:
+    if not present and not others:
         return
-    read = [*(item.input for item in items if item.input != STREAM), *map(str, others)]
-    inputs = {_identity(path) for path in read if os.path.exists(path)}
-    for path in present:
+    read = {item.input for item in items if item.input != STREAM}
+    read.update(str(find_partner(place, item)) for place in others for item in items)
+    inputs = {_identity(path) for path in read}
+    for path in written if others else present:
         if _identity(path) in inputs:
-            raise UsageError(f"{path} is an input, which is never overwritten; give another --suffix or -o.")
+            raise UsageError(
+                f"{path} is an input, which is never overwritten; give another --suffix, -o or --save-mask."
+            )
     if existing == "skip":  # the masks of what is skipped
         present = [item.mask for item in items if item.mask in present and item.output not in present]
     if present and existing != "overwrite":
@@ -206,6 +224,10 @@ def _protect(items: Sequence[Item], existing: Existing, others: Iterable[Path]) 
         raise UsageError(f"{present[0]}{more} {verb} already; give --skip-existing or --overwrite.")
 
 
-def _identity(path: str) -> tuple[int, int]:
-    status = os.stat(path)
+def _identity(path: str) -> tuple[int, int] | str:
+    """The same for all names of a file, and for all ways to write the name of one that is not there yet."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return os.path.realpath(path)
     return status.st_dev, status.st_ino

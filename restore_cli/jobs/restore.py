@@ -17,7 +17,6 @@ from restore_cli.engine import Result, Settings
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
     LOSSY,
-    READ_SUFFIXES,
     Picture,
     encode_picture,
     format_of,
@@ -30,7 +29,7 @@ from restore_cli.image import (
     write_picture,
 )
 from restore_cli.jobs.compare import measure
-from restore_cli.jobs.files import STREAM, Item
+from restore_cli.jobs.files import STREAM, Item, Naming, find_partner
 from restore_cli.metrics import SSIM_WINDOW, estimate_noise, psnr, ssim
 from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
@@ -47,7 +46,7 @@ class Request:
         items: inputs and outputs, from `files.plan`.
         model: as `weights.choose` takes it; None is the task's default.
         settings: how to run the network.
-        format: of what goes to standard output, by Pillow's name; None is the input's.
+        naming: as outputs were named, for the format of what goes to standard output.
         jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that was read, or
             99 where little is mended of a good one.
         skip_existing: leave inputs alone whose output exists.
@@ -64,7 +63,7 @@ class Request:
     items: Sequence[Item]
     model: str | None = None
     settings: Settings = field(default_factory=Settings)
-    format: str | None = None
+    naming: Naming = field(default_factory=Naming)
     jpeg_quality: int | None = None
     skip_existing: bool = False
     reference: Path | None = None
@@ -81,7 +80,7 @@ class Watch:
 
     Attributes:
         download: bytes done and bytes in all, 0 if not known, of a model that is fetched.
-        restored: a share more of the current picture, and how many megapixels that is.
+        restored: a share more of the current picture, and how many megapixels of its result that is.
         compared: of a picture that was written its PSNR, infinite where there is none, and what makes the
             comparison with the input and, if there is one, the reference; None wants no comparisons.
     """
@@ -166,13 +165,8 @@ def restore(
     """
     if not isinstance(model, Loaded):
         model = load(model, task.name, picture.channels, task.enlargement(picture.height, picture.width))
-    settings = settings or Settings()
-    pixels = picture.opaque_pixels()
-    found = _detect(task, model, pixels, load, settings)
-    seen, mask = task.mark(pixels, _join(mask, found))
-    feed, result = _restore(model, task, seen, settings, lambda share: None, picture)
-    restored = _mend(task.finish(result.pixels, seen), found)
-    return picture.with_pixels(_blend(restored, task.plain(pixels), strength * feed.strength, mask))
+    change = _change(picture, task, model, load, settings or Settings(), strength, mask)
+    return picture.with_pixels(change.pixels)
 
 
 def restore_files(
@@ -246,73 +240,72 @@ def _restore_file(
     scale = task.enlargement(picture.height, picture.width)
     model = models.find(request.model, task.name, picture.channels, scale)
     started = time.perf_counter() - reading
-    megapixels = picture.megapixels
     mask = _read_mask(request.mask, item, picture, task) if request.mask else None
-    pixels = picture.opaque_pixels()
-    found = _detect(task, model, pixels, models.find, request.settings)
-    seen, mask = task.mark(pixels, _join(mask, found))
+    change = _change(
+        picture, task, model, models.find, request.settings, request.strength, mask, watch.restored
+    )
+    mask, feed = change.mask, change.feed
     if item.mask and mask is None:
         raise UsageError("There is no mask to save; give --mask.")
-    feed, result = _restore(
-        model, task, seen, request.settings, lambda share: watch.restored(share, share * megapixels), picture
-    )
+    last = change.passes[-1] if change.passes else None
     record = replace(
         record,
-        model=model.name,
+        model=" + ".join(one.model.name for one in change.passes) or None,
         options={**(feed.options or {}), **({"strength": request.strength} if request.strength < 1 else {})},
-        device=result.device,
-        precision=result.precision,
-        tile=result.tile,
+        device=last.result.device if last else None,
+        precision=last.result.precision if last else None,
+        tile=last.result.tile if last else None,
         width=picture.width,
         height=picture.height,
         channels=picture.channels,
         depth=picture.depth,
         noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
-        tile_difference=_check_tiles(model, feed, request.settings) if request.check_tiles else None,
-        warnings=(*picture.notes, *feed.warnings),
+        tile_difference=_check_tiles(last, request.settings) if last and request.check_tiles else None,
+        warnings=feed.warnings,
     )
-    plain = task.plain(pixels)
-    restored_pixels = _mend(task.finish(result.pixels, seen), found)
-    strength = request.strength * feed.strength
-    restored = picture.with_pixels(_blend(restored_pixels, plain, strength, mask))
-    same = restored.pixels.shape == picture.pixels.shape and (
-        strength == 0 or (mask is not None and not mask.any())
-    )
+    restored = picture.with_pixels(change.pixels)
+    same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
     used = Picture(mask[..., None]) if item.mask and mask is not None else None
-    observed = plain if request.reference else None
+    observed = change.plain if request.reference else None
+    # Found before the result is written, which in the same folder could be taken for it.
+    reference = find_partner(request.reference, item) if request.reference else None
     before = None
     if watch.compared:
         note = f"enlarged {scale:.3g} times" if scale > 1 else ""
-        shown = picture.with_pixels(seen if seen.shape == plain.shape else plain)  # seen has NaN, black
+        alike = change.seen.shape == change.plain.shape
+        shown = picture.with_pixels(change.seen if alike else change.plain)  # seen has NaN, black
         before = Version("input", shown.pixels, note)
     masked = mask is not None
-    del picture, seen, feed, result, plain, restored_pixels, pixels, mask, found
+    del picture, change, feed, mask, last
 
     format = _format(item, restored, request)
-    losses: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # of what reading and writing lose; a copy loses nothing
     if same and format == restored.format and not request.jpeg_quality:
         data = source.read_bytes() if isinstance(source, Path) else source
     else:
         data, losses = encode_picture(restored, format, jpeg_quality=_jpeg_quality(restored, request))
+        notes = (*restored.notes, *losses)
         if format in LOSSY and masked:
-            losses += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
+            notes += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
+    if used is not None:  # first, so that no photo is written of one that failed
+        _save_mask(used, Path(item.mask))
     _write(data, item, stdout)
-    if used is not None:
-        Path(item.mask).parent.mkdir(parents=True, exist_ok=True)
-        write_picture(used, Path(item.mask))
     seconds = time.perf_counter() - started
     record = replace(
         record,
+        output_width=restored.width,
+        output_height=restored.height,
         seconds=seconds,
-        megapixels_per_s=megapixels / max(seconds, 1e-9),
+        megapixels_per_s=restored.megapixels / max(seconds, 1e-9),
         noise_after=estimate_noise(restored.pixels, restored.visible),
-        warnings=(*record.warnings, *losses),
+        warnings=(*record.warnings, *notes),
     )
     if format in LOSSY and (request.reference or watch.compared):
-        restored = replace(restored, pixels=read_picture(data).pixels)
+        written = read_picture(data).pixels  # WebP and AVIF make RGB of gray
+        restored = replace(restored, pixels=written if restored.channels == 3 else _gray(written))
     clean = None
-    if request.reference and observed is not None:
-        record, clean = _measure(record, observed, restored, _find_reference(request.reference, item))
+    if reference and observed is not None:
+        record, clean = _measure(record, observed, restored, reference)
     if watch.compared and before:
         watch.compared(
             math.inf if record.psnr is None else record.psnr,
@@ -322,51 +315,116 @@ def _restore_file(
 
 
 @dataclass(frozen=True)
-class _Found:
-    """Where a picture is damaged, H x W in [0, 1], and what the network that found it makes of it all."""
+class _Pass:
+    """A network that was run over a picture: what it was fed, and what it gave."""
 
-    mask: Image
+    model: Loaded
+    feed: Feed
+    result: Result
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What is made of a picture.
+
+    Attributes:
+        pixels: of the result, in [0, 1]; `plain` itself where nothing is changed.
+        plain: what was observed, at the result's size.
+        seen: what was observed; what is missing is NaN.
+        mask: H x W in [0, 1], where the change is made; None is everywhere.
+        feed: what the task has to say.
+        passes: the networks that were run, the one that finds damage first; none where nothing can change.
+    """
+
     pixels: Image
+    plain: Image
+    seen: Image
+    mask: Image | None
+    feed: Feed
+    passes: tuple[_Pass, ...]
 
 
-def _detect(
-    task: Task, model: Loaded, pixels: Image, find: Callable[[str, str, int], Loaded], settings: Settings
-) -> _Found | None:
-    """The damage, if it is to be found, by the model itself where it can."""
-    if not (detector := task.detector(model.conditions)):
-        return None
-    blind, name = detector
-    finder = find(name, blind.name, pixels.shape[2]) if name else model
-    _, result = _restore(finder, blind, pixels, settings, lambda share: None)
-    restored = blind.finish(result.pixels, pixels)
-    return _Found(task.locate(restored, pixels), restored)
+def _change(
+    picture: Picture,
+    task: Task,
+    model: Loaded,
+    find: Callable[[str | None, str, int], Loaded],
+    settings: Settings,
+    strength: float,
+    mask: Image | None,
+    on_tile: Callable[[float, float], None] = lambda share, megapixels: None,
+) -> _Change:
+    """Find the damage, if it is to be found, mend it, and make the change that is asked for.
 
+    A network that finds damage mends that, and what else is to be changed is left to the model; or to the
+    task's default, where the model itself is the one that finds.
 
-def _join(mask: Image | None, found: _Found | None) -> Image | None:
-    return mask if found is None else found.mask if mask is None else np.maximum(mask, found.mask)
+    Args:
+        find: loads a network, of a name, for a task, and for so many channels.
+        on_tile: told a share more, and how many megapixels of the result that is.
+    """
 
+    def told(share: float) -> None:
+        on_tile(share, share * plain.shape[0] * plain.shape[1] / 1e6)
 
-def _mend(restored: Image, found: _Found | None) -> Image:
-    """Take what the network that found the damage made of it."""
-    return restored if found is None else np.where(found.mask[..., None] > 0, found.pixels, restored)
+    pixels = picture.opaque_pixels()
+    plain = task.plain(pixels)
+    passes: tuple[_Pass, ...] = ()
+    found, mended = None, plain
+    if detector := task.detector(model.conditions):  # at strength 0, too, for its mask may be kept
+        blind, name = detector
+        finder = find(name, blind.name, picture.channels) if name else model
+        feed = blind.prepare(pixels, finder.conditions, finder.network.geometry)
+        passes = (_Pass(finder, feed, _restore(finder, blind, pixels, feed, settings, told)),)
+        mended = blind.finish(passes[0].result.pixels, pixels)
+        found = task.locate(mended, pixels)
+        mask = found if mask is None else np.maximum(mask, found)
+    seen, mask = task.mark(pixels, mask)
+    left = mask if mask is None or found is None else mask * (found == 0)
+    wanted = strength > 0 and (left is None or bool(left.any()))
+    if wanted and passes and passes[0].model is model:
+        model = find(None, task.name, picture.channels)
+    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
+    strength *= feed.strength
+    restored = plain
+    if wanted and strength:
+        result = _restore(model, task, seen, feed, settings, (lambda share: None) if passes else told)
+        passes += (_Pass(model, feed, result),)
+        restored = task.finish(result.pixels, seen)
+    if strength and found is not None and found.any():
+        restored = np.where(found[..., None] > 0, mended, restored)
+    if restored is not plain:
+        restored = _blend(restored, plain, strength, mask)
+    return _Change(restored, plain, seen, mask, feed, passes)
 
 
 def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
     """H x W in [0, 1], of a picture's brightness, black where it is transparent; at the result's size."""
-    path = _find_reference(mask, item)
+    path = find_partner(mask, item)
     try:
         drawn = read_picture(path)
     except PictureError as error:
         raise RestoreError(f"its mask fails: {error}") from error
-    pixels = drawn.pixels if drawn.channels == 1 else to_gray(drawn.pixels)
+    pixels = _gray(drawn.pixels)
     if pixels.shape[:2] != picture.pixels.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
         raise RestoreError(
             f"its mask {path} has {sizes[0]} pixels, not the photo's {sizes[1]}; make it of the same size."
         )
     if drawn.alpha is not None:
-        pixels = pixels * (drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max))
+        pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
     return task.plain(pixels)[..., 0]
+
+
+def _save_mask(mask: Picture, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PictureError(
+            f"cannot write the mask {path}: its folder cannot be made ({error.strerror}),"
+            " give another --save-mask"
+        ) from error
+    write_picture(mask, path)
 
 
 def _blend(restored: Image, observed: Image, strength: float, mask: Image | None) -> Image:
@@ -380,20 +438,15 @@ def _blend(restored: Image, observed: Image, strength: float, mask: Image | None
 
 
 def _restore(
-    model: Loaded,
-    task: Task,
-    seen: Image,
-    settings: Settings,
-    on_tile: Callable[[float], None],
-    picture: Picture | None = None,
-) -> tuple[Feed, Result]:
-    """What the network is fed and what it gives; where the task asks for it, from coarse to fine."""
-    feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
+    model: Loaded, task: Task, seen: Image, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
+) -> Result:
+    """What the network gives; where the task asks for it, from coarse to fine."""
     smaller = task.coarsen(seen)
     if smaller is not None:
-        _, guess = _restore(model, task, smaller, settings, lambda share: None)
+        first = task.prepare(smaller, model.conditions, model.network.geometry)
+        guess = _restore(model, task, smaller, first, settings, lambda share: None)
         feed = replace(feed, pixels=task.refine(feed.pixels, seen, guess.pixels))
-    return feed, _run(model, task, feed, settings, on_tile)
+    return _run(model, task, feed, settings, on_tile)
 
 
 def _run(
@@ -421,16 +474,16 @@ def _run(
     return replace(result, pixels=output)
 
 
-def _check_tiles(model: Loaded, feed: Feed, settings: Settings) -> float:
-    pixels = feed.pixels[..., :1]
-    if model.network.geometry.channels == 3:
-        pixels = feed.pixels if feed.pixels.shape[2] == 3 else to_rgb(pixels)
-    return engine.check_tiles(model.network, pixels, feed.conditions, settings)
+def _check_tiles(last: _Pass, settings: Settings) -> float:
+    network, pixels = last.model.network, last.feed.pixels[..., :1]
+    if network.geometry.channels == 3:
+        pixels = last.feed.pixels if last.feed.pixels.shape[2] == 3 else to_rgb(pixels)
+    return engine.check_tiles(network, pixels, last.feed.conditions, settings)
 
 
 def _format(item: Item, picture: Picture, request: Request) -> str:
     """Pillow's name of the format to write."""
-    return (request.format or picture.format) if item.output == STREAM else format_of(Path(item.output))
+    return request.naming.choose(picture.format) if item.output == STREAM else format_of(Path(item.output))
 
 
 def _jpeg_quality(picture: Picture, request: Request) -> int:
@@ -450,16 +503,6 @@ def _write(data: bytes, item: Item, stdout: BinaryIO | None) -> None:
         write_encoded(data, Path(item.output))
 
 
-def _find_reference(reference: Path, item: Item) -> Path:
-    """The same relative path below the reference folder, or else the same stem there or at its top."""
-    if not reference.is_dir():  # a file, or a pipe
-        return reference
-    same = reference / item.relative
-    places = (same, reference / same.name)
-    stems = (place.with_suffix(suffix) for place in places for suffix in sorted(READ_SUFFIXES))
-    return next((path for path in (*places, *stems) if path.is_file()), same)
-
-
 def _measure(
     record: Record, observed: Image, restored: Picture, reference: Path
 ) -> tuple[Record, Image | None]:
@@ -477,7 +520,7 @@ def _measure(
         fault = f"not compared: the reference {reference} has {sizes[0]} pixels, not {sizes[1]}"
         return replace(record, warnings=(*record.warnings, fault)), None
     if clean.shape[2] != observed.shape[2]:
-        clean = to_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
+        clean = _gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
     written = _written(restored)
     record = replace(record, psnr=psnr(written, clean), input_psnr=psnr(observed, clean))
     large = min(clean.shape[:2]) >= SSIM_WINDOW
@@ -487,6 +530,10 @@ def _measure(
         y, clean_y = luma(written)[..., None], luma(clean)[..., None]
         record = replace(record, psnr_y=psnr(y, clean_y), ssim_y=ssim(y, clean_y) if large else None)
     return record, clean
+
+
+def _gray(pixels: Image) -> Image:
+    return pixels if pixels.shape[2] == 1 else to_gray(pixels)
 
 
 def _written(picture: Picture) -> Image:

@@ -19,10 +19,12 @@ class Record:
     Attributes:
         input, output: paths, "-" for standard input and output.
         status: "done", "skipped", "planned" or "failed".
-        task, model: what ran; `options` are the task's, as used (an estimated sigma in place of "auto").
-        device, precision, tile: how it ran; tile 0 is the whole picture at once.
+        task, model: what ran, no model where nothing could change, "a + b" where a finds damage and b fills
+            the rest; `options` are the task's, as used (an estimated sigma in place of "auto").
+        device, precision, tile: how the last model ran; tile 0 is the whole picture at once.
         width, height, channels, depth: of the picture, depth in bits a sample.
-        seconds: reading, restoring and writing, without loading the model; megapixels_per_s of input.
+        output_width, output_height: of what was written.
+        seconds: reading, restoring and writing, without loading the model; megapixels_per_s of the output.
         noise_before, noise_after: estimated noise level, 0..255 scale.
         psnr, ssim, psnr_y, ssim_y: against the reference, RGB (or gray) and BT.601 luma; dB for psnr.
         input_psnr: of the unrestored input against the reference, for comparison.
@@ -43,6 +45,8 @@ class Record:
     height: int | None = None
     channels: int | None = None
     depth: int | None = None
+    output_width: int | None = None
+    output_height: int | None = None
     seconds: float | None = None
     megapixels_per_s: float | None = None
     noise_before: float | None = None

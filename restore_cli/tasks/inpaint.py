@@ -159,6 +159,8 @@ class Inpaint(Task):
     def detector(self, trained: Mapping[str, Any]) -> tuple[Inpaint, str | None] | None:
         """The same task as one for whom nobody says where the damage is, and the model for that.
 
+        A chosen model that finds damage mends what it finds and nothing else; the default fills the rest.
+
         Raises:
             UsageError: the chosen model finds damage, and is not to.
         """
