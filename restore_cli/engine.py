@@ -249,14 +249,17 @@ def run(
 
 def check_tiles(
     network: Restorer, pixels: Image, conditions: Sequence[Condition], settings: Settings
-) -> float:
+) -> float | None:
     """Largest absolute difference, in [0, 1], of tiled and whole output in fp32 on the picture's middle.
 
-    The crop is three tiles a side, and larger than two halos, so that inner tiles see cut edges.
+    The crop is three tiles a side, and larger than two halos, so that inner tiles see cut edges. None of a
+    picture that is no larger than one tile.
     """
     geometry = network.geometry
     tile = max(128, geometry.halo)
     height, width = pixels.shape[:2]
+    if max(height, width) <= tile:
+        return None
     top, left = (max(0, (side - 3 * tile) // 2) for side in (height, width))
     rows, columns = slice(top, top + 3 * tile), slice(left, left + 3 * tile)
     crop = np.ascontiguousarray(pixels[rows, columns])

@@ -248,6 +248,7 @@ def _restore_file(
     if item.mask and mask is None:
         raise UsageError("There is no mask to save; give --mask.")
     last = change.passes[-1] if change.passes else None
+    difference = _check_tiles(last, request.settings) if last and request.check_tiles else None
     record = replace(
         record,
         model=" + ".join(one.model.name for one in change.passes) or None,
@@ -260,8 +261,8 @@ def _restore_file(
         channels=picture.channels,
         depth=picture.depth,
         noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
-        tile_difference=_check_tiles(last, request.settings) if last and request.check_tiles else None,
-        warnings=feed.warnings,
+        tile_difference=difference,
+        warnings=feed.warnings + _UNCUT * (request.check_tiles and difference is None),
     )
     restored = picture.with_pixels(change.pixels)
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
@@ -474,7 +475,10 @@ def _run(
     return replace(result, pixels=output)
 
 
-def _check_tiles(last: _Pass, settings: Settings) -> float:
+_UNCUT = ("No tile was cut, so there is nothing to check.",)
+
+
+def _check_tiles(last: _Pass, settings: Settings) -> float | None:
     network, pixels = last.model.network, last.feed.pixels[..., :1]
     if network.geometry.channels == 3:
         pixels = last.feed.pixels if last.feed.pixels.shape[2] == 3 else to_rgb(pixels)
