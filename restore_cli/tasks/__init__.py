@@ -200,6 +200,12 @@ class Task(ABC):
         return psnr(restored, clean)
 
 
+def span(level: Any) -> tuple[float, float, str]:
+    """Lowest and highest of what a network was trained for, a value or [low, high], and both in words."""
+    low, high = np.broadcast_to(level, 2).tolist()
+    return low, high, f"{low:g}" if low == high else f"{low:g} to {high:g}"
+
+
 def is_gray(image: Image) -> bool:
     """Whether all channels are the same, and missing together."""
     return all(np.array_equal(image[..., 0], image[..., i], equal_nan=True) for i in range(1, image.shape[2]))

@@ -10,7 +10,7 @@ import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.metrics import estimate_quality
-from restore_cli.tasks import Feed, Image, Random, Task, option
+from restore_cli.tasks import Feed, Image, Random, Task, option, span
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
@@ -90,8 +90,7 @@ class Deblock(Task):
             told["quality_from"] = "the file"
         if any(corner):
             pixels = np.pad(pixels, [(-corner[0] % 16, 0), (-corner[1] % 16, 0), (0, 0)], "symmetric")
-        low, high = np.broadcast_to(trained.get("quality", [1, 100]), 2).tolist()
-        known = f"{low:g}" if low == high else f"{low:g} to {high:g}"
+        low, high, known = span(trained.get("quality", [1, 100]))
         conditions = (min(max(quality, low), high) / 100,) if geometry.conditions else ()
         strength = float(np.interp(quality, LIGHT, (1, 0.5)))
         warnings: tuple[str, ...] = ()

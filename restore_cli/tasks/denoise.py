@@ -11,7 +11,7 @@ import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.metrics import estimate_noise
-from restore_cli.tasks import Feed, Image, Random, Task, option, round_to_bytes
+from restore_cli.tasks import Feed, Image, Random, Task, option, round_to_bytes, span
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
@@ -86,11 +86,11 @@ class Denoise(Task):
         sigma = (
             estimate_noise(pixels, picture.visible if picture else None) if self.sigma is None else self.sigma
         )
-        low, high = np.broadcast_to(trained.get("sigma", [0, 255]), 2).tolist()
+        low, high, known = span(trained.get("sigma", [0, 255]))
         warnings: tuple[str, ...] = ()
         if not geometry.conditions and not 0.8 * low <= sigma <= 1.2 * high:
             warnings = (
-                f"The model was trained for sigma {high:g}, the noise is {sigma:.1f}; use --model house.",
+                f"The model was trained for sigma {known}, the noise is {sigma:.1f}; use --model house.",
             )
         elif geometry.conditions and sigma > high:
             warnings = (
