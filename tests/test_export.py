@@ -176,7 +176,7 @@ def test_the_command_names_the_file_and_the_difference(checkpoint: Path) -> None
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("house", "is several models; name denoise-color or denoise-gray"),
+        ("house", "is several models; name denoise-color or deblock-color"),
         ("no-such-model", "no model and no file 'no-such-model'"),
     ],
 )
