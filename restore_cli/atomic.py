@@ -19,7 +19,7 @@ def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False)
         raise UsageError(f"There is no folder for {path}; create it first.")
     if path.is_dir():
         raise UsageError(f"{path} is a folder; give another name.")
-    if path.exists() and not overwrite:
+    if path.is_file() and not overwrite:  # a pipe is written to
         raise UsageError(f"{path} exists already; give another name, or --overwrite.")
     if not os.access(path.resolve().parent, os.W_OK):
         raise UsageError(f"{path} cannot be written there; choose another place.")

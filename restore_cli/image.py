@@ -366,12 +366,10 @@ def _decode(data: bytes) -> Picture:
     tables = getattr(image, "quantization", None)
     if not tables:
         return picture
-    turned = (
-        orientation in (3, 4, 7, 8),
-        orientation in (2, 3, 6, 7),
-    )  # rows and columns that count backwards
-    height, width = (size % 16 * turn for size, turn in zip(picture.pixels.shape[:2], turned, strict=True))
-    return replace(picture, jpeg_quality=_jpeg_quality(tables), corner=(height, width))
+    height, width = picture.pixels.shape[:2]
+    top = height % 16 if orientation in (3, 4, 7, 8) else 0  # where rows count backwards
+    left = width % 16 if orientation in (2, 3, 6, 7) else 0
+    return replace(picture, jpeg_quality=_jpeg_quality(tables), corner=(top, left))
 
 
 def _jpeg_quality(tables: dict[int, Any]) -> int:

@@ -249,6 +249,7 @@ def _restore_file(
         raise UsageError("There is no mask to save; give --mask.")
     last = change.passes[-1] if change.passes else None
     difference = _check_tiles(last, request.settings) if last and request.check_tiles else None
+    uncut = ("No tile was cut, so there is nothing to check.",) * (request.check_tiles and difference is None)
     record = replace(
         record,
         model=" + ".join(one.model.name for one in change.passes) or None,
@@ -262,7 +263,7 @@ def _restore_file(
         depth=picture.depth,
         noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
         tile_difference=difference,
-        warnings=feed.warnings + _UNCUT * (request.check_tiles and difference is None),
+        warnings=(*feed.warnings, *uncut),
     )
     restored = picture.with_pixels(change.pixels)
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
@@ -473,9 +474,6 @@ def _run(
         result = engine.run(network, plane, feed.conditions, settings, lambda share: on_tile(share / given))
         output[..., channel] = result.pixels[..., 0]
     return replace(result, pixels=output)
-
-
-_UNCUT = ("No tile was cut, so there is nothing to check.",)
 
 
 def _check_tiles(last: _Pass, settings: Settings) -> float | None:
