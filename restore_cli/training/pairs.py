@@ -210,6 +210,8 @@ class Patches(Dataset[Batch]):
         sample = self.samples[np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")]
         clean, damaged = (None if image is None else to_float(image) for image in self._cut(sample, rng))
         assert clean is not None
+        if self.recipe.enlarged and damaged is None and rng.random() < self.recipe.enlarged:
+            clean = _enlarge(clean, rng.uniform(1, 2))
         if self.recipe.gray and clean.shape[2] == 3 and rng.random() < self.recipe.gray:
             clean, damaged = to_gray(clean), None if damaged is None else to_gray(damaged)
         task = self.task.draw(self.recipe.levels, rng)
@@ -242,6 +244,16 @@ class Patches(Dataset[Batch]):
             cut = np.rot90(cut, turns)
             cuts.append(cut[:, ::-1] if mirrored else cut)
         return cuts
+
+
+def _enlarge(image: Image, factor: float) -> Image:
+    """The corner of an image, enlarged to the size of the whole."""
+    import cv2
+
+    height, width, channels = image.shape
+    corner = image[: math.ceil(height / factor), : math.ceil(width / factor)]
+    larger = cv2.resize(corner, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(larger.reshape(height, width, channels).clip(0, 1), np.float32)
 
 
 def stack_input(task: Task, observed: Image, levels: Levels, geometry: Geometry) -> Image:

@@ -1,0 +1,317 @@
+"""What cameras, phones and the web make of a photo: sensor noise and what processing turns it into, JPEG.
+
+Two ways to noise lead through here. `photograph` follows a camera, from the light on its sensor to a file;
+`mottle` follows none: its noise has a random spectrum, color and dependence on brightness. A network trained on
+one simulated camera does not recognize the noise of another one; trained on both ways it does.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore_cli.tasks import Image, Random, round_to_bytes
+
+LEVELS = (0.7, 45.0)  # standard deviations on the 0..255 scale between which a photo's noise is drawn
+CLEAN = 0.08  # share of photos without noise
+QUALITIES = (60, 100)  # of photos that are saved as JPEG
+GRID = 16  # pixels; the blocks of a JPEG with reduced color repeat after so many
+STEPS = 4096  # of a tone curve
+INTERPOLATIONS = ("bilinear", "gradient", "edges")
+
+
+def draw_level(rng: Random, highest: float = LEVELS[1]) -> float:
+    """A noise level on the 0..255 scale: log-uniform, or 0 for a clean photo."""
+    low, high = math.log(LEVELS[0]), math.log(highest)
+    return 0.0 if rng.uniform() < CLEAN else math.exp(rng.uniform(low, high))
+
+
+def save(photo: Image, rng: Random, share: float = 0.7) -> Image:
+    """The photo as a file gives it back: 8 bits, and mostly a JPEG, sometimes for the second time.
+
+    Args:
+        photo: H x W x C, clipped to [0, 1].
+        share: of photos that become JPEGs; a quarter of them twice, as when a phone's photo is edited or sent.
+            Half the time blocks start at the corner, or else anywhere.
+    """
+    from restore_cli.image import compress
+
+    if rng.uniform() >= share:
+        return round_to_bytes(photo)
+    height, width = photo.shape[:2]
+    for _ in range(1 + (rng.uniform() < 0.25)):
+        top, left = (int(rng.uniform(0, GRID)) for _ in range(2)) if rng.uniform() < 0.5 else (0, 0)
+        subsampling = "4:2:0" if rng.uniform() < 0.6 else "4:4:4"
+        padded = np.pad(photo, [(top, 0), (left, 0), (0, 0)], "symmetric")
+        quality = round(rng.uniform(*QUALITIES))
+        photo = compress(padded, quality, subsampling)[top : top + height, left : left + width]
+    return photo
+
+
+def mottle(clean: Image, sigma: float, rng: Random) -> Image:
+    """Add noise of a random kind: grain and color blotches of random size, more of it in some tones.
+
+    Brightness and colors get a field each, blurred by up to 1.1 and 2.2 pixels, at times with a coarser one
+    added; a random smooth function of the brightness scales them; half are sharpened.
+
+    Args:
+        clean: H x W x C in [0, 1].
+        sigma: standard deviation of the noise on the 0..255 scale, over all of the photo.
+
+    Returns:
+        Not clipped.
+    """
+    height, width, channels = clean.shape
+    noise = np.sqrt(np.float32(1 - rng.uniform())) * _grain((height, width, 1), 1.1, rng)
+    if channels == 3:
+        share = np.float32(rng.uniform() ** 0.5)
+        gains = np.exp(rng.normal(0, 0.3, 3)).astype(np.float32)
+        noise = (noise + share * _grain(clean.shape, 2.2, rng)) * gains
+    knots = np.exp(rng.normal(0, 0.45, 5))
+    noise = noise * np.interp(clean.mean(axis=2, keepdims=True), np.linspace(0, 1, 5), knots).astype(np.float32)
+    if rng.uniform() < 0.5:
+        noise = _sharpen(noise, rng)
+    deviation = float(noise.std())
+    return np.asarray(clean + noise * np.float32(sigma / 255 / max(deviation, 1e-6)), np.float32)
+
+
+def _grain(shape: tuple[int, ...], reach: float, rng: Random) -> Image:
+    """White noise blurred by up to `reach` pixels, a third of the time with a coarser part; deviation 1."""
+    grain = _blurred_noise(shape, rng.uniform(0, reach), rng)
+    if rng.uniform() < 0.33:
+        share = np.float32(rng.uniform(0, 0.7))
+        coarse = _blurred_noise(shape, rng.uniform(reach, 4 * reach), rng)
+        grain = (grain + share * coarse) / np.sqrt(1 + share**2)
+    return grain
+
+
+def _blurred_noise(shape: tuple[int, ...], radius: float, rng: Random) -> Image:
+    noise = rng.standard_normal(shape).astype(np.float32)
+    if radius < 0.25:
+        return noise
+    kernel = _gaussian(radius)
+    return _filter(noise, kernel) / np.float32(np.square(kernel).sum())
+
+
+def _gaussian(radius: float) -> NDArray[np.float64]:
+    """One-dimensional kernel of this standard deviation in pixels, sum 1."""
+    reach = math.ceil(3 * radius)
+    kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / radius) ** 2)
+    return np.asarray(kernel / kernel.sum(), np.float64)
+
+
+def _filter(image: Image, kernel: NDArray[np.float64]) -> Image:
+    import cv2
+
+    filtered = cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(filtered.reshape(image.shape), np.float32)
+
+
+def _sharpen(image: Image, rng: Random) -> Image:
+    """Unsharp masking by a random amount and radius."""
+    blurred = _filter(image, _gaussian(rng.uniform(0.4, 1.5)))
+    return image + np.float32(rng.uniform(0.1, 1.2)) * (image - blurred)
+
+
+def photograph(clean: Image, sigma: float, rng: Random) -> Image:
+    """Add the noise of a sensor as a camera's processing shapes it.
+
+    Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019: what a camera does is undone,
+    shot and read noise are added to the light that its sensor saw, and it is done again. It is done twice,
+    with the noise and without: what differs is the noise, so that the clean image keeps its detail. 40 % of the
+    photos are reduced afterwards, by up to a half, as phones and the web do it.
+
+    Args:
+        clean: H x W x C in [0, 1]; gray has neither mosaic nor white balance.
+        sigma: about the standard deviation at middle gray before it is smoothed, on the 0..255 scale.
+
+    Returns:
+        Not clipped.
+    """
+    import cv2
+
+    height, width, channels = clean.shape
+    factor = rng.uniform(0.5, 1) if rng.uniform() < 0.4 else 1
+    scene = clean
+    if factor < 1:
+        size = math.ceil(width / factor), math.ceil(height / factor)
+        scene = cv2.resize(clean, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        scene = scene.reshape(size[1], size[0], channels)
+    camera = Camera.draw(channels, sigma, rng)
+    light = camera.expose(scene)
+    noise = camera.noise(light, sigma, rng)
+    noise = camera.develop(light + noise) - camera.develop(light)
+    if factor < 1:
+        noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_AREA).reshape(clean.shape)
+    return clean + noise
+
+
+@dataclass(frozen=True)
+class Camera:
+    """What one camera does between light and photo, with its settings for one photo.
+
+    Attributes:
+        gains: of white balance, by channel.
+        matrix: 3 x 3, from the sensor's colors to the photo's, rows of sum 1; None for gray.
+        gamma, contrast: of the tone curve: exponent of the gamma curve, and how much of an S-curve is in it.
+        corner: row and column of the first red sample of the Bayer mosaic.
+        interpolation: of the mosaic: "bilinear", "gradient" (Malvar, He and Cutler, "High-quality linear
+            interpolation for demosaicing of Bayer-patterned color images", ICASSP 2004) or "edges" (OpenCV's
+            edge-aware).
+        smoothing: standard deviation in pixels of the blur of color differences, 0 for none.
+        cleaning: tolerance in tones of a bilateral filter, 0 for none.
+        sharpening: amount and radius in pixels of unsharp masking.
+        spread: of the relation of read to shot noise, as a logarithm.
+    """
+
+    gains: Image
+    matrix: Image | None
+    gamma: float
+    contrast: float
+    corner: tuple[int, int]
+    interpolation: str
+    smoothing: float
+    cleaning: float
+    sharpening: tuple[float, float]
+    spread: float
+
+    @classmethod
+    def draw(cls, channels: int, sigma: float, rng: Random) -> Camera:
+        """A random camera for such noise; its gains are spread wider than the daylight's of Brooks et al."""
+        gains, matrix = np.ones(channels, np.float32), None
+        if channels == 3:
+            gains[[0, 2]] = np.exp(rng.uniform(math.log(1.2), math.log(2.6), 2))
+            own = rng.uniform(1.1, 2.0, 3)
+            share = rng.uniform(0.1, 0.9, 3)
+            rest = np.stack([share, 1 - share], axis=1) * (1 - own)[:, None]
+            matrix = np.array(
+                [[own[0], *rest[0]], [rest[1, 0], own[1], rest[1, 1]], [*rest[2], own[2]]], np.float32
+            )
+        return cls(
+            gains=gains,
+            matrix=matrix,
+            gamma=rng.uniform(1.8, 2.5),
+            contrast=rng.uniform(0, 1),
+            corner=(int(rng.uniform(0, 2)), int(rng.uniform(0, 2))),
+            interpolation=str(rng.choice(INTERPOLATIONS)),
+            smoothing=rng.uniform(0.5, 3) if rng.uniform() < 0.5 else 0,
+            cleaning=rng.uniform(0.5, 2.5) * sigma / 255 if rng.uniform() < 0.3 else 0,
+            sharpening=(rng.uniform(0.1, 1.2) if rng.uniform() < 0.5 else 0, rng.uniform(0.4, 1.5)),
+            spread=rng.normal(0, 0.5),
+        )
+
+    def _tones(self) -> NDArray[np.float64]:
+        """The tone curve: a photo's tones, for the square roots of light from 0 to 1."""
+        tone = np.linspace(0, 1, STEPS) ** (2 / self.gamma)
+        return (1 - self.contrast) * tone + self.contrast * tone * tone * (3 - 2 * tone)
+
+    def expose(self, photo: Image) -> Image:
+        """The light, H x W x C, in the sensor's colors, whose photo this is."""
+        roots = np.linspace(0, 1, STEPS)
+        seen = _look_up(np.square(np.interp(roots, self._tones(), roots)), photo)
+        if self.matrix is not None:
+            seen = seen @ np.linalg.inv(self.matrix).T
+        return seen.clip(0, 1) / self.gains
+
+    def noise(self, light: Image, sigma: float, rng: Random) -> Image:
+        """Shot and read noise; the variance of a linear signal x is shot * x + read."""
+        shot, read = self._sensor(sigma)
+        noise = rng.standard_normal(light.shape).astype(np.float32)
+        return noise * np.sqrt(np.float32(shot) * light + np.float32(read))
+
+    def _sensor(self, sigma: float) -> tuple[float, float]:
+        """Shot and read noise that make `sigma` of green at middle gray.
+
+        Brooks et al. relate them up to a shot noise of 0.012; beyond it they grow alike, lest blacks drown.
+        """
+        dark, gray, light = np.square(np.interp([0.49, 0.5, 0.51], self._tones(), np.linspace(0, 1, STEPS)))
+        slope = (light - dark) / 0.02
+        own = np.ones(1) if self.matrix is None else np.square(self.matrix[1] * self.gains)
+        shots = np.concatenate([[0], np.geomspace(1e-8, 10, 200)])
+        reads = shots * np.minimum(shots, 0.012) ** 1.18 * math.exp(1.20 + self.spread)
+        variances = (own * (shots[:, None] * gray / self.gains + reads[:, None])).sum(axis=1)
+        shot = float(np.interp(sigma / 255 * slope, np.sqrt(variances), shots))
+        return shot, float(np.interp(shot, shots, reads))
+
+    def develop(self, light: Image) -> Image:
+        """The photo of some light, clipped to [0, 1]."""
+        import cv2
+
+        if self.matrix is not None:
+            light = (_interpolate(light, self.corner, self.interpolation) * self.gains) @ self.matrix.T
+        photo = _look_up(self._tones(), np.sqrt(light.clip(0, 1)))
+        if self.cleaning:
+            cleaned = cv2.bilateralFilter(photo, 5, self.cleaning, 1.5)
+            photo = np.asarray(cleaned.reshape(photo.shape), np.float32)
+        if self.smoothing and photo.shape[2] == 3:
+            brightness = photo @ np.full((3, 1), 1 / 3, np.float32)
+            photo = brightness + _filter(photo - brightness, _gaussian(self.smoothing))
+        amount, radius = self.sharpening
+        if amount:
+            brightness = photo.mean(axis=2, keepdims=True)
+            photo = photo + np.float32(amount) * (brightness - _filter(brightness, _gaussian(radius)))
+        return photo.clip(0, 1)
+
+
+def _look_up(table: NDArray[np.float64], values: Image) -> Image:
+    """A function given at even steps from 0 to 1, of values between them, to the nearest step."""
+    return table.astype(np.float32).take((values * np.float32(STEPS - 1) + np.float32(0.5)).astype(np.int32))
+
+
+_TENT = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
+# Of Malvar, He and Cutler: green at red and blue; red (or blue) at green between its neighbors in the row; red
+# at blue and blue at red.
+_GREEN = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]) / 8
+_BESIDE = (
+    np.array([[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2], [0, -2, 0, -2, 0], [0, 0, 1, 0, 0]]) / 16
+)
+_ACROSS = (
+    np.array([[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]]) / 16
+)
+
+
+def _interpolate(light: Image, corner: tuple[int, int], interpolation: str) -> Image:
+    """Keep the one sample of each pixel that a Bayer sensor has, and interpolate the others."""
+    import cv2
+
+    height, width = light.shape[:2]
+    row, column = corner
+    mosaic = np.empty((height, width), np.float32)
+    sites = [(0, row, column), (1, row, 1 - column), (1, 1 - row, column), (2, 1 - row, 1 - column)]
+    for channel, top, left in sites:
+        mosaic[top::2, left::2] = light[top::2, left::2, channel]
+    if interpolation == "edges":
+        code = [
+            [cv2.COLOR_BayerRGGB2RGB_EA, cv2.COLOR_BayerGRBG2RGB_EA],
+            [cv2.COLOR_BayerGBRG2RGB_EA, cv2.COLOR_BayerBGGR2RGB_EA],
+        ][row][column]
+        scaled = (mosaic * 40_000 + 12_000).clip(0, 65_535).astype(np.uint16)  # room for noise below black
+        return np.asarray((cv2.demosaicing(scaled, code).astype(np.float32) - 12_000) / 40_000, np.float32)
+
+    def spread(plane: Image, kernel: NDArray[np.float64]) -> Image:
+        return np.asarray(cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32)
+
+    image = np.empty_like(light)
+    if interpolation == "bilinear":
+        for channel in range(3):
+            plane = np.zeros_like(mosaic)
+            for _, top, left in (site for site in sites if site[0] == channel):
+                plane[top::2, left::2] = mosaic[top::2, left::2]
+            cross = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
+            image[..., channel] = spread(plane, cross if channel == 1 else _TENT)
+        return image
+    image[:] = mosaic[..., None]
+    green, in_row, in_column, across = (spread(mosaic, kernel) for kernel in (_GREEN, _BESIDE, _BESIDE.T, _ACROSS))
+    for channel, top, left in sites:
+        here = np.s_[top::2, left::2]
+        if channel == 1:
+            red_row = top == row
+            image[..., 0][here] = (in_row if red_row else in_column)[here]
+            image[..., 2][here] = (in_column if red_row else in_row)[here]
+        else:
+            image[..., 1][here] = green[here]
+            image[..., 2 - channel][here] = across[here]
+    return image
