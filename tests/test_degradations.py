@@ -16,7 +16,7 @@ from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
 from restore_cli.image import compress, luma, read_picture, resize, to_gray, to_pillow
 from restore_cli.metrics import estimate_quality, psnr
-from restore_cli.tasks import TASKS, Random, find_task, round_to_bytes
+from restore_cli.tasks import TASKS, Random, camera, find_task, round_to_bytes
 from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.deblur import KERNELS, Deblur, blur_kernel
 from restore_cli.tasks.dehaze import Dehaze
@@ -432,28 +432,102 @@ def test_blind_damage_is_painted_in_one_colour(damage: str) -> None:
         np.testing.assert_allclose(painted, painted[:1].repeat(len(painted), axis=0), atol=1e-6)
 
 
-# A camera's noise
+# What cameras make of a photo
 
 
-def test_a_cameras_noise_grows_with_the_light_and_a_bayer_sensor_blurs_it() -> None:
-    task = Denoise(sigma=10, noise="camera")
-    grays = (0.2, 0.4, 0.6, 0.8)
-
-    def deviations(channels: int) -> list[np.ndarray]:
-        flat = (np.full((96, 96, channels), gray, np.float32) for gray in grays)
-        return [(task.degrade(clean, np.random.default_rng(2)) ** 2.2).std(axis=(0, 1)) for clean in flat]
-
-    gray, colour = deviations(1), deviations(3)
-    assert all((low < high).all() for low, high in itertools.pairwise(gray))
-    assert all((low < high).all() for low, high in itertools.pairwise(colour))
-    assert all(level[1] < level[2] and level[1] < level[0] for level in colour)  # green is not amplified
-    noise = task.degrade(np.full((96, 96, 3), 0.5, np.float32), np.random.default_rng(2))[..., 0] - 0.5
-    assert np.corrcoef(noise[:, :-1].ravel(), noise[:, 1:].ravel())[0, 1] > 0.3
+@pytest.mark.parametrize("corner", list(itertools.product((0, 1), repeat=2)))
+@pytest.mark.parametrize("interpolation", camera.INTERPOLATIONS)
+def test_every_interpolation_of_a_mosaic_gives_back_what_changes_evenly(
+    interpolation: str, corner: tuple[int, int]
+) -> None:
+    rows, columns = np.mgrid[:24, :30].astype(np.float32) / 100
+    light = np.stack([rows, 0.5 - columns, rows + columns], axis=2)
+    image = camera.interpolate(light, corner, interpolation)
+    np.testing.assert_allclose(image[4:-4, 4:-4], light[4:-4, 4:-4], atol=1e-4)
 
 
-@pytest.mark.parametrize("sigma", [0, 5, 15, 30])
-def test_a_cameras_noise_has_its_level_at_middle_gray(sigma: float) -> None:
-    clean = np.full((128, 128, 1), 128 / 255, np.float32)
-    task = Denoise(sigma=sigma, noise="camera")
-    levels = [255 * task.degrade(clean, np.random.default_rng(seed)).std() for seed in range(8)]
-    assert max(levels) == pytest.approx(sigma, rel=0.25, abs=0.3)  # JPEG takes some of it
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_camera_develops_the_photo_that_it_was_exposed_from(channels: int) -> None:
+    gray = np.tile(np.linspace(0.05, 0.95, 64, dtype=np.float32)[:, None, None], (1, 64, channels))
+    for seed in range(12):
+        drawn = camera.Camera.draw(channels, 10, np.random.default_rng(seed))
+        plain = replace(drawn, smoothing=0, cleaning=0, sharpening=(0, 1))
+        np.testing.assert_allclose(plain.develop(plain.expose(gray))[3:-3], gray[3:-3], atol=4e-3)
+
+
+def test_a_cameras_noise_is_shot_and_read_noise() -> None:
+    drawn = replace(camera.Camera.draw(1, 10, np.random.default_rng(0)), gamma=2.2, contrast=0)
+    variances = [
+        drawn.noise(np.full((256, 256, 1), light, np.float32), 10, np.random.default_rng(1)).var()
+        for light in (0.0, 0.2, 0.4, 0.8)
+    ]
+    shot = np.diff(variances) / [0.2, 0.2, 0.4]
+    assert variances[0] > 0 and shot.min() > 0 and shot == pytest.approx(shot.mean(), rel=0.05)
+
+
+@pytest.mark.parametrize("sigma", [2, 10, 30])
+def test_a_cameras_noise_has_about_its_level_at_middle_gray(sigma: float) -> None:
+    clean = np.full((96, 96, 1), 0.5, np.float32)
+    levels = [
+        255 * (plain.develop(light + plain.noise(light, sigma, rng)) - 0.5).std()
+        for seed in range(8)
+        for rng in [np.random.default_rng(seed)]
+        for plain in [replace(camera.Camera.draw(1, sigma, rng), cleaning=0, sharpening=(0, 1))]
+        for light in [plain.expose(clean)]
+    ]
+    assert levels == pytest.approx([sigma] * 8, rel=0.2)
+
+
+def test_processing_leaves_a_photo_without_noise_as_it_is() -> None:
+    clean = picture(64, 80)
+    for seed in range(20):
+        np.testing.assert_allclose(camera.photograph(clean, 0, np.random.default_rng(seed)), clean, atol=1e-6)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise_of_a_random_kind_has_its_level_and_many_spectra(channels: int) -> None:
+    clean = picture(64, 80, channels)
+    likeness = []
+    for seed in range(40):
+        noise = 255 * (camera.mottle(clean, 8, np.random.default_rng(seed)) - clean)
+        assert noise.std() == pytest.approx(8, rel=0.02)
+        likeness.append(np.corrcoef(noise[:, 1:, 0].ravel(), noise[:, :-1, 0].ravel())[0, 1])
+    assert min(likeness) < 0.1 and max(likeness) > 0.6
+
+
+def test_saving_makes_files_of_8_bits_most_of_them_jpegs_at_any_place() -> None:
+    clean = picture(64, 80)
+    saved = [camera.save(clean, np.random.default_rng(seed)) for seed in range(200)]
+    assert all(np.abs(image * 255 - np.rint(image * 255)).max() < 1e-3 for image in saved)
+    jpegs = sum(not np.array_equal(image, round_to_bytes(clean)) for image in saved)
+    assert 0.6 < jpegs / 200 < 0.8
+    corners = {estimate_quality(image)[1] for image in saved[:60] if estimate_quality(image)[0] < 95}
+    assert (0, 0) in corners and len(corners) > 3
+
+
+def test_levels_of_noise_are_drawn_from_none_to_heavy() -> None:
+    rng = np.random.default_rng(0)
+    levels = np.array([camera.draw_level(rng) for _ in range(2000)])
+    assert (levels == 0).mean() == pytest.approx(camera.CLEAN, abs=0.02)
+    noisy = levels[levels > 0]
+    assert camera.LEVELS[0] <= noisy.min() < 1 and 40 < noisy.max() <= camera.LEVELS[1]
+    assert np.median(noisy) == pytest.approx(np.sqrt(np.prod(camera.LEVELS)), rel=0.1)
+
+
+@pytest.mark.parametrize("noise", ["camera", "random"])
+def test_a_level_of_none_is_drawn(noise: str) -> None:
+    clean = picture(48, 48)
+    errors = [
+        np.std(Denoise(noise=noise).degrade(clean, np.random.default_rng(i)) - clean) for i in range(40)
+    ]
+    assert min(errors) < 2 / 255 and max(errors) > 15 / 255
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_small_photo_is_worn_and_keeps_what_it_shows(scale: int) -> None:
+    clean = picture(128, 128)
+    exact = resize(clean, 128 // scale, 128 // scale).clip(0, 1)
+    task = Sr(scale=scale, damage="photo")
+    levels = [psnr(task.degrade(clean, np.random.default_rng(seed)), exact) for seed in range(24)]
+    assert min(levels) > 15 and np.median(levels) > 22
+    assert max(levels) > 50  # some are only reduced

@@ -7,6 +7,7 @@ import pytest
 
 from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
+from restore_cli.image import Picture
 from restore_cli.tasks.denoise import Denoise
 
 GRAY = np.full((40, 50, 1), 0.5, np.float32)
@@ -20,9 +21,24 @@ def test_noise_is_the_benchmarks_field_in_float_and_unclipped() -> None:
     assert observed.max() > 1
 
 
-def test_noise_without_a_level_is_refused() -> None:
-    with pytest.raises(UsageError, match="needs a sigma"):
-        Denoise().degrade(GRAY, np.random.RandomState(0))
+def test_white_noise_without_a_level_is_of_any() -> None:
+    levels = [255 * (Denoise().degrade(GRAY, np.random.default_rng(i)) - GRAY).std() for i in range(60)]
+    assert min(levels) < 5 and 45 < max(levels) < 52
+
+
+def test_a_level_chooses_the_model_that_takes_one() -> None:
+    assert Denoise(sigma=25).model == "house"
+    assert Denoise().model is None
+    assert Denoise(sigma=25, noise="camera").model is None
+
+
+def test_a_blind_model_is_fed_the_photo_alone_and_says_so() -> None:
+    picture = Picture(GRAY)
+    blind = {"noise": ["camera", "random"]}
+    feed = Denoise().prepare(GRAY, blind, Geometry(1), picture)
+    assert feed.pixels is GRAY and feed.conditions == () and feed.warnings == ()
+    told = Denoise(sigma=25).prepare(GRAY, blind, Geometry(1), picture)
+    assert "--model house" in told.warnings[0]
 
 
 @pytest.mark.parametrize("sigma", [-1, 256])

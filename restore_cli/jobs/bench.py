@@ -190,7 +190,9 @@ class Model(Contestant):
 
     def _find(self, observed: Image, task: Task) -> Loaded:
         height, width, channels = observed.shape
-        return self.models.find(self.given, task.name, channels, task.enlargement(height, width))
+        return self.models.find(
+            self.given or task.model, task.name, channels, task.enlargement(height, width)
+        )
 
 
 def count_flops(network: Restorer) -> float:

@@ -164,7 +164,9 @@ def restore(
         EngineError: memory is too short, or the result is no picture.
     """
     if not isinstance(model, Loaded):
-        model = load(model, task.name, picture.channels, task.enlargement(picture.height, picture.width))
+        model = load(
+            model or task.model, task.name, picture.channels, task.enlargement(picture.height, picture.width)
+        )
     change = _change(picture, task, model, load, settings or Settings(), strength, mask)
     return picture.with_pixels(change.pixels)
 
@@ -238,7 +240,7 @@ def _restore_file(
     reading = time.perf_counter() - started
 
     scale = task.enlargement(picture.height, picture.width)
-    model = models.find(request.model, task.name, picture.channels, scale)
+    model = models.find(request.model or task.model, task.name, picture.channels, scale)
     started = time.perf_counter() - reading
     mask = _read_mask(request.mask, item, picture, task) if request.mask else None
     change = _change(

@@ -114,6 +114,11 @@ class Task(ABC):
 
         return cls(**{key: value(level) for key, level in levels.items()})
 
+    @property
+    def model(self) -> str | None:
+        """Name of the model that suits these options, if it is not the task's default."""
+        return None
+
     def fit(self, clean: Image) -> Image:
         """The part of a clean image that `degrade` takes: all of it, but for tasks that change its size."""
         return clean

@@ -1,8 +1,8 @@
 """What cameras, phones and the web make of a photo: sensor noise and what processing turns it into, JPEG.
 
-Two ways to noise lead through here. `photograph` follows a camera, from the light on its sensor to a file;
-`mottle` follows none: its noise has a random spectrum, color and dependence on brightness. A network trained on
-one simulated camera does not recognize the noise of another one; trained on both ways it does.
+There are two ways to add noise. `photograph` follows a camera, from the light on its sensor to a file;
+`mottle` follows none: its noise has a random spectrum, color, and dependence on brightness. A network that
+was trained on simulated cameras alone does not recognize the noise of others; one trained on both does.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def save(photo: Image, rng: Random, share: float = 0.7) -> Image:
 
     Args:
         photo: H x W x C, clipped to [0, 1].
-        share: of photos that become JPEGs; a quarter of them twice, as when a phone's photo is edited or sent.
+        share: of photos that become JPEGs; a quarter of them twice, as when a phone's photo is edited.
             Half the time blocks start at the corner, or else anywhere.
     """
     from restore_cli.image import compress
@@ -71,7 +71,9 @@ def mottle(clean: Image, sigma: float, rng: Random) -> Image:
         gains = np.exp(rng.normal(0, 0.3, 3)).astype(np.float32)
         noise = (noise + share * _grain(clean.shape, 2.2, rng)) * gains
     knots = np.exp(rng.normal(0, 0.45, 5))
-    noise = noise * np.interp(clean.mean(axis=2, keepdims=True), np.linspace(0, 1, 5), knots).astype(np.float32)
+    noise = noise * np.interp(clean.mean(axis=2, keepdims=True), np.linspace(0, 1, 5), knots).astype(
+        np.float32
+    )
     if rng.uniform() < 0.5:
         noise = _sharpen(noise, rng)
     deviation = float(noise.std())
@@ -121,8 +123,8 @@ def photograph(clean: Image, sigma: float, rng: Random) -> Image:
 
     Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019: what a camera does is undone,
     shot and read noise are added to the light that its sensor saw, and it is done again. It is done twice,
-    with the noise and without: what differs is the noise, so that the clean image keeps its detail. 40 % of the
-    photos are reduced afterwards, by up to a half, as phones and the web do it.
+    with the noise and without: what differs is the noise, so that the clean image keeps its detail. Of the
+    photos 40 % are reduced afterwards, by up to a half, as phones and the web do it.
 
     Args:
         clean: H x W x C in [0, 1]; gray has neither mosaic nor white balance.
@@ -138,14 +140,15 @@ def photograph(clean: Image, sigma: float, rng: Random) -> Image:
     scene = clean
     if factor < 1:
         size = math.ceil(width / factor), math.ceil(height / factor)
-        scene = cv2.resize(clean, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
-        scene = scene.reshape(size[1], size[0], channels)
+        larger = cv2.resize(clean, size, interpolation=cv2.INTER_CUBIC).clip(0, 1)
+        scene = np.asarray(larger.reshape(size[1], size[0], channels), np.float32)
     camera = Camera.draw(channels, sigma, rng)
     light = camera.expose(scene)
     noise = camera.noise(light, sigma, rng)
     noise = camera.develop(light + noise) - camera.develop(light)
     if factor < 1:
-        noise = cv2.resize(noise, (width, height), interpolation=cv2.INTER_AREA).reshape(clean.shape)
+        smaller = cv2.resize(noise, (width, height), interpolation=cv2.INTER_AREA)
+        noise = np.asarray(smaller.reshape(clean.shape), np.float32)
     return clean + noise
 
 
@@ -213,14 +216,14 @@ class Camera:
         roots = np.linspace(0, 1, STEPS)
         seen = _look_up(np.square(np.interp(roots, self._tones(), roots)), photo)
         if self.matrix is not None:
-            seen = seen @ np.linalg.inv(self.matrix).T
-        return seen.clip(0, 1) / self.gains
+            seen = np.asarray(seen @ np.linalg.inv(self.matrix).T, np.float32)
+        return np.asarray(seen.clip(0, 1) / self.gains, np.float32)
 
     def noise(self, light: Image, sigma: float, rng: Random) -> Image:
         """Shot and read noise; the variance of a linear signal x is shot * x + read."""
         shot, read = self._sensor(sigma)
         noise = rng.standard_normal(light.shape).astype(np.float32)
-        return noise * np.sqrt(np.float32(shot) * light + np.float32(read))
+        return np.asarray(noise * np.sqrt(np.float32(shot) * light + np.float32(read)), np.float32)
 
     def _sensor(self, sigma: float) -> tuple[float, float]:
         """Shot and read noise that make `sigma` of green at middle gray.
@@ -241,13 +244,14 @@ class Camera:
         import cv2
 
         if self.matrix is not None:
-            light = (_interpolate(light, self.corner, self.interpolation) * self.gains) @ self.matrix.T
+            colors = interpolate(light, self.corner, self.interpolation) * self.gains
+            light = np.asarray(colors @ self.matrix.T, np.float32)
         photo = _look_up(self._tones(), np.sqrt(light.clip(0, 1)))
         if self.cleaning:
             cleaned = cv2.bilateralFilter(photo, 5, self.cleaning, 1.5)
             photo = np.asarray(cleaned.reshape(photo.shape), np.float32)
         if self.smoothing and photo.shape[2] == 3:
-            brightness = photo @ np.full((3, 1), 1 / 3, np.float32)
+            brightness = photo.mean(axis=2, keepdims=True)
             photo = brightness + _filter(photo - brightness, _gaussian(self.smoothing))
         amount, radius = self.sharpening
         if amount:
@@ -262,18 +266,14 @@ def _look_up(table: NDArray[np.float64], values: Image) -> Image:
 
 
 _TENT = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
-# Of Malvar, He and Cutler: green at red and blue; red (or blue) at green between its neighbors in the row; red
-# at blue and blue at red.
-_GREEN = np.array([[0, 0, -1, 0, 0], [0, 0, 2, 0, 0], [-1, 2, 4, 2, -1], [0, 0, 2, 0, 0], [0, 0, -1, 0, 0]]) / 8
-_BESIDE = (
-    np.array([[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2], [0, -2, 0, -2, 0], [0, 0, 1, 0, 0]]) / 16
-)
-_ACROSS = (
-    np.array([[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]]) / 16
-)
+# Of Malvar, He and Cutler, in sixteenths: green at red and blue; red (or blue) at green, with its neighbors
+# in the row; red at blue and blue at red.
+_GREEN = np.array([[0, 0, -2, 0, 0], [0, 0, 4, 0, 0], [-2, 4, 8, 4, -2], [0, 0, 4, 0, 0], [0, 0, -2, 0, 0]])
+_ROW = np.array([[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2], [0, -2, 0, -2, 0], [0, 0, 1, 0, 0]])
+_ACROSS = np.array([[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]])
 
 
-def _interpolate(light: Image, corner: tuple[int, int], interpolation: str) -> Image:
+def interpolate(light: Image, corner: tuple[int, int], interpolation: str) -> Image:
     """Keep the one sample of each pixel that a Bayer sensor has, and interpolate the others."""
     import cv2
 
@@ -304,7 +304,8 @@ def _interpolate(light: Image, corner: tuple[int, int], interpolation: str) -> I
             image[..., channel] = spread(plane, cross if channel == 1 else _TENT)
         return image
     image[:] = mosaic[..., None]
-    green, in_row, in_column, across = (spread(mosaic, kernel) for kernel in (_GREEN, _BESIDE, _BESIDE.T, _ACROSS))
+    kernels = (_GREEN, _ROW, _ROW.T, _ACROSS)
+    green, in_row, in_column, across = (spread(mosaic, kernel / 16) for kernel in kernels)
     for channel, top, left in sites:
         here = np.s_[top::2, left::2]
         if channel == 1:

@@ -64,6 +64,11 @@ class Denoise(Task):
         if self.noise not in NOISES:
             raise UsageError(f"The noise is {self.noise!r}; choose {', '.join(NOISES)}.")
 
+    @property
+    def model(self) -> str | None:
+        """For white noise of a known level, the one that takes it; any other is left to the default."""
+        return "house" if self.sigma is not None and self.noise == "gaussian" else None
+
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Add noise of `sigma`, or of a random level where that is None.
 
@@ -84,8 +89,10 @@ class Denoise(Task):
         self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, picture: Picture | None = None
     ) -> Feed:
         """Give the noise level as a constant plane, held to the range that the network knows."""
-        if not geometry.conditions and "sigma" not in trained:  # blind
-            return Feed(pixels)
+        if not geometry.conditions and "sigma" not in trained:
+            told = self.sigma is not None and picture is not None
+            note = "The model finds the noise by itself and takes no sigma; --model house does."
+            return Feed(pixels, warnings=(note,) * told)
         sigma = (
             estimate_noise(pixels, picture.visible if picture else None) if self.sigma is None else self.sigma
         )
@@ -102,4 +109,3 @@ class Denoise(Task):
         conditions = (min(max(sigma, low), high) / 255,) if geometry.conditions else ()
         noise = sigma if self.sigma is None else None
         return Feed(pixels, conditions, {"sigma": round(sigma, 2)}, warnings, noise)
-

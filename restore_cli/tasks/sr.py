@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 LARGEST = 8
+WORN = 20.0  # the most noise of small photos, on the 0..255 scale
 DAMAGES = ("bicubic", "photo")
 
 
@@ -43,8 +44,8 @@ class Sr(Task):
         scale: how many times wider and higher, 1 to 8; a recipe may draw it from a list of words,
             ["2", "3", "4"].
         size: width and height in pixels, in place of the scale; at most 8 times the photo's.
-        damage: what `degrade` does: "bicubic" reduces; "photo" blurs, reduces, adds noise and compresses, as cameras
-            and the web do.
+        damage: what `degrade` does: "bicubic" reduces; "photo" blurs, reduces, adds noise and compresses, as
+            cameras and the web do.
     """
 
     name: ClassVar[str] = "sr"
@@ -97,7 +98,11 @@ class Sr(Task):
             raise UsageError(f"Photos are reduced by whole numbers, not by {self.scale:g}.")
         clean = self.fit(clean)
         height, width = (size // round(self.scale) for size in clean.shape[:2])
-        return wear(clean, height, width, rng) if self.damage == "photo" else round_to_bytes(resize(clean, height, width))
+        return (
+            wear(clean, height, width, rng)
+            if self.damage == "photo"
+            else round_to_bytes(resize(clean, height, width))
+        )
 
     def prepare(
         self,
@@ -174,9 +179,9 @@ class Sr(Task):
 def wear(clean: Image, height: int, width: int, rng: Random) -> Image:
     """Reduce a photo on the way that it takes through cameras, editors and the web, in two rounds.
 
-    In each it is blurred, reduced by a part of the way, noised and compressed, in random order and strength; one
-    photo in eight is only reduced. After Zhang et al., "Designing a Practical Degradation Model for Deep Blind Image
-    Super-Resolution", ICCV 2021, and Wang et al., "Real-ESRGAN", ICCV Workshops 2021; milder, as most photos are.
+    In each it is blurred, reduced by a part of the way, given noise and compressed, in random order and
+    strength; one photo in eight is only reduced. After Zhang et al., "Designing a Practical Degradation Model
+    for Deep Blind Image Super-Resolution", and Wang et al., "Real-ESRGAN", both ICCV 2021; but milder.
 
     Args:
         clean: H x W x C in [0, 1].
@@ -187,14 +192,15 @@ def wear(clean: Image, height: int, width: int, rng: Random) -> Image:
     if rng.uniform() < 0.125:
         return round_to_bytes(resize(clean, height, width))
     worn, share = clean, rng.uniform()
-    for target in ((share, 0.5), (1, 1))[rng.uniform() < 0.4 :]:
-        way, part = target
-        size = [round(full ** (1 - way) * end**way) for full, end in zip(clean.shape, (height, width), strict=False)]
+    rounds = [(share, 0.5), (1.0, 1.0)]  # how much of the way, and of the noise
+    for way, part in rounds[rng.uniform() < 0.4 :]:
+        sides = zip(clean.shape, (height, width), strict=False)
+        tall, wide = (round(full * (end / full) ** way) for full, end in sides)
         for step in rng.permutation(3):
             if step == 0:
-                worn = _reduce(_blur(worn, rng), *size, rng)
+                worn = _reduce(_blur(worn, rng), tall, wide, rng)
             elif step == 1 and rng.uniform() < 0.6:
-                level = part * camera.draw_level(rng, 20)
+                level = part * camera.draw_level(rng, WORN)
                 add = camera.photograph if rng.uniform() < 0.4 else camera.mottle
                 worn = add(worn, level, rng).clip(0, 1) if level else worn
             elif step == 2:

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from restore_cli.engine import Geometry
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
-from restore_cli.tasks import Image, Task, find_task
+from restore_cli.tasks import Image, Task, camera, find_task
 from restore_cli.training.recipe import Levels, Recipe
 from restore_cli.weights import cache_dir
 
@@ -28,6 +28,7 @@ Batch = tuple[Tensor, Tensor]
 Source = tuple[tuple[Path, ...], int]  # a file or a real pair, and the part of its size that is taken: 1 or 2
 
 MEMORY_SHARE = 4  # images take up to this fraction of the free memory; more are mapped from a file
+GRAIN = 15.0  # the most noise, on the 0..255 scale, that patches are given which keep it
 HELD_SIDE = 256  # pixels; of held-out images the middle is enough to score, and quick to run
 
 
@@ -212,6 +213,8 @@ class Patches(Dataset[Batch]):
         assert clean is not None
         if self.recipe.enlarged and damaged is None and rng.random() < self.recipe.enlarged:
             clean = _enlarge(clean, rng.uniform(1, 2))
+        if self.recipe.grain and damaged is None and rng.random() < self.recipe.grain:
+            clean = camera.mottle(clean, camera.draw_level(rng, GRAIN), rng).clip(0, 1)
         if self.recipe.gray and clean.shape[2] == 3 and rng.random() < self.recipe.gray:
             clean, damaged = to_gray(clean), None if damaged is None else to_gray(damaged)
         task = self.task.draw(self.recipe.levels, rng)

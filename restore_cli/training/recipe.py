@@ -69,8 +69,10 @@ class Recipe:
             but not repeated exactly.
         batch, patch: patches a step for each process, and their side in pixels.
         gray: share of the patches that lose their colour, for a network in colour that gets gray photos, too.
-        enlarged: share of the patches that are enlarged, up to twice: photos at the full size of their sensors are
-            as soft.
+        enlarged: share of the patches that are enlarged, up to twice; photos in the full size of their
+            sensors are as soft.
+        grain: share of the patches that are given noise before they are damaged, which is to stay, for a
+            network that must not make shapes of it.
         accumulate: parts in which a batch is computed, to save memory.
         pretrain: steps at the beginning in which the network is given the clean image, as an autoencoder.
         validate_every: steps between two validations.
@@ -105,6 +107,7 @@ class Recipe:
     patch: int = 64
     gray: float = 0.0
     enlarged: float = 0.0
+    grain: float = 0.0
     accumulate: int = 1
     pretrain: int = 0
     validate_every: int = 2000
