@@ -144,6 +144,16 @@ class Task(ABC):
         """
         return Feed(pixels)
 
+    def advise(self, trained: Mapping[str, Any], noise: float, quality: int) -> str:  # noqa: ARG002
+        """A sentence on what would suit a photo better, or none.
+
+        Args:
+            trained: the levels the checkpoint was trained for.
+            noise: the photo's estimated noise level on the 0..255 scale.
+            quality: of the JPEG that it is or was, 100 for none.
+        """
+        return ""
+
     def coarsen(self, observed: Image) -> Image | None:  # noqa: ARG002
         """A smaller picture that is to be restored first, if the network does not reach far enough."""
         return None

@@ -54,7 +54,7 @@ def save(photo: Image, rng: Random, share: float = 0.7) -> Image:
 def mottle(clean: Image, sigma: float, rng: Random) -> Image:
     """Add noise of a random kind: grain and color blotches of random size, more of it in some tones.
 
-    Brightness and colors get a field each, blurred by up to 1.1 and 2.2 pixels, at times with a coarser one
+    Brightness and colors get a field each, blurred by up to 1.5 and 2.8 pixels, at times with a coarser one
     added; a random smooth function of the brightness scales them; half are sharpened.
 
     Args:
@@ -65,11 +65,11 @@ def mottle(clean: Image, sigma: float, rng: Random) -> Image:
         Not clipped.
     """
     height, width, channels = clean.shape
-    noise = np.sqrt(np.float32(1 - rng.uniform())) * _grain((height, width, 1), 1.1, rng)
+    noise = np.sqrt(np.float32(1 - rng.uniform())) * _grain((height, width, 1), 1.5, rng)
     if channels == 3:
         share = np.float32(rng.uniform() ** 0.5)
         gains = np.exp(rng.normal(0, 0.3, 3)).astype(np.float32)
-        noise = (noise + share * _grain(clean.shape, 2.2, rng)) * gains
+        noise = (noise + share * _grain(clean.shape, 2.8, rng)) * gains
     knots = np.exp(rng.normal(0, 0.45, 5))
     noise = noise * np.interp(clean.mean(axis=2, keepdims=True), np.linspace(0, 1, 5), knots).astype(
         np.float32
@@ -85,7 +85,7 @@ def _grain(shape: tuple[int, ...], reach: float, rng: Random) -> Image:
     grain = _blurred_noise(shape, rng.uniform(0, reach), rng)
     if rng.uniform() < 0.33:
         share = np.float32(rng.uniform(0, 0.7))
-        coarse = _blurred_noise(shape, rng.uniform(reach, 4 * reach), rng)
+        coarse = _blurred_noise(shape, rng.uniform(reach, 3 * reach), rng)
         grain = (grain + share * coarse) / np.sqrt(1 + share**2)
     return grain
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 BLIND_REACH = 2  # times the best quality that a network knows, and is not told, from where on it does harm
+NOISY = 5.0  # noise level from which on a photo is called noisy
 LIGHT = (90, 95)  # qualities between which half of the change is given up, for all of it may do harm
 
 
@@ -104,6 +105,12 @@ class Deblock(Task):
         elif not geometry.conditions and not 0.8 * low <= quality <= 1.2 * high:
             warnings = (f"The model was trained for quality {known}, the photo's is {quality:.0f}.",)
         return Feed(pixels, conditions, told, warnings, strength=strength)
+
+    def advise(self, trained: Mapping[str, Any], noise: float, quality: int) -> str:  # noqa: ARG002
+        """Name the command that removes noise, too."""
+        if noise <= NOISY:
+            return ""
+        return f"The photo has noise of level {noise:.0f}, too, which stays; `restore denoise` removes both."
 
     def finish(self, restored: Image, observed: Image) -> Image:
         """Without what `prepare` put before the first row and column."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LARGEST = 8
 WORN = 20.0  # the most noise of small photos, on the 0..255 scale
+NOISY, COMPRESSED = 3.0, 90  # noise level above which, and JPEG quality below which, a photo is no clean input
 DAMAGES = ("bicubic", "photo")
 
 
@@ -144,6 +145,13 @@ class Sr(Task):
         if geometry.scale == 1:
             pixels = resize(pixels, *(round(size * scale) for size in pixels.shape[:2]))
         return Feed(pixels, (scale / 4,) * geometry.conditions, options, warnings)
+
+    def advise(self, trained: Mapping[str, Any], noise: float, quality: int) -> str:
+        """Name the model for photos where noise or traces of JPEG would be enlarged, too."""
+        if trained.get("damage") == "photo" or (noise <= NOISY and quality >= COMPRESSED):
+            return ""
+        fault = f"noise of level {noise:.0f}" if noise > NOISY else f"traces of JPEG at quality {quality}"
+        return f"The photo has {fault}, which this model enlarges; --model photo removes it."
 
     def enlargement(self, height: int, width: int) -> float:
         """By the size that is wanted: the larger ratio of the two sides."""

@@ -18,7 +18,7 @@ Levels = Mapping[str, Any]  # a task's fields, as `Task.draw` takes them
 
 CHOICES = {
     "task": tuple(TASKS),
-    "objective": ("l1", "l2", "charbonnier", "lsgan"),
+    "objective": ("l1", "l2", "charbonnier", "psnr", "lsgan"),
     "optimizer": ("muon", "adamw", "adam"),
     "schedule": ("cosine", "step", "plateau"),
     "precision": ("bf16", "fp32"),
@@ -77,7 +77,8 @@ class Recipe:
         pretrain: steps at the beginning in which the network is given the clean image, as an autoencoder.
         validate_every: steps between two validations.
         holdout: every n-th image is kept out of the training, for validation.
-        objective: "l1", "l2", "charbonnier", or "lsgan": that of a PatchGAN plus `pixel_weight` times L1.
+        objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, where damage is of many
+            strengths), or "lsgan": that of a PatchGAN plus `pixel_weight` times L1.
         transition: weight of the transition regularizer of binarized networks.
         optimizer: "muon" (convolutions by Muon, the rest by AdamW), "adamw" or "adam".
         lr, lr_final, warmup: peak and last learning rate, after a linear warm-up in steps.
