@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LARGEST = 8
 WORN = 20.0  # the most noise of small photos, on the 0..255 scale
-NOISY, COMPRESSED = 3.0, 90  # noise level above which, and JPEG quality below which, a photo is no clean input
+NOISY, COMPRESSED = 3.0, 90  # noise level and JPEG quality beyond which a photo is not clean
 DAMAGES = ("bicubic", "photo")
 
 

@@ -77,7 +77,7 @@ class Recipe:
         pretrain: steps at the beginning in which the network is given the clean image, as an autoencoder.
         validate_every: steps between two validations.
         holdout: every n-th image is kept out of the training, for validation.
-        objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, where damage is of many
+        objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for damage of many
             strengths), or "lsgan": that of a PatchGAN plus `pixel_weight` times L1.
         transition: weight of the transition regularizer of binarized networks.
         optimizer: "muon" (convolutions by Muon, the rest by AdamW), "adamw" or "adam".
