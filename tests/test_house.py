@@ -18,6 +18,7 @@ ORDER = [
     "training",
     "peers",
     "tasks",
+    "noise",
     "published",
     "sets",
     "weights",
@@ -36,7 +37,7 @@ SHARED = {  # what brothers may import
     "cli": {"display", "options"},
     "training": {"*"},
     "jobs": {"*"},
-    "tasks": {"weather"},
+    "tasks": {"camera", "weather"},
     "archs": {"layers"},
     "report": {"html"},
 }

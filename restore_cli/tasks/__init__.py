@@ -31,6 +31,7 @@ TASKS = {  # command -> file:class of this package
     "dehaze": "dehaze:Dehaze",
     "deblur": "deblur:Deblur",
 }
+MEASURES = {"noise": "noise:Noise"}  # what networks learn to measure, which is no command
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,10 @@ class Task(ABC):
     @abstractmethod
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Damage a clean image, H x W x C in [0, 1]; used by training and measuring alike."""
+
+    def pair(self, clean: Image, rng: Random) -> tuple[Image, Image]:
+        """What a network is given in training, and what it is to make of it: the clean image."""
+        return self.degrade(clean, rng), clean
 
     def prepare(
         self,
@@ -246,8 +251,9 @@ def find_task(name: str) -> type[Task]:
     Raises:
         UsageError: there is no such task.
     """
-    if name not in TASKS:
+    known = TASKS | MEASURES
+    if name not in known:
         raise UsageError(f"There is no task {name!r}; choose {', '.join(TASKS)}.")
-    file, _, cls = TASKS[name].partition(":")
+    file, _, cls = known[name].partition(":")
     task: type[Task] = getattr(importlib.import_module(f"{__name__}.{file}"), cls)
     return task

@@ -15,12 +15,28 @@ from numpy.typing import NDArray
 
 from restore_cli.tasks import Image, Random, round_to_bytes
 
+NOISES = ("gaussian", "camera", "random")
 LEVELS = (0.7, 45.0)  # standard deviations on the 0..255 scale between which a photo's noise is drawn
 CLEAN = 0.08  # share of photos without noise
 QUALITIES = (60, 100)  # of photos that are saved as JPEG
 GRID = 16  # pixels; the blocks of a JPEG with reduced color repeat after so many
 STEPS = 4096  # of a tone curve
 INTERPOLATIONS = ("bilinear", "gradient", "edges")
+
+
+def add_noise(clean: Image, noise: str, sigma: float, rng: Random) -> Image:
+    """Add noise of a kind, one of NOISES, and of standard deviation `sigma` on the 0..255 scale; not clipped.
+
+    White Gaussian noise is drawn in H x W x C order; for the others see `photograph` and `mottle`.
+    """
+    if noise == "gaussian":
+        white = rng.standard_normal(clean.shape)
+        white *= sigma / 255
+        white += clean
+        return white.astype(np.float32)
+    if not sigma:
+        return clean
+    return photograph(clean, sigma, rng) if noise == "camera" else mottle(clean, sigma, rng)
 
 
 def draw_level(rng: Random, highest: float = LEVELS[1]) -> float:

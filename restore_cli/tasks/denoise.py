@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-
 from restore_cli.errors import UsageError
-from restore_cli.metrics import estimate_noise
+from restore_cli.noise import measure_noise
 from restore_cli.tasks import Feed, Image, Random, Task, camera, option, span
 
 if TYPE_CHECKING:
@@ -17,7 +15,6 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 
-NOISES = ("gaussian", "camera", "random")
 WHITEST = 50.0  # levels up to which white noise is drawn where none is given
 
 
@@ -61,8 +58,8 @@ class Denoise(Task):
             raise UsageError(
                 f"Sigma is {self.sigma:g}; give the noise's standard deviation from 0 to 255, or auto."
             )
-        if self.noise not in NOISES:
-            raise UsageError(f"The noise is {self.noise!r}; choose {', '.join(NOISES)}.")
+        if self.noise not in camera.NOISES:
+            raise UsageError(f"The noise is {self.noise!r}; choose {', '.join(camera.NOISES)}.")
 
     @property
     def model(self) -> str | None:
@@ -72,18 +69,14 @@ class Denoise(Task):
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Add noise of `sigma`, or of a random level where that is None.
 
-        Gaussian noise is added in float and unclipped, drawn in H x W x C order. The other kinds are those of
-        the module `camera`; they are clipped and become files of 8 bits, most of them JPEGs.
+        Gaussian noise is added in float and unclipped, in H x W x C order, as benchmarks have it. With the
+        other kinds of `camera.add_noise` images become files of 8 bits, most of them JPEGs.
         """
-        if self.noise != "gaussian":
-            sigma = camera.draw_level(rng) if self.sigma is None else self.sigma
-            add = camera.photograph if self.noise == "camera" else camera.mottle
-            return camera.save(add(clean, sigma, rng).clip(0, 1) if sigma else clean, rng)
-        sigma = rng.uniform(0, WHITEST) if self.sigma is None else self.sigma
-        noise = rng.standard_normal(clean.shape)
-        noise *= sigma / 255
-        noise += clean
-        return noise.astype(np.float32)
+        white, sigma = self.noise == "gaussian", self.sigma
+        if sigma is None:
+            sigma = rng.uniform(0, WHITEST) if white else camera.draw_level(rng)
+        noisy = camera.add_noise(clean, self.noise, sigma, rng)
+        return noisy if white else camera.save(noisy.clip(0, 1), rng)
 
     def prepare(
         self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, picture: Picture | None = None
@@ -94,7 +87,7 @@ class Denoise(Task):
             note = "The model finds the noise by itself and takes no sigma; --model house does."
             return Feed(pixels, warnings=(note,) * told)
         sigma = (
-            estimate_noise(pixels, picture.visible if picture else None) if self.sigma is None else self.sigma
+            measure_noise(pixels, picture.visible if picture else None) if self.sigma is None else self.sigma
         )
         low, high, known = span(trained.get("sigma", [0, 255]))
         warnings: tuple[str, ...] = ()

@@ -12,12 +12,12 @@ import torch
 
 from restore_cli.archs import build
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.tasks import TASKS, find_task
+from restore_cli.tasks import MEASURES, TASKS, find_task
 
 Levels = Mapping[str, Any]  # a task's fields, as `Task.draw` takes them
 
 CHOICES = {
-    "task": tuple(TASKS),
+    "task": (*TASKS, *MEASURES),
     "objective": ("l1", "l2", "charbonnier", "psnr", "lsgan"),
     "optimizer": ("muon", "adamw", "adam"),
     "schedule": ("cosine", "step", "plateau"),

@@ -1,0 +1,76 @@
+"""How noisy a photo is, whatever kind its noise is of."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore_cli.metrics import estimate_noise
+
+if TYPE_CHECKING:
+    from restore_cli.weights import Loaded
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+MODEL = "noise-level"
+SIDE, ACROSS = 96, 5  # pixels of a window, and windows along each side of a photo
+ALIKE = 0.25  # share of the level by which two estimates of white noise may differ, or
+CLOSE = 0.7  # so many levels
+
+
+def measure_noise(image: Image, visible: Mask | None = None) -> float:
+    """Standard deviation of a photo's noise over all channels, on the 0..255 scale, from the photo alone.
+
+    A small network, which has seen the noise of many cameras and JPEGs, says how strong it is in windows all
+    over the photo. Where `estimate_noise` agrees the noise is white, and its more exact figure counts.
+
+    Args:
+        image: H x W x C in [0, 1]; fewer than 20 pixels a side give 0.
+        visible: H x W; what it leaves out, such as what lies under transparency, does not count.
+
+    Raises:
+        WeightsError: the network's file is missing or damaged.
+    """
+    white = estimate_noise(image, visible)
+    if min(image.shape[:2]) < 20 or (visible is not None and not visible.any()):
+        return white
+    found = _look(image, visible)
+    return white if abs(white - found) <= max(ALIKE * found, CLOSE) else found
+
+
+def _look(image: Image, visible: Mask | None) -> float:
+    from restore_cli import engine
+    from restore_cli.image import to_rgb
+
+    total = weight = 0.0
+    for top, left in _windows(*image.shape[:2]):
+        place = np.s_[top : top + SIDE, left : left + SIDE]
+        window = np.ascontiguousarray(image[place])
+        pixels = window if window.shape[2] == 3 else to_rgb(window)
+        map = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels.clip(0, 1)
+        seen = np.ones(map.shape[:2]) if visible is None else visible[place]
+        total += float((np.square(map).mean(axis=2) * seen).sum())
+        weight += float(seen.sum())
+    return 255 * math.sqrt(total / max(weight, 1))
+
+
+def _windows(height: int, width: int) -> list[tuple[int, int]]:
+    """Corners of windows spread evenly; of all the photo where it is small."""
+
+    def starts(size: int) -> list[int]:
+        count = min(ACROSS, math.ceil(size / SIDE))
+        return [int(start) for start in np.linspace(0, max(0, size - SIDE), count)]
+
+    return [(top, left) for top in starts(height) for left in starts(width)]
+
+
+@cache
+def _network() -> Loaded:
+    from restore_cli import weights
+
+    return weights.load(weights.choose(MODEL, "noise", 3))

@@ -1,0 +1,61 @@
+"""What a network learns that measures noise: how strong it is at each pixel of a photo."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from restore_cli.tasks import Image, Random, Task, camera
+
+MEAN = math.sqrt(2 / math.pi)  # of the absolute value of a normal variable, by its standard deviation
+
+
+@dataclass(frozen=True)
+class Noise(Task):
+    """Measure the noise of photos.
+
+    Attributes:
+        noise: one of `camera.NOISES`.
+    """
+
+    name: ClassVar[str] = "noise"
+    suffix: ClassVar[str] = "noise"
+    protocol: ClassVar[str] = "noise of a random level, saved as 8 bits or JPEG"
+    levels: ClassVar[Mapping[str, Any]] = {"noise": ["gaussian", "camera", "camera", "random", "random"]}
+    validation: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"noise": noise} for noise in camera.NOISES)
+
+    noise: str = "camera"
+
+    def degrade(self, clean: Image, rng: Random) -> Image:
+        """Add noise and save."""
+        return self.pair(clean, rng)[0]
+
+    def pair(self, clean: Image, rng: Random) -> tuple[Image, Image]:
+        """A noisy file, and its noise: what makes it differ from the same file without any.
+
+        Returns:
+            The file, and absolute differences by which an error of least squares is least at their standard
+            deviation, H x W x C.
+        """
+        noisy = camera.add_noise(clean, self.noise, camera.draw_level(rng), rng).clip(0, 1)
+        seed = int(rng.uniform(0, 2**31))
+        observed, plain = (camera.save(image, np.random.default_rng(seed)) for image in (noisy, clean))
+        return observed, np.abs(observed - plain) / np.float32(MEAN)
+
+    def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
+        """Standard deviations are not negative."""
+        return restored.clip(0, 1, out=restored)
+
+    def score(self, restored: Image, clean: Image) -> float:
+        """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
+        levels = [0.5 + 255 * level(restored), 0.5 + 255 * MEAN * level(clean)]
+        return -abs(20 * math.log10(levels[0] / levels[1]))
+
+
+def level(deviations: Image) -> float:
+    """One standard deviation for all of a photo."""
+    return float(np.sqrt(np.mean(np.square(deviations, dtype=np.float64))))
