@@ -33,12 +33,19 @@ def test_a_level_chooses_the_model_that_takes_one() -> None:
 
 
 def test_a_blind_model_is_fed_the_photo_alone_and_says_so() -> None:
-    picture = Picture(GRAY)
     blind = {"noise": ["camera", "random"]}
-    feed = Denoise().prepare(GRAY, blind, Geometry(1), picture)
-    assert feed.pixels is GRAY and feed.conditions == () and feed.warnings == ()
-    told = Denoise(sigma=25).prepare(GRAY, blind, Geometry(1), picture)
+    noisy = Denoise(sigma=15).degrade(np.tile(GRAY, (4, 4, 1)), np.random.RandomState(0))
+    feed = Denoise().prepare(noisy, blind, Geometry(1), Picture(noisy))
+    assert feed.pixels is noisy and feed.conditions == () and feed.warnings == ()
+    assert feed.noise == pytest.approx(15, abs=1) and feed.strength == 1
+    told = Denoise(sigma=25).prepare(noisy, blind, Geometry(1), Picture(noisy))
     assert "--model house" in told.warnings[0]
+
+
+def test_a_photo_without_noise_is_left_as_it_is_and_said_to_be() -> None:
+    feed = Denoise().prepare(GRAY, {"noise": ["camera"]}, Geometry(1), Picture(GRAY))
+    assert feed.strength == 0
+    assert "level 0.0 is too little" in feed.warnings[0]
 
 
 @pytest.mark.parametrize("sigma", [-1, 256])

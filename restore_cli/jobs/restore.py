@@ -30,7 +30,8 @@ from restore_cli.image import (
 )
 from restore_cli.jobs.compare import measure
 from restore_cli.jobs.files import STREAM, Item, Naming, find_partner
-from restore_cli.metrics import SSIM_WINDOW, estimate_noise, psnr, ssim
+from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
+from restore_cli.noise import measure_noise
 from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
 from restore_cli.tasks import Feed, Image, Task
@@ -252,6 +253,8 @@ def _restore_file(
     last = change.passes[-1] if change.passes else None
     difference = _check_tiles(last, request.settings) if last and request.check_tiles else None
     uncut = ("No tile was cut, so there is nothing to check.",) * (request.check_tiles and difference is None)
+    noise = measure_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise
+    advice = task.advise(picture, noise, model.conditions)
     record = replace(
         record,
         model=" + ".join(one.model.name for one in change.passes) or None,
@@ -263,9 +266,9 @@ def _restore_file(
         height=picture.height,
         channels=picture.channels,
         depth=picture.depth,
-        noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
+        noise_before=noise,
         tile_difference=difference,
-        warnings=(*feed.warnings, *uncut),
+        warnings=(*feed.warnings, *filter(None, [advice]), *uncut),
     )
     restored = picture.with_pixels(change.pixels)
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
@@ -301,7 +304,7 @@ def _restore_file(
         output_height=restored.height,
         seconds=seconds,
         megapixels_per_s=restored.megapixels / max(seconds, 1e-9),
-        noise_after=estimate_noise(restored.pixels, restored.visible),
+        noise_after=measure_noise(restored.pixels, restored.visible),
         warnings=(*record.warnings, *notes),
     )
     if format in LOSSY and (request.reference or watch.compared):

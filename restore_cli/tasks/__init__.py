@@ -85,6 +85,7 @@ class Task(ABC):
         luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather than
             each channel by itself.
         steady: whether the damage leaves a photo's mean colour alone, so that restoring must not change it.
+        noisy: whether noise is the damage, so that its level before and after is shown.
         exact: whether most of a photo stays as it is, so that no lossy format is chosen for the result.
         protocol: how benchmarks damage a clean image.
         blocks: whether blocking is a part of the damage, so that PSNR-B tells more.
@@ -97,6 +98,7 @@ class Task(ABC):
     suffix: ClassVar[str]
     luma: ClassVar[bool] = False
     steady: ClassVar[bool] = True
+    noisy: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     protocol: ClassVar[str]
     blocks: ClassVar[bool] = False
@@ -149,13 +151,12 @@ class Task(ABC):
         """
         return Feed(pixels)
 
-    def advise(self, trained: Mapping[str, Any], noise: float, quality: int) -> str:  # noqa: ARG002
+    def advise(self, picture: Picture, noise: float, trained: Mapping[str, Any]) -> str:  # noqa: ARG002
         """A sentence on what would suit a photo better, or none.
 
         Args:
+            noise: the photo's noise level on the 0..255 scale, as it was measured.
             trained: the levels the checkpoint was trained for.
-            noise: the photo's estimated noise level on the 0..255 scale.
-            quality: of the JPEG that it is or was, 100 for none.
         """
         return ""
 

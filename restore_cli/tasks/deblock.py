@@ -106,11 +106,11 @@ class Deblock(Task):
             warnings = (f"The model was trained for quality {known}, the photo's is {quality:.0f}.",)
         return Feed(pixels, conditions, told, warnings, strength=strength)
 
-    def advise(self, trained: Mapping[str, Any], noise: float, quality: int) -> str:  # noqa: ARG002
+    def advise(self, picture: Picture, noise: float, trained: Mapping[str, Any]) -> str:  # noqa: ARG002
         """Name the command that removes noise, too."""
         if noise <= NOISY:
             return ""
-        return f"The photo has noise of level {noise:.0f}, too, which stays; `restore denoise` removes both."
+        return f"Noise of level {noise:.0f} stays; `restore denoise` removes it, and the traces of JPEG."
 
     def finish(self, restored: Image, observed: Image) -> Image:
         """Without what `prepare` put before the first row and column."""

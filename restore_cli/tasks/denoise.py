@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 
+FAINT = 0.5  # level below which noise is not seen
 WHITEST = 50.0  # levels up to which white noise is drawn where none is given
 
 
@@ -38,6 +39,7 @@ class Denoise(Task):
 
     name: ClassVar[str] = "denoise"
     suffix: ClassVar[str] = "denoised"
+    noisy: ClassVar[bool] = True
     protocol: ClassVar[str] = (
         "Gaussian noise of sigma / 255 added in float and "
         "not clipped, numpy's RandomState(0) anew for each image, in RGB order"
@@ -83,9 +85,7 @@ class Denoise(Task):
     ) -> Feed:
         """Give the noise level as a constant plane, held to the range that the network knows."""
         if not geometry.conditions and "sigma" not in trained:
-            told = self.sigma is not None and picture is not None
-            note = "The model finds the noise by itself and takes no sigma; --model house does."
-            return Feed(pixels, warnings=(note,) * told)
+            return self._feed_blind(pixels, picture)
         sigma = (
             measure_noise(pixels, picture.visible if picture else None) if self.sigma is None else self.sigma
         )
@@ -102,3 +102,15 @@ class Denoise(Task):
         conditions = (min(max(sigma, low), high) / 255,) if geometry.conditions else ()
         noise = sigma if self.sigma is None else None
         return Feed(pixels, conditions, {"sigma": round(sigma, 2)}, warnings, noise)
+
+    def _feed_blind(self, pixels: Image, picture: Picture | None) -> Feed:
+        """The photo alone; what has no noise to see stays as it is."""
+        if picture is None:
+            return Feed(pixels)
+        noise = measure_noise(pixels, picture.visible)
+        warnings: tuple[str, ...] = ()
+        if noise < FAINT:
+            warnings = (f"Noise of level {noise:.1f} is too little to see; nothing is changed.",)
+        elif self.sigma is not None:
+            warnings = ("The model finds the noise by itself and takes no sigma; --model house does.",)
+        return Feed(pixels, warnings=warnings, noise=noise, strength=float(noise >= FAINT))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from restore_cli.errors import RestoreError, UsageError
+from restore_cli.metrics import estimate_quality
 from restore_cli.tasks import Feed, Image, Random, Task, camera, option, round_to_bytes
 
 if TYPE_CHECKING:
@@ -146,12 +147,14 @@ class Sr(Task):
             pixels = resize(pixels, *(round(size * scale) for size in pixels.shape[:2]))
         return Feed(pixels, (scale / 4,) * geometry.conditions, options, warnings)
 
-    def advise(self, trained: Mapping[str, Any], noise: float, quality: int) -> str:
+    def advise(self, picture: Picture, noise: float, trained: Mapping[str, Any]) -> str:
         """Name the model for photos where noise or traces of JPEG would be enlarged, too."""
-        if trained.get("damage") == "photo" or (noise <= NOISY and quality >= COMPRESSED):
+        if trained.get("damage") == "photo":
             return ""
-        fault = f"noise of level {noise:.0f}" if noise > NOISY else f"traces of JPEG at quality {quality}"
-        return f"The photo has {fault}, which this model enlarges; --model photo removes it."
+        quality = picture.jpeg_quality or estimate_quality(picture.pixels, picture.visible)[0]
+        faults = [f"noise of level {noise:.0f}"] * (noise > NOISY)
+        faults += [f"the traces of JPEG at quality {quality:.0f}"] * (quality < COMPRESSED)
+        return f"This enlarges {' and '.join(faults)}, too; --model photo removes them." if faults else ""
 
     def enlargement(self, height: int, width: int) -> float:
         """By the size that is wanted: the larger ratio of the two sides."""
