@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from restore_cli.tasks import Image, Random, round_to_bytes
 
 NOISES = ("gaussian", "camera", "random")
-LEVELS = (0.7, 45.0)  # standard deviations on the 0..255 scale between which a photo's noise is drawn
-CLEAN = 0.08  # share of photos without noise
-QUALITIES = (60, 100)  # of photos that are saved as JPEG
+LEVELS = (1.0, 40.0)  # standard deviations on the 0..255 scale between which a photo's noise is drawn
+CLEAN = 0.1  # share of photos without noise
+QUALITIES = (60, 100)  # of photos that are saved as JPEG; the better ones are the more
 GRID = 16  # pixels; the blocks of a JPEG with reduced color repeat after so many
 STEPS = 4096  # of a tone curve
 INTERPOLATIONS = ("bilinear", "gradient", "edges")
@@ -45,7 +45,7 @@ def draw_level(rng: Random, highest: float = LEVELS[1]) -> float:
     return 0.0 if rng.uniform() < CLEAN else math.exp(rng.uniform(low, high))
 
 
-def save(photo: Image, rng: Random, share: float = 0.7) -> Image:
+def save(photo: Image, rng: Random, share: float = 0.6) -> Image:
     """The photo as a file gives it back: 8 bits, and mostly a JPEG, sometimes for the second time.
 
     Args:
@@ -62,7 +62,8 @@ def save(photo: Image, rng: Random, share: float = 0.7) -> Image:
         top, left = (int(rng.uniform(0, GRID)) for _ in range(2)) if rng.uniform() < 0.5 else (0, 0)
         subsampling = "4:2:0" if rng.uniform() < 0.6 else "4:4:4"
         padded = np.pad(photo, [(top, 0), (left, 0), (0, 0)], "symmetric")
-        quality = round(rng.uniform(*QUALITIES))
+        low, high = QUALITIES
+        quality = round(high - (high - low) * rng.uniform() ** 1.5)
         photo = compress(padded, quality, subsampling)[top : top + height, left : left + width]
     return photo
 
@@ -70,8 +71,8 @@ def save(photo: Image, rng: Random, share: float = 0.7) -> Image:
 def mottle(clean: Image, sigma: float, rng: Random) -> Image:
     """Add noise of a random kind: grain and color blotches of random size, more of it in some tones.
 
-    Brightness and colors get a field each, blurred by up to 1.5 and 2.8 pixels, at times with a coarser one
-    added; a random smooth function of the brightness scales them; half are sharpened.
+    Brightness and colors get a field of a random spectrum each; a random smooth function of the brightness
+    scales them; a third are sharpened.
 
     Args:
         clean: H x W x C in [0, 1].
@@ -81,37 +82,45 @@ def mottle(clean: Image, sigma: float, rng: Random) -> Image:
         Not clipped.
     """
     height, width, channels = clean.shape
-    noise = np.sqrt(np.float32(1 - rng.uniform())) * _grain((height, width, 1), 1.5, rng)
+    noise = np.sqrt(np.float32(1 - rng.uniform())) * _grain((height, width, 1), 0.0, rng)
     if channels == 3:
         share = np.float32(rng.uniform() ** 0.5)
         gains = np.exp(rng.normal(0, 0.3, 3)).astype(np.float32)
-        noise = (noise + share * _grain(clean.shape, 2.8, rng)) * gains
+        noise = (noise + share * _grain(clean.shape, 0.5, rng)) * gains
     knots = np.exp(rng.normal(0, 0.45, 5))
-    noise = noise * np.interp(clean.mean(axis=2, keepdims=True), np.linspace(0, 1, 5), knots).astype(
-        np.float32
-    )
-    if rng.uniform() < 0.5:
+    tones = clean.mean(axis=2, keepdims=True)
+    noise = noise * np.interp(tones, np.linspace(0, 1, 5), knots).astype(np.float32)
+    if rng.uniform() < 0.33:
         noise = _sharpen(noise, rng)
     deviation = float(noise.std())
     return np.asarray(clean + noise * np.float32(sigma / 255 / max(deviation, 1e-6)), np.float32)
 
 
-def _grain(shape: tuple[int, ...], reach: float, rng: Random) -> Image:
-    """White noise blurred by up to `reach` pixels, a third of the time with a coarser part; deviation 1."""
-    grain = _blurred_noise(shape, rng.uniform(0, reach), rng)
-    if rng.uniform() < 0.33:
-        share = np.float32(rng.uniform(0, 0.7))
-        coarse = _blurred_noise(shape, rng.uniform(reach, 3 * reach), rng)
-        grain = (grain + share * coarse) / np.sqrt(1 + share**2)
-    return grain
+def _grain(shape: tuple[int, ...], coarseness: float, rng: Random) -> Image:
+    """Noise of deviation 1: white and blurred by about a half, one and three pixels, in random shares."""
+    radii = (0.0, rng.uniform(0.4, 0.7), rng.uniform(0.7, 1.4), rng.uniform(1.4, 4))
+    shares = np.exp(rng.normal(0, 0.8, 4) + coarseness * np.array([-1, 0, 1, 1]) - [0, 0, 0, 1])
+    shares = (shares * (rng.uniform(size=4) < (0.5, 0.6, 0.6, 0.5))).astype(np.float32)
+    shares[1] = max(shares[1], 1e-3)  # if there is none
+    grain = np.zeros(shape, np.float32)
+    for radius, share in zip(radii, shares, strict=True):
+        if share:
+            grain += share * _blurred_noise(shape, radius, rng)
+    return grain / np.sqrt(np.square(shares).sum())
 
 
 def _blurred_noise(shape: tuple[int, ...], radius: float, rng: Random) -> Image:
-    noise = rng.standard_normal(shape).astype(np.float32)
-    if radius < 0.25:
+    noise = _white(shape, rng)
+    if not radius:
         return noise
     kernel = _gaussian(radius)
     return _filter(noise, kernel) / np.float32(np.square(kernel).sum())
+
+
+def _white(shape: tuple[int, ...], rng: Random) -> Image:
+    if isinstance(rng, np.random.Generator):
+        return rng.standard_normal(shape, np.float32)
+    return rng.standard_normal(shape).astype(np.float32)
 
 
 def _gaussian(radius: float) -> NDArray[np.float64]:
@@ -238,7 +247,7 @@ class Camera:
     def noise(self, light: Image, sigma: float, rng: Random) -> Image:
         """Shot and read noise; the variance of a linear signal x is shot * x + read."""
         shot, read = self._sensor(sigma)
-        noise = rng.standard_normal(light.shape).astype(np.float32)
+        noise = _white(light.shape, rng)
         return np.asarray(noise * np.sqrt(np.float32(shot) * light + np.float32(read)), np.float32)
 
     def _sensor(self, sigma: float) -> tuple[float, float]:
