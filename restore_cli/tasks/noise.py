@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from restore_cli.tasks import Image, Random, Task, camera
-
-MEAN = math.sqrt(2 / math.pi)  # of the absolute value of a normal variable, by its standard deviation
 
 
 @dataclass(frozen=True)
@@ -35,27 +34,32 @@ class Noise(Task):
         return self.pair(clean, rng)[0]
 
     def pair(self, clean: Image, rng: Random) -> tuple[Image, Image]:
-        """A noisy file, and its noise: what makes it differ from the same file without any.
+        """A noisy file, and how noisy it is: how far it is from the same file without the noise.
 
         Returns:
-            The file, and absolute differences by which an error of least squares is least at their standard
-            deviation, H x W x C.
+            The file; and for each channel its level, as `to_plane` writes it, everywhere: H x W x C.
         """
         noisy = camera.add_noise(clean, self.noise, camera.draw_level(rng), rng).clip(0, 1)
         seed = int(rng.uniform(0, 2**31))
         observed, plain = (camera.save(image, np.random.default_rng(seed)) for image in (noisy, clean))
-        return observed, np.abs(observed - plain) / np.float32(MEAN)
+        levels = np.sqrt(np.square(255 * (observed - plain)).mean(axis=(0, 1)))
+        return observed, np.broadcast_to(to_plane(levels), clean.shape).astype(np.float32)
 
     def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
-        """Standard deviations are not negative."""
-        return restored.clip(0, 1, out=restored)
+        """As it is."""
+        return restored
 
     def score(self, restored: Image, clean: Image) -> float:
         """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
-        levels = [0.5 + 255 * level(restored), 0.5 + 255 * MEAN * level(clean)]
+        levels = [0.5 + float(from_plane(plane.mean(axis=(0, 1))).mean()) for plane in (restored, clean)]
         return -abs(20 * math.log10(levels[0] / levels[1]))
 
 
-def level(deviations: Image) -> float:
-    """One standard deviation for all of a photo."""
-    return float(np.sqrt(np.mean(np.square(deviations, dtype=np.float64))))
+def to_plane(level: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Levels on the 0..255 scale as numbers from 0 to 1, of which like steps are like shares, if it is not low."""
+    return np.log1p(level) / math.log(256)
+
+
+def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Levels again."""
+    return np.expm1(value.clip(0, 1) * math.log(256))
