@@ -26,8 +26,8 @@ CLOSE = 0.7  # so many levels
 def measure_noise(image: Image, visible: Mask | None = None) -> float:
     """Standard deviation of a photo's noise over all channels, on the 0..255 scale, from the photo alone.
 
-    A small network, which has seen the noise of many cameras and JPEGs, says how strong it is in windows all
-    over the photo. Where `estimate_noise` agrees the noise is white, and its more exact figure counts.
+    A small network, which has seen the noise of many cameras and JPEGs, judges windows all over the photo.
+    Where `estimate_noise` agrees the noise is white, and its more exact figure counts.
 
     Args:
         image: H x W x C in [0, 1]; fewer than 20 pixels a side give 0.
@@ -43,6 +43,16 @@ def measure_noise(image: Image, visible: Mask | None = None) -> float:
     return white if abs(white - found) <= max(ALIKE * found, CLOSE) else found
 
 
+def to_plane(level: NDArray[np.floating]) -> NDArray[np.floating]:
+    """What the network learns to give: levels from 0 to 255 as 0 to 1, on a logarithmic scale."""
+    return np.asarray(np.log1p(level) / math.log(256))
+
+
+def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Levels, of what the network gives."""
+    return np.asarray(np.expm1(value.clip(0, 1) * math.log(256)))
+
+
 def _look(image: Image, visible: Mask | None) -> float:
     from restore_cli import engine
     from restore_cli.image import to_rgb
@@ -52,11 +62,11 @@ def _look(image: Image, visible: Mask | None) -> float:
         place = np.s_[top : top + SIDE, left : left + SIDE]
         window = np.ascontiguousarray(image[place])
         pixels = window if window.shape[2] == 3 else to_rgb(window)
-        map = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels.clip(0, 1)
-        seen = np.ones(map.shape[:2]) if visible is None else visible[place]
-        total += float((np.square(map).mean(axis=2) * seen).sum())
-        weight += float(seen.sum())
-    return 255 * math.sqrt(total / max(weight, 1))
+        plane = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels
+        share = 1.0 if visible is None else float(visible[place].mean())
+        total += share * float(np.square(from_plane(plane.mean(axis=(0, 1)))).mean())
+        weight += share
+    return math.sqrt(total / max(weight, 1e-6))
 
 
 def _windows(height: int, width: int) -> list[tuple[int, int]]:

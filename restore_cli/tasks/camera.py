@@ -106,7 +106,7 @@ def _grain(shape: tuple[int, ...], coarseness: float, rng: Random) -> Image:
     for radius, share in zip(radii, shares, strict=True):
         if share:
             grain += share * _blurred_noise(shape, radius, rng)
-    return grain / np.sqrt(np.square(shares).sum())
+    return np.asarray(grain / np.sqrt(np.square(shares).sum()), np.float32)
 
 
 def _blurred_noise(shape: tuple[int, ...], radius: float, rng: Random) -> Image:

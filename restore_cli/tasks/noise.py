@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from restore_cli.noise import from_plane, to_plane
 from restore_cli.tasks import Image, Random, Task, camera
 
 
@@ -53,13 +53,3 @@ class Noise(Task):
         """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
         levels = [0.5 + float(from_plane(plane.mean(axis=(0, 1))).mean()) for plane in (restored, clean)]
         return -abs(20 * math.log10(levels[0] / levels[1]))
-
-
-def to_plane(level: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Levels on the 0..255 scale as numbers from 0 to 1, of which like steps are like shares, if it is not low."""
-    return np.log1p(level) / math.log(256)
-
-
-def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Levels again."""
-    return np.expm1(value.clip(0, 1) * math.log(256))
