@@ -500,7 +500,7 @@ def test_saving_makes_files_of_8_bits_most_of_them_jpegs_at_any_place() -> None:
     saved = [camera.save(clean, np.random.default_rng(seed)) for seed in range(200)]
     assert all(np.abs(image * 255 - np.rint(image * 255)).max() < 1e-3 for image in saved)
     jpegs = sum(not np.array_equal(image, round_to_bytes(clean)) for image in saved)
-    assert 0.6 < jpegs / 200 < 0.8
+    assert 0.5 < jpegs / 200 < 0.7
     corners = {estimate_quality(image)[1] for image in saved[:60] if estimate_quality(image)[0] < 95}
     assert (0, 0) in corners and len(corners) > 3
 
@@ -510,7 +510,7 @@ def test_levels_of_noise_are_drawn_from_none_to_heavy() -> None:
     levels = np.array([camera.draw_level(rng) for _ in range(2000)])
     assert (levels == 0).mean() == pytest.approx(camera.CLEAN, abs=0.02)
     noisy = levels[levels > 0]
-    assert camera.LEVELS[0] <= noisy.min() < 1 and 40 < noisy.max() <= camera.LEVELS[1]
+    assert camera.LEVELS[0] <= noisy.min() < 1.1 and 35 < noisy.max() <= camera.LEVELS[1]
     assert np.median(noisy) == pytest.approx(np.sqrt(np.prod(camera.LEVELS)), rel=0.1)
 
 

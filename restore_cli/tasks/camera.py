@@ -71,8 +71,9 @@ def save(photo: Image, rng: Random, share: float = 0.6) -> Image:
 def mottle(clean: Image, sigma: float, rng: Random) -> Image:
     """Add noise of a random kind: grain and color blotches of random size, more of it in some tones.
 
-    Brightness and colors get a field of a random spectrum each; a random smooth function of the brightness
-    scales them; a third are sharpened.
+    Brightness and color differences get a field of a random spectrum each, and the colors are mostly the
+    coarser and stronger one, for cameras smooth them more; a random smooth function of the brightness scales
+    them; a third are sharpened.
 
     Args:
         clean: H x W x C in [0, 1].
@@ -82,11 +83,14 @@ def mottle(clean: Image, sigma: float, rng: Random) -> Image:
         Not clipped.
     """
     height, width, channels = clean.shape
-    noise = np.sqrt(np.float32(1 - rng.uniform())) * _grain((height, width, 1), 0.0, rng)
+    noise = _grain((height, width, 1), (0, 0.55, 1, 2.5), rng)
     if channels == 3:
-        share = np.float32(rng.uniform() ** 0.5)
-        gains = np.exp(rng.normal(0, 0.3, 3)).astype(np.float32)
-        noise = (noise + share * _grain(clean.shape, 0.5, rng)) * gains
+        smoothed = rng.uniform() < 0.7
+        radii = (0.7, 1.4, 2.5, 4) if smoothed else (0, 0.55, 1, 2.5)
+        red, blue = np.dsplit(_grain((height, width, 2), radii, rng), 2)
+        red, blue = (side * np.float32(np.exp(rng.normal(0.2, 0.5))) for side in (red, blue))
+        green = -(np.float32(0.299) * red + np.float32(0.114) * blue) / np.float32(0.587)
+        noise = noise + np.concatenate([red, green, blue], axis=2)
     knots = np.exp(rng.normal(0, 0.45, 5))
     tones = clean.mean(axis=2, keepdims=True)
     noise = noise * np.interp(tones, np.linspace(0, 1, 5), knots).astype(np.float32)
@@ -96,16 +100,15 @@ def mottle(clean: Image, sigma: float, rng: Random) -> Image:
     return np.asarray(clean + noise * np.float32(sigma / 255 / max(deviation, 1e-6)), np.float32)
 
 
-def _grain(shape: tuple[int, ...], coarseness: float, rng: Random) -> Image:
-    """Noise of deviation 1: white and blurred by about a half, one and three pixels, in random shares."""
-    radii = (0.0, rng.uniform(0.4, 0.7), rng.uniform(0.7, 1.4), rng.uniform(1.4, 4))
-    shares = np.exp(rng.normal(0, 0.8, 4) + coarseness * np.array([-1, 0, 1, 1]) - [0, 0, 0, 1])
+def _grain(shape: tuple[int, ...], radii: tuple[float, ...], rng: Random) -> Image:
+    """Noise of deviation 1: a sum of noise blurred by about each of the radii in pixels, in random shares."""
+    shares = np.exp(rng.normal(0, 0.8, 4) - [0, 0, 0, 0.7])
     shares = (shares * (rng.uniform(size=4) < (0.5, 0.6, 0.6, 0.5))).astype(np.float32)
     shares[1] = max(shares[1], 1e-3)  # if there is none
     grain = np.zeros(shape, np.float32)
     for radius, share in zip(radii, shares, strict=True):
         if share:
-            grain += share * _blurred_noise(shape, radius, rng)
+            grain += share * _blurred_noise(shape, radius * rng.uniform(0.7, 1.4), rng)
     return np.asarray(grain / np.sqrt(np.square(shares).sum()), np.float32)
 
 
@@ -225,7 +228,7 @@ class Camera:
             contrast=rng.uniform(0, 1),
             corner=(int(rng.uniform(0, 2)), int(rng.uniform(0, 2))),
             interpolation=str(rng.choice(INTERPOLATIONS)),
-            smoothing=rng.uniform(0.5, 3) if rng.uniform() < 0.5 else 0,
+            smoothing=rng.uniform(0.5, 3.5) if rng.uniform() < 0.7 else 0,
             cleaning=rng.uniform(0.5, 2.5) * sigma / 255 if rng.uniform() < 0.3 else 0,
             sharpening=(rng.uniform(0.1, 1.2) if rng.uniform() < 0.5 else 0, rng.uniform(0.4, 1.5)),
             spread=rng.normal(0, 0.5),
