@@ -43,7 +43,7 @@ def measure_noise(image: Image, visible: Mask | None = None) -> float:
     return white if abs(white - found) <= max(ALIKE * found, CLOSE) else found
 
 
-def to_plane(level: NDArray[np.floating]) -> NDArray[np.floating]:
+def to_plane(level: float | NDArray[np.floating]) -> NDArray[np.floating]:
     """What the network learns to give: levels from 0 to 255 as 0 to 1, on a logarithmic scale."""
     return np.asarray(np.log1p(level) / math.log(256))
 

@@ -328,6 +328,9 @@ def _cases(request: Request) -> Iterator[Case]:
                 pairs=request.pairs,
                 offline=request.offline,
             )
+            if not task.paired:
+                examples = tuple(replace(example, damaged=None) for example in images.examples)
+                images = replace(images, examples=examples)
             if images.examples[0].damaged and not request.levels and scale == 1:
                 yield Case(images, kind(), {}, images.name)  # whose damage nobody has to describe
                 break

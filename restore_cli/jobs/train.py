@@ -321,7 +321,7 @@ def validate(
         for sample in samples:
             clean = damage.fit(to_float(sample.clean))
             if sample.damaged is None:
-                observed, clean = damage.pair(clean, np.random.RandomState(0))
+                damage, observed, clean = damage.pair(clean, np.random.RandomState(0))
             else:
                 observed = to_float(sample.damaged)
             feed = damage.prepare(observed, recipe.levels, network.geometry)

@@ -122,6 +122,11 @@ class Task(ABC):
         """Name of the model that suits these options, if it is not the task's default."""
         return None
 
+    @property
+    def paired(self) -> bool:
+        """Whether a set's real pairs have this damage."""
+        return True
+
     def fit(self, clean: Image) -> Image:
         """The part of a clean image that `degrade` takes: all of it, but for tasks that change its size."""
         return clean
@@ -130,9 +135,14 @@ class Task(ABC):
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Damage a clean image, H x W x C in [0, 1]; used by training and measuring alike."""
 
-    def pair(self, clean: Image, rng: Random) -> tuple[Image, Image]:
-        """What a network is given in training, and what it is to make of it: the clean image."""
-        return self.degrade(clean, rng), clean
+    def pair(self, clean: Image, rng: Random) -> tuple[Self, Image, Image]:
+        """A pair for training.
+
+        Returns:
+            This task, with what there is to say of the damage; what a network is given, by its `prepare`; and
+            what it is to make of it, the clean image.
+        """
+        return self, self.degrade(clean, rng), clean
 
     def prepare(
         self,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from restore_cli.errors import UsageError
-from restore_cli.noise import measure_noise
+from restore_cli.noise import measure_noise, to_plane
 from restore_cli.tasks import Feed, Image, Random, Task, camera, option, span
 
 if TYPE_CHECKING:
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
 
 FAINT = 0.5  # level below which noise is not seen
+MISTAKE = 0.2  # deviation of the logarithm of levels that networks learn to live with
 WHITEST = 50.0  # levels up to which white noise is drawn where none is given
 
 
@@ -74,23 +78,45 @@ class Denoise(Task):
         Gaussian noise is added in float and unclipped, in H x W x C order, as benchmarks have it. With the
         other kinds of `camera.add_noise` images become files of 8 bits, most of them JPEGs.
         """
-        white, sigma = self.noise == "gaussian", self.sigma
-        if sigma is None:
-            sigma = rng.uniform(0, WHITEST) if white else camera.draw_level(rng)
-        noisy = camera.add_noise(clean, self.noise, sigma, rng)
-        return noisy if white else camera.save(noisy.clip(0, 1), rng)
+        return self._degrade(clean, rng)[0]
+
+    def pair(self, clean: Image, rng: Random) -> tuple[Denoise, Image, Image]:
+        """Say the level where it is drawn here, about as well as it can be measured."""
+        observed, level = self._degrade(clean, rng)
+        if self.sigma is not None:
+            return self, observed, clean
+        return replace(self, sigma=min(level * math.exp(rng.normal(0, MISTAKE)), 255)), observed, clean
+
+    def _degrade(self, clean: Image, rng: Random) -> tuple[Image, float]:
+        """A noisy image, and its level."""
+        sigma = self.sigma
+        if self.noise == "gaussian":
+            sigma = rng.uniform(0, WHITEST) if sigma is None else sigma
+            return camera.add_noise(clean, self.noise, sigma, rng), sigma
+        sigma = camera.draw_level(rng) if sigma is None else sigma
+        observed, levels = camera.noisy_file(clean, self.noise, sigma, rng)
+        return observed, float(np.sqrt(np.square(levels).mean()))
 
     def prepare(
         self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, picture: Picture | None = None
     ) -> Feed:
-        """Give the noise level as a constant plane, held to the range that the network knows."""
-        if not geometry.conditions and "sigma" not in trained:
-            return self._feed_blind(pixels, picture)
-        sigma = (
-            measure_noise(pixels, picture.visible if picture else None) if self.sigma is None else self.sigma
-        )
-        low, high, known = span(trained.get("sigma", [0, 255]))
+        """Give the noise level as a constant plane, held to the range that the network knows.
+
+        A network for noise of any kind is given it on a logarithmic scale; what has no noise to see stays as
+        it is.
+        """
+        visible = picture.visible if picture else None
+        sigma = measure_noise(pixels, visible) if self.sigma is None else self.sigma
+        noise = sigma if self.sigma is None else None
+        options: dict[str, float | str] = {"sigma": round(sigma, 2)}
         warnings: tuple[str, ...] = ()
+        if "noise" in trained and "sigma" not in trained:
+            faint = noise is not None and noise < FAINT
+            if faint:
+                warnings = (f"Noise of level {sigma:.1f} is too little to see; nothing is changed.",)
+            conditions = (float(to_plane(sigma)),) * geometry.conditions
+            return Feed(pixels, conditions, options, warnings, noise, strength=float(not faint))
+        low, high, known = span(trained.get("sigma", [0, 255]))
         if not geometry.conditions and not 0.8 * low <= sigma <= 1.2 * high:
             warnings = (
                 f"The model was trained for sigma {known}, the noise is {sigma:.1f}; use --model house.",
@@ -99,18 +125,5 @@ class Denoise(Task):
             warnings = (
                 f"The model knows noise up to sigma {high:g}; sigma {sigma:.1f} is treated as {high:g}.",
             )
-        conditions = (min(max(sigma, low), high) / 255,) if geometry.conditions else ()
-        noise = sigma if self.sigma is None else None
-        return Feed(pixels, conditions, {"sigma": round(sigma, 2)}, warnings, noise)
-
-    def _feed_blind(self, pixels: Image, picture: Picture | None) -> Feed:
-        """The photo alone; what has no noise to see stays as it is."""
-        if picture is None:
-            return Feed(pixels)
-        noise = measure_noise(pixels, picture.visible)
-        warnings: tuple[str, ...] = ()
-        if noise < FAINT:
-            warnings = (f"Noise of level {noise:.1f} is too little to see; nothing is changed.",)
-        elif self.sigma is not None:
-            warnings = ("The model finds the noise by itself and takes no sigma; --model house does.",)
-        return Feed(pixels, warnings=warnings, noise=noise, strength=float(noise >= FAINT))
+        conditions = (min(max(sigma, low), high) / 255,) * geometry.conditions
+        return Feed(pixels, conditions, options, warnings, noise)

@@ -30,20 +30,13 @@ class Noise(Task):
     noise: str = "camera"
 
     def degrade(self, clean: Image, rng: Random) -> Image:
-        """Add noise and save."""
-        return self.pair(clean, rng)[0]
+        """Add noise of a random level, and save."""
+        return camera.noisy_file(clean, self.noise, camera.draw_level(rng), rng)[0]
 
-    def pair(self, clean: Image, rng: Random) -> tuple[Image, Image]:
-        """A noisy file, and how noisy it is: how far it is from the same file without the noise.
-
-        Returns:
-            The file; and for each channel its level, as `to_plane` writes it, everywhere: H x W x C.
-        """
-        noisy = camera.add_noise(clean, self.noise, camera.draw_level(rng), rng).clip(0, 1)
-        seed = int(rng.uniform(0, 2**31))
-        observed, plain = (camera.save(image, np.random.default_rng(seed)) for image in (noisy, clean))
-        levels = np.sqrt(np.square(255 * (observed - plain)).mean(axis=(0, 1)))
-        return observed, np.broadcast_to(to_plane(levels), clean.shape).astype(np.float32)
+    def pair(self, clean: Image, rng: Random) -> tuple[Noise, Image, Image]:
+        """The target is for each channel its level, as `to_plane` writes it, everywhere."""
+        observed, levels = camera.noisy_file(clean, self.noise, camera.draw_level(rng), rng)
+        return self, observed, np.broadcast_to(to_plane(levels), clean.shape).astype(np.float32)
 
     def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
         """As it is."""

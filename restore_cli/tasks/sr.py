@@ -78,6 +78,11 @@ class Sr(Task):
         if self.size and self.scale != Sr.scale:
             raise UsageError("Both a scale and a size are given; choose one.")
 
+    @property
+    def paired(self) -> bool:
+        """The small images of sets are reduced bicubically."""
+        return self.damage == "bicubic"
+
     def fit(self, clean: Image) -> Image:
         """Without the last rows and columns that fill no whole pixel of the reduced image."""
         height, width = (size - size % round(self.scale) for size in clean.shape[:2])

@@ -220,7 +220,7 @@ class Patches(Dataset[Batch]):
         task = self.task.draw(self.recipe.levels, rng)
         if task.fit(clean).shape != clean.shape:
             raise UsageError(f"{task} does not fit patches of {len(clean)} pixels; choose another --patch.")
-        observed, clean = task.pair(clean, rng) if damaged is None else (damaged, clean)
+        task, observed, clean = (task, damaged, clean) if damaged is not None else task.pair(clean, rng)
         if clean.shape[2] < self.geometry.channels:
             clean, observed = to_rgb(clean), to_rgb(observed)
         whole = stack_input(task, observed, self.recipe.levels, self.geometry)
