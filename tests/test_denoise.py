@@ -8,6 +8,7 @@ import pytest
 from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture
+from restore_cli.noise import to_plane
 from restore_cli.tasks.denoise import Denoise
 
 GRAY = np.full((40, 50, 1), 0.5, np.float32)
@@ -32,18 +33,35 @@ def test_a_level_chooses_the_model_that_takes_one() -> None:
     assert Denoise(sigma=25, noise="camera").model is None
 
 
-def test_a_blind_model_is_fed_the_photo_alone_and_says_so() -> None:
-    blind = {"noise": ["camera", "random"]}
+PHOTO = {"noise": ["camera", "random"]}  # what a model for photos was trained for
+
+
+def test_the_model_for_photos_is_given_the_level_that_is_measured() -> None:
     noisy = Denoise(sigma=15).degrade(np.tile(GRAY, (4, 4, 1)), np.random.RandomState(0))
-    feed = Denoise().prepare(noisy, blind, Geometry(1), Picture(noisy))
-    assert feed.pixels is noisy and feed.conditions == () and feed.warnings == ()
-    assert feed.noise == pytest.approx(15, abs=1) and feed.strength == 1
-    told = Denoise(sigma=25).prepare(noisy, blind, Geometry(1), Picture(noisy))
-    assert "--model house" in told.warnings[0]
+    feed = Denoise().prepare(noisy, PHOTO, Geometry(1, conditions=1), Picture(noisy))
+    assert feed.noise == pytest.approx(15, abs=1)
+    assert feed.conditions == (pytest.approx(float(to_plane(feed.noise))),)
+    assert feed.warnings == () and feed.strength == 1
+    given = Denoise(sigma=25).prepare(noisy, PHOTO, Geometry(1, conditions=1), Picture(noisy))
+    assert given.conditions == (pytest.approx(float(to_plane(25))),) and given.noise is None
+
+
+@pytest.mark.parametrize("noise", ["gaussian", "camera", "random"])
+def test_networks_learn_to_be_given_about_the_level_that_there_is(noise: str) -> None:
+    clean = np.tile(GRAY, (3, 2, 3))
+    ratios = []
+    for seed in range(40):
+        told, observed, target = Denoise(noise=noise).pair(clean, np.random.default_rng(seed))
+        assert target is clean and told.sigma is not None
+        level = 255 * float((observed - clean).std())
+        ratios += [told.sigma / level] if level > 3 else []
+    assert 0.85 < np.median(ratios) < 1.15 and 0.05 < np.std(np.log(ratios)) < 0.4
+    told, _, _ = Denoise(sigma=12, noise=noise).pair(clean, np.random.default_rng(0))
+    assert told.sigma == 12  # a level that is given is not changed
 
 
 def test_a_photo_without_noise_is_left_as_it_is_and_said_to_be() -> None:
-    feed = Denoise().prepare(GRAY, {"noise": ["camera"]}, Geometry(1), Picture(GRAY))
+    feed = Denoise().prepare(GRAY, PHOTO, Geometry(1, conditions=1), Picture(GRAY))
     assert feed.strength == 0
     assert "level 0.0 is too little" in feed.warnings[0]
 

@@ -69,7 +69,7 @@ class Denoise(Task):
 
     @property
     def model(self) -> str | None:
-        """For white noise of a known level, the one that takes it; any other is left to the default."""
+        """For white noise of a known level the one that is made for it; any other is left to the default."""
         return "house" if self.sigma is not None and self.noise == "gaussian" else None
 
     def degrade(self, clean: Image, rng: Random) -> Image:
