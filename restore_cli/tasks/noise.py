@@ -12,6 +12,8 @@ import numpy as np
 from restore_cli.noise import from_plane, to_plane
 from restore_cli.tasks import Image, Random, Task, camera
 
+CLEAN = 0.15  # share of photos without noise, apart from those that `camera.draw_level` gives none
+
 
 @dataclass(frozen=True)
 class Noise(Task):
@@ -31,11 +33,11 @@ class Noise(Task):
 
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Add noise of a random level, and save."""
-        return camera.noisy_file(clean, self.noise, camera.draw_level(rng), rng)[0]
+        return camera.noisy_file(clean, self.noise, _draw_level(rng), rng)[0]
 
     def pair(self, clean: Image, rng: Random) -> tuple[Noise, Image, Image]:
         """The target is for each channel its level, as `to_plane` writes it, everywhere."""
-        observed, levels = camera.noisy_file(clean, self.noise, camera.draw_level(rng), rng)
+        observed, levels = camera.noisy_file(clean, self.noise, _draw_level(rng), rng)
         return self, observed, np.broadcast_to(to_plane(levels), clean.shape).astype(np.float32)
 
     def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
@@ -46,3 +48,8 @@ class Noise(Task):
         """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
         levels = [0.5 + float(from_plane(plane.mean(axis=(0, 1))).mean()) for plane in (restored, clean)]
         return -abs(20 * math.log10(levels[0] / levels[1]))
+
+
+def _draw_level(rng: Random) -> float:
+    """As for a denoiser, but more photos have none."""
+    return 0.0 if rng.uniform() < CLEAN else camera.draw_level(rng)
