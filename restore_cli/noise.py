@@ -18,7 +18,7 @@ Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
 
 MODEL = "noise-level"
-SIDE, ACROSS = 96, 5  # pixels of a window, and windows along each side of a photo
+SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a photo
 ALIKE = 0.25  # share of the level by which two estimates of white noise may differ, or
 CLOSE = 0.7  # so many levels
 

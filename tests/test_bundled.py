@@ -13,11 +13,15 @@ from restore_cli.image import Picture, read_picture, to_gray, to_pillow
 from restore_cli.jobs import restore as jobs
 from restore_cli.jobs.files import Item
 from restore_cli.metrics import psnr
-from restore_cli.tasks import Task, find_task
+from restore_cli.tasks import TASKS, Task, find_task
 from restore_cli.weights import Bundled, Entry, entries, load
 
 pytestmark = pytest.mark.weights
-BUNDLED = {entry.name: entry for entry in entries().values() if isinstance(entry.source, Bundled)}
+BUNDLED = {
+    entry.name: entry
+    for entry in entries().values()
+    if isinstance(entry.source, Bundled) and entry.task in TASKS
+}
 EACH = pytest.mark.parametrize("entry", BUNDLED.values(), ids=BUNDLED)
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
 

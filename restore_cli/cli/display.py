@@ -142,8 +142,8 @@ def describe(record: Record, task: Task) -> str:
         source = options.get(f"{name}_from")
         origin = f" (of {source})" if source else " (estimated)" if getattr(task, name, 0) is None else ""
         parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
-    if task.noisy and record.noise_before is not None and record.noise_after is not None:
-        parts.append(f"noise {record.noise_before:.1f} -> {record.noise_after:.1f}")
+    if task.noisy and record.noise_after is not None:
+        parts.append(f"noise left {record.noise_after:.1f}")
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6
         parts.append(f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s")

@@ -85,7 +85,7 @@ class Task(ABC):
         luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather than
             each channel by itself.
         steady: whether the damage leaves a photo's mean colour alone, so that restoring must not change it.
-        noisy: whether noise is the damage, so that its level before and after is shown.
+        noisy: whether noise is the damage, so that what is left of it is shown.
         exact: whether most of a photo stays as it is, so that no lossy format is chosen for the result.
         protocol: how benchmarks damage a clean image.
         blocks: whether blocking is a part of the damage, so that PSNR-B tells more.

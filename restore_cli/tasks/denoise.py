@@ -81,11 +81,10 @@ class Denoise(Task):
         return self._degrade(clean, rng)[0]
 
     def pair(self, clean: Image, rng: Random) -> tuple[Denoise, Image, Image]:
-        """Say the level where it is drawn here, about as well as it can be measured."""
+        """Say the level that there is, or where it is drawn here about as well as it can be measured."""
         observed, level = self._degrade(clean, rng)
-        if self.sigma is not None:
-            return self, observed, clean
-        return replace(self, sigma=min(level * math.exp(rng.normal(0, MISTAKE)), 255)), observed, clean
+        mistake = 1 if self.sigma is not None else math.exp(rng.normal(0, MISTAKE))
+        return replace(self, sigma=min(level * mistake, 255), noise="gaussian"), observed, clean
 
     def _degrade(self, clean: Image, rng: Random) -> tuple[Image, float]:
         """A noisy image, and its level."""
@@ -105,9 +104,9 @@ class Denoise(Task):
         A network for noise of any kind is given it on a logarithmic scale; what has no noise to see stays as
         it is.
         """
-        visible = picture.visible if picture else None
-        sigma = measure_noise(pixels, visible) if self.sigma is None else self.sigma
-        noise = sigma if self.sigma is None else None
+        given = self.sigma if self.noise == "gaussian" else None  # a camera's is not that of its files
+        sigma = measure_noise(pixels, picture.visible if picture else None) if given is None else given
+        noise = sigma if given is None else None
         options: dict[str, float | str] = {"sigma": round(sigma, 2)}
         warnings: tuple[str, ...] = ()
         if "noise" in trained and "sigma" not in trained:

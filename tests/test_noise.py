@@ -1,0 +1,75 @@
+"""How noisy a photo is, whatever kind its noise is of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restore_cli.image import read_picture, to_gray
+from restore_cli.noise import from_plane, measure_noise, to_plane
+from restore_cli.tasks import camera, find_task, round_to_bytes
+
+pytestmark = pytest.mark.weights
+CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
+
+
+def level(noisy: np.ndarray, clean: np.ndarray) -> float:
+    return 255 * float(np.sqrt(np.square(noisy - clean).mean()))
+
+
+@pytest.mark.parametrize("sigma", [5, 15, 40])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_white_noise_is_found_as_exactly_as_ever(sigma: float, channels: int) -> None:
+    clean = CAT if channels == 3 else to_gray(CAT)
+    noisy = camera.add_noise(clean, "gaussian", sigma, np.random.RandomState(0))
+    assert measure_noise(round_to_bytes(noisy)) == pytest.approx(sigma, abs=1.5)
+
+
+@pytest.mark.parametrize("noise", ["camera", "random"])
+def test_the_noise_of_files_is_found_whatever_kind_it_is_of(noise: str) -> None:
+    right = []
+    for seed, sigma in enumerate([4, 8, 16, 30] * 4):
+        noisy, levels = camera.noisy_file(CAT, noise, sigma, np.random.default_rng(seed))
+        true = float(np.sqrt(np.square(levels).mean()))
+        right.append(abs(measure_noise(noisy) - true) <= max(1.5, true / 4))
+    assert np.mean(right) >= 0.75
+
+
+def test_photos_without_noise_have_little_of_it() -> None:
+    assert measure_noise(CAT) < 1.5
+    assert measure_noise(np.full((64, 64, 3), 0.5, np.float32)) < 0.5
+
+
+def test_what_is_not_seen_does_not_count() -> None:
+    noisy = camera.mottle(CAT, 30, np.random.default_rng(0)).clip(0, 1)
+    half = CAT.copy()
+    half[:, : CAT.shape[1] // 2] = noisy[:, : CAT.shape[1] // 2]
+    visible = np.zeros(CAT.shape[:2], bool)
+    visible[:, CAT.shape[1] // 2 + 16 :] = True
+    assert measure_noise(half) > 10
+    assert measure_noise(half, visible) < 3
+    assert measure_noise(half, np.zeros_like(visible)) == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (19, 300), (20, 20), (97, 33)])
+def test_photos_of_any_size_are_measured(size: tuple[int, int]) -> None:
+    assert 0 <= measure_noise(CAT[: size[0], : size[1]]) < 10
+
+
+def test_planes_hold_levels() -> None:
+    levels = np.array([0, 0.5, 5, 50, 255])
+    np.testing.assert_allclose(from_plane(to_plane(levels)), levels, atol=1e-9)
+    assert to_plane(0) == 0 and to_plane(255) == 1
+
+
+def test_the_network_learns_levels_and_none_for_clean_photos() -> None:
+    task = find_task("noise")()
+    targets = []
+    for seed in range(40):
+        _, observed, target = task.pair(CAT[:96, :96], np.random.default_rng(seed))
+        assert target.shape == observed.shape and (target == target[:1, :1]).all()
+        targets.append(float(target[0, 0, 1]))
+        assert task.score(target, target) == pytest.approx(0)
+    assert 0.1 < np.mean(np.array(targets) == 0) < 0.5 and max(targets) > to_plane(15)
