@@ -58,8 +58,9 @@ def load_corpus(data: Path, recipe: Recipe, channels: int, validation: Path | No
     if recipe.exclude:
         try:
             excluded = set((data / recipe.exclude).read_text(encoding="utf-8").splitlines())
-        except OSError as error:
-            raise UsageError(f"{data / recipe.exclude} cannot be read: {error.strerror}.") from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise UsageError(f"Cannot read {data / recipe.exclude}: {reason}. Check exclude.") from error
     unreadable: list[str] = []
     folders = recipe.folders or (() if recipe.pairs or recipe.halved else (".",))
     sources = [(pair, 1) for words in recipe.pairs for pair in _paired(data, words)]
@@ -189,11 +190,21 @@ class Patches(Dataset[Batch]):
         samples: what to cut patches from.
         recipe, geometry: what to cut and how to damage it, and for which network.
         rank: of this process among those that train together; it takes its own part of their batch.
+
+    Raises:
+        UsageError: there is no memory for a batch.
     """
 
     def __init__(self, samples: list[Sample], recipe: Recipe, geometry: Geometry, rank: int = 0) -> None:
         self.samples, self.recipe, self.geometry, self.rank = samples, recipe, geometry, rank
         self.task = find_task(recipe.task)
+        needed = 4 * recipe.batch * recipe.patch**2 * (2 * geometry.channels + geometry.conditions)
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise UsageError(
+                f"Cannot hold a batch of {recipe.batch} patches of {recipe.patch} pixels: it takes"
+                f" {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free. Lower batch or patch."
+            )
         self.shares = np.cumsum(np.sqrt([math.prod(sample.clean.shape[:2]) for sample in samples]))
 
     def __getitem__(self, step: int) -> Batch:
