@@ -539,7 +539,18 @@ def test_what_finds_no_room_in_memory_is_mapped(
     assert any(mapped) == (bytes_left < 10**9)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.clean, other.clean)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "cache").glob("*")) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named_where_it_is_needed(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.parse(TINY)
+    monkeypatch.setenv("RESTORE_CACHE", "/proc/cache")
+    assert load_corpus(data, recipe, 3).training
+    monkeypatch.setattr(_Store, "__init__", lambda self: setattr(self, "left", 0))
+    with pytest.raises(RestoreError, match=r"Cannot keep images in a file in /proc/cache.*RESTORE_CACHE"):
+        load_corpus(data, recipe, 3)
 
 
 @pytest.fixture

@@ -245,8 +245,8 @@ def describe(moment: Progress, objective: str = "objective") -> str:
 
 def describe_beat(beat: Beat, moment: Progress | None, objective: str) -> str:
     """What the bar says, which tells the time left by itself; `moment` is the last one, if any."""
-    words = _pace(beat.step, moment, objective)
-    return words if beat.doing == "training" else f"{words}  {beat.doing}"
+    validates = beat.doing != "training"
+    return f"step {beat.step}  {beat.doing}" if validates else _pace(beat.step, moment, objective)
 
 
 def _pace(step: int, moment: Progress | None, objective: str) -> str:

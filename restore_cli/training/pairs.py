@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from restore_cli.engine import Geometry
-from restore_cli.errors import PictureError, UsageError
+from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
 from restore_cli.tasks import Image, Task, find_task
 from restore_cli.training.recipe import Levels, Recipe
@@ -53,6 +53,7 @@ def load_corpus(data: Path, recipe: Recipe, channels: int, validation: Path | No
 
     Raises:
         UsageError: a folder is missing, pairs do not fit, or there is no image to train or score with.
+        RestoreError: what finds no room in memory finds none on the disk either.
     """
     excluded = set()
     if recipe.exclude:
@@ -138,18 +139,30 @@ class _Store:
             kept.append(sample)
             if self.left < 0:
                 break
-        shapes = []
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache_dir()) as file:
-            for sample in samples:
-                images = [image for image in (sample.clean, sample.damaged) if image is not None]
-                shapes.append([image.shape for image in images])
-                for image in images:
-                    file.write(image.data)
-            file.flush()
-            if shapes:  # the mapping outlives the file's name and handle
-                kept += _cut(np.memmap(file, np.uint8, "r"), shapes)
+        rest = next(samples, None)
+        if rest is not None:
+            try:
+                kept += _map(itertools.chain([rest], samples))
+            except OSError as error:
+                raise RestoreError(
+                    f"Cannot keep images in a file in {cache_dir()}: {error.strerror}. Set RESTORE_CACHE to a"
+                    " folder with more room."
+                ) from error
         return kept
+
+
+def _map(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The samples as views of a file that has no name; raises OSError."""
+    shapes = []
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=cache_dir()) as file:
+        for sample in samples:
+            images = [image for image in (sample.clean, sample.damaged) if image is not None]
+            shapes.append([image.shape for image in images])
+            for image in images:
+                file.write(image.data)
+        file.flush()
+        return _cut(np.memmap(file, np.uint8, "r"), shapes)  # the mapping outlives the file's handle
 
 
 def _cut(data: Bytes, shapes: Iterable[list[tuple[int, ...]]]) -> Iterator[Sample]:

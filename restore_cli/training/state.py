@@ -32,14 +32,16 @@ _DAMAGE = (OSError, SafetensorError, ValueError, TypeError, LookupError, Attribu
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let a signal that Python answers, such as Ctrl-C's, wait until the block ends; a second one does not.
+    """Let Ctrl-C, SIGTERM and SIGHUP wait until the block ends; a second one does not.
 
-    Where the block fails, the signal is answered in place of the error, which it may have caused.
+    Only where Python answers them, not where they end the process. Where the block fails, the signal is
+    answered in place of the error, which it may have caused.
     """
     if threading.current_thread() is not threading.main_thread():  # which alone is given signals
         yield
         return
-    set_up = ((number, signal.getsignal(number)) for number in signal.valid_signals())
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    set_up = ((number, signal.getsignal(number)) for number in numbers)
     answers = {int(number): answer for number, answer in set_up if callable(answer)}
     came: list[int] = []
 
