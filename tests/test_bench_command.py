@@ -24,6 +24,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
 from restore_cli import __version__, weights
@@ -469,6 +470,21 @@ def test_what_cannot_be_kept_is_one_sentence(
     assert "Cannot keep what is measured in" in result.stderr and "RESTORE_CACHE" in result.stderr
 
 
+def test_notes_stand_below_the_table_of_a_terminal(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(checkpoints[3], "[a].safetensors")
+    terminal = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
+    monkeypatch.setattr("restore_cli.cli.bench.stdout", terminal)
+    words = "denoise", "small", "--data", str(sets), "--sigma", "25,60", "--model", "[a].safetensors"
+    assert run(*words, "--peer", "tv").exit_code == 0
+    said = terminal.file.getvalue()  # type: ignore[attr-defined]
+    lines = said.splitlines()
+    table = [line for line in lines if line.strip().startswith("small")]
+    assert len(table) == 6 and any("[a].safete" in line for line in table)
+    assert re.search(r"^\[\d\] .*trained for sigma 0 to 50, not 60", said, re.MULTILINE)
+
+
 def test_help_lists_levels_and_peers() -> None:
     said = " ".join(run("denoise", "--help").stdout.replace("│", " ").split())
     assert "Classical baselines: bm3d, nlm, tv." in said and "Level of the damage: sigma, noise" in said
@@ -609,14 +625,22 @@ def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
         (["denoise", "small", "--sigma", "25", "--model", "magic"], 3, "magic"),
         (["denoise", "small", "--sigma", "25", "--report", "x.pdf"], 2, ".html"),
         (
+            ["denoise", "small", "--sigma", "25", "--report", "/proc/x.csv"],
+            2,
+            "/proc/x.csv cannot be written",
+        ),
+        (
             ["denoise", "small", "--sigma", "25", "--report", "folder.html"],
             2,
             "folder.html is a folder",
         ),
     ],
 )
-def test_what_cannot_be_measured_is_said_at_once(sets: Path, words: list[str], code: int, said: str) -> None:
+def test_what_cannot_be_measured_is_said_at_once(
+    sets: Path, words: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     Path("folder.html").mkdir()
+    monkeypatch.setattr(job, "_measure", lambda *words: pytest.fail("it worked first"))
     result = run(*words, "--data", str(sets))
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr and result.stderr.count("\n") == 1

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
 from restore_cli.cli import options
@@ -333,8 +334,15 @@ def _render(
     next(moments, None)  # all is written, and what was measured may be forgotten
 
 
+def _long_notes(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.note for row in rows if len(row.note) > len("best")))
+
+
 def print_tables(rows: Sequence[Row], origin: Origin) -> None:
-    """A table for each protocol, and one of what papers say; with all columns where it is no terminal."""
+    """A table for each protocol, and one of what papers say; with all columns where it is no terminal.
+
+    There notes stand below the table, where they have room.
+    """
     from restore_cli.report.bench import by_protocol, columns, format_figure, legend, to_markdown
     from restore_cli.report.html import FOLDED
 
@@ -346,11 +354,15 @@ def print_tables(rows: Sequence[Row], origin: Origin) -> None:
         table = Table("set", "level", "model", box=None, title=title, title_justify="left")
         for key in keys:
             table.add_column(key, justify="right", no_wrap=True)
-        table.add_column("")
+        table.add_column("", no_wrap=True)
+        notes = {note: f"[{number}]" for number, note in enumerate(_long_notes(group), 1)}
         for row in group:
             cells = [format_figure(key, row.figures.get(key)) for key in keys]
-            table.add_row(row.set, row.level, row.model, *cells, row.note)
+            words = map(escape, (row.set, row.level, row.model))
+            table.add_row(*words, *cells, escape(notes.get(row.note, row.note)))
         stdout.print(table)
+        for note, number in notes.items():
+            stdout.print(number, note, markup=False, highlight=False)
         stdout.print()
     for line in legend(rows, origin):
         stdout.print(line, markup=False, highlight=False)

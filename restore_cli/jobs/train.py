@@ -342,7 +342,8 @@ def make_network(recipe: Recipe) -> Restorer:
     """The recipe's network as it is before the first step.
 
     Raises:
-        UsageError: the patch does not fit the network, or the checkpoint to start from does not.
+        UsageError: the patch does not fit the network, or the checkpoint to start from does not, or the
+            network does not run.
         WeightsError: there is no such network or checkpoint.
     """
     torch.manual_seed(recipe.seed)
@@ -354,6 +355,13 @@ def make_network(recipe: Recipe) -> Restorer:
         raise UsageError(
             f"The patch has {recipe.patch} pixels a side; this network needs multiples of {grid}."
         )
+    side = recipe.patch // geometry.scale
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, geometry.channels + geometry.conditions, side, side))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UsageError(f"Cannot run {recipe.arch} with {dict(recipe.params)}: {reason}.") from error
     if recipe.pretrain and geometry.scale > 1:
         raise UsageError("A network that enlarges cannot be trained as an autoencoder; leave pretrain out.")
     if recipe.init:

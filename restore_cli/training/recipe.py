@@ -73,7 +73,7 @@ def _problems(key: str, value: Any, kind: str) -> Iterator[str]:
     elif key in CHOICES and value not in CHOICES[key]:
         yield f"{key} must be one of {', '.join(CHOICES[key])}, not {value!r}"
     elif isinstance(value, (int, float)):
-        low, high = _BOUNDS.get(key, (0, _LARGEST if kind == "int" else math.inf))
+        low, high = _BOUNDS.get(key, (0, _LARGEST if isinstance(value, int) else math.inf))
         if value in (math.inf, -math.inf) or value != value:
             if value != math.inf or key not in _MAY_BE_INFINITE:
                 yield f"{key} must be a finite number, not {value}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import signal
@@ -123,7 +124,7 @@ class State:
         header = {
             "recipe": json.dumps(recipe),
             "moment": json.dumps(asdict(self.moment)),
-            "tensors": str(len(tensors)),
+            "layout": _layout(tensors),
         }
         part = path.with_name(path.name + ".part")
         try:
@@ -154,8 +155,8 @@ class State:
             moment = fill_in(Moment, json.loads(header["moment"]), "its moment", WeightsError)
             if not isinstance(written, dict) or moment.step < 0 or not 0 <= moment.seconds < math.inf:
                 raise ValueError("its recipe or its moment makes no sense")
-            if len(tensors) != int(header.get("tensors", len(tensors))):
-                raise ValueError(f"{len(tensors)} of {header['tensors']} tensors are left")
+            if header.get("layout", _layout(tensors)) != _layout(tensors):
+                raise ValueError("tensors are missing, or of another name or shape")
         except (*_DAMAGE, WeightsError) as error:
             raise _refuse(path, error) from error
         own = json.loads(json.dumps(recipe))  # lists for tuples, as in the file
@@ -191,6 +192,12 @@ class State:
             sources["adversary"] = self.adversary.network.state_dict()
             sources["adversary-optimizer"] = self.adversary.optimizer.state_tensors()
         return sources
+
+
+def _layout(tensors: Mapping[str, Tensor]) -> str:
+    """A digest of names and shapes: what is missing of the momenta would otherwise begin at 0 in silence."""
+    shapes = sorted((name, list(value.shape)) for name, value in tensors.items())
+    return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
 
 
 def _refuse(path: Path, error: Exception) -> WeightsError:
