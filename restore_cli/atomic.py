@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -21,8 +21,13 @@ def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False)
         raise UsageError(f"{path} is a folder; give another name.")
     if path.is_file() and not overwrite:  # a pipe is written to
         raise UsageError(f"{path} exists already; give another name, or --overwrite.")
-    if not os.access(path.resolve().parent, os.W_OK):
-        raise UsageError(f"{path} cannot be written there; choose another place.")
+    if path.exists() and not path.is_file():  # a pipe
+        return
+    try:  # rights alone do not tell: root has them all, even where nothing can be written
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written there; choose another place.") from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -30,5 +30,5 @@ def build(arch: str, params: Mapping[str, Any]) -> Restorer:
         raise WeightsError(f"{arch} is no restoration network.")
     try:
         return found(**params)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
         raise WeightsError(f"Architecture {arch} cannot be built from {dict(params)}: {error}.") from error
