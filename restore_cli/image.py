@@ -2,8 +2,8 @@
 
 A photo is decoded once and widened to float32 by blocks of rows, so that beside the float pixels no second
 full-size copy lives longer than decoding takes; writing quantises by the same blocks. Pillow reads and writes
-whatever has 8 bits a sample. It would silently halve 16-bit colour, so OpenCV and tifffile read those samples
-and the two small writers below (PNG, TIFF) write them.
+whatever has 8 bits a sample. It would silently halve 16-bit colour, so OpenCV reads those samples from PNG, a
+small reader on top of libtiff those of TIFF, and the two small writers below (PNG, TIFF) write them.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -339,7 +339,8 @@ def _decode(data: bytes) -> Picture:
         raise PictureError("it is a BigTIFF, save it as a plain TIFF")
     if data[:4] in _TIFF_HEADERS:
         return _decode_tiff(data)
-    image, frames = _open(data)
+    image = _open(data)
+    frames = getattr(image, "n_frames", 1)
     notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
     pnm = _PNM_HEADER.match(data)
     if image.format == "PNG" and data[24] == 16:  # the bit depth in IHDR
@@ -391,15 +392,13 @@ def _unlimited() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _open(data: bytes) -> tuple[Image.Image, int]:
-    """Open with Pillow; return the first frame and the number of frames."""
+def _open(data: bytes) -> Image.Image:
     with _unlimited():
         image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
         _check_size(*image.size)
-        frames = getattr(image, "n_frames", 1)
         if image.format == "TIFF":  # the one format whose size is checked again on decoding
             image.load()
-        return image, frames
+        return image
 
 
 def _check_size(width: int, height: int) -> None:
@@ -483,10 +482,11 @@ def _deep_pnm(data: bytes, header: re.Match[bytes]) -> _Raster:
     bands = 3 if header[1] in b"36" else 1
     count = height * width * bands
     if header[1] in b"23":
-        samples = np.array(data[header.end() :].split()[:count]).astype(np.uint16)
+        words = re.sub(rb"#[^\n]*", b"", data[header.end() :]).split()[:count]
+        samples = np.array(words).astype(np.int64)
     else:
         samples = np.frombuffer(data, ">u2", count, header.end())
-    samples = samples.reshape(height, width, bands)
+    samples = samples.clip(0, peak).reshape(height, width, bands)
 
     def rows(top: int, bottom: int) -> Samples:
         block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom] * (65535 / peak)).astype(np.uint16)
@@ -682,64 +682,242 @@ _TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, 33723, 34377, *r
 
 
 def _decode_tiff(data: bytes) -> Picture:
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        page: Any = tiff.pages[0]
-        frames = len(tiff.pages)
-    _check_size(page.imagewidth, page.imagelength)
-    bits, kind = page.bitspersample, int(page.sampleformat or 1)
-    if bits not in (1, 2, 4, 8, 16) or kind not in (1, 4):  # unsigned, undefined
-        name = {2: "signed", 3: "float"}.get(kind, "integer")
-        raise PictureError(f"its samples are {bits}-bit {name}, save it with 8 or 16 unsigned bits a sample")
-    # Pillow and OpenCV turn the pixels of a TIFF, tifffile does not: let none of them see the orientation.
+    # Pillow turns the pixels of a TIFF by its orientation: let it not see that.
     data, orientation = _upright_exif(data)
     with _unlimited():
         tags = Image.Exif()
         tags.load(data)  # an EXIF block is a TIFF without pixels
+        layout = _tiff_layout(tags)
         metadata = Metadata(
             exif=_exif_of_tiff(tags),
             icc=tags.get(ExifTags.Base.InterColorProfile),
             xmp=tags.get(ExifTags.Base.XMLPacket),
             dpi=_dpi_of_tiff(tags),
         )
+    segments = _tiff_segments(data, tags, layout)
+    frames = _count_pages(data)
     notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
-    if bits == 16 and page.photometric in (0, 1, 2):  # white is zero, black is zero, RGB
-        return _assemble(_deep_tiff(data, page), orientation, metadata, "TIFF", notes)
-    image, _ = _open(data)
-    if bits == 16:
+    if layout.bits in (8, 16) and layout.photometric in (0, 1, 2) and layout.compression in _TIFF_BYTES:
+        raster = _tiff_raster(data, layout, segments, notes)
+        return _assemble(raster, orientation, metadata, "TIFF", notes)
+    image = _open(data)
+    if layout.bits == 16:
         notes.append(f"16-bit {image.mode} read with 8 bits a sample")
     raster = _pillow_raster(image, notes)
     return _assemble(raster, orientation, metadata, "TIFF", notes, _is_rgb_or_gray(image))
 
 
-def _deep_tiff(data: bytes, page: Any) -> _Raster:
-    """Decode 16-bit gray or RGB; channels beyond the first alpha are left out."""
-    import tifffile
+# Compressions that pack bytes, whatever these mean: none, LZW, deflate (twice), PackBits, LZMA, Zstandard.
+_TIFF_BYTES = frozenset({1, 5, 8, 32946, 32773, 34925, 50000})
+_TIFF_COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}  # RGB, CMYK, YCbCr, LAB; other photometrics have one
 
-    colours = 3 if page.photometric == 2 else 1
-    extra = int(page.extrasamples[0]) if page.extrasamples else 0
-    bands = colours + (extra in (1, 2))  # associated (colours multiplied by it) and unassociated alpha
-    height, width, stored = page.imagelength, page.imagewidth, page.samplesperpixel
-    if stored == 1 or (page.planarconfig == 1 and colours == 3 and stored <= 4):
-        samples = _opencv_samples(data)
-        order = [2, 1, 0, 3][:bands] if colours == 3 else [0]
-    else:  # OpenCV mixes up separate planes and cannot read gray with alpha; tifffile lacks LZW
-        samples = tifffile.imread(io.BytesIO(data), key=0)
-        planes = samples.reshape(stored, height, width) if page.planarconfig == 2 else None
-        samples = samples.reshape(height, width, stored) if planes is None else np.moveaxis(planes, 0, 2)
-        order = list(range(bands))
 
-    def rows(top: int, bottom: int) -> Samples:
-        block = samples[top:bottom, :, order]
-        if page.photometric == 0:
-            block[..., 0] = 65535 - block[..., 0]
-        if extra == 1:
-            opacity = np.maximum(block[..., -1:], 1) / np.float32(65535)
-            block[..., :-1] = np.minimum(np.rint(block[..., :-1] / opacity), 65535)
+@dataclass(frozen=True)
+class _TiffLayout:
+    """How a TIFF stores its samples.
+
+    Its segments, strips or tiles, are `across` x `down` in each of `planes`, and have `rows` x `columns`
+    pixels of `bands` samples. `extra` is the meaning of the first channel beyond the colours, 1 or 2 for
+    alpha.
+    """
+
+    width: int
+    height: int
+    bits: int
+    bands: int
+    planes: int
+    rows: int
+    columns: int
+    photometric: int
+    compression: int
+    predictor: int
+    fill_order: int
+    extra: int
+
+    @property
+    def across(self) -> int:
+        return -(-self.width // self.columns)
+
+    @property
+    def down(self) -> int:
+        return -(-self.height // self.rows)
+
+    @property
+    def row_bytes(self) -> int:
+        return -(-self.columns * self.bands * self.bits // 8)
+
+
+def _tiff_layout(tags: Image.Exif) -> _TiffLayout:
+    """Read the layout of the first page; raises PictureError or ValueError unless its tags agree."""
+
+    def number(tag: int, default: int | None = None) -> int:
+        (value,) = _numbers(tags, tag, None if default is None else (default,))
+        return value
+
+    width, height = number(ExifTags.Base.ImageWidth), number(ExifTags.Base.ImageLength)
+    bits = _numbers(tags, ExifTags.Base.BitsPerSample, (1,))
+    kinds = set(_numbers(tags, ExifTags.Base.SampleFormat, (1,)))
+    if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or not kinds <= {1, 4}:  # unsigned, undefined
+        kind = "signed" if 2 in kinds else "float" if 3 in kinds else "integer"
+        each = "-".join(str(count) for count in dict.fromkeys(bits))
+        raise PictureError(f"its samples are {each}-bit {kind}, save it with 8 or 16 unsigned bits a sample")
+    stored = number(ExifTags.Base.SamplesPerPixel, 1)
+    photometric = number(ExifTags.Base.PhotometricInterpretation)
+    beyond = stored - _TIFF_COLOURS.get(photometric, 1)
+    if beyond < 0 or len(bits) > stored:
+        raise ValueError(f"{len(bits)} kinds of samples, but {stored} samples a pixel")
+    separate = number(ExifTags.Base.PlanarConfiguration, 1) == 2
+    columns = number(ExifTags.Base.TileWidth, width)
+    tiled = ExifTags.Base.TileWidth in tags
+    rows = number(ExifTags.Base.TileLength) if tiled else number(ExifTags.Base.RowsPerStrip, height)
+    if min(width, height, rows, columns) < 1:
+        raise ValueError("it has no pixels")
+    # A fourth channel without a tag that says what it is was meant for alpha, as Pillow and others have it.
+    extra = _numbers(tags, ExifTags.Base.ExtraSamples, (2 if beyond == 1 else 0,))[0] if beyond > 0 else 0
+    layout = _TiffLayout(
+        width=width,
+        height=height,
+        bits=bits[0],
+        bands=1 if separate else stored,
+        planes=stored if separate else 1,
+        rows=rows if tiled else min(rows, height),
+        columns=columns,
+        photometric=photometric,
+        compression=number(ExifTags.Base.Compression, 1),
+        predictor=number(ExifTags.Base.Predictor, 1),
+        fill_order=number(ExifTags.Base.FillOrder, 1),
+        extra=extra,
+    )
+    _check_size(layout.across * layout.columns, layout.down * layout.rows)
+    return layout
+
+
+def _numbers(tags: Image.Exif, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    value = tags.get(tag, default)
+    values = value if isinstance(value, tuple) else (value,)
+    if not values or not all(isinstance(number, int) for number in values):
+        raise ValueError(f"tag {int(tag)} is missing or not a number")
+    return values
+
+
+def _tiff_segments(data: bytes, tags: Image.Exif, layout: _TiffLayout) -> list[bytes | memoryview]:
+    """Return the strips or tiles, plane by plane; raises ValueError unless the file holds all of them."""
+    tiled = ExifTags.Base.TileWidth in tags
+    offsets = _numbers(tags, ExifTags.Base.TileOffsets if tiled else ExifTags.Base.StripOffsets)
+    sizes_tag = ExifTags.Base.TileByteCounts if tiled else ExifTags.Base.StripByteCounts
+    sizes = _numbers(tags, sizes_tag, (len(data),) if len(offsets) == 1 else None)
+    wanted = layout.across * layout.down * layout.planes
+    if min(len(offsets), len(sizes)) < wanted:
+        raise ValueError(f"{min(len(offsets), len(sizes))} of {wanted} strips or tiles are there")
+    view = memoryview(data)
+    segments: list[bytes | memoryview] = []
+    for index in range(wanted):
+        start, size = offsets[index], sizes[index]
+        rows = layout.rows
+        if not tiled:
+            rows = min(rows, layout.height - index % layout.down * rows)
+        segment = view[start : start + size] if start >= 8 else view[:0]  # the header has 8 bytes
+        if len(segment) < (rows * layout.row_bytes if layout.compression == 1 else 1):
+            raise ValueError(f"{'tile' if tiled else 'strip'} {index + 1} of {wanted} is cut short")
+        segments.append(segment)
+    return segments
+
+
+def _tiff_raster(
+    data: bytes, layout: _TiffLayout, segments: Sequence[bytes | memoryview], notes: list[str]
+) -> _Raster:
+    """Decode 8 or 16-bit gray or RGB; channels beyond the first alpha are left out, which is noted.
+
+    Pillow would halve 16 bits, OpenCV leaves memory unwritten where sizes disagree. So libtiff unpacks plain
+    bytes, of which it must find exactly as many as the layout asks for, and what they mean is settled here.
+    """
+    if layout.predictor not in (1, 2):
+        raise ValueError(f"predictor {layout.predictor} is not for integers")
+    colours = 3 if layout.photometric == 2 else 1
+    bands = colours + (layout.extra in (1, 2))  # associated (colours multiplied by it), unassociated alpha
+    if beyond := layout.bands * layout.planes - bands:
+        notes.append(f"{beyond} channel{'s' * (beyond > 1)} beyond colors and alpha left out")
+    count = layout.across * layout.down
+    stacks = [
+        _unpack_segments(segments[plane * count : (plane + 1) * count], layout)
+        for plane in range(min(layout.planes, bands) if layout.planes > 1 else 1)
+    ]
+    order = np.dtype(f"{'<' if data[:2] == b'II' else '>'}u{layout.bits // 8}")
+    peak = 2**layout.bits - 1
+
+    def part(stack: Image.Image, top: int, bottom: int) -> Samples:
+        """Rows of the stack of segments."""
+        packed = np.asarray(stack.crop((0, top, stack.width, bottom)))
+        block = packed.view(order).reshape(bottom - top, layout.columns, layout.bands)
+        block = block.astype(order.newbyteorder("="), copy=False)
+        if layout.predictor == 2:
+            block = np.add.accumulate(block, axis=1, dtype=block.dtype)
         return block
 
-    return _Raster(height, width, bands, 16, rows)
+    def plane_rows(stack: Image.Image, top: int, bottom: int) -> Samples:
+        if layout.across == 1:  # strips lie in the stack as in the picture
+            return part(stack, top, bottom)[:, : layout.width]
+        lines = []
+        for line in range(top // layout.rows, -(-bottom // layout.rows)):
+            first, last = (min(max(row - line * layout.rows, 0), layout.rows) for row in (top, bottom))
+            starts = ((line * layout.across + tile) * layout.rows for tile in range(layout.across))
+            tiles = [part(stack, start + first, start + last) for start in starts]
+            lines.append(np.concatenate(tiles, axis=1)[:, : layout.width])
+        return np.concatenate(lines)
+
+    def rows(top: int, bottom: int) -> Samples:
+        block = np.concatenate([plane_rows(stack, top, bottom) for stack in stacks], axis=2)[..., :bands]
+        if layout.photometric == 0:
+            block[..., 0] = peak - block[..., 0]
+        if layout.extra == 1:
+            opacity = np.maximum(block[..., -1:], 1) / np.float32(peak)
+            block[..., :-1] = np.minimum(np.rint(block[..., :-1] / opacity), peak)
+        return block
+
+    return _Raster(layout.height, layout.width, bands, layout.bits, rows)
+
+
+def _unpack_segments(segments: Sequence[bytes | memoryview], layout: _TiffLayout) -> Image.Image:
+    """Stack the segments of one plane upon each other, as a gray picture whose pixels are their bytes."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    tags = ImageFileDirectory_v2()
+    tags[ExifTags.Base.ImageWidth] = layout.row_bytes
+    tags[ExifTags.Base.ImageLength] = layout.height if layout.across == 1 else layout.rows * len(segments)
+    tags[ExifTags.Base.BitsPerSample] = 8
+    tags[ExifTags.Base.Compression] = layout.compression
+    tags[ExifTags.Base.PhotometricInterpretation] = 1
+    tags[ExifTags.Base.FillOrder] = layout.fill_order
+    tags[ExifTags.Base.SamplesPerPixel] = 1
+    tags[ExifTags.Base.RowsPerStrip] = layout.rows
+    with _unlimited():
+        image = Image.open(io.BytesIO(_tiff_file(tags, segments)), formats=("TIFF",))
+        image.load()
+    return image
+
+
+def _tiff_file(tags: Any, strips: Sequence[bytes | memoryview]) -> bytes:
+    """Return a TIFF of one directory and its strips."""
+    sizes = [len(strip) for strip in strips]
+    tags[ExifTags.Base.StripByteCounts] = tuple(sizes)
+    # Pillow adds the length of the directory, which the strips follow.
+    tags[ExifTags.Base.StripOffsets] = tuple(itertools.accumulate(sizes[:-1], initial=0))
+    buffer = io.BytesIO()
+    tags.save(buffer)
+    return b"".join([buffer.getvalue(), *strips])
+
+
+def _count_pages(data: bytes) -> int:
+    """Count the directories of a TIFF, as far as their chain is whole."""
+    order = "<" if data[:2] == b"II" else ">"
+    seen: set[int] = set()
+    with contextlib.suppress(struct.error):
+        (start,) = struct.unpack_from(order + "I", data, 4)
+        while start and start not in seen:
+            (entries,) = struct.unpack_from(order + "H", data, start)
+            seen.add(start)
+            (start,) = struct.unpack_from(order + "I", data, start + 2 + 12 * entries)
+    return len(seen)
 
 
 def _exif_of_tiff(tags: Image.Exif) -> bytes | None:
@@ -776,7 +954,6 @@ def _tiff(picture: Picture) -> bytes:
         difference = block.astype(f"<u{picture.depth // 8}")  # a copy: the right side stays untouched
         difference[:, 1:] -= block[:, :-1]
         strips.append(zlib.compress(difference.data))
-    sizes = [len(strip) for strip in strips]
     tags = ImageFileDirectory_v2()
     if metadata.exif:
         with _unlimited():
@@ -791,9 +968,6 @@ def _tiff(picture: Picture) -> bytes:
     tags[ExifTags.Base.PhotometricInterpretation] = 2 if picture.channels == 3 else 1
     tags[ExifTags.Base.SamplesPerPixel] = bands
     tags[ExifTags.Base.RowsPerStrip] = _block_rows(picture.width)
-    tags[ExifTags.Base.StripByteCounts] = tuple(sizes)
-    # Pillow adds the length of the directory, which the strips follow.
-    tags[ExifTags.Base.StripOffsets] = tuple(itertools.accumulate(sizes[:-1], initial=0))
     if picture.alpha is not None:
         tags[ExifTags.Base.ExtraSamples] = 2  # unassociated alpha
     if metadata.icc:
@@ -803,9 +977,7 @@ def _tiff(picture: Picture) -> bytes:
     if metadata.dpi:
         tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = metadata.dpi
         tags[ExifTags.Base.ResolutionUnit] = 2  # inch
-    buffer = io.BytesIO()
-    tags.save(buffer)
-    return b"".join([buffer.getvalue(), *strips])
+    return _tiff_file(tags, strips)
 
 
 # Writing

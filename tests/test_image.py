@@ -10,6 +10,7 @@ import stat
 import struct
 import subprocess
 import sys
+import time
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -173,6 +174,9 @@ def test_pnm_and_bmp_are_exact(bands: int, depth: int) -> None:
     [
         (b"P5 # a comment\n2 1\n1023\n" + bytes([0, 0, 3, 255]), [0, 65535]),
         (b"P2\n2 1\n65535\n7 65535\n", [7, 65535]),
+        (b"P2\n2 1\n65535\n# a comment\n7 # another\n65535\n", [7, 65535]),
+        (b"P2\n2 1\n65535\n7 70467\n", [7, 65535]),
+        (b"P5\n2 1\n1023\n" + bytes([0, 0, 255, 255]), [0, 65535]),
     ],
 )
 def test_other_16_bit_pnm(data: bytes, expected: list[int]) -> None:
@@ -187,6 +191,123 @@ def test_16_bit_tiff_with_lzw(bands: int) -> None:
     options = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_LZW]
     data = cv2.imencode(".tif", samples[..., ::-1], options)[1].tobytes()
     np.testing.assert_array_equal(samples_of(read_picture(data)), samples)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"rowsperstrip": 5},
+        {"tile": (16, 32)},
+        {"tile": (32, 16)},
+        {"byteorder": ">", "rowsperstrip": 7},
+        {"predictor": True, "compression": "zlib", "rowsperstrip": 9},
+        {"predictor": True, "compression": "zlib", "tile": (16, 16), "byteorder": ">"},
+        {"compression": "lzma"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+def test_every_layout_of_a_tiff(bands: int, depth: int, planes: str, layout: dict[str, Any]) -> None:
+    samples = noise(bands, depth, (37, 53))
+    data = tiff(samples, **({"planarconfig": planes} if bands > 1 else {}), **layout)
+    np.testing.assert_array_equal(samples_of(read_picture(data)), samples)
+
+
+def entry_of(data: bytes, tag: int) -> int:
+    """Where the directory of a little-endian TIFF has the entry of a tag."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    entries = range(start + 2, start + 2 + 12 * count, 12)
+    return next(entry for entry in entries if struct.unpack_from("<H", data, entry) == (tag,))
+
+
+def retagged(data: bytes, tag: int, *, number: int | None = None, kind: int | None = None) -> bytes:
+    """The tag given another number or another type of value."""
+    changed, entry = bytearray(data), entry_of(data, tag)
+    struct.pack_into("<H", changed, entry, tag if number is None else number)
+    if kind is not None:
+        struct.pack_into("<H", changed, entry + 2, kind)
+    return bytes(changed)
+
+
+def with_number(data: bytes, tag: int, value: int, *, count: int | None = None) -> bytes:
+    """The first value of the tag, a SHORT or a LONG in the entry itself, and how many there are, changed."""
+    changed, entry = bytearray(data), entry_of(data, tag)
+    kind, own = struct.unpack_from("<HI", data, entry + 2)
+    struct.pack_into("<I", changed, entry + 4, own if count is None else count)
+    struct.pack_into("<H" if kind == 3 else "<I", changed, entry + 8, value)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("compression", ["zlib", None])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_a_tiff_whose_tags_disagree_is_refused(
+    depth: int, compression: str | None, tile: tuple[int, int] | None
+) -> None:
+    data = tiff(noise(3, depth, (37, 53)), compression=compression, tile=tile)
+    for crafted in (
+        retagged(data, 277, number=60_000),  # no SamplesPerPixel, for which the standard says 1
+        with_number(data, 277, 1),
+        with_number(data, 277, 4),
+        with_number(data, 256, 90),  # wider,
+        with_number(data, 257, 90),  # higher than it is
+    ):
+        with pytest.raises(PictureError, match="damaged"):
+            read_picture(crafted)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 10}, {"tile": (16, 16)}], ids=["strips", "tiles"])
+@pytest.mark.parametrize("compression", ["zlib", None])
+def test_missing_parts_of_a_tiff_are_no_pixels(
+    depth: int, layout: dict[str, Any], compression: str | None
+) -> None:
+    data = tiff(noise(3, depth, (40, 48)), compression=compression, **layout)
+    offsets, sizes = (324, 325) if "tile" in layout else (273, 279)
+    count = struct.unpack_from("<I", data, entry_of(data, offsets) + 4)[0]
+    (values,) = struct.unpack_from("<I", data, entry_of(data, offsets) + 8)
+    (lengths,) = struct.unpack_from("<I", data, entry_of(data, sizes) + 8)
+    fewer = bytearray(data)
+    for tag in (offsets, sizes):
+        struct.pack_into("<I", fewer, entry_of(data, tag) + 4, count - 1)
+    nowhere, behind, short = bytearray(data), bytearray(data), bytearray(data)
+    struct.pack_into("<I", nowhere, values + 4, 0)  # as sparse files have it
+    struct.pack_into("<I", behind, values + 4, len(data) + 8)
+    kind = struct.unpack_from("<H", data, entry_of(data, sizes) + 2)[0]
+    struct.pack_into("<H" if kind == 3 else "<I", short, lengths + (2 if kind == 3 else 4), 7)
+    assert read_picture(data).height == 40
+    for crafted in (fewer, nowhere, behind, short):
+        with pytest.raises(PictureError, match="damaged"):
+            read_picture(bytes(crafted))
+
+
+def test_missing_strips_of_a_bitmap_are_no_pixels() -> None:
+    plain = Image.fromarray(noise(1)[..., 0] > 127)
+    for compression in ("group4", "packbits"):
+        data = saved(plain, "TIFF", compression=compression, strip_size=16)
+        assert read_picture(data).height == 23
+        for tag in (273, 279):
+            data = with_number(data, tag, 8, count=1)
+        with pytest.raises(PictureError, match="strips or tiles"):
+            read_picture(data)
+
+
+def test_pages_of_a_tiff_are_counted_without_being_read() -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for _ in range(2000):
+            writer.write(noise(1, size=(1, 1))[..., 0], metadata=None)
+    started = time.perf_counter()
+    assert read_picture(buffer.getvalue()).notes == ("only the first of 2000 frames is read",)
+    assert time.perf_counter() - started < 0.5
+    looped = bytearray(tiff(noise(1)))
+    (start, count) = struct.unpack_from("<4xIH", looped)
+    struct.pack_into("<I", looped, start + 2 + 12 * count, start)
+    assert read_picture(bytes(looped)).notes == ()
 
 
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 95, 100])
