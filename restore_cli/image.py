@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -34,8 +34,11 @@ from restore_cli.metrics import jpeg_steps
 Pixels = npt.NDArray[np.float32]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-# Largest picture read, in pixels: float32 RGB of this size is 6 GB, and a bomb of a few kilobytes stays out.
+# Largest picture read, in pixels, unless another limit is given; of a small file, which holds no such photo,
+# it is the larger of the other two. Blank pages of scanners come to some hundred pixels a byte.
 MAX_PIXELS = 2**29
+_SMALL_PIXELS, _PIXELS_PER_BYTE = 64 * 10**6, 1000
+_SAMPLE = 10  # bytes of memory: up to 2 as stored, and float32 of the photo and of its result
 
 # Written suffix first.
 FORMATS: dict[str, tuple[str, ...]] = {
@@ -291,15 +294,86 @@ class _Raster:
     rows: Callable[[int, int], Samples]
 
 
-def read_picture(source: Path | str | bytes) -> Picture:
-    """Read an image file, or its bytes, the right way up.
+@dataclass(frozen=True)
+class _Bounds:
+    """How many pixels a file may have: `given`, or what is usual for a file of `size` bytes."""
+
+    size: int
+    given: int | None = None
+
+    def check(self, width: int, height: int, channels: int) -> None:
+        """Raise PictureError for a picture that is too large, before it is decoded."""
+        limit = self.given or min(MAX_PIXELS, max(_SMALL_PIXELS, _PIXELS_PER_BYTE * self.size))
+        if width * height > limit:
+            of = "" if self.given or limit == MAX_PIXELS else f" for a file of {self.size} bytes"
+            raise PictureError(
+                f"it has {width * height / 1e6:.0f} megapixels, above the limit of {limit / 1e6:.3g}{of}: "
+                "split it, or give a larger --max-pixels"
+            )
+        needed, free = width * height * channels * _SAMPLE, _free_memory()
+        if needed > free:
+            raise PictureError(
+                f"it needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free: "
+                "close other programs, or split it"
+            )
+
+
+def _free_memory() -> int:
+    import psutil
+
+    return int(psutil.virtual_memory().available)
+
+
+# How files of the formats begin: PNG, JPEG, TIFF, BMP, PNM, WebP, and what is built like AVIF.
+_BEGINNINGS = re.compile(rb"\x89PNG|\xff\xd8\xff|II|MM|BM|P[0-9Ffy]|RIFF....WEBP|....ftyp", re.DOTALL)
+
+
+def read_file(source: Path | BinaryIO, max_pixels: int | None = None) -> bytes:
+    """Read the bytes of a picture from a file, a pipe or a stream, such as standard input.
+
+    Raises PictureError, one sentence with its name, for what cannot be read, begins like no picture, or goes
+    on beyond what a picture of `max_pixels`, by default MAX_PIXELS, or half of the free memory can hold.
+    """
+    with _sentences(str(source) if isinstance(source, Path) else "standard input"):
+        if not isinstance(source, Path):
+            return _read_all(source, max_pixels or MAX_PIXELS)
+        with source.open("rb") as stream:
+            return _read_all(stream, max_pixels or MAX_PIXELS)
+
+
+def _read_all(stream: BinaryIO, pixels: int) -> bytes:
+    most = min(8 * pixels + 2**28, _free_memory() // 2)  # 16 bits of RGB and alpha, and metadata
+    whole = io.BytesIO()
+    block = stream.read(16)
+    if block and not _BEGINNINGS.match(block):
+        raise UnidentifiedImageError
+    while block:
+        whole.write(block)
+        if whole.tell() > most:
+            raise PictureError(f"it does not end after {most / 1e9:.1f} GB, check what it contains")
+        block = stream.read(2**20)
+    return whole.getvalue()
+
+
+def read_picture(
+    source: Path | str | bytes, name: str | None = None, *, max_pixels: int | None = None
+) -> Picture:
+    """Read an image file, or its bytes, the right way up; `name` is what errors call those.
 
     Raises PictureError, one sentence with the file's name, for whatever cannot be read in full: no such
-    file, no image, damaged or cut short, more than MAX_PIXELS, float or 32-bit samples.
+    file, no image, damaged or cut short, more than `max_pixels`, by default MAX_PIXELS and less of a small
+    file, or more than fits into the free memory, float or 32-bit samples.
     """
-    name = "standard input" if isinstance(source, bytes) else str(source)
+    data = source if isinstance(source, bytes) else read_file(Path(source), max_pixels)
+    with _sentences(name or ("standard input" if isinstance(source, bytes) else str(source))):
+        return _decode(data, _Bounds(len(data), max_pixels))
+
+
+@contextlib.contextmanager
+def _sentences(name: str) -> Iterator[None]:
+    """Raise whatever goes wrong as PictureError, one sentence with the file's name."""
     try:
-        return _decode(source if isinstance(source, bytes) else Path(source).read_bytes())
+        yield
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PictureError(f"cannot read {name}: there is no such file, check its path") from error
     except IsADirectoryError as error:
@@ -332,14 +406,14 @@ def read_size(path: Path) -> tuple[int, int]:
         return picture.height, picture.width
 
 
-def _decode(data: bytes) -> Picture:
+def _decode(data: bytes, bounds: _Bounds) -> Picture:
     if not data:
         raise PictureError("it is empty, get a fresh copy")
     if data[:4] in (b"II+\0", b"MM\0+"):
         raise PictureError("it is a BigTIFF, save it as a plain TIFF")
     if data[:4] in _TIFF_HEADERS:
-        return _decode_tiff(data)
-    image = _open(data)
+        return _decode_tiff(data, bounds)
+    image = _open(data, bounds)
     frames = getattr(image, "n_frames", 1)
     notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
     pnm = _PNM_HEADER.match(data)
@@ -392,21 +466,13 @@ def _unlimited() -> Iterator[None]:
             Image.MAX_IMAGE_PIXELS = limit
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, bounds: _Bounds) -> Image.Image:
     with _unlimited():
         image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
-        _check_size(*image.size)
+        bounds.check(*image.size, 3 if image.mode == "P" else len(image.getbands()))
         if image.format == "TIFF":  # the one format whose size is checked again on decoding
             image.load()
         return image
-
-
-def _check_size(width: int, height: int) -> None:
-    if width * height > MAX_PIXELS:
-        raise PictureError(
-            f"it has {width * height / 1e6:.0f} megapixels, above the limit of {MAX_PIXELS // 10**6}, "
-            "split it first"
-        )
 
 
 def _is_rgb_or_gray(image: Image.Image) -> bool:
@@ -681,13 +747,15 @@ def _png_16(picture: Picture) -> bytes:
 _TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, 33723, 34377, *range(40091, 40096))
 
 
-def _decode_tiff(data: bytes) -> Picture:
+def _decode_tiff(data: bytes, bounds: _Bounds) -> Picture:
     # Pillow turns the pixels of a TIFF by its orientation: let it not see that.
     data, orientation = _upright_exif(data)
     with _unlimited():
         tags = Image.Exif()
         tags.load(data)  # an EXIF block is a TIFF without pixels
         layout = _tiff_layout(tags)
+        padded = layout.across * layout.columns, layout.down * layout.rows
+        bounds.check(*padded, max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1))
         metadata = Metadata(
             exif=_exif_of_tiff(tags),
             icc=tags.get(ExifTags.Base.InterColorProfile),
@@ -700,7 +768,7 @@ def _decode_tiff(data: bytes) -> Picture:
     if layout.bits in (8, 16) and layout.photometric in (0, 1, 2) and layout.compression in _TIFF_BYTES:
         raster = _tiff_raster(data, layout, segments, notes)
         return _assemble(raster, orientation, metadata, "TIFF", notes)
-    image = _open(data)
+    image = _open(data, bounds)
     if layout.bits == 16:
         notes.append(f"16-bit {image.mode} read with 8 bits a sample")
     raster = _pillow_raster(image, notes)
@@ -774,7 +842,7 @@ def _tiff_layout(tags: Image.Exif) -> _TiffLayout:
         raise ValueError("it has no pixels")
     # A fourth channel without a tag that says what it is was meant for alpha, as Pillow and others have it.
     extra = _numbers(tags, ExifTags.Base.ExtraSamples, (2 if beyond == 1 else 0,))[0] if beyond > 0 else 0
-    layout = _TiffLayout(
+    return _TiffLayout(
         width=width,
         height=height,
         bits=bits[0],
@@ -788,8 +856,6 @@ def _tiff_layout(tags: Image.Exif) -> _TiffLayout:
         fill_order=number(ExifTags.Base.FillOrder, 1),
         extra=extra,
     )
-    _check_size(layout.across * layout.columns, layout.down * layout.rows)
-    return layout
 
 
 def _numbers(tags: Image.Exif, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:

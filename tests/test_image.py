@@ -25,7 +25,7 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from restore_cli import image
 from restore_cli.errors import PictureError
-from restore_cli.image import Metadata, Picture, encode_picture, read_picture, write_picture
+from restore_cli.image import Metadata, Picture, encode_picture, read_file, read_picture, write_picture
 
 Array = npt.NDArray[Any]
 
@@ -809,10 +809,10 @@ def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(PictureError, match="is a folder"):
         read_picture(tmp_path)
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read all
+    monkeypatch.setattr(Path, "open", refuse)  # root may read all
     with pytest.raises(PictureError, match="permission denied"):
         read_picture(tmp_path / "locked.png")
 
@@ -831,6 +831,93 @@ def test_large_scans_open_and_bombs_do_not(monkeypatch: pytest.MonkeyPatch) -> N
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     with pytest.raises(PictureError, match="10000 megapixels"):
         read_picture(bomb)
+
+
+WEBP_OF_268_MP = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0" + bytes.fromhex("2ffebfff0f071011fd0f4444ff03")
+
+
+def flat_png(width: int, height: int) -> bytes:
+    """A black picture of one bit a pixel."""
+    rows = zlib.compress(bytes((1 + -(-width // 8)) * height), 9)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "megapixels"), [(WEBP_OF_268_MP, 268), (flat_png(12_000, 12_000), 144)], ids=["WEBP", "PNG"]
+)
+def test_a_few_bytes_are_no_large_photo(data: bytes, megapixels: int) -> None:
+    expected = f"it has {megapixels} megapixels, above the limit of 64 for a file of {len(data)} bytes"
+    with pytest.raises(PictureError, match=expected):
+        read_picture(data)
+    with pytest.raises(PictureError, match=rf"it has {megapixels} megapixels, above the limit of 1[:,]"):
+        read_picture(data, max_pixels=1_000_000)
+
+
+def test_the_limit_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = flat_png(320, 200)
+    monkeypatch.setattr(image, "MAX_PIXELS", 1000)
+    with pytest.raises(PictureError, match="give a larger --max-pixels"):
+        read_picture(data)
+    assert read_picture(data, max_pixels=64_000).width == 320
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(PHOTO),
+        png(PHOTO.astype(np.uint16)),
+        tiff(PHOTO),
+        tiff(PHOTO.astype(np.uint16), tile=(16, 16)),
+        saved(Image.fromarray(PHOTO), "JPEG"),
+        saved(Image.fromarray(PHOTO).quantize(), "PNG"),
+        saved(Image.fromarray(PHOTO).convert("CMYK"), "TIFF"),
+        b"P6 48 32 65535\n" + bytes(9216),
+    ],
+)
+def test_free_memory_is_asked_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_free_memory", lambda: 40_000)
+    with pytest.raises(PictureError, match=r"it needs about 0\.0 GB of memory, and 0\.0 GB are free"):
+        read_picture(data)
+    monkeypatch.setattr(image, "_free_memory", lambda: 100_000)
+    assert read_picture(data).height == 32
+
+
+def test_a_small_picture_in_a_huge_tile_is_refused() -> None:
+    data = tiff(noise(1), tile=(32, 32))
+    crafted = with_number(with_number(data, 322, 60_000), 323, 60_000)
+    with pytest.raises(PictureError, match="3600 megapixels"):
+        read_picture(crafted)
+
+
+class Endless(io.RawIOBase):
+    """A stream that goes on and on, after what it begins with."""
+
+    def __init__(self, begin: bytes) -> None:
+        self.begin, self.given = begin, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self.begin[self.given : self.given + len(buffer)].ljust(len(buffer), b"\0")
+        buffer[:] = block
+        self.given += len(buffer)
+        assert self.given < 2**24, "it is read for ever"
+        return len(buffer)
+
+
+def test_endless_streams_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PictureError, match="cannot read standard input: it is none of PNG, JPEG"):
+        read_file(io.BufferedReader(Endless(b"")))
+    monkeypatch.setattr(image, "_free_memory", lambda: 2**22)
+    with pytest.raises(PictureError, match="cannot read standard input: it does not end after"):
+        read_file(io.BufferedReader(Endless(png(PHOTO))))
+    if Path("/dev/zero").exists():
+        with pytest.raises(PictureError, match="cannot read /dev/zero: it is none of PNG, JPEG"):
+            read_picture(Path("/dev/zero"))
+    for data in (png(PHOTO), b"P1 1 1 1", WEBP_OF_268_MP, b""):
+        assert read_file(io.BytesIO(data)) == data
 
 
 # Files on disk

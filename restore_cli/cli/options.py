@@ -70,6 +70,16 @@ JpegQuality = Annotated[
         show_default=False,
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Refuse pictures of more pixels; by default 536 million, and fewer of files that are tiny.",
+        show_default=False,
+        rich_help_panel=_FILES,
+    ),
+]
 SkipExisting = Annotated[
     bool,
     typer.Option("--skip-existing", help="Leave inputs alone whose output exists.", rich_help_panel=_FILES),
