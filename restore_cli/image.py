@@ -53,14 +53,15 @@ FORMATS: dict[str, tuple[str, ...]] = {
 READ_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 
 LOSSY = frozenset({"JPEG", "WEBP", "AVIF"})
+_EMBEDDED = {"EXIF", "ICC profile", "XMP"}
 _HOLDS: dict[str, frozenset[str]] = {
-    "PNG": frozenset({"16 bits", "alpha", "EXIF", "ICC profile", "XMP", "resolution", "PNG text"}),
-    "JPEG": frozenset({"EXIF", "ICC profile", "XMP", "resolution"}),
-    "WEBP": frozenset({"alpha", "EXIF", "ICC profile", "XMP"}),
-    "TIFF": frozenset({"16 bits", "alpha", "EXIF", "ICC profile", "XMP", "resolution"}),
+    "PNG": frozenset({"16 bits", "alpha", *_EMBEDDED, "resolution", "PNG text", "CICP color space"}),
+    "JPEG": frozenset({*_EMBEDDED, "resolution", "IPTC", "Photoshop resources", "comments"}),
+    "WEBP": frozenset({"alpha", *_EMBEDDED}),
+    "TIFF": frozenset({"16 bits", "alpha", *_EMBEDDED, "resolution", "IPTC", "Photoshop resources"}),
     "BMP": frozenset({"resolution"}),
     "PPM": frozenset({"16 bits"}),
-    "AVIF": frozenset({"alpha", "EXIF", "ICC profile", "XMP"}),
+    "AVIF": frozenset({"alpha", *_EMBEDDED, "CICP color space"}),
 }
 
 _BLOCK = 2**20  # pixels widened or quantised at a time
@@ -74,7 +75,9 @@ class Metadata:
 
     `exif` is a TIFF block without the `Exif` signature, its orientation 1; `icc` an ICC profile; `xmp` an XMP
     packet; `dpi` the resolution across and down, in dots per inch; `chunks` the (type, payload) of the PNG
-    chunks that are kept as they are: text, and the meaning of the colours (gAMA, cHRM, sRGB, cICP, ...).
+    chunks that are kept as they are: text, and the meaning of the colours (gAMA, cHRM, sRGB, cICP, ...), to
+    which the color space of an AVIF is added as cICP where it is another than sRGB; `iptc` the records of
+    IPTC-IIM; `photoshop` the other image resources of Photoshop; `comments` those of a JPEG.
     """
 
     exif: bytes | None = None
@@ -82,6 +85,9 @@ class Metadata:
     xmp: bytes | None = None
     dpi: tuple[float, float] | None = None
     chunks: tuple[tuple[bytes, bytes], ...] = ()
+    iptc: bytes | None = None
+    photoshop: bytes | None = None
+    comments: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +98,9 @@ class Picture:
     `alpha` is H x W, uint8 or uint16, and passes through exactly; `depth` is 8 or 16 bits a sample, in and
     out; `format` is Pillow's name of the source's format; `notes` say what reading lost or left out;
     `jpeg_quality`, 1 to 100, is the one that a JPEG's quantization tables are closest to; `corner` is where
-    its blocks start, row and column, 0 to 15: not at 0 where the photo was turned upright.
+    its blocks start, row and column, 0 to 15: not at 0 where the photo was turned upright; `lossless` says
+    of a WebP that it is one that keeps samples, and is written so again; `damage` is what was found wrong
+    with a file whose pixels could be decoded all the same.
     """
 
     pixels: Pixels
@@ -103,6 +111,8 @@ class Picture:
     notes: tuple[str, ...] = ()
     jpeg_quality: int | None = None
     corner: tuple[int, int] = (0, 0)
+    lossless: bool = False
+    damage: tuple[str, ...] = ()
 
     @property
     def height(self) -> int:
@@ -413,31 +423,38 @@ def _decode(data: bytes, bounds: _Bounds) -> Picture:
         raise PictureError("it is a BigTIFF, save it as a plain TIFF")
     if data[:4] in _TIFF_HEADERS:
         return _decode_tiff(data, bounds)
-    image = _open(data, bounds)
+    if data.startswith(_PNG_SIGNATURE):
+        return _decode_png(data, bounds)
+    try:
+        image = _open(data, bounds)
+    except UnidentifiedImageError:
+        bits = next((data[start] for kind, start, _ in _segments(data) if kind in _JPEG_FRAMES), 8)
+        if bits == 8:
+            raise
+        raise PictureError(f"it is a JPEG of {bits} bits a sample, save it with 8") from None
     frames = getattr(image, "n_frames", 1)
     notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
     pnm = _PNM_HEADER.match(data)
-    if image.format == "PNG" and data[24] == 16:  # the bit depth in IHDR
-        raster = _deep_png(data, image)
-    elif pnm and int(pnm[4]) > 255:
+    deep_avif = image.format == "AVIF" and _avif_bits(data) > 8
+    if pnm and int(pnm[4]) > 255:
         raster = _deep_pnm(data, pnm)
     else:
-        raster = _pillow_raster(image, notes)
-    exif, orientation = image.info.get("exif", b"").removeprefix(b"Exif\0\0"), 1
-    try:
-        exif, orientation = _upright_exif(exif) if exif else (None, 1)
-    except struct.error:
-        exif = None
-        notes.append("broken EXIF is left out")
+        raster = _deep_avif(data, image) if deep_avif else _pillow_raster(image, notes)
+    exif, orientation = _exif_of(image.info.get("exif", b""), notes)
     metadata = Metadata(
         exif=exif,
         icc=image.info.get("icc_profile") or None,
         xmp=image.info.get("xmp") or None,
-        dpi=_dpi(image.info.get("dpi")),
-        chunks=tuple(c for c in _chunks(data) if _is_kept(*c)) if image.format == "PNG" else (),
+        dpi=_dpi(image.info.get("dpi")) or _dpi_of_exif(exif),
     )
+    if image.format == "AVIF" and not metadata.icc:
+        metadata = replace(metadata, chunks=_avif_colours(data))
+    if image.format in ("JPEG", "MPO"):
+        metadata = _with_segments(metadata, data, notes if frames == 1 else [])
     format = "JPEG" if image.format == "MPO" else str(image.format)
     picture = _assemble(raster, orientation, metadata, format, notes, _is_rgb_or_gray(image))
+    if image.format == "WEBP":
+        return replace(picture, lossless=_is_lossless_webp(data))
     tables = getattr(image, "quantization", None)
     if not tables:
         return picture
@@ -445,6 +462,16 @@ def _decode(data: bytes, bounds: _Bounds) -> Picture:
     top = height % 16 if orientation in (3, 4, 7, 8) else 0  # where rows count backwards
     left = width % 16 if orientation in (2, 3, 6, 7) else 0
     return replace(picture, jpeg_quality=_jpeg_quality(tables), corner=(top, left))
+
+
+def _exif_of(block: bytes, notes: list[str]) -> tuple[bytes | None, int]:
+    """Return an EXIF block as it is kept, and the orientation it had; a broken one is noted."""
+    block = block.removeprefix(b"Exif\0\0")
+    try:
+        return _upright_exif(block) if block else (None, 1)
+    except struct.error:
+        notes.append("broken EXIF is left out")
+        return None, 1
 
 
 def _jpeg_quality(tables: dict[int, Any]) -> int:
@@ -523,10 +550,8 @@ def _to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
 
 
 def _deep_png(data: bytes, image: Image.Image) -> _Raster:
-    # libpng reports on stderr what it thinks of damage, which Pillow finds first, and of the other chunks.
-    image.load()
-    bare = (c for c in _chunks(data) if c[0] in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"))
-    samples = _opencv_samples(_PNG_SIGNATURE + b"".join(_chunk(*c) for c in bare))
+    image.load()  # libpng reports on stderr what it thinks of damage, which Pillow finds first
+    samples = _opencv_samples(data)
     gray = data[25] in (0, 4)  # colour types without and with alpha, which OpenCV widens to BGRA
     order = ([0, 3] if data[25] == 4 else [0]) if gray else [2, 1, 0, 3][: samples.shape[2]]
     key = image.info.get("transparency") if gray else None  # OpenCV obeys tRNS in colour, not in gray
@@ -538,6 +563,21 @@ def _deep_png(data: bytes, image: Image.Image) -> _Raster:
         return np.concatenate([block, np.where(block == key, 0, 65535).astype(np.uint16)], axis=2)
 
     return _Raster(image.height, image.width, len(order) + (key is not None), 16, rows)
+
+
+def _deep_avif(data: bytes, image: Image.Image) -> _Raster:
+    """Decode 10 or 12 bits, which Pillow reduces to 8, and spread them over 16."""
+    samples = _opencv_samples(data)
+    if samples.shape[:2] != (image.height, image.width):
+        raise ValueError("two readers find two sizes")
+    order = [0] if samples.shape[2] == 1 else [2, 1, 0, 3][: samples.shape[2]]
+    scale = 65535 / (2 ** _avif_bits(data) - 1)
+
+    def rows(top: int, bottom: int) -> Samples:
+        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom, :, order] * scale).astype(np.uint16)
+        return block
+
+    return _Raster(image.height, image.width, len(order), 16, rows)
 
 
 _PNM_HEADER = re.compile(rb"P([2356])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
@@ -669,6 +709,16 @@ def _upright_xmp(packet: bytes) -> bytes:
     return re.sub(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[1-8]", rb"\g<1>1", packet)
 
 
+def _dpi_of_exif(block: bytes | None) -> tuple[float, float] | None:
+    if not block:
+        return None
+    tags = Image.Exif()
+    with _unlimited(), contextlib.suppress(Exception):  # what is broken in it has no resolution
+        tags.load(block)
+        return _dpi_of_tiff(tags)
+    return None
+
+
 def _dpi(value: tuple[Any, Any] | None) -> tuple[float, float] | None:
     """Return a resolution as floats; None where there is none or it is no positive number."""
     with contextlib.suppress(TypeError, ValueError, ZeroDivisionError):
@@ -678,21 +728,86 @@ def _dpi(value: tuple[Any, Any] | None) -> tuple[float, float] | None:
     return None
 
 
-# PNG: what Pillow does not write, 16-bit colour among it
+# PNG: Pillow and OpenCV get the chunks of the pixels alone; the others, and 16-bit colour, are written here
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
+_PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_INFLATED = 2**26  # bytes that an ICC profile or an XMP packet may have
 
 
-def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Split a PNG into (type, payload), as far as it goes."""
+def _decode_png(data: bytes, bounds: _Bounds) -> Picture:
+    chunks, notes, damage = [], [], []
+    for kind, payload, whole in _chunks(data):
+        if whole or kind in (b"tRNS", b"IDAT"):
+            chunks.append((kind, payload))
+        elif kind in _PIXEL_CHUNKS:
+            raise ValueError(f"the checksum of {kind.decode()} is wrong")
+        if not whole and kind in _PIXEL_CHUNKS:
+            damage = ["a checksum is wrong: some pixels may be damaged"]
+        elif not whole:
+            notes = ["a broken chunk is left out"]
+    first = dict(reversed(chunks))
+    bare = _PNG_SIGNATURE + b"".join(_chunk(*chunk) for chunk in chunks if chunk[0] in _PIXEL_CHUNKS)
+    image = _open(bare, bounds)
+    depth = bare[24]  # in IHDR
+    if image.mode == "L" and depth < 8 and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2**depth - 1)  # Pillow spreads the samples, not the key
+    raster = _deep_png(bare, image) if depth == 16 else _pillow_raster(image, notes)
+    frames = int.from_bytes(first.get(b"acTL", b"")[:4], "big")
+    if frames > 1:
+        notes.append(f"only the first of {frames} frames is read")
+    exif, orientation = _exif_of(first.get(b"eXIf", b""), notes)
+    across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", bytes(9)))
+    metadata = Metadata(
+        exif=exif,
+        icc=_png_profile(first.get(b"iCCP"), notes),
+        xmp=_png_xmp([payload for kind, payload in chunks if kind == b"iTXt"], notes),
+        dpi=_dpi((across * 0.0254, down * 0.0254)) if unit == 1 else _dpi_of_exif(exif),  # from dots a metre
+        chunks=tuple(chunk for chunk in chunks if _is_kept(*chunk)),
+    )
+    return replace(_assemble(raster, orientation, metadata, "PNG", notes), damage=tuple(damage))
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Split a PNG into (type, payload, whether its checksum is right), as far as it goes."""
     position = len(_PNG_SIGNATURE)
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
-        yield kind, data[position + 8 : position + 8 + length]
+        payload = data[position + 8 : position + 8 + length]
         position += length + 12
+        checksum = zlib.crc32(payload, zlib.crc32(kind)).to_bytes(4, "big")
+        yield kind, payload, data[position - 4 : position] == checksum
+
+
+def _png_profile(payload: bytes | None, notes: list[str]) -> bytes | None:
+    if payload is None:
+        return None
+    _, _, packed = payload.partition(b"\0")  # its name
+    return _inflated(packed[1:], "ICC profile", notes)
+
+
+def _png_xmp(texts: Sequence[bytes], notes: list[str]) -> bytes | None:
+    for text in texts:
+        if text.startswith(_XMP_KEYWORD):
+            packed, rest = text[len(_XMP_KEYWORD) :][:1] == b"\1", text[len(_XMP_KEYWORD) + 2 :]
+            packet = rest.split(b"\0", 2)[-1]  # behind the language and the translated keyword
+            return _inflated(packet, "XMP", notes) if packed else packet or None
+    return None
+
+
+def _inflated(packed: bytes, name: str, notes: list[str]) -> bytes | None:
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(packed, _INFLATED)
+        if inflater.eof:
+            return plain or None
+        notes.append(f"{name} is left out: it is cut short, or has more than {_INFLATED >> 20} MB")
+    except zlib.error:
+        notes.append(f"broken {name} is left out")
+    return None
 
 
 def _is_kept(kind: bytes, payload: bytes) -> bool:
@@ -742,9 +857,10 @@ def _png_16(picture: Picture) -> bytes:
 
 # TIFF
 
-# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Rating, Copyright, IPTC, Photoshop,
-# the XP texts of Windows: what describes the photo. All other tags describe the layout of one file.
-_TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, 33723, 34377, *range(40091, 40096))
+# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Rating, Copyright, the XP texts of
+# Windows: what describes the photo. Other tags describe the layout of one file, or are read by themselves.
+_TIFF_TEXTS = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
+_TIFF_IPTC, _TIFF_PHOTOSHOP = 33723, 34377
 
 
 def _decode_tiff(data: bytes, bounds: _Bounds) -> Picture:
@@ -756,19 +872,31 @@ def _decode_tiff(data: bytes, bounds: _Bounds) -> Picture:
         layout = _tiff_layout(tags)
         padded = layout.across * layout.columns, layout.down * layout.rows
         bounds.check(*padded, max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1))
+        iptc, photoshop = _split_resources(_tag_bytes(data, _TIFF_PHOTOSHOP) or b"")
         metadata = Metadata(
             exif=_exif_of_tiff(tags),
-            icc=tags.get(ExifTags.Base.InterColorProfile),
-            xmp=tags.get(ExifTags.Base.XMLPacket),
+            icc=_tag_bytes(data, ExifTags.Base.InterColorProfile),
+            xmp=_tag_bytes(data, ExifTags.Base.XMLPacket),
             dpi=_dpi_of_tiff(tags),
+            iptc=_tag_bytes(data, _TIFF_IPTC) or iptc,
+            photoshop=photoshop,
         )
     segments = _tiff_segments(data, tags, layout)
     frames = _count_pages(data)
     notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
+    if metadata.icc is None and ExifTags.Base.InterColorProfile in tags:
+        notes.append("broken ICC profile is left out")
     if layout.bits in (8, 16) and layout.photometric in (0, 1, 2) and layout.compression in _TIFF_BYTES:
         raster = _tiff_raster(data, layout, segments, notes)
         return _assemble(raster, orientation, metadata, "TIFF", notes)
-    image = _open(data, bounds)
+    try:
+        image = _open(data, bounds)
+    except UnidentifiedImageError:
+        packed = _TIFF_UNREAD.get(layout.compression, f"compression {layout.compression}")
+        kind = f"{layout.bits} bits, photometric {layout.photometric}, {packed}"
+        raise PictureError(
+            f"it is a TIFF of a kind that is not read ({kind}), save it as RGB with LZW"
+        ) from None
     if layout.bits == 16:
         notes.append(f"16-bit {image.mode} read with 8 bits a sample")
     raster = _pillow_raster(image, notes)
@@ -777,6 +905,8 @@ def _decode_tiff(data: bytes, bounds: _Bounds) -> Picture:
 
 # Compressions that pack bytes, whatever these mean: none, LZW, deflate (twice), PackBits, LZMA, Zstandard.
 _TIFF_BYTES = frozenset({1, 5, 8, 32946, 32773, 34925, 50000})
+_TIFF_UNREAD = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 34933: "PNG"}
+_TIFF_UNREAD |= {34892: "lossy JPEG of DNG", 50002: "JPEG XL", 52546: "JPEG XL"}
 _TIFF_COLOURS = {2: 3, 5: 4, 6: 3, 8: 3}  # RGB, CMYK, YCbCr, LAB; other photometrics have one
 
 
@@ -974,16 +1104,30 @@ def _tiff_file(tags: Any, strips: Sequence[bytes | memoryview]) -> bytes:
 
 
 def _count_pages(data: bytes) -> int:
-    """Count the directories of a TIFF, as far as their chain is whole."""
+    """Count the directories of a TIFF, as far as their chain is whole, up to 100,000."""
     order = "<" if data[:2] == b"II" else ">"
     seen: set[int] = set()
     with contextlib.suppress(struct.error):
         (start,) = struct.unpack_from(order + "I", data, 4)
-        while start and start not in seen:
+        while start and start not in seen and len(seen) < 100_000:
             (entries,) = struct.unpack_from(order + "H", data, start)
             seen.add(start)
             (start,) = struct.unpack_from(order + "I", data, start + 2 + 12 * entries)
     return len(seen)
+
+
+def _tag_bytes(data: bytes, tag: int) -> bytes | None:
+    """Return a block in a tag of the first page, if it is of bytes, or text, or IPTC, which may be LONG."""
+    order = "<" if data[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        number, kind, size, place = struct.unpack_from(order + "HHII", data, entry)
+        if number == tag and kind in (1, 2, 7, *((4,) if tag == _TIFF_IPTC else ())):
+            size *= 4 if kind == 4 else 1
+            block = data[place : place + size] if size > 4 else data[entry + 8 : entry + 8 + size]
+            return (block.rstrip(b"\0") if kind == 2 else block) if len(block) == size else None
+    return None
 
 
 def _exif_of_tiff(tags: Image.Exif) -> bytes | None:
@@ -1040,10 +1184,126 @@ def _tiff(picture: Picture) -> bytes:
         tags[ExifTags.Base.InterColorProfile] = metadata.icc
     if metadata.xmp:
         tags[ExifTags.Base.XMLPacket] = metadata.xmp
+    if metadata.iptc:
+        tags[_TIFF_IPTC] = metadata.iptc
+    if metadata.photoshop:
+        tags[_TIFF_PHOTOSHOP] = metadata.photoshop
     if metadata.dpi:
         tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = metadata.dpi
         tags[ExifTags.Base.ResolutionUnit] = 2  # inch
     return _tiff_file(tags, strips)
+
+
+# JPEG
+
+_JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
+_APP13, _COM, _EOI = 0xED, 0xFE, 0xD9
+_PHOTOSHOP = b"Photoshop 3.0\0"
+_IPTC_RESOURCE = 0x0404
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Split a JPEG into (marker, start and end of its payload), up to its end or as far as it goes."""
+    marker, position = re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])"), 0  # of no restart and no coded 255
+    with contextlib.suppress(struct.error):
+        while found := marker.search(data, position):
+            kind, start = found[1][0], found.end()
+            size = 0 if kind == _EOI else struct.unpack_from(">H", data, start)[0]
+            yield kind, start + 2, start + size
+            if kind == _EOI:
+                return
+            position = start + size
+
+
+def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadata:
+    """Add IPTC, Photoshop's resources and comments, and note what lies behind the image."""
+    resources, comments, end = [], [], len(data)
+    for kind, start, stop in _segments(data):
+        payload = data[start:stop]
+        if kind == _APP13 and payload.startswith(_PHOTOSHOP):
+            resources.append(payload.removeprefix(_PHOTOSHOP))
+        elif kind == _COM:
+            comments.append(payload)
+        elif kind == _EOI:
+            end = start - 2
+    if rest := len(data[end:].strip(b"\0\xff")):  # more than padding
+        notes.append(f"{rest} bytes behind the photo, such as the video of a motion photo, are left out")
+    iptc, photoshop = _split_resources(b"".join(resources))
+    return replace(metadata, iptc=iptc, photoshop=photoshop, comments=tuple(comments))
+
+
+def _split_resources(block: bytes) -> tuple[bytes | None, bytes | None]:
+    """Part the image resources of Photoshop into the IPTC among them and the others."""
+    iptc: bytes | None = None
+    others, position = [], 0
+    with contextlib.suppress(struct.error):
+        while position < len(block):
+            number, name = struct.unpack_from(">HB", block, position + 4)
+            start = position + 6 + (name + 2) // 2 * 2
+            (size,) = struct.unpack_from(">I", block, start)
+            end = start + 4 + size + size % 2
+            if number == _IPTC_RESOURCE and iptc is None:
+                iptc = block[start + 4 : start + 4 + size]
+            else:
+                others.append(block[position:end])
+            position = end
+    return iptc or None, b"".join([*others, block[position:]]) or None
+
+
+def _jpeg_segments(metadata: Metadata) -> bytes:
+    """Return the segments that Pillow does not write."""
+    resources = metadata.photoshop or b""
+    if metadata.iptc:
+        padding = bytes(len(metadata.iptc) % 2)
+        head = struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(metadata.iptc))
+        resources += head + metadata.iptc + padding
+    parts = [(_COM, comment) for comment in metadata.comments]
+    for start in range(0, len(resources), _MARKER):
+        parts.append((_APP13, _PHOTOSHOP + resources[start : start + _MARKER]))
+    return b"".join(struct.pack(">BBH", 0xFF, kind, 2 + len(part)) + part for kind, part in parts)
+
+
+# WebP and AVIF
+
+
+def _is_lossless_webp(data: bytes) -> bool:
+    position = 12  # behind RIFF and WEBP
+    while position + 8 <= len(data):
+        kind, size = struct.unpack_from("<4sI", data, position)
+        if kind in (b"VP8 ", b"VP8L"):
+            return bool(kind == b"VP8L")
+        position += 24 if kind == b"ANMF" else 8 + size + size % 2  # a frame has chunks of its own
+    return False
+
+
+def _avif_bits(data: bytes) -> int:
+    """Bits a sample, from the first configuration record; AV1 in ISO base media files, 2.3."""
+    record = data.find(b"av1C") + 4
+    flags = data[record + 2] if 4 <= record < len(data) - 2 else 0
+    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+
+
+_NCLX = b"colrnclx"  # primaries, transfer and matrix of ITU-T H.273, as 16 bits each, follow
+
+
+def _avif_colours(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the color space of an AVIF as PNG's cICP; nothing of the kinds that are shown like sRGB."""
+    place = data.find(_NCLX) + len(_NCLX)
+    if place < len(_NCLX) or place + 4 > len(data):
+        return ()
+    primaries, transfer = struct.unpack_from(">HH", data, place)
+    if primaries in (1, 2) and transfer in (1, 2, 6, 13):  # unspecified, BT.709, BT.601, sRGB
+        return ()
+    return ((b"cICP", bytes([primaries & 255, transfer & 255, 0, 1])),)  # RGB of full range
+
+
+def _with_colours(data: bytes, metadata: Metadata) -> bytes:
+    """Name the color space in an AVIF that Pillow wrote as sRGB."""
+    spaces = [payload for kind, payload in metadata.chunks if kind == b"cICP" and len(payload) == 4]
+    place = data.find(_NCLX) + len(_NCLX)
+    if not spaces or place < len(_NCLX):
+        return data
+    return data[:place] + struct.pack(">HH", *spaces[0][:2]) + data[place + 4 :]
 
 
 # Writing
@@ -1076,8 +1336,9 @@ def write_encoded(data: bytes, target: Path) -> None:
 def encode_picture(picture: Picture, format: str, *, jpeg_quality: int = 95) -> tuple[bytes, tuple[str, ...]]:
     """Return the bytes of a file of the format and one sentence for each thing it could not hold.
 
-    PNG, TIFF, BMP and PPM keep the samples exactly. JPEG (4:4:4), WebP and AVIF are lossy; `jpeg_quality`,
-    1 to 100, is the quality of all three. Raises PictureError if the format is unknown or too narrow.
+    PNG, TIFF, BMP and PPM keep the samples exactly, and so does WebP where the picture is `lossless`. JPEG
+    (4:4:4), other WebP and AVIF are lossy; `jpeg_quality`, 1 to 100, is the quality of all three. Raises
+    PictureError if the format is unknown or too narrow.
     """
     suffix_of(format)  # an unknown format ends here
     picture, losses = _fitted(picture, format)
@@ -1095,6 +1356,11 @@ def encode_picture(picture: Picture, format: str, *, jpeg_quality: int = 95) -> 
         ) from error
 
 
+def is_altered(picture: Picture, format: str) -> bool:
+    """Say whether writing in the format changes samples of up to 8 bits."""
+    return format in LOSSY and not (format == "WEBP" and picture.lossless)
+
+
 def _fitted(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
     """Cut depth and metadata down to what the format holds, and say what is lost, flattened alpha too."""
     holds, metadata, losses = _HOLDS[format], picture.metadata, []
@@ -1107,8 +1373,14 @@ def _fitted(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
         "EXIF": metadata.exif,
         "ICC profile": metadata.icc,
         "XMP": metadata.xmp,
-        "resolution": metadata.dpi,
+        "resolution": metadata.dpi
+        if "EXIF" not in holds or metadata.dpi != _dpi_of_exif(metadata.exif)
+        else None,
         "PNG text": [kind for kind, _ in metadata.chunks if kind in _TEXT_CHUNKS],
+        "CICP color space": [kind for kind, _ in metadata.chunks if kind == b"cICP"],
+        "IPTC": metadata.iptc,
+        "Photoshop resources": metadata.photoshop,
+        "comments": metadata.comments,
     }
     if lost := [name for name, value in present.items() if value and name not in holds]:
         losses.append(f"{format} holds no {', '.join(lost)}: left out")
@@ -1174,13 +1446,17 @@ def _pillow_bytes(picture: Picture, format: str, quality: int = 95) -> bytes:
         options["quality"] = quality
         options["subsampling"] = "4:4:4"  # JPEG and AVIF
         options["exact"] = True  # WebP: keeps the colour under alpha 0
+        if format == "WEBP" and picture.lossless:
+            options |= {"lossless": True, "quality": 80}  # of the effort
         options["exif"] = b"Exif\0\0" + metadata.exif if metadata.exif else b""
         options["icc_profile"], options["xmp"] = metadata.icc or b"", metadata.xmp or b""
         if metadata.dpi:
             options["dpi"] = metadata.dpi
+    if format == "JPEG":
+        options["extra"] = _jpeg_segments(metadata)
     buffer = io.BytesIO()
     canvas.save(buffer, format, **options)
-    return buffer.getvalue()
+    return _with_colours(buffer.getvalue(), metadata) if format == "AVIF" else buffer.getvalue()
 
 
 def _pnm(picture: Picture) -> bytes:

@@ -358,6 +358,19 @@ def test_16_bit_png_with_a_transparent_colour(bands: int) -> None:
     np.testing.assert_array_equal(picture.alpha, np.where(clear, 0, 65535))
 
 
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_gray_png_of_few_bits_with_a_transparent_level(depth: int) -> None:
+    levels = RNG.integers(0, 2**depth, (8, 16), dtype=np.uint8)
+    bits = np.unpackbits(levels[..., None], axis=2)[..., 8 - depth :].reshape(8, -1)
+    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bits, axis=1))
+    for key in (0, 1):
+        header = struct.pack(">IIBBBBB", 16, 8, depth, 0, 0, 0, 0)
+        parts = [(b"IHDR", header), (b"tRNS", struct.pack(">H", key)), (b"IDAT", zlib.compress(rows))]
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in [*parts, (b"IEND", b"")])
+        expected = np.dstack([levels * (255 // (2**depth - 1)), np.where(levels == key, 0, 255)])
+        np.testing.assert_array_equal(samples_of(read_picture(data)), expected)
+
+
 @pytest.mark.parametrize(
     ("mode", "options", "expected"),
     [
@@ -430,6 +443,65 @@ def test_lab_is_converted() -> None:
     picture = read_picture(saved(ImageCms.applyTransform(Image.fromarray(PHOTO), transform), "TIFF"))
     assert picture.notes == ("LAB converted to sRGB",)
     assert np.abs(samples_of(picture).astype(int) - PHOTO).mean() < 3
+
+
+def avif(samples: Array, depth: int) -> bytes:
+    order = [0, 1, 2] if samples.shape[2] == 3 else [0, 1, 2, 3]
+    order[:3] = order[2::-1]
+    options = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, 100]
+    return cv2.imencode(".avif", samples[..., order], options)[1].tobytes()
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+@pytest.mark.parametrize("depth", [10, 12])
+def test_avif_of_more_than_8_bits_keeps_them(bands: int, depth: int) -> None:
+    samples = noise(bands, 16) >> (16 - depth)
+    picture = read_picture(avif(samples, depth))
+    assert (picture.depth, picture.format) == (16, "AVIF")
+    exact = np.rint(samples * (65535 / (2**depth - 1)))
+    assert np.abs(samples_of(picture) - exact).max() <= 2 * 65535 / 2**depth
+    assert encode_picture(picture, "AVIF")[1] == ("AVIF holds 8 bits a sample: rounded from 16",)
+
+
+def test_the_colors_of_hdr_are_kept_or_named() -> None:
+    data = saved(Image.fromarray(PHOTO), "AVIF", quality=95, subsampling="4:4:4")
+    assert read_picture(data).metadata.chunks == ()
+    place = data.index(b"colrnclx") + 8
+    assert data[place : place + 4] == bytes([0, 1, 0, 13])  # BT.709, sRGB
+    picture = read_picture(data[:place] + bytes([0, 9, 0, 16]) + data[place + 4 :])  # BT.2020, PQ
+    assert picture.metadata.chunks == ((b"cICP", bytes([9, 16, 0, 1])),)
+    for format in ("AVIF", "PNG"):
+        written, losses = encode_picture(picture, format)
+        assert losses == ()
+        assert read_picture(written).metadata.chunks == picture.metadata.chunks
+        assert np.abs(shown(written).astype(int) - PHOTO).mean() < 3
+    for format in ("JPEG", "TIFF", "WEBP", "PPM"):
+        assert encode_picture(picture, format)[1] == (f"{format} holds no CICP color space: left out",)
+
+
+def test_lossless_webp_stays_lossless() -> None:
+    animated = {"save_all": True, "append_images": [Image.fromarray(noise(3))]}
+    for samples, options in ((noise(4), {}), (noise(3), animated)):
+        picture = read_picture(saved(Image.fromarray(samples), "WEBP", lossless=True, exact=True, **options))
+        assert picture.lossless
+        data, _ = encode_picture(picture, "WEBP")
+        np.testing.assert_array_equal(np.asarray(opened(data)), samples)
+        assert not read_picture(encode_picture(replace(picture, lossless=False), "WEBP")[0]).lossless
+    assert not read_picture(saved(Image.fromarray(samples), "WEBP", exif=exif_with(1))).lossless
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_channels_of_a_tiff_beyond_its_colors_are_noted(depth: int) -> None:
+    for bands, extra, left in (
+        (4, ["unspecified"], 1),
+        (5, ["unassalpha", "unspecified"], 1),
+        (5, [0, 0], 2),
+    ):
+        samples = noise(bands, depth)
+        picture = read_picture(tiff(samples, photometric="rgb", extrasamples=extra))
+        kept = bands - left
+        np.testing.assert_array_equal(samples_of(picture), samples[..., :kept])
+        assert picture.notes == (f"{left} channel{'s' * (left > 1)} beyond colors and alpha left out",)
 
 
 @pytest.mark.parametrize(("format", "lossless"), [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
@@ -566,6 +638,143 @@ def test_png_text_and_the_meaning_of_colours_are_kept(depth: int) -> None:
     assert isinstance(result, PngImagePlugin.PngImageFile)
     assert result.text == {"Title": "Harbour", "Comment": "evening", "XML:com.adobe.xmp": XMP.decode()}
     assert result.info["gamma"] == 1.0
+
+
+IPTC = b"".join(
+    b"\x1c\2" + struct.pack(">BH", *head) + text for *head, text in [(120, 7, b"Harbour"), (25, 4, b"boat")]
+)
+RESOURCES = b"8BIM\x04\x0a\0\0\0\0\0\1\1\0" + b"8BIM\x04\x0b\5names\0\0\0\2ab"  # a flag, and one with a name
+
+
+def app13(block: bytes) -> bytes:
+    return b"\xff\xed" + struct.pack(">H", 16 + len(block)) + b"Photoshop 3.0\0" + block
+
+
+def jpeg_with(*segments: bytes) -> bytes:
+    data = saved(Image.fromarray(PHOTO), "JPEG", quality=95)
+    return data[:20] + b"".join(segments) + data[20:]  # behind JFIF
+
+
+def test_iptc_resources_and_comments_of_a_jpeg() -> None:
+    block = RESOURCES[:14] + b"8BIM\4\4\0\0" + struct.pack(">I", len(IPTC)) + IPTC + b"\0" + RESOURCES[14:]
+    assert len(IPTC) % 2 == 1
+    comments = (b"first", b"second")
+    coms = (b"\xff\xfe" + struct.pack(">H", 2 + len(text)) + text for text in comments)
+    picture = read_picture(jpeg_with(app13(block[:30]), app13(block[30:]), *coms))
+    for _ in range(2):
+        found = picture.metadata
+        assert (found.iptc, found.photoshop, found.comments) == (IPTC, RESOURCES, comments)
+        data, losses = encode_picture(picture, "JPEG")
+        assert losses == ()
+        picture = read_picture(data)
+    assert opened(data).info["photoshop"][0x0404] == IPTC
+    as_tiff, losses = encode_picture(picture, "TIFF")
+    assert losses == ("TIFF holds no comments: left out",)
+    found = read_picture(as_tiff).metadata
+    assert (found.iptc, found.photoshop, found.comments) == (IPTC, RESOURCES, ())
+    assert encode_picture(picture, "PNG")[1] == (
+        "PNG holds no IPTC, Photoshop resources, comments: left out",
+    )
+
+
+def test_large_resources_take_several_segments() -> None:
+    metadata = Metadata(iptc=IPTC * 9000, photoshop=RESOURCES)
+    data, losses = encode_picture(Picture(np.zeros((8, 8, 3), np.float32), metadata=metadata), "JPEG")
+    assert losses == ()
+    assert data.count(b"Photoshop 3.0") == 3
+    assert read_picture(data).metadata == metadata
+
+
+@pytest.mark.parametrize(("kind", "order"), [(4, "<"), (4, ">"), (7, "<"), (1, "<"), (2, "<")])
+def test_iptc_of_a_tiff_whatever_its_type(kind: int, order: str) -> None:
+    records = IPTC + bytes(-len(IPTC) % 4)
+    value = records if kind != 4 else struct.unpack(f"{order}{len(records) // 4}I", records)
+    count = len(records) // 4 if kind == 4 else len(records)
+    if kind == 2:
+        value = records = IPTC + b"\0"
+        count = len(value)
+    data = tiff(noise(3), extratags=[(33723, kind, count, value, True)], byteorder=order)
+    data, losses = encode_picture(read_picture(data), "TIFF")
+    assert losses == ()
+    assert opened(data).tag_v2[33723].rstrip(b"\0") == IPTC  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("extra", [b"video" * 9, b"\0" * 9, b"\xff\xff\0"])
+def test_what_lies_behind_a_jpeg_is_noted(extra: bytes) -> None:
+    note = "45 bytes behind the photo, such as the video of a motion photo, are left out"
+    data = saved(Image.fromarray(PHOTO), "JPEG", progressive=True, exif=exif_with(1))
+    assert read_picture(data + extra).notes == ((note,) if b"video" in extra else ())
+
+
+def test_tags_of_another_type() -> None:
+    data = tiff(PHOTO, iccprofile=SRGB, extratags=[(700, 2, len(XMP), XMP.decode(), True)])
+    assert read_picture(data).metadata.xmp == XMP
+    assert read_picture(retagged(data, 34675, kind=2)).metadata.icc is not None
+    picture = read_picture(retagged(data, 34675, kind=5))  # RATIONAL
+    assert picture.metadata.icc is None
+    assert picture.notes == ("broken ICC profile is left out",)
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF", "PNG"])
+def test_resolution_that_is_only_in_exif(format: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = 300.0, 150.0
+    exif[ExifTags.Base.ResolutionUnit] = 2
+    picture = read_picture(saved(Image.fromarray(PHOTO), format, exif=exif.tobytes()))
+    assert picture.metadata.dpi == (300, 150)
+    for target in ("TIFF", "BMP", "JPEG"):
+        data, _ = encode_picture(picture, target)
+        assert opened(data).info["dpi"] == pytest.approx((300, 150), abs=0.1)
+    for target in ("WEBP", "AVIF"):
+        assert encode_picture(picture, target)[1] == ()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_large_metadata_of_a_png(late: bool) -> None:
+    profile, packet = SRGB + bytes(2**21), XMP + b" " * 2**21
+    parts = [
+        chunk(b"iCCP", b"x\0\0" + zlib.compress(profile)),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**21))),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(packet)),
+    ]
+    plain, place = png(PHOTO), -12 if late else 33
+    picture = read_picture(plain[:place] + b"".join(parts) + plain[place:])
+    assert (picture.metadata.icc, picture.metadata.xmp) == (profile, packet)
+    assert [kind for kind, _ in picture.metadata.chunks] == [b"zTXt"]
+    bomb = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(2**27), 9))
+    picture = read_picture(plain[:33] + bomb + plain[33:])
+    assert picture.notes == ("ICC profile is left out: it is cut short, or has more than 64 MB",)
+    picture = read_picture(plain[:33] + chunk(b"iCCP", b"x\0\0rubbish") + plain[33:])
+    assert picture.notes == ("broken ICC profile is left out",)
+
+
+# Damage that is known
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_wrong_checksums_of_a_png(depth: int) -> None:
+    plain = png(noise(3, depth))
+    text = chunk(b"tEXt", b"Title\0Harbour")
+    data = plain[:33] + text + plain[33:]
+    assert read_picture(data).damage == ()
+    end = bytearray(data)
+    end[-13] ^= 1  # the checksum of IDAT
+    assert read_picture(bytes(end)).damage == ("a checksum is wrong: some pixels may be damaged",)
+    last = bytearray(data)
+    last[-17] ^= 1  # Adler-32
+    try:
+        assert read_picture(bytes(last)).damage
+    except PictureError as error:
+        assert "damaged" in str(error)
+    other = bytearray(data)
+    other[33 + len(text) - 1] ^= 1
+    picture = read_picture(bytes(other))
+    assert (picture.damage, picture.notes) == ((), ("a broken chunk is left out",))
+    assert picture.metadata.chunks == ()
+    header = bytearray(data)
+    header[30] ^= 1
+    with pytest.raises(PictureError, match="damaged"):
+        read_picture(bytes(header))
 
 
 # What a format cannot hold
@@ -791,6 +1000,12 @@ def test_png_with_a_flipped_bit_is_refused(depth: int, capfd: pytest.CaptureFixt
         (tiff(noise(1).astype(np.float16)), "16-bit float"),
         (tiff(noise(1).astype(np.uint32)), "32-bit integer"),
         (tiff(noise(1).astype(np.int16)), "16-bit signed"),
+        (
+            with_number(tiff(noise(3)), 259, 34887),
+            r"it is a TIFF of a kind that is not read \(8 bits, .*LERC",
+        ),
+        (with_number(tiff(noise(3, 16)), 262, 8), r"not read \(16 bits, photometric 8"),  # LAB
+        (jpeg_with()[:-1].replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "JPEG of 12 bits a sample"),
     ],
 )
 def test_files_that_are_no_pictures(content: bytes, reason: str, tmp_path: Path) -> None:

@@ -144,6 +144,28 @@ def test_an_endless_input_is_refused(run: Run, tmp_path: Path) -> None:
     assert done.stderr.startswith(b"error: cannot read standard input: it is none of PNG")
 
 
+def test_lossless_webp_stays_lossless_unless_a_quality_is_given(run: Run, tmp_path: Path) -> None:
+    with Image.open(photo(tmp_path / "a.png")) as image:
+        image.save("a.webp", lossless=True)
+    Image.new("L", image.size, 255).save("mask.png")
+    plain = ("a.webp", "--sigma", 9, "--overwrite", "--suffix", ".out", "--format", "webp")
+    ok(run(*plain))
+    assert read_picture("a.out.webp").lossless
+    ok(run(*plain, "--jpeg-quality", 90))
+    assert not read_picture("a.out.webp").lossless
+    assert "outside the mask" not in ok(run(*plain, "--mask", "mask.png")).stderr
+    assert "outside the mask" in ok(run(*plain, "--mask", "mask.png", "--jpeg-quality", 90)).stderr
+
+
+def test_known_damage_is_said_of_copies_too(run: Run, tmp_path: Path) -> None:
+    data = bytearray(photo(tmp_path / "a.png").read_bytes())
+    data[-13] ^= 1  # the checksum of the pixels
+    Path("a.png").write_bytes(data)
+    result = ok(run("a.png", "--strength", 0))
+    assert "warning: a.png: a checksum is wrong: some pixels may be damaged" in result.stderr
+    assert Path("a.denoised.png").read_bytes() == data
+
+
 def test_a_tree_is_kept(run: Run, tmp_path: Path) -> None:
     for name in ("a.png", "deep/b.png", "deep/er/c.jpg", ".hidden/d.png", "notes.txt"):
         photo(tmp_path / "in" / name) if name != "notes.txt" else (tmp_path / "in/notes.txt").touch()

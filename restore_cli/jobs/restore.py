@@ -20,6 +20,7 @@ from restore_cli.image import (
     Picture,
     encode_picture,
     format_of,
+    is_altered,
     luma,
     read_file,
     read_picture,
@@ -268,7 +269,7 @@ def _restore_file(
         depth=picture.depth,
         noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
         tile_difference=difference,
-        warnings=(*feed.warnings, *uncut),
+        warnings=(*picture.damage, *feed.warnings, *uncut),
     )
     restored = picture.with_pixels(change.pixels)
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
@@ -287,10 +288,12 @@ def _restore_file(
 
     format = _format(item, restored, request)
     notes: tuple[str, ...] = ()  # of what reading and writing lose; a copy loses nothing
+    if request.jpeg_quality:
+        restored = replace(restored, lossless=False)
     if not same or format != restored.format or request.jpeg_quality:  # else it is copied
         data, losses = encode_picture(restored, format, jpeg_quality=_jpeg_quality(restored, request))
         notes = (*restored.notes, *losses)
-        if format in LOSSY and masked:
+        if masked and is_altered(restored, format):
             notes += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
     if used is not None:  # first, so that no photo is written of one that failed
         _save_mask(used, Path(item.mask))
