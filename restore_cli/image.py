@@ -13,8 +13,10 @@ import functools
 import io
 import itertools
 import math
+import os
 import re
 import struct
+import tempfile
 import threading
 import warnings
 import zlib
@@ -99,8 +101,7 @@ class Picture:
     out; `format` is Pillow's name of the source's format; `notes` say what reading lost or left out;
     `jpeg_quality`, 1 to 100, is the one that a JPEG's quantization tables are closest to; `corner` is where
     its blocks start, row and column, 0 to 15: not at 0 where the photo was turned upright; `lossless` says
-    of a WebP that it is one that keeps samples, and is written so again; `damage` is what was found wrong
-    with a file whose pixels could be decoded all the same.
+    of a WebP that it is one that keeps samples, and is written so again.
     """
 
     pixels: Pixels
@@ -112,7 +113,6 @@ class Picture:
     jpeg_quality: int | None = None
     corner: tuple[int, int] = (0, 0)
     lossless: bool = False
-    damage: tuple[str, ...] = ()
 
     @property
     def height(self) -> int:
@@ -435,11 +435,12 @@ def _decode(data: bytes, bounds: _Bounds) -> Picture:
     frames = getattr(image, "n_frames", 1)
     notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
     pnm = _PNM_HEADER.match(data)
-    deep_avif = image.format == "AVIF" and _avif_bits(data) > 8
     if pnm and int(pnm[4]) > 255:
         raster = _deep_pnm(data, pnm)
+    elif image.format == "AVIF" and (bits := _avif_bits(data)) > 8:
+        raster = _deep_avif(data, image, bits, notes)
     else:
-        raster = _deep_avif(data, image) if deep_avif else _pillow_raster(image, notes)
+        raster = _pillow_raster(image, notes)
     exif, orientation = _exif_of(image.info.get("exif", b""), notes)
     metadata = Metadata(
         exif=exif,
@@ -498,7 +499,7 @@ def _open(data: bytes, bounds: _Bounds) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
         bounds.check(*image.size, 3 if image.mode == "P" else len(image.getbands()))
         if image.format == "TIFF":  # the one format whose size is checked again on decoding
-            image.load()
+            _load_tiff(image)
         return image
 
 
@@ -565,13 +566,17 @@ def _deep_png(data: bytes, image: Image.Image) -> _Raster:
     return _Raster(image.height, image.width, len(order) + (key is not None), 16, rows)
 
 
-def _deep_avif(data: bytes, image: Image.Image) -> _Raster:
+def _deep_avif(data: bytes, image: Image.Image, bits: int, notes: list[str]) -> _Raster:
     """Decode 10 or 12 bits, which Pillow reduces to 8, and spread them over 16."""
-    samples = _opencv_samples(data)
+    try:
+        samples = _opencv_samples(data)
+    except ValueError:  # it is damaged, or gray with alpha
+        notes.append(f"{bits}-bit AVIF read with 8 bits a sample")
+        return _pillow_raster(image, notes)
     if samples.shape[:2] != (image.height, image.width):
-        raise ValueError("two readers find two sizes")
+        raise ValueError("two decoders find two sizes")
     order = [0] if samples.shape[2] == 1 else [2, 1, 0, 3][: samples.shape[2]]
-    scale = 65535 / (2 ** _avif_bits(data) - 1)
+    scale = 65535 / (2**bits - 1)
 
     def rows(top: int, bottom: int) -> Samples:
         block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom, :, order] * scale).astype(np.uint16)
@@ -603,19 +608,23 @@ def _deep_pnm(data: bytes, header: re.Match[bytes]) -> _Raster:
 
 def _opencv_samples(data: bytes) -> npt.NDArray[np.uint16]:
     """Decode to uint16, H x W x K, in OpenCV's order gray, BGR or BGRA; raises ValueError if it cannot."""
+    samples = _by_opencv(data)
+    if samples is None or samples.dtype != np.uint16:
+        raise ValueError("its samples cannot be decoded")
+    return samples if samples.ndim == 3 else samples[..., None]
+
+
+def _by_opencv(data: bytes, *, colour: bool = False) -> npt.NDArray[Any] | None:
+    """Decode as OpenCV does, as stored or as 8-bit BGR; None if it cannot."""
     import cv2
 
     level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # its decoders write to stderr what the exception says
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its decoders write to stderr
     try:
-        samples = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        mode = cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED
+        return cast("npt.NDArray[Any] | None", cv2.imdecode(np.frombuffer(data, np.uint8), mode))
     finally:
         cv2.utils.logging.setLogLevel(level)
-    if samples is None or samples.dtype != np.uint16:
-        raise ValueError("its samples cannot be decoded")
-    return cast("npt.NDArray[np.uint16]", samples if samples.ndim == 3 else samples[..., None])
 
 
 def _assemble(
@@ -728,6 +737,62 @@ def _dpi(value: tuple[Any, Any] | None) -> tuple[float, float] | None:
     return None
 
 
+# Damage
+
+
+def find_damage(data: bytes) -> tuple[str, ...]:
+    """Return one sentence for each sign that pixels of a file are wrong, though it can be decoded.
+
+    These are checksums of PNG, and what libjpeg and libaom report, by which the picture is decoded once more.
+    Most wrong bits of a JPEG, WebP or TIFF leave no sign.
+    """
+    if data.startswith(_PNG_SIGNATURE):
+        if any(kind in _PIXEL_CHUNKS and not whole for kind, _, whole in _chunks(data)):
+            return ("it is damaged: a checksum is wrong, some pixels may be",)
+    elif data.startswith(b"\xff\xd8"):
+        with _overheard(rb"(?:Corrupt JPEG data|Premature end of JPEG|Inconsistent progression).*\n") as said:
+            _by_opencv(data)
+        if said:
+            return (f"it is damaged: parts of the picture may be ({said[0].decode().strip()})",)
+    elif data[4:8] == b"ftyp":
+        import cv2
+
+        # libaom is stricter than dav1d, by which Pillow decodes.
+        if cv2.haveImageWriter("x.avif") and _by_opencv(data, colour=True) is None:
+            return ("it is damaged: a strict decoder refuses it, parts of the picture may be wrong",)
+    return ()
+
+
+_STDERR = threading.Lock()  # held while the process's standard error goes elsewhere
+
+
+@contextlib.contextmanager
+def _overheard(pattern: bytes) -> Iterator[list[bytes]]:
+    """Give, when it is left, the lines of the pattern that C libraries write to standard error.
+
+    They have no other way to speak. All other text goes on to standard error when this is left.
+    """
+    said: list[bytes] = []
+    with _STDERR, tempfile.TemporaryFile() as caught:
+        try:
+            own = os.dup(2)
+        except OSError:  # closed: nobody writes there
+            yield said
+            return
+        os.dup2(caught.fileno(), 2)
+        try:
+            yield said
+        finally:
+            os.dup2(own, 2)
+            os.close(own)
+            caught.seek(0)
+            text = caught.read()
+            said += re.findall(pattern, text)
+            if rest := re.sub(pattern, b"", text):
+                with contextlib.suppress(OSError):
+                    os.write(2, rest)
+
+
 # PNG: Pillow and OpenCV get the chunks of the pixels alone; the others, and 16-bit colour, are written here
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -739,15 +804,13 @@ _INFLATED = 2**26  # bytes that an ICC profile or an XMP packet may have
 
 
 def _decode_png(data: bytes, bounds: _Bounds) -> Picture:
-    chunks, notes, damage = [], [], []
+    chunks, notes = [], []
     for kind, payload, whole in _chunks(data):
-        if whole or kind in (b"tRNS", b"IDAT"):
+        if whole or kind in (b"tRNS", b"IDAT"):  # of which `find_damage` tells
             chunks.append((kind, payload))
         elif kind in _PIXEL_CHUNKS:
             raise ValueError(f"the checksum of {kind.decode()} is wrong")
-        if not whole and kind in _PIXEL_CHUNKS:
-            damage = ["a checksum is wrong: some pixels may be damaged"]
-        elif not whole:
+        else:
             notes = ["a broken chunk is left out"]
     first = dict(reversed(chunks))
     bare = _PNG_SIGNATURE + b"".join(_chunk(*chunk) for chunk in chunks if chunk[0] in _PIXEL_CHUNKS)
@@ -768,7 +831,7 @@ def _decode_png(data: bytes, bounds: _Bounds) -> Picture:
         dpi=_dpi((across * 0.0254, down * 0.0254)) if unit == 1 else _dpi_of_exif(exif),  # from dots a metre
         chunks=tuple(chunk for chunk in chunks if _is_kept(*chunk)),
     )
-    return replace(_assemble(raster, orientation, metadata, "PNG", notes), damage=tuple(damage))
+    return _assemble(raster, orientation, metadata, "PNG", notes)
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
@@ -1088,8 +1151,17 @@ def _unpack_segments(segments: Sequence[bytes | memoryview], layout: _TiffLayout
     tags[ExifTags.Base.RowsPerStrip] = layout.rows
     with _unlimited():
         image = Image.open(io.BytesIO(_tiff_file(tags, segments)), formats=("TIFF",))
-        image.load()
+        _load_tiff(image)
     return image
+
+
+_LIBTIFF = rb"(?:_?TIFF|LZW|ZIP|ZSTD|LZMA|PackBits|Fax|O?JPEG|WebP|LERC|Thunder|NeXT|Predictor)\w*: .*\n"
+
+
+def _load_tiff(image: Image.Image) -> None:
+    """Decode; what libtiff writes to standard error is dropped, for damage raises an exception as well."""
+    with _overheard(_LIBTIFF):
+        image.load()
 
 
 def _tiff_file(tags: Any, strips: Sequence[bytes | memoryview]) -> bytes:

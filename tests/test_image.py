@@ -25,7 +25,15 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from restore_cli import image
 from restore_cli.errors import PictureError
-from restore_cli.image import Metadata, Picture, encode_picture, read_file, read_picture, write_picture
+from restore_cli.image import (
+    Metadata,
+    Picture,
+    encode_picture,
+    find_damage,
+    read_file,
+    read_picture,
+    write_picture,
+)
 
 Array = npt.NDArray[Any]
 
@@ -756,25 +764,57 @@ def test_wrong_checksums_of_a_png(depth: int) -> None:
     plain = png(noise(3, depth))
     text = chunk(b"tEXt", b"Title\0Harbour")
     data = plain[:33] + text + plain[33:]
-    assert read_picture(data).damage == ()
-    end = bytearray(data)
-    end[-13] ^= 1  # the checksum of IDAT
-    assert read_picture(bytes(end)).damage == ("a checksum is wrong: some pixels may be damaged",)
-    last = bytearray(data)
-    last[-17] ^= 1  # Adler-32
-    try:
-        assert read_picture(bytes(last)).damage
-    except PictureError as error:
-        assert "damaged" in str(error)
+    assert find_damage(data) == ()
+    for place in (-13, -17):  # the checksum of IDAT, and Adler-32 within
+        wrong = bytearray(data)
+        wrong[place] ^= 1
+        assert find_damage(bytes(wrong)) == ("it is damaged: a checksum is wrong, some pixels may be",)
     other = bytearray(data)
     other[33 + len(text) - 1] ^= 1
     picture = read_picture(bytes(other))
-    assert (picture.damage, picture.notes) == ((), ("a broken chunk is left out",))
+    assert picture.notes == ("a broken chunk is left out",)
+    assert find_damage(bytes(other)) == ()
     assert picture.metadata.chunks == ()
     header = bytearray(data)
     header[30] ^= 1
     with pytest.raises(PictureError, match="damaged"):
         read_picture(bytes(header))
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 2}, {"progressive": True}], ids=str)
+def test_damage_of_a_jpeg_that_libjpeg_sees(options: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    data = saved(Image.fromarray(noise(3, size=(128, 128))), "JPEG", quality=90, **options)
+    assert find_damage(data) == ()
+    wrong = bytearray(data)
+    start = data.index(b"\xff\xda")  # of the first scan
+    wrong[start + 40 : start + 140] = bytes(100)
+    assert read_picture(bytes(wrong)).height == 128
+    (sentence,) = find_damage(bytes(wrong))
+    assert sentence.startswith("it is damaged: parts of the picture may be (Corrupt JPEG data: ")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_damage_of_an_avif_that_libaom_sees(mode: str) -> None:
+    data = saved(Image.fromarray(noise(4, size=(64, 64))).convert(mode), "AVIF", subsampling="4:2:0")
+    assert find_damage(data) == ()
+    found = 0
+    for place in range(len(data) // 2, len(data), len(data) // 20):
+        wrong = bytearray(data)
+        wrong[place] ^= 4
+        found += bool(find_damage(bytes(wrong)))
+    assert found >= 8
+
+
+def test_what_others_write_to_stderr_comes_through(capfd: pytest.CaptureFixture[str]) -> None:
+    with image._overheard(rb"Corrupt.*\n") as said:
+        os.write(2, b"progress\nCorrupt JPEG data: x\n 50 %")
+    assert said == [b"Corrupt JPEG data: x\n"]
+    assert capfd.readouterr().err == "progress\n 50 %"
+    with pytest.raises(KeyboardInterrupt), image._overheard(rb"x"):
+        raise KeyboardInterrupt
+    os.write(2, b"there")
+    assert capfd.readouterr().err == "there"
 
 
 # What a format cannot hold
@@ -975,6 +1015,16 @@ def test_cut_files_are_refused(
     with pytest.raises(PictureError) as caught:
         read_picture(path)
     assert_sentence(caught.value, str(path))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_damaged_tiff_is_refused(depth: int, capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(tiff(noise(3, depth, (90, 90)), compression="zlib", rowsperstrip=30))
+    middle = len(data) // 2
+    data[middle : middle + 9] = bytes(9)
+    with pytest.raises(PictureError, match="damaged"):
+        read_picture(bytes(data))
     assert capfd.readouterr() == ("", "")
 
 

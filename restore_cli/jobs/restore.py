@@ -19,6 +19,7 @@ from restore_cli.image import (
     LOSSY,
     Picture,
     encode_picture,
+    find_damage,
     format_of,
     is_altered,
     luma,
@@ -269,7 +270,7 @@ def _restore_file(
         depth=picture.depth,
         noise_before=estimate_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise,
         tile_difference=difference,
-        warnings=(*picture.damage, *feed.warnings, *uncut),
+        warnings=(*find_damage(data), *feed.warnings, *uncut),
     )
     restored = picture.with_pixels(change.pixels)
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
