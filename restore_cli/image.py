@@ -12,6 +12,7 @@ import contextlib
 import functools
 import io
 import itertools
+import logging
 import math
 import os
 import re
@@ -68,6 +69,7 @@ _HOLDS: dict[str, frozenset[str]] = {
 
 _BLOCK = 2**20  # pixels widened or quantised at a time
 _MARKER = 65_500  # bytes of EXIF or XMP that fit one JPEG marker (65,533), less their signatures
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs would go to standard error
 _PILLOW = threading.Lock()  # held while Pillow's process-wide size limit and the warning filters are changed
 
 
@@ -551,7 +553,7 @@ def _to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
 
 
 def _deep_png(data: bytes, image: Image.Image) -> _Raster:
-    image.load()  # libpng reports on stderr what it thinks of damage, which Pillow finds first
+    image.load()  # Pillow finds damage that OpenCV passes over
     samples = _opencv_samples(data)
     gray = data[25] in (0, 4)  # colour types without and with alpha, which OpenCV widens to BGRA
     order = ([0, 3] if data[25] == 4 else [0]) if gray else [2, 1, 0, 3][: samples.shape[2]]
@@ -608,21 +610,29 @@ def _deep_pnm(data: bytes, header: re.Match[bytes]) -> _Raster:
 
 def _opencv_samples(data: bytes) -> npt.NDArray[np.uint16]:
     """Decode to uint16, H x W x K, in OpenCV's order gray, BGR or BGRA; raises ValueError if it cannot."""
-    samples = _by_opencv(data)
+    samples, _ = _by_opencv(data)
     if samples is None or samples.dtype != np.uint16:
         raise ValueError("its samples cannot be decoded")
     return samples if samples.ndim == 3 else samples[..., None]
 
 
-def _by_opencv(data: bytes, *, colour: bool = False) -> npt.NDArray[Any] | None:
-    """Decode as OpenCV does, as stored or as 8-bit BGR; None if it cannot."""
+# What libjpeg and libpng write to standard error.
+_COMPLAINT = (
+    rb"(?:Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|libpng \w+:).*\n"
+)
+
+
+def _by_opencv(data: bytes, *, colour: bool = False) -> tuple[npt.NDArray[Any] | None, list[bytes]]:
+    """Decode as OpenCV does, as stored or as 8-bit BGR; None if it cannot. Return complaints of decoders, too."""
     import cv2
 
     level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # its decoders write to stderr
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # of what a failure returns as None
     try:
-        mode = cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED
-        return cast("npt.NDArray[Any] | None", cv2.imdecode(np.frombuffer(data, np.uint8), mode))
+        with _overheard(_COMPLAINT) as said:
+            mode = cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED
+            samples: Any = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+        return samples, said
     finally:
         cv2.utils.logging.setLogLevel(level)
 
@@ -748,17 +758,16 @@ def find_damage(data: bytes) -> tuple[str, ...]:
     """
     if data.startswith(_PNG_SIGNATURE):
         if any(kind in _PIXEL_CHUNKS and not whole for kind, _, whole in _chunks(data)):
-            return ("it is damaged: a checksum is wrong, some pixels may be",)
+            return ("it is damaged: a checksum is wrong, and pixels may be",)
     elif data.startswith(b"\xff\xd8"):
-        with _overheard(rb"(?:Corrupt JPEG data|Premature end of JPEG|Inconsistent progression).*\n") as said:
-            _by_opencv(data)
+        _, said = _by_opencv(data)
         if said:
-            return (f"it is damaged: parts of the picture may be ({said[0].decode().strip()})",)
+            return (f"it is damaged: parts of the picture may be wrong ({said[0].decode().strip()})",)
     elif data[4:8] == b"ftyp":
         import cv2
 
         # libaom is stricter than dav1d, by which Pillow decodes.
-        if cv2.haveImageWriter("x.avif") and _by_opencv(data, colour=True) is None:
+        if cv2.haveImageWriter("x.avif") and _by_opencv(data, colour=True)[0] is None:
             return ("it is damaged: a strict decoder refuses it, parts of the picture may be wrong",)
     return ()
 
@@ -1018,6 +1027,8 @@ def _tiff_layout(tags: Image.Exif) -> _TiffLayout:
     width, height = number(ExifTags.Base.ImageWidth), number(ExifTags.Base.ImageLength)
     bits = _numbers(tags, ExifTags.Base.BitsPerSample, (1,))
     kinds = set(_numbers(tags, ExifTags.Base.SampleFormat, (1,)))
+    if not all(0 < count <= 64 for count in bits):
+        raise ValueError(f"{bits[0]} bits a sample")
     if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or not kinds <= {1, 4}:  # unsigned, undefined
         kind = "signed" if 2 in kinds else "float" if 3 in kinds else "integer"
         each = "-".join(str(count) for count in dict.fromkeys(bits))
@@ -1027,7 +1038,10 @@ def _tiff_layout(tags: Image.Exif) -> _TiffLayout:
     beyond = stored - _TIFF_COLOURS.get(photometric, 1)
     if beyond < 0 or len(bits) > stored:
         raise ValueError(f"{len(bits)} kinds of samples, but {stored} samples a pixel")
-    separate = number(ExifTags.Base.PlanarConfiguration, 1) == 2
+    planar = number(ExifTags.Base.PlanarConfiguration, 1)
+    if planar not in (1, 2):
+        raise ValueError(f"planar configuration {planar}")
+    compression = number(ExifTags.Base.Compression, 1)
     columns = number(ExifTags.Base.TileWidth, width)
     tiled = ExifTags.Base.TileWidth in tags
     rows = number(ExifTags.Base.TileLength) if tiled else number(ExifTags.Base.RowsPerStrip, height)
@@ -1039,13 +1053,13 @@ def _tiff_layout(tags: Image.Exif) -> _TiffLayout:
         width=width,
         height=height,
         bits=bits[0],
-        bands=1 if separate else stored,
-        planes=stored if separate else 1,
+        bands=1 if planar == 2 else stored,
+        planes=stored if planar == 2 else 1,
         rows=rows if tiled else min(rows, height),
         columns=columns,
         photometric=photometric,
-        compression=number(ExifTags.Base.Compression, 1),
-        predictor=number(ExifTags.Base.Predictor, 1),
+        compression=compression,
+        predictor=number(ExifTags.Base.Predictor, 1) if compression not in (1, 32773) else 1,
         fill_order=number(ExifTags.Base.FillOrder, 1),
         extra=extra,
     )
@@ -1155,7 +1169,8 @@ def _unpack_segments(segments: Sequence[bytes | memoryview], layout: _TiffLayout
     return image
 
 
-_LIBTIFF = rb"(?:_?TIFF|LZW|ZIP|ZSTD|LZMA|PackBits|Fax|O?JPEG|WebP|LERC|Thunder|NeXT|Predictor)\w*: .*\n"
+# Who speaks, and what: "ZIPDecode: Not enough data at scanline 30."
+_LIBTIFF = rb"[\w.]+: .*\.\n"
 
 
 def _load_tiff(image: Image.Image) -> None:
@@ -1218,6 +1233,19 @@ def _copy_texts(tags: Image.Exif, target: Any) -> None:
             target[int(ifd)] = dict(entries)
 
 
+def _tags_of_exif(block: bytes | None) -> Any:
+    """Return the directory of a TIFF with what an EXIF block says of the photo."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    tags = ImageFileDirectory_v2()
+    if block:
+        with _unlimited():
+            exif = Image.Exif()
+            exif.load(block)
+            _copy_texts(exif, tags)
+    return tags
+
+
 def _dpi_of_tiff(tags: Image.Exif) -> tuple[float, float] | None:
     dpi = _dpi((tags.get(ExifTags.Base.XResolution), tags.get(ExifTags.Base.YResolution)))
     unit = tags.get(ExifTags.Base.ResolutionUnit, 2)
@@ -1227,8 +1255,6 @@ def _dpi_of_tiff(tags: Image.Exif) -> tuple[float, float] | None:
 
 def _tiff(picture: Picture) -> bytes:
     """Encode as TIFF: deflated strips of rows, each sample less its left neighbour; TIFF 6.0, section 14."""
-    from PIL.TiffImagePlugin import ImageFileDirectory_v2
-
     metadata = picture.metadata
     bands = picture.channels + (picture.alpha is not None)
     strips = []
@@ -1236,12 +1262,7 @@ def _tiff(picture: Picture) -> bytes:
         difference = block.astype(f"<u{picture.depth // 8}")  # a copy: the right side stays untouched
         difference[:, 1:] -= block[:, :-1]
         strips.append(zlib.compress(difference.data))
-    tags = ImageFileDirectory_v2()
-    if metadata.exif:
-        with _unlimited():
-            exif = Image.Exif()
-            exif.load(metadata.exif)
-            _copy_texts(exif, tags)
+    tags = _tags_of_exif(metadata.exif)
     tags[ExifTags.Base.ImageWidth] = picture.width
     tags[ExifTags.Base.ImageLength] = picture.height
     tags[ExifTags.Base.BitsPerSample] = (picture.depth,) * bands
@@ -1462,6 +1483,12 @@ def _fitted(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
     if format == "JPEG" and metadata.xmp and len(metadata.xmp) > _MARKER:
         losses.append(f"JPEG holds {_MARKER} bytes of XMP: {len(metadata.xmp)} left out")
         metadata = replace(metadata, xmp=None)
+    if format == "TIFF" and metadata.exif:
+        try:
+            _tags_of_exif(metadata.exif).save(io.BytesIO())
+        except Exception:  # Pillow raises anything where a value is not of its tag's type
+            losses.append("the EXIF has broken tags, which TIFF cannot hold: left out")
+            metadata = replace(metadata, exif=None)
     if metadata.icc and "ICC profile" in holds and _misfits(metadata.icc, picture.channels, format):
         losses.append("the ICC profile does not fit the channels written: left out")
         metadata = replace(metadata, icc=None)

@@ -261,6 +261,7 @@ def test_a_tiff_whose_tags_disagree_is_refused(
         retagged(data, 277, number=60_000),  # no SamplesPerPixel, for which the standard says 1
         with_number(data, 277, 1),
         with_number(data, 277, 4),
+        with_number(data, 284, 3),
         with_number(data, 256, 90),  # wider,
         with_number(data, 257, 90),  # higher than it is
     ):
@@ -633,6 +634,17 @@ def test_broken_exif_does_not_stop_a_photo(exif: bytes) -> None:
         assert read_picture(encode_picture(picture, format)[0]).width == picture.width
 
 
+def test_exif_with_a_tag_of_the_wrong_type_does_not_stop_a_tiff() -> None:
+    block = (
+        b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x010F, 5, 1, 26, 0, 0) + struct.pack("<II", 1, 3)
+    )  # Make
+    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block))
+    assert encode_picture(picture, "JPEG")[1] == ()
+    data, losses = encode_picture(picture, "TIFF")
+    assert losses == ("the EXIF has broken tags, which TIFF cannot hold: left out",)
+    assert read_picture(data).width == 48
+
+
 @pytest.mark.parametrize("depth", [8, 16])
 def test_png_text_and_the_meaning_of_colours_are_kept(depth: int) -> None:
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
@@ -768,7 +780,7 @@ def test_wrong_checksums_of_a_png(depth: int) -> None:
     for place in (-13, -17):  # the checksum of IDAT, and Adler-32 within
         wrong = bytearray(data)
         wrong[place] ^= 1
-        assert find_damage(bytes(wrong)) == ("it is damaged: a checksum is wrong, some pixels may be",)
+        assert find_damage(bytes(wrong)) == ("it is damaged: a checksum is wrong, and pixels may be",)
     other = bytearray(data)
     other[33 + len(text) - 1] ^= 1
     picture = read_picture(bytes(other))
@@ -790,7 +802,7 @@ def test_damage_of_a_jpeg_that_libjpeg_sees(options: Any, capfd: pytest.CaptureF
     wrong[start + 40 : start + 140] = bytes(100)
     assert read_picture(bytes(wrong)).height == 128
     (sentence,) = find_damage(bytes(wrong))
-    assert sentence.startswith("it is damaged: parts of the picture may be (Corrupt JPEG data: ")
+    assert sentence.startswith("it is damaged: parts of the picture may be wrong (Corrupt JPEG data: ")
     assert capfd.readouterr() == ("", "")
 
 
