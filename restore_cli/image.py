@@ -291,21 +291,32 @@ class _Raster:
     rows: Callable[[int, int], Samples]
 
 
-def read_picture(source: Path | str | bytes) -> Picture:
-    """Read an image file, or its bytes, the right way up.
+def read_file(path: Path) -> bytes:
+    """Read the bytes of a file or a pipe; raises PictureError, one sentence with its name, if that fails."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise PictureError(f"cannot read {path}: there is no such file, check its path") from error
+    except IsADirectoryError as error:
+        raise PictureError(f"cannot read {path}: it is a folder, name a file in it") from error
+    except PermissionError as error:
+        raise PictureError(f"cannot read {path}: permission denied, make it readable first") from error
+    except OSError as error:
+        raise PictureError(f"cannot read {path}: {error.strerror}, copy it elsewhere first") from error
+    except MemoryError as error:
+        raise PictureError(f"cannot read {path}: it does not fit into memory, split or shrink it") from error
+
+
+def read_picture(source: Path | str | bytes, name: str | None = None) -> Picture:
+    """Read an image file, or its bytes, the right way up; `name` is what errors call those.
 
     Raises PictureError, one sentence with the file's name, for whatever cannot be read in full: no such
     file, no image, damaged or cut short, more than MAX_PIXELS, float or 32-bit samples.
     """
-    name = "standard input" if isinstance(source, bytes) else str(source)
+    data = source if isinstance(source, bytes) else read_file(Path(source))
+    name = name or ("standard input" if isinstance(source, bytes) else str(source))
     try:
-        return _decode(source if isinstance(source, bytes) else Path(source).read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise PictureError(f"cannot read {name}: there is no such file, check its path") from error
-    except IsADirectoryError as error:
-        raise PictureError(f"cannot read {name}: it is a folder, name a file in it") from error
-    except PermissionError as error:
-        raise PictureError(f"cannot read {name}: permission denied, make it readable first") from error
+        return _decode(data)
     except UnidentifiedImageError as error:
         kinds = ", ".join(FORMATS)
         raise PictureError(f"cannot read {name}: it is none of {kinds}, check what it contains") from error
@@ -811,11 +822,12 @@ def _tiff(picture: Picture) -> bytes:
 # Writing
 
 
-def write_picture(picture: Picture, target: Path, *, jpeg_quality: int = 95) -> tuple[str, ...]:
+def write_picture(picture: Picture, target: Path | str, *, jpeg_quality: int = 95) -> tuple[str, ...]:
     """Write a picture in the format of the target's suffix; return what the format could not hold.
 
     The file appears whole or not at all; raises PictureError if that fails, and an older target stays.
     """
+    target = Path(target)
     data, losses = encode_picture(picture, format_of(target), jpeg_quality=jpeg_quality)
     write_encoded(data, target)
     return losses

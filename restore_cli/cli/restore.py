@@ -6,6 +6,7 @@ import dataclasses
 import inspect
 import os
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -118,13 +119,20 @@ def run(
         exact=task.exact or mask is not None,
         masks=save_mask,
     )
+    unread: Counter[str] = Counter()
     items = files.plan(
         read_words(inputs or [], files_from),
         naming,
         recursive=recursive,
         existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
         others=[path for path in (mask, reference) if path],
+        unread=unread,
     )
+    if unread and not quiet:
+        skipped = f"{unread.total()} file{'s' * (unread.total() > 1)}"
+        print_warning(
+            f"skipped {skipped} that cannot be read: {files.count_unread(unread)}; convert them first"
+        )
     side = options.parse_tile(tile)
     if dry_run:
         _print_plan(items, task, skip_existing, json)

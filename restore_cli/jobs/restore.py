@@ -21,6 +21,7 @@ from restore_cli.image import (
     encode_picture,
     format_of,
     luma,
+    read_file,
     read_picture,
     resize,
     to_gray,
@@ -233,8 +234,9 @@ def _restore_file(
     """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB each."""
     task = request.task
     started = time.perf_counter()
-    source = stdin.read() if item.input == STREAM and stdin else Path(item.input)
-    picture = read_picture(source)
+    piped = item.input == STREAM and stdin
+    data = stdin.read() if piped else read_file(Path(item.input))  # once, for a pipe gives it only once
+    picture = read_picture(data, "standard input" if piped else item.input)
     reading = time.perf_counter() - started
 
     scale = task.enlargement(picture.height, picture.width)
@@ -282,9 +284,7 @@ def _restore_file(
 
     format = _format(item, restored, request)
     notes: tuple[str, ...] = ()  # of what reading and writing lose; a copy loses nothing
-    if same and format == restored.format and not request.jpeg_quality:
-        data = source.read_bytes() if isinstance(source, Path) else source
-    else:
+    if not same or format != restored.format or request.jpeg_quality:  # else it is copied
         data, losses = encode_picture(restored, format, jpeg_quality=_jpeg_quality(restored, request))
         notes = (*restored.notes, *losses)
         if format in LOSSY and masked:
