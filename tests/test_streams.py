@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from restore_cli.atomic import write_whole
 from restore_cli.cli import app
 from restore_cli.jobs.files import Naming, plan
 
@@ -60,9 +61,12 @@ def test_what_is_copied_is_what_was_read(
     source = tmp_path / "a.png"
     Image.linear_gradient("L").save(source)
     before = source.read_bytes()
-    # Another program cuts the file short while it is looked at.
-    monkeypatch.setattr("restore_cli.metrics.estimate_noise", lambda *words: source.write_bytes(b"") or 0.0)
-    monkeypatch.setattr("restore_cli.jobs.restore.estimate_noise", lambda *words: source.write_bytes(b"") or 0.0)
+
+    def cut_short(*words: object) -> float:  # by another program
+        source.write_bytes(b"")
+        return 0.0
+
+    monkeypatch.setattr("restore_cli.jobs.restore.estimate_noise", cut_short)
     result = denoise(checkpoints[1], source, "--strength", 0)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "a.denoised.png").read_bytes() == before
@@ -91,5 +95,40 @@ def test_photos_of_other_formats_are_counted(
     Image.linear_gradient("L").save("in/f.png")
     result = denoise(checkpoints[1], "in", "-r", "--json")
     assert result.exit_code == 0, result.output
-    assert "warning: skipped 3 files that cannot be read: 2 .heic, 1 .cr2; convert them first" in result.stderr
+    assert "skipped 3 files that cannot be read: 2 .heic, 1 .cr2; convert them first" in result.stderr
     assert denoise(checkpoints[1], "in", "--overwrite", "-q").stderr == ""
+
+
+WRITE = """
+import os, signal, sys
+from pathlib import Path
+from restore_cli import atomic
+replace = Path.replace
+def wait(self, target):
+    print(self.name, flush=True)
+    sys.stdin.readline()
+    return replace(self, target)
+Path.replace = wait
+atomic.write_whole(Path(sys.argv[1]), b"whole")
+"""
+
+
+def test_leftovers_of_killed_runs_are_removed(tmp_path: Path) -> None:
+    """And never what a run that is still alive, or another program, has there."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT, "text": True}
+    command = [sys.executable, "-c", WRITE]
+    with (
+        subprocess.Popen([*command, tmp_path / "a"], **pipes) as alive,  # type: ignore[call-overload]
+        subprocess.Popen([*command, tmp_path / "b"], **pipes) as killed,  # type: ignore[call-overload]
+    ):
+        kept, left = (process.stdout.readline().strip() for process in (alive, killed))
+        killed.kill()
+        killed.wait()
+        (tmp_path / ".restore-notes.part").touch()
+        assert {kept, left} <= set(os.listdir(tmp_path))
+        write_whole(tmp_path / "c", b"new")
+        assert set(os.listdir(tmp_path)) == {kept, ".restore-notes.part", "c"}
+        alive.communicate("\n")
+    assert alive.returncode == 0
+    assert set(os.listdir(tmp_path)) == {"a", ".restore-notes.part", "c"}
+    assert (tmp_path / "a").read_text() == "whole"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +18,11 @@ from restore_cli.image import LOSSY, READ_SUFFIXES, format_of, is_image_name, su
 STREAM = "-"  # standard input or output
 
 # Photos and videos of formats that are not read: a folder may hold them, and who asks for it should know.
-UNREAD_SUFFIXES = frozenset(
-    ".heic .heif .hif .jxl .jp2 .j2k .gif .psd .exr .hdr .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf .pef .srw "
-    ".mp4 .m4v .mov .avi .mkv .webm .mts .m2ts .3gp .mpg .wmv".split()
+_UNREAD = re.compile(
+    r"\.(hei[cf]|hif|jxl|jp2|j2k|gif|psd|exr|hdr|dng|cr[23]|nef|arw|orf|rw2|raf|pef|srw"
+    r"|mp4|m4v|mov|avi|mkv|webm|m2?ts|3gp|mpg|wmv)"
 )
+
 Existing = Literal["refuse", "skip", "overwrite"]
 
 
@@ -90,7 +92,7 @@ def plan(
         existing: what to do about outputs that exist. Under "skip" an input that is another's output is
             left out as well, which makes `*.jpg` from a shell safe to repeat.
         others: files that are read beside the inputs, or folders of one for each, as of `find_partner`.
-        unread: is given how many files of UNREAD_SUFFIXES the folders hold, by suffix.
+        unread: is given how many photos and videos of other formats the folders hold, by suffix.
 
     Raises:
         UsageError: there is no input, two inputs have one output, an output is an input or exists.
@@ -141,9 +143,7 @@ def find_partner(place: Path, item: Item) -> Path:
     return next((path for path in (*places, *stems) if path.is_file()), same)
 
 
-def _find(
-    word: str, naming: Naming, recursive: bool, unread: Counter[str]
-) -> Iterator[tuple[str, str]]:
+def _find(word: str, naming: Naming, recursive: bool, unread: Counter[str]) -> Iterator[tuple[str, str]]:
     """Paths, and the same relative to the folder searched."""
     if word == STREAM:
         yield word, word
@@ -152,7 +152,7 @@ def _find(
             folders[:] = sorted(name for name in folders if recursive and _is_searched(here, name, naming))
             shown = [name for name in names if name[0] != "."]
             suffixes = (os.path.splitext(name)[1].lower() for name in shown)
-            unread.update(suffix for suffix in suffixes if suffix in UNREAD_SUFFIXES)
+            unread.update(suffix for suffix in suffixes if _UNREAD.fullmatch(suffix))
             images = [name for name in shown if is_image_name(Path(name))]
             for name in _originals(images, naming):
                 path = os.path.join(here, name)

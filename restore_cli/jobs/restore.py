@@ -234,9 +234,11 @@ def _restore_file(
     """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB each."""
     task = request.task
     started = time.perf_counter()
-    piped = item.input == STREAM and stdin
-    data = stdin.read() if piped else read_file(Path(item.input))  # once, for a pipe gives it only once
-    picture = read_picture(data, "standard input" if piped else item.input)
+    if item.input == STREAM and stdin:
+        data, name = stdin.read(), "standard input"
+    else:
+        data, name = read_file(Path(item.input)), item.input
+    picture = read_picture(data, name)  # from bytes that are kept, for a pipe gives them only once
     reading = time.perf_counter() - started
 
     scale = task.enlargement(picture.height, picture.width)
