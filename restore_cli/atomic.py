@@ -55,7 +55,6 @@ def write_whole(target: Path, data: bytes) -> None:
         return
     _sweep(target.parent)
     temporary, stream = _create(target.parent)
-    _unfinished.add(temporary)
     try:
         with stream:
             stream.write(data)
@@ -72,12 +71,13 @@ def write_whole(target: Path, data: bytes) -> None:
 
 
 def abandon() -> None:
-    """Remove what other threads are writing, for the process ends now."""
+    """Remove what is half written, by whatever thread, for the process ends now."""
     for temporary in tuple(_unfinished):
         temporary.unlink(missing_ok=True)
 
 
 _unfinished: set[Path] = set()  # temporary files of this process
+_TEMPORARY = re.compile(r"\.restore-[0-9a-f]{16}\.part")
 
 
 def _create(folder: Path) -> tuple[Path, BinaryIO]:
@@ -85,9 +85,11 @@ def _create(folder: Path) -> tuple[Path, BinaryIO]:
     while True:
         path = folder / f".restore-{secrets.token_hex(8)}.part"
         stream = path.open("xb")  # unlike mkstemp, open lets the umask decide on permissions
+        _unfinished.add(path)
         if _lock(stream.fileno()) is not False and os.fstat(stream.fileno()).st_nlink:
             return path, stream
         stream.close()  # another process was quicker, and removes it
+        _unfinished.discard(path)
 
 
 @cache
@@ -95,9 +97,7 @@ def _sweep(folder: Path) -> None:
     """Remove the temporary files of processes that no longer run, once in a process's life."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            if re.fullmatch(r"\.restore-[0-9a-f]{16}\.part", entry.name) and entry.is_file(
-                follow_symlinks=False
-            ):
+            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError), open(entry.path, "r+b") as stream:
                     if _lock(stream.fileno()):
                         os.unlink(entry.path)
