@@ -21,7 +21,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -291,10 +291,11 @@ class _Raster:
     rows: Callable[[int, int], Samples]
 
 
-def read_file(path: Path) -> bytes:
-    """Read the bytes of a file or a pipe; raises PictureError, one sentence with its name, if that fails."""
+def read_file(source: Path | BinaryIO) -> bytes:
+    """Read the bytes of a file or of standard input; raises PictureError, one sentence, if that fails."""
+    path = source if isinstance(source, Path) else "standard input"
     try:
-        return path.read_bytes()
+        return source.read_bytes() if isinstance(source, Path) else source.read()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise PictureError(f"cannot read {path}: there is no such file, check its path") from error
     except IsADirectoryError as error:
@@ -302,7 +303,7 @@ def read_file(path: Path) -> bytes:
     except PermissionError as error:
         raise PictureError(f"cannot read {path}: permission denied, make it readable first") from error
     except OSError as error:
-        raise PictureError(f"cannot read {path}: {error.strerror}, copy it elsewhere first") from error
+        raise PictureError(f"cannot read {path}: {error.strerror}, check its disk or pipe") from error
     except MemoryError as error:
         raise PictureError(f"cannot read {path}: it does not fit into memory, split or shrink it") from error
 

@@ -132,3 +132,178 @@ def test_leftovers_of_killed_runs_are_removed(tmp_path: Path) -> None:
     assert alive.returncode == 0
     assert set(os.listdir(tmp_path)) == {"a", ".restore-notes.part", "c"}
     assert (tmp_path / "a").read_text() == "whole"
+
+
+# Closed, full and broken streams
+
+
+def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a line of bash in a folder, where `restore` is this package."""
+    python = f"restore() {{ '{sys.executable}' -m restore_cli \"$@\"; }}; "
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        ["bash", "-c", python + command],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_that_are_not_needed(
+    checkpoints: dict[int, Path], tmp_path: Path, closed: str
+) -> None:
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    result = shell(f"restore denoise a.png -o b.png --sigma 5 --model {checkpoints[1]} {closed}", tmp_path)
+    assert (result.returncode, result.stdout) == (0, "")
+    assert result.stderr.startswith("a.png -> b.png") or "2>&-" in closed
+    with Image.open(tmp_path / "b.png") as image:  # and nothing else got its way into the file
+        image.load()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("denoise a.png -o - >&-", "standard output: Bad file descriptor"),
+        (
+            "denoise a.png -o b.png --json >/dev/full",
+            "Cannot write to standard output: No space left on device",
+        ),
+        ("denoise - -o b.png <&-", "cannot read standard input: Bad file descriptor"),
+        ("--help >/dev/full", "Cannot write to standard output: No space left on device"),
+        ("denoise --help >&-", "Cannot write to standard output: Bad file descriptor"),
+    ],
+)
+def test_results_that_cannot_be_printed_are_an_error(
+    checkpoints: dict[int, Path], tmp_path: Path, words: str, said: str
+) -> None:
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    model = f"--model {checkpoints[1]}" if " a.png" in words else ""
+    result = shell(f"restore {words.replace(' -o', f' {model} -o')}", tmp_path)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"error: {said}") and result.stderr.count("\n") == 1
+
+
+def test_notes_that_cannot_be_printed_stop_nothing(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+    for name in "abc":
+        Image.linear_gradient("L").save(tmp_path / f"{name}.png")
+    (tmp_path / "d.png").touch()
+    result = shell(f"restore denoise ?.png -o out/ --model {checkpoints[1]} 2> >(true)", tmp_path)
+    assert result.returncode == 1  # for d
+    assert sorted(os.listdir(tmp_path / "out")) == [f"{name}.denoised.png" for name in "abc"]
+    for stderr in "2>/dev/full", "2>&-", "2> >(true)":
+        assert shell(f"restore denoise --nonsense {stderr}", tmp_path).returncode == 2
+
+
+NOISY = """
+import os, sys, warnings
+from restore_cli import engine
+run = engine.run
+def noisy(*words):
+    import logging
+    logging.getLogger("tifffile").error("corrupted tag list")
+    warnings.warn("RuntimeWarning: overflow")
+    os.write(2, b"TIFFReadDirectory: Warning, unknown field")
+    return run(*words)
+engine.run = noisy
+from restore_cli.__main__ import main
+main()
+"""
+
+
+def test_what_libraries_log_is_not_heard(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    words = ["denoise", tmp_path / "a.png", "--sigma", "5", "--model", checkpoints[1]]
+    result = subprocess.run(
+        [sys.executable, "-c", NOISY, *words], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert result.stderr.startswith(f"{tmp_path}/a.png -> ") and result.stderr.count("\n") == 1
+
+
+def test_names_do_not_steer_the_terminal(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+    source = tmp_path / "\x1b]0;owned\x07.png"
+    Image.linear_gradient("L").save(source)
+    result = denoise(checkpoints[1], source)
+    assert result.exit_code == 0 and "\\x1b]0;owned\\x07.png -> " in result.stderr
+    assert "\x1b" not in result.stderr and "\x07" not in result.stderr
+
+
+# Signals
+
+BUSY = """
+import hashlib, sys
+from restore_cli import engine
+run, photos = engine.run, []
+def busy(*words):
+    photos.append(1)
+    if len(photos) == 2:
+        print("busy", flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes, without a look at signals
+    return run(*words)
+engine.run = busy
+from restore_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_are_answered_at_once(
+    checkpoints: dict[int, Path], tmp_path: Path, number: signal.Signals
+) -> None:
+    for name in "abc":
+        Image.linear_gradient("L").save(tmp_path / f"{name}.png")
+    words = ["denoise", tmp_path, "-o", tmp_path / "out", "--report", tmp_path / "r.jsonl", "--sigma", "5"]
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY, *words, "--model", checkpoints[1]],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        process.stdout.readline()
+        started = time.monotonic()
+        process.send_signal(number)
+        process.send_signal(signal.SIGTERM)  # as a terminal that closes and a supervisor may
+        _, said = process.communicate()
+        seconds = time.monotonic() - started
+    assert process.returncode == 130
+    assert said.splitlines()[-1] == (
+        "error: Interrupted. 1 of 3 photos are done; run it again with --skip-existing for the rest."
+    )
+    assert seconds < 3  # about 0.1, but machines are busy
+    assert os.listdir(tmp_path / "out") == ["a.denoised.png"]
+    assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 1
+
+
+def test_nohup_is_obeyed(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    command = f"restore denoise a.png --model {checkpoints[1]} & sleep 0.5; kill -HUP $!; wait $!"
+    assert shell(f"trap '' HUP; {command}", tmp_path).returncode == 0
+    assert (tmp_path / "a.denoised.png").exists()
+
+
+EARLY = """
+import os, signal, sys, threading
+from restore_cli.__main__ import main
+stop = threading.Timer(float(sys.argv.pop(1)), os.kill, (os.getpid(), signal.SIGINT))
+stop.daemon = True
+stop.start()
+main()
+"""
+
+
+@pytest.mark.parametrize("seconds", [0.01, 0.1, 0.3])
+def test_an_early_interrupt_is_one_sentence(
+    checkpoints: dict[int, Path], tmp_path: Path, seconds: float
+) -> None:
+    pipe = tmp_path / "never.png"
+    os.mkfifo(pipe)
+    words = [str(seconds), "denoise", pipe, "--model", checkpoints[1]]
+    result = subprocess.run(
+        [sys.executable, "-c", EARLY, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 130
+    assert result.stderr.startswith("error: Interrupted.") and result.stderr.count("\n") == 1

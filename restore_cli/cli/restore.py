@@ -7,7 +7,8 @@ import inspect
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -166,7 +167,20 @@ def run(
         pace = Pace(bar, len(items))
         watch = job.Watch(download=pace.download, restored=pace.restore, compared=page.add if page else None)
         records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
-        _render(records, pace, task, report, page, json, quiet)
+        _render(_made_aside(records), pace, task, report, page, json, quiet)
+
+
+def _made_aside(records: Iterator[Record]) -> Iterator[Record]:
+    """The same records, each made by another thread while this one waits.
+
+    Libraries compute, write and wait for minutes without a look at signals. This thread answers them at once.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        while record := pool.submit(next, records, None).result():
+            yield record
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _render(
@@ -186,19 +200,23 @@ def _render(
             last.callback(lambda: write_report(kept, report) if kept else None)
         if page:
             last.callback(page.write)
-        for record in records:
-            counts[record.status] += 1
-            pace.finish()
-            if report:
-                kept.append(record)
-            if json:
-                print_result(record.to_json())
-            if record.error:
-                print_error(record.error)
-            elif not quiet:
-                print_note(describe(record, task))
-                for warning in record.warnings:
-                    print_warning(f"{record.input}: {warning}")
+        try:
+            for record in records:
+                counts[record.status] += 1
+                pace.finish()
+                if report:
+                    kept.append(record)
+                if json:
+                    print_result(record.to_json())
+                if record.error:
+                    print_error(record.error)
+                elif not quiet:
+                    print_note(describe(record, task))
+                    for warning in record.warnings:
+                        print_warning(f"{record.input}: {warning}")
+        except KeyboardInterrupt as error:
+            done = f"{pace.done} of {pace.photos} photos are done"
+            raise KeyboardInterrupt(f"{done}; run it again with --skip-existing for the rest.") from error
     if pace.photos > 1 and not quiet:
         numbers = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         print_note(f"{numbers} in {pace.seconds:.1f} s")

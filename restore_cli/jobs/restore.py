@@ -234,11 +234,9 @@ def _restore_file(
     """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB each."""
     task = request.task
     started = time.perf_counter()
-    if item.input == STREAM and stdin:
-        data, name = stdin.read(), "standard input"
-    else:
-        data, name = read_file(Path(item.input)), item.input
-    picture = read_picture(data, name)  # from bytes that are kept, for a pipe gives them only once
+    piped = item.input == STREAM and stdin
+    data = read_file(piped or Path(item.input))  # and kept, for a pipe gives it only once
+    picture = read_picture(data, "standard input" if piped else item.input)
     reading = time.perf_counter() - started
 
     scale = task.enlargement(picture.height, picture.width)
