@@ -222,14 +222,6 @@ def test_what_libraries_log_is_not_heard(checkpoints: dict[int, Path], tmp_path:
     assert result.stderr.startswith(f"{tmp_path}/a.png -> ") and result.stderr.count("\n") == 1
 
 
-def test_names_do_not_steer_the_terminal(checkpoints: dict[int, Path], tmp_path: Path) -> None:
-    source = tmp_path / "\x1b]0;owned\x07.png"
-    Image.linear_gradient("L").save(source)
-    result = denoise(checkpoints[1], source)
-    assert result.exit_code == 0 and "\\x1b]0;owned\\x07.png -> " in result.stderr
-    assert "\x1b" not in result.stderr and "\x07" not in result.stderr
-
-
 # Signals
 
 BUSY = """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,12 +27,9 @@ def print_result(line: str) -> None:
 
 
 def print_note(line: str, style: str | None = None) -> None:
-    """One line on stderr, above a progress bar if there is one; control characters become \\ escapes."""
-    text = _CONTROL.sub(lambda match: match[0].encode("unicode_escape").decode(), _encodable(line, stderr))
+    """One line on stderr, above a progress bar if there is one."""
+    text = _encodable(line, stderr)
     stderr.print(text, style=style, soft_wrap=True, markup=False, highlight=False, emoji=False)
-
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tabs and ends of lines
 
 
 def _encodable(line: str, console: Console) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restore_cli import weights
 from restore_cli.cli import options
 from restore_cli.cli.display import (
     Pace,
@@ -37,9 +38,12 @@ if TYPE_CHECKING:
 
 def add_commands(app: typer.Typer) -> None:
     """Give the app one command for each task."""
+    served = {entry.task for entry in weights.entries().values() if isinstance(entry.source, weights.Bundled)}
     for name in TASKS:
         task = find_task(name)
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
+        if name not in served:  # in the first paragraph, for `restore --help` shows that alone
+            summary = f"{summary.rstrip('.')} (no model is bundled; train your own)."
         app.command(name, help=summary)(compose(task))
 
 
