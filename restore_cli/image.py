@@ -400,6 +400,8 @@ def _sentences(name: str) -> Iterator[None]:
     except PictureError as error:
         raise PictureError(f"cannot read {name}: {error}") from None
     except Exception as error:  # decoders fed damaged bytes raise anything, IndexError and struct.error too
+        if isinstance(error, OSError) and error.strerror:  # none has that of a decoder
+            raise PictureError(f"cannot read {name}: {error.strerror}, check its disk or pipe") from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PictureError(f"cannot read {name}: it is damaged, get a fresh copy ({reason})") from error
 
@@ -623,7 +625,7 @@ _COMPLAINT = (
 
 
 def _by_opencv(data: bytes, *, colour: bool = False) -> tuple[npt.NDArray[Any] | None, list[bytes]]:
-    """Decode as OpenCV does, as stored or as 8-bit BGR; None if it cannot. Return complaints of decoders, too."""
+    """Decode as OpenCV does, as stored or as 8-bit BGR, None if it cannot; and what decoders complain of."""
     import cv2
 
     level = cv2.utils.logging.getLogLevel()
@@ -1402,11 +1404,12 @@ def _with_colours(data: bytes, metadata: Metadata) -> bytes:
 # Writing
 
 
-def write_picture(picture: Picture, target: Path, *, jpeg_quality: int = 95) -> tuple[str, ...]:
+def write_picture(picture: Picture, target: Path | str, *, jpeg_quality: int = 95) -> tuple[str, ...]:
     """Write a picture in the format of the target's suffix; return what the format could not hold.
 
     The file appears whole or not at all; raises PictureError if that fails, and an older target stays.
     """
+    target = Path(target)
     data, losses = encode_picture(picture, format_of(target), jpeg_quality=jpeg_quality)
     write_encoded(data, target)
     return losses

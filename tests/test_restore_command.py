@@ -847,7 +847,7 @@ def test_nothing_slow_is_imported_before_a_job_starts(words: list[str]) -> None:
     script = (
         "import sys, restore_cli\n"
         "assert not {'torch', 'numpy'} & set(sys.modules), 'the package alone'\n"
-        "from restore_cli.cli import main\n"
+        "from restore_cli.__main__ import main\n"
         f"sys.argv = ['restore', *{words!r}]\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n"

@@ -6,13 +6,16 @@ import dataclasses
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restore_cli import weights
 from restore_cli.cli import options
 from restore_cli.cli.display import (
     Pace,
@@ -35,9 +38,12 @@ if TYPE_CHECKING:
 
 def add_commands(app: typer.Typer) -> None:
     """Give the app one command for each task."""
+    served = {entry.task for entry in weights.entries().values() if isinstance(entry.source, weights.Bundled)}
     for name in TASKS:
         task = find_task(name)
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
+        if name not in served:  # in the first paragraph, for `restore --help` shows that alone
+            summary = f"{summary.rstrip('.')} (no model is bundled; train your own)."
         app.command(name, help=summary)(compose(task))
 
 
@@ -119,13 +125,20 @@ def run(
         exact=task.exact or mask is not None,
         masks=save_mask,
     )
+    unread: Counter[str] = Counter()
     items = files.plan(
         read_words(inputs or [], files_from),
         naming,
         recursive=recursive,
         existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
         others=[path for path in (mask, reference) if path],
+        unread=unread,
     )
+    if unread and not quiet:
+        skipped = f"{unread.total()} file{'s' * (unread.total() > 1)}"
+        print_warning(
+            f"skipped {skipped} that cannot be read: {files.count_unread(unread)}; convert them first"
+        )
     side = options.parse_tile(tile)
     if dry_run:
         _print_plan(items, task, skip_existing, json)
@@ -160,7 +173,20 @@ def run(
         pace = Pace(bar, len(items))
         watch = job.Watch(download=pace.download, restored=pace.restore, compared=page.add if page else None)
         records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
-        _render(records, pace, task, report, page, json, quiet)
+        _render(_made_aside(records), pace, task, report, page, json, quiet)
+
+
+def _made_aside(records: Iterator[Record]) -> Iterator[Record]:
+    """The same records, each made by another thread while this one waits.
+
+    Libraries compute, write and wait for minutes without a look at signals. This thread answers them at once.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        while record := pool.submit(next, records, None).result():
+            yield record
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _render(
@@ -180,19 +206,23 @@ def _render(
             last.callback(lambda: write_report(kept, report) if kept else None)
         if page:
             last.callback(page.write)
-        for record in records:
-            counts[record.status] += 1
-            pace.finish()
-            if report:
-                kept.append(record)
-            if json:
-                print_result(record.to_json())
-            if record.error:
-                print_error(record.error)
-            elif not quiet:
-                print_note(describe(record, task))
-                for warning in record.warnings:
-                    print_warning(f"{record.input}: {warning}")
+        try:
+            for record in records:
+                counts[record.status] += 1
+                pace.finish()
+                if report:
+                    kept.append(record)
+                if json:
+                    print_result(record.to_json())
+                if record.error:
+                    print_error(record.error)
+                elif not quiet:
+                    print_note(describe(record, task))
+                    for warning in record.warnings:
+                        print_warning(f"{record.input}: {warning}")
+        except KeyboardInterrupt as error:
+            done = f"{pace.done} of {pace.photos} photos are done"
+            raise KeyboardInterrupt(f"{done}; run it again with --skip-existing for the rest.") from error
     if pace.photos > 1 and not quiet:
         numbers = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         print_note(f"{numbers} in {pace.seconds:.1f} s")
