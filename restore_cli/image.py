@@ -9,6 +9,7 @@ small reader on top of libtiff those of TIFF, and the two small writers below (P
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import io
 import itertools
@@ -445,6 +446,8 @@ def _decode(data: bytes, bounds: _Bounds) -> Picture:
         raster = _deep_avif(data, image, bits, notes)
     else:
         raster = _pillow_raster(image, notes)
+    if image.format == "BMP" and _has_fourth_byte(data):
+        notes.append("the fourth byte of its pixels, in which some programs write alpha, is left out")
     exif, orientation = _exif_of(image.info.get("exif", b""), notes)
     metadata = Metadata(
         exif=exif,
@@ -763,8 +766,10 @@ def find_damage(data: bytes) -> tuple[str, ...]:
             return ("it is damaged: a checksum is wrong, and pixels may be",)
     elif data.startswith(b"\xff\xd8"):
         _, said = _by_opencv(data)
-        if said:
-            return (f"it is damaged: parts of the picture may be wrong ({said[0].decode().strip()})",)
+        # Cameras leave a few bytes in front of the end (0xd9), and SOS may be odd where nothing is lost.
+        for line in said:
+            if not re.search(rb"Invalid SOS|\b\d extraneous bytes before marker 0xd9", line):
+                return (f"it is damaged: parts of the picture may be wrong ({line.decode().strip()})",)
     elif data[4:8] == b"ftyp":
         import cv2
 
@@ -1358,7 +1363,14 @@ def _jpeg_segments(metadata: Metadata) -> bytes:
     return b"".join(struct.pack(">BBH", 0xFF, kind, 2 + len(part)) + part for kind, part in parts)
 
 
-# WebP and AVIF
+# BMP, WebP and AVIF
+
+
+def _has_fourth_byte(data: bytes) -> bool:
+    """Say whether a BMP of 32 bits, none of them declared as alpha, has more than 0 or 255 in the last 8."""
+    start, bits, compression = struct.unpack_from("<10xI14xHI", data.ljust(34))
+    beside = np.frombuffer(data, np.uint8)[start + 3 :: 4]
+    return bits == 32 and compression == 0 and not (beside.max() == 0 or beside.min() == 255)
 
 
 def _is_lossless_webp(data: bytes) -> bool:
@@ -1426,6 +1438,8 @@ def write_encoded(data: bytes, target: Path) -> None:
             IsADirectoryError: "it is a folder, name a file in it",
             PermissionError: "permission denied, choose another folder",
         }.get(type(error), f"{error.strerror}, make room or choose another disk")
+        if error.errno == errno.ENAMETOOLONG:
+            reason = "its name is too long, give a shorter one"
         raise PictureError(f"cannot write {target}: {reason}") from error
 
 
@@ -1465,6 +1479,8 @@ def _fitted(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
         picture = replace(picture, depth=8)
     if picture.alpha is not None and "alpha" not in holds:
         losses.append(f"{format} holds no alpha: flattened onto white")
+    if format == "AVIF" and picture.alpha is not None and picture.alpha.min() < picture.alpha.max():
+        losses.append("AVIF alters alpha, too, by a little: PNG, TIFF and WEBP do not")
     present = {
         "EXIF": metadata.exif,
         "ICC profile": metadata.icc,

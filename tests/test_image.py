@@ -469,7 +469,7 @@ def test_avif_of_more_than_8_bits_keeps_them(bands: int, depth: int) -> None:
     assert (picture.depth, picture.format) == (16, "AVIF")
     exact = np.rint(samples * (65535 / (2**depth - 1)))
     assert np.abs(samples_of(picture) - exact).max() <= 2 * 65535 / 2**depth
-    assert encode_picture(picture, "AVIF")[1] == ("AVIF holds 8 bits a sample: rounded from 16",)
+    assert encode_picture(picture, "AVIF")[1][0] == "AVIF holds 8 bits a sample: rounded from 16"
 
 
 def test_the_colors_of_hdr_are_kept_or_named() -> None:
@@ -497,6 +497,26 @@ def test_lossless_webp_stays_lossless() -> None:
         np.testing.assert_array_equal(np.asarray(opened(data)), samples)
         assert not read_picture(encode_picture(replace(picture, lossless=False), "WEBP")[0]).lossless
     assert not read_picture(saved(Image.fromarray(samples), "WEBP", exif=exif_with(1))).lossless
+
+
+def test_the_fourth_byte_of_a_bmp_is_noted_where_it_says_something() -> None:
+    note = "the fourth byte of its pixels, in which some programs write alpha, is left out"
+    samples = noise(4)
+    picture = read_picture(saved(Image.fromarray(samples), "BMP"))
+    np.testing.assert_array_equal(samples_of(picture), samples[..., :3])
+    assert picture.notes == (note,)
+    for plain in (0, 255):
+        samples[..., 3] = plain
+        assert read_picture(saved(Image.fromarray(samples), "BMP")).notes == ()
+    assert read_picture(saved(Image.fromarray(noise(3)), "BMP")).notes == ()
+
+
+def test_avif_says_that_it_alters_alpha() -> None:
+    samples = noise(4)
+    loss = "AVIF alters alpha, too, by a little: PNG, TIFF and WEBP do not"
+    assert encode_picture(read_picture(png(samples)), "AVIF")[1] == (loss,)
+    samples[..., 3] = 255
+    assert encode_picture(read_picture(png(samples)), "AVIF")[1] == ()
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -1274,6 +1294,7 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
         ("missing/photo.png", "its folder does not exist"),
         ("photo.gif", "cannot tell the image format of .*photo.gif: give it one of the suffixes .png .jpg"),
         ("photo", "cannot tell the image format"),
+        (f"{'a' * 300}.png", "its name is too long, give a shorter one"),
     ]:
         with pytest.raises(PictureError, match=reason):
             write_picture(picture, tmp_path / name)
