@@ -820,16 +820,18 @@ _INFLATED = 2**26  # bytes that an ICC profile or an XMP packet may have
 
 
 def _decode_png(data: bytes, bounds: _Bounds) -> Picture:
-    chunks, notes = [], []
+    pixels, chunks, notes = [_PNG_SIGNATURE], [], []
     for kind, payload, whole in _chunks(data):
-        if whole or kind in (b"tRNS", b"IDAT"):  # of which `find_damage` tells
-            chunks.append((kind, payload))
-        elif kind in _PIXEL_CHUNKS:
+        if not whole and kind in (b"IHDR", b"PLTE"):
             raise ValueError(f"the checksum of {kind.decode()} is wrong")
+        if kind in _PIXEL_CHUNKS:  # `find_damage` tells of the others' checksums
+            pixels.append(_chunk(kind, payload))
+        elif whole:
+            chunks.append((kind, payload))
         else:
             notes = ["a broken chunk is left out"]
-    first = dict(reversed(chunks))
-    bare = _PNG_SIGNATURE + b"".join(_chunk(*chunk) for chunk in chunks if chunk[0] in _PIXEL_CHUNKS)
+    bare, first = b"".join(pixels), dict(reversed(chunks))
+    del pixels
     image = _open(bare, bounds)
     depth = bare[24]  # in IHDR
     if image.mode == "L" and depth < 8 and "transparency" in image.info:
@@ -839,7 +841,7 @@ def _decode_png(data: bytes, bounds: _Bounds) -> Picture:
     if frames > 1:
         notes.append(f"only the first of {frames} frames is read")
     exif, orientation = _exif_of(first.get(b"eXIf", b""), notes)
-    across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", bytes(9)))
+    across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", b"")[:9].ljust(9, b"\0"))
     metadata = Metadata(
         exif=exif,
         icc=_png_profile(first.get(b"iCCP"), notes),
@@ -1161,9 +1163,13 @@ def _unpack_segments(segments: Sequence[bytes | memoryview], layout: _TiffLayout
     """Stack the segments of one plane upon each other, as a gray picture whose pixels are their bytes."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
+    width, height = layout.row_bytes, layout.height if layout.across == 1 else layout.rows * len(segments)
+    if layout.compression == 1 and layout.fill_order == 1:
+        stack = b"".join(segment[: layout.rows * width] for segment in segments)
+        return Image.frombuffer("L", (width, height), stack, "raw", "L", 0, 1)
     tags = ImageFileDirectory_v2()
-    tags[ExifTags.Base.ImageWidth] = layout.row_bytes
-    tags[ExifTags.Base.ImageLength] = layout.height if layout.across == 1 else layout.rows * len(segments)
+    tags[ExifTags.Base.ImageWidth] = width
+    tags[ExifTags.Base.ImageLength] = height
     tags[ExifTags.Base.BitsPerSample] = 8
     tags[ExifTags.Base.Compression] = layout.compression
     tags[ExifTags.Base.PhotometricInterpretation] = 1
