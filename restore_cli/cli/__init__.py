@@ -76,7 +76,10 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", "-V", metavar="", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
     debug: Debug = False,
 ) -> None:

@@ -20,6 +20,7 @@ from restore_cli.cli import options
 from restore_cli.cli.display import (
     Pace,
     describe,
+    name_input,
     print_error,
     print_note,
     print_result,
@@ -44,7 +45,22 @@ def add_commands(app: typer.Typer) -> None:
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
         if name not in served:  # in the first paragraph, for `restore --help` shows that alone
             summary = f"{summary.rstrip('.')} (no model is bundled; train your own)."
-        app.command(name, help=summary)(compose(task))
+        app.command(name, help=summary, epilog=_epilog(name, own=name in served))(compose(task))
+
+
+_FIRST = {"inpaint": " --mask mask.png", "sr": " --scale 3"}  # what a first example has to say
+
+
+def _epilog(name: str, own: bool) -> str:
+    """What the help of a task ends with: examples and exit codes."""
+    words = f"{_FIRST.get(name, '')}{'' if own else ' --model mine.safetensors'}"
+    return (
+        f"Examples:\n"
+        f"  restore {name} photo.jpg{words}\n"
+        f"  restore {name} photos/ -r -o restored/ --skip-existing{words}\n"
+        f"  restore {name} - -o - --format png{words} < photo.jpg > photo.png\n\n"
+        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model, 130 interrupted."
+    )
 
 
 def compose(task: type[Task]) -> Callable[..., None]:
@@ -52,6 +68,10 @@ def compose(task: type[Task]) -> Callable[..., None]:
     own = [_parameter(item) for item in dataclasses.fields(task) if "parse" in item.metadata]
     lists = {item.name for item in dataclasses.fields(task) if item.default == ()}
     _, inputs, *others = inspect.signature(run, eval_str=True).parameters.values()
+    if task.exact:
+        others = [
+            item.replace(annotation=options.Missing) if item.name == "mask" else item for item in others
+        ]
 
     def command(**words: Any) -> None:
         given = {item.name: words.pop(item.name) for item in own}
@@ -65,11 +85,12 @@ def compose(task: type[Task]) -> Callable[..., None]:
 
 def _parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
     told = item.metadata
+    auto = f" \\[default: {told['default_help']}]" if item.default is None else ""  # not taken for markup
     option = typer.Option(
         metavar=told["metavar"],
-        help=told["help"],
+        help=f"{told['help']}{auto}",
         parser=told["parse"],
-        show_default=False if item.default == () else told["default_help"] if item.default is None else True,
+        show_default=item.default not in (None, ()),
     )
     repeated = item.default == ()
     kind = Annotated[list[str] | None, option] if repeated else Annotated[str, option]
@@ -114,8 +135,8 @@ def run(
 
     if skip_existing and overwrite:
         raise UsageError("Both --skip-existing and --overwrite are given; choose one.")
-    if report:
-        check_report(report, overwrite=overwrite)
+    for path in report or ():
+        check_report(path, overwrite=overwrite)
     if compare:
         check_page(compare, overwrite=overwrite)
     naming = files.Naming(
@@ -132,6 +153,7 @@ def run(
         recursive=recursive,
         existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
         others=[path for path in (mask, reference) if path],
+        reports=[*(report or ()), *([compare] if compare else [])],
         unread=unread,
     )
     if unread and not quiet:
@@ -170,10 +192,10 @@ def run(
     )
     page = Gallery(compare, task.suffix) if compare else None
     with show_progress(task.name, quiet or (json and stdout.is_terminal)) as bar:
-        pace = Pace(bar, len(items))
+        pace = Pace(bar, [item.relative for item in items])
         watch = job.Watch(download=pace.download, restored=pace.restore, compared=page.add if page else None)
         records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
-        _render(_made_aside(records), pace, task, report, page, json, quiet)
+        _render(_made_aside(records), pace, task, report or (), page, json, quiet)
 
 
 def _made_aside(records: Iterator[Record]) -> Iterator[Record]:
@@ -193,24 +215,24 @@ def _render(
     records: Iterable[Record],
     pace: Pace,
     task: Task,
-    report: Path | None,
+    reports: Sequence[Path],
     page: Gallery | None,
     json: bool,
     quiet: bool,
 ) -> None:
-    """Tell of each record as it comes; report and page are written whatever happens, of what there is."""
+    """Tell of each record as it comes; reports and page are written whatever happens, of what there is."""
     counts = {"done": 0, "skipped": 0, "failed": 0}
     kept: list[Record] = []
     with ExitStack() as last:
-        if report:
-            last.callback(lambda: write_report(kept, report) if kept else None)
+        for path in reports:
+            last.callback(lambda path: write_report(kept, path) if kept else None, path)
         if page:
             last.callback(page.write)
         try:
             for record in records:
                 counts[record.status] += 1
                 pace.finish()
-                if report:
+                if reports:
                     kept.append(record)
                 if json:
                     print_result(record.to_json())
@@ -219,7 +241,7 @@ def _render(
                 elif not quiet:
                     print_note(describe(record, task))
                     for warning in record.warnings:
-                        print_warning(f"{record.input}: {warning}")
+                        print_warning(f"{name_input(record)}: {warning}")
         except KeyboardInterrupt as error:
             done = f"{pace.done} of {pace.photos} photos are done"
             raise KeyboardInterrupt(f"{done}; run it again with --skip-existing for the rest.") from error

@@ -79,6 +79,7 @@ def plan(
     recursive: bool = False,
     existing: Existing = "refuse",
     others: Sequence[Path] = (),
+    reports: Sequence[Path] = (),
     unread: Counter[str] | None = None,
 ) -> list[Item]:
     """Find the inputs and name their outputs.
@@ -92,6 +93,7 @@ def plan(
         existing: what to do about outputs that exist. Under "skip" an input that is another's output is
             left out as well, which makes `*.jpg` from a shell safe to repeat.
         others: files that are read beside the inputs, or folders of one for each, as of `find_partner`.
+        reports: files that are written about all inputs.
         unread: is given how many photos and videos of other formats the folders hold, by suffix.
 
     Raises:
@@ -120,7 +122,7 @@ def plan(
                 )
     if existing == "skip":
         items = [item for item in items if takers.get(os.path.abspath(item.input), item.input) == item.input]
-    _protect(items, existing, others)
+    _protect(items, existing, others, reports)
     return items
 
 
@@ -235,19 +237,22 @@ def _mask(item: Item, masks: str, single: bool) -> str:
     return os.path.join(masks, f"{stem}.png")
 
 
-def _protect(items: Sequence[Item], existing: Existing, others: Sequence[Path]) -> None:
+def _protect(
+    items: Sequence[Item], existing: Existing, others: Sequence[Path], reports: Sequence[Path]
+) -> None:
     """Refuse outputs that are read, by whatever link, and those that exist if nobody said what to do."""
     written = [path for item in items for path in (item.output, item.mask) if path not in ("", STREAM)]
     present = [path for path in written if os.path.isfile(path)]
-    if not present and not others:
+    if not present and not others and not reports:
         return
     read = {item.input for item in items if item.input != STREAM}
     read.update(str(find_partner(place, item)) for place in others for item in items)
     inputs = {_identity(path) for path in read}
-    for path in written if others else present:
+    for path in (*(written if others else present), *map(str, reports)):
         if _identity(path) in inputs:
             raise UsageError(
-                f"{path} is an input, which is never overwritten; give another --suffix, -o or --save-mask."
+                f"{path} is an input, which is never overwritten; give another name with --suffix, -o,"
+                " --save-mask, --report or --compare."
             )
     if existing == "skip":  # the masks of what is skipped
         present = [item.mask for item in items if item.mask in present and item.output not in present]
