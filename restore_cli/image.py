@@ -433,7 +433,8 @@ def _decode(data: bytes, bounds: _Bounds) -> Picture:
     try:
         image = _open(data, bounds)
     except UnidentifiedImageError:
-        bits = next((data[start] for kind, start, _ in _segments(data) if kind in _JPEG_FRAMES), 8)
+        depths = (data[start] for kind, start, _ in _segments(data) if kind in _JPEG_FRAMES)
+        bits = next(depths, 8) if data.startswith(_JPEG_SIGNATURE) else 8
         if bits == 8:
             raise
         raise PictureError(f"it is a JPEG of {bits} bits a sample, save it with 8") from None
@@ -638,6 +639,8 @@ def _by_opencv(data: bytes, *, colour: bool = False) -> tuple[npt.NDArray[Any] |
             mode = cv2.IMREAD_COLOR if colour else cv2.IMREAD_UNCHANGED
             samples: Any = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
         return samples, said
+    except cv2.error:  # it is larger than OpenCV allows
+        return None, []
     finally:
         cv2.utils.logging.setLogLevel(level)
 
@@ -764,7 +767,7 @@ def find_damage(data: bytes) -> tuple[str, ...]:
     if data.startswith(_PNG_SIGNATURE):
         if any(kind in _PIXEL_CHUNKS and not whole for kind, _, whole in _chunks(data)):
             return ("it is damaged: a checksum is wrong, and pixels may be",)
-    elif data.startswith(b"\xff\xd8"):
+    elif data.startswith(_JPEG_SIGNATURE):
         _, said = _by_opencv(data)
         # Cameras leave a few bytes in front of the end (0xd9), and SOS may be odd where nothing is lost.
         for line in said:
@@ -789,10 +792,11 @@ def _overheard(pattern: bytes) -> Iterator[list[bytes]]:
     They have no other way to speak. All other text goes on to standard error when this is left.
     """
     said: list[bytes] = []
-    with _STDERR, tempfile.TemporaryFile() as caught:
+    with _STDERR, contextlib.ExitStack() as last:
         try:
+            caught = last.enter_context(tempfile.TemporaryFile())
             own = os.dup(2)
-        except OSError:  # closed: nobody writes there
+        except OSError:  # there is no place for it, or nobody listens: let them speak
             yield said
             return
         os.dup2(caught.fileno(), 2)
@@ -814,6 +818,8 @@ def _overheard(pattern: bytes) -> Iterator[list[bytes]]:
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 _TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+# The time of the last change (tIME), the bits that count (sBIT) and what to show behind (bKGD) are not kept:
+# the first two are no longer so, the third is in the file's own colour type.
 _COLOUR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 _PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _INFLATED = 2**26  # bytes that an ICC profile or an XMP packet may have
@@ -1098,8 +1104,10 @@ def _tiff_segments(data: bytes, tags: Image.Exif, layout: _TiffLayout) -> list[b
         rows = layout.rows
         if not tiled:
             rows = min(rows, layout.height - index % layout.down * rows)
+        full = rows * layout.row_bytes
+        size = min(size, 2 * full + 256)  # the worst that packing makes of it, though a tag may say more
         segment = view[start : start + size] if start >= 8 else view[:0]  # the header has 8 bytes
-        if len(segment) < (rows * layout.row_bytes if layout.compression == 1 else 1):
+        if len(segment) < (full if layout.compression == 1 else 1):
             raise ValueError(f"{'tile' if tiled else 'strip'} {index + 1} of {wanted} is cut short")
         segments.append(segment)
     return segments
@@ -1302,6 +1310,7 @@ def _tiff(picture: Picture) -> bytes:
 
 # JPEG
 
+_JPEG_SIGNATURE = b"\xff\xd8"
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
 _APP13, _COM, _EOI = 0xED, 0xFE, 0xD9
 _PHOTOSHOP = b"Photoshop 3.0\0"

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import time
+import tracemalloc
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -838,13 +839,21 @@ def test_damage_of_an_avif_that_libaom_sees(mode: str) -> None:
     assert found >= 8
 
 
-def test_what_others_write_to_stderr_comes_through(capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_others_write_to_stderr_comes_through(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     with image._overheard(rb"Corrupt.*\n") as said:
         os.write(2, b"progress\nCorrupt JPEG data: x\n 50 %")
     assert said == [b"Corrupt JPEG data: x\n"]
     assert capfd.readouterr().err == "progress\n 50 %"
     with pytest.raises(KeyboardInterrupt), image._overheard(rb"x"):
         raise KeyboardInterrupt
+
+    def full(*words: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(image.tempfile, "TemporaryFile", full)
+    assert read_picture(tiff(PHOTO, compression="zlib")).height == 32
     os.write(2, b"there")
     assert capfd.readouterr().err == "there"
 
@@ -1078,6 +1087,7 @@ def test_png_with_a_flipped_bit_is_refused(depth: int, capfd: pytest.CaptureFixt
         (b"II*\0", "damaged"),
         (b"II+\0" + bytes(60), "BigTIFF"),
         (saved(Image.fromarray(PHOTO), "GIF"), "it is none of PNG, JPEG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\xff\xc0\0\x11\x0c" + bytes(99), "it is none of PNG, JPEG"),
         (tiff(noise(3).astype(np.float32)), "32-bit float"),
         (tiff(noise(1).astype(np.float16)), "16-bit float"),
         (tiff(noise(1).astype(np.uint32)), "32-bit integer"),
@@ -1178,6 +1188,21 @@ def test_free_memory_is_asked_before_decoding(data: bytes, monkeypatch: pytest.M
         read_picture(data)
     monkeypatch.setattr(image, "_free_memory", lambda: 100_000)
     assert read_picture(data).height == 32
+
+
+def test_strips_that_overlap_take_no_memory() -> None:
+    samples = noise(3, size=(3000, 40))
+    data = bytearray(tiff(samples, compression="zlib", rowsperstrip=1))
+    entry = entry_of(data, 279)
+    kind, count, place = struct.unpack_from("<HII", data, entry + 2)
+    struct.pack_into(f"<{count}{'H' if kind == 3 else 'I'}", data, place, *[65535] * count)
+    tracemalloc.start()
+    try:
+        picture = read_picture(bytes(data) + bytes(65535))
+        assert tracemalloc.get_traced_memory()[1] < 2**24  # 3000 times 65535 bytes are 188 MB
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(samples_of(picture), samples)
 
 
 def test_a_small_picture_in_a_huge_tile_is_refused() -> None:
