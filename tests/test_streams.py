@@ -99,6 +99,14 @@ def test_photos_of_other_formats_are_counted(
     assert denoise(checkpoints[1], "in", "--overwrite", "-q").stderr == ""
 
 
+def test_leftovers_are_removed_where_all_is_skipped(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+    for name in ("a.png", "a.denoised.png"):
+        Image.linear_gradient("L").save(tmp_path / name)
+    (tmp_path / ".restore-0123456789abcdef.part").touch()
+    assert denoise(checkpoints[1], tmp_path / "a.png", "--skip-existing").exit_code == 0
+    assert sorted(os.listdir(tmp_path)) == ["a.denoised.png", "a.png"]
+
+
 WRITE = """
 import os, signal, sys
 from pathlib import Path
