@@ -26,6 +26,9 @@ def main() -> None:
     except KeyboardInterrupt:  # sooner than the command line could answer it
         print("error: Interrupted.", file=sys.stderr)
         _end(130)
+    except MemoryError:
+        print("error: There is not enough memory to start. Close other programs.", file=sys.stderr)
+        _end(1)
     except OSError as error:  # of standard output, where help is printed
         print(f"error: Cannot write to standard output: {error.strerror}.", file=sys.stderr)
         _end(1)

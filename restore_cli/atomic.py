@@ -53,7 +53,7 @@ def write_whole(target: Path, data: bytes) -> None:
     if mode is not None and not stat.S_ISREG(mode):  # /dev/null and pipes are written to, never replaced
         target.write_bytes(data)
         return
-    _sweep(target.parent)
+    sweep(target.parent)
     temporary, stream = _create(target.parent)
     try:
         with stream:
@@ -93,8 +93,8 @@ def _create(folder: Path) -> tuple[Path, BinaryIO]:
 
 
 @cache
-def _sweep(folder: Path) -> None:
-    """Remove the temporary files of processes that no longer run, once in a process's life."""
+def sweep(folder: Path) -> None:
+    """Remove a folder's temporary files of processes that no longer run, once in a process's life."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):

@@ -99,6 +99,14 @@ def test_photos_of_other_formats_are_counted(
     assert denoise(checkpoints[1], "in", "--overwrite", "-q").stderr == ""
 
 
+def test_leftovers_are_removed_where_all_is_skipped(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+    for name in ("a.png", "a.denoised.png"):
+        Image.linear_gradient("L").save(tmp_path / name)
+    (tmp_path / ".restore-0123456789abcdef.part").touch()
+    assert denoise(checkpoints[1], tmp_path / "a.png", "--skip-existing").exit_code == 0
+    assert sorted(os.listdir(tmp_path)) == ["a.denoised.png", "a.png"]
+
+
 WRITE = """
 import os, signal, sys
 from pathlib import Path
@@ -151,7 +159,7 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("closed", ["<&- >&-", "<&- >&- 2>&-"])
 def test_closed_streams_that_are_not_needed(
     checkpoints: dict[int, Path], tmp_path: Path, closed: str
 ) -> None:
@@ -195,6 +203,13 @@ def test_notes_that_cannot_be_printed_stop_nothing(checkpoints: dict[int, Path],
     assert sorted(os.listdir(tmp_path / "out")) == [f"{name}.denoised.png" for name in "abc"]
     for stderr in "2>/dev/full", "2>&-", "2> >(true)":
         assert shell(f"restore denoise --nonsense {stderr}", tmp_path).returncode == 2
+
+
+def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
+    (tmp_path / "gone").mkdir()
+    result = shell("cd gone; rmdir ../gone; restore denoise a.png --dry-run", tmp_path)
+    assert result.returncode == 1
+    assert result.stderr == "error: The current folder does not exist any more; change to another one.\n"
 
 
 NOISY = """

@@ -44,6 +44,8 @@ def _sentence(error: Exception) -> str:
             return str(error)
         case MemoryError():
             return "Memory is too short; close other programs or use a smaller --tile."
+        case ImportError() if "failed to map segment" in str(error):
+            return "Memory is too short to load the libraries; close other programs."
         case OSError(strerror=reason, filename=file) if reason and file:
             return f"{file}: {reason}; choose another place."
         case FileNotFoundError():

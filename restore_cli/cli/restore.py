@@ -243,6 +243,8 @@ def _render(
                     for warning in record.warnings:
                         print_warning(f"{name_input(record)}: {warning}")
         except KeyboardInterrupt as error:
+            if pace.photos == 1:
+                raise
             done = f"{pace.done} of {pace.photos} photos are done"
             raise KeyboardInterrupt(f"{done}; run it again with --skip-existing for the rest.") from error
     if pace.photos > 1 and not quiet:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from restore_cli import engine, weights
+from restore_cli.atomic import sweep
 from restore_cli.engine import Result, Settings
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
@@ -197,6 +198,8 @@ def restore_files(
     if request.reference and not request.reference.is_dir() and len(request.items) > 1:
         raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
     models = Models(request.offline, watch.download)
+    for folder in {os.path.dirname(item.output) for item in request.items if item.output != STREAM}:
+        sweep(Path(folder).resolve())
     for item in request.items:
         start = Record(item.input, "done", item.output, task=request.task.name)
         if request.skip_existing and os.path.isfile(item.output):
