@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import re
 import secrets
 import stat
 import tempfile
 from collections.abc import Iterable
+from contextlib import suppress
+from functools import cache
 from pathlib import Path
+from typing import BinaryIO
 
 from restore_cli.errors import RestoreError, UsageError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 
 def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False) -> None:
@@ -41,19 +51,72 @@ def write_text(path: Path, text: str) -> None:
 def write_whole(target: Path, data: bytes) -> None:
     """Put a file in the place of the target, which keeps its permissions; an older one stays if that fails.
 
-    The bytes go to a temporary file beside it first. Raises OSError.
+    The bytes go to a temporary file in its folder first, `.restore-*.part`; those that killed processes left
+    there are removed. Raises OSError.
     """
     target = target.resolve()  # a link keeps pointing at the file it names
     mode = target.stat().st_mode if target.exists() else None
     if mode is not None and not stat.S_ISREG(mode):  # /dev/null and pipes are written to, never replaced
         target.write_bytes(data)
         return
-    temporary = target.with_name(f".restore-{secrets.token_hex(8)}.part")
+    sweep(target.parent)
+    temporary, stream = _create(target.parent)
     try:
-        with temporary.open("xb") as stream:  # unlike mkstemp, open lets the umask decide on permissions
+        with stream:
             stream.write(data)
-        if mode is not None:
-            temporary.chmod(stat.S_IMODE(mode))
-        temporary.replace(target)
+            stream.flush()
+            if mode is not None:
+                temporary.chmod(stat.S_IMODE(mode))
+            if fcntl:  # under the lock
+                temporary.replace(target)
+        if not fcntl:  # Windows renames no open file
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+        _unfinished.discard(temporary)
+
+
+def abandon() -> None:
+    """Remove what is half written, by whatever thread, for the process ends now."""
+    for temporary in tuple(_unfinished):
+        temporary.unlink(missing_ok=True)
+
+
+_unfinished: set[Path] = set()  # temporary files of this process
+_TEMPORARY = re.compile(r"\.restore-[0-9a-f]{16}\.part")
+
+
+def _create(folder: Path) -> tuple[Path, BinaryIO]:
+    """A new temporary file, locked, so that no other process takes it for one that was left behind."""
+    while True:
+        path = folder / f".restore-{secrets.token_hex(8)}.part"
+        stream = path.open("xb")  # unlike mkstemp, open lets the umask decide on permissions
+        _unfinished.add(path)
+        if _lock(stream.fileno()) is not False and os.fstat(stream.fileno()).st_nlink:
+            return path, stream
+        stream.close()  # another process was quicker, and removes it
+        _unfinished.discard(path)
+
+
+@cache
+def sweep(folder: Path) -> None:
+    """Remove a folder's temporary files of processes that no longer run, once in a process's life."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                with suppress(OSError), open(entry.path, "r+b") as stream:
+                    if _lock(stream.fileno()):
+                        os.unlink(entry.path)
+
+
+def _lock(descriptor: int) -> bool | None:
+    """Whether the lock could be taken, which ends with its process; None where there are no locks."""
+    if not fcntl:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return None
+    return True

@@ -135,9 +135,9 @@ def estimate_noise(image: Image, visible: Mask | None = None) -> float:
         views = np.lib.stride_tricks.sliding_window_view(visible, (PATCH, PATCH))[::stride, ::stride]
         whole = [part.all(axis=(2, 3)).ravel() for part in _split(views, parts)]
         blocks = [block[seen] for block, seen in zip(blocks, whole, strict=True)]
-        blocks = _large(blocks) or [np.concatenate(blocks)]
-        if len(blocks[0]) <= PATCH**2:
-            return 0.0
+    blocks = _large(blocks) or [np.concatenate(blocks)]
+    if len(blocks[0]) <= PATCH**2:
+        return 0.0
     clipped = bool(image.min() == 0 or image.max() == 1)
     if clipped:
         blocks = _away_from_clipping(blocks)

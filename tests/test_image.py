@@ -10,6 +10,8 @@ import stat
 import struct
 import subprocess
 import sys
+import time
+import tracemalloc
 import zlib
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +26,15 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from restore_cli import image
 from restore_cli.errors import PictureError
-from restore_cli.image import Metadata, Picture, encode_picture, read_picture, write_picture
+from restore_cli.image import (
+    Metadata,
+    Picture,
+    encode_picture,
+    find_damage,
+    read_file,
+    read_picture,
+    write_picture,
+)
 
 Array = npt.NDArray[Any]
 
@@ -173,6 +183,9 @@ def test_pnm_and_bmp_are_exact(bands: int, depth: int) -> None:
     [
         (b"P5 # a comment\n2 1\n1023\n" + bytes([0, 0, 3, 255]), [0, 65535]),
         (b"P2\n2 1\n65535\n7 65535\n", [7, 65535]),
+        (b"P2\n2 1\n65535\n# a comment\n7 # another\n65535\n", [7, 65535]),
+        (b"P2\n2 1\n65535\n7 70467\n", [7, 65535]),
+        (b"P5\n2 1\n1023\n" + bytes([0, 0, 255, 255]), [0, 65535]),
     ],
 )
 def test_other_16_bit_pnm(data: bytes, expected: list[int]) -> None:
@@ -187,6 +200,124 @@ def test_16_bit_tiff_with_lzw(bands: int) -> None:
     options = [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_LZW]
     data = cv2.imencode(".tif", samples[..., ::-1], options)[1].tobytes()
     np.testing.assert_array_equal(samples_of(read_picture(data)), samples)
+
+
+@pytest.mark.parametrize(
+    "layout",
+    [
+        {},
+        {"rowsperstrip": 5},
+        {"tile": (16, 32)},
+        {"tile": (32, 16)},
+        {"byteorder": ">", "rowsperstrip": 7},
+        {"predictor": True, "compression": "zlib", "rowsperstrip": 9},
+        {"predictor": True, "compression": "zlib", "tile": (16, 16), "byteorder": ">"},
+        {"compression": "lzma"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("planes", ["contig", "separate"])
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("bands", [1, 2, 3, 4])
+def test_every_layout_of_a_tiff(bands: int, depth: int, planes: str, layout: dict[str, Any]) -> None:
+    samples = noise(bands, depth, (37, 53))
+    data = tiff(samples, **({"planarconfig": planes} if bands > 1 else {}), **layout)
+    np.testing.assert_array_equal(samples_of(read_picture(data)), samples)
+
+
+def entry_of(data: bytes, tag: int) -> int:
+    """Where the directory of a little-endian TIFF has the entry of a tag."""
+    (start,) = struct.unpack_from("<I", data, 4)
+    (count,) = struct.unpack_from("<H", data, start)
+    entries = range(start + 2, start + 2 + 12 * count, 12)
+    return next(entry for entry in entries if struct.unpack_from("<H", data, entry) == (tag,))
+
+
+def retagged(data: bytes, tag: int, *, number: int | None = None, kind: int | None = None) -> bytes:
+    """The tag given another number or another type of value."""
+    changed, entry = bytearray(data), entry_of(data, tag)
+    struct.pack_into("<H", changed, entry, tag if number is None else number)
+    if kind is not None:
+        struct.pack_into("<H", changed, entry + 2, kind)
+    return bytes(changed)
+
+
+def with_number(data: bytes, tag: int, value: int, *, count: int | None = None) -> bytes:
+    """The first value of the tag, a SHORT or a LONG in the entry itself, and how many there are, changed."""
+    changed, entry = bytearray(data), entry_of(data, tag)
+    kind, own = struct.unpack_from("<HI", data, entry + 2)
+    struct.pack_into("<I", changed, entry + 4, own if count is None else count)
+    struct.pack_into("<H" if kind == 3 else "<I", changed, entry + 8, value)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("compression", ["zlib", None])
+@pytest.mark.parametrize("tile", [None, (16, 16)])
+def test_a_tiff_whose_tags_disagree_is_refused(
+    depth: int, compression: str | None, tile: tuple[int, int] | None
+) -> None:
+    data = tiff(noise(3, depth, (37, 53)), compression=compression, tile=tile)
+    for crafted in (
+        retagged(data, 277, number=60_000),  # no SamplesPerPixel, for which the standard says 1
+        with_number(data, 277, 1),
+        with_number(data, 277, 4),
+        with_number(data, 284, 3),
+        with_number(data, 256, 90),  # wider,
+        with_number(data, 257, 90),  # higher than it is
+    ):
+        with pytest.raises(PictureError, match="damaged"):
+            read_picture(crafted)
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 10}, {"tile": (16, 16)}], ids=["strips", "tiles"])
+@pytest.mark.parametrize("compression", ["zlib", None])
+def test_missing_parts_of_a_tiff_are_no_pixels(
+    depth: int, layout: dict[str, Any], compression: str | None
+) -> None:
+    data = tiff(noise(3, depth, (40, 48)), compression=compression, **layout)
+    offsets, sizes = (324, 325) if "tile" in layout else (273, 279)
+    count = struct.unpack_from("<I", data, entry_of(data, offsets) + 4)[0]
+    (values,) = struct.unpack_from("<I", data, entry_of(data, offsets) + 8)
+    (lengths,) = struct.unpack_from("<I", data, entry_of(data, sizes) + 8)
+    fewer = bytearray(data)
+    for tag in (offsets, sizes):
+        struct.pack_into("<I", fewer, entry_of(data, tag) + 4, count - 1)
+    nowhere, behind, short = bytearray(data), bytearray(data), bytearray(data)
+    struct.pack_into("<I", nowhere, values + 4, 0)  # as sparse files have it
+    struct.pack_into("<I", behind, values + 4, len(data) + 8)
+    kind = struct.unpack_from("<H", data, entry_of(data, sizes) + 2)[0]
+    struct.pack_into("<H" if kind == 3 else "<I", short, lengths + (2 if kind == 3 else 4), 7)
+    assert read_picture(data).height == 40
+    for crafted in (fewer, nowhere, behind, short):
+        with pytest.raises(PictureError, match="damaged"):
+            read_picture(bytes(crafted))
+
+
+def test_missing_strips_of_a_bitmap_are_no_pixels() -> None:
+    plain = Image.fromarray(noise(1)[..., 0] > 127)
+    for compression in ("group4", "packbits"):
+        data = saved(plain, "TIFF", compression=compression, strip_size=16)
+        assert read_picture(data).height == 23
+        for tag in (273, 279):
+            data = with_number(data, tag, 8, count=1)
+        with pytest.raises(PictureError, match="strips or tiles"):
+            read_picture(data)
+
+
+def test_pages_of_a_tiff_are_counted_without_being_read() -> None:
+    buffer = io.BytesIO()
+    with tifffile.TiffWriter(buffer) as writer:
+        for _ in range(2000):
+            writer.write(noise(1, size=(1, 1))[..., 0], metadata=None)
+    started = time.perf_counter()
+    assert read_picture(buffer.getvalue()).notes == ("only the first of 2000 frames is read",)
+    assert time.perf_counter() - started < 0.5
+    looped = bytearray(tiff(noise(1)))
+    (start, count) = struct.unpack_from("<4xIH", looped)
+    struct.pack_into("<I", looped, start + 2 + 12 * count, start)
+    assert read_picture(bytes(looped)).notes == ()
 
 
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 95, 100])
@@ -235,6 +366,19 @@ def test_16_bit_png_with_a_transparent_colour(bands: int) -> None:
     np.testing.assert_array_equal(samples_of(picture)[..., :-1], samples)
     assert picture.alpha is not None
     np.testing.assert_array_equal(picture.alpha, np.where(clear, 0, 65535))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+def test_gray_png_of_few_bits_with_a_transparent_level(depth: int) -> None:
+    levels = RNG.integers(0, 2**depth, (8, 16), dtype=np.uint8)
+    bits = np.unpackbits(levels[..., None], axis=2)[..., 8 - depth :].reshape(8, -1)
+    rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bits, axis=1))
+    for key in (0, 1):
+        header = struct.pack(">IIBBBBB", 16, 8, depth, 0, 0, 0, 0)
+        parts = [(b"IHDR", header), (b"tRNS", struct.pack(">H", key)), (b"IDAT", zlib.compress(rows))]
+        data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in [*parts, (b"IEND", b"")])
+        expected = np.dstack([levels * (255 // (2**depth - 1)), np.where(levels == key, 0, 255)])
+        np.testing.assert_array_equal(samples_of(read_picture(data)), expected)
 
 
 @pytest.mark.parametrize(
@@ -309,6 +453,85 @@ def test_lab_is_converted() -> None:
     picture = read_picture(saved(ImageCms.applyTransform(Image.fromarray(PHOTO), transform), "TIFF"))
     assert picture.notes == ("LAB converted to sRGB",)
     assert np.abs(samples_of(picture).astype(int) - PHOTO).mean() < 3
+
+
+def avif(samples: Array, depth: int) -> bytes:
+    order = [0, 1, 2] if samples.shape[2] == 3 else [0, 1, 2, 3]
+    order[:3] = order[2::-1]
+    options = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, 100]
+    return cv2.imencode(".avif", samples[..., order], options)[1].tobytes()
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+@pytest.mark.parametrize("depth", [10, 12])
+def test_avif_of_more_than_8_bits_keeps_them(bands: int, depth: int) -> None:
+    samples = noise(bands, 16) >> (16 - depth)
+    picture = read_picture(avif(samples, depth))
+    assert (picture.depth, picture.format) == (16, "AVIF")
+    exact = np.rint(samples * (65535 / (2**depth - 1)))
+    assert np.abs(samples_of(picture) - exact).max() <= 2 * 65535 / 2**depth
+    assert encode_picture(picture, "AVIF")[1][0] == "AVIF holds 8 bits a sample: rounded from 16"
+
+
+def test_the_colors_of_hdr_are_kept_or_named() -> None:
+    data = saved(Image.fromarray(PHOTO), "AVIF", quality=95, subsampling="4:4:4")
+    assert read_picture(data).metadata.chunks == ()
+    place = data.index(b"colrnclx") + 8
+    assert data[place : place + 4] == bytes([0, 1, 0, 13])  # BT.709, sRGB
+    picture = read_picture(data[:place] + bytes([0, 9, 0, 16]) + data[place + 4 :])  # BT.2020, PQ
+    assert picture.metadata.chunks == ((b"cICP", bytes([9, 16, 0, 1])),)
+    for format in ("AVIF", "PNG"):
+        written, losses = encode_picture(picture, format)
+        assert losses == ()
+        assert read_picture(written).metadata.chunks == picture.metadata.chunks
+        assert np.abs(shown(written).astype(int) - PHOTO).mean() < 3
+    for format in ("JPEG", "TIFF", "WEBP", "PPM"):
+        assert encode_picture(picture, format)[1] == (f"{format} holds no CICP color space: left out",)
+
+
+def test_lossless_webp_stays_lossless() -> None:
+    animated = {"save_all": True, "append_images": [Image.fromarray(noise(3))]}
+    for samples, options in ((noise(4), {}), (noise(3), animated)):
+        picture = read_picture(saved(Image.fromarray(samples), "WEBP", lossless=True, exact=True, **options))
+        assert picture.lossless
+        data, _ = encode_picture(picture, "WEBP")
+        np.testing.assert_array_equal(np.asarray(opened(data)), samples)
+        assert not read_picture(encode_picture(replace(picture, lossless=False), "WEBP")[0]).lossless
+    assert not read_picture(saved(Image.fromarray(samples), "WEBP", exif=exif_with(1))).lossless
+
+
+def test_the_fourth_byte_of_a_bmp_is_noted_where_it_says_something() -> None:
+    note = "the fourth byte of its pixels, in which some programs write alpha, is left out"
+    samples = noise(4)
+    picture = read_picture(saved(Image.fromarray(samples), "BMP"))
+    np.testing.assert_array_equal(samples_of(picture), samples[..., :3])
+    assert picture.notes == (note,)
+    for plain in (0, 255):
+        samples[..., 3] = plain
+        assert read_picture(saved(Image.fromarray(samples), "BMP")).notes == ()
+    assert read_picture(saved(Image.fromarray(noise(3)), "BMP")).notes == ()
+
+
+def test_avif_says_that_it_alters_alpha() -> None:
+    samples = noise(4)
+    loss = "AVIF alters alpha, too, by a little: PNG, TIFF and WEBP do not"
+    assert encode_picture(read_picture(png(samples)), "AVIF")[1] == (loss,)
+    samples[..., 3] = 255
+    assert encode_picture(read_picture(png(samples)), "AVIF")[1] == ()
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_channels_of_a_tiff_beyond_its_colors_are_noted(depth: int) -> None:
+    for bands, extra, left in (
+        (4, ["unspecified"], 1),
+        (5, ["unassalpha", "unspecified"], 1),
+        (5, [0, 0], 2),
+    ):
+        samples = noise(bands, depth)
+        picture = read_picture(tiff(samples, photometric="rgb", extrasamples=extra))
+        kept = bands - left
+        np.testing.assert_array_equal(samples_of(picture), samples[..., :kept])
+        assert picture.notes == (f"{left} channel{'s' * (left > 1)} beyond colors and alpha left out",)
 
 
 @pytest.mark.parametrize(("format", "lossless"), [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
@@ -432,6 +655,17 @@ def test_broken_exif_does_not_stop_a_photo(exif: bytes) -> None:
         assert read_picture(encode_picture(picture, format)[0]).width == picture.width
 
 
+def test_exif_with_a_tag_of_the_wrong_type_does_not_stop_a_tiff() -> None:
+    block = (
+        b"II*\0" + struct.pack("<IHHHIHHI", 8, 1, 0x010F, 5, 1, 26, 0, 0) + struct.pack("<II", 1, 3)
+    )  # Make
+    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block))
+    assert encode_picture(picture, "JPEG")[1] == ()
+    data, losses = encode_picture(picture, "TIFF")
+    assert losses == ("the EXIF has broken tags, which TIFF cannot hold: left out",)
+    assert read_picture(data).width == 48
+
+
 @pytest.mark.parametrize("depth", [8, 16])
 def test_png_text_and_the_meaning_of_colours_are_kept(depth: int) -> None:
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
@@ -445,6 +679,183 @@ def test_png_text_and_the_meaning_of_colours_are_kept(depth: int) -> None:
     assert isinstance(result, PngImagePlugin.PngImageFile)
     assert result.text == {"Title": "Harbour", "Comment": "evening", "XML:com.adobe.xmp": XMP.decode()}
     assert result.info["gamma"] == 1.0
+
+
+IPTC = b"".join(
+    b"\x1c\2" + struct.pack(">BH", *head) + text for *head, text in [(120, 7, b"Harbour"), (25, 4, b"boat")]
+)
+RESOURCES = b"8BIM\x04\x0a\0\0\0\0\0\1\1\0" + b"8BIM\x04\x0b\5names\0\0\0\2ab"  # a flag, and one with a name
+
+
+def app13(block: bytes) -> bytes:
+    return b"\xff\xed" + struct.pack(">H", 16 + len(block)) + b"Photoshop 3.0\0" + block
+
+
+def jpeg_with(*segments: bytes) -> bytes:
+    data = saved(Image.fromarray(PHOTO), "JPEG", quality=95)
+    return data[:20] + b"".join(segments) + data[20:]  # behind JFIF
+
+
+def test_iptc_resources_and_comments_of_a_jpeg() -> None:
+    block = RESOURCES[:14] + b"8BIM\4\4\0\0" + struct.pack(">I", len(IPTC)) + IPTC + b"\0" + RESOURCES[14:]
+    assert len(IPTC) % 2 == 1
+    comments = (b"first", b"second")
+    coms = (b"\xff\xfe" + struct.pack(">H", 2 + len(text)) + text for text in comments)
+    picture = read_picture(jpeg_with(app13(block[:30]), app13(block[30:]), *coms))
+    for _ in range(2):
+        found = picture.metadata
+        assert (found.iptc, found.photoshop, found.comments) == (IPTC, RESOURCES, comments)
+        data, losses = encode_picture(picture, "JPEG")
+        assert losses == ()
+        picture = read_picture(data)
+    assert opened(data).info["photoshop"][0x0404] == IPTC
+    as_tiff, losses = encode_picture(picture, "TIFF")
+    assert losses == ("TIFF holds no comments: left out",)
+    found = read_picture(as_tiff).metadata
+    assert (found.iptc, found.photoshop, found.comments) == (IPTC, RESOURCES, ())
+    assert encode_picture(picture, "PNG")[1] == (
+        "PNG holds no IPTC, Photoshop resources, comments: left out",
+    )
+
+
+def test_large_resources_take_several_segments() -> None:
+    metadata = Metadata(iptc=IPTC * 9000, photoshop=RESOURCES)
+    data, losses = encode_picture(Picture(np.zeros((8, 8, 3), np.float32), metadata=metadata), "JPEG")
+    assert losses == ()
+    assert data.count(b"Photoshop 3.0") == 3
+    assert read_picture(data).metadata == metadata
+
+
+@pytest.mark.parametrize(("kind", "order"), [(4, "<"), (4, ">"), (7, "<"), (1, "<"), (2, "<")])
+def test_iptc_of_a_tiff_whatever_its_type(kind: int, order: str) -> None:
+    records = IPTC + bytes(-len(IPTC) % 4)
+    value = records if kind != 4 else struct.unpack(f"{order}{len(records) // 4}I", records)
+    count = len(records) // 4 if kind == 4 else len(records)
+    if kind == 2:
+        value = records = IPTC + b"\0"
+        count = len(value)
+    data = tiff(noise(3), extratags=[(33723, kind, count, value, True)], byteorder=order)
+    data, losses = encode_picture(read_picture(data), "TIFF")
+    assert losses == ()
+    assert opened(data).tag_v2[33723].rstrip(b"\0") == IPTC  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("extra", [b"video" * 9, b"\0" * 9, b"\xff\xff\0"])
+def test_what_lies_behind_a_jpeg_is_noted(extra: bytes) -> None:
+    note = "45 bytes behind the photo, such as the video of a motion photo, are left out"
+    data = saved(Image.fromarray(PHOTO), "JPEG", progressive=True, exif=exif_with(1))
+    assert read_picture(data + extra).notes == ((note,) if b"video" in extra else ())
+
+
+def test_tags_of_another_type() -> None:
+    data = tiff(PHOTO, iccprofile=SRGB, extratags=[(700, 2, len(XMP), XMP.decode(), True)])
+    assert read_picture(data).metadata.xmp == XMP
+    assert read_picture(retagged(data, 34675, kind=2)).metadata.icc is not None
+    picture = read_picture(retagged(data, 34675, kind=5))  # RATIONAL
+    assert picture.metadata.icc is None
+    assert picture.notes == ("broken ICC profile is left out",)
+
+
+@pytest.mark.parametrize("format", ["WEBP", "AVIF", "PNG"])
+def test_resolution_that_is_only_in_exif(format: str) -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = 300.0, 150.0
+    exif[ExifTags.Base.ResolutionUnit] = 2
+    picture = read_picture(saved(Image.fromarray(PHOTO), format, exif=exif.tobytes()))
+    assert picture.metadata.dpi == (300, 150)
+    for target in ("TIFF", "BMP", "JPEG"):
+        data, _ = encode_picture(picture, target)
+        assert opened(data).info["dpi"] == pytest.approx((300, 150), abs=0.1)
+    for target in ("WEBP", "AVIF"):
+        assert encode_picture(picture, target)[1] == ()
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_large_metadata_of_a_png(late: bool) -> None:
+    profile, packet = SRGB + bytes(2**21), XMP + b" " * 2**21
+    parts = [
+        chunk(b"iCCP", b"x\0\0" + zlib.compress(profile)),
+        chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(2**21))),
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0" + zlib.compress(packet)),
+    ]
+    plain, place = png(PHOTO), -12 if late else 33
+    picture = read_picture(plain[:place] + b"".join(parts) + plain[place:])
+    assert (picture.metadata.icc, picture.metadata.xmp) == (profile, packet)
+    assert [kind for kind, _ in picture.metadata.chunks] == [b"zTXt"]
+    bomb = chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(2**27), 9))
+    picture = read_picture(plain[:33] + bomb + plain[33:])
+    assert picture.notes == ("ICC profile is left out: it is cut short, or has more than 64 MB",)
+    picture = read_picture(plain[:33] + chunk(b"iCCP", b"x\0\0rubbish") + plain[33:])
+    assert picture.notes == ("broken ICC profile is left out",)
+
+
+# Damage that is known
+
+
+@pytest.mark.parametrize("depth", [8, 16])
+def test_wrong_checksums_of_a_png(depth: int) -> None:
+    plain = png(noise(3, depth))
+    text = chunk(b"tEXt", b"Title\0Harbour")
+    data = plain[:33] + text + plain[33:]
+    assert find_damage(data) == ()
+    for place in (-13, -17):  # the checksum of IDAT, and Adler-32 within
+        wrong = bytearray(data)
+        wrong[place] ^= 1
+        assert find_damage(bytes(wrong)) == ("it is damaged: a checksum is wrong, and pixels may be",)
+    other = bytearray(data)
+    other[33 + len(text) - 1] ^= 1
+    picture = read_picture(bytes(other))
+    assert picture.notes == ("a broken chunk is left out",)
+    assert find_damage(bytes(other)) == ()
+    assert picture.metadata.chunks == ()
+    header = bytearray(data)
+    header[30] ^= 1
+    with pytest.raises(PictureError, match="damaged"):
+        read_picture(bytes(header))
+
+
+@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 2}, {"progressive": True}], ids=str)
+def test_damage_of_a_jpeg_that_libjpeg_sees(options: Any, capfd: pytest.CaptureFixture[str]) -> None:
+    data = saved(Image.fromarray(noise(3, size=(128, 128))), "JPEG", quality=90, **options)
+    assert find_damage(data) == ()
+    wrong = bytearray(data)
+    start = data.index(b"\xff\xda")  # of the first scan
+    wrong[start + 40 : start + 140] = bytes(100)
+    assert read_picture(bytes(wrong)).height == 128
+    (sentence,) = find_damage(bytes(wrong))
+    assert sentence.startswith("it is damaged: parts of the picture may be wrong (Corrupt JPEG data: ")
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
+def test_damage_of_an_avif_that_libaom_sees(mode: str) -> None:
+    data = saved(Image.fromarray(noise(4, size=(64, 64))).convert(mode), "AVIF", subsampling="4:2:0")
+    assert find_damage(data) == ()
+    found = 0
+    for place in range(len(data) // 2, len(data), len(data) // 20):
+        wrong = bytearray(data)
+        wrong[place] ^= 4
+        found += bool(find_damage(bytes(wrong)))
+    assert found >= 8
+
+
+def test_what_others_write_to_stderr_comes_through(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with image._overheard(rb"Corrupt.*\n") as said:
+        os.write(2, b"progress\nCorrupt JPEG data: x\n 50 %")
+    assert said == [b"Corrupt JPEG data: x\n"]
+    assert capfd.readouterr().err == "progress\n 50 %"
+    with pytest.raises(KeyboardInterrupt), image._overheard(rb"x"):
+        raise KeyboardInterrupt
+
+    def full(*words: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(image.tempfile, "TemporaryFile", full)
+    assert read_picture(tiff(PHOTO, compression="zlib")).height == 32
+    os.write(2, b"there")
+    assert capfd.readouterr().err == "there"
 
 
 # What a format cannot hold
@@ -649,6 +1060,16 @@ def test_cut_files_are_refused(
 
 
 @pytest.mark.parametrize("depth", [8, 16])
+def test_damaged_tiff_is_refused(depth: int, capfd: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(tiff(noise(3, depth, (90, 90)), compression="zlib", rowsperstrip=30))
+    middle = len(data) // 2
+    data[middle : middle + 9] = bytes(9)
+    with pytest.raises(PictureError, match="damaged"):
+        read_picture(bytes(data))
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("depth", [8, 16])
 def test_png_with_a_flipped_bit_is_refused(depth: int, capfd: pytest.CaptureFixture[str]) -> None:
     data = bytearray(png(noise(3, depth)))
     data[len(data) // 2] ^= 1
@@ -666,10 +1087,17 @@ def test_png_with_a_flipped_bit_is_refused(depth: int, capfd: pytest.CaptureFixt
         (b"II*\0", "damaged"),
         (b"II+\0" + bytes(60), "BigTIFF"),
         (saved(Image.fromarray(PHOTO), "GIF"), "it is none of PNG, JPEG"),
+        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\xff\xc0\0\x11\x0c" + bytes(99), "it is none of PNG, JPEG"),
         (tiff(noise(3).astype(np.float32)), "32-bit float"),
         (tiff(noise(1).astype(np.float16)), "16-bit float"),
         (tiff(noise(1).astype(np.uint32)), "32-bit integer"),
         (tiff(noise(1).astype(np.int16)), "16-bit signed"),
+        (
+            with_number(tiff(noise(3)), 259, 34887),
+            r"it is a TIFF of a kind that is not read \(8 bits, .*LERC",
+        ),
+        (with_number(tiff(noise(3, 16)), 262, 8), r"not read \(16 bits, photometric 8"),  # LAB
+        (jpeg_with()[:-1].replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "JPEG of 12 bits a sample"),
     ],
 )
 def test_files_that_are_no_pictures(content: bytes, reason: str, tmp_path: Path) -> None:
@@ -688,10 +1116,10 @@ def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(PictureError, match="is a folder"):
         read_picture(tmp_path)
 
-    def refuse(path: Path) -> bytes:
+    def refuse(path: Path, mode: str) -> bytes:
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "read_bytes", refuse)  # root may read all
+    monkeypatch.setattr(Path, "open", refuse)  # root may read all
     with pytest.raises(PictureError, match="permission denied"):
         read_picture(tmp_path / "locked.png")
 
@@ -710,6 +1138,108 @@ def test_large_scans_open_and_bombs_do_not(monkeypatch: pytest.MonkeyPatch) -> N
     bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", b"") + chunk(b"IEND", b"")
     with pytest.raises(PictureError, match="10000 megapixels"):
         read_picture(bomb)
+
+
+WEBP_OF_268_MP = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0" + bytes.fromhex("2ffebfff0f071011fd0f4444ff03")
+
+
+def flat_png(width: int, height: int) -> bytes:
+    """A black picture of one bit a pixel."""
+    rows = zlib.compress(bytes((1 + -(-width // 8)) * height), 9)
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize(
+    ("data", "megapixels"), [(WEBP_OF_268_MP, 268), (flat_png(12_000, 12_000), 144)], ids=["WEBP", "PNG"]
+)
+def test_a_few_bytes_are_no_large_photo(data: bytes, megapixels: int) -> None:
+    expected = f"it has {megapixels} megapixels, above the limit of 64 for a file of {len(data)} bytes"
+    with pytest.raises(PictureError, match=expected):
+        read_picture(data)
+    with pytest.raises(PictureError, match=rf"it has {megapixels} megapixels, above the limit of 1[:,]"):
+        read_picture(data, max_pixels=1_000_000)
+
+
+def test_the_limit_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = flat_png(320, 200)
+    monkeypatch.setattr(image, "MAX_PIXELS", 1000)
+    with pytest.raises(PictureError, match="give a larger --max-pixels"):
+        read_picture(data)
+    assert read_picture(data, max_pixels=64_000).width == 320
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        png(PHOTO),
+        png(PHOTO.astype(np.uint16)),
+        tiff(PHOTO),
+        tiff(PHOTO.astype(np.uint16), tile=(16, 16)),
+        saved(Image.fromarray(PHOTO), "JPEG"),
+        saved(Image.fromarray(PHOTO).quantize(), "PNG"),
+        saved(Image.fromarray(PHOTO).convert("CMYK"), "TIFF"),
+        b"P6 48 32 65535\n" + bytes(9216),
+    ],
+)
+def test_free_memory_is_asked_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(image, "_free_memory", lambda: 40_000)
+    with pytest.raises(PictureError, match=r"it needs about 0\.0 GB of memory, and 0\.0 GB are free"):
+        read_picture(data)
+    monkeypatch.setattr(image, "_free_memory", lambda: 100_000)
+    assert read_picture(data).height == 32
+
+
+def test_strips_that_overlap_take_no_memory() -> None:
+    samples = noise(3, size=(3000, 40))
+    data = bytearray(tiff(samples, compression="zlib", rowsperstrip=1))
+    entry = entry_of(data, 279)
+    kind, count, place = struct.unpack_from("<HII", data, entry + 2)
+    struct.pack_into(f"<{count}{'H' if kind == 3 else 'I'}", data, place, *[65535] * count)
+    tracemalloc.start()
+    try:
+        picture = read_picture(bytes(data) + bytes(65535))
+        assert tracemalloc.get_traced_memory()[1] < 2**24  # 3000 times 65535 bytes are 188 MB
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_array_equal(samples_of(picture), samples)
+
+
+def test_a_small_picture_in_a_huge_tile_is_refused() -> None:
+    data = tiff(noise(1), tile=(32, 32))
+    crafted = with_number(with_number(data, 322, 60_000), 323, 60_000)
+    with pytest.raises(PictureError, match="3600 megapixels"):
+        read_picture(crafted)
+
+
+class Endless(io.RawIOBase):
+    """A stream that goes on and on, after what it begins with."""
+
+    def __init__(self, begin: bytes) -> None:
+        self.begin, self.given = begin, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        block = self.begin[self.given : self.given + len(buffer)].ljust(len(buffer), b"\0")
+        buffer[:] = block
+        self.given += len(buffer)
+        assert self.given < 2**24, "it is read for ever"
+        return len(buffer)
+
+
+def test_endless_streams_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(PictureError, match="cannot read standard input: it is none of PNG, JPEG"):
+        read_file(io.BufferedReader(Endless(b"")))
+    monkeypatch.setattr(image, "_free_memory", lambda: 2**22)
+    with pytest.raises(PictureError, match="cannot read standard input: it does not end after"):
+        read_file(io.BufferedReader(Endless(png(PHOTO))))
+    if Path("/dev/zero").exists():
+        with pytest.raises(PictureError, match="cannot read /dev/zero: it is none of PNG, JPEG"):
+            read_picture(Path("/dev/zero"))
+    for data in (png(PHOTO), b"P1 1 1 1", WEBP_OF_268_MP, b""):
+        assert read_file(io.BytesIO(data)) == data
 
 
 # Files on disk
@@ -789,6 +1319,7 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
         ("missing/photo.png", "its folder does not exist"),
         ("photo.gif", "cannot tell the image format of .*photo.gif: give it one of the suffixes .png .jpg"),
         ("photo", "cannot tell the image format"),
+        (f"{'a' * 300}.png", "its name is too long, give a shorter one"),
     ]:
         with pytest.raises(PictureError, match=reason):
             write_picture(picture, tmp_path / name)

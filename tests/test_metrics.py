@@ -131,3 +131,9 @@ def test_what_is_not_visible_does_not_count() -> None:
 def test_half_a_picture_blown_out_does_not_hide_the_noise() -> None:
     bright = noisy(np.concatenate([CAT, np.ones_like(CAT)]), 25, clip=True)
     assert estimate_noise(bright) == pytest.approx(25, abs=2)
+
+
+@pytest.mark.parametrize("shape", [(22, 30_000), (30_000, 20)])
+def test_noise_of_a_thin_image(shape: tuple[int, int]) -> None:
+    noisy = 0.5 + np.random.default_rng(0).normal(0, 10 / 255, (*shape, 1)).astype(np.float32)
+    assert estimate_noise(noisy) == pytest.approx(10, rel=0.1)

@@ -103,6 +103,69 @@ def test_auto_says_what_it_estimated(run: Run, tmp_path: Path) -> None:
     assert "(estimated)" in ok(run("gray.png", "--overwrite", channels=1)).stderr
 
 
+def test_a_bomb_stops_no_batch(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    bomb = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0" + bytes.fromhex("2ffebfff0f071011fd0f4444ff03")
+    (tmp_path / "in/bomb.webp").write_bytes(bomb)  # of 16383 x 16383 pixels
+    photo(tmp_path / "in/c.png")
+    result = run("in", "-o", "out", "--sigma", 9)
+    assert result.exit_code == 1
+    assert names(tmp_path / "out") == {"a.denoised.png", "c.denoised.png"}
+    error = (
+        "error: cannot read in/bomb.webp: it has 268 megapixels, above the limit of 64 for a file of 34 bytes"
+    )
+    assert next(line for line in result.stderr.splitlines() if line.startswith("error")).startswith(error)
+
+
+def test_the_limit_of_pixels(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png", (40, 30))
+    result = run("a.png", "--max-pixels", 1199)
+    assert result.exit_code == 1
+    assert "it has 0 megapixels, above the limit of 0.0012: split it, or give a larger" in result.stderr
+    ok(run("a.png", "--max-pixels", 1200))
+    assert "above the limit" in run("-", "--max-pixels", 1, stdin=Path("a.png").read_bytes()).stderr
+    photo(tmp_path / "large.png", (80, 60), "L")
+    for words in (("--mask", "large.png"), ("--reference", "large.png")):
+        assert "above the limit" in run("a.png", *words, "--max-pixels", 1200, "--overwrite").stderr
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="needs /dev/zero")
+def test_an_endless_input_is_refused(run: Run, tmp_path: Path) -> None:
+    result = run("/dev/zero", photo(tmp_path / "a.png"), "-o", "out", "--sigma", 9)
+    assert result.exit_code == 1
+    assert result.stderr.count("error: cannot read /dev/zero: it is none of PNG") == 1
+    assert names(tmp_path / "out") == {"a.denoised.png"}
+    command = [*MODULE, "denoise", "-", "-o", "x.png", "--strength", "0"]
+    with Path("/dev/zero").open("rb") as zero:
+        done = subprocess.run(
+            command, stdin=zero, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith(b"error: cannot read standard input: it is none of PNG")
+
+
+def test_lossless_webp_stays_lossless_unless_a_quality_is_given(run: Run, tmp_path: Path) -> None:
+    with Image.open(photo(tmp_path / "a.png")) as image:
+        image.save("a.webp", lossless=True)
+    Image.new("L", image.size, 255).save("mask.png")
+    plain = ("a.webp", "--sigma", 9, "--overwrite", "--suffix", ".out", "--format", "webp")
+    ok(run(*plain))
+    assert read_picture("a.out.webp").lossless
+    ok(run(*plain, "--jpeg-quality", 90))
+    assert not read_picture("a.out.webp").lossless
+    assert "outside the mask" not in ok(run(*plain, "--mask", "mask.png")).stderr
+    assert "outside the mask" in ok(run(*plain, "--mask", "mask.png", "--jpeg-quality", 90)).stderr
+
+
+def test_known_damage_is_said_of_copies_too(run: Run, tmp_path: Path) -> None:
+    data = bytearray(photo(tmp_path / "a.png").read_bytes())
+    data[-13] ^= 1  # the checksum of the pixels
+    Path("a.png").write_bytes(data)
+    result = ok(run("a.png", "--strength", 0))
+    assert "warning: a.png: it is damaged: a checksum is wrong" in result.stderr
+    assert Path("a.denoised.png").read_bytes() == data
+
+
 def test_a_tree_is_kept(run: Run, tmp_path: Path) -> None:
     for name in ("a.png", "deep/b.png", "deep/er/c.jpg", ".hidden/d.png", "notes.txt"):
         photo(tmp_path / "in" / name) if name != "notes.txt" else (tmp_path / "in/notes.txt").touch()
@@ -791,7 +854,7 @@ def test_nothing_slow_is_imported_before_a_job_starts(words: list[str]) -> None:
     script = (
         "import sys, restore_cli\n"
         "assert not {'torch', 'numpy'} & set(sys.modules), 'the package alone'\n"
-        "from restore_cli.cli import main\n"
+        "from restore_cli.__main__ import main\n"
         f"sys.argv = ['restore', *{words!r}]\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n"

@@ -274,7 +274,7 @@ def test_mistakes_are_one_sentence(folder: Path, words: list[str], code: int, sa
 def test_help_needs_no_torch() -> None:
     script = (
         "import sys\n"
-        "from restore_cli.cli import main\n"
+        "from restore_cli.__main__ import main\n"
         "sys.argv = ['restore', 'train', '--help']\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n    sys.exit(end.code or 'torch' in sys.modules)\n"

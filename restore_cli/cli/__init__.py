@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 from typing import Annotated, Any
 
@@ -29,10 +27,9 @@ class Boundary(TyperGroup):
         except (typer.Exit, typer.TyperException):
             raise
         except KeyboardInterrupt as error:
-            print_error("Interrupted; what was finished stays.")
+            print_error(f"Interrupted. {error or 'Finished outputs are kept.'}")
             raise typer.Exit(130) from error
         except BrokenPipeError as error:  # the reader of stdout has left, `| head`
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is still buffered has to go somewhere
             raise typer.Exit(1) from error
         except Exception as error:
             if ctx.meta.get(DEBUG):
@@ -47,8 +44,14 @@ def _sentence(error: Exception) -> str:
             return str(error)
         case MemoryError():
             return "Memory is too short; close other programs or use a smaller --tile."
-        case OSError(strerror=reason, filename=file) if reason:
-            return f"{file or 'standard output'}: {reason}; choose another place."
+        case ImportError() if "failed to map segment" in str(error):
+            return "Memory is too short to load the libraries; close other programs."
+        case OSError(strerror=reason, filename=file) if reason and file:
+            return f"{file}: {reason}; choose another place."
+        case FileNotFoundError():
+            return "The current folder does not exist any more; change to another one."
+        case OSError(strerror=reason) if reason:
+            return f"Cannot write to standard output: {reason}."
     return f"Unexpected {type(error).__name__}: {error}. Please report it with the output of --debug."
 
 
@@ -75,14 +78,11 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
+        bool,
+        typer.Option(
+            "--version", "-V", metavar="", help="Print the version.", callback=_print_version, is_eager=True
+        ),
     ] = False,
     debug: Debug = False,
 ) -> None:
     pass
-
-
-def main() -> None:
-    """Run the command line of this process; ends in SystemExit."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is a Ctrl-C
-    app(prog_name="restore")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -100,11 +100,16 @@ class Pace:
     """How far a batch of photos is, for the bar."""
 
     bar: Silence
-    photos: int
+    names: Sequence[str]
     done: int = 0
     share: float = 0.0  # of the current photo
     megapixels: float = 0.0
     started: float = field(default_factory=time.perf_counter)
+
+    @property
+    def photos(self) -> int:
+        """How many there are."""
+        return len(self.names)
 
     @property
     def seconds(self) -> float:
@@ -128,14 +133,21 @@ class Pace:
         self._show(f"fetching the model, {done / 1e6:.0f}{share} MB")
 
     def _show(self, note: str) -> None:
-        self.bar.update(self.done + self.share, self.photos, f"{self.done}/{self.photos} photos, {note}")
+        current = "".join(f", {name}" for name in self.names[self.done : self.done + 1])
+        note = f"{self.done}/{self.photos} photos, {note}{current}"
+        self.bar.update(self.done + self.share, self.photos, note)
+
+
+def name_input(record: Record) -> str:
+    """What an input is called."""
+    return "standard input" if record.input == "-" else record.input
 
 
 def describe(record: Record, task: Task) -> str:
     """One line: "a.jpg -> a.denoised.jpg  sigma 12.3 (estimated)  1.2 MP in 0.8 s, 1.5 MP/s"."""
     if record.status == "skipped":
         return f"{record.input}: skipped, {record.output} exists"
-    parts = [f"{record.input} -> {record.output}"]
+    parts = [f"{name_input(record)} -> {'standard output' if record.output == '-' else record.output}"]
     options = record.options or {}
     for name, value in options.items():
         if name.endswith("_from"):

@@ -10,6 +10,7 @@ import typer
 from restore_cli.errors import UsageError
 
 DEBUG = "restore_cli.debug"  # key of the context's meta, which nested commands share
+SMALLEST_TILE = 16  # pixels
 
 
 def _remember(ctx: typer.Context, debug: bool) -> bool:
@@ -19,18 +20,25 @@ def _remember(ctx: typer.Context, debug: bool) -> bool:
 
 Inputs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="INPUT...", help="Files, folders, globs in quotes, or - for standard input."),
+    typer.Argument(metavar="INPUT", help="Files, folders, globs in quotes, or - for standard input."),
 ]
+_FLAG = ""  # metavar of switches, where typer would say <bool>
 
 _FILES = "Input and output"
 FilesFrom = Annotated[
     str | None,
-    typer.Option(metavar="FILE|-", help="Read names, one a line, from a file or -.", rich_help_panel=_FILES),
+    typer.Option(
+        metavar="FILE|-", help="Read input names from a file or -, one per line.", rich_help_panel=_FILES
+    ),
 ]
 Recursive = Annotated[
     bool,
     typer.Option(
-        "--recursive", "-r", help="Search folders in folders; -o keeps their tree.", rich_help_panel=_FILES
+        "--recursive",
+        "-r",
+        metavar=_FLAG,
+        help="Search sub-folders; -o keeps the folder structure.",
+        rich_help_panel=_FILES,
     ),
 ]
 Output = Annotated[
@@ -39,7 +47,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE|DIR|-",
-        help="Where to write; by default beside the input, and - for input -.",
+        help="Where to write; by default next to the input, and - for input -.",
         rich_help_panel=_FILES,
     ),
 ]
@@ -47,7 +55,7 @@ Suffix = Annotated[
     str | None,
     typer.Option(
         metavar="TEXT",
-        help="What follows the stem of an output's name.",
+        help="Suffix added to output names; by default what was done, such as .denoised.",
         show_default=False,
         rich_help_panel=_FILES,
     ),
@@ -55,9 +63,10 @@ Suffix = Annotated[
 Format = Annotated[
     str | None,
     typer.Option(
-        metavar="png|jpg|webp|tif|bmp|ppm|avif",
-        help="Format to write; by default the input's.",
+        metavar="FORMAT",
+        help="Format to write: png, jpg, webp, tif, bmp, ppm or avif; by default the input's.",
         rich_help_panel=_FILES,
+        autocompletion=lambda: ["png", "jpg", "webp", "tif", "bmp", "ppm", "avif"],
     ),
 ]
 JpegQuality = Annotated[
@@ -65,45 +74,89 @@ JpegQuality = Annotated[
     typer.Option(
         min=1,
         max=100,
-        help="Quality of JPEG, WebP and AVIF; by default 95, or a better JPEG's own; 99 to deblock those.",
+        metavar="N",
+        help="Quality of JPEG, WebP and AVIF; by default 95, or the input's if that is higher; "
+        "deblock: 99 for inputs above 85.",
         rich_help_panel=_FILES,
         show_default=False,
     ),
 ]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        help="Refuse pictures of more pixels; by default 536 million, and fewer of files that are tiny.",
+        show_default=False,
+        rich_help_panel=_FILES,
+    ),
+]
 SkipExisting = Annotated[
     bool,
-    typer.Option("--skip-existing", help="Leave inputs alone whose output exists.", rich_help_panel=_FILES),
+    typer.Option(
+        "--skip-existing",
+        metavar=_FLAG,
+        help="Skip inputs whose output already exists.",
+        rich_help_panel=_FILES,
+    ),
 ]
 Overwrite = Annotated[
-    bool, typer.Option("--overwrite", help="Replace outputs that exist.", rich_help_panel=_FILES)
+    bool,
+    typer.Option("--overwrite", metavar=_FLAG, help="Replace outputs that exist.", rich_help_panel=_FILES),
 ]
 DryRun = Annotated[
-    bool, typer.Option("--dry-run", help="Print what would be written, and stop.", rich_help_panel=_FILES)
+    bool,
+    typer.Option(
+        "--dry-run", metavar=_FLAG, help="Print what would be written, and stop.", rich_help_panel=_FILES
+    ),
 ]
 
 _NETWORK = "Network"
+
+
+def _model_names() -> list[str]:
+    from restore_cli import weights
+
+    entries = weights.entries().values()
+    return sorted({name for entry in entries for name in (entry.name, entry.short) if name})
+
+
 Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|FILE",
         help="One of `restore models list`, or a checkpoint; by default the task's own.",
         rich_help_panel=_NETWORK,
+        autocompletion=_model_names,
     ),
 ]
-Offline = Annotated[bool, typer.Option("--offline", help="Never download a model.", rich_help_panel=_NETWORK)]
+Offline = Annotated[
+    bool,
+    typer.Option("--offline", metavar=_FLAG, help="Never download a model.", rich_help_panel=_NETWORK),
+]
 Device = Annotated[
     str,
-    typer.Option(metavar="auto|cpu|cuda[:N]|mps", help="Where to compute.", rich_help_panel=_NETWORK),
+    typer.Option(
+        metavar="DEVICE",
+        help="Device to run on: auto, cpu, cuda, cuda:N or mps.",
+        rich_help_panel=_NETWORK,
+        autocompletion=lambda: ["auto", "cpu", "cuda", "mps"],
+    ),
 ]
 Precision = Annotated[
     str,
-    typer.Option(metavar="auto|fp32|bf16|fp16", help="How exactly to compute.", rich_help_panel=_NETWORK),
+    typer.Option(
+        metavar="PRECISION",
+        help="Floating-point precision: auto, fp32, bf16 or fp16.",
+        rich_help_panel=_NETWORK,
+        autocompletion=lambda: ["auto", "fp32", "bf16", "fp16"],
+    ),
 ]
 Tile = Annotated[
     str,
     typer.Option(
         metavar="auto|N|0",
-        help="Side of a tile in pixels; 0 is the whole picture, auto what memory allows.",
+        help="Side of a tile in pixels, 16 or more; 0 is the whole picture, auto what memory allows.",
         rich_help_panel=_NETWORK,
     ),
 ]
@@ -111,7 +164,8 @@ CheckTiles = Annotated[
     bool,
     typer.Option(
         "--check-tiles",
-        help="Measure what tiles change, on a crop of each picture.",
+        metavar=_FLAG,
+        help="Check that tiling does not change the result, on a crop of each picture.",
         rich_help_panel=_NETWORK,
     ),
 ]
@@ -119,15 +173,37 @@ Ensemble = Annotated[
     bool,
     typer.Option(
         "--ensemble",
+        metavar=_FLAG,
         help="Average over eight flips and rotations: slightly better, eight times slower.",
         rich_help_panel=_NETWORK,
     ),
 ]
 
-_CHANGE = "What is changed"
+_CHANGE = "Effect"
+
+
+def parse_strength(word: str | float) -> float:
+    """A share from 0 to 1, or in percent."""
+    number, percent = (word, False) if isinstance(word, float) else (word.removesuffix("%"), word[-1:] == "%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(
+            f"Cannot use the strength {word}: it is not from 0 to 1. Give 0.5, or 50%, for half."
+        )
+    return share
+
+
 Strength = Annotated[
     float,
-    typer.Option(min=0, max=1, help="How much of the change is made.", rich_help_panel=_CHANGE),
+    typer.Option(
+        metavar="SHARE",
+        parser=parse_strength,
+        help="Strength of the effect: 0 to 1, or a percentage.",
+        rich_help_panel=_CHANGE,
+    ),
 ]
 Mask = Annotated[
     Path | None,
@@ -137,17 +213,25 @@ Mask = Annotated[
         rich_help_panel=_CHANGE,
     ),
 ]
+Missing = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE|DIR",
+        help="A picture, or a folder of them: white what is missing, black what stays.",
+        rich_help_panel=_CHANGE,
+    ),
+]
 
 SaveMask = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|DIR",
-        help="Write the mask that was used there; as DIR/NAME.png into a folder, DIR/.",
+        help="Save the mask that was used: to a file, or as NAME.png in a folder, whose name ends with /.",
         rich_help_panel=_CHANGE,
     ),
 ]
 
-_SAID = "What is said"
+_SAID = "Reporting"
 Reference = Annotated[
     Path | None,
     typer.Option(
@@ -159,8 +243,8 @@ Reference = Annotated[
 Report = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="FILE.jsonl|csv|md|json",
-        help="Write a report with one row per input; may be repeated.",
+        metavar="FILE",
+        help="Write a report with one row per input, as .jsonl, .csv, .md or .json; may be repeated.",
         rich_help_panel=_SAID,
     ),
 ]
@@ -168,18 +252,32 @@ Compare = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.html",
-        help="Write a page to look at photos before and after: the first 50, or by --reference the worst.",
+        help="Write a page with photos before and after: the first 50, or with --reference the 50 worst.",
         rich_help_panel=_SAID,
     ),
 ]
 Json = Annotated[
     bool,
-    typer.Option("--json", help="Print one JSON record a line as inputs finish.", rich_help_panel=_SAID),
+    typer.Option(
+        "--json",
+        metavar=_FLAG,
+        help="Print one JSON record per line as inputs finish.",
+        rich_help_panel=_SAID,
+    ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.", rich_help_panel=_SAID)]
+Quiet = Annotated[
+    bool,
+    typer.Option("--quiet", "-q", metavar=_FLAG, help="Print only errors.", rich_help_panel=_SAID),
+]
 Debug = Annotated[
     bool,
-    typer.Option("--debug", callback=_remember, help="Stop at the first error, and show its traceback."),
+    typer.Option(
+        "--debug",
+        metavar=_FLAG,
+        callback=_remember,
+        help="Stop at the first error, and show its traceback.",
+        rich_help_panel=_SAID,
+    ),
 ]
 
 
@@ -189,4 +287,9 @@ def parse_tile(word: str) -> int | None:
         return None
     if not word.isdecimal():
         raise UsageError(f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto.")
+    if 0 < int(word) < SMALLEST_TILE:
+        raise UsageError(
+            f"Cannot cut tiles of {word} pixels: a photo would take hours. "
+            f"Give {SMALLEST_TILE} or more, 0 for the whole picture, or auto."
+        )
     return int(word)

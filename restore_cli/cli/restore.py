@@ -6,17 +6,21 @@ import dataclasses
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restore_cli import weights
 from restore_cli.cli import options
 from restore_cli.cli.display import (
     Pace,
     describe,
+    name_input,
     print_error,
     print_note,
     print_result,
@@ -35,10 +39,28 @@ if TYPE_CHECKING:
 
 def add_commands(app: typer.Typer) -> None:
     """Give the app one command for each task."""
+    served = {entry.task for entry in weights.entries().values() if isinstance(entry.source, weights.Bundled)}
     for name in TASKS:
         task = find_task(name)
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
-        app.command(name, help=summary)(compose(task))
+        if name not in served:  # in the first paragraph, for `restore --help` shows that alone
+            summary = f"{summary.rstrip('.')} (no model is bundled; train your own)."
+        app.command(name, help=summary, epilog=_epilog(name, own=name in served))(compose(task))
+
+
+_FIRST = {"inpaint": " --mask mask.png", "sr": " --scale 3"}  # what a first example has to say
+
+
+def _epilog(name: str, own: bool) -> str:
+    """What the help of a task ends with: examples and exit codes."""
+    words = f"{_FIRST.get(name, '')}{'' if own else ' --model mine.safetensors'}"
+    return (
+        f"Examples:\n"
+        f"  restore {name} photo.jpg{words}\n"
+        f"  restore {name} photos/ -r -o restored/ --skip-existing{words}\n"
+        f"  restore {name} - -o - --format png{words} < photo.jpg > photo.png\n\n"
+        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model, 130 interrupted."
+    )
 
 
 def compose(task: type[Task]) -> Callable[..., None]:
@@ -46,6 +68,10 @@ def compose(task: type[Task]) -> Callable[..., None]:
     own = [_parameter(item) for item in dataclasses.fields(task) if "parse" in item.metadata]
     lists = {item.name for item in dataclasses.fields(task) if item.default == ()}
     _, inputs, *others = inspect.signature(run, eval_str=True).parameters.values()
+    if task.exact:
+        others = [
+            item.replace(annotation=options.Missing) if item.name == "mask" else item for item in others
+        ]
 
     def command(**words: Any) -> None:
         given = {item.name: words.pop(item.name) for item in own}
@@ -59,11 +85,12 @@ def compose(task: type[Task]) -> Callable[..., None]:
 
 def _parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
     told = item.metadata
+    auto = f" \\[default: {told['default_help']}]" if item.default is None else ""  # not taken for markup
     option = typer.Option(
         metavar=told["metavar"],
-        help=told["help"],
+        help=f"{told['help']}{auto}",
         parser=told["parse"],
-        show_default=False if item.default == () else told["default_help"] if item.default is None else True,
+        show_default=item.default not in (None, ()),
     )
     repeated = item.default == ()
     kind = Annotated[list[str] | None, option] if repeated else Annotated[str, option]
@@ -81,6 +108,7 @@ def run(
     jpeg_quality: options.JpegQuality = None,
     recursive: options.Recursive = False,
     files_from: options.FilesFrom = None,
+    max_pixels: options.MaxPixels = None,
     skip_existing: options.SkipExisting = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
@@ -118,13 +146,21 @@ def run(
         exact=task.exact or mask is not None,
         masks=save_mask,
     )
+    unread: Counter[str] = Counter()
     items = files.plan(
         read_words(inputs or [], files_from),
         naming,
         recursive=recursive,
         existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
         others=[path for path in (mask, reference) if path],
+        reports=[*(report or ()), *([compare] if compare else [])],
+        unread=unread,
     )
+    if unread and not quiet:
+        skipped = f"{unread.total()} file{'s' * (unread.total() > 1)}"
+        print_warning(
+            f"skipped {skipped} that cannot be read: {files.count_unread(unread)}; convert them first"
+        )
     side = options.parse_tile(tile)
     if dry_run:
         _print_plan(items, task, skip_existing, json)
@@ -145,6 +181,7 @@ def run(
         settings=Settings(device, precision, side, ensemble),
         naming=naming,
         jpeg_quality=jpeg_quality,
+        max_pixels=max_pixels,
         skip_existing=skip_existing,
         reference=reference,
         strength=strength,
@@ -155,10 +192,23 @@ def run(
     )
     page = Gallery(compare, task.suffix) if compare else None
     with show_progress(task.name, quiet or (json and stdout.is_terminal)) as bar:
-        pace = Pace(bar, len(items))
+        pace = Pace(bar, [item.relative for item in items])
         watch = job.Watch(download=pace.download, restored=pace.restore, compared=page.add if page else None)
         records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
-        _render(records, pace, task, report or (), page, json, quiet)
+        _render(_made_aside(records), pace, task, report or (), page, json, quiet)
+
+
+def _made_aside(records: Iterator[Record]) -> Iterator[Record]:
+    """The same records, each made by another thread while this one waits.
+
+    Libraries compute, write and wait for minutes without a look at signals. This thread answers them at once.
+    """
+    pool = ThreadPoolExecutor(1)
+    try:
+        while record := pool.submit(next, records, None).result():
+            yield record
+    finally:
+        pool.shutdown(wait=False)
 
 
 def _render(
@@ -178,19 +228,25 @@ def _render(
             last.callback(lambda path: write_report(kept, path) if kept else None, path)
         if page:
             last.callback(page.write)
-        for record in records:
-            counts[record.status] += 1
-            pace.finish()
-            if reports:
-                kept.append(record)
-            if json:
-                print_result(record.to_json())
-            if record.error:
-                print_error(record.error)
-            elif not quiet:
-                print_note(describe(record, task))
-                for warning in record.warnings:
-                    print_warning(f"{record.input}: {warning}")
+        try:
+            for record in records:
+                counts[record.status] += 1
+                pace.finish()
+                if reports:
+                    kept.append(record)
+                if json:
+                    print_result(record.to_json())
+                if record.error:
+                    print_error(record.error)
+                elif not quiet:
+                    print_note(describe(record, task))
+                    for warning in record.warnings:
+                        print_warning(f"{name_input(record)}: {warning}")
+        except KeyboardInterrupt as error:
+            if pace.photos == 1:
+                raise
+            done = f"{pace.done} of {pace.photos} photos are done"
+            raise KeyboardInterrupt(f"{done}; run it again with --skip-existing for the rest.") from error
     if pace.photos > 1 and not quiet:
         numbers = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         print_note(f"{numbers} in {pace.seconds:.1f} s")

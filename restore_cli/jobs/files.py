@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import glob
 import os
+import re
+import stat
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +16,13 @@ from restore_cli.errors import UsageError
 from restore_cli.image import LOSSY, READ_SUFFIXES, format_of, is_image_name, suffix_of
 
 STREAM = "-"  # standard input or output
+
+# Photos and videos of formats that are not read: a folder may hold them, and who asks for it should know.
+_UNREAD = re.compile(
+    r"\.(hei[cf]|hif|jxl|jp2|j2k|gif|psd|exr|hdr|dng|cr[23]|nef|arw|orf|rw2|raf|pef|srw"
+    r"|mp4|m4v|mov|avi|mkv|webm|m2?ts|3gp|mpg|wmv)"
+)
+
 Existing = Literal["refuse", "skip", "overwrite"]
 
 
@@ -69,26 +79,33 @@ def plan(
     recursive: bool = False,
     existing: Existing = "refuse",
     others: Sequence[Path] = (),
+    reports: Sequence[Path] = (),
+    unread: Counter[str] | None = None,
 ) -> list[Item]:
     """Find the inputs and name their outputs.
 
-    A word is a file (of any suffix), a folder (its images, sorted, without hidden files), a glob or STREAM.
-    Folders and globs leave out what an earlier run made of their other files, and the folder written to.
+    A word is a file (of any suffix) or a pipe, a folder (its images, sorted, without hidden files), a glob or
+    STREAM. Folders and globs leave out pipes and devices, what an earlier run made of their other files, and
+    the folder written to.
 
     Args:
         recursive: search folders in folders; below an output folder their tree is kept.
         existing: what to do about outputs that exist. Under "skip" an input that is another's output is
             left out as well, which makes `*.jpg` from a shell safe to repeat.
         others: files that are read beside the inputs, or folders of one for each, as of `find_partner`.
+        reports: files that are written about all inputs.
+        unread: is given how many photos and videos of other formats the folders hold, by suffix.
 
     Raises:
         UsageError: there is no input, two inputs have one output, an output is an input or exists.
     """
-    found = list(dict.fromkeys(pair for word in words for pair in _find(word, naming, recursive)))
+    unread = Counter() if unread is None else unread
+    found = list(dict.fromkeys(pair for word in words for pair in _find(word, naming, recursive, unread)))
     if not found:
-        raise UsageError(
-            f"No image in {', '.join(words) or 'the list'}; name files or folders that have some."
-        )
+        place = ", ".join(words) or "the list"
+        if unread:
+            raise UsageError(f"No image in {place} can be read ({count_unread(unread)}); convert them first.")
+        raise UsageError(f"No image in {place}; name files or folders that have some.")
     single = len(found) == len(words) == 1 and not os.path.isdir(words[0])
     items = _name(found, naming, single)
     if naming.masks:
@@ -105,8 +122,13 @@ def plan(
                 )
     if existing == "skip":
         items = [item for item in items if takers.get(os.path.abspath(item.input), item.input) == item.input]
-    _protect(items, existing, others)
+    _protect(items, existing, others, reports)
     return items
+
+
+def count_unread(unread: Counter[str]) -> str:
+    """What `plan` found, the most first: "3 .heic, 2 .cr2"."""
+    return ", ".join(f"{count} {suffix}" for suffix, count in unread.most_common())
 
 
 def find_partner(place: Path, item: Item) -> Path:
@@ -123,17 +145,21 @@ def find_partner(place: Path, item: Item) -> Path:
     return next((path for path in (*places, *stems) if path.is_file()), same)
 
 
-def _find(word: str, naming: Naming, recursive: bool) -> Iterator[tuple[str, str]]:
+def _find(word: str, naming: Naming, recursive: bool, unread: Counter[str]) -> Iterator[tuple[str, str]]:
     """Paths, and the same relative to the folder searched."""
     if word == STREAM:
         yield word, word
     elif os.path.isdir(word):
         for here, folders, names in os.walk(word, onerror=_refuse):
             folders[:] = sorted(name for name in folders if recursive and _is_searched(here, name, naming))
-            images = [name for name in names if name[0] != "." and is_image_name(Path(name))]
+            shown = [name for name in names if name[0] != "."]
+            suffixes = (os.path.splitext(name)[1].lower() for name in shown)
+            unread.update(suffix for suffix in suffixes if _UNREAD.fullmatch(suffix))
+            images = [name for name in shown if is_image_name(Path(name))]
             for name in _originals(images, naming):
                 path = os.path.join(here, name)
-                yield path, os.path.relpath(path, word)
+                if not _is_endless(path):
+                    yield path, os.path.relpath(path, word)
     elif os.path.lexists(word) or not glob.has_magic(word):
         yield word, os.path.basename(word)
     else:
@@ -142,6 +168,15 @@ def _find(word: str, naming: Naming, recursive: bool) -> Iterator[tuple[str, str
             raise UsageError(f"No file matches {word}; check the pattern.")
         for path in _originals(files, naming):
             yield path, os.path.basename(path)
+
+
+def _is_endless(path: str) -> bool:
+    """Whether reading may wait for ever: a pipe, a socket or a device, which no folder is searched for."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:  # reading says why
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _refuse(error: OSError) -> None:
@@ -202,19 +237,22 @@ def _mask(item: Item, masks: str, single: bool) -> str:
     return os.path.join(masks, f"{stem}.png")
 
 
-def _protect(items: Sequence[Item], existing: Existing, others: Sequence[Path]) -> None:
+def _protect(
+    items: Sequence[Item], existing: Existing, others: Sequence[Path], reports: Sequence[Path]
+) -> None:
     """Refuse outputs that are read, by whatever link, and those that exist if nobody said what to do."""
     written = [path for item in items for path in (item.output, item.mask) if path not in ("", STREAM)]
     present = [path for path in written if os.path.isfile(path)]
-    if not present and not others:
+    if not present and not others and not reports:
         return
     read = {item.input for item in items if item.input != STREAM}
     read.update(str(find_partner(place, item)) for place in others for item in items)
     inputs = {_identity(path) for path in read}
-    for path in written if others else present:
+    for path in (*(written if others else present), *map(str, reports)):
         if _identity(path) in inputs:
             raise UsageError(
-                f"{path} is an input, which is never overwritten; give another --suffix, -o or --save-mask."
+                f"{path} is an input, which is never overwritten; give another name with --suffix, -o,"
+                " --save-mask, --report or --compare."
             )
     if existing == "skip":  # the masks of what is skipped
         present = [item.mask for item in items if item.mask in present and item.output not in present]

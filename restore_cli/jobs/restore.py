@@ -13,14 +13,18 @@ from typing import BinaryIO
 import numpy as np
 
 from restore_cli import engine, weights
+from restore_cli.atomic import sweep
 from restore_cli.engine import Result, Settings
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
     LOSSY,
     Picture,
     encode_picture,
+    find_damage,
     format_of,
+    is_altered,
     luma,
+    read_file,
     read_picture,
     resize,
     to_gray,
@@ -50,6 +54,7 @@ class Request:
         naming: as outputs were named, for the format of what goes to standard output.
         jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that was read, or
             99 where little is mended of a good one.
+        max_pixels: of a picture that is read, as `read_picture` has it.
         skip_existing: leave inputs alone whose output exists.
         reference: the clean picture, or a folder that has one of the same relative path or stem for each.
         strength: 0 to 1, how much of the change is made.
@@ -66,6 +71,7 @@ class Request:
     settings: Settings = field(default_factory=Settings)
     naming: Naming = field(default_factory=Naming)
     jpeg_quality: int | None = None
+    max_pixels: int | None = None
     skip_existing: bool = False
     reference: Path | None = None
     strength: float = 1.0
@@ -195,6 +201,8 @@ def restore_files(
     if request.reference and not request.reference.is_dir() and len(request.items) > 1:
         raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
     models = Models(request.offline, watch.download)
+    for folder in {os.path.dirname(item.output) for item in request.items if item.output != STREAM}:
+        sweep(Path(folder).resolve())
     for item in request.items:
         start = Record(item.input, "done", item.output, task=request.task.name)
         if request.skip_existing and os.path.isfile(item.output):
@@ -236,14 +244,16 @@ def _restore_file(
     """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB each."""
     task = request.task
     started = time.perf_counter()
-    source = stdin.read() if item.input == STREAM and stdin else Path(item.input)
-    picture = read_picture(source)
+    piped = stdin if item.input == STREAM else None
+    data = read_file(piped or Path(item.input), request.max_pixels)  # once, for a pipe gives it only once
+    name = "standard input" if piped else item.input
+    picture = read_picture(data, name, max_pixels=request.max_pixels)
     reading = time.perf_counter() - started
 
     scale = task.enlargement(picture.height, picture.width)
     model = models.find(request.model or task.model, task.name, picture.channels, scale)
     started = time.perf_counter() - reading
-    mask = _read_mask(request.mask, item, picture, task) if request.mask else None
+    mask = _read_mask(request, request.mask, item, picture) if request.mask else None
     change = _change(
         picture, task, model, models.find, request.settings, request.strength, mask, watch.restored
     )
@@ -268,7 +278,7 @@ def _restore_file(
         depth=picture.depth,
         noise_before=noise,
         tile_difference=difference,
-        warnings=(*feed.warnings, *filter(None, [advice]), *uncut),
+        warnings=(*find_damage(data), *feed.warnings, *filter(None, [advice]), *uncut),
     )
     restored = picture.with_pixels(change.pixels)
     same = change.pixels is change.plain and restored.pixels.shape == picture.pixels.shape
@@ -287,12 +297,12 @@ def _restore_file(
 
     format = _format(item, restored, request)
     notes: tuple[str, ...] = ()  # of what reading and writing lose; a copy loses nothing
-    if same and format == restored.format and not request.jpeg_quality:
-        data = source.read_bytes() if isinstance(source, Path) else source
-    else:
+    if request.jpeg_quality:
+        restored = replace(restored, lossless=False)
+    if not same or format != restored.format or request.jpeg_quality:  # else it is copied
         data, losses = encode_picture(restored, format, jpeg_quality=_jpeg_quality(restored, request))
         notes = (*restored.notes, *losses)
-        if format in LOSSY and masked:
+        if masked and is_altered(restored, format):
             notes += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
     if used is not None:  # first, so that no photo is written of one that failed
         _save_mask(used, Path(item.mask))
@@ -312,7 +322,7 @@ def _restore_file(
         restored = replace(restored, pixels=written if restored.channels == 3 else _gray(written))
     clean = None
     if reference and observed is not None:
-        record, clean = _measure(record, observed, restored, reference)
+        record, clean = _measure(record, observed, restored, reference, request.max_pixels)
     if watch.compared and before:
         watch.compared(
             math.inf if record.psnr is None else record.psnr,
@@ -405,11 +415,11 @@ def _change(
     return _Change(restored, plain, seen, mask, feed, passes)
 
 
-def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
+def _read_mask(request: Request, mask: Path, item: Item, picture: Picture) -> Image:
     """H x W in [0, 1], of a picture's brightness, black where it is transparent; at the result's size."""
     path = find_partner(mask, item)
     try:
-        drawn = read_picture(path)
+        drawn = read_picture(path, max_pixels=request.max_pixels)
     except PictureError as error:
         raise RestoreError(f"its mask fails: {error}") from error
     pixels = _gray(drawn.pixels)
@@ -420,7 +430,7 @@ def _read_mask(mask: Path, item: Item, picture: Picture, task: Task) -> Image:
         )
     if drawn.alpha is not None:
         pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
-    return task.plain(pixels)[..., 0]
+    return request.task.plain(pixels)[..., 0]
 
 
 def _save_mask(mask: Picture, path: Path) -> None:
@@ -511,7 +521,7 @@ def _write(data: bytes, item: Item, stdout: BinaryIO | None) -> None:
 
 
 def _measure(
-    record: Record, observed: Image, restored: Picture, reference: Path
+    record: Record, observed: Image, restored: Picture, reference: Path, max_pixels: int | None
 ) -> tuple[Record, Image | None]:
     """Add PSNR and SSIM of the picture as it was written; a warning if it cannot be compared.
 
@@ -519,7 +529,7 @@ def _measure(
         The record, and what it was compared with: the reference, gray or RGB as the picture.
     """
     try:
-        clean = read_picture(reference).pixels
+        clean = read_picture(reference, max_pixels=max_pixels).pixels
     except PictureError as error:
         return replace(record, warnings=(*record.warnings, f"not compared: {error}")), None
     if clean.shape[:2] != observed.shape[:2]:

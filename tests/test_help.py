@@ -1,0 +1,122 @@
+"""What the commands say of themselves, and of words that they cannot use."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from PIL import Image
+from typer.testing import CliRunner
+
+from restore_cli import weights
+from restore_cli.cli import app
+from restore_cli.cli.options import parse_strength
+from restore_cli.errors import UsageError
+from restore_cli.tasks import TASKS
+
+
+def told(*words: str, width: int = 400) -> str:
+    """The help, its panels and line ends taken out."""
+    result = CliRunner().invoke(
+        app, [*words, "--help"], env={"COLUMNS": str(width), "TERMINAL_WIDTH": str(width)}
+    )
+    assert result.exit_code == 0
+    return " ".join(result.stdout.replace("│", " ").split())
+
+
+def test_tasks_without_a_bundled_model_say_so() -> None:
+    served = {entry.task for entry in weights.entries().values() if isinstance(entry.source, weights.Bundled)}
+    assert served
+    overview = told()
+    for task in TASKS:
+        said = "no model is bundled; train your own" in told(task)
+        assert said == (task not in served)
+        assert ("restore deblur photo.jpg --model mine.safetensors" in told(task)) == (
+            said and task == "deblur"
+        )
+    assert overview.count("no model is bundled") == len(set(TASKS) - served)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_help_loses_nothing(task: str) -> None:
+    """Rich takes [words] for markup, unless they are escaped."""
+    text = told(task)
+    command = typer.main.get_command(app).commands[task]  # type: ignore[attr-defined]
+    for item in command.params:
+        assert " ".join((item.help or "").replace("\\[", "[").split()) in text, item.name
+    assert "[default: (" not in text and text.count("<bool>") == 1  # typer's own --help
+    assert f"restore {task} photo.jpg" in text and "Exit codes: 0" in text
+
+
+def test_help_says_what_a_mask_is() -> None:
+    assert "white what is missing" in told("inpaint")
+    assert "white where the photo is changed" in told("denoise")
+
+
+@pytest.mark.parametrize(("word", "share"), [("0.5", 0.5), ("50%", 0.5), ("0", 0), ("100%", 1)])
+def test_strength(word: str, share: float) -> None:
+    assert parse_strength(word) == share
+
+
+@pytest.mark.parametrize("word", ["50", "-1", "101%", "half", "nan", ""])
+def test_strengths_that_are_none(word: str) -> None:
+    with pytest.raises(UsageError, match=r"Give 0\.5, or 50%, for half"):
+        parse_strength(word)
+
+
+def test_words_that_cannot_be_used(
+    checkpoints: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.linear_gradient("L").save("a.png")
+    Image.linear_gradient("L").save("b.csv", "PNG")
+    words = ["denoise", "a.png", "b.csv", "--model", str(checkpoints[1])]
+    for more, said in (
+        (["--tile", "8"], "Cannot cut tiles of 8 pixels"),
+        (["--strength", "50"], "Cannot use the strength 50"),
+        (["--report", "b.csv", "--overwrite"], "b.csv is an input, which is never overwritten"),
+    ):
+        result = CliRunner().invoke(app, [*words, *more])
+        assert result.exit_code == 2
+        assert result.stderr.startswith(f"error: {said}") and result.stderr.count("\n") == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "b.csv"]
+
+
+def test_every_report_is_written(
+    checkpoints: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.linear_gradient("L").save("a.png")
+    words = ["denoise", "a.png", "--strength", "50%", "--model", str(checkpoints[1])]
+    result = CliRunner().invoke(app, [*words, "--report", "r.csv", "--report", "r.jsonl"])
+    assert result.exit_code == 0, result.stderr
+    assert Path("r.csv").read_text().startswith("input,")
+    assert json.loads(Path("r.jsonl").read_text())["options"]["strength"] == 0.5
+
+
+def test_streams_have_names(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+    Image.linear_gradient("L").save(tmp_path / "a.png")
+    words = ["denoise", "-", "--sigma", "5", "--model", str(checkpoints[1])]
+    result = CliRunner().invoke(app, words, input=(tmp_path / "a.png").read_bytes())
+    assert result.stderr.startswith("standard input -> standard output  sigma 5.0")
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("--format ", "webp"),
+        ("--device ", "cuda"),
+        ("--precision b", "bf16"),
+        ("--model deno", "denoise-color"),
+    ],
+)
+def test_values_are_completed(words: str, offered: str) -> None:
+    environment = {
+        "_RESTORE_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"restore denoise {words}",
+        "COMP_CWORD": "3",
+    }
+    result = CliRunner().invoke(app, [], prog_name="restore", env=environment)
+    assert offered in result.stdout.split()
