@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
@@ -20,20 +21,20 @@ def main() -> None:
     try:
         _open_streams()
         _silence_libraries()
-        from restore_cli.cli import app
-
-        app(prog_name="restore")
+        _load()(prog_name="restore")
     except KeyboardInterrupt:  # sooner than the command line could answer it
         print("error: Interrupted.", file=sys.stderr)
         _end(130)
-    except MemoryError:
-        print("error: There is not enough memory to start. Close other programs.", file=sys.stderr)
-        _end(1)
-    except OSError as error:  # of standard output, where help is printed
-        print(f"error: Cannot write to standard output: {error.strerror}.", file=sys.stderr)
-        _end(1)
     except SystemExit as end:
         _end(end.code)
+
+
+def _load() -> Callable[..., object]:
+    try:
+        from restore_cli.cli import app
+    except MemoryError:
+        sys.exit("error: Cannot start: memory is too short. Close other programs.")
+    return app
 
 
 def _listen() -> None:
@@ -88,16 +89,16 @@ def _silence_libraries() -> None:
 
 
 def _end(code: int | str | None) -> None:
-    """Leave with a code, though standard output be full, and a thread be in the middle of a photo."""
-    try:
-        sys.stdout.flush()
-    except OSError:  # Python would try again, and make the code 120
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """Leave with a code, though a thread be in the middle of a photo, and standard output be full."""
     if code == 130 and any(not thread.daemon for thread in threading.enumerate()[1:]):
         from restore_cli.atomic import abandon
 
         abandon()
         os._exit(130)  # Python would wait for the thread
+    try:
+        sys.stdout.flush()
+    except OSError:  # Python would try again, and make the code 120
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 
 

@@ -285,6 +285,17 @@ def test_signals_are_answered_at_once(
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 1
 
 
+def test_a_reader_that_stands_still_holds_up_no_signal(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+    Image.effect_noise((700, 500), 80).save(tmp_path / "a.png")  # more than a pipe holds
+    argv = [*MODULE, "denoise", tmp_path / "a.png", "-o", "-", "--sigma", "5", "--model", checkpoints[1]]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout and process.stderr
+        process.stdout.read(1)
+        process.terminate()
+        assert process.stderr.read() == b"error: Interrupted. Finished outputs are kept.\n"
+    assert process.returncode == 130
+
+
 def test_nohup_is_obeyed(checkpoints: dict[int, Path], tmp_path: Path) -> None:
     Image.linear_gradient("L").save(tmp_path / "a.png")
     command = f"restore denoise a.png --model {checkpoints[1]} & sleep 0.5; kill -HUP $!; wait $!"

@@ -18,6 +18,14 @@ from restore_cli.errors import RestoreError
 class Boundary(TyperGroup):
     """The single error boundary: one sentence on stderr and an exit code; --debug lets errors through."""
 
+    def make_context(self, *words: Any, **options: Any) -> Any:
+        """Read the words; raises typer.Exit where help cannot be printed."""
+        try:
+            return super().make_context(*words, **options)
+        except OSError as error:
+            print_error(_sentence(error))
+            raise typer.Exit(1) from error
+
     def invoke(self, ctx: Any) -> Any:
         """Run the command that was asked for; raises typer.Exit in place of any other error."""
         try:
@@ -27,7 +35,7 @@ class Boundary(TyperGroup):
         except (typer.Exit, typer.TyperException):
             raise
         except KeyboardInterrupt as error:
-            print_error(f"Interrupted. {error or 'Finished outputs are kept.'}")
+            print_error(f"Interrupted. {str(error) or 'Finished outputs are kept.'}")
             raise typer.Exit(130) from error
         except BrokenPipeError as error:  # the reader of stdout has left, `| head`
             raise typer.Exit(1) from error

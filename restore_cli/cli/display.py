@@ -144,7 +144,10 @@ def name_input(record: Record) -> str:
 
 
 def describe(record: Record, task: Task) -> str:
-    """One line: "a.jpg -> a.denoised.jpg  sigma 12.3 (estimated)  1.2 MP in 0.8 s, 1.5 MP/s"."""
+    """One line: "a.jpg -> a.denoised.jpg  sigma 12.3 (estimated)  1.2 MP in 0.8 s, 1.5 MP/s".
+
+    Where no network ran, for nothing could change, it is "left unchanged".
+    """
     if record.status == "skipped":
         return f"{record.input}: skipped, {record.output} exists"
     parts = [f"{name_input(record)} -> {'standard output' if record.output == '-' else record.output}"]
@@ -155,7 +158,9 @@ def describe(record: Record, task: Task) -> str:
         source = options.get(f"{name}_from")
         origin = f" (of {source})" if source else " (estimated)" if getattr(task, name, 0) is None else ""
         parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
-    if task.noisy and record.noise_after is not None:
+    if record.status == "done" and record.model is None:
+        parts.append("left unchanged")
+    elif task.noisy and record.noise_after is not None:
         parts.append(f"noise left {record.noise_after:.1f}")
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6

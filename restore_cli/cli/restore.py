@@ -44,7 +44,8 @@ def add_commands(app: typer.Typer) -> None:
         task = find_task(name)
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
         if name not in served:  # in the first paragraph, for `restore --help` shows that alone
-            summary = f"{summary.rstrip('.')} (no model is bundled; train your own)."
+            first, *rest = summary.split("\n\n")
+            summary = "\n\n".join([f"{first.rstrip('.')} (no model is bundled; train your own).", *rest])
         app.command(name, help=summary, epilog=_epilog(name, own=name in served))(compose(task))
 
 
