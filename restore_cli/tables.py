@@ -22,6 +22,11 @@ def read_toml(path: Path, error: type[RestoreError]) -> dict[str, Any]:
         raise error(f"The table {path} cannot be read: {reason}.") from reason
 
 
+def brief(text: str) -> str:
+    """A stranger's words in an error's sentence: all of them, or beginning and end of more than 200 characters."""
+    return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"
+
+
 def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[RestoreError]) -> _T:
     """Make a dataclass from a table that has its fields and no others.
 
@@ -35,12 +40,12 @@ def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[R
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     unknown = values.keys() - hints.keys()
     if unknown:
-        raise error(f"{where} has unknown keys: {', '.join(sorted(unknown))}.")
+        raise error(f"{where} has unknown keys: {brief(', '.join(sorted(unknown)))}.")
     for key, value in values.items():
         hint = hints[key]
         options = get_args(hint) if get_origin(hint) is UnionType else (hint,)
         if not isinstance(value, tuple(get_origin(option) or option for option in options)):
-            raise error(f"{where}: {key} cannot be {value!r}.")
+            raise error(f"{where}: {key} cannot be {brief(repr(value))}.")
     required = [item.name for item in fields(kind) if item.default is item.default_factory is MISSING]  # type: ignore[arg-type]
     missing = [key for key in required if key not in values]
     if missing:
