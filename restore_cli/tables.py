@@ -23,7 +23,7 @@ def read_toml(path: Path, error: type[RestoreError]) -> dict[str, Any]:
 
 
 def brief(text: str) -> str:
-    """A stranger's words in an error's sentence: all of them, or beginning and end of more than 200 characters."""
+    """A stranger's words in an error's sentence: all of them, or both ends of more than 200 characters."""
     return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"
 
 

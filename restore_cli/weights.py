@@ -374,7 +374,7 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
         if is_offline(offline):
             raise WeightsError(f"{entry.name} is not in the cache, and this is offline; {_elsewhere(entry)}.")
         try:
-            download(entry.source, path, progress)
+            download(entry.source, path, progress, largest=entry.size)
         except ConnectionError as error:
             raise WeightsError(f"{entry.name} cannot be fetched ({error}); {_elsewhere(entry)}.") from error
     found = digest(path)

@@ -12,10 +12,12 @@ import resource
 import subprocess
 import sys
 import time
+import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +31,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 from typer.testing import CliRunner
 
-from restore_cli import archs, weights
+from restore_cli import archs, download, weights
 from restore_cli.cli import models
 from restore_cli.cli.train import read_recipe
 from restore_cli.errors import UsageError, WeightsError
@@ -343,6 +345,47 @@ def test_download_that_was_killed_before_its_last_step(hub: Hub) -> None:
     assert not part.exists()
 
 
+@both
+@pytest.mark.parametrize("endless", [True, False])
+def test_file_that_is_larger_than_the_table_says(hub: Hub, publish: Publish, endless: bool) -> None:
+    wanted, path = publish(hub)
+    if endless:
+        hub.endless.add(path)
+    larger = replace(wanted, size=len(CONTENT) - 1)
+    with pytest.raises(
+        WeightsError, match=r"net cannot be fetched \(the server sends more than the 299,999 b"
+    ):
+        weights.locate(larger)
+    folder = weights.cache_dir() / weights.place(larger).relative_to(weights.cache_dir()).parts[0]
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert weights.locate(replace(wanted, size=len(CONTENT))).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("url", ["http://example.org/net.pth", "ftp://example.org/net.pth"])
+def test_redirect_that_is_not_https(hub: Hub, url: str) -> None:
+    wanted, path = on_web(hub)
+    hub.redirects[path] = url
+    with pytest.raises(
+        WeightsError, match=f"cannot be fetched .the server leads to {url}, which is not https"
+    ):
+        weights.locate(wanted)
+
+
+def test_redirect_from_https_to_this_machine() -> None:
+    request = urllib.request.Request("https://example.org/net.pth")
+    to = download._Redirects().redirect_request
+    assert to(request, io.BytesIO(), 302, "", HTTPMessage(), "https://example.com/net.pth")
+    with pytest.raises(download.RefusedError):
+        to(request, io.BytesIO(), 302, "", HTTPMessage(), "http://127.0.0.1:80/net.pth")
+
+
+def test_redirect_on_this_machine_is_followed(hub: Hub) -> None:
+    wanted, path = on_web(hub)
+    hub.redirects[path] = f"{hub.url}/other.pth"
+    hub.files["/other.pth"] = CONTENT
+    assert weights.locate(wanted).read_bytes() == CONTENT
+
+
 def test_missing_revision(hub: Hub) -> None:
     wanted, _ = on_hub(hub)
     hub.files = {"/deepinv/drunet/resolve/0/net.pth": CONTENT}
@@ -650,8 +693,8 @@ def test_archive_that_unpacks_to_more_than_it_is(tmp_path: Path) -> None:
     ):
         for info in archive.infolist():
             content = archive.read(info)
-            bomb.writestr(info.filename, bytes(10**8) if info.filename.endswith("data/0") else content)
-    with pytest.raises(WeightsError, match=r"it unpacks to 100,0.* bytes, more than its own size"):
+            bomb.writestr(info.filename, bytes(10**7) if info.filename.endswith("data/0") else content)
+    with pytest.raises(WeightsError, match=r"it unpacks to 10,0.* bytes, more than its own size"):
         weights.load(tmp_path / "x.pth")
 
 
