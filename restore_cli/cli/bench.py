@@ -13,7 +13,7 @@ import typer
 from rich.table import Table
 
 from restore_cli.cli import options
-from restore_cli.cli.display import print_note, print_result, print_warning, show_progress, stdout
+from restore_cli.cli.display import literal, print_note, print_result, print_warning, show_progress, stdout
 from restore_cli.errors import UsageError
 from restore_cli.perceptual import METRICS, Metric, find_metric
 from restore_cli.tasks import TASKS, Task, find_task
@@ -324,17 +324,18 @@ def print_tables(rows: Sequence[Row]) -> None:
         return
     for title, group in by_protocol(rows):
         keys = [key for key in columns(group) if key not in (*FOLDED, "SSIM Y")]
-        table = Table("set", "level", "model", box=None, title=title, title_justify="left")
+        table = Table("set", "level", "model", box=None, title=literal(title), title_justify="left")
         for key in keys:
             table.add_column(key, justify="right", no_wrap=True)
         table.add_column("")
         for row in group:
             cells = [format_figure(key, row.figures.get(key)) for key in keys]
-            table.add_row(row.set, row.level, row.model, *cells, row.note)
+            texts = [row.set, row.level, row.model, *cells, row.note]
+            table.add_row(*map(literal, texts))
         stdout.print(table)
         stdout.print()
     for line in legend(rows):
-        stdout.print(line, markup=False, highlight=False)
+        stdout.print(literal(line))
 
 
 add_commands()

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from restore_cli.atomic import check_place, write_text
+from restore_cli.report import csv_cell, markdown_cell
 from restore_cli.report.html import Comparison, Row, check_charts, render_bench
 
 WORDS = ("task", "set", "level", "model", "protocol")  # columns before the figures
@@ -66,8 +67,9 @@ def _csv(rows: Sequence[Row]) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow([*WORDS, "measured", *keys, "worst image", *REMARKS])
     for row in rows:
-        words, remarks = ([getattr(row, word) for word in part] for part in (WORDS, REMARKS))
-        table.writerow([*words, row.measured, *(row.figures.get(key) for key in keys), row.worst, *remarks])
+        words, remarks = ([csv_cell(getattr(row, word)) for word in part] for part in (WORDS, REMARKS))
+        figures = [row.figures.get(key) for key in keys]
+        table.writerow([*words, row.measured, *figures, csv_cell(row.worst), *remarks])
     return text.getvalue()
 
 
@@ -81,12 +83,11 @@ def to_markdown(rows: Sequence[Row]) -> str:
             cells = {key: format_figure(key, row.figures.get(key)) for key in keys}
             if row.worst and "worst" in cells:
                 cells["worst"] += f", {row.worst}"
-            lines.append([row.set, row.level, row.model, *cells.values(), row.note])
-        table = "".join(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
-        )
-        parts.append(f"{title}\n\n{table}")
-    return "\n".join([*parts, *(f"{line}\n" for line in legend(rows))])
+            texts = [row.set, row.level, row.model, *cells.values(), row.note]
+            lines.append([markdown_cell(text) for text in texts])
+        table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+        parts.append(f"{markdown_cell(title)}\n\n{table}")
+    return "\n".join([*parts, *(f"{markdown_cell(line)}\n" for line in legend(rows))])
 
 
 def legend(rows: Sequence[Row]) -> list[str]:
