@@ -91,9 +91,14 @@ def visible(text: str, keep: str = "") -> str:
     return _STEERING.sub(lambda it: it[0] if it[0] in keep else f"\\u{ord(it[0]):04x}", text)
 
 
-def csv_cell(text: str) -> str:
-    """A text that no spreadsheet takes for a formula: one that begins like that begins with an apostrophe."""
-    text = visible(text, "\n\t")  # the csv module leaves a carriage return without quotes
+def csv_cell(value: object) -> object:
+    """A text that no spreadsheet takes for a formula: one that begins like that gets an apostrophe before it.
+
+    What is no text is as it was.
+    """
+    if not isinstance(value, str):
+        return value
+    text = visible(value, "\n\t")  # the csv module leaves a carriage return without quotes
     return f"'{text}" if text.startswith(_FORMULA) and text != "-" else text
 
 
@@ -102,7 +107,7 @@ def markdown_cell(text: str) -> str:
     return _MARKDOWN.sub(r"\\\g<0>", visible(text))
 
 
-def _rows(records: Sequence[Record], escape: Callable[[str], str]) -> tuple[list[str], list[list[str]]]:
+def _rows(records: Sequence[Record], escape: Callable[[str], object]) -> tuple[list[str], list[list[str]]]:
     """Only the columns that any record fills, and their cells as text, escaped where they are no numbers."""
     table = [asdict(record) for record in records]
     columns = [
@@ -112,13 +117,13 @@ def _rows(records: Sequence[Record], escape: Callable[[str], str]) -> tuple[list
     def cell(value: object) -> str:
         if value is None:
             return ""
+        if isinstance(value, (int, float)):
+            return f"{value:.4g}" if isinstance(value, float) else str(value)
         if isinstance(value, tuple):
-            return escape(" ".join(value))
+            value = " ".join(value)
         if isinstance(value, dict):
-            return escape(" ".join(f"{key}={item}" for key, item in value.items()))
-        if isinstance(value, str):
-            return escape(value)
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+            value = " ".join(f"{key}={item}" for key, item in value.items())
+        return str(escape(str(value)))
 
     return columns, [[cell(row[name]) for name in columns] for row in table]
 

@@ -67,9 +67,9 @@ def _csv(rows: Sequence[Row]) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow([*WORDS, "measured", *keys, "worst image", *REMARKS])
     for row in rows:
-        words, remarks = ([csv_cell(getattr(row, word)) for word in part] for part in (WORDS, REMARKS))
-        figures = [row.figures.get(key) for key in keys]
-        table.writerow([*words, row.measured, *figures, csv_cell(row.worst), *remarks])
+        words, remarks = ([getattr(row, word) for word in part] for part in (WORDS, REMARKS))
+        cells = [*words, row.measured, *(row.figures.get(key) for key in keys), row.worst, *remarks]
+        table.writerow(map(csv_cell, cells))
     return text.getvalue()
 
 
@@ -83,9 +83,8 @@ def to_markdown(rows: Sequence[Row]) -> str:
             cells = {key: format_figure(key, row.figures.get(key)) for key in keys}
             if row.worst and "worst" in cells:
                 cells["worst"] += f", {row.worst}"
-            texts = [row.set, row.level, row.model, *cells.values(), row.note]
-            lines.append([markdown_cell(text) for text in texts])
-        table = "".join("| " + " | ".join(line) + " |\n" for line in lines)
+            lines.append([row.set, row.level, row.model, *cells.values(), row.note])
+        table = "".join("| " + " | ".join(map(markdown_cell, line)) + " |\n" for line in lines)
         parts.append(f"{markdown_cell(title)}\n\n{table}")
     return "\n".join([*parts, *(f"{markdown_cell(line)}\n" for line in legend(rows))])
 
