@@ -46,7 +46,9 @@ def _encodable(line: str, console: Console) -> str:
 
 
 def print_error(sentence: str) -> None:
-    """What went wrong."""
+    """What went wrong; of a sentence that quotes a whole file, beginning and end."""
+    if len(sentence) > 2000:
+        sentence = f"{sentence[:1500]} ... {sentence[-300:]}"
     print_note(f"error: {sentence}", "red")
 
 
