@@ -22,11 +22,6 @@ def read_toml(path: Path, error: type[RestoreError]) -> dict[str, Any]:
         raise error(f"The table {path} cannot be read: {reason}.") from reason
 
 
-def brief(text: str) -> str:
-    """A stranger's words in an error's sentence: all of them, or both ends of more than 200 characters."""
-    return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"
-
-
 def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[RestoreError]) -> _T:
     """Make a dataclass from a table that has its fields and no others.
 
@@ -51,3 +46,8 @@ def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[R
     if missing:
         raise error(f"{where} lacks {', '.join(missing)}.")
     return kind(**values)
+
+
+def brief(text: str) -> str:
+    """A stranger's words in an error's sentence: all of them, or both ends of more than 200 characters."""
+    return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"

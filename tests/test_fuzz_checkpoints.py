@@ -1,4 +1,4 @@
-"""A hundred damaged and hostile checkpoints, recipes and states; scripts/fuzz_checkpoints.py takes any number."""
+"""A hundred damaged and hostile checkpoints, recipes and states; scripts/fuzz_checkpoints.py takes more."""
 
 from __future__ import annotations
 
