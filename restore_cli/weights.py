@@ -487,10 +487,19 @@ def _read(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
     except OSError as error:
         raise WeightsError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
     if start[8:] == b"{":  # after the length of its JSON
-        return _read_safetensors(path)
-    if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip archive, or a pickle of PyTorch before 1.6
-        return None, _read_pickle(path)
-    raise WeightsError(f"{path} is no checkpoint, neither of safetensors nor of PyTorch.")
+        header, state = _read_safetensors(path)
+    elif start[:2] == b"PK" or start[:1] == b"\x80":  # a zip archive, or a pickle of PyTorch before 1.6
+        header, state = None, _read_pickle(path)
+    else:
+        raise WeightsError(f"{path} is no checkpoint, neither of safetensors nor of PyTorch.")
+    named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
+    if not named or not all(map(_is_plain, state.values())):
+        raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
+    if sum(value.nbytes for value in state.values()) > 2 * path.stat().st_size:  # some may be there twice
+        raise WeightsError(
+            f"Cannot load {path}: its tensors have more numbers than the file holds. Get another file."
+        )
+    return header, state
 
 
 def _read_safetensors(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
@@ -532,7 +541,8 @@ def _is_deeper(value: Any, levels: int) -> bool:
     return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _read_pickle(path: Path) -> Any:
+    """What is in it, which may be anything that is no code."""
     import torch
 
     try:
@@ -549,20 +559,17 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
     for wrapper in ("state_dict", "params"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(
-        isinstance(key, str) and isinstance(value, torch.Tensor) and _is_plain(value)
-        for key, value in state.items()
-    ):
-        raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
     return state
 
 
-def _is_plain(value: Tensor) -> bool:
-    """Whether a tensor's numbers are there, one by one, and real."""
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor whose numbers are there, and real."""
     import torch
 
-    sparse = value.layout != torch.strided
-    return value.device.type == "cpu" and not (sparse or value.is_quantized or value.is_complex())
+    if not isinstance(value, torch.Tensor):
+        return False
+    dense = value.layout == torch.strided and value.device.type == "cpu"
+    return dense and not (value.is_quantized or value.is_complex())
 
 
 def _check_unpacked(path: Path) -> None:

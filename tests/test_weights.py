@@ -714,6 +714,13 @@ def test_pickle_of_other_tensors(tmp_path: Path, state: object) -> None:
         weights.load(tmp_path / "x.pth")
 
 
+def test_tensors_with_more_numbers_than_the_file(tmp_path: Path) -> None:
+    large = torch.ones(1).expand(2000, 2000, 2, 2)
+    (tmp_path / "x.pth").write_bytes(pickled({"m_head.weight": torch.ones(1), "m_up1.0.weight": large}))
+    with pytest.raises(WeightsError, match="its tensors have more numbers than the file holds"):
+        weights.load(tmp_path / "x.pth")
+
+
 def dncnn_layout() -> dict[str, Tensor]:
     """17 convolutions with biases, BatchNorm merged: keys model.0, model.2, ... model.32; gray."""
     state = {}
