@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPMessage
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all; 0 in all if the server does not say
@@ -153,8 +153,9 @@ def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
 
     fetch = huggingface_hub.hf_hub_download  # the lazy import that this is sets the logger's level
     folder = path.parents[len(PurePosixPath(hub.file).parts) - 1]
+    endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
-        with _silence("huggingface_hub"):
+        with _silence("huggingface_hub"), _guard(huggingface_hub.get_session(), endpoint or "https:"):
             fetch(
                 hub.repo,
                 hub.file,
@@ -162,13 +163,31 @@ def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
                 repo_type=hub.kind,
                 local_dir=folder,
                 cache_dir=path.parent / "hub",  # never filled: a damaged file of the user's would come back
-                endpoint=os.environ.get("HF_ENDPOINT") or None,
+                endpoint=endpoint,
                 token=False,
                 tqdm_class=Bar,
             )
     except RefusedError:
         shutil.rmtree(folder / ".cache", ignore_errors=True)  # what has come, which the client would resume
         raise
+
+
+@contextmanager
+def _guard(session: Any, endpoint: str) -> Iterator[None]:
+    """Let the hub's client go where it is led by https only, but for the endpoint that the user chose."""
+    chosen = urlsplit(endpoint)
+
+    def check(request: Any) -> None:
+        url = urlsplit(str(request.url))
+        if url.scheme != "https" and (url.scheme, url.netloc) != (chosen.scheme, chosen.netloc):
+            raise RefusedError(f"the server leads to {request.url}, which is not https")
+
+    hooks = session.event_hooks
+    session.event_hooks = {**hooks, "request": [*hooks["request"], check]}
+    try:
+        yield
+    finally:
+        session.event_hooks = hooks
 
 
 @contextmanager

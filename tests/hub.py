@@ -57,6 +57,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", self.server.redirects[self.path])
             self.send_header("Content-Length", "0")
+            if "/resolve/" in self.path:
+                self.send_header("X-Linked-ETag", f'"{hashlib.sha256(self.path.encode()).hexdigest()}"')
+                self.send_header("X-Linked-Size", "300000")
+                self.send_header("X-Repo-Commit", revision(self.path))
             self.end_headers()
             return b""
         body = self.server.files.get(self.path)

@@ -362,8 +362,9 @@ def test_file_that_is_larger_than_the_table_says(hub: Hub, publish: Publish, end
 
 
 @pytest.mark.parametrize("url", ["http://example.org/net.pth", "ftp://example.org/net.pth"])
-def test_redirect_that_is_not_https(hub: Hub, url: str) -> None:
-    wanted, path = on_web(hub)
+@both
+def test_redirect_that_is_not_https(hub: Hub, publish: Publish, url: str) -> None:
+    wanted, path = publish(hub)
     hub.redirects[path] = url
     with pytest.raises(
         WeightsError, match=f"cannot be fetched .the server leads to {url}, which is not https"
@@ -379,10 +380,11 @@ def test_redirect_from_https_to_this_machine() -> None:
         to(request, io.BytesIO(), 302, "", HTTPMessage(), "http://127.0.0.1:80/net.pth")
 
 
-def test_redirect_on_this_machine_is_followed(hub: Hub) -> None:
-    wanted, path = on_web(hub)
-    hub.redirects[path] = f"{hub.url}/other.pth"
-    hub.files["/other.pth"] = CONTENT
+@both
+def test_redirect_on_this_machine_is_followed(hub: Hub, publish: Publish) -> None:
+    wanted, path = publish(hub)
+    hub.redirects[path] = f"{hub.url}{path}.other"
+    hub.files[f"{path}.other"] = CONTENT
     assert weights.locate(wanted).read_bytes() == CONTENT
 
 
