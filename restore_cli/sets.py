@@ -25,7 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import IO, Any
+from typing import IO, Any, Self
 
 from restore_cli.download import Hub, Progress, Url, digest, download, is_offline
 from restore_cli.errors import RestoreError, UsageError
@@ -264,12 +264,24 @@ def _unpack(entry: Source, archive: Path, folder: Path) -> Path:
                         raise RestoreError(f"Cannot unpack {entry.source}: {fault}.")
                     image.write(chunk)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        raise RestoreError(f"{entry.source} cannot be unpacked ({error}); try again.") from error
+        reason = " ".join(str(error).split())  # tarfile's has lines
+        raise RestoreError(f"{entry.source} cannot be unpacked ({reason}); try again.") from error
     if not any(folder.iterdir()):
         raise RestoreError(f"{entry.source} has no image below {entry.members or 'its root'}; try again.")
     while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir():
         folder = inner[0]
     return folder
+
+
+class _Member(tarfile.TarInfo):
+    """An entry of a tar whose names and attributes, which tarfile reads into memory, are no bomb."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if not (member.isreg() or member.issparse()) and member.size > 2**20:
+            raise tarfile.ReadError(f"an entry that is no file has {member.size:,} bytes")
+        return member
 
 
 def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
@@ -281,7 +293,7 @@ def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
                     with zipped.open(info) as content:
                         yield PurePosixPath(info.filename), content
     else:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, tarinfo=_Member) as tar:
             for member in tar:
                 if member.isfile() and (inner := tar.extractfile(member)):
                     yield PurePosixPath(member.name), inner

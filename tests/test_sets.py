@@ -339,6 +339,17 @@ def bomb(pack: Callable[[Mapping[str, bytes]], bytes]) -> bytes:
     return pack({"top/set/a.png": bytes(20_000_000)})
 
 
+def long_name() -> bytes:
+    """A name of 200 MB, which would be read into memory."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("first"))
+        info = tarfile.TarInfo("././@LongLink")
+        info.type, info.size = tarfile.GNUTYPE_LONGNAME, 200_000_000
+        archive.addfile(info)
+    return data.getvalue()
+
+
 @pytest.fixture
 def offer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
     """Make a set of an archive on the server the only one that is known, as "some"."""
@@ -416,6 +427,7 @@ def test_a_cut_connection_is_resumed(hub: Hub, offer: Callable[..., Source], tmp
         (zipped({"C:/evil.png": image()}), {"members": ""}, "not safe to unpack: it holds C:/evil.png"),
         (bomb(zipped), {}, "Cannot unpack .*it holds more than 20 times its own size"),
         (bomb(tarred), {}, "Cannot unpack .*it holds more than 20 times its own size"),
+        (long_name(), {}, "cannot be unpacked .an entry that is no file has 200,000,000 bytes"),
     ],
 )
 def test_a_bad_archive_leaves_nothing(
