@@ -182,6 +182,12 @@ def toml(values: Mapping[str, Any]) -> str:
     return "".join(f"{json.dumps(key)} = {literal(value)}\n" for key, value in values.items())
 
 
+def another(rng: random.Random, value: Any) -> Any:
+    """A value, half of the time of the same kind."""
+    alike = [one for one in VALUES if type(one) is type(value)]
+    return rng.choice(alike if alike and rng.random() < 0.5 else VALUES)
+
+
 def change(rng: random.Random, tree: Any) -> Any:
     """A copy of tables and lists in which something is another value, missing, new, or elsewhere."""
     tree = json.loads(json.dumps(tree))
@@ -194,7 +200,7 @@ def change(rng: random.Random, tree: Any) -> Any:
             walk(value)
 
     walk(tree)
-    for _ in range(rng.choice((1, 1, 2, 4))):
+    for _ in range(rng.choice((1, 1, 1, 3))):
         node, key = rng.choice(places)
         other, elsewhere = rng.choice(places)
         match rng.randrange(6):
@@ -209,7 +215,7 @@ def change(rng: random.Random, tree: Any) -> Any:
             ):
                 node[key] = other[elsewhere]
             case _:
-                node[key] = rng.choice(VALUES)
+                node[key] = another(rng, node.get(key) if isinstance(node, dict) else node[key])
     return tree
 
 
@@ -220,28 +226,28 @@ def deepen(rng: random.Random, text: str) -> str:
 
 
 def garble(rng: random.Random, data: bytes) -> bytes:
-    """Bytes that are flipped, cut, left out, repeated or strange, most of them near the beginning."""
-    data = bytearray(data)
-    for _ in range(rng.choice((1, 1, 3, 20))):
-        at = rng.randrange(min(len(data), rng.choice((16, 400, 4000, 10**9)))) if data else 0
-        match rng.randrange(6):
+    """Bytes that are flipped, cut, left out, repeated or strange, many of them near the beginning."""
+    changed = bytearray(data)
+    for _ in range(rng.choice((1, 1, 1, 3, 20))):
+        at = rng.randrange(min(len(changed), rng.choice((16, 400, 10**9, 10**9)))) if changed else 0
+        match rng.randrange(12):
             case 0:
-                del data[at:]
+                del changed[at:]
             case 1:
-                del data[at : at + rng.choice((1, 8, 500))]
+                del changed[at : at + rng.choice((1, 8, 500))]
             case 2:
-                data[at:at] = data[at : at + rng.choice((1, 8, 500))]
+                changed[at:at] = changed[at : at + rng.choice((1, 8, 500))]
             case 3:
-                data[at : at + 8] = struct.pack("<q", rng.choice((-1, 0, 1, 2**31, 2**62, 10**8)))
+                changed[at : at + 8] = struct.pack("<q", rng.choice((-1, 0, 1, 2**31, 2**62, 10**8)))
             case _:
-                data[at : at + 1] = bytes([rng.randrange(256)])
-    return bytes(data)
+                changed[at : at + 1] = bytes([rng.randrange(256)])
+    return bytes(changed)
 
 
 def disturb(rng: random.Random, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A state dict of which some tensors are others."""
     state = dict(state)
-    for _ in range(rng.choice((0, 1, 3))):
+    for _ in range(rng.choice((0, 0, 1, 3))):
         key = rng.choice(list(state))
         value = state.pop(key)
         match rng.randrange(6):
@@ -262,12 +268,18 @@ def disturb(rng: random.Random, state: Mapping[str, Tensor]) -> dict[str, Tensor
     return state
 
 
+def _turn(rng: random.Random, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of a network of which one is another."""
+    key = rng.choice(list(params))
+    return {**params, key: another(rng, params[key])}
+
+
 def _checkpoint(rng: random.Random, seeds: Seeds, file: Path) -> Path:
     header, state = rng.choice(seeds.checkpoints)
     if rng.random() < 0.3:  # the parameters alone
         header = {
             **header,
-            "params": {**header["params"], rng.choice(list(header["params"])): rng.choice(VALUES)},
+            "params": _turn(rng, header["params"]),
         }
     elif rng.random() < 0.8:
         header = change(rng, header)
@@ -340,7 +352,7 @@ def _recipe(rng: random.Random, seeds: Seeds, file: Path) -> Path:
     recipe = change(rng, seeds.recipe)
     if rng.random() < 0.3:
         arch, params = rng.choice(list(NETWORKS.items()))
-        recipe |= {"arch": arch, "params": {**params, rng.choice(list(params)): rng.choice(VALUES)}}
+        recipe |= {"arch": arch, "params": _turn(rng, params)}
     data = deepen(rng, toml(recipe)).encode("utf-8", "surrogatepass")
     path = file.with_suffix(".toml")
     path.write_bytes(garble(rng, data) if rng.random() < 0.3 else data)
