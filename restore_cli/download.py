@@ -6,18 +6,21 @@ import hashlib
 import logging
 import os
 import re
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException
+from http.client import HTTPException, HTTPMessage
 from pathlib import Path, PurePosixPath
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 Progress = Callable[[int, int], None]  # bytes done, bytes in all; 0 in all if the server does not say
 
 TIMEOUT = 30  # seconds without a byte
+LARGEST = 4 * 2**30  # bytes of a file whose size no table gives
 TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface-hub reads its variables
 
 
@@ -85,23 +88,41 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def download(source: Hub | Url, path: Path, progress: Progress | None = None) -> None:
+class RefusedError(Exception):
+    """What a server offers is not taken; nothing of it is kept."""
+
+
+def download(
+    source: Hub | Url, path: Path, progress: Progress | None = None, *, largest: int | None = None
+) -> None:
     """Put a file to its place, in one step once it is whole.
 
     Args:
         path: where to; it ends with the source's `file_name`. Beside it may stay what a later call resumes.
         progress: called while downloading.
+        largest: bytes that the file may have; None where that is not known.
 
     Raises:
-        ConnectionError: it cannot be had; says why, without a full stop.
+        ConnectionError: it cannot be had, or is larger; says why, without a full stop.
     """
-    progress = progress or (lambda *_: None)
+
+    def check(done: int, total: int) -> None:
+        """Take note of what has come, which is never written beyond what the file may have."""
+        if max(done, total) > (largest or LARGEST):
+            raise RefusedError(
+                f"the server sends more than the {largest or LARGEST:,} bytes that the file may have"
+            )
+        if progress:
+            progress(done, total)
+
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(source, Hub):
-            _from_hub(source, path, progress)
+            _from_hub(source, path, check)
         else:
-            _from_url(source.url, path, progress)
+            _from_url(source.url, path, check)
+    except RefusedError as error:
+        raise ConnectionError(str(error)) from error
     except Exception as error:  # the hub's client also raises what its HTTP library does, whichever that is
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
         raise ConnectionError(reason) from error
@@ -118,6 +139,7 @@ def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
 
         def __init__(self, *, total: int | None = None, initial: int = 0, **_: object) -> None:
             self.done, self.total = initial, total or 0
+            progress(self.done, self.total)
 
         def __enter__(self) -> Bar:
             return self
@@ -130,18 +152,42 @@ def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
             progress(self.done, self.total)
 
     fetch = huggingface_hub.hf_hub_download  # the lazy import that this is sets the logger's level
-    with _silence("huggingface_hub"):
-        fetch(
-            hub.repo,
-            hub.file,
-            revision=hub.revision,
-            repo_type=hub.kind,
-            local_dir=path.parents[len(PurePosixPath(hub.file).parts) - 1],
-            cache_dir=path.parent / "hub",  # never filled: a damaged file of the user's cache would come back
-            endpoint=os.environ.get("HF_ENDPOINT") or None,
-            token=False,
-            tqdm_class=Bar,
-        )
+    folder = path.parents[len(PurePosixPath(hub.file).parts) - 1]
+    endpoint = os.environ.get("HF_ENDPOINT") or None
+    try:
+        with _silence("huggingface_hub"), _guard(huggingface_hub.get_session(), endpoint or "https:"):
+            fetch(
+                hub.repo,
+                hub.file,
+                revision=hub.revision,
+                repo_type=hub.kind,
+                local_dir=folder,
+                cache_dir=path.parent / "hub",  # never filled: a damaged file of the user's would come back
+                endpoint=endpoint,
+                token=False,
+                tqdm_class=Bar,
+            )
+    except RefusedError:
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # what has come, which the client would resume
+        raise
+
+
+@contextmanager
+def _guard(session: Any, endpoint: str) -> Iterator[None]:
+    """Let the hub's client go where it is led by https only, but for the endpoint that the user chose."""
+    chosen = urlsplit(endpoint)
+
+    def check(request: Any) -> None:
+        url = urlsplit(str(request.url))
+        if url.scheme != "https" and (url.scheme, url.netloc) != (chosen.scheme, chosen.netloc):
+            raise RefusedError(f"the server leads to {request.url}, which is not https")
+
+    hooks = session.event_hooks
+    session.event_hooks = {**hooks, "request": [*hooks["request"], check]}
+    try:
+        yield
+    finally:
+        session.event_hooks = hooks
 
 
 @contextmanager
@@ -167,9 +213,29 @@ def _from_url(url: str, path: Path, progress: Progress) -> None:
         except (ConnectionError, TimeoutError, HTTPException):
             if part.stat().st_size <= before:
                 raise
+        except RefusedError:
+            part.unlink()
+            raise
         else:
             break
     part.replace(path)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server from https to https only."""
+
+    def redirect_request(
+        self,
+        request: urllib.request.Request,
+        answer: IO[bytes],
+        code: int,
+        words: str,
+        headers: HTTPMessage,
+        url: str,
+    ) -> urllib.request.Request | None:
+        if urlsplit(url).scheme != "https" and (request.type == "https" or Url(url).fault()):
+            raise RefusedError(f"the server leads to {url}, which is not https")
+        return super().redirect_request(request, answer, code, words, headers, url)
 
 
 def _append(url: str, part: Path, progress: Progress) -> None:
@@ -177,7 +243,7 @@ def _append(url: str, part: Path, progress: Progress) -> None:
     size = part.stat().st_size
     request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
-        response = urllib.request.urlopen(request, timeout=TIMEOUT)
+        response = urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416 and size:  # nothing follows: it was whole
@@ -188,9 +254,10 @@ def _append(url: str, part: Path, progress: Progress) -> None:
         done = size if resumed else 0
         length = response.headers["Content-Length"]
         total = done + int(length) if length else 0
+        progress(done, total)
         while chunk := response.read(1 << 18):
-            file.write(chunk)
             done += len(chunk)
             progress(done, total)
+            file.write(chunk)
     if done < total:
         raise ConnectionError(f"the connection was cut after {done} of {total} bytes")

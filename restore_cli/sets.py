@@ -24,8 +24,8 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path, PurePath, PurePosixPath
-from typing import IO, Any
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
+from typing import IO, Any, Self
 
 from restore_cli.download import Hub, Progress, Url, digest, download, is_offline
 from restore_cli.errors import RestoreError, UsageError
@@ -33,6 +33,7 @@ from restore_cli.image import is_image_name, read_size
 from restore_cli.tables import fill_in, read_toml
 from restore_cli.weights import cache_dir
 
+EXPANSION = 20  # times the size of an archive of images, which are compressed, that it may unpack to
 CLEAN = ("clean", "gt", "target", "groundtruth", "norain", "hr")
 DAMAGED = ("rainy", "input", "noisy", "damaged", "blurry", "hazy", "rain", "lr")
 
@@ -251,23 +252,41 @@ def _fetch(name: str, offline: bool, progress: Progress | None) -> None:
 def _unpack(entry: Source, archive: Path, folder: Path) -> Path:
     """Write the images below the archive's `members`; returns the innermost folder that holds them all."""
     folder.mkdir()
+    room = EXPANSION * archive.stat().st_size
     try:
         for name, content in _files(archive):
             if (entry.members and not name.is_relative_to(entry.members)) or not _is_image_path(name):
                 continue
-            if name.is_absolute() or ".." in name.parts or "\\" in str(name):
+            if ".." in name.parts or "\\" in str(name) or name.is_absolute() or PureWindowsPath(name).drive:
                 raise RestoreError(f"{entry.source} is not safe to unpack: it holds {name}.")
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as image:
-                shutil.copyfileobj(content, image)
+                while chunk := content.read(1 << 18):
+                    room -= len(chunk)
+                    if room < 0:
+                        fault = f"it holds more than {EXPANSION} times its own size"
+                        raise RestoreError(f"Cannot unpack {entry.source}: {fault}.")
+                    image.write(chunk)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        raise RestoreError(f"{entry.source} cannot be unpacked ({error}); try again.") from error
+        reason = " ".join(str(error).split())  # tarfile's has lines
+        raise RestoreError(f"{entry.source} cannot be unpacked ({reason}); try again.") from error
     if not any(folder.iterdir()):
         raise RestoreError(f"{entry.source} has no image below {entry.members or 'its root'}; try again.")
     while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir():
         folder = inner[0]
     return folder
+
+
+class _Member(tarfile.TarInfo):
+    """An entry of a tar whose names and attributes, which tarfile reads into memory, are no bomb."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        member = super().frombuf(buf, encoding, errors)
+        if not (member.isreg() or member.issparse()) and member.size > 2**20:
+            raise tarfile.ReadError(f"an entry that is no file has {member.size:,} bytes")
+        return member
 
 
 def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
@@ -279,7 +298,7 @@ def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
                     with zipped.open(info) as content:
                         yield PurePosixPath(info.filename), content
     else:
-        with tarfile.open(archive) as tar:
+        with tarfile.open(archive, tarinfo=_Member) as tar:
             for member in tar:
                 if member.isfile() and (inner := tar.extractfile(member)):
                     yield PurePosixPath(member.name), inner

@@ -68,14 +68,19 @@ def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[R
     values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
     unknown = values.keys() - hints.keys()
     if unknown:
-        raise error(f"{where} has unknown keys: {', '.join(sorted(unknown))}.")
+        raise error(f"{where} has unknown keys: {brief(', '.join(sorted(unknown)))}.")
     for key, value in values.items():
         hint = hints[key]
         options = get_args(hint) if get_origin(hint) is UnionType else (hint,)
         if not isinstance(value, tuple(get_origin(option) or option for option in options)):
-            raise error(f"{where}: {key} cannot be {value!r}.")
+            raise error(f"{where}: {key} cannot be {brief(repr(value))}.")
     required = [item.name for item in fields(kind) if item.default is item.default_factory is MISSING]  # type: ignore[arg-type]
     missing = [key for key in required if key not in values]
     if missing:
         raise error(f"{where} lacks {', '.join(missing)}.")
     return kind(**values)
+
+
+def brief(text: str) -> str:
+    """A stranger's words in an error's sentence: all of them, or both ends of more than 200 characters."""
+    return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"

@@ -19,6 +19,7 @@ import os
 import pickle
 import re
 import tempfile
+import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -30,7 +31,7 @@ import platformdirs
 
 from restore_cli.download import Hub, Progress, Url, digest, download, is_offline
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.tables import fill_in, read_toml
+from restore_cli.tables import brief, fill_in, read_toml
 
 if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` needs none of it
     from torch import Tensor
@@ -40,6 +41,9 @@ if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` n
 HEADER = "restore_cli"  # the metadata key that holds our header
 FORMAT = 1
 SCORE = ("set", "protocol", "psnr", "ssim")  # keys of a score; all others are the level of the damage
+RANGES = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # of conditions that must be numbers
+HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours have some thousand, and
+HEADER_DEPTH = 8  # levels of tables and lists
 _PACKAGE = Path(__file__).parent
 
 
@@ -132,6 +136,14 @@ class Header:
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise WeightsError(f"A checkpoint has 1 or 3 channels, not {self.channels}.")
+        for key, level in self.conditions.items():
+            if not is_level(key, level):
+                raise WeightsError(f"A checkpoint's condition {brief(key)} cannot be {brief(repr(level))}.")
+        for score in self.scores:
+            if not _is_score(score):
+                raise WeightsError(f"A checkpoint's score cannot be {brief(repr(score))}.")
+        if not all(isinstance(name, str) for name in self.precisions):
+            raise WeightsError(f"A checkpoint's precisions cannot be {brief(repr(self.precisions))}.")
 
     def series(self) -> tuple[Series, ...]:
         """The scores, sorted into series; a kind of damage is a level in words, such as "text"."""
@@ -144,6 +156,26 @@ class Header:
             )
             groups.setdefault(kind, []).append(score)
         return tuple(Series(tuple(scores)) for scores in groups.values())
+
+
+def is_level(key: str, level: Any) -> bool:
+    """Whether a condition is a value, [low, high] or a list of words, and within its range if it has one."""
+    values = level if isinstance(level, (list, tuple)) else [level]
+    low, high = RANGES.get(key, (-1e9, 1e9))
+    if values and all(isinstance(value, str) for value in values):
+        scales = {str(scale) for scale in range(int(low), int(high) + 1)} if key == "scale" else set()
+        return key not in RANGES or scales.issuperset(values)
+    numbers = all(isinstance(value, (int, float)) and low <= value <= high for value in values)
+    return numbers and (values is not level or (len(values) == 2 and values[0] <= values[1]))
+
+
+def _is_score(score: Any) -> bool:
+    """Whether it is a table that says where it was measured, and what."""
+    return (
+        isinstance(score, Mapping)
+        and all(isinstance(score.get(key), str) for key in ("set", "protocol"))
+        and isinstance(score.get("psnr"), (int, float))
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -342,7 +374,7 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
         if is_offline(offline):
             raise WeightsError(f"{entry.name} is not in the cache, and this is offline; {_elsewhere(entry)}.")
         try:
-            download(entry.source, path, progress)
+            download(entry.source, path, progress, largest=entry.size)
         except ConnectionError as error:
             raise WeightsError(f"{entry.name} cannot be fetched ({error}); {_elsewhere(entry)}.") from error
     found = digest(path)
@@ -375,14 +407,27 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
         WeightsError: as `locate`; or the file is no checkpoint, is damaged, holds code, or does not fit its
             network.
     """
-    if isinstance(model, Path):
-        name, (header, state) = str(model), _read(model)
-        if header is None:
-            name, header = _recognise(model, state)
-    else:
-        name, header = model.name, model
+    if not isinstance(model, Path):
         state = _read(locate(model, offline=offline, progress=progress))[1]
+        return Loaded(model.name, _make(model.name, model, state), model)
+    header, state = _read(model)
+    if header is None:
+        name, header = _recognise(model, state)
+        return Loaded(name, _make(name, header, state), header)
 
+    import torch
+
+    from restore_cli import archs
+
+    with torch.device("meta"):  # what a stranger's header asks for takes no memory before it is known to fit
+        archs.build(header.arch, header.params, archs.Room.of(state))
+    network = _make(str(model), header, state)
+    _check(network, header, model)
+    return Loaded(str(model), network, header)
+
+
+def _make(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
+    """The network of a header, filled and in evaluation mode."""
     from restore_cli import archs
 
     network = archs.build(header.arch, header.params)
@@ -391,7 +436,29 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
     except ValueError as error:
         raise WeightsError(f"{name} does not fit {header.arch}: {error}.") from error
     network.precisions = header.precisions
-    return Loaded(name, network.eval(), header)
+    return network.eval()
+
+
+def _check(network: Restorer, header: Header, path: Path) -> None:
+    """Raise WeightsError unless the network does what its header says, on the smallest image."""
+    import torch
+
+    geometry = network.geometry
+    planes, side = geometry.channels + geometry.conditions, max(2, geometry.multiple)
+    try:
+        with torch.inference_mode():
+            made = tuple(network(torch.zeros(1, planes, side, side)).shape)
+    except Exception as error:  # parameters that fit the tensors can still contradict each other in any way
+        raise WeightsError(
+            f"Cannot run the network of {path}: its parameters contradict each other. Get another file."
+        ) from error
+    expected = (1, header.channels, geometry.scale * side, geometry.scale * side)
+    scales = geometry.scale in (1, header.conditions.get("scale", geometry.scale))
+    if geometry.channels != header.channels or made != expected or not scales:
+        raise WeightsError(
+            f"Cannot run the network of {path}: it makes {list(made)} of {[1, planes, side, side]}, which is"
+            " not what its header says. Get another file."
+        )
 
 
 def save(network: Restorer, path: Path, header: Header) -> None:
@@ -420,10 +487,19 @@ def _read(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
     except OSError as error:
         raise WeightsError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
     if start[8:] == b"{":  # after the length of its JSON
-        return _read_safetensors(path)
-    if start[:2] == b"PK" or start[:1] == b"\x80":  # a zip archive, or a pickle of PyTorch before 1.6
-        return None, _read_pickle(path)
-    raise WeightsError(f"{path} is no checkpoint, neither of safetensors nor of PyTorch.")
+        header, state = _read_safetensors(path)
+    elif start[:2] == b"PK" or start[:1] == b"\x80":  # a zip archive, or a pickle of PyTorch before 1.6
+        header, state = None, _read_pickle(path)
+    else:
+        raise WeightsError(f"{path} is no checkpoint, neither of safetensors nor of PyTorch.")
+    named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
+    if not named or not all(map(_is_plain, state.values())):
+        raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
+    if sum(value.nbytes for value in state.values()) > 2 * path.stat().st_size:  # some may be there twice
+        raise WeightsError(
+            f"Cannot load {path}: its tensors have more numbers than the file holds. Get another file."
+        )
+    return header, state
 
 
 def _read_safetensors(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
@@ -431,41 +507,81 @@ def _read_safetensors(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
 
     try:
         with safe_open(path, "pt") as file:
-            metadata = file.metadata() or {}
+            header = _read_header(path, file.metadata() or {})
             state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not iterable itself)
     except SafetensorError as error:
-        raise WeightsError(f"The checkpoint {path} is damaged: {error}.") from error
+        raise WeightsError(f"The checkpoint {path} is damaged: {brief(str(error))}.") from error
+    return header, state
+
+
+def _read_header(path: Path, metadata: Mapping[str, str]) -> Header | None:
     if HEADER not in metadata:
-        return None, state
+        return None
     try:
+        if len(metadata[HEADER]) > HEADER_SIZE:
+            raise ValueError("it is too long")
         values = json.loads(metadata[HEADER])
+        if _is_deeper(values, HEADER_DEPTH):
+            raise ValueError("it is nested too deeply")
         version = values.pop("format")
-    except (ValueError, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"The header of {path} is damaged.") from error
     if version != FORMAT:
         raise WeightsError(
-            f"{path} has format {version}, which this version cannot read; upgrade restore-cli."
+            f"{path} has format {brief(repr(version))}, which this version cannot read; upgrade restore-cli."
         )
-    return fill_in(Header, values, f"The header of {path}", WeightsError), state
+    return fill_in(Header, values, f"The header of {path}", WeightsError)
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _is_deeper(value: Any, levels: int) -> bool:
+    """Whether tables and lists are nested more than so many levels deep."""
+    if not isinstance(value, (dict, list)):
+        return False
+    inner = value.values() if isinstance(value, dict) else value
+    return levels == 0 or any(_is_deeper(one, levels - 1) for one in inner)
+
+
+def _read_pickle(path: Path) -> Any:
+    """What is in it, which may be anything that is no code."""
     import torch
 
     try:
+        _check_unpacked(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path} holds more than tensors and was not opened: it could run code."
         ) from error
+    except WeightsError:
+        raise
     except Exception as error:  # PyTorch's reader has no error of its own for damaged files
         raise WeightsError(f"The checkpoint {path} is damaged, or none of PyTorch's.") from error
     for wrapper in ("state_dict", "params"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
     return state
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor whose numbers are there, and real."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return False
+    dense = value.layout == torch.strided and value.device.type == "cpu"
+    return dense and not (value.is_quantized or value.is_complex())
+
+
+def _check_unpacked(path: Path) -> None:
+    """Raise WeightsError for an archive that unpacks to more than its size: PyTorch compresses nothing."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            size = sum(info.file_size for info in archive.infolist())
+        if size > path.stat().st_size:
+            raise WeightsError(
+                f"Cannot load {path}: it unpacks to {size:,} bytes, more than its own size, as no file that"
+                " PyTorch wrote. Get another file."
+            )
 
 
 def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header]:

@@ -17,6 +17,8 @@ class Hub(ThreadingHTTPServer):
     Attributes:
         files: path to content.
         cuts: path to how many bytes of each of the next answers go through before the connection breaks.
+        endless: paths whose answers do not say how long they are.
+        redirects: path to the URL that it leads to.
         requests: "METHOD PATH RANGE" of all that came.
     """
 
@@ -26,6 +28,8 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, bytes] = {}
         self.cuts: dict[str, list[int]] = {}
+        self.endless: set[str] = set()
+        self.redirects: dict[str, str] = {}
         self.requests: list[str] = []
         self.url = f"http://127.0.0.1:{self.server_port}"
 
@@ -49,6 +53,16 @@ class Handler(BaseHTTPRequestHandler):
     def answer(self) -> bytes:
         span = self.headers.get("Range", "")
         self.server.requests.append(f"{self.command} {self.path} {span}".rstrip())
+        if self.path in self.server.redirects:
+            self.send_response(302)
+            self.send_header("Location", self.server.redirects[self.path])
+            self.send_header("Content-Length", "0")
+            if "/resolve/" in self.path:
+                self.send_header("X-Linked-ETag", f'"{hashlib.sha256(self.path.encode()).hexdigest()}"')
+                self.send_header("X-Linked-Size", "300000")
+                self.send_header("X-Repo-Commit", revision(self.path))
+            self.end_headers()
+            return b""
         body = self.server.files.get(self.path)
         if body is None:
             self.send_response(404)
@@ -64,7 +78,8 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             return b""
         self.send_response(206 if span else 200)
-        self.send_header("Content-Length", str(len(body) - start))
+        if self.path not in self.server.endless:
+            self.send_header("Content-Length", str(len(body) - start))
         if span:
             self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
         if "/resolve/" in self.path:

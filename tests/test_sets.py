@@ -315,7 +315,7 @@ FILES: Mapping[str, bytes] = {
 
 def zipped(files: Mapping[str, bytes]) -> bytes:
     data = io.BytesIO()
-    with zipfile.ZipFile(data, "w") as archive:
+    with zipfile.ZipFile(data, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
     return data.getvalue()
@@ -331,6 +331,22 @@ def tarred(files: Mapping[str, bytes]) -> bytes:
         link = tarfile.TarInfo("top/set/link.png")
         link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
         archive.addfile(link)
+    return data.getvalue()
+
+
+def bomb(pack: Callable[[Mapping[str, bytes]], bytes]) -> bytes:
+    """Small enough to hand over, and 20 MB of one image when it is unpacked."""
+    return pack({"top/set/a.png": bytes(20_000_000)})
+
+
+def long_name() -> bytes:
+    """A name of 200 MB, which would be read into memory."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("first"))
+        info = tarfile.TarInfo("././@LongLink")
+        info.type, info.size = tarfile.GNUTYPE_LONGNAME, 200_000_000
+        archive.addfile(info)
     return data.getvalue()
 
 
@@ -408,6 +424,10 @@ def test_a_cut_connection_is_resumed(hub: Hub, offer: Callable[..., Source], tmp
         (zipped({"../a.png": image()}), {"members": ""}, r"not safe to unpack: it holds \.\./a\.png"),
         (tarred({"/a.png": image()}), {"members": ""}, "not safe to unpack: it holds /a.png"),
         (zipped({"top/set/../../a.png": image()}), {}, "not safe to unpack"),
+        (zipped({"C:/evil.png": image()}), {"members": ""}, "not safe to unpack: it holds C:/evil.png"),
+        (bomb(zipped), {}, "Cannot unpack .*it holds more than 20 times its own size"),
+        (bomb(tarred), {}, "Cannot unpack .*it holds more than 20 times its own size"),
+        (long_name(), {}, "cannot be unpacked .an entry that is no file has 200,000,000 bytes"),
     ],
 )
 def test_a_bad_archive_leaves_nothing(

@@ -8,10 +8,16 @@ import json
 import os
 import pickle
 import random
+import resource
 import subprocess
 import sys
+import time
+import urllib.request
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from http.client import HTTPMessage
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +31,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 from typer.testing import CliRunner
 
-from restore_cli import archs, weights
+from restore_cli import archs, download, weights
 from restore_cli.cli import models
 from restore_cli.cli.train import read_recipe
 from restore_cli.errors import UsageError, WeightsError
@@ -128,12 +134,15 @@ def test_table_is_read(tmp_path: Path) -> None:
         "conditions": "{ sigma = [0, 75] }",
         "size": "9",
         "precisions": '["fp32", "bf16"]',
-        "scores": "[{ psnr = 1.5 }]",
+        "scores": '[{ set = "s", psnr = 1.5, protocol = "p" }]',
     }
     table = weights.read_table(write_table(tmp_path / "t.toml", extra))
     known = table["net0"]
     assert (known.name, known.source, known.size) == ("net0", Bundled("net.safetensors"), 9)
-    assert (known.precisions, known.scores) == (("fp32", "bf16"), ({"psnr": 1.5},))
+    assert (known.precisions, known.scores) == (
+        ("fp32", "bf16"),
+        ({"set": "s", "psnr": 1.5, "protocol": "p"},),
+    )
     assert known.conditions == {"sigma": [0, 75]}
 
 
@@ -336,6 +345,49 @@ def test_download_that_was_killed_before_its_last_step(hub: Hub) -> None:
     assert not part.exists()
 
 
+@both
+@pytest.mark.parametrize("endless", [True, False])
+def test_file_that_is_larger_than_the_table_says(hub: Hub, publish: Publish, endless: bool) -> None:
+    wanted, path = publish(hub)
+    if endless:
+        hub.endless.add(path)
+    larger = replace(wanted, size=len(CONTENT) - 1)
+    with pytest.raises(
+        WeightsError, match=r"net cannot be fetched \(the server sends more than the 299,999 b"
+    ):
+        weights.locate(larger)
+    folder = weights.cache_dir() / weights.place(larger).relative_to(weights.cache_dir()).parts[0]
+    assert [path for path in folder.rglob("*") if path.is_file()] == []
+    assert weights.locate(replace(wanted, size=len(CONTENT))).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("url", ["http://example.org/net.pth", "ftp://example.org/net.pth"])
+@both
+def test_redirect_that_is_not_https(hub: Hub, publish: Publish, url: str) -> None:
+    wanted, path = publish(hub)
+    hub.redirects[path] = url
+    with pytest.raises(
+        WeightsError, match=f"cannot be fetched .the server leads to {url}, which is not https"
+    ):
+        weights.locate(wanted)
+
+
+def test_redirect_from_https_to_this_machine() -> None:
+    request = urllib.request.Request("https://example.org/net.pth")
+    to = download._Redirects().redirect_request
+    assert to(request, io.BytesIO(), 302, "", HTTPMessage(), "https://example.com/net.pth")
+    with pytest.raises(download.RefusedError):
+        to(request, io.BytesIO(), 302, "", HTTPMessage(), "http://127.0.0.1:80/net.pth")
+
+
+@both
+def test_redirect_on_this_machine_is_followed(hub: Hub, publish: Publish) -> None:
+    wanted, path = publish(hub)
+    hub.redirects[path] = f"{hub.url}{path}.other"
+    hub.files[f"{path}.other"] = CONTENT
+    assert weights.locate(wanted).read_bytes() == CONTENT
+
+
 def test_missing_revision(hub: Hub) -> None:
     wanted, _ = on_hub(hub)
     hub.files = {"/deepinv/drunet/resolve/0/net.pth": CONTENT}
@@ -491,6 +543,92 @@ def test_header_that_is_wrong(small: Any, tmp_path: Path, metadata: dict[str, st
         weights.load(path)
 
 
+NESTED = weights.HEADER_DEPTH + 1
+
+
+@pytest.mark.parametrize(
+    ("metadata", "words"),
+    [
+        (header(arch="rednet:REDNet", params={"depth": 10**9}), "depth.* is not within 4096"),
+        (header(arch="rednet:REDNet", params={"depth": 4000}), "it has more than 118 tensors"),
+        (header(arch="rednet:REDNet", params={"width": 4000}), "or 1,049,050 numbers"),
+        (header(arch="unet:UNet", params={"blocks": 10**5}), "blocks.* is not within"),
+        (header(arch="unet:UNet", params={"blocks": [10**9] * 4}), "blocks.* is not within"),
+        (header(arch="unet:UNet", params={"blocks": 4000}), "more than 118 tensors"),
+        (header(arch="unet:UNet", params={"widths": [1] * 5000}), "widths.* has 5000 entries"),
+        (header(arch="unet:UNet", params={"widths": []}), "list index out of range"),
+        (
+            header(arch="unet:UNet", params={"widths": [1] * 12, "blocks": 0}),
+            "grid of 4096 .* is coarser than 256",
+        ),
+        (header(arch="unet:UNet", params={"scale": 0, "widths": [4]}), "zero-element"),
+        (header(arch="unet:UNet", params={"scale": 20, "widths": [4]}), "scale is 20, not 1 to 16"),
+        (header(arch="unet:UNet", params={"unshuffle": 4000}), "or 1,049,050 numbers"),
+        (header(arch="xunit:XDnCNN", params={"depth": 10**8}), "depth.* is not within"),
+        (header(arch="xunit:XDnCNN", params={"kernel": 4}), "kernel is 4, which is not odd"),
+        (header(arch="xunit:XSRCNN", params={"kernels": [9, 2, 5]}), "which are not all odd"),
+        (header(arch="baselines:DnCNN", params={"depth": float("nan")}), "depth.* is not within"),
+        (header(arch="baselines:DnCNN", params={"depth": "deep"}), "cannot be built"),
+        (header(arch="baselines:DnCNN", params={"depth": None}), "cannot be built"),
+        (header(arch="baselines:PlainUNet", params={"levels": 4000}), "cannot be built"),
+        (header(arch="invertible:IRAE", params={"levels": 4000}), "cannot be built"),
+        (header(arch="engine:Restorer"), "Unknown architecture"),
+        (header(arch="unet:Restorer"), "no restoration network"),
+        (header(arch="a" * 10**6), "Unknown architecture 'aaaa.{0,200}aaa'"),
+        (header(channels=3), "Cannot run the network of .*not what its header says"),
+        (header(conditions={"sigma": "x"}), "condition sigma cannot be 'x'"),
+        (header(conditions={"sigma": []}), r"condition sigma cannot be \[\]"),
+        (header(conditions={"sigma": None}), "condition sigma cannot be None"),
+        (header(conditions={"sigma": [1, 2, 3]}), "condition sigma cannot be"),
+        (header(conditions={"sigma": {"low": 1}}), "condition sigma cannot be"),
+        (header(conditions={"sigma": [75, 0]}), "condition sigma cannot be"),
+        (header(conditions={"sigma": [float("nan"), 1]}), "condition sigma cannot be"),
+        (header(conditions={"sigma": 10**400}), "condition sigma cannot be"),
+        (header(conditions={"scale": ["2", "x"]}), "condition scale cannot be"),
+        (header(conditions={"mood": None}), "condition mood cannot be"),
+        (header(scores=[{"psnr": 30}]), "score cannot be"),
+        (header(scores=[{"set": "s", "protocol": "p", "psnr": "high"}]), "score cannot be"),
+        (header(scores=["good"]), "score cannot be"),
+        (header(precisions=[1]), r"precisions cannot be \(1,\)"),
+        (header(recipe=json.loads('{"a": ' * NESTED + "1" + "}" * NESTED)), "header of .* is damaged"),
+        ({weights.HEADER: "[" * 10**5}, "header of .* is damaged"),
+        (
+            {weights.HEADER: '{"format": 1, "x": ' + "[" * 10**5 + "]" * 10**5 + "}"},
+            "header of .* is damaged",
+        ),
+        (header(data="x" * weights.HEADER_SIZE), "header of .* is damaged"),
+        (header(task=["x"] * 10**5), "header of .*: task cannot be .{0,300}$"),
+        (header(**{"x" * 10**5: 1}), "header of .* has unknown keys: .{0,300}$"),
+    ],
+)
+def test_header_of_a_stranger_costs_nothing(
+    small: Any, tmp_path: Path, metadata: dict[str, str], words: str
+) -> None:
+    path = tmp_path / "x.safetensors"
+    save_file(small.state_dict(), path, metadata)
+    started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(WeightsError, match=words) as refused:
+        weights.load(path)
+    assert len(str(refused.value)) < 1000
+    assert time.process_time() - started < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+def test_parameters_that_contradict_each_other(tmp_path: Path) -> None:
+    params = {"width": 4, "quantizer": "twn", "threshold": "high"}
+    network = archs.build("binarized:BTNet", params)
+    save_file(network.state_dict(), tmp_path / "x.safetensors", header(arch="binarized:BTNet", params=params))
+    with pytest.raises(WeightsError, match="its parameters contradict each other"):
+        weights.load(tmp_path / "x.safetensors")
+
+
+def test_networks_of_other_threads_are_not_counted() -> None:
+    room = archs.Room(tensors=4, numbers=10**6)
+    with archs._bounded(room), ThreadPoolExecutor(1) as other:
+        other.submit(archs.build, "rednet:REDNet", {}).result()
+        torch.nn.Conv2d(1, 1, 1)
+
+
 def test_file_that_is_damaged(small: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     weights.save(small, path, SMALL)
@@ -550,6 +688,41 @@ def test_pickle_that_is_refused(
     with pytest.raises(WeightsError, match=words):
         weights.load(Path("x.pth"))
     assert list(tmp_path.iterdir()) == [tmp_path / "x.pth"]
+
+
+def test_archive_that_unpacks_to_more_than_it_is(tmp_path: Path) -> None:
+    with (
+        zipfile.ZipFile(io.BytesIO(pickled({"x": torch.ones(1)}))) as archive,
+        zipfile.ZipFile(tmp_path / "x.pth", "w", zipfile.ZIP_DEFLATED) as bomb,
+    ):
+        for info in archive.infolist():
+            content = archive.read(info)
+            bomb.writestr(info.filename, bytes(10**7) if info.filename.endswith("data/0") else content)
+    with pytest.raises(WeightsError, match=r"it unpacks to 10,0.* bytes, more than its own size"):
+        weights.load(tmp_path / "x.pth")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {1: torch.ones(1)},
+        {("m_head", 1): torch.ones(1)},
+        {"x": torch.ones(1, dtype=torch.complex64)},
+        {"x": torch.ones(1, 1).to_sparse()},
+        {"x": torch.ones(1, device="meta")},
+    ],
+)
+def test_pickle_of_other_tensors(tmp_path: Path, state: object) -> None:
+    (tmp_path / "x.pth").write_bytes(pickled(state))
+    with pytest.raises(WeightsError, match=r"no state dict, a mapping from names to tensors"):
+        weights.load(tmp_path / "x.pth")
+
+
+def test_tensors_with_more_numbers_than_the_file(tmp_path: Path) -> None:
+    large = torch.ones(1).expand(2000, 2000, 2, 2)
+    (tmp_path / "x.pth").write_bytes(pickled({"m_head.weight": torch.ones(1), "m_up1.0.weight": large}))
+    with pytest.raises(WeightsError, match="its tensors have more numbers than the file holds"):
+        weights.load(tmp_path / "x.pth")
 
 
 def dncnn_layout() -> dict[str, Tensor]:

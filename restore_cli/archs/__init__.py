@@ -3,18 +3,63 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from typing import Any
+import math
+import threading
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from restore_cli.engine import Restorer
 from restore_cli.errors import WeightsError
+from restore_cli.tables import brief
+
+# Bounds that no published restoration network comes near, for `arch` and `params` may come from a stranger's
+# file: on each number and each list of `params`, and on the grid to which the engine pads a picture.
+LARGEST = 4096
+LONGEST = 256
+COARSEST = 256
 
 
-def build(arch: str, params: Mapping[str, Any]) -> Restorer:
+@dataclass(frozen=True)
+class Room:
+    """How large a network may be.
+
+    Attributes:
+        tensors: of parameters, two for a convolution with a bias; the largest network of ours has 672.
+        numbers: in all of them; 2**30 are 4 GiB in float32.
+    """
+
+    tensors: int = 10_000
+    numbers: int = 2**30
+
+    @classmethod
+    def of(cls, state: Mapping[str, Tensor]) -> Self:
+        """Twice what a file's tensors fill, and some: where little is missing, loading says what.
+
+        A byte holds up to eight numbers (`Restorer.pack`).
+        """
+        numbers = sum(value.numel() * (8 if value.dtype == torch.uint8 else 1) for value in state.values())
+        return cls(min(100 + 2 * len(state), cls.tensors), min(2**20 + 2 * numbers, cls.numbers))
+
+
+ROOM = Room()
+
+
+def build(arch: str, params: Mapping[str, Any], room: Room = ROOM) -> Restorer:
     """Make the network that `arch` ("file:Class" of this package, in any case) and its parameters describe.
 
+    Args:
+        arch, params: which network, and the arguments of its class.
+        room: how large it may be; what is larger is refused while it is being made.
+
     Raises:
-        WeightsError: there is no such class, or it does not take these parameters.
+        WeightsError: there is no such class, it does not take these parameters, or the network is too large.
     """
     file, _, name = arch.partition(":")
     try:
@@ -22,13 +67,50 @@ def build(arch: str, params: Mapping[str, Any]) -> Restorer:
         found = next(member for key, member in members if key.lower() == name.lower())
     except (ImportError, StopIteration, ValueError) as error:
         raise WeightsError(
-            f"Unknown architecture {arch!r}: expected FILE:CLASS such as 'unet:UNet'."
+            f"Unknown architecture {brief(repr(arch))}: expected FILE:CLASS such as 'unet:UNet'."
         ) from error
-    if not (
-        isinstance(found, type) and issubclass(found, Restorer)
-    ):  # `arch` may come from a stranger's file
-        raise WeightsError(f"{arch} is no restoration network.")
+    if not (isinstance(found, type) and issubclass(found, Restorer) and found is not Restorer):
+        raise WeightsError(f"{brief(arch)} is no restoration network.")
     try:
-        return found(**params)
-    except (TypeError, ValueError, LookupError, ArithmeticError, RuntimeError) as error:
-        raise WeightsError(f"Architecture {arch} cannot be built from {dict(params)}: {error}.") from error
+        _check(params)
+        with _bounded(room), warnings.catch_warnings():
+            warnings.filterwarnings("error", "Initializing zero-element tensors")  # of a layer of no width
+            network = found(**params)
+        if network.geometry.multiple > COARSEST:
+            raise ValueError(f"its grid of {network.geometry.multiple} pixels is coarser than {COARSEST}")
+    except Exception as error:  # strange parameters make a constructor fail in any way
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise WeightsError(
+            f"Architecture {arch} cannot be built from {brief(repr(dict(params)))}: {brief(reason)}."
+        ) from error
+    return network
+
+
+def _check(params: Mapping[str, Any]) -> None:
+    """Raise ValueError for what would fill the memory before there is a layer to count."""
+    for key, value in params.items():
+        values = value if isinstance(value, (list, tuple)) else [value]
+        if len(values) > LONGEST:
+            raise ValueError(f"{brief(repr(key))} has {len(values)} entries, more than {LONGEST}")
+        for one in values:
+            if isinstance(one, (int, float)) and not -LARGEST <= one <= LARGEST:
+                raise ValueError(f"{brief(repr(key))} is not within {LARGEST}")
+
+
+@contextmanager
+def _bounded(room: Room) -> Iterator[None]:
+    """Raise ValueError as soon as the modules that this thread makes need more than there is room for."""
+    thread, tensors, numbers = threading.get_ident(), 0, 0
+
+    def count(_module: nn.Module, _name: str, parameter: Tensor) -> None:
+        nonlocal tensors, numbers
+        if threading.get_ident() == thread:
+            tensors, numbers = tensors + 1, numbers + math.prod(parameter.shape)
+            if tensors > room.tensors or numbers > room.numbers:
+                raise ValueError(f"it has more than {room.tensors:,} tensors or {room.numbers:,} numbers")
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        hook.remove()

@@ -17,6 +17,8 @@ class Bicubic(nn.Module):
 
     def __init__(self, scale: int) -> None:
         super().__init__()
+        if not 1 <= scale <= 16:  # the impulses below take 2.5 kB times its square
+            raise ValueError(f"scale is {scale}, not 1 to 16")
         impulses = torch.eye(25, device="cpu").view(25, 1, 5, 5)
         large = interpolate(impulses, scale_factor=scale, mode="bicubic", antialias=True)
         middle = large[:, 0, 2 * scale : 3 * scale, 2 * scale : 3 * scale].flatten(1)

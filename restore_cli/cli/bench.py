@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from restore_cli.cli import options
-from restore_cli.cli.display import print_note, print_result, print_warning, show_progress, stdout
+from restore_cli.cli.display import literal, print_note, print_result, print_warning, show_progress, stdout
 from restore_cli.errors import UsageError
 from restore_cli.peers import peer_names
 from restore_cli.perceptual import METRICS, Metric, find_metric
@@ -351,21 +350,21 @@ def print_tables(rows: Sequence[Row], origin: Origin) -> None:
         return
     for title, group in by_protocol(rows):
         keys = [key for key in columns(group) if key not in (*FOLDED, "SSIM Y")]
-        table = Table("set", "level", "model", box=None, title=title, title_justify="left")
+        table = Table("set", "level", "model", box=None, title=literal(title), title_justify="left")
         for key in keys:
             table.add_column(key, justify="right", no_wrap=True)
         table.add_column("", no_wrap=True)
         notes = {note: f"[{number}]" for number, note in enumerate(_long_notes(group), 1)}
         for row in group:
             cells = [format_figure(key, row.figures.get(key)) for key in keys]
-            words = map(escape, (row.set, row.level, row.model))
-            table.add_row(*words, *cells, escape(notes.get(row.note, row.note)))
+            texts = [row.set, row.level, row.model, *cells, notes.get(row.note, row.note)]
+            table.add_row(*map(literal, texts))
         stdout.print(table)
         for note, number in notes.items():
-            stdout.print(number, note, markup=False, highlight=False)
+            stdout.print(literal(f"{number} {note}"))
         stdout.print()
     for line in legend(rows, origin):
-        stdout.print(line, markup=False, highlight=False)
+        stdout.print(literal(line))
 
 
 add_commands()

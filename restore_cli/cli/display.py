@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from restore_cli.report import Record
+from restore_cli.report import Record, visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+    from rich.text import Text
 
     from restore_cli.tasks import Task
 
@@ -22,13 +23,20 @@ stderr = Console(stderr=True)
 
 
 def print_result(line: str) -> None:
-    """One line of results on stdout, exactly as it is."""
-    stdout.out(_encodable(line, stdout), highlight=False)
+    """Results on stdout, exactly as they are; on a terminal without what would steer it."""
+    stdout.out(_encodable(visible(line, "\n") if stdout.is_terminal else line, stdout), highlight=False)
+
+
+def literal(text: str) -> Text:
+    """A text for a table on stdout, of which nothing is taken for markup and nothing steers the terminal."""
+    from rich.text import Text
+
+    return Text(_encodable(visible(text, "\n"), stdout), overflow="fold")
 
 
 def print_note(line: str, style: str | None = None) -> None:
     """One line on stderr, above a progress bar if there is one."""
-    text = _encodable(line, stderr)
+    text = _encodable(visible(line), stderr)
     stderr.print(text, style=style, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
@@ -38,7 +46,9 @@ def _encodable(line: str, console: Console) -> str:
 
 
 def print_error(sentence: str) -> None:
-    """What went wrong."""
+    """What went wrong; of a sentence that quotes a whole file, beginning and end."""
+    if len(sentence) > 2000:
+        sentence = f"{sentence[:1500]} ... {sentence[-300:]}"
     print_note(f"error: {sentence}", "red")
 
 
@@ -66,7 +76,7 @@ class Bar(Silence):
 
     def update(self, done: float, total: float, note: str = "") -> None:
         """Say that so much of so much is done."""
-        self.shown.update(self.task, completed=done, total=total, note=note)
+        self.shown.update(self.task, completed=done, total=total, note=visible(note))
 
 
 @contextmanager
@@ -79,9 +89,9 @@ def show_progress(title: str, quiet: bool = False) -> Iterator[Silence]:
     from rich.table import Column
 
     columns = (
-        progress.TextColumn("{task.description}"),
+        progress.TextColumn("{task.description}", markup=False),
         progress.BarColumn(20),
-        progress.TextColumn("{task.fields[note]}"),
+        progress.TextColumn("{task.fields[note]}", markup=False),
         progress.TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
     )
     bar = progress.Progress(

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.filesize import decimal
 from rich.table import Table
-from rich.text import Text
 
 from restore_cli import weights
-from restore_cli.cli.display import print_note, print_result, stderr, stdout
+from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.weights import Bundled, Entry, Header
 
@@ -53,13 +52,13 @@ def show(name: File, as_json: Json = False) -> None:
     found = _find(name)
     models: Sequence[Entry | Header] = [weights.load(found).header] if isinstance(found, Path) else found
     if as_json:
-        stdout.print_json(data=[_record(model) for model in models])
+        stdout.print_json(data=[_record(model) for model in models], ensure_ascii=True)
         return
     for model in models:
         grid = Table.grid(padding=(0, 2))
         for fact, value in _facts(model).items():
             if value:
-                grid.add_row(fact, Text(value, overflow="fold"))
+                grid.add_row(fact, literal(value))
         stdout.print(grid)
 
 

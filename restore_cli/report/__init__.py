@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -80,8 +81,34 @@ def _jsonl(records: Sequence[Record]) -> str:
     return "".join(record.to_json() + "\n" for record in records)
 
 
-def _rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
-    """Only the columns that any record fills, and their cells as text."""
+_STEERING = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_MARKDOWN = re.compile(r"[\\`*\[\]<|]")
+_FORMULA = tuple("=+-@\t\n＝＋－＠")
+
+
+def visible(text: str, keep: str = "") -> str:
+    """A stranger's text with what steers terminals, or the direction of writing, as \\u escapes."""
+    return _STEERING.sub(lambda it: it[0] if it[0] in keep else f"\\u{ord(it[0]):04x}", text)
+
+
+def csv_cell(value: object) -> object:
+    """A text that no spreadsheet takes for a formula: one that begins like that gets an apostrophe before it.
+
+    What is no text is as it was.
+    """
+    if not isinstance(value, str):
+        return value
+    text = visible(value, "\n\t")  # the csv module leaves a carriage return without quotes
+    return f"'{text}" if text.startswith(_FORMULA) and text != "-" else text
+
+
+def markdown_cell(text: str) -> str:
+    """A text that stays in its cell, and of which Markdown makes no link, no picture and no HTML."""
+    return _MARKDOWN.sub(r"\\\g<0>", visible(text))
+
+
+def _rows(records: Sequence[Record], escape: Callable[[str], object]) -> tuple[list[str], list[list[str]]]:
+    """Only the columns that any record fills, and their cells as text, escaped where they are no numbers."""
     table = [asdict(record) for record in records]
     columns = [
         name for name in Record.__dataclass_fields__ if any(row[name] not in (None, ()) for row in table)
@@ -90,26 +117,27 @@ def _rows(records: Sequence[Record]) -> tuple[list[str], list[list[str]]]:
     def cell(value: object) -> str:
         if value is None:
             return ""
+        if isinstance(value, (int, float)):
+            return f"{value:.4g}" if isinstance(value, float) else str(value)
         if isinstance(value, tuple):
-            return " ".join(value)
+            value = " ".join(value)
         if isinstance(value, dict):
-            return " ".join(f"{key}={item}" for key, item in value.items())
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+            value = " ".join(f"{key}={item}" for key, item in value.items())
+        return str(escape(str(value)))
 
     return columns, [[cell(row[name]) for name in columns] for row in table]
 
 
 def _csv(records: Sequence[Record]) -> str:
-    columns, rows = _rows(records)
+    columns, rows = _rows(records, csv_cell)
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([columns, *rows])
     return text.getvalue()
 
 
 def _markdown(records: Sequence[Record]) -> str:
-    columns, rows = _rows(records)
-    cells = [[text.replace("|", "\\|") for text in row] for row in rows]
-    lines = [columns, ["---"] * len(columns), *cells]
+    columns, rows = _rows(records, markdown_cell)
+    lines = [columns, ["---"] * len(columns), *rows]
     return "".join("| " + " | ".join(line) + " |\n" for line in lines)
 
 

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from restore_cli.atomic import check_place, write_text
+from restore_cli.report import csv_cell, markdown_cell
 from restore_cli.report.html import Comparison, Row, check_charts, render_bench
 
 WORDS = ("task", "set", "level", "model", "protocol")  # columns before the figures
@@ -102,7 +103,8 @@ def _csv(rows: Sequence[Row], origin: Origin) -> str:
         figures = [row.figures.get(key) for key in keys]
         files = " ".join(f"{name}={sha256}" for name, sha256 in row.files.items())
         origins = source.values() if row.measured else [""] * len(source)
-        table.writerow([*words, row.measured, *figures, row.worst, *remarks, files, *origins])
+        cells = [*words, row.measured, *figures, row.worst, *remarks, files, *origins]
+        table.writerow(map(csv_cell, cells))
     return text.getvalue()
 
 
@@ -117,11 +119,9 @@ def to_markdown(rows: Sequence[Row], origin: Origin) -> str:
             if row.worst and "worst" in cells:
                 cells["worst"] += f", {row.worst}"
             lines.append([row.set, row.level, row.model, *cells.values(), row.note])
-        table = "".join(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
-        )
-        parts.append(f"{title}\n\n{table}")
-    return "\n".join([*parts, *(f"{line}\n" for line in legend(rows, origin))])
+        table = "".join("| " + " | ".join(map(markdown_cell, line)) + " |\n" for line in lines)
+        parts.append(f"{markdown_cell(title)}\n\n{table}")
+    return "\n".join([*parts, *(f"{markdown_cell(line)}\n" for line in legend(rows, origin))])
 
 
 def legend(rows: Sequence[Row], origin: Origin) -> list[str]:

@@ -1,0 +1,166 @@
+"""Names of files and texts of checkpoints are strangers' words: what is made of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from restore_cli import weights
+from restore_cli.cli import app, display
+from restore_cli.cli import bench as bench_command
+from restore_cli.report import Record, write_report
+from restore_cli.report.bench import write_bench
+from restore_cli.report.html import Row
+
+STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
+ATTACKS = [
+    "\x1b]0;owned\x07a.png",
+    "\x9b31ma.png",
+    "a\u202egnp.exe",
+    "a.png\nerror: call 555-1234",
+    "a\rb.png",
+    "[red]a[/red].png",
+    ":smiley: a.png",
+]
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What would be shown; both consoles are made believe that they are terminals without colors."""
+    shown = io.StringIO()
+    for module, name in ((display, "stdout"), (display, "stderr"), (bench_command, "stdout")):
+        console = Console(file=shown, force_terminal=True, color_system=None, width=200)
+        monkeypatch.setattr(module, name, console)
+    return shown
+
+
+def plain(text: str) -> str:
+    """An attack as it may be seen."""
+    return text.replace("\n", "\\u000a").translate(
+        {code: f"\\u{code:04x}" for code in (7, 13, 27, 155, 0x202E)}
+    )
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_names_in_errors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name.replace("/", "")).write_text("no picture")
+    result = CliRunner().invoke(app, ["denoise", name.replace("/", ""), "--sigma", "9"])
+    assert result.exit_code == 1
+    assert result.stderr.count("\n") == 1 and not STEERING.search(result.stderr)
+    assert plain(name.replace("/", "")) in result.stderr
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_results_notes_and_progress_on_a_terminal(terminal: io.StringIO, text: str) -> None:
+    display.print_warning(text)
+    display.print_error(text)
+    assert terminal.getvalue().splitlines() == [f"warning: {plain(text)}", f"error: {plain(text)}"]
+    display.print_result(text)
+    with display.show_progress("x") as bar:
+        bar.update(1, 2, text)
+    drawn = re.sub("\x1b\\[[0-9?]*[A-Za-z]|\r", "", terminal.getvalue())  # of the bar itself
+    assert not STEERING.search(drawn)
+    assert drawn.count("call 555-1234") == drawn.count("\\u000aerror: call") + ("call" in text)
+
+
+def test_results_in_a_pipe_are_exact(capsys: pytest.CaptureFixture[str]) -> None:
+    display.print_result("\x1b[31m[red]x")
+    assert capsys.readouterr().out == "\x1b[31m[red]x\n"
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_texts_of_a_checkpoint(tmp_path: Path, checkpoints: dict[int, Path], text: str) -> None:
+    loaded = weights.load(checkpoints[1])
+    known = loaded.header
+    score = {"set": text, "protocol": text, text: text, "psnr": 1.0}
+    header = weights.Header(
+        task=text,
+        arch=known.arch,
+        params=known.params,
+        channels=1,
+        conditions={text: text},
+        recipe={text: [text]},
+        scores=(score,),
+        data=text,
+        commit=text,
+    )
+    path = tmp_path / "x.safetensors"
+    weights.save(loaded.network, path, header)
+    sheet = CliRunner().invoke(app, ["models", "show", str(path)])
+    assert sheet.exit_code == 0 and not STEERING.search(sheet.stdout)
+    for mark in re.findall(r"\[/?red\]|:smiley:", text):
+        assert mark in sheet.stdout
+    record = CliRunner().invoke(app, ["models", "show", str(path), "--json"])
+    assert not STEERING.search(record.stdout)
+    assert json.loads(record.stdout)[0]["task"] == text
+    refused = CliRunner().invoke(app, ["denoise", str(path), "--model", str(path), "--sigma", "9"])
+    assert refused.exit_code != 0 and not STEERING.search(refused.stderr)
+
+
+FORMULAS = ["=cmd|' /C calc'!A0", "+1+1", "@SUM(A1)", "-2+3", "\t=1", "\r=1", "＝1"]
+LINKS = ["![x](http://a.b/c)", "[x](javascript:alert)", "<img src=x onerror=y>", "a|b", "a\nb", "`x", "\\|"]
+
+
+def row(text: str) -> Row:
+    words = dict.fromkeys(("task", "set", "level", "model", "protocol", "note", "about"), text)
+    return Row(**words, measured=True, figures={"PSNR": -3.5, "worst": 1.0}, images={text: 1.0})
+
+
+def report(text: str, path: Path) -> None:
+    options: dict[str, float | str] = {text: text}
+    record = Record(
+        text, "done", text, task=text, model=text, options=options, psnr=-3.5, warnings=(text,), error=text
+    )
+    write_report([record, Record("-", "done", "-")], path)
+
+
+def bench(text: str, path: Path) -> None:
+    write_bench(path, text, [row(text), row("plain")])
+
+
+writers = pytest.mark.parametrize("write", [report, bench])
+Write = Callable[[str, Path], None]
+
+
+@writers
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_cell_is_a_formula(tmp_path: Path, write: Write, text: str) -> None:
+    write(text, tmp_path / "x.csv")
+    head, first, second = csv.reader(io.StringIO((tmp_path / "x.csv").read_text(), newline=""))
+    cells = dict(zip(head, first, strict=True))
+    for key, cell in cells.items():
+        assert not cell.startswith(tuple("=+-@\t\r\n＝")) or key.lower() == "psnr", (key, cell)
+    assert cells["model"] == ("\\u000d=1" if text == "\r=1" else f"'{text}")
+    assert [value for key, value in cells.items() if key.lower() == "psnr"] == ["-3.5"]
+    assert second[0] in ("-", "plain")
+
+
+@writers
+@pytest.mark.parametrize("text", [*LINKS, *ATTACKS])
+def test_no_markdown_leaves_its_cell(tmp_path: Path, write: Write, text: str) -> None:
+    write(text, tmp_path / "hostile.md")
+    write("plain", tmp_path / "plain.md")
+    hostile, harmless = ((tmp_path / name).read_text() for name in ("hostile.md", "plain.md"))
+    assert not STEERING.search(hostile)
+    table = [line for line in hostile.splitlines() if line.startswith("|")]
+    assert len(table) == sum(line.startswith("|") for line in harmless.splitlines()) + (write is bench) * 2
+    columns = {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table}
+    assert len(columns) == 1
+    assert not re.search(r"(?<!\\)[\[<`]", "".join(table))
+
+
+@pytest.mark.parametrize("text", ATTACKS)
+def test_tables_on_a_terminal(terminal: io.StringIO, text: str) -> None:
+    bench_command.print_tables([row(text)])
+    assert not STEERING.search(terminal.getvalue())
+    for mark in re.findall(r"\[/?red\]|:smiley:", text):
+        assert terminal.getvalue().count(mark) >= 5
