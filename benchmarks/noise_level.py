@@ -5,8 +5,8 @@
     python benchmarks/noise_level.py DATA/cc15
 
 To clean images noise of each level is added: white noise once in float and unclipped, once rounded to 8 bits;
-the noise of cameras and of a random kind as files, most of them JPEGs. The truth is how far a photo is from the
-same photo without the noise, as root mean square. An estimate is right within a quarter of it, or 1.5 levels.
+the noise of cameras and of a random kind as files, most of them JPEGs. The truth is how far a photo is from
+the same without the noise, as root mean square. An estimate is right within a quarter of it, or 1.5 levels.
 """
 
 from __future__ import annotations

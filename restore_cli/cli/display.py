@@ -170,11 +170,11 @@ def describe(record: Record, task: Task) -> str:
         parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
     if record.status == "done" and record.model is None:
         parts.append("left unchanged")
-    elif task.noisy and record.noise_after is not None:
-        parts.append(f"noise left {record.noise_after:.1f}")
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6
         parts.append(f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s")
+    if task.noisy and record.model is not None and record.noise_after is not None:
+        parts.append(f"noise left {record.noise_after:.1f}")
     if record.psnr is not None:
         parts.append(f"PSNR {record.psnr:.2f} dB (input {record.input_psnr:.2f})")
     if record.ssim is not None:
