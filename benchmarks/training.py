@@ -53,6 +53,7 @@ def main() -> None:
             "levels": {"sigma": 25},
             "validation": [{"sigma": 25}],
             "steps": options.steps,
+            "validate_every": options.steps,
             "optimizer": "adam",
             "holdout": 1000,
         }

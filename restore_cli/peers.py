@@ -67,6 +67,11 @@ def peers(task: str) -> Mapping[str, Peer]:
     }
 
 
+def peer_names(task: str) -> list[str]:
+    """What the peers of a task are called."""
+    return [name for which, name, *_ in _PEERS if which == task]
+
+
 def _version(distribution: str) -> str:
     try:
         return f"{distribution} {metadata.version(distribution)}"

@@ -72,6 +72,7 @@ class Source:
         images: how many there are; pairs count once.
         channels: 1 for gray, 3 for colour.
         layout: "plain", or "pairs" of clean and damaged images.
+        clean: False for photos of real damage, of which nobody has a clean side.
         damage: how the damaged side was made, where images come in pairs.
         license: what its authors allow, or "not stated".
         note: where to get it if it cannot be downloaded, and what to know.
@@ -87,6 +88,7 @@ class Source:
     channels: int
     tasks: tuple[str, ...] = ()
     layout: str = "plain"
+    clean: bool = True
     damage: str = ""
     license: str = "not stated"
     note: str = ""
@@ -146,6 +148,7 @@ def open_set(
     *,
     scale: int | None = None,
     pairs: str = "",
+    degrade: bool = False,
     offline: bool = False,
     progress: Progress | None = None,
 ) -> ImageSet:
@@ -156,11 +159,13 @@ def open_set(
         data: folders below which a folder of that name is looked for first.
         scale: takes the images reduced by so much, where there are any.
         pairs: "CLEAN:DAMAGED", folders below the set's, where their names do not tell; "CLEAN:" for one.
+        degrade: take the images as clean, whatever is known of them, and no damaged ones.
         offline: do not download; HF_HUB_OFFLINE does the same.
         progress: called while downloading.
 
     Raises:
-        UsageError: there is no such set or folder, it is empty, or its pairs do not fit.
+        UsageError: there is no such set or folder, it is empty or has no clean images, or its pairs do not
+            fit.
         RestoreError: the set cannot be downloaded.
         PictureError: an image of a pair cannot be read.
     """
@@ -168,12 +173,12 @@ def open_set(
         folder = Path(word)
         if not folder.is_dir():
             raise UsageError(f"{word} is no folder; check the path.")
-        return read_folder(folder, folder.resolve().name, scale=scale, pairs=pairs)
+        return read_folder(folder, folder.resolve().name, scale=scale, pairs=pairs, degrade=degrade)
     name = word.lower()
     folder = _below(name, data) or _place(name)
     if not name or not folder.is_dir():
         _fetch(name, offline, progress)
-    images = read_folder(folder, name, scale=scale, pairs=pairs)
+    images = read_folder(folder, name, scale=scale, pairs=pairs, degrade=degrade)
     source, count = known().get(name), len(images.examples)
     if source is None or count == source.images:
         return images
@@ -190,7 +195,7 @@ def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:
         below = {
             name: place
             for name, source in known().items()
-            if task in source.tasks and (place := _below(name, [folder]))
+            if task in source.tasks and source.clean and (place := _below(name, [folder]))
         }
         words = [str(place) if name in found else name for name, place in below.items()]
         found += words or [str(folder.absolute())]
@@ -302,9 +307,20 @@ def _files(archive: Path) -> Iterator[tuple[PurePosixPath, IO[bytes]]]:
 # From a folder to pairs
 
 
-def read_folder(folder: Path, name: str, *, scale: int | None = None, pairs: str = "") -> ImageSet:
+def read_folder(
+    folder: Path, name: str, *, scale: int | None = None, pairs: str = "", degrade: bool = False
+) -> ImageSet:
     """The examples of a folder that exists; see `open_set`."""
     clean_folder, damaged_folder, scale = _layout(folder, scale, pairs)
+    source = known().get(name.lower())
+    lacking = clean_folder.resolve().name.lower() in DAMAGED or (source is not None and not source.clean)
+    if degrade:
+        damaged_folder = None
+    elif lacking and damaged_folder is None and not pairs:
+        raise UsageError(
+            f"Cannot measure on {clean_folder}: its images have no clean side. Name the clean ones with"
+            " --pairs, or take these as clean and say what to add with --degrade KEY=VALUE."
+        )
     clean = _images(clean_folder)
     if not clean:
         raise UsageError(f"No image in {clean_folder}; give a folder of images.")
@@ -341,7 +357,7 @@ def _layout(folder: Path, scale: int | None, pairs: str) -> tuple[Path, Path | N
         raise UsageError(f"{folder} has no x{scale}; it has {there}.")
     if scales:
         return _layout(scales[min(scales)], None, "")[0], None, None
-    return kept or folder, None, scale
+    return kept or (lost if len(inner) == 1 else None) or folder, None, scale
 
 
 def _existing(folder: Path) -> Path:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import MISSING, fields
@@ -18,8 +20,39 @@ def read_toml(path: Path, error: type[RestoreError]) -> dict[str, Any]:
     """The tables of a TOML file; raises `error` if it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as reason:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as reason:
         raise error(f"The table {path} cannot be read: {reason}.") from reason
+
+
+def read_value(text: str) -> Any:
+    """The value that a text is in TOML, or the text itself where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return text
+
+
+def to_toml(values: Mapping[str, Any]) -> str:
+    """A line of TOML for each key; values are text, numbers, and lists and tables of them."""
+    return "".join(f"{_key(key)} = {_literal(value)}\n" for key, value in values.items())
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, Mapping):
+        items = ", ".join(f"{_key(key)} = {_literal(item)}" for key, item in value.items())
+        return f"{{ {items} }}" if items else "{}"
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(map(_literal, value))}]"
+    # JSON's text, numbers and truths are TOML's, but for infinity and the one control character that it keeps
+    return repr(value) if isinstance(value, float) else _quote(value)
+
+
+def _key(key: str) -> str:
+    return key if re.fullmatch("[A-Za-z0-9_-]+", key) else _quote(key)
+
+
+def _quote(value: str | int) -> str:
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[RestoreError]) -> _T:

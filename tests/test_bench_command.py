@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import csv
 import dataclasses
+import html
 import io
 import json
+import os
+import platform
 import re
+import shutil
+import sqlite3
 import sys
 import tomllib
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +26,11 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from restore_cli import weights
+from restore_cli import __version__, weights
 from restore_cli.archs import build
 from restore_cli.cli import app
-from restore_cli.engine import Settings
+from restore_cli.download import digest
+from restore_cli.engine import Settings, find_device
 from restore_cli.errors import UsageError
 from restore_cli.image import to_gray
 from restore_cli.jobs import bench as job
@@ -340,6 +347,131 @@ def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
     )  # the two worst images, each as input, model and reference
     for report in ("report.json", "report.md", "report.html"):
         assert "BT.601 luma of studio range" in Path(report).read_text()
+
+
+def test_reports_say_where_figures_come_from(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reports = [f"report.{suffix}" for suffix in ("json", "csv", "md", "html", "toml")]
+    words = ["bench", "denoise", "small", "--data", str(sets), "--sigma", "25", "--published"]
+    words += [
+        "--model",
+        f"house,{checkpoints[3]}",
+        *(word for report in reports for word in ("--report", report)),
+    ]
+    monkeypatch.setattr(sys, "argv", ["restore", *words, "a b"])
+    before = datetime.now(UTC).replace(microsecond=0)
+    assert run(*words[1:]).exit_code == 0
+    house, mine = weights.entries()["denoise-color"].sha256, digest(checkpoints[3])
+    noisy, *measured = json.loads(Path("report.json").read_text())
+    assert noisy["sha256"] == {}
+    assert [row["sha256"] for row in measured] == [{"denoise-color": house}, {str(checkpoints[3]): mine}]
+    origin = noisy["origin"]
+    assert origin["command"] == f"restore {' '.join(words)} 'a b'"
+    assert (origin["version"], origin["torch"]) == (__version__, torch.__version__)
+    assert (origin["device"], origin["threads"]) == (str(find_device()), torch.get_num_threads())
+    assert before <= datetime.fromisoformat(origin["date"]) <= datetime.now(UTC)
+    assert platform.machine() in origin["machine"] and f"{os.cpu_count()} CPUs" in origin["machine"]
+    line = list(csv.DictReader(io.StringIO(Path("report.csv").read_text())))[1]
+    assert line["sha256"] == f"denoise-color={house}" and line["command"] == origin["command"]
+    for report in ("report.md", "report.html", "report.toml"):
+        text = html.unescape(Path(report).read_text())
+        assert all(
+            word in text for word in (house, mine, origin["command"], origin["date"], origin["machine"])
+        )
+    assert tomllib.loads(Path("report.toml").read_text()).keys() == {"house", str(checkpoints[3])}
+
+
+def test_a_model_outside_of_its_training_is_marked(sets: Path, checkpoints: dict[int, Path]) -> None:
+    words = "denoise", "small", "--data", str(sets), "--model", f"xdncnn,{checkpoints[3]}", "--gray"
+    marked = {
+        (row["level"], row["model"] == "xdncnn"): row["note"]
+        for row in rows(*words, "--sigma", "15,25,60")
+        if row["model"] != "input"
+    }
+    assert "trained for sigma 25, not 15" in marked["sigma 15", True]
+    assert "trained" not in marked["sigma 25", True] + marked["sigma 15", False]
+    assert "trained for sigma 0 to 50, not 60" in marked["sigma 60", False]
+
+
+@pytest.mark.parametrize(
+    ("level", "trained", "words"),
+    [
+        ({"sigma": 25.0}, {"sigma": 25}, []),
+        ({"sigma": 25.0}, {}, []),
+        ({"scale": 4.0}, {"scale": ["2", "3", "4"]}, []),
+        ({"scale": 5}, {"scale": ["2", "3", "4"]}, ["trained for scale 2 or 3 or 4, not 5"]),
+        ({"rain": "heavy"}, {"rain": ["none", "none", "heavy"]}, []),
+        (
+            {"rain": "depth", "mist": 2},
+            {"rain": ["a", "a"], "mist": [0, 1]},
+            ["trained for rain a, not depth"],
+        ),
+        ({"blind": False}, {"blind": True}, ["trained for blind True, not False"]),
+        ({"damage": "text"}, {"damage": "hole"}, ["trained for damage hole, not text"]),
+    ],
+)
+def test_what_a_model_was_trained_for(
+    level: dict[str, Any], trained: dict[str, Any], words: list[str]
+) -> None:
+    assert list(job.untrained(level, trained))[:1] == words
+
+
+def test_images_without_a_clean_side_are_refused(sets: Path) -> None:
+    shutil.rmtree(sets / "rain/clean")
+    shutil.copytree(sets / "small", sets / "real_rain_20")
+    for word in ("rain", str(sets / "rain/rainy"), "real_rain_20", str(sets / "real_rain_20")):
+        result = run("derain", word, "--data", str(sets))
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "its images have no clean side" in result.stderr and "--degrade KEY=VALUE" in result.stderr
+    words = "derain", "rain", "--data", str(sets), "--degrade", "rain=streaks", "--model", "house"
+    noisy, *_ = rows(*words, "--degrade", "heaviness=0.2,0.8")
+    assert noisy["level"] == "rain streaks heaviness 0.2" and noisy["figures"]["images"] == 3
+    assert run("derain", "--data", str(sets / "rain")).exit_code == 2
+
+
+def test_the_clean_side_of_pairs_can_be_degraded(sets: Path, checkpoints: dict[int, Path]) -> None:
+    words = "denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3])
+    assert rows(*words)[0]["protocol"].startswith("real pairs")
+    noisy, *_ = rows(*words, "--degrade", "sigma=25")
+    assert noisy["figures"]["PSNR"] == pytest.approx(20.2, abs=0.3) and noisy["level"] == "sigma 25"
+
+
+def test_images_that_cannot_be_read_are_left_out(sets: Path, checkpoints: dict[int, Path]) -> None:
+    damaged = (sets / "small/b.png").read_bytes()[:-40]
+    (sets / "small/b.png").write_bytes(damaged)
+    words = "denoise", "small", "--data", str(sets), "--sigma", "15,25", "--model", str(checkpoints[3])
+    result = run(*words, "--json")
+    assert result.exit_code == 0
+    assert [set(row["images"]) for row in json.loads(result.stdout)] == [{"a", "c"}] * 4
+    assert result.stderr.count("warning: left out: ") == 1 and "small/b.png" in result.stderr
+    for name in "ac":
+        (sets / f"small/{name}.png").write_bytes(damaged)
+    result = run(*words)
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1) and "small/a.png" in result.stderr
+
+
+@pytest.mark.parametrize("place", ["/proc/cache", "file/cache", "full"])
+def test_what_cannot_be_kept_is_one_sentence(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    Path("file").write_text("no folder")
+    monkeypatch.setenv("RESTORE_CACHE", place)
+    if place == "full":
+
+        def add(journal: job.Journal, *words: Any) -> None:
+            with journal._guard():
+                raise sqlite3.OperationalError("database or disk is full")
+
+        monkeypatch.setattr(job.Journal, "add", add)
+    result = run("denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3]))
+    assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert "Cannot keep what is measured in" in result.stderr and "RESTORE_CACHE" in result.stderr
+
+
+def test_help_lists_levels_and_peers() -> None:
+    said = " ".join(run("denoise", "--help").stdout.replace("│", " ").split())
+    assert "Classical baselines: bm3d, nlm, tv." in said and "Level of the damage: sigma, noise" in said
 
 
 def test_a_picture_that_is_equal_is_called_so(sets: Path, checkpoints: dict[int, Path]) -> None:

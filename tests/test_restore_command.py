@@ -581,6 +581,13 @@ def test_gray_photos_are_measured_on_gray(run: Run, tmp_path: Path, format: str)
     assert f"{record['psnr']:.2f} dB" in versions["denoised"]["note"]
 
 
+def test_each_report_that_is_named_is_written(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    ok(run("a.png", "--report", "r.csv", "--report", "r.md", "--report", "r.jsonl"))
+    assert all("a.png" in Path(f"r.{suffix}").read_text() for suffix in ("csv", "md", "jsonl"))
+    refused(run("a.png", "--overwrite", "--report", "r.csv", "--report", "r.doc"), "r.doc")
+
+
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "md"])
 def test_reports(run: Run, tmp_path: Path, suffix: str) -> None:
     photo(tmp_path / "a.png")

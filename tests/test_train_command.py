@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+import dataclasses
+import inspect
+import json
+import os
+import re
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import typer
 from PIL import Image
+from rich.text import Text
+from safetensors import safe_open
 from typer.testing import CliRunner, Result
 
 from restore_cli import weights
 from restore_cli.cli import app
+from restore_cli.cli.display import Silence
 from restore_cli.cli.train import describe, format_time, read_recipe
+from restore_cli.cli.train import train as train_command
 from restore_cli.errors import UsageError
 from restore_cli.jobs.train import Progress
+from restore_cli.training.recipe import Recipe
 from restore_cli.weights import Bundled, Entry
 
 RECIPE = """
@@ -55,10 +71,11 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     result = train("tiny.toml", "--data", "data")
     assert result.exit_code == 0, result.stderr
     assert result.stdout == "tiny.safetensors\n"
-    note, first, last = result.stderr.splitlines()
+    note, first, last, use = result.stderr.splitlines()
     assert note.startswith("left out: ") and "7.png" in note
-    assert first.startswith("step 2  l1 0.") and "images/s" in first and first.endswith("), best")
-    assert last.startswith("step 4  ") and "dB (input" in last
+    assert first.startswith("step 2  l1 0.") and "patches/s" in first and first.endswith("), best")
+    assert last.startswith("step 4  ") and re.search(r"sigma 25: \d+\.\d\d dB \(input", last)
+    assert use == "use it with: restore denoise photo.jpg --model tiny.safetensors"
     loaded = weights.load(Path("tiny.safetensors"))
     assert loaded.task == "denoise" and loaded.header.recipe["steps"] == 4
     assert loaded.header.data == "4 images of photos"
@@ -71,6 +88,37 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert again.exit_code == 2 and "--resume" in again.stderr
     resumed = train("tiny.toml", "--data", "data", "--resume")
     assert (resumed.exit_code, resumed.stdout) == (0, "tiny.safetensors\n")
+    assert "Training ended after step 4; give more --steps or --minutes" in resumed.stderr
+    assert "\nstep" not in resumed.stderr
+    longer = train("tiny.toml", "--data", "data", "--resume", "--steps", "6")
+    assert longer.exit_code == 0 and "\nstep 6  " in longer.stderr
+    other = train("tiny.toml", "--data", "data", "--resume", "--seed", "1")
+    assert other.exit_code == 3 and "differs in seed" in other.stderr and "--init" in other.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.Signals) -> None:
+    words = ["train", "tiny.toml", "--data", "data", "--device", "cpu", "--steps", "1000000"]
+    words += ["--set", "validate_every=1000000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "restore_cli", *words],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not Path("tiny.csv").exists() and process.poll() is None:  # 100 steps, long before the first state
+        time.sleep(0.05)
+    process.send_signal(number)
+    asked = time.monotonic()
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode == 130 and time.monotonic() - asked < 20, said
+    assert "tiny.state.safetensors is kept; go on with --resume\nerror: Interrupted" in said
+    with safe_open("tiny.state.safetensors", "pt") as file:
+        step = json.loads(file.metadata()["moment"])["step"]
+    assert step >= 100
+    again = train(*words[1:4], "--resume", "--steps", str(step + 1), "--set", "validate_every=1000000")
+    assert again.exit_code == 0 and f"step {step + 1}  " in again.stderr
 
 
 OWN = ["--task", "denoise", "--arch", "rednet:REDNet", "--param", "depth=4", "--param", "width=4"]
@@ -114,14 +162,44 @@ def test_a_dry_run_says_what_would_run(folder: Path) -> None:
     result = train(*OWN, "--data", "data", "--dry-run")
     assert result.exit_code == 0, result.stderr
     for line in (
-        "parameters 373",
-        "images 5 to train on, 1 to score with",
-        "task = 'denoise'",
+        "# parameters 373",
+        "# images 5 to train on, 1 to score with",
+        'task = "denoise"',
         "steps = 10000",
     ):
         assert line in result.stdout.splitlines()
     assert "GFLOP forward" in result.stdout and "MB" in result.stdout
     assert sorted(path.name for path in folder.iterdir()) == ["data", "tiny.toml"]
+
+
+def test_a_dry_run_is_a_recipe(folder: Path) -> None:
+    words = ["--level", "sigma=[10,30]", "--set", 'exclude="a \\"b\\" ü.txt"', "--set", "clip=inf", *SHORT]
+    (folder / 'data/a "b" ü.txt').touch()
+    printed = train(*OWN, *words, "--data", "data", "--dry-run").stdout
+    (folder / "saved.toml").write_text(printed, encoding="utf-8")
+    assert train("saved.toml", "--data", "data", "--dry-run").stdout == printed
+    result = train("saved.toml", "--data", "data")
+    assert result.exit_code == 0, result.stderr
+    recipe = weights.load(Path("saved.safetensors")).header.recipe
+    assert (recipe["levels"], recipe["steps"]) == ({"sigma": [10, 30]}, 2)
+
+
+@pytest.mark.parametrize("task", ["dehaze", "derain", "deblur"])
+def test_a_task_alone_can_be_trained(folder: Path, task: str) -> None:
+    words = ["--task", task, *SHORT, "--data", "data", "--val", "data/photos", "--patch", "16"]
+    for arch in ([], ["--arch", "unet:UNet"]):
+        result = train(
+            *words,
+            *arch,
+            "--param",
+            "widths=[4,4]",
+            "--param",
+            "blocks=1",
+            "--out",
+            f"{len(arch)}.safetensors",
+        )
+        assert result.exit_code == 0, result.stderr
+        assert weights.load(Path(f"{len(arch)}.safetensors")).network.geometry.conditions == 0
 
 
 def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +239,19 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (["tiny.toml", "--data", "nowhere"], 2, "nowhere"),
         (["tiny.toml", "--data", "data", "--out", "made.pth"], 2, "made.pth"),
         (["kair-dncnn-25", "--data", "data"], 2, "its recipe is not known"),
-        ([], 2, "missing key 'task'; missing key 'arch'"),
+        ([], 2, "Cannot train: nothing says what."),
+        (["--steps", "4"], 2, "missing key 'task'"),
+        (["deep.toml", "--data", "data"], 2, "deep.toml"),
+        (["binary.toml", "--data", "data"], 2, "binary.toml"),
+        ([*OWN, "--level", f"sigma={'[' * 9999}", "--data", "data"], 2, "cannot have the levels"),
+        (["tiny.toml", "--minutes", "-1", "--data", "data"], 2, "minutes must be at least 0"),
+        (["tiny.toml", "--minutes", "nan", "--data", "data"], 2, "minutes must be a finite number"),
+        (["tiny.toml", "--set", "folders=['/data']", "--data", "data"], 2, "must lie below --data"),
+        (
+            ["tiny.toml", "--data", "data", "--out", "/proc/x.safetensors"],
+            2,
+            "Cannot write /proc/x.safetensors",
+        ),
         ([*OWN, "--param", "depth", "--data", "data"], 2, "--param takes KEY=VALUE, not 'depth'"),
         ([*OWN, "--param", "depth=5", "--data", "data"], 2, "depth is even"),
         ([*OWN, "--level", "sigma=999", "--set", "speed=1", "--data", "data"], 2, "unknown key 'speed'"),
@@ -173,6 +263,8 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
 )
 def test_mistakes_are_one_sentence(folder: Path, words: list[str], code: int, said: str) -> None:
     (folder / "bad.toml").write_text(RECIPE + "speed = 3\n")
+    (folder / "deep.toml").write_text(f"{RECIPE}a = {'[' * 9999}")
+    (folder / "binary.toml").write_bytes(b"\xff\x00")
     result = train(*words)
     assert result.exit_code == code, result.output
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
@@ -191,12 +283,59 @@ def test_help_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", script], cwd=root, check=True, stdout=subprocess.DEVNULL)
 
 
+def test_help_loses_nothing_in_brackets() -> None:
+    def walk(command: Any) -> Iterator[str]:
+        yield command.help or ""
+        yield from (getattr(parameter, "help", None) or "" for parameter in command.params)
+        for inner in getattr(command, "commands", {}).values():
+            yield from walk(inner)
+
+    texts = list(walk(typer.main.get_command(app)))
+    assert any("[low,high]" in Text.from_markup(text).plain for text in texts)
+    for text in texts:
+        assert Text.from_markup(text).plain == text.replace("\\[", "["), "escape it"
+
+
+def test_help_says_the_defaults_of_a_recipe() -> None:
+    said = inspect.signature(train_command, eval_str=True).parameters
+    for item in dataclasses.fields(Recipe):
+        if item.name in ("steps", "batch", "patch", "precision", "seed"):
+            assert said[item.name].annotation.__metadata__[0].help.endswith(f"by default {item.default}.")
+
+
+def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[tuple[float, str]] = []
+
+    class Recorder(Silence):
+        seen = True
+
+        def update(self, done: float, total: float, note: str = "") -> None:
+            shown.append((done / total, note))
+
+    monkeypatch.setattr("restore_cli.cli.train.show_progress", lambda title: nullcontext(Recorder()))
+    result = train("tiny.toml", "--data", "data")
+    assert result.exit_code == 0, result.stderr
+    assert [share for share, _ in shown] == sorted(share for share, _ in shown)
+    notes = [note for _, note in shown]
+    assert notes[:2] == ["step 1", "step 2"] and "step 2  validating 1 of 2" in notes
+    assert re.fullmatch(r"step 3  l1 \d\.\d+  \S+ patches/s", notes[6])
+
+
 def test_lines() -> None:
     moment = Progress(
-        2000, 1 / 30, 500, 0.02134, 65.6, scores=(31.2, 28.914), inputs=(24.6, 20.2), saved=True
+        2000,
+        1 / 30,
+        500,
+        0.02134,
+        65.6,
+        scores=(31.2, 28.914),
+        inputs=(24.6, 20.2),
+        saved=True,
+        levels=("sigma 15", "sigma 25"),
     )
     assert describe(moment, "l1") == (
-        "step 2000  l1 0.02134  65.6 images/s  4 h 02 min left  31.20 28.91 dB (input 24.60 20.20), best"
+        "step 2000  l1 0.02134  65.6 patches/s  4 h 02 min left"
+        "  sigma 15: 31.20 dB (input 24.60), sigma 25: 28.91 dB (input 20.20), best"
     )
     assert [format_time(s) for s in (4.4, 59.7, 61, 3600, 90000)] == [
         "4 s",

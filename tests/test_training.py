@@ -6,21 +6,28 @@ import csv
 import dataclasses
 import json
 import os
+import re
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import nn
 
+from restore_cli.archs import build
 from restore_cli.engine import Geometry
 from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.jobs.train import Progress, Request, make_network, plan, train
+from restore_cli.jobs import train as jobs_train
+from restore_cli.jobs.train import Beat, Progress, Request, make_network, plan, train
 from restore_cli.tasks import TASKS
 from restore_cli.training.distributed import Group
 from restore_cli.training.log import Log
@@ -28,7 +35,7 @@ from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer, learning_rate
 from restore_cli.training.pairs import Patches, _Store, batches, load_corpus
 from restore_cli.training.recipe import Recipe
-from restore_cli.training.state import Moment
+from restore_cli.training.state import Moment, State, uninterrupted
 from restore_cli.weights import load
 
 TINY = {
@@ -118,8 +125,17 @@ def test_training_learns(data: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("blocked", ["out.state.safetensors", "out.csv", "out.last.safetensors"])
 def test_what_cannot_be_written_is_named(data: Path, tmp_path: Path, blocked: str) -> None:
     (tmp_path / blocked / "a folder").mkdir(parents=True)
-    with pytest.raises(RestoreError, match=f"{blocked} cannot be written"):
+    with pytest.raises(RestoreError, match=rf"Cannot write \S*/{blocked}: Is a directory"):
         run(data, tmp_path / "out.safetensors")
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == [blocked]  # no step
+
+
+def test_a_place_that_takes_no_files_is_refused_before_the_first_step(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("no folder")
+    long = tmp_path / f"{'x' * 230}.safetensors"  # which leaves no room for the other names
+    for out in (Path("/proc/out.safetensors"), tmp_path / "file/out.safetensors", long):
+        with pytest.raises(UsageError, match=r"Cannot write .* Give another --out"):
+            next(train(Request(Recipe.parse(TINY), data, out, "cpu"), lambda beat: pytest.fail("a step")))
 
 
 def test_a_worse_validation_does_not_replace_the_best(data: Path, tmp_path: Path) -> None:
@@ -131,16 +147,163 @@ def test_a_worse_validation_does_not_replace_the_best(data: Path, tmp_path: Path
 
 def test_a_diverging_training_is_stopped(data: Path, tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="no longer finite at step"):
-        run(data, tmp_path / "out.safetensors", lr=float("inf"), clip=float("inf"), warmup=0)
+        run(data, tmp_path / "out.safetensors", lr=1e30, clip=float("inf"), warmup=0)
 
 
 def test_a_state_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path / "out.safetensors")
-    with pytest.raises(WeightsError, match="another recipe"):
-        run(data, tmp_path / "out.safetensors", resume=True, seed=1)
+    with pytest.raises(WeightsError, match="another recipe, which differs in lr, seed"):
+        run(data, tmp_path / "out.safetensors", resume=True, seed=1, lr=1e-3)
     (tmp_path / "out.state.safetensors").write_bytes(b"torn")
-    with pytest.raises(WeightsError, match="cannot be resumed"):
+    with pytest.raises(WeightsError, match="Cannot resume from"):
         run(data, tmp_path / "out.safetensors", resume=True)
+
+
+def damage(state: Path, drop: str = "", **header: str) -> None:
+    """Write a state again with another header, and without a tensor."""
+    with safe_open(state, "pt") as file:
+        kept = {**file.metadata(), **header}
+    tensors = {key: value for key, value in load_file(state).items() if key != drop}
+    save_file(tensors, state, {key: value for key, value in kept.items() if value})
+
+
+MOMENT = {"step": 6, "seconds": 1.0, "best": 20.0, "stale": 0, "drops": 0}
+
+
+@pytest.mark.parametrize(
+    ("drop", "header"),
+    [
+        ("", {"moment": "{"}),
+        ("", {"moment": ""}),
+        ("", {"moment": "[1]"}),
+        ("", {"moment": json.dumps(MOMENT | {"step": "six"})}),
+        ("", {"moment": json.dumps(MOMENT | {"step": -1})}),
+        ("", {"moment": json.dumps(MOMENT | {"seconds": float("nan")})}),
+        ("", {"moment": json.dumps(MOMENT | {"more": 1})}),
+        ("", {"recipe": "[["}),
+        ("", {"recipe": "3"}),
+        ("network.head.weight", {}),
+        ("average.tail.bias", {}),
+        ("optimizer.0.0.momentum_buffer", {}),
+        ("optimizer.1.1.exp_avg_sq", {}),
+    ],
+)
+def test_a_damaged_state_is_refused(data: Path, tmp_path: Path, drop: str, header: dict[str, str]) -> None:
+    state = tmp_path / "out.state.safetensors"
+    run(data, tmp_path / "out.safetensors", steps=2)
+    assert not drop or drop in load_file(state)
+    damage(state, drop, **header)
+    with pytest.raises(WeightsError, match=r"Cannot resume from \S*: it is damaged \(.*\)\. Delete it"):
+        run(data, tmp_path / "out.safetensors", resume=True, steps=8)
+
+
+@pytest.mark.parametrize("log", [b"a,b\n1,2\n", b"step\nmany\n", b"step\n\xff\n", b"step,a\n,1\n"])
+def test_a_damaged_log_is_refused(data: Path, tmp_path: Path, log: bytes) -> None:
+    run(data, tmp_path / "out.safetensors", steps=2)
+    (tmp_path / "out.csv").write_bytes(log)
+    with pytest.raises(RestoreError, match=r"Cannot go on with the log \S*out.csv: it is damaged"):
+        run(data, tmp_path / "out.safetensors", resume=True, steps=8)
+
+
+def test_a_state_may_be_read_as_the_checkpoint_may(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "out.safetensors", steps=1)
+    modes = {path.name: path.stat().st_mode for path in tmp_path.glob("out.*")}
+    assert len(modes) == 4 and len(set(modes.values())) == 1
+
+
+def test_a_finished_training_makes_no_step_more_but_can_be_prolonged(data: Path, tmp_path: Path) -> None:
+    whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
+    common: dict[str, object] = {"schedule": "step", "validate_every": 2}
+    run(data, whole, **common, steps=6)
+    run(data, out, **common, steps=4)
+    before = {path: path.read_bytes() for path in tmp_path.glob("out*")}
+    [told] = run(data, out, resume=True, **common, steps=4)
+    assert told.step == 4 and "more --steps or --minutes to prolong it" in told.notes[-1]
+    assert all(path.read_bytes() == data for path, data in before.items() if "state" not in path.name)
+    assert [moment.step for moment in run(data, out, resume=True, **common, steps=6)] == [6]
+    one, other = (load_file(path.with_suffix(".state.safetensors")) for path in (whole, out))
+    assert all(torch.equal(one[key], other[key]) for key in one)
+    [told] = run(data, out, resume=True, **common, steps=6, minutes=1e-6)
+    assert told.step == 6
+
+
+def test_resuming_without_a_state_is_told(data: Path, tmp_path: Path) -> None:
+    first, *_ = run(data, tmp_path / "out.safetensors", resume=True)
+    assert re.search(
+        r"no \S*out.state.safetensors to resume from; training starts at the first", first.notes[1]
+    )
+
+
+@pytest.mark.parametrize("at", [0, 3, 4])  # between steps, in a step, in a validation
+def test_an_interrupted_training_goes_on_exactly(
+    data: Path, tmp_path: Path, at: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
+    run(data, whole, steps=8)
+    with monkeypatch.context() as patch:
+        if at == 3:
+            learned = jobs_train.learn
+
+            def learn(state: State, *others: Any) -> torch.Tensor:
+                if state.moment.step == 3:
+                    signal.raise_signal(signal.SIGINT)  # waits until the step is whole
+                return learned(state, *others)
+
+            patch.setattr(jobs_train, "learn", learn)
+
+        def watch(beat: Beat) -> None:
+            place = (beat.step, beat.doing == "training")
+            if place == {0: (3, True), 4: (4, False)}.get(at):
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            list(train(Request(Recipe.parse(TINY | {"steps": 8}), data, out, "cpu"), watch))
+    with safe_open(tmp_path / "out.state.safetensors", "pt") as file:
+        moment = json.loads(file.metadata()["moment"])
+    assert (moment["step"], moment["due"]) == ((3, False) if at == 0 else (4, True))
+    assert [moment.step for moment in run(data, out, resume=True, steps=8)] == [4, 8]
+    for kind in ("state.safetensors", "last.safetensors", "safetensors"):
+        one, other = (load_file(path.with_suffix(f".{kind}")) for path in (whole, out))
+        assert all(torch.equal(one[key], other[key]) for key in one)
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), uninterrupted():
+        signal.raise_signal(signal.SIGINT)
+        done.append(1)
+        signal.raise_signal(signal.SIGINT)
+        done.append(2)
+    assert done == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_what_it_does_is_told_at_each_step_and_image(data: Path, tmp_path: Path) -> None:
+    beats: list[Beat] = []
+    list(train(Request(Recipe.parse(TINY), data, tmp_path / "out.safetensors", "cpu"), beats.append))
+    assert [beat.step for beat in beats if beat.doing == "training"] == [1, 2, 3, 4, 5, 6]
+    assert [beat.done for beat in beats] == sorted(beat.done for beat in beats) and beats[-1].done == 1
+    assert [beat.doing for beat in beats if beat.step == 4][1:] == [
+        "validating 1 of 2",
+        "validating 2 of 2",
+    ] * 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "every", "expected"),
+    [(40, 0, range(4, 41, 4)), (40, 16, [16, 32, 40]), (5, 0, range(1, 6)), (4000, 0, range(400, 4001, 400))],
+)
+def test_short_trainings_validate_at_each_tenth(steps: int, every: int, expected: Sequence[int]) -> None:
+    recipe = Recipe.parse(TINY | {"steps": steps, "validate_every": every})
+    shares = [recipe.done(step, 0) for step in range(steps + 1)]
+    pairs = enumerate(pairwise(shares), 1)
+    found = [step for step, (a, b) in pairs if b >= 1 or recipe.validates(step, a, b, spare=-1)]
+    assert found == list(expected)
+
+
+def test_trainings_by_the_clock_validate_as_far_as_they_have_time() -> None:
+    recipe = Recipe.parse(TINY | {"minutes": 1, "validate_every": 0})
+    assert recipe.validates(7, 0.09, 0.11, spare=0.1) and not recipe.validates(7, 0.09, 0.11, spare=-0.1)
+    assert not recipe.validates(7, 0.11, 0.12, spare=0.1) and recipe.validates(4000, 0.11, 0.12, spare=0.1)
 
 
 @pytest.mark.parametrize(
@@ -151,6 +314,26 @@ def test_a_state_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> Non
         ({"folders": ["nowhere"]}, "nowhere is no folder"),
         ({"objective": "l7"}, "objective must be one of l1, .* not 'l7'"),
         ({"optimizer": "sgd"}, "optimizer must be one of muon, .* not 'sgd'"),
+        ({"minutes": -1.0}, "minutes must be at least 0, not -1.0"),
+        ({"minutes": float("nan")}, "minutes must be a finite number, not nan"),
+        ({"lr": float("nan")}, "lr must be a finite number, not nan"),
+        ({"steps": 10**5000}, "steps must be at most 9.0072e.15"),
+        ({"holdout": 0}, "holdout must be at least 2, not 0"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"betas": [0.9]}, "betas must be two numbers, not 1"),
+        ({"betas": ["a", 0.9]}, "betas must be float, not 'a'"),
+        ({"validation": [1]}, "validation must be Levels, not 1"),
+        ({"folders": ["/photos"]}, "folders must lie below --data, unlike '/photos'"),
+        ({"pairs": ["clean"]}, "pairs must be CLEAN:DAMAGED, not 'clean'"),
+        ({"batch": 10**8}, "Cannot hold a batch of 100000000 patches of 32 pixels"),
+        ({"params": {"channels": 2}}, "The network has 2 channels; give it 1 or 3"),
+        ({"params": {"widths": []}}, "cannot be built"),
+        ({"levels": {"sigma": [0, 1e999]}}, "cannot have the levels"),
+        ({"exclude": "photos/deeper/0.png"}, "Cannot read .*0.png: it is no text"),
+        (
+            {"speed": 3, "levels": {"sigma": "loud"}, "params": {"widht": 3}},
+            "unknown key 'speed'; denoise cannot have the levels",
+        ),
     ],
 )
 def test_a_wrong_recipe_is_refused(
@@ -160,9 +343,29 @@ def test_a_wrong_recipe_is_refused(
         run(data, tmp_path / "out.safetensors", **changes)
 
 
-def test_missing_keys_are_named_together() -> None:
-    with pytest.raises(UsageError, match="missing key 'task'; missing key 'arch'"):
+def test_only_the_task_must_be_named() -> None:
+    with pytest.raises(UsageError, match="missing key 'task'"):
         Recipe.parse({})
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("arch", ["", "unet:UNet", "xunit:XDnCNN"])
+def test_networks_fit_their_task_unasked(data: Path, name: str, arch: str) -> None:
+    own: dict[str, object] = {"arch": arch} if arch else {}
+    recipe = Recipe.parse({"task": name, "folders": ["photos"], "batch": 1, "patch": 32} | own)
+    with torch.device("meta"):
+        network = build(recipe.arch, recipe.params)
+    observed, _ = Patches(
+        load_corpus(data, recipe, network.geometry.channels).training, recipe, network.geometry
+    )[0]
+    assert observed.shape[1] == network.geometry.channels + network.geometry.conditions
+    assert Recipe.parse(dataclasses.asdict(recipe)) == recipe
+
+
+def test_the_usual_network_is_that_of_the_tasks_own_model() -> None:
+    assert Recipe.parse({"task": "sr", "levels": {"scale": 3}}).params["scale"] == 3
+    one = Recipe.parse({"task": "denoise", "params": {"channels": 1}})
+    assert (one.params["channels"], one.params["widths"]) == (1, [32, 64, 96, 128, 160])
 
 
 def test_batches_follow_from_seed_and_step(data: Path) -> None:
@@ -181,8 +384,6 @@ def test_batches_follow_from_seed_and_step(data: Path) -> None:
 
 
 def initialised() -> nn.Module:
-    from restore_cli.archs import build
-
     torch.manual_seed(0)
     network = build("unet:UNet", TINY["params"])  # type: ignore[arg-type]
     network.initialise()
@@ -338,7 +539,18 @@ def test_what_finds_no_room_in_memory_is_mapped(
     assert any(mapped) == (bytes_left < 10**9)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.clean, other.clean)
-    assert list((tmp_path / "cache").iterdir()) == []
+    assert list((tmp_path / "cache").glob("*")) == []
+
+
+def test_a_cache_that_cannot_be_written_is_named_where_it_is_needed(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = Recipe.parse(TINY)
+    monkeypatch.setenv("RESTORE_CACHE", "/proc/cache")
+    assert load_corpus(data, recipe, 3).training
+    monkeypatch.setattr(_Store, "__init__", lambda self: setattr(self, "left", 0))
+    with pytest.raises(RestoreError, match=r"Cannot keep images in a file in /proc/cache.*RESTORE_CACHE"):
+        load_corpus(data, recipe, 3)
 
 
 @pytest.fixture
@@ -400,7 +612,7 @@ def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path)
     recipe = Recipe.parse(TINY | {"exclude": "leave.txt"})
     corpus = load_corpus(data, recipe, 3, data / "photos")
     assert (len(corpus.training), len(corpus.holdout)) == (2, 4)
-    with pytest.raises(UsageError, match=r"nothing\.txt cannot be read"):
+    with pytest.raises(UsageError, match=r"Cannot read \S*nothing\.txt: No such file"):
         load_corpus(data, Recipe.parse(TINY | {"exclude": "nothing.txt"}), 3)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"No image can be read below \S*empty"):

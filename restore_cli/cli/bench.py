@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import inspect
-import tomllib
+import shlex
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 from rich.table import Table
@@ -15,14 +17,17 @@ from rich.table import Table
 from restore_cli.cli import options
 from restore_cli.cli.display import literal, print_note, print_result, print_warning, show_progress, stdout
 from restore_cli.errors import UsageError
+from restore_cli.peers import peer_names
 from restore_cli.perceptual import METRICS, Metric, find_metric
+from restore_cli.tables import read_value
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
     from restore_cli.jobs.bench import Request
+    from restore_cli.report.bench import Origin
     from restore_cli.report.html import Row
 
-app = typer.Typer(help="Measure models on sets of images.", no_args_is_help=True, invoke_without_command=True)
+app = typer.Typer(help="Benchmark models on image sets.", no_args_is_help=True, invoke_without_command=True)
 
 _WHAT, _OUT = "What to measure", "Results"
 
@@ -38,13 +43,9 @@ Sets = Annotated[
 ]
 
 
-Data = Annotated[
-    list[Path] | None, _word("A folder that holds sets by their names, or is one.", "DIR", _WHAT)
-]
-Metrics = Annotated[
-    list[str] | None, _word(f"What to measure, too: {', '.join(METRICS)}.", "NAME,...", _WHAT)
-]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Forget what an interrupted run has measured.")]
+Data = Annotated[list[Path] | None, _word("Folder that contains the sets, or is itself a set.", "DIR", _WHAT)]
+Metrics = Annotated[list[str] | None, _word(f"Additional metrics: {', '.join(METRICS)}.", "NAME,...", _WHAT)]
+Fresh = Annotated[bool, typer.Option("--fresh", help="Start over; ignore results of an interrupted run.")]
 Report = Annotated[
     list[Path] | None,
     _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json|.toml", _OUT),
@@ -54,7 +55,7 @@ Show = Annotated[
     typer.Option(
         metavar="N",
         min=0,
-        help="Worst images of each set and level that an HTML report shows.",
+        help="Worst images of each set and level that an HTML report shows; by default 2.",
         rich_help_panel=_OUT,
         show_default=False,
     ),
@@ -84,7 +85,7 @@ def run_suite(
     json: Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure models on sets of images: a task's, or with --suite the tables of papers."""
+    """Benchmark models on image sets: of a task, or with --suite the tables of papers."""
     command = context.invoked_subcommand
     if command:
         sources = map(context.get_parameter_source, context.params)
@@ -130,7 +131,7 @@ def list_sets() -> None:
 def add_commands() -> None:
     """Give the app one command for each task."""
     for name in TASKS:
-        app.command(name, help=f"Measure models of {name}.")(compose(find_task(name)))
+        app.command(name, help=f"Benchmark models of {name}.")(compose(find_task(name)))
 
 
 def compose(task: type[Task]) -> Callable[..., None]:
@@ -160,9 +161,21 @@ def compose(task: type[Task]) -> Callable[..., None]:
         }
         run(task, **words, given=values)
 
-    command.__signature__ = inspect.Signature([sets, *own, *others[:-1]])  # type: ignore[attr-defined]
+    listed = {"level": ", ".join(_parsers(task)), "peer": ", ".join(peer_names(task.name)) or "none"}
+    others = [_with_help(item, listed.get(item.name)) for item in others[:-1]]
+    command.__signature__ = inspect.Signature([sets, *own, *others])  # type: ignore[attr-defined]
     command.__annotations__ = {}
     return command
+
+
+def _with_help(parameter: inspect.Parameter, values: str | None) -> inspect.Parameter:
+    """The parameter, whose help ends with the values that it takes for a task."""
+    if values is None:
+        return parameter
+    kind, option = get_args(parameter.annotation)
+    option = copy.copy(option)
+    option.help = f"{option.help}: {values}."
+    return parameter.replace(annotation=Annotated[kind, option])
 
 
 def run(
@@ -171,19 +184,25 @@ def run(
     sets: Sets = None,
     data: Data = None,
     pairs: Annotated[str, _word("Folders of real pairs in each set.", "CLEAN:DAMAGED", _WHAT)] = "",
-    level: Annotated[
-        list[str] | None, _word("Any level of the damage.", "KEY=VALUE,VALUE,...", _WHAT)
+    level: Annotated[list[str] | None, _word("Level of the damage", "KEY=VALUE,VALUE,...", _WHAT)] = None,
+    degrade: Annotated[
+        list[str] | None,
+        _word(
+            "Take the images as clean even if they are not, and add damage of this level.",
+            "KEY=VALUE,VALUE,...",
+            _WHAT,
+        ),
     ] = None,
     model: Annotated[
         list[str] | None, _word("Models; by default the task's own.", "NAME|FILE,...", _WHAT)
     ] = None,
-    peer: Annotated[list[str] | None, _word("What to compare with.", "NAME,...", _WHAT)] = None,
+    peer: Annotated[list[str] | None, _word("Classical baselines", "NAME,...", _WHAT)] = None,
     metric: Metrics = None,
     published: Annotated[
-        bool, typer.Option("--published", help="Show figures of papers, too.", rich_help_panel=_WHAT)
+        bool, typer.Option("--published", help="Also show figures from papers.", rich_help_panel=_WHAT)
     ] = False,
     gray: Annotated[
-        bool, typer.Option("--gray", help="Make each image its luma first.", rich_help_panel=_WHAT)
+        bool, typer.Option("--gray", help="Convert images to luma first.", rich_help_panel=_WHAT)
     ] = False,
     clip: Annotated[
         bool, typer.Option("--clip", help="Round damaged images to 8 bits.", rich_help_panel=_WHAT)
@@ -213,7 +232,8 @@ def run(
         sets=tuple(sets or ()),
         data=tuple(data or ()),
         pairs=pairs,
-        levels=tuple(parse_levels(task, given, level or ())),
+        degrade=bool(degrade),
+        levels=tuple(parse_levels(task, given, [*(level or ()), *(degrade or ())])),
         models=tuple(None if name == "default" else name for name in split(model)) or (None,),
         peers=tuple(split(peer)),
         metrics=_metrics(metric),
@@ -260,11 +280,7 @@ def parse_levels(
     """
     from restore_cli.jobs.suite import combine
 
-    parsers = {
-        item.name: item.metadata.get("parse", _value)
-        for item in dataclasses.fields(task)
-        if item.metadata.get("level", True) or item.name in task.levels  # other options are no damage
-    }
+    parsers = _parsers(task)
     values = {key: list(found) for key, found in given.items()}
     for word in words:
         key, equals, text = word.partition("=")
@@ -276,11 +292,13 @@ def parse_levels(
     return combine(values)
 
 
-def _value(text: str) -> Any:
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
+def _parsers(task: type[Task]) -> dict[str, Callable[[str], Any]]:
+    """What makes values of words, by the levels of a task."""
+    return {
+        item.name: item.metadata.get("parse", read_value)
+        for item in dataclasses.fields(task)
+        if item.metadata.get("level", True) or item.name in task.levels  # other options are no damage
+    }
 
 
 def _render(
@@ -289,6 +307,7 @@ def _render(
     from restore_cli.jobs import bench as job
     from restore_cli.report.bench import to_json, write_bench
 
+    origin = job.origin(requests[0].settings, shlex.join(["restore", *sys.argv[1:]]))
     found, moments = None, job.bench(*requests)
     with show_progress("measuring", quiet) as bar:
         for moment in moments:
@@ -304,23 +323,23 @@ def _render(
             bar.update(moment.done, moment.total, f"{moment.done}/{moment.total} images, {moment.note}")
     assert found
     if json:
-        print_result(to_json(found.rows).rstrip())
+        print_result(to_json(found.rows, origin).rstrip())
     else:
-        print_tables(found.rows)
+        print_tables(found.rows, origin)
     for path in reports:
-        write_bench(path, f"{title}, measured", found.rows, found.comparisons)
+        write_bench(path, f"{title}, measured", found.rows, origin, found.comparisons)
         if not quiet:
             print_note(f"report {path}")
     next(moments, None)  # all is written, and what was measured may be forgotten
 
 
-def print_tables(rows: Sequence[Row]) -> None:
+def print_tables(rows: Sequence[Row], origin: Origin) -> None:
     """A table for each protocol, and one of what papers say; with all columns where it is no terminal."""
     from restore_cli.report.bench import by_protocol, columns, format_figure, legend, to_markdown
     from restore_cli.report.html import FOLDED
 
     if not stdout.is_terminal:
-        print_result(to_markdown(rows).rstrip())
+        print_result(to_markdown(rows, origin).rstrip())
         return
     for title, group in by_protocol(rows):
         keys = [key for key in columns(group) if key not in (*FOLDED, "SSIM Y")]
@@ -334,7 +353,7 @@ def print_tables(rows: Sequence[Row]) -> None:
             table.add_row(*map(literal, texts))
         stdout.print(table)
         stdout.print()
-    for line in legend(rows):
+    for line in legend(rows, origin):
         stdout.print(literal(line))
 
 

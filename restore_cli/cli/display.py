@@ -86,12 +86,13 @@ def show_progress(title: str, quiet: bool = False) -> Iterator[Silence]:
         yield Silence()
         return
     from rich import progress
+    from rich.table import Column
 
     columns = (
         progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
+        progress.BarColumn(20),
         progress.TextColumn("{task.fields[note]}", markup=False),
-        progress.TimeRemainingColumn(),
+        progress.TimeRemainingColumn(table_column=Column(no_wrap=True, min_width=7)),
     )
     bar = progress.Progress(
         *columns,

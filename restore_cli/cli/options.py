@@ -157,10 +157,10 @@ Reference = Annotated[
     ),
 ]
 Report = Annotated[
-    Path | None,
+    list[Path] | None,
     typer.Option(
         metavar="FILE.jsonl|csv|md|json",
-        help="Write a table of all that was done.",
+        help="Write a report with one row per input; may be repeated.",
         rich_help_panel=_SAID,
     ),
 ]

@@ -107,8 +107,8 @@ def run(
 
     if skip_existing and overwrite:
         raise UsageError("Both --skip-existing and --overwrite are given; choose one.")
-    if report:
-        check_report(report, overwrite=overwrite)
+    for path in report or ():
+        check_report(path, overwrite=overwrite)
     if compare:
         check_page(compare, overwrite=overwrite)
     naming = files.Naming(
@@ -158,30 +158,30 @@ def run(
         pace = Pace(bar, len(items))
         watch = job.Watch(download=pace.download, restored=pace.restore, compared=page.add if page else None)
         records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
-        _render(records, pace, task, report, page, json, quiet)
+        _render(records, pace, task, report or (), page, json, quiet)
 
 
 def _render(
     records: Iterable[Record],
     pace: Pace,
     task: Task,
-    report: Path | None,
+    reports: Sequence[Path],
     page: Gallery | None,
     json: bool,
     quiet: bool,
 ) -> None:
-    """Tell of each record as it comes; report and page are written whatever happens, of what there is."""
+    """Tell of each record as it comes; reports and page are written whatever happens, of what there is."""
     counts = {"done": 0, "skipped": 0, "failed": 0}
     kept: list[Record] = []
     with ExitStack() as last:
-        if report:
-            last.callback(lambda: write_report(kept, report) if kept else None)
+        for path in reversed(reports):  # the last callback comes first
+            last.callback(lambda path: write_report(kept, path) if kept else None, path)
         if page:
             last.callback(page.write)
         for record in records:
             counts[record.status] += 1
             pace.finish()
-            if report:
+            if reports:
                 kept.append(record)
             if json:
                 print_result(record.to_json())

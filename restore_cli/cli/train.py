@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
+import shlex
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,17 +13,19 @@ import typer
 from restore_cli.cli.display import print_note, print_result, show_progress
 from restore_cli.cli.options import Debug, Device
 from restore_cli.errors import UsageError
+from restore_cli.tables import read_toml, read_value, to_toml
+from restore_cli.tasks import TASKS
 
 if TYPE_CHECKING:
-    from restore_cli.jobs.train import Progress, Request
+    from restore_cli.jobs.train import Beat, Progress, Request
 
-_RECIPE = "Recipe: what decides the weights"
+_RECIPE = "Recipe"
 _DATA = "Data"
 _RUN = "Run"
 
 
-def _word(text: str, metavar: str, panel: str = _RECIPE) -> Any:
-    return typer.Option(metavar=metavar, help=text, rich_help_panel=panel, show_default=False)
+def _word(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
+    return typer.Option(metavar=metavar, help=text, rich_help_panel=panel, show_default=False, **others)
 
 
 def train(
@@ -30,23 +33,33 @@ def train(
         str | None,
         typer.Argument(metavar="[NAME|RECIPE.toml]", help="What to train: a model or a recipe."),
     ] = None,
-    task: Annotated[str | None, _word("The damage to be taken away.", "NAME")] = None,
-    arch: Annotated[str | None, _word("The network.", "FILE:CLASS")] = None,
-    param: Annotated[list[str] | None, _word("A parameter of the network.", "KEY=VALUE")] = None,
-    level: Annotated[
-        list[str] | None, _word("A level of the damage: a value, or [low,high].", "KEY=VALUE")
+    task: Annotated[str | None, _word(f"Damage to remove: {', '.join(TASKS)}.", "TASK")] = None,
+    arch: Annotated[
+        str | None,
+        _word("Network, such as unet:UNet; by default that of the task's own model.", "FILE:CLASS"),
     ] = None,
-    init: Annotated[str | None, _word("A checkpoint to start from.", "NAME|FILE")] = None,
-    steps: Annotated[int | None, _word("Length in steps.", "N")] = None,
-    minutes: Annotated[float | None, _word("Length by the clock.", "N")] = None,
-    batch: Annotated[int | None, _word("Patches a step.", "N")] = None,
-    patch: Annotated[int | None, _word("Side of a patch in pixels.", "N")] = None,
-    precision: Annotated[str | None, _word("Of the forward pass.", "bf16|fp32")] = None,
-    seed: Annotated[int | None, _word("Of weights, patches and damage.", "N")] = None,
+    param: Annotated[
+        list[str] | None, _word("Parameter of the network, such as channels=1.", "KEY=VALUE")
+    ] = None,
+    level: Annotated[
+        list[str] | None, _word(r"Level of the damage: a value, or \[low,high].", "KEY=VALUE")
+    ] = None,
+    init: Annotated[str | None, _word("Checkpoint to start from.", "NAME|FILE")] = None,
+    steps: Annotated[int | None, _word("Training time in steps; by default 10000.", "N")] = None,
+    minutes: Annotated[float | None, _word("Training time in minutes, in place of steps.", "N")] = None,
+    batch: Annotated[int | None, _word("Patches per step; by default 16.", "N")] = None,
+    patch: Annotated[int | None, _word("Side of a patch in pixels; by default 64.", "N")] = None,
+    precision: Annotated[
+        str | None, _word("Precision of the forward pass; by default bf16.", "bf16|fp32")
+    ] = None,
+    seed: Annotated[int | None, _word("Random seed; by default 0.", "N")] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            "--set", metavar="KEY=VALUE", help="Any other key of a recipe.", rich_help_panel=_RECIPE
+            "--set",
+            metavar="KEY=VALUE",
+            help="Any other key of a recipe, such as lr=0.001; --dry-run prints all.",
+            rich_help_panel=_RECIPE,
         ),
     ] = None,
     data: Annotated[
@@ -69,7 +82,7 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = None,
-    workers: Annotated[int | None, _word("Processes that make batches ahead.", "N", _DATA)] = None,
+    workers: Annotated[int | None, _word("Processes that make batches ahead.", "N", _DATA, min=0)] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -77,28 +90,36 @@ def train(
         ),
     ] = None,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on where a training was stopped.", rich_help_panel=_RUN)
+        bool,
+        typer.Option(
+            "--resume",
+            help="Resume an interrupted training, or prolong one by more --steps or --minutes.",
+            rich_help_panel=_RUN,
+        ),
     ] = False,
     device: Device = "auto",
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the network.", rich_help_panel=_RUN)
     ] = False,
-    logdir: Annotated[Path | None, _word("Write TensorBoard's logs there.", "DIR", _RUN)] = None,
+    logdir: Annotated[Path | None, _word("Write TensorBoard logs to this folder.", "DIR", _RUN)] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say what would run, and stop.", rich_help_panel=_RUN)
+        bool,
+        typer.Option(
+            "--dry-run", help="Print what would run, as a recipe to save, and stop.", rich_help_panel=_RUN
+        ),
     ] = False,
     debug: Debug = False,  # noqa: ARG001 (its callback keeps it)
 ) -> None:
-    """Train a model by its recipe.
+    """Train a model.
 
     NAME is a full name from `restore models list`, which is made again from its recipe in weights.toml;
     RECIPE.toml is a file with a recipe's keys; options take their place, or make a recipe by themselves:
 
-    restore train --task denoise --arch rednet:REDNet --param depth=20 --data photos/ --out mine.safetensors
+    restore train --task denoise --data photos/ --minutes 60 --out mine.safetensors
 
-    Beside the checkpoint, which is the best of all validations, lie NAME.last.safetensors, the newest;
-    NAME.state.safetensors, to resume from; and NAME.csv, the log. `torchrun -m restore_cli train ...` trains
-    with several processes.
+    Also written: NAME.last.safetensors, the latest (NAME.safetensors is the best of all validations);
+    NAME.state.safetensors, for --resume; and NAME.csv, the log. Ctrl-C keeps the state, too.
+    `torchrun -m restore_cli train ...` trains with several processes.
     """
     given = {
         "task": task,
@@ -118,6 +139,11 @@ def train(
     for key, option, words in (("params", "--param", param), ("levels", "--level", level)):
         if words:
             values[key] = {**values.get(key, {}), **_pairs(option, words)}
+    if not values:
+        raise UsageError(
+            "Cannot train: nothing says what. Give a model's name, a RECIPE.toml, or a task and images, as in"
+            " `restore train --task denoise --data photos/`."
+        )
 
     from restore_cli.jobs.train import Request
     from restore_cli.jobs.train import train as run
@@ -137,15 +163,24 @@ def train(
             raise UsageError(f"{path} exists; give --resume to go on with it, or another --out.")
     moment = None
     with show_progress("training") as bar:
-        for moment in run(request):
-            line = describe(moment, recipe.objective)
-            bar.update(moment.done, 1, line)
-            for note in moment.notes:
-                print_note(note)
-            if moment.scores or not bar.seen:
-                print_note(line)
+
+        def show(beat: Beat) -> None:
+            bar.update(beat.done, 1, describe_beat(beat, moment, recipe.objective))
+
+        try:
+            with closing(run(request, show)) as moments:
+                for moment in moments:
+                    for note in moment.notes:
+                        print_note(note)
+                    if moment.scores or (moment.images_per_s and not bar.seen):
+                        print_note(describe(moment, recipe.objective))
+        except KeyboardInterrupt:
+            if request.state.exists():
+                print_note(f"{request.state} is kept; go on with --resume")
+            raise
     if moment:  # of several processes only the first tells
         print_result(str(out))
+        print_note(f"use it with: restore {recipe.task} photo.jpg --model {shlex.quote(str(out))}")
 
 
 def read_recipe(model: str) -> dict[str, Any]:
@@ -156,10 +191,7 @@ def read_recipe(model: str) -> dict[str, Any]:
         WeightsError: there is no model of that name.
     """
     if model.endswith(".toml"):
-        try:
-            return tomllib.loads(Path(model).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UsageError(f"The recipe {model} cannot be read: {error}.") from error
+        return read_toml(Path(model), UsageError)
     from restore_cli import weights
 
     found = weights.find(model)
@@ -179,41 +211,48 @@ def _pairs(option: str, words: list[str] | None) -> dict[str, Any]:
         key, equals, text = word.partition("=")
         if not equals:
             raise UsageError(f"{option} takes KEY=VALUE, not {word!r}.")
-        try:
-            values[key] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
-            values[key] = text
+        values[key] = read_value(text)
     return values
 
 
 def show_plan(request: Request) -> None:
-    """Print what a training would take, and its whole recipe."""
+    """Print the whole recipe, as TOML that `restore train` takes, and in comments what it would take."""
     from restore_cli.jobs.train import plan
 
     found = plan(request)
     for note in found.unreadable:
         print_note(f"left out: {note}")
-    print_result(f"parameters {found.parameters:,}")
-    print_result(f"one patch {found.flops / 1e9:.3g} GFLOP forward")
-    print_result(f"memory about {found.memory / 1e6:,.0f} MB")
-    print_result(f"images {found.images} to train on, {found.holdout} to score with")
-    for key, value in dataclasses.asdict(request.recipe).items():
-        print_result(f"{key} = {value!r}")
+    print_result(f"# parameters {found.parameters:,}")
+    print_result(f"# one patch {found.flops / 1e9:.3g} GFLOP forward")
+    print_result(f"# memory about {found.memory / 1e6:,.0f} MB")
+    print_result(f"# images {found.images} to train on, {found.holdout} to score with")
+    print_result(to_toml(dataclasses.asdict(request.recipe)).rstrip())
 
 
 def describe(moment: Progress, objective: str = "objective") -> str:
-    """One line: "step 200  l1 0.0213  66 images/s  3 h 55 min left  28.91 dB (input 20.17), best"."""
+    """One line: "step 200  l1 0.0213  66 patches/s  3 h left  sigma 25: 28.91 dB (input 20.17), best"."""
     left = moment.seconds * (1 - moment.done) / max(moment.done, 1e-9)
-    parts = [
-        f"step {moment.step}",
-        f"{objective} {moment.objective:.5f}",
-        f"{moment.images_per_s:.3g} images/s",
-        f"{format_time(max(left, 0))} left",
-    ]
+    parts = [_pace(moment.step, moment, objective), f"{format_time(max(left, 0))} left"]
     if moment.scores:
-        scores, inputs = (" ".join(f"{x:.2f}" for x in xs) for xs in (moment.scores, moment.inputs))
-        parts.append(f"{scores} dB (input {inputs}){', best' if moment.saved else ''}")
+        labels = [f"{words}: " if words else "" for words in moment.levels]
+        scores = ", ".join(
+            f"{label}{score:.2f} dB (input {before:.2f})"
+            for label, score, before in zip(labels, moment.scores, moment.inputs, strict=True)
+        )
+        parts.append(f"{scores}{', best' if moment.saved else ''}")
     return "  ".join(parts)
+
+
+def describe_beat(beat: Beat, moment: Progress | None, objective: str) -> str:
+    """What the bar says, which tells the time left by itself; `moment` is the last one, if any."""
+    validates = beat.doing != "training"
+    return f"step {beat.step}  {beat.doing}" if validates else _pace(beat.step, moment, objective)
+
+
+def _pace(step: int, moment: Progress | None, objective: str) -> str:
+    if not moment or not moment.images_per_s:
+        return f"step {step}"
+    return f"step {step}  {objective} {moment.objective:.5f}  {moment.images_per_s:.3g} patches/s"
 
 
 def format_time(seconds: float) -> str:

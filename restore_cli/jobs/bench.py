@@ -7,12 +7,15 @@ import ctypes
 import hashlib
 import json
 import math
+import os
+import platform
 import re
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -22,15 +25,17 @@ import torch
 from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
-from restore_cli import weights
-from restore_cli.engine import Restorer, Settings
-from restore_cli.errors import RestoreError, UsageError
+from restore_cli import __version__, weights
+from restore_cli.download import digest
+from restore_cli.engine import Restorer, Settings, find_device
+from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import Picture, luma, read_picture
 from restore_cli.jobs.restore import Models, restore
 from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
 from restore_cli.peers import Peer, peers
 from restore_cli.perceptual import Metric
 from restore_cli.published import published
+from restore_cli.report.bench import Origin
 from restore_cli.report.html import Comparison, Row, Version
 from restore_cli.sets import Example, ImageSet, find_sets, known, open_set
 from restore_cli.tasks import Image, Task, find_task, round_to_bytes
@@ -52,6 +57,7 @@ class Request:
         sets: names or folders, as `open_set` takes them; none are all that `data` has for the task.
         data: folders that hold sets of these names.
         pairs: "CLEAN:DAMAGED", folders of real pairs in each set.
+        degrade: take the images of each set as clean, even where it is known to have no clean ones.
         levels: of the damage: the task's fields; none are the task's own, or of real pairs none at all.
         models: as `--model` takes them; None is the task's default.
         peers: names of `peers.peers`.
@@ -69,6 +75,7 @@ class Request:
     sets: tuple[str, ...]
     data: tuple[Path, ...] = ()
     pairs: str = ""
+    degrade: bool = False
     levels: tuple[Mapping[str, Any], ...] = ()
     models: tuple[str | None, ...] = (None,)
     peers: tuple[str, ...] = ()
@@ -109,12 +116,13 @@ class Bench:
 
 @dataclass(frozen=True)
 class Case:
-    """A set at a level of damage; `name` is what its rows call the set."""
+    """A set at a level of damage; `name` is what its rows call it, `faults` say what is left out."""
 
     images: ImageSet
     task: Task
     level: Mapping[str, Any]
     name: str
+    faults: tuple[str, ...]
 
 
 class Contestant:
@@ -139,9 +147,9 @@ class Contestant:
         """The result, H x W x C in [0, 1]."""
         return task.plain(observed)
 
-    def costs(self, observed: Image, task: Task) -> dict[str, float]:  # noqa: ARG002
-        """What it takes for such an image."""
-        return {}
+    def network(self, observed: Image, task: Task) -> Loaded | None:  # noqa: ARG002
+        """What restores such an image, if it is a network."""
+        return None
 
     def leave(self) -> None:
         """It is another's turn."""
@@ -176,21 +184,16 @@ class Model(Contestant):
 
     def restore(self, observed: Image, task: Task) -> Image:
         """As its command does, without reading and writing."""
-        return restore(Picture(observed), task, self._find(observed, task), self.settings).pixels
+        return restore(Picture(observed), task, self.network(observed, task), self.settings).pixels
 
-    def costs(self, observed: Image, task: Task) -> dict[str, float]:
-        """The network's parameters, and thousands of floating point operations for a pixel of the result."""
-        network = self._find(observed, task).network
-        parameters = sum(parameter.numel() for parameter in network.parameters())
-        return {"parameters": parameters, "kFLOP/pixel": count_flops(network) / 1e3}
+    def network(self, observed: Image, task: Task) -> Loaded:
+        """The network for such an image, loaded."""
+        height, width, channels = observed.shape
+        return self.models.find(self.given, task.name, channels, task.enlargement(height, width))
 
     def leave(self) -> None:
         """Free the memory."""
         self.models.loaded.clear()
-
-    def _find(self, observed: Image, task: Task) -> Loaded:
-        height, width, channels = observed.shape
-        return self.models.find(self.given, task.name, channels, task.enlargement(height, width))
 
 
 def count_flops(network: Restorer) -> float:
@@ -206,18 +209,22 @@ def count_flops(network: Restorer) -> float:
 def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
     """Measure, telling of each image, and at the end give all; the damaged images themselves come first.
 
-    Before all that, a notice for each known set that has more or fewer images than it should.
+    Before all that, a notice for each known set that has more or fewer images than it should, and for each
+    image that is left out because it cannot be read.
 
     What is measured is kept until the caller, who has the end, asks for more: so a run that was interrupted,
     or whose report could not be written, goes on where it was, and so does another that overlaps with it.
 
     Raises:
         UsageError, WeightsError: a set, level, model, peer or metric is not to be had.
-        PictureError: an image cannot be read.
+        PictureError: no image of a set can be read.
+        RestoreError: what is measured cannot be kept.
     """
     runs = [Run(request) for request in requests]
     _tell_apart(runs)
-    warnings = (case.images.warning for run in runs for case in run.cases)
+    warnings = (
+        warning for run in runs for case in run.cases for warning in (case.images.warning, *case.faults)
+    )
     yield from map(Notice, dict.fromkeys(filter(None, warnings)))
     with closing(Journal()) as journal:
         journal.forget(key for run in runs if run.request.fresh for key in run.keys)
@@ -312,6 +319,7 @@ def _cases(request: Request) -> Iterator[Case]:
     if not sets:
         raise UsageError("Nothing says what to measure on; name a set, or a folder with --data.")
     kind = find_task(request.task)
+    seen: dict[Path, str] = {}
     for word in sets:
         for level in request.levels or kind.validation:
             try:
@@ -324,12 +332,43 @@ def _cases(request: Request) -> Iterator[Case]:
                 request.data,
                 scale=scale if scale > 1 else None,
                 pairs=request.pairs,
+                degrade=request.degrade,
                 offline=request.offline,
             )
+            images, faults = _without_unreadable(images, seen)
             if images.examples[0].damaged and not request.levels and scale == 1:
-                yield Case(images, kind(), {}, images.name)  # whose damage nobody has to describe
+                yield Case(images, kind(), {}, images.name, faults)  # whose damage nobody has to describe
                 break
-            yield Case(images, task, level, images.name)
+            yield Case(images, task, level, images.name, faults)
+
+
+def _without_unreadable(images: ImageSet, seen: dict[Path, str]) -> tuple[ImageSet, tuple[str, ...]]:
+    """The set without examples that cannot be read, and why they cannot.
+
+    Args:
+        seen: what is wrong with each file, nothing of those that can be read; is added to.
+
+    Raises:
+        PictureError: none can be read.
+    """
+    readable, faults = [], []
+    for example in images.examples:
+        paths = [path for path in (example.clean, example.damaged) if path]
+        for path in paths:
+            if path not in seen:
+                try:
+                    read_picture(path)
+                    seen[path] = ""
+                except PictureError as error:
+                    seen[path] = str(error)
+        fault = next(filter(None, (seen[path] for path in paths)), "")
+        if fault:
+            faults.append(fault)
+        else:
+            readable.append(example)
+    if not readable:
+        raise PictureError(faults[0])
+    return replace(images, examples=tuple(readable)), tuple(f"left out: {fault}" for fault in faults)
 
 
 def _read(path: Path, request: Request) -> Image:
@@ -480,6 +519,7 @@ def _row(
         if key not in COSTS and not of_gray:
             figures[key] = _mean(found)
     notes = list(_gaps(images, headline))
+    files: dict[str, str] = {}
     figures |= {"median": float(np.median(list(values.values()))), "worst": min(values.values())}
     if contestant.restores:
         seconds = sum(image["seconds"] for image in images.values())
@@ -489,11 +529,16 @@ def _row(
             figures["peak MB"] = max(image["peak MB"] for image in images.values())
         kinds = {images[example.name]["channels"]: example for example in case.images.examples}
         observed = [_open(case.task, example, request)[1] for example in kinds.values()]
-        costs = [contestant.costs(image, case.task) for image in observed]
-        if all(cost == costs[0] for cost in costs):
+        restorers = [contestant.network(image, case.task) for image in observed]
+        networks = {one.name: one for one in restorers if one}
+        costs = [_costs(one.network) for one in networks.values()]
+        if len(costs) == 1:
             figures |= costs[0]
-        else:
+        elif costs:
             notes.append("one network for gray, another for colour")
+        for one in networks.values():
+            notes += [words for words in untrained(case.level, one.conditions) if words not in notes]
+        files = {name: _sha256(one) for name, one in networks.items()}
     return Row(
         task=request.task,
         set=case.name + (" luma" if request.gray else ""),
@@ -507,7 +552,38 @@ def _row(
         quality=headline,
         about=contestant.about,
         details=images,
+        files=files,
     )
+
+
+def _costs(network: Restorer) -> dict[str, float]:
+    """A network's parameters, and thousands of floating point operations for a pixel of the result."""
+    parameters = sum(parameter.numel() for parameter in network.parameters())
+    return {"parameters": parameters, "kFLOP/pixel": count_flops(network) / 1e3}
+
+
+def _sha256(model: Loaded) -> str:
+    return model.header.sha256 if isinstance(model.header, Entry) else digest(Path(model.name))
+
+
+def untrained(level: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:
+    """What of a level lies outside of that for which a model was trained: "trained for sigma 25, not 15"."""
+    for key, value in level.items():
+        known = trained.get(key, value)
+        values = list(known) if isinstance(known, (list, tuple)) else [known]
+        ranges = len(values) == 2 and all(_is_number(one) for one in (*values, value))
+        inside = values[0] <= value <= values[1] if ranges else _text(value) in map(_text, values)
+        if not inside:
+            words = (" to " if ranges else " or ").join(dict.fromkeys(map(_text, values)))
+            yield f"trained for {key} {words}, not {_text(value)}"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _text(value: Any) -> str:
+    return f"{value:g}" if _is_number(value) else str(value)
 
 
 def _gaps(images: Mapping[str, Mapping[str, float]], headline: str) -> Iterator[str]:
@@ -644,9 +720,33 @@ def _compare(
 
 
 def _words(level: Mapping[str, Any]) -> str:
-    return " ".join(
-        f"{key} {value:g}" if isinstance(value, float) else f"{key} {value}" for key, value in level.items()
+    return " ".join(f"{key} {_text(value)}" for key, value in level.items())
+
+
+def origin(settings: Settings, command: str) -> Origin:
+    """Where figures come from that are measured now, on this machine and with these settings."""
+    device = find_device(settings.device)
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return Origin(
+        version=__version__,
+        command=command,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=", ".join(filter(None, (system, _processor(), f"{os.cpu_count()} CPUs"))),
+        device=gpu,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        precision=settings.precision,
     )
+
+
+def _processor() -> str:
+    """Its name, where the system tells."""
+    try:
+        told = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        return platform.processor()
+    return told[1] if told else platform.processor()
 
 
 @cache
@@ -666,31 +766,45 @@ class Journal:
     """
 
     def __init__(self) -> None:
-        path = cache_dir() / "bench.sqlite"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self.file = sqlite3.connect(path, timeout=60, isolation_level=None)  # every line is there at once
-        try:
+        self.path = cache_dir() / "bench.sqlite"
+        with self._guard():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self.file = sqlite3.connect(
+                self.path, timeout=60, isolation_level=None
+            )  # each line is there at once
             self.file.execute(
                 "CREATE TABLE IF NOT EXISTS measured (key TEXT PRIMARY KEY, figures TEXT, day REAL)"
             )
             self.file.execute("DELETE FROM measured WHERE day < julianday() - ?", (KEPT_DAYS,))
-        except sqlite3.Error as error:
-            raise RestoreError(f"{path} cannot be used ({error}); remove it.") from error
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or error
+            raise RestoreError(
+                f"Cannot keep what is measured in {self.path}: {reason}. Make room or remove the file, or set"
+                " RESTORE_CACHE to a folder that can be written."
+            ) from error
 
     def find(self, key: str) -> dict[str, float] | None:
         """The figures of an image."""
-        found = self.file.execute("SELECT figures FROM measured WHERE key = ?", (key,)).fetchone()
+        with self._guard():
+            found = self.file.execute("SELECT figures FROM measured WHERE key = ?", (key,)).fetchone()
         return json.loads(found[0]) if found else None
 
     def add(self, key: str, figures: Mapping[str, float]) -> None:
         """Keep the figures of an image."""
-        self.file.execute(
-            "INSERT OR REPLACE INTO measured VALUES (?, ?, julianday())", (key, json.dumps(figures))
-        )
+        with self._guard():
+            self.file.execute(
+                "INSERT OR REPLACE INTO measured VALUES (?, ?, julianday())", (key, json.dumps(figures))
+            )
 
     def forget(self, keys: Iterable[str]) -> None:
         """Forget what is kept under keys."""
-        self.file.executemany("DELETE FROM measured WHERE key = ?", ((key,) for key in keys))
+        with self._guard():
+            self.file.executemany("DELETE FROM measured WHERE key = ?", ((key,) for key in keys))
 
     def close(self) -> None:
         """Close the file."""

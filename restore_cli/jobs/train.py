@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import errno
 import json
+import math
 import os
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,12 +33,13 @@ from restore_cli.training.log import Log
 from restore_cli.training.objectives import OBJECTIVES, Adversary
 from restore_cli.training.optimizer import Optimizer, learning_rate
 from restore_cli.training.pairs import Corpus, Patches, Sample, batches, load_corpus, to_float
-from restore_cli.training.recipe import Recipe
-from restore_cli.training.state import State
+from restore_cli.training.recipe import Levels, Recipe
+from restore_cli.training.state import State, uninterrupted
 from restore_cli.weights import Header, save
 
 STATE_SECONDS = 180  # a kill loses no more than this
 TELL_SECONDS, TELL_STEPS = 20, 100  # a moment is told after whichever comes first
+VALIDATION_SHARE = 0.2  # of a training by the clock that validations may take, unless its recipe says when
 PRECISION_LOSS = 0.02  # dB that a checkpoint may lose in a faster precision and still list it
 SHOWN = 3  # held-out images of which a log shows pictures
 
@@ -50,7 +54,7 @@ class Request:
         out: where the best checkpoint goes; beside it NAME.last.safetensors, the newest,
             NAME.state.safetensors, to resume from, and NAME.csv, the log.
         device: as `engine.find_device` takes it.
-        resume: go on from the state, if there is one.
+        resume: go on from the state, if there is one; the recipe may have become longer.
         validation: a folder of images to score with, in place of those held out.
         workers: processes that draw batches ahead; None is as many as an accelerator needs, none for a CPU.
         compile: compile the network with torch.compile, which pays in long trainings on a GPU.
@@ -96,6 +100,7 @@ class Progress:
             level of the recipe's validation.
         saved: whether this was the best so far, and was written to `out`.
         notes: what the user should know.
+        levels: the levels that the scores are of, in words; empty for real pairs.
     """
 
     step: int
@@ -109,23 +114,48 @@ class Progress:
     inputs: tuple[float, ...] = ()
     saved: bool = False
     notes: tuple[str, ...] = ()
+    levels: tuple[str, ...] = ()
 
 
-def train(request: Request) -> Iterator[Progress]:
+@dataclass(frozen=True)
+class Beat:
+    """Where a training stands between two moments: at a step, or at an image of a validation.
+
+    Attributes:
+        step, done: as of `Progress`.
+        doing: "training", or "validating 5 of 12".
+    """
+
+    step: int
+    done: float
+    doing: str
+
+
+Watch = Callable[[Beat], None]
+
+
+def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progress]:
     """Train, yielding every so often and at each validation; of several processes only rank 0 yields.
 
+    Whoever interrupts it, or closes the iterator, finds the state of the last whole step.
+
+    Args:
+        watch: called after each step and each validated image.
+
     Raises:
-        UsageError: recipe, data and device do not fit together.
-        RestoreError: the objective is no longer finite.
+        UsageError: recipe, data, device and the places to write to do not fit together.
+        RestoreError: the objective is no longer finite, or the log to go on with is damaged.
         WeightsError: the state to resume from is damaged or another recipe's.
     """
     with join(request.device) as group:
-        yield from _train(request, group)
+        yield from _train(request, group, watch)
 
 
-def _train(request: Request, group: Group) -> Iterator[Progress]:
+def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
     recipe, device = request.recipe, group.device
-    fingerprint = json.dumps(dataclasses.asdict(recipe), sort_keys=True)
+    fingerprint = dataclasses.asdict(recipe)
+    if group.rank == 0:
+        _check_places(request)
 
     network = make_network(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     corpus = load_corpus(request.data, recipe, network.geometry.channels, request.validation)
@@ -140,61 +170,83 @@ def _train(request: Request, group: Group) -> Iterator[Progress]:
     average = copy.deepcopy(network).eval().requires_grad_(False)
     adversary = Adversary(network.geometry.channels, recipe, group) if recipe.objective == "lsgan" else None
     state = State(network, average, Optimizer(network, recipe), adversary)
+    notes = tuple(f"left out: {error}" for error in corpus.unreadable)
     if request.resume and request.state.exists():
         state.load(request.state, fingerprint)
+    elif request.resume:
+        notes += (f"There is no {request.state} to resume from; training starts at the first step.",)
     moment = state.moment
-    request.out.parent.mkdir(parents=True, exist_ok=True)
+    before = recipe.done(moment.step, moment.seconds)
+    ended = before >= 1 or moment.over
 
     feed = batches(patches, moment.step, _workers(request, device), pinned=device.type == "cuda")
-    notes = tuple(f"left out: {error}" for error in corpus.unreadable)
     saved = time.monotonic()
     begun = saved - moment.seconds
-    meter, ended = Meter(device), False
+    meter, validating = Meter(device), 0.0
+
+    def beat(doing: str = "training") -> None:
+        watch(Beat(moment.step, min(recipe.done(moment.step, time.monotonic() - begun), 1), doing))
+
     told = Log(request.log, moment.step, request.logdir) if group.rank == 0 else nullcontext()
-    with told as log:  # of the first process, which validates, writes and tells for all
-        while not ended:
-            asked = time.monotonic()
-            observed, clean = (
-                side.to(device, memory_format=torch.channels_last, non_blocking=True) for side in next(feed)
+    with told as log, _kept(state, request if log else None):  # of the first process, which tells for all
+        if log and ended and not moment.due:
+            notes += (
+                f"Training ended after step {moment.step}; give more --steps or --minutes to prolong it.",
             )
-            meter.waited += time.monotonic() - asked
-
-            rate = learning_rate(recipe, moment.step, recipe.done(moment.step, moment.seconds), moment.drops)
-            torch.manual_seed(recipe.seed + moment.step)  # of what networks and objectives draw
-            meter.total += learn(state, forward, recipe, observed, clean, rate)
-            state.update_average(recipe.ema)
-            moment.step, meter.steps = moment.step + 1, meter.steps + 1
-            moment.seconds = time.monotonic() - begun
-            if recipe.minutes:
-                [moment.seconds] = group.share([moment.seconds])
-
-            ended = recipe.done(moment.step, moment.seconds) >= 1 or recipe.is_over(moment.step, rate)
-            validates = ended or moment.step % recipe.validate_every == 0
-            keeps = validates or time.monotonic() - saved > STATE_SECONDS
+            yield Progress(moment.step, 1.0, moment.seconds, math.nan, 0.0, notes=notes)
+        while moment.due or not ended:
+            rate = learning_rate(recipe, moment.step, before, moment.drops)
+            if not moment.due:  # else a validation was interrupted, and comes first
+                asked = time.monotonic()
+                observed, clean = (
+                    side.to(device, memory_format=torch.channels_last, non_blocking=True)
+                    for side in next(feed)
+                )
+                meter.waited += time.monotonic() - asked
+                with uninterrupted():
+                    torch.manual_seed(recipe.seed + moment.step)  # of what networks and objectives draw
+                    meter.total += learn(state, forward, recipe, observed, clean, rate)
+                    state.update_average(recipe.ema)
+                    moment.step, meter.steps = moment.step + 1, meter.steps + 1
+                    moment.seconds = time.monotonic() - begun
+                    spare = VALIDATION_SHARE * moment.seconds - validating
+                    if recipe.minutes:
+                        [moment.seconds, spare] = group.share([moment.seconds, spare])
+                    done = recipe.done(moment.step, moment.seconds)
+                    moment.over = recipe.is_over(moment.step, rate)
+                    ended = done >= 1 or moment.over
+                    moment.due = ended or recipe.validates(moment.step, before, done, spare)
+                    before = done
+                beat()
+            keeps = moment.due or time.monotonic() - saved > STATE_SECONDS
             if not keeps and not meter.is_due():
                 continue
             mean, speed, waiting = meter.read()
-            if not np.isfinite(mean):
+            if meter.steps and not math.isfinite(mean):
                 raise RestoreError(
                     f"The objective is no longer finite at step {moment.step}; lower the learning rate, or"
                     " train in fp32. The state before it is kept."
                 )
-            validation = Validation()
-            if validates:
+            validation, better = Validation(), False
+            if moment.due:
+                started = time.monotonic()
                 if log:
-                    validation = validate(state.average, recipe, corpus.holdout, device)
+                    validation = validate(state.average, recipe, corpus.holdout, device, watch=beat)
+                    header = make_header(request, state.average, corpus, validation, device, beat)
+                validating += time.monotonic() - started
                 [score] = group.share([sum(validation.scores)])
-                better = moment.judge(score, recipe.patience)
-            if log and validates:
-                header = make_header(request, state.average, corpus, validation, device)
-                for path in (request.last, request.out)[: 1 + better]:
-                    save(state.average, path, header)
-            if log and keeps:
-                state.save(request.state, fingerprint)
+            with uninterrupted():
+                if moment.due:
+                    better = moment.judge(score, recipe.patience)
+                    for path in (request.last, request.out)[: 1 + better] if log else ():
+                        save(state.average, path, header)
+                    moment.due = False
+                if log and keeps:
+                    state.save(request.state, fingerprint)
             if log:
                 progress = Progress(
                     step=moment.step,
-                    done=recipe.done(moment.step, moment.seconds),
+                    done=before,
                     seconds=moment.seconds,
                     objective=mean,
                     rate=rate,
@@ -202,14 +254,41 @@ def _train(request: Request, group: Group) -> Iterator[Progress]:
                     waiting=waiting,
                     scores=validation.scores,
                     inputs=validation.inputs,
-                    saved=validates and better,
+                    saved=better,
                     notes=notes,
+                    levels=tuple(map(_words, recipe.validation)),
                 )
-                log.write(_figures(progress, recipe))
+                log.write(_figures(progress))
                 log.show(moment.step, validation.pictures)
                 yield progress
             saved = time.monotonic() if keeps else saved
             meter, notes = Meter(device), ()
+
+
+@contextmanager
+def _kept(state: State, request: Request | None) -> Iterator[None]:
+    """Write the state if the block is interrupted, by a signal or by who asks for no more."""
+    try:
+        yield
+    except (KeyboardInterrupt, GeneratorExit):
+        if request and all(value.isfinite().all() for value in state.average.parameters()):
+            with uninterrupted():
+                state.save(request.state, dataclasses.asdict(request.recipe))
+        raise
+
+
+def _check_places(request: Request) -> None:
+    """Raise UsageError where what a training writes cannot be written, before any work is done."""
+    path = request.out
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for path in (request.out, request.last, request.state, request.log):
+            if path.is_dir():
+                raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}."):
+                pass
+    except OSError as error:
+        raise UsageError(f"Cannot write {path}: {error.strerror}. Give another --out.") from error
 
 
 class Meter:
@@ -225,7 +304,7 @@ class Meter:
 
     def read(self) -> tuple[float, float, float]:
         """Mean objective, steps a second, and the share of time spent waiting for data."""
-        mean = self.total.item() / self.steps  # on a GPU this waits for all steps
+        mean = self.total.item() / self.steps if self.steps else math.nan  # on a GPU this waits for all steps
         seconds = max(time.monotonic() - self.started, 1e-9)
         return mean, self.steps / seconds, self.waited / seconds
 
@@ -304,21 +383,29 @@ class Validation:
 
 
 def validate(
-    network: Restorer, recipe: Recipe, samples: list[Sample], device: torch.device, precision: str = "fp32"
+    network: Restorer,
+    recipe: Recipe,
+    samples: list[Sample],
+    device: torch.device,
+    precision: str = "fp32",
+    watch: Callable[[str], None] = lambda doing: None,
 ) -> Validation:
     """Score a network by its task's protocol, as mean PSNR in dB at each validation level.
 
-    The random generator starts anew with seed 0 for each image.
+    The random generator starts anew with seed 0 for each image. `watch` is told "validating 5 of 12" before
+    each image.
     """
     task = find_task(recipe.task)
     settings = Settings(device=str(device), precision=precision)
     scores: list[float] = []
     inputs: list[float] = []
     pictures: list[tuple[Image, Image, Image]] = []
+    number = len(recipe.validation) * len(samples)
     for level in recipe.validation:
         damage = task.draw(level, np.random.RandomState(0))
-        rows = []
+        rows: list[tuple[float, float]] = []
         for sample in samples:
+            watch(f"validating {len(scores) * len(samples) + len(rows) + 1} of {number}")
             clean = damage.fit(to_float(sample.clean))
             if sample.damaged is None:
                 observed = damage.degrade(clean, np.random.RandomState(0))
@@ -337,11 +424,16 @@ def validate(
 
 
 def make_header(
-    request: Request, network: Restorer, corpus: Corpus, validation: Validation, device: torch.device
+    request: Request,
+    network: Restorer,
+    corpus: Corpus,
+    validation: Validation,
+    device: torch.device,
+    watch: Callable[[str], None] = lambda doing: None,
 ) -> Header:
     """What the checkpoint says of itself; it lists bf16 if that costs at most 0.02 dB at every level."""
     recipe = request.recipe
-    fast = validate(network, recipe, corpus.holdout, device, "bf16").scores
+    fast = validate(network, recipe, corpus.holdout, device, "bf16", watch).scores
     stands = all(a - b <= PRECISION_LOSS for a, b in zip(validation.scores, fast, strict=True))
     folders = recipe.pairs or recipe.folders or (request.data.resolve().name,)
     held = request.validation.name if request.validation else "held out"
@@ -362,7 +454,11 @@ def make_header(
     )
 
 
-def _figures(progress: Progress, recipe: Recipe) -> dict[str, float | int]:
+def _words(level: Levels) -> str:
+    return " ".join(f"{key} {value}" for key, value in level.items())
+
+
+def _figures(progress: Progress) -> dict[str, float | int]:
     """A row of the log."""
     figures: dict[str, float | int] = {
         "step": progress.step,
@@ -373,8 +469,7 @@ def _figures(progress: Progress, recipe: Recipe) -> dict[str, float | int]:
         "waiting": progress.waiting,
     }
     for kind, scores in (("PSNR", progress.scores), ("input PSNR", progress.inputs)):
-        for level, score in zip(recipe.validation, scores, strict=False):
-            words = " ".join(f"{key} {value}" for key, value in level.items())
+        for words, score in zip(progress.levels, scores, strict=False):
             figures[f"{kind} {words}".strip()] = score
     return figures
 

@@ -7,6 +7,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from restore_cli.atomic import check_place, write_text
@@ -22,6 +23,35 @@ LEGEND = (
     " images are first cut to a multiple of the scale. Seconds are the mean of an image, median and worst"
     " those of the PSNR that models are compared by."
 )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where figures come from.
+
+    Attributes:
+        version: of this package. command: as it was typed.
+        date: of the beginning, in UTC and ISO 8601.
+        machine: "Linux 6.1 x86_64, AMD EPYC 9B14, 2 CPUs". device: "cpu", or a GPU's name.
+        threads: of PyTorch. torch: PyTorch's version. precision: as it was asked for.
+    """
+
+    version: str
+    command: str
+    date: str
+    machine: str
+    device: str
+    threads: int
+    torch: str
+    precision: str
+
+    def __str__(self) -> str:
+        """Two sentences."""
+        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
+        return (
+            f"Measured by restore {self.version} on {self.date}: {self.machine}; device {self.device},"
+            f" precision {self.precision}, {threads}, PyTorch {self.torch}. Command: {self.command}"
+        )
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
@@ -42,7 +72,7 @@ def format_figure(name: str, value: float | None) -> str:
     return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
-def to_json(rows: Sequence[Row]) -> str:
+def to_json(rows: Sequence[Row], origin: Origin) -> str:
     """All rows with all digits, and the figures of each image; what is infinite or missing becomes null."""
 
     def finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -56,24 +86,29 @@ def to_json(rows: Sequence[Row]) -> str:
         | {"measured": row.measured, "metrics": LEGEND if row.measured else ""}
         | {"figures": finite(row.figures)}
         | {"images": {name: finite(figures) for name, figures in row.details.items()}}
+        | ({"sha256": row.files, "origin": asdict(origin)} if row.measured else {})
         for row in rows
     ]
     return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
 
 
-def _csv(rows: Sequence[Row]) -> str:
+def _csv(rows: Sequence[Row], origin: Origin) -> str:
     keys = columns(rows)
+    source = asdict(origin)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*WORDS, "measured", *keys, "worst image", *REMARKS])
+    table.writerow([*WORDS, "measured", *keys, "worst image", *REMARKS, "sha256", *source])
     for row in rows:
         words, remarks = ([getattr(row, word) for word in part] for part in (WORDS, REMARKS))
-        cells = [*words, row.measured, *(row.figures.get(key) for key in keys), row.worst, *remarks]
+        figures = [row.figures.get(key) for key in keys]
+        files = " ".join(f"{name}={sha256}" for name, sha256 in row.files.items())
+        origins = source.values() if row.measured else [""] * len(source)
+        cells = [*words, row.measured, *figures, row.worst, *remarks, files, *origins]
         table.writerow(map(csv_cell, cells))
     return text.getvalue()
 
 
-def to_markdown(rows: Sequence[Row]) -> str:
+def to_markdown(rows: Sequence[Row], origin: Origin) -> str:
     """A table for each protocol, measured or of papers, and below them what their figures are."""
     parts = []
     for title, group in by_protocol(rows):
@@ -86,12 +121,14 @@ def to_markdown(rows: Sequence[Row]) -> str:
             lines.append([row.set, row.level, row.model, *cells.values(), row.note])
         table = "".join("| " + " | ".join(map(markdown_cell, line)) + " |\n" for line in lines)
         parts.append(f"{markdown_cell(title)}\n\n{table}")
-    return "\n".join([*parts, *(f"{markdown_cell(line)}\n" for line in legend(rows))])
+    return "\n".join([*parts, *(f"{markdown_cell(line)}\n" for line in legend(rows, origin))])
 
 
-def legend(rows: Sequence[Row]) -> list[str]:
-    """What the figures are, and a line for each method of a library: "tv: scikit-image 0.25.2, ..."."""
-    return [LEGEND, *dict.fromkeys(f"{row.model}: {row.about}." for row in rows if row.about)]
+def legend(rows: Sequence[Row], origin: Origin) -> list[str]:
+    """What the figures are and come from, and a line for each library, "tv: scikit-image 0.25.2, ..."."""
+    libraries = dict.fromkeys(f"{row.model}: {row.about}." for row in rows if row.about)
+    files = {name: sha256 for row in rows for name, sha256 in row.files.items()}
+    return [LEGEND, *libraries, *(f"{name}: sha256 {sha256}." for name, sha256 in files.items()), str(origin)]
 
 
 def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
@@ -102,11 +139,15 @@ def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return list(groups.items())
 
 
-def _toml(rows: Sequence[Row]) -> str:
-    """What was measured of models, each a table with the `scores` of weights.toml."""
+def _toml(rows: Sequence[Row], origin: Origin) -> str:
+    """What was measured of models, each a table with the `scores` of weights.toml; comments say by what."""
     own = [row for row in rows if row.measured and row.model != "input" and not row.about]
     tables = {row.model: [other for other in own if other.model == row.model] for row in own}
-    return "\n".join(f"[{json.dumps(name)}]\nscores = [\n{_scores(tables[name])}]\n" for name in tables)
+    files = dict.fromkeys(f"{name} {sha256}" for row in own for name, sha256 in row.files.items())
+    head = "".join(f"# {line}\n" for line in (*str(origin).splitlines(), *files))
+    return "\n".join(
+        [head, *(f"[{json.dumps(name)}]\nscores = [\n{_scores(tables[name])}]\n" for name in tables)]
+    )
 
 
 def _scores(rows: Sequence[Row]) -> str:
@@ -133,7 +174,7 @@ def _toml_value(word: str) -> str:
         return json.dumps(word)
 
 
-WRITERS: dict[str, Callable[[Sequence[Row]], str]] = {
+WRITERS: dict[str, Callable[[Sequence[Row], Origin], str]] = {
     ".json": to_json,
     ".csv": _csv,
     ".md": to_markdown,
@@ -148,8 +189,13 @@ def check_bench(path: Path) -> None:
         check_charts()
 
 
-def write_bench(path: Path, title: str, rows: Sequence[Row], comparisons: Sequence[Comparison] = ()) -> None:
+def write_bench(
+    path: Path, title: str, rows: Sequence[Row], origin: Origin, comparisons: Sequence[Comparison] = ()
+) -> None:
     """Write in the format of the path's suffix; raises RestoreError where that fails."""
     writer = WRITERS.get(path.suffix.lower())
-    page = writer(rows) if writer else render_bench(title, rows, comparisons, notes=legend(rows))
+    if writer:
+        page = writer(rows, origin)
+    else:
+        page = render_bench(title, rows, comparisons, notes=legend(rows, origin))
     write_text(path, page)

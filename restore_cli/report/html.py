@@ -74,6 +74,7 @@ class Row:
         quality: the figure by which the models are compared, "PSNR Y".
         about: library, version and settings of a method that is no model of ours.
         details: all figures of each image by its name; may be empty.
+        files: sha256 of the model's checkpoints, by their names.
     """
 
     task: str
@@ -88,6 +89,7 @@ class Row:
     quality: str = "PSNR"
     about: str = ""
     details: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def worst(self) -> str:

@@ -24,6 +24,7 @@ class Log:
         logdir: folder of TensorBoard's event files, or None.
 
     Raises:
+        RestoreError: the file of a resumed training is no such log.
         UsageError: TensorBoard is not installed.
     """
 
@@ -31,8 +32,7 @@ class Log:
         self.path = path
         self.rows: list[dict[str, Any]] = []
         if step and path.exists():
-            with path.open(encoding="utf-8", newline="") as file:
-                self.rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+            self.rows = [row for row in _read(path) if int(row["step"]) <= step]
         self.board: Any = None
         if logdir:
             try:
@@ -57,7 +57,7 @@ class Log:
                 writer.writerows(self.rows)
             os.replace(part, self.path)
         except OSError as error:
-            raise RestoreError(f"The log {self.path} cannot be written: {error.strerror}.") from error
+            raise RestoreError(f"Cannot write {self.path}: {error.strerror}. Make room for it.") from error
         if self.board:
             for name, value in figures.items():
                 if name != "step":
@@ -78,3 +78,14 @@ class Log:
     ) -> None:
         if self.board:
             self.board.close()
+
+
+def _read(path: Path) -> list[dict[str, Any]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows:
+            int(row["step"])
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise RestoreError(f"Cannot go on with the log {path}: it is damaged. Move it away.") from error
+    return rows

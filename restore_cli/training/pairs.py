@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from restore_cli.engine import Geometry
-from restore_cli.errors import PictureError, UsageError
+from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
 from restore_cli.tasks import Image, Task, find_task
 from restore_cli.training.recipe import Levels, Recipe
@@ -53,13 +53,15 @@ def load_corpus(data: Path, recipe: Recipe, channels: int, validation: Path | No
 
     Raises:
         UsageError: a folder is missing, pairs do not fit, or there is no image to train or score with.
+        RestoreError: what finds no room in memory finds none on the disk either.
     """
     excluded = set()
     if recipe.exclude:
         try:
             excluded = set((data / recipe.exclude).read_text(encoding="utf-8").splitlines())
-        except OSError as error:
-            raise UsageError(f"{data / recipe.exclude} cannot be read: {error.strerror}.") from error
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "it is no text"
+            raise UsageError(f"Cannot read {data / recipe.exclude}: {reason}. Check exclude.") from error
     unreadable: list[str] = []
     folders = recipe.folders or (() if recipe.pairs or recipe.halved else (".",))
     sources = [(pair, 1) for words in recipe.pairs for pair in _paired(data, words)]
@@ -137,18 +139,30 @@ class _Store:
             kept.append(sample)
             if self.left < 0:
                 break
-        shapes = []
-        cache_dir().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=cache_dir()) as file:
-            for sample in samples:
-                images = [image for image in (sample.clean, sample.damaged) if image is not None]
-                shapes.append([image.shape for image in images])
-                for image in images:
-                    file.write(image.data)
-            file.flush()
-            if shapes:  # the mapping outlives the file's name and handle
-                kept += _cut(np.memmap(file, np.uint8, "r"), shapes)
+        rest = next(samples, None)
+        if rest is not None:
+            try:
+                kept += _map(itertools.chain([rest], samples))
+            except OSError as error:
+                raise RestoreError(
+                    f"Cannot keep images in a file in {cache_dir()}: {error.strerror}. Set RESTORE_CACHE to a"
+                    " folder with more room."
+                ) from error
         return kept
+
+
+def _map(samples: Iterable[Sample]) -> Iterator[Sample]:
+    """The samples as views of a file that has no name; raises OSError."""
+    shapes = []
+    cache_dir().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=cache_dir()) as file:
+        for sample in samples:
+            images = [image for image in (sample.clean, sample.damaged) if image is not None]
+            shapes.append([image.shape for image in images])
+            for image in images:
+                file.write(image.data)
+        file.flush()
+        return _cut(np.memmap(file, np.uint8, "r"), shapes)  # the mapping outlives the file's handle
 
 
 def _cut(data: Bytes, shapes: Iterable[list[tuple[int, ...]]]) -> Iterator[Sample]:
@@ -189,11 +203,21 @@ class Patches(Dataset[Batch]):
         samples: what to cut patches from.
         recipe, geometry: what to cut and how to damage it, and for which network.
         rank: of this process among those that train together; it takes its own part of their batch.
+
+    Raises:
+        UsageError: there is no memory for a batch.
     """
 
     def __init__(self, samples: list[Sample], recipe: Recipe, geometry: Geometry, rank: int = 0) -> None:
         self.samples, self.recipe, self.geometry, self.rank = samples, recipe, geometry, rank
         self.task = find_task(recipe.task)
+        needed = 4 * recipe.batch * recipe.patch**2 * (2 * geometry.channels + geometry.conditions)
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise UsageError(
+                f"Cannot hold a batch of {recipe.batch} patches of {recipe.patch} pixels: it takes"
+                f" {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free. Lower batch or patch."
+            )
         self.shares = np.cumsum(np.sqrt([math.prod(sample.clean.shape[:2]) for sample in samples]))
 
     def __getitem__(self, step: int) -> Batch:

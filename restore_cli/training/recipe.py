@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
 import torch
 
+from restore_cli import weights
 from restore_cli.archs import build
-from restore_cli.errors import UsageError, WeightsError
-from restore_cli.tasks import TASKS, find_task
+from restore_cli.errors import RestoreError, UsageError, WeightsError
+from restore_cli.tasks import TASKS, Task, find_task
 
 Levels = Mapping[str, Any]  # a task's fields, as `Task.draw` takes them
+
+LENGTH = ("steps", "minutes")  # what may change when a training is resumed
+VALIDATE_EVERY, VALIDATIONS = 2000, 10  # steps between two validations, and how many a short training has
+HOUSE: tuple[str, Mapping[str, Any]] = (  # the network of a task that has no model yet
+    "unet:UNet",
+    {"channels": 3, "widths": [32, 64, 96, 128, 160], "unshuffle": 1},
+)
 
 CHOICES = {
     "task": tuple(TASKS),
@@ -23,28 +33,92 @@ CHOICES = {
     "schedule": ("cosine", "step", "plateau"),
     "precision": ("bf16", "fp32"),
 }
-_AT_LEAST_ONE = {"steps", "batch", "patch", "validate_every", "accumulate", "patience"}
+_LARGEST = 2**53  # of whole numbers
+_BOUNDS: dict[str, tuple[float, float]] = {  # lowest and highest, where they are not 0 and any
+    "steps": (1, _LARGEST),
+    "batch": (1, _LARGEST),
+    "patch": (1, _LARGEST),
+    "gray": (0, 1),
+    "enlarged": (0, 1),
+    "accumulate": (1, _LARGEST),
+    "holdout": (2, _LARGEST),
+    "drop": (0, 1),
+    "patience": (1, _LARGEST),
+    "betas": (0, 0.99999),
+    "ema": (0, 0.99999),
+}
+_MAY_BE_INFINITE = {"clip"}
+_FOLDERS = {"folders", "halved", "pairs"}
 _TOML_TYPES: dict[str, tuple[type, ...]] = {
     "str": (str,),
     "int": (int,),
     "float": (int, float),
     "Mapping[str, Any]": (dict,),
     "Levels": (dict,),
-    "tuple[int, ...]": (list, tuple),
-    "tuple[float, ...]": (list, tuple),
-    "tuple[str, ...]": (list, tuple),
-    "tuple[Levels, ...]": (list, tuple),
 }
 
 
-def _problems(key: str, value: Any, kind: str) -> list[str]:
-    if not isinstance(value, _TOML_TYPES[kind]) or isinstance(value, bool):
-        return [f"{key} must be {kind}, not {value!r}"]
-    if key in CHOICES and value not in CHOICES[key]:
-        return [f"{key} must be one of {', '.join(CHOICES[key])}, not {value!r}"]
-    if key in _AT_LEAST_ONE and isinstance(value, int) and value < 1:
-        return [f"{key} must be at least 1, not {value}"]
-    return []
+def _problems(key: str, value: Any, kind: str) -> Iterator[str]:
+    """What is wrong with the value of a key of a recipe, whose annotation is `kind`."""
+    if kind.startswith("tuple["):
+        if not isinstance(value, (list, tuple)):
+            yield f"{key} must be a list, not {value!r}"
+            return
+        for item in value:
+            yield from _problems(key, item, kind.removeprefix("tuple[").removesuffix(", ...]"))
+        if key == "betas" and len(value) != 2:
+            yield f"betas must be two numbers, not {len(value)}"
+    elif not isinstance(value, _TOML_TYPES[kind]) or isinstance(value, bool):
+        yield f"{key} must be {kind}, not {value!r}"
+    elif key in CHOICES and value not in CHOICES[key]:
+        yield f"{key} must be one of {', '.join(CHOICES[key])}, not {value!r}"
+    elif isinstance(value, (int, float)):
+        low, high = _BOUNDS.get(key, (0, _LARGEST if kind == "int" else math.inf))
+        if value in (math.inf, -math.inf) or value != value:
+            if value != math.inf or key not in _MAY_BE_INFINITE:
+                yield f"{key} must be a finite number, not {value}"
+        elif value < low:
+            yield f"{key} must be at least {low:g}, not {value}"
+        elif value > high:
+            yield f"{key} must be at most {high:g}"
+    elif key in _FOLDERS and isinstance(value, str):
+        if any(PurePath(part).is_absolute() for part in value.split(":")):
+            yield f"{key} must lie below --data, unlike {value!r}"
+        if key == "pairs" and not all(value.partition(":")):
+            yield f"pairs must be CLEAN:DAMAGED, not {value!r}"
+
+
+def _own_network(task: type[Task], levels: Levels) -> tuple[str, Mapping[str, Any]]:
+    """Architecture and parameters of the task's own model for color, of the scale that is trained for."""
+    scale = levels.get("scale", 1)
+    try:
+        found = weights.choose(None, task.name, 3, scale if isinstance(scale, (int, float)) else 1)
+    except UsageError:
+        return HOUSE
+    assert isinstance(found, weights.Entry)
+    return found.arch, found.params
+
+
+def _fit_conditions(task: Task, levels: Levels, arch: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters, with as many condition planes as the task gives, unless they state their number.
+
+    Raises:
+        WeightsError, UsageError: there is no such network, or none for pictures.
+    """
+    with torch.device("meta"):  # without memory
+        geometry = build(arch, params).geometry
+        if geometry.channels not in (1, 3):
+            raise UsageError(f"The network has {geometry.channels} channels; give it 1 or 3.")
+        given = len(
+            task.prepare(np.zeros((16, 16, geometry.channels), np.float32), levels, geometry).conditions
+        )
+        if "conditions" in params or given == geometry.conditions:
+            return params
+        try:
+            build(arch, {**params, "conditions": given})
+        except WeightsError:  # not for this network to choose
+            return params
+    return {**params, "conditions": given}
 
 
 @dataclass(frozen=True)
@@ -53,7 +127,8 @@ class Recipe:
 
     Attributes:
         task: name of the task whose `degrade` makes the observed side of each pair.
-        arch, params: the network, as in weights.toml.
+        arch, params: the network, as in weights.toml; by default that of the task's own model. A network that
+            takes condition planes gets as many as the task gives, unless `conditions` says how many.
         init: name or path of a checkpoint to start from; by default the network's own initial weights. Layers
             whose shape hangs on channels, conditions or scale begin anew where that differs.
         folders: folders below the data folder, searched for images recursively; all of it if there are none.
@@ -66,14 +141,14 @@ class Recipe:
         validation: levels at which the held-out images are scored; by default the task's own, or none for
             real pairs.
         steps: length. minutes: length by the clock instead, where it is not 0; such a training is resumed,
-            but not repeated exactly.
+            but not repeated exactly. Both may change when a training is resumed.
         batch, patch: patches a step for each process, and their side in pixels.
         gray: share of the patches that lose their colour, for a network in colour that gets gray photos, too.
-        enlarged: share of the patches that are enlarged, up to twice: photos at the full size of their sensors are
-            as soft.
+        enlarged: share of the patches that are enlarged, up to twice: photos at the full size of their
+            sensors are as soft.
         accumulate: parts in which a batch is computed, to save memory.
         pretrain: steps at the beginning in which the network is given the clean image, as an autoencoder.
-        validate_every: steps between two validations.
+        validate_every: steps between two validations; 0 is 2000, and at each tenth of the training.
         holdout: every n-th image is kept out of the training, for validation.
         objective: "l1", "l2", "charbonnier", or "lsgan": that of a PatchGAN plus `pixel_weight` times L1.
         transition: weight of the transition regularizer of binarized networks.
@@ -90,7 +165,7 @@ class Recipe:
     """
 
     task: str
-    arch: str
+    arch: str = ""
     params: Mapping[str, Any] = field(default_factory=dict)
     init: str = ""
     folders: tuple[str, ...] = ()
@@ -107,7 +182,7 @@ class Recipe:
     enlarged: float = 0.0
     accumulate: int = 1
     pretrain: int = 0
-    validate_every: int = 2000
+    validate_every: int = 0
     holdout: int = 24
     objective: str = "l1"
     pixel_weight: float = 100.0
@@ -135,31 +210,42 @@ class Recipe:
             UsageError: names all unknown, missing and impossible keys at once.
         """
         known = {item.name: str(item.type) for item in dataclasses.fields(cls)}
-        problems = [f"unknown key {key!r}" for key in values if key not in known]
-        problems += [f"missing key {key!r}" for key in ("task", "arch") if key not in values]
-        for key, value in values.items():
-            problems += _problems(key, value, known[key]) if key in known else []
+        problems = {
+            key: list(_problems(key, value, known[key])) for key, value in values.items() if key in known
+        }
+        told = [f"unknown key {key!r}" for key in values if key not in known]
+        told += [f"missing key {key!r}" for key in ("task",) if key not in values]
+        told += [problem for found in problems.values() for problem in found]
         given: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
-        if not problems:
-            task = find_task(values["task"])
+
+        def sound(*keys: str) -> bool:
+            return not any(problems.get(key) for key in keys)
+
+        if "task" in given and sound("task", "levels", "validation", "folders", "pairs"):
+            task = find_task(given["task"])
             given["levels"] = given.get("levels") or dict(task.levels)
             real = given.get("pairs") and not given.get("folders")  # whose damage has no levels
             own = ({},) if real else tuple(dict(level) for level in task.validation)
             given["validation"] = given.get("validation") or own
+            drawn = []
             for levels in (given["levels"], *given["validation"]):
                 try:
-                    task.draw(levels, np.random.default_rng(0))
-                except (UsageError, TypeError, ValueError, IndexError) as error:
-                    problems.append(f"{task.name} cannot have the levels {levels}: {error}".rstrip("."))
-            try:
-                with torch.device("meta"):  # without memory
-                    build(values["arch"], values.get("params", {}))
-            except WeightsError as error:
-                problems.append(str(error).rstrip("."))
-        if problems:
-            raise UsageError(f"The recipe has mistakes: {'; '.join(problems)}.")
+                    drawn.append(task.draw(levels, np.random.default_rng(0)))
+                except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
+                    told.append(f"{task.name} cannot have the levels {levels}: {error}".rstrip("."))
+            if sound("arch", "params") and len(drawn) == 1 + len(given["validation"]):
+                params = given.get("params", {})
+                if not given.get("arch"):
+                    given["arch"], usual = _own_network(task, given["levels"])
+                    params = {**usual, **params}
+                try:
+                    given["params"] = _fit_conditions(drawn[0], given["levels"], given["arch"], params)
+                except RestoreError as error:
+                    told.append(str(error).rstrip("."))
+        if told:
+            raise UsageError(f"The recipe has mistakes: {'; '.join(told)}.")
         return cls(**given)
 
     def done(self, step: int, seconds: float) -> float:
@@ -169,3 +255,14 @@ class Recipe:
     def is_over(self, step: int, rate: float) -> bool:
         """Whether plateaus have brought the learning rate to its end."""
         return self.schedule == "plateau" and step > self.warmup and rate < self.lr_final
+
+    def validates(self, step: int, before: float, done: float, spare: float) -> bool:
+        """Whether to validate after a step, which took the training from one share that is done to another.
+
+        Args:
+            spare: seconds that a training by the clock has for it.
+        """
+        if self.validate_every:
+            return step % self.validate_every == 0
+        due = step % VALIDATE_EVERY == 0 or int(VALIDATIONS * done) > int(VALIDATIONS * before)
+        return due and (not self.minutes or spare >= 0)

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
+import signal
+import stat
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -13,8 +21,44 @@ from torch import Tensor
 
 from restore_cli.engine import Restorer
 from restore_cli.errors import WeightsError
+from restore_cli.tables import fill_in
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer
+from restore_cli.training.recipe import LENGTH
+
+# What reading a file raises that is cut, torn or of other contents.
+_DAMAGE = (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let Ctrl-C, SIGTERM and SIGHUP wait until the block ends; a second one does not.
+
+    Only where Python answers them, not where they end the process. Where the block fails, the signal is
+    answered in place of the error, which it may have caused.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone is given signals
+        yield
+        return
+    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    set_up = ((number, signal.getsignal(number)) for number in numbers)
+    answers = {int(number): answer for number, answer in set_up if callable(answer)}
+    came: list[int] = []
+
+    def hold(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        if len(came) > 1:
+            answers[number](number, frame)
+
+    for number in answers:
+        signal.signal(number, hold)
+    try:
+        yield
+    finally:
+        for number, answer in answers.items():
+            signal.signal(number, answer)
+        if len(came) == 1:
+            answers[came[0]](came[0], None)
 
 
 @dataclass
@@ -24,6 +68,8 @@ class Moment:
     Attributes:
         step, seconds: done so far.
         best: score of the best validation; `stale` validations since; `drops` of the rate by plateaus.
+        over: whether plateaus have brought the training to its end.
+        due: whether its validation is still to come.
     """
 
     step: int = 0
@@ -31,6 +77,8 @@ class Moment:
     best: float = float("-inf")
     stale: int = 0
     drops: int = 0
+    over: bool = False
+    due: bool = False
 
     def judge(self, score: float, patience: int) -> bool:
         """Whether a validation's score is the best so far; the rate drops when none was for too long."""
@@ -63,7 +111,7 @@ class State:
                 else:
                     value.copy_(new[name])
 
-    def save(self, path: Path, recipe: str) -> None:
+    def save(self, path: Path, recipe: Mapping[str, Any]) -> None:
         """Write atomically, as a safetensors file beside which a killed write leaves only a .part.
 
         Raises:
@@ -72,41 +120,66 @@ class State:
         tensors: dict[str, Tensor] = {}
         for owner, source in self._sources().items():
             tensors |= {f"{owner}.{name}": value.contiguous() for name, value in source.items()}
-        header = {"recipe": recipe, "moment": json.dumps(asdict(self.moment))}
+        header = {
+            "recipe": json.dumps(recipe),
+            "moment": json.dumps(asdict(self.moment)),
+            "tensors": str(len(tensors)),
+        }
         part = path.with_name(path.name + ".part")
         try:
+            part.touch()
+            mode = part.stat().st_mode  # by the umask, where safetensors lets the owner alone read
             save_file(tensors, part, metadata=header)
+            part.chmod(stat.S_IMODE(mode))
             part.replace(path)
         except (OSError, SafetensorError) as error:
             part.unlink(missing_ok=True)
-            raise WeightsError(f"The training's state {path} cannot be written: {error}.") from error
+            reason = (isinstance(error, OSError) and error.strerror) or error
+            raise WeightsError(f"Cannot write {path}: {reason}. The state before it is kept.") from error
 
-    def load(self, path: Path, recipe: str) -> None:
+    def load(self, path: Path, recipe: Mapping[str, Any]) -> None:
         """Take up a saved state.
+
+        Args:
+            recipe: the training's, which may have become longer or shorter.
 
         Raises:
             WeightsError: the file is damaged, or another recipe wrote it.
         """
         try:
             with safe_open(path, framework="pt") as file:
-                header = file.metadata()
+                header = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (OSError, SafetensorError) as error:
-            raise WeightsError(f"{path} cannot be resumed from: {error}.") from error
-        if not header or header.get("recipe") != recipe:
-            raise WeightsError(f"{path} comes from another recipe; train to another --out, or delete it.")
+            written = json.loads(header["recipe"])
+            moment = fill_in(Moment, json.loads(header["moment"]), "its moment", WeightsError)
+            if not isinstance(written, dict) or moment.step < 0 or not 0 <= moment.seconds < math.inf:
+                raise ValueError("its recipe or its moment makes no sense")
+            if len(tensors) != int(header.get("tensors", len(tensors))):
+                raise ValueError(f"{len(tensors)} of {header['tensors']} tensors are left")
+        except (*_DAMAGE, WeightsError) as error:
+            raise _refuse(path, error) from error
+        own = json.loads(json.dumps(recipe))  # lists for tuples, as in the file
+        keys = [key for key in own.keys() | written.keys() if own.get(key) != written.get(key)]
+        if changed := sorted(set(keys) - set(LENGTH)):
+            raise WeightsError(
+                f"Cannot resume from {path}: it comes from another recipe, which differs in"
+                f" {', '.join(changed)}. Train to another --out, with --init to start from its checkpoint."
+            )
 
         def part(owner: str) -> dict[str, Tensor]:
             prefix = owner + "."
             return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
-        self.network.load_state_dict(part("network"))
-        self.average.load_state_dict(part("average"))
-        self.optimizer.load_state_tensors(part("optimizer"))
-        if self.adversary:
-            self.adversary.network.load_state_dict(part("adversary"))
-            self.adversary.optimizer.load_state_tensors(part("adversary-optimizer"))
-        self.moment = Moment(**json.loads(header["moment"]))
+        try:
+            self.network.load_state_dict(part("network"))
+            self.average.load_state_dict(part("average"))
+            self.optimizer.load_state_tensors(part("optimizer"))
+            if self.adversary:
+                self.adversary.network.load_state_dict(part("adversary"))
+                self.adversary.optimizer.load_state_tensors(part("adversary-optimizer"))
+        except _DAMAGE as error:
+            raise _refuse(path, error) from error
+        self.moment = moment
 
     def _sources(self) -> dict[str, dict[str, Tensor]]:
         sources = {
@@ -118,3 +191,10 @@ class State:
             sources["adversary"] = self.adversary.network.state_dict()
             sources["adversary-optimizer"] = self.adversary.optimizer.state_tensors()
         return sources
+
+
+def _refuse(path: Path, error: Exception) -> WeightsError:
+    reason = str(error).partition("\n")[0].rstrip(".:")
+    return WeightsError(
+        f"Cannot resume from {path}: it is damaged ({reason}). Delete it, or train to another --out."
+    )
