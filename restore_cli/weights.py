@@ -137,7 +137,7 @@ class Header:
         if self.channels not in (1, 3):
             raise WeightsError(f"A checkpoint has 1 or 3 channels, not {self.channels}.")
         for key, level in self.conditions.items():
-            if not _is_level(key, level):
+            if not is_level(key, level):
                 raise WeightsError(f"A checkpoint's condition {brief(key)} cannot be {brief(repr(level))}.")
         for score in self.scores:
             if not _is_score(score):
@@ -158,7 +158,7 @@ class Header:
         return tuple(Series(tuple(scores)) for scores in groups.values())
 
 
-def _is_level(key: str, level: Any) -> bool:
+def is_level(key: str, level: Any) -> bool:
     """Whether a condition is a value, [low, high] or a list of words, and within its range if it has one."""
     values = level if isinstance(level, (list, tuple)) else [level]
     low, high = RANGES.get(key, (-1e9, 1e9))
