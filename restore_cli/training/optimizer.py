@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 from restore_cli.training.recipe import Recipe
 
+MOMENTA = ({"step", "exp_avg", "exp_avg_sq"}, {"momentum_buffer"})  # of a parameter, by Adam and by Muon
+
 
 def learning_rate(recipe: Recipe, step: int, done: float, drops: int = 0) -> float:
     """The rate of a step.
@@ -79,13 +81,27 @@ class Optimizer:
         }
 
     def load_state_tensors(self, tensors: dict[str, Tensor]) -> None:
-        """Take up momenta from `state_tensors`."""
+        """Take up momenta from `state_tensors`.
+
+        Raises:
+            ValueError, LookupError: they are not of these parameters.
+        """
         for part, optimizer in enumerate(self.parts):
             state: dict[int, dict[str, Tensor]] = {}
             for key, value in tensors.items():
                 owner, index, name = key.split(".", 2)
                 if int(owner) == part:
                     state.setdefault(int(index), {})[name] = value
+            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            for number, values in state.items():
+                if values.keys() not in MOMENTA:
+                    raise ValueError(f"part {part} has no {', '.join(values)}")
+                for name, value in values.items():
+                    shape = torch.Size() if name == "step" else parameters[number].shape
+                    if value.shape != shape or not value.is_floating_point():
+                        raise ValueError(
+                            f"{name} {list(value.shape)} is not {list(shape)}, or holds no fractions"
+                        )
             optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
