@@ -565,6 +565,8 @@ NESTED = weights.HEADER_DEPTH + 1
         (header(arch="unet:UNet", params={"scale": 20, "widths": [4]}), "scale is 20, not 1 to 16"),
         (header(arch="unet:UNet", params={"unshuffle": 4000}), "or 1,049,050 numbers"),
         (header(arch="xunit:XDnCNN", params={"depth": 10**8}), "depth.* is not within"),
+        (header(arch="xunit:XDnCNN", params={"kernel": 4}), "kernel is 4, which is not odd"),
+        (header(arch="xunit:XSRCNN", params={"kernels": [9, 2, 5]}), "which are not all odd"),
         (header(arch="baselines:DnCNN", params={"depth": float("nan")}), "depth.* is not within"),
         (header(arch="baselines:DnCNN", params={"depth": "deep"}), "cannot be built"),
         (header(arch="baselines:DnCNN", params={"depth": None}), "cannot be built"),
@@ -613,9 +615,9 @@ def test_header_of_a_stranger_costs_nothing(
 
 
 def test_parameters_that_contradict_each_other(tmp_path: Path) -> None:
-    params = {"channels": 1, "depth": 3, "width": 4, "kernel": 4}  # an even kernel gives another size
-    network = archs.build("xunit:XDnCNN", params)
-    save_file(network.state_dict(), tmp_path / "x.safetensors", header(arch="xunit:XDnCNN", params=params))
+    params = {"width": 4, "quantizer": "twn", "threshold": "high"}
+    network = archs.build("binarized:BTNet", params)
+    save_file(network.state_dict(), tmp_path / "x.safetensors", header(arch="binarized:BTNet", params=params))
     with pytest.raises(WeightsError, match="its parameters contradict each other"):
         weights.load(tmp_path / "x.safetensors")
 

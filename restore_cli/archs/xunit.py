@@ -20,6 +20,8 @@ class XUnit(nn.Module):
 
     def __init__(self, width: int, kernel: int = 9) -> None:
         super().__init__()
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel is {kernel}, which is not odd")
         self.gate = nn.Sequential(
             nn.BatchNorm2d(width),
             nn.ReLU(),
@@ -82,6 +84,8 @@ class XSRCNN(Restorer):
         residual: bool = False,
     ) -> None:
         super().__init__()
+        if not all(side % 2 for side in kernels):
+            raise ValueError(f"kernels are {list(kernels)}, which are not all odd")
         self.residual = residual
         layers: list[nn.Module] = []
         for (taken, given), side in zip(pairwise([channels, *widths]), kernels[:-1], strict=True):
