@@ -41,7 +41,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         seeds = fuzz.plant(Path(folder))
         for seed in range(asked.seed, asked.seed + asked.cases):
-            faulthandler.dump_traceback_later(4 * fuzz.PATIENCE, exit=True)  # a hang that no signal ends
+            faulthandler.dump_traceback_later(24 * fuzz.PATIENCE, exit=True)  # a hang that no signal ends
             case = fuzz.make(seeds, seed)
             faults = fuzz.examine(case)
             kinds[case.file.suffix] += 1

@@ -17,7 +17,7 @@ from restore_cli import weights
 from restore_cli.cli import app, display
 from restore_cli.cli import bench as bench_command
 from restore_cli.report import Record, write_report
-from restore_cli.report.bench import write_bench
+from restore_cli.report.bench import Origin, write_bench
 from restore_cli.report.html import Row
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
@@ -123,8 +123,13 @@ def report(text: str, path: Path) -> None:
     write_report([record, Record("-", "done", "-")], path)
 
 
+def origin(text: str) -> Origin:
+    words = {key: text for key in ("version", "command", "date", "machine", "device", "torch", "precision")}
+    return Origin(**words, threads=1)
+
+
 def bench(text: str, path: Path) -> None:
-    write_bench(path, text, [row(text), row("plain")])
+    write_bench(path, text, [row(text), row("plain")], origin(text))
 
 
 writers = pytest.mark.parametrize("write", [report, bench])
@@ -160,7 +165,7 @@ def test_no_markdown_leaves_its_cell(tmp_path: Path, write: Write, text: str) ->
 
 @pytest.mark.parametrize("text", ATTACKS)
 def test_tables_on_a_terminal(terminal: io.StringIO, text: str) -> None:
-    bench_command.print_tables([row(text)])
+    bench_command.print_tables([row(text)], origin(text))
     assert not STEERING.search(terminal.getvalue())
     for mark in re.findall(r"\[/?red\]|:smiley:", text):
         assert terminal.getvalue().count(mark) >= 5

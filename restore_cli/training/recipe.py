@@ -236,7 +236,11 @@ class Recipe:
             drawn = []
             for levels in (given["levels"], *given["validation"]):
                 try:
-                    drawn.append(task.draw(levels, np.random.default_rng(0)))
+                    made = task.draw(levels, np.random.default_rng(0))
+                    for key, level in levels.items():
+                        if not weights.is_level(key, level):  # another draw would fail, or the checkpoint
+                            raise ValueError(f"{key} cannot be {level!r}")
+                    drawn.append(made)
                 except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
                     told.append(f"{task.name} cannot have the levels {levels}: {error}".rstrip("."))
             if sound("arch", "params") and len(drawn) == 1 + len(given["validation"]):
