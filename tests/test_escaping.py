@@ -124,7 +124,7 @@ def report(text: str, path: Path) -> None:
 
 
 def origin(text: str) -> Origin:
-    words = {key: text for key in ("version", "command", "date", "machine", "device", "torch", "precision")}
+    words = dict.fromkeys(("version", "command", "date", "machine", "device", "torch", "precision"), text)
     return Origin(**words, threads=1)
 
 
