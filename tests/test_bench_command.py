@@ -619,7 +619,7 @@ def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
         (["denoise", "small", "--level", "luma=true"], 2, "no level 'luma'; it has sigma, noise"),
         (["denoise", "small", "--level", "sigma=loud"], 2, "'loud'"),
         (["derain", "small", "--level", "heaviness=loud"], 2, "derain has no level heaviness loud"),
-        (["sr", "small", "--level", "size=64x64"], 2, "no level 'size'; it has scale."),
+        (["sr", "small", "--level", "size=64x64"], 2, "no level 'size'; it has scale, damage."),
         (["denoise", "small", "--level", "sigma"], 2, "KEY=VALUE"),
         (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "there are: bm3d, nlm, tv"),
         (["denoise", "small", "--sigma", "25", "--model", "magic"], 3, "magic"),

@@ -66,7 +66,7 @@ def test_what_is_copied_is_what_was_read(
         source.write_bytes(b"")
         return 0.0
 
-    monkeypatch.setattr("restore_cli.jobs.restore.estimate_noise", cut_short)
+    monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", cut_short)
     result = denoise(checkpoints[1], source, "--strength", 0)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "a.denoised.png").read_bytes() == before
@@ -244,8 +244,8 @@ import hashlib, sys
 from restore_cli import engine
 run, photos = engine.run, []
 def busy(*words):
-    photos.append(1)
-    if len(photos) == 2:
+    photos.extend([1] * (len(words) > 4))  # what measures noise does not say how far it is
+    if len(photos) == 2 and len(words) > 4:
         print("busy", flush=True)
         hashlib.pbkdf2_hmac("sha256", b"", b"", 10**9)  # minutes, without a look at signals
     return run(*words)
