@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 
-FAINT = 0.5  # level below which noise is not seen
+FAINT = 0.3  # level below which noise is not seen
 MISTAKE = 0.2  # deviation of the logarithm of levels that networks learn to live with
 WHITEST = 50.0  # levels up to which white noise is drawn where none is given
 

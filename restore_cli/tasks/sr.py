@@ -159,7 +159,7 @@ class Sr(Task):
         quality = picture.jpeg_quality or estimate_quality(picture.pixels, picture.visible)[0]
         faults = [f"noise of level {noise:.0f}"] * (noise > NOISY)
         faults += [f"the traces of JPEG at quality {quality:.0f}"] * (quality < COMPRESSED)
-        return f"This enlarges {' and '.join(faults)}, too; --model photo removes them." if faults else ""
+        return f"This enlarges {' and '.join(faults)}, too; --model photo does not." if faults else ""
 
     def enlargement(self, height: int, width: int) -> float:
         """By the size that is wanted: the larger ratio of the two sides."""
