@@ -47,7 +47,7 @@ def drawn(images: ImageSet, noise: str, sigma: float, clip: bool) -> Iterator[Ph
 
 def report(title: str, photos: Iterator[Photo]) -> None:
     """Print a line."""
-    found, true = np.array([(measure_noise(noisy), level) for noisy, level in photos]).T
+    found, true = np.array([(measure_noise(noisy).level, level) for noisy, level in photos]).T
     errors = np.abs(found - true)
     right = (errors <= np.maximum(1.5, true / 4)).mean()
     means = f"level {true.mean():.2f}, found {found.mean():.2f}, mean absolute error {errors.mean():.2f}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -28,8 +29,16 @@ ALIKE = 0.25  # share of the level by which two estimates of white noise may dif
 CLOSE = 0.7  # so many levels
 
 
-def measure_noise(image: Image, visible: Mask | None = None) -> float:
-    """Standard deviation of a photo's noise over all channels, on the 0..255 scale, from the photo alone.
+@dataclass(frozen=True)
+class Noise:
+    """A photo's noise: standard deviation over all channels on the 0..255 scale; whether it is white."""
+
+    level: float
+    white: bool
+
+
+def measure_noise(image: Image, visible: Mask | None = None) -> Noise:
+    """Measure a photo's noise, from the photo alone.
 
     A small network, which has seen the noise of many cameras and JPEGs, judges windows all over the photo.
     Where `estimate_noise` agrees the noise is white, and its more exact figure counts.
@@ -43,7 +52,8 @@ def measure_noise(image: Image, visible: Mask | None = None) -> float:
     """
     white = estimate_noise(image, visible)
     found = _look(image, visible) if min(image.shape[:2]) >= 20 else 0.0
-    return white if abs(white - found) <= max(ALIKE * found, CLOSE) else found
+    alike = abs(white - found) <= max(ALIKE * found, CLOSE)
+    return Noise(white if alike else found, alike)
 
 
 def to_plane(level: float | NDArray[np.floating]) -> NDArray[np.floating]:

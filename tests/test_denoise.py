@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -9,6 +10,7 @@ from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture
 from restore_cli.noise import to_plane
+from restore_cli.tasks import camera
 from restore_cli.tasks.denoise import Denoise
 
 GRAY = np.full((40, 50, 1), 0.5, np.float32)
@@ -31,6 +33,15 @@ def test_a_level_chooses_the_model_that_takes_one() -> None:
     assert Denoise(sigma=25).model == "house"
     assert Denoise().model is None
     assert Denoise(sigma=25, noise="camera").model is None
+
+
+def test_white_noise_that_is_found_has_its_model_and_any_other_the_default() -> None:
+    flat = np.tile(GRAY, (6, 6, 3))
+    white = camera.add_noise(flat, "gaussian", 20, np.random.RandomState(0))
+    blotches = flat + 3 * cv2.GaussianBlur(white - flat, (0, 0), 1)
+    assert Denoise().look(Picture(white)).model == "house"
+    assert Denoise().look(Picture(blotches)).model is None
+    assert Denoise(sigma=5).look(Picture(blotches)).found is None
 
 
 PHOTO = {"noise": ["camera", "random"]}  # what a model for photos was trained for

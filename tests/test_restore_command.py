@@ -30,6 +30,7 @@ from restore_cli.cli.restore import compose
 from restore_cli.image import Picture, read_picture, write_picture
 from restore_cli.jobs.files import Naming, plan
 from restore_cli.metrics import psnr
+from restore_cli.noise import Noise
 from restore_cli.tasks import option
 from restore_cli.tasks.denoise import Denoise
 
@@ -613,7 +614,7 @@ def test_no_network_runs_where_nothing_can_change(tmp_path: Path, monkeypatch: p
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("restore_cli.engine.run", fail)
-    monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", lambda *_: 0.0)  # by its own network
+    monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", lambda *_: Noise(0, white=True))
     save_brighter("deblock", conditions=1, quality=[5, 90])
     Image.open(photo(Path("a.png"))).save("a.jpg", quality=97)
     Image.new("L", (24, 20)).save("black.png")

@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from restore_cli.atomic import write_whole
 from restore_cli.cli import app
 from restore_cli.jobs.files import Naming, plan
+from restore_cli.noise import Noise
 
 ROOT = Path(__file__).parents[1]
 MODULE = [sys.executable, "-m", "restore_cli"]
@@ -62,11 +63,11 @@ def test_what_is_copied_is_what_was_read(
     Image.linear_gradient("L").save(source)
     before = source.read_bytes()
 
-    def cut_short(*words: object) -> float:  # by another program
+    def cut_short(*words: object) -> Noise:  # by another program
         source.write_bytes(b"")
-        return 0.0
+        return Noise(0, white=True)
 
-    monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", cut_short)
+    monkeypatch.setattr("restore_cli.tasks.denoise.measure_noise", cut_short)
     result = denoise(checkpoints[1], source, "--strength", 0)
     assert result.exit_code == 0, result.output
     assert (tmp_path / "a.denoised.png").read_bytes() == before

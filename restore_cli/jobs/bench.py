@@ -184,6 +184,7 @@ class Model(Contestant):
 
     def restore(self, observed: Image, task: Task) -> Image:
         """As its command does, without reading and writing."""
+        task = task.look(Picture(observed))
         return restore(Picture(observed), task, self.network(observed, task), self.settings).pixels
 
     def network(self, observed: Image, task: Task) -> Loaded:

@@ -170,6 +170,7 @@ def restore(
         WeightsError, UsageError: as `load` and `engine.run`.
         EngineError: memory is too short, or the result is no picture.
     """
+    task = task.look(picture)
     if not isinstance(model, Loaded):
         model = load(
             model or task.model, task.name, picture.channels, task.enlargement(picture.height, picture.width)
@@ -242,12 +243,12 @@ def _restore_file(
     watch: Watch,
 ) -> Record:
     """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB each."""
-    task = request.task
     started = time.perf_counter()
     piped = stdin if item.input == STREAM else None
     data = read_file(piped or Path(item.input), request.max_pixels)  # once, for a pipe gives it only once
     name = "standard input" if piped else item.input
     picture = read_picture(data, name, max_pixels=request.max_pixels)
+    task = request.task.look(picture)
     reading = time.perf_counter() - started
 
     scale = task.enlargement(picture.height, picture.width)
@@ -263,7 +264,7 @@ def _restore_file(
     last = change.passes[-1] if change.passes else None
     difference = _check_tiles(last, request.settings) if last and request.check_tiles else None
     uncut = ("No tile was cut, so there is nothing to check.",) * (request.check_tiles and difference is None)
-    noise = measure_noise(picture.pixels, picture.visible) if feed.noise is None else feed.noise
+    noise = measure_noise(picture.pixels, picture.visible).level if feed.noise is None else feed.noise
     advice = task.advise(picture, noise, model.conditions)
     record = replace(
         record,
@@ -314,7 +315,7 @@ def _restore_file(
         output_height=restored.height,
         seconds=seconds,
         megapixels_per_s=restored.megapixels / max(seconds, 1e-9),
-        noise_after=measure_noise(restored.pixels, restored.visible),
+        noise_after=measure_noise(restored.pixels, restored.visible).level,
         warnings=(*record.warnings, *notes),
     )
     if format in LOSSY and (request.reference or watch.compared):

@@ -117,9 +117,13 @@ class Task(ABC):
 
         return cls(**{key: value(level) for key, level in levels.items()})
 
+    def look(self, picture: Picture) -> Self:  # noqa: ARG002
+        """This task, with what it has to know of a photo before a model is chosen."""
+        return self
+
     @property
     def model(self) -> str | None:
-        """Name of the model that suits these options, if it is not the task's default."""
+        """Name of the model that suits these options and the photo, if it is not the task's default."""
         return None
 
     @property

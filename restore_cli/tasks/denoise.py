@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from restore_cli.errors import UsageError
-from restore_cli.noise import measure_noise, to_plane
+from restore_cli.noise import Noise, measure_noise, to_plane
 from restore_cli.tasks import Feed, Image, Random, Task, camera, option, span
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class Denoise(Task):
         sigma: standard deviation of the noise on the 0..255 scale; None estimates it from each photo.
         noise: what `degrade` adds: "gaussian"; "camera", whose strength at middle gray is about `sigma`; or
             "random", whose spectrum, color and dependence on brightness are.
+        found: what `look` measured.
     """
 
     name: ClassVar[str] = "denoise"
@@ -58,6 +59,7 @@ class Denoise(Task):
         parse=parse_sigma,
     )
     noise: str = "gaussian"
+    found: Noise | None = field(default=None, repr=False, metadata={"level": False})
 
     def __post_init__(self) -> None:
         if self.sigma is not None and not 0 <= self.sigma <= 255:
@@ -67,10 +69,22 @@ class Denoise(Task):
         if self.noise not in camera.NOISES:
             raise UsageError(f"The noise is {self.noise!r}; choose {', '.join(camera.NOISES)}.")
 
+    def look(self, picture: Picture) -> Denoise:
+        """Measure the noise, unless its level is given."""
+        if self.found or self._given:
+            return self
+        return replace(self, found=measure_noise(picture.pixels, picture.visible))
+
+    @property
+    def _given(self) -> bool:
+        """Whether the level is known; that of a camera's noise is not that of its files."""
+        return self.sigma is not None and self.noise == "gaussian"
+
     @property
     def model(self) -> str | None:
-        """For white noise of a known level the one that is made for it; any other is left to the default."""
-        return "house" if self.sigma is not None and self.noise == "gaussian" else None
+        """For white noise the one that is made for it; any other is left to the default."""
+        white = self.found.white if self.found else self._given
+        return "house" if white else None
 
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Add noise of `sigma`, or of a random level where that is None.
@@ -104,9 +118,11 @@ class Denoise(Task):
         A network for noise of any kind is given it on a logarithmic scale; what has no noise to see stays as
         it is.
         """
-        given = self.sigma if self.noise == "gaussian" else None  # a camera's is not that of its files
-        sigma = measure_noise(pixels, picture.visible if picture else None) if given is None else given
-        noise = sigma if given is None else None
+        from restore_cli.image import Picture
+
+        task = self.look(picture or Picture(pixels))
+        noise = task.found.level if task.found else None
+        sigma = noise if noise is not None else task.sigma or 0.0
         options: dict[str, float | str] = {"sigma": round(sigma, 2)}
         warnings: tuple[str, ...] = ()
         if "noise" in trained and "sigma" not in trained:
