@@ -3,9 +3,9 @@
     python benchmarks/photos.py DATA/live1 DATA/set14/x2/hr
 
 The middle 256 pixels of every image get the noise of a random camera, and of a random kind, at levels from
-light to heavy, and become files, most of them JPEGs, with other seeds than in trainings. The blind model is
-compared with the one that is given a level, at the level that suits all images of a row best. Then the PSNR
-of clean images to themselves, as they are and as JPEGs of quality 95.
+light to heavy, and become files, most of them JPEGs, with other seeds than in trainings. What the command
+makes of them is compared with the model that is given a level, at the level that suits all images of a row
+best. Then the PSNR of clean images to themselves, as they are and as JPEGs of quality 95.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def middle(image: Image) -> Image:
 
 
 def score(
-    observed: Sequence[Image], clean: Sequence[Image], model: Loaded, sigma: float | None
+    observed: Sequence[Image], clean: Sequence[Image], model: Loaded | str | None, sigma: float | None
 ) -> list[float]:
     """PSNR in dB of what a model makes of each image."""
     results = (restore(Picture(image), Denoise(sigma=sigma), model).pixels for image in observed)
@@ -48,9 +48,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, nargs="+")
-    parser.add_argument("--model", default="denoise-photo", help="the blind model")
+    parser.add_argument("--model", help="as of the command; by default its own choice for each photo")
     options = parser.parse_args()
-    blind, given = load(options.model), load("denoise-color")
+    given = load("denoise-color")
     paths = [path for folder in options.folder for path in sorted(folder.iterdir()) if is_image_name(path)]
     clean = [middle(read_picture(path).opaque_pixels()) for path in paths]
     for noise in ("camera", "random"):
@@ -62,11 +62,11 @@ def main() -> None:
                 for seed, image in zip(seeds, clean, strict=True)
             ]
             before = np.mean([psnr(*pair) for pair in zip(observed, clean, strict=True)])
-            own = np.mean(score(observed, clean, blind, None))
+            own = np.mean(score(observed, clean, options.model, None))
             told = {share * level: np.mean(score(observed, clean, given, share * level)) for share in GIVEN}
             best = max(told, key=lambda sigma: told[sigma])
             print(
-                f"{noise} {level:g}: input {before:.2f}, blind {own:.2f}, "
+                f"{noise} {level:g}: input {before:.2f}, found {own:.2f}, "
                 f"given sigma {best:g} {told[best]:.2f} dB",
                 flush=True,
             )
@@ -74,7 +74,7 @@ def main() -> None:
         ("clean", clean),
         ("clean, JPEG 95", [compress(image, 95, "4:2:0") for image in clean]),
     ):
-        back = score(images, images, blind, None)
+        back = score(images, images, options.model, None)
         print(f"{name}: {np.mean(back):.2f} dB to themselves, at least {min(back):.2f}", flush=True)
 
 

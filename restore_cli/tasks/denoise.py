@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 
-FAINT = 0.3  # level below which noise is not seen
+FAINT, SEEN = 0.3, 2.5  # levels up to which noise is not seen, and from which on all of the change is made
 MISTAKE = 0.2  # deviation of the logarithm of levels that networks learn to live with
 WHITEST = 50.0  # levels up to which white noise is drawn where none is given
 
@@ -115,8 +115,8 @@ class Denoise(Task):
     ) -> Feed:
         """Give the noise level as a constant plane, held to the range that the network knows.
 
-        A network for noise of any kind is given it on a logarithmic scale; what has no noise to see stays as
-        it is.
+        A network for noise of any kind is given it on a logarithmic scale; of a photo in which hardly any noise
+        is measured ever more stays as it is, for fine texture may pass for noise.
         """
         from restore_cli.image import Picture
 
@@ -126,11 +126,11 @@ class Denoise(Task):
         options: dict[str, float | str] = {"sigma": round(sigma, 2)}
         warnings: tuple[str, ...] = ()
         if "noise" in trained and "sigma" not in trained:
-            faint = noise is not None and noise < FAINT
-            if faint:
+            strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, SEEN), (0, 1)))
+            if not strength:
                 warnings = (f"Noise of level {sigma:.1f} is too little to see; nothing is changed.",)
             conditions = (float(to_plane(sigma)),) * geometry.conditions
-            return Feed(pixels, conditions, options, warnings, noise, strength=float(not faint))
+            return Feed(pixels, conditions, options, warnings, noise, strength)
         low, high, known = span(trained.get("sigma", [0, 255]))
         if not geometry.conditions and not 0.8 * low <= sigma <= 1.2 * high:
             warnings = (
