@@ -115,8 +115,8 @@ class Denoise(Task):
     ) -> Feed:
         """Give the noise level as a constant plane, held to the range that the network knows.
 
-        A network for noise of any kind is given it on a logarithmic scale; of a photo in which hardly any noise
-        is measured ever more stays as it is, for fine texture may pass for noise.
+        A network for noise of any kind is given it on a logarithmic scale; of a photo in which hardly any is
+        measured ever more stays as it is, for fine texture may pass for noise.
         """
         from restore_cli.image import Picture
 
