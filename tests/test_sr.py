@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from restore_cli.archs import build
 from restore_cli.cli import app
 from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
-from restore_cli.image import read_picture, resize
+from restore_cli.image import Picture, read_picture, resize
 from restore_cli.tasks.sr import Sr, parse_size
 
 NETWORKS = {  # none does anything beyond bicubic
@@ -155,7 +156,8 @@ def test_impossible_sizes_are_refused(
 def test_a_size_that_is_no_plain_enlargement_is_warned_of(
     models: dict[str, Path], photo: Path, words: tuple[str, ...], said: str
 ) -> None:
-    warnings = json.loads(enlarge(photo, models["any"], *words).stdout).get("warnings", [])
+    told = json.loads(enlarge(photo, models["any"], *words).stdout).get("warnings", [])
+    warnings = [warning for warning in told if "--model photo" not in warning]  # the photo is noise
     assert said in " ".join(warnings) and bool(warnings) == bool(said)
 
 
@@ -177,3 +179,13 @@ def test_words_of_a_recipe_are_scales() -> None:
     with pytest.raises(UsageError, match=r"whole numbers, not by 2\.5"):
         Sr(scale=2.5).degrade(np.zeros((10, 10, 1), np.float32), np.random.default_rng(0))
     assert parse_size("1920X1080") == (1920, 1080)
+
+
+def test_a_photo_with_noise_or_traces_of_jpeg_is_shown_the_model_for_it() -> None:
+    clean = Picture(np.full((64, 64, 3), 0.5, np.float32))
+    jpeg = replace(clean, jpeg_quality=80)
+    assert Sr().advise(clean, 2.9, {"scale": 2}) == ""
+    assert "noise of level 8" in Sr().advise(clean, 8, {"scale": 2})
+    assert "JPEG at quality 80" in Sr().advise(jpeg, 1, {"scale": 2})
+    assert "--model photo" in Sr().advise(jpeg, 8, {"scale": 2})
+    assert Sr().advise(jpeg, 8, {"scale": 2, "damage": "photo"}) == ""
