@@ -21,9 +21,7 @@ Mask = NDArray[np.bool_]
 MODEL = "noise-level"
 SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a photo
 SEEN = 0.5  # share of a window that must be visible
-OUTLIERS = (
-    0.15  # share of the lowest windows, and of the highest, that do not count: flat, or of fine texture
-)
+OUTLIERS = 0.15  # share of the lowest windows, and of the highest, that do not count
 RAISE = 1.2  # for the network is cautious, most of all with real noise
 ALIKE = 0.25  # share of the level by which two estimates of white noise may differ, or
 CLOSE = 0.7  # so many levels

@@ -59,7 +59,7 @@ class Denoise(Task):
         parse=parse_sigma,
     )
     noise: str = "gaussian"
-    found: Noise | None = field(default=None, repr=False, metadata={"level": False})
+    found: Noise | None = field(default=None, metadata={"level": False})
 
     def __post_init__(self) -> None:
         if self.sigma is not None and not 0 <= self.sigma <= 255:
