@@ -262,6 +262,8 @@ def test_signals_are_answered_at_once(
 ) -> None:
     for name in "abc":
         Image.linear_gradient("L").save(tmp_path / f"{name}.png")
+    if signal.getsignal(number) == signal.SIG_IGN:
+        pytest.skip("the signal is ignored here, as under nohup")
     words = ["denoise", tmp_path, "-o", tmp_path / "out", "--report", tmp_path / "r.jsonl", "--sigma", "5"]
     with subprocess.Popen(
         [sys.executable, "-c", BUSY, *words, "--model", checkpoints[1]],
