@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -35,6 +35,9 @@ from restore_cli.tasks import TASKS, Task, find_task
 if TYPE_CHECKING:
     from restore_cli.jobs.files import Item
     from restore_cli.report.html import Gallery
+
+
+GLANCE = 0.2  # seconds after which signals are looked at
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -206,7 +209,12 @@ def _made_aside(records: Iterator[Record]) -> Iterator[Record]:
     """
     pool = ThreadPoolExecutor(1)
     try:
-        while record := pool.submit(next, records, None).result():
+        while True:
+            job = pool.submit(next, records, None)
+            while not wait([job], GLANCE).done:  # a signal may reach the other thread, which wakes nobody
+                pass
+            if not (record := job.result()):
+                break
             yield record
     finally:
         pool.shutdown(wait=False)
