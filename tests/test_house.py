@@ -19,6 +19,7 @@ ORDER = [
     "peers",
     "tasks",
     "noise",
+    "recipes",
     "published",
     "sets",
     "weights",

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from restore_cli import __version__
-from restore_cli.cli import bench, compare, models, restore, train
+from restore_cli.cli import bench, compare, models, restore, study, train
 from restore_cli.cli.display import print_error
 from restore_cli.cli.options import DEBUG, Debug
 from restore_cli.errors import RestoreError
@@ -73,6 +73,7 @@ app = typer.Typer(
 restore.add_commands(app)
 app.command("compare")(compare.compare)
 app.command("train")(train.train)
+app.command("study")(study.study)
 app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
 

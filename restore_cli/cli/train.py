@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from contextlib import closing
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restore_cli import recipes
 from restore_cli.cli.display import print_note, print_result, show_progress
 from restore_cli.cli.options import Debug, Device
 from restore_cli.errors import UsageError
@@ -31,8 +33,24 @@ def _word(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
 def train(
     model: Annotated[
         str | None,
-        typer.Argument(metavar="[NAME|RECIPE.toml]", help="What to train: a model or a recipe."),
+        typer.Argument(
+            metavar="[NAME|RECIPE.toml]", help="What to train: a model, a paper's recipe, or a file."
+        ),
     ] = None,
+    list_recipes: Annotated[
+        bool,
+        typer.Option(
+            "--list", help="List the recipes of papers, with their variants.", rich_help_panel=_RECIPE
+        ),
+    ] = False,
+    cpu: Annotated[
+        bool,
+        typer.Option(
+            "--cpu",
+            help="Train a paper's recipe cheaply: half an hour on one core; same as NAME:cpu.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = False,
     task: Annotated[str | None, _word(f"Damage to remove: {', '.join(TASKS)}.", "TASK")] = None,
     arch: Annotated[
         str | None,
@@ -112,7 +130,8 @@ def train(
 ) -> None:
     """Train a model.
 
-    NAME is a full name from `restore models list`, which is made again from its recipe in weights.toml;
+    NAME is a full name from `restore models list`, which is made again from its recipe in weights.toml, or
+    one from `restore train --list`, a row of a paper's table, with variants after colons;
     RECIPE.toml is a file with a recipe's keys; options take their place, or make a recipe by themselves:
 
     restore train --task denoise --data photos/ --minutes 60 --out mine.safetensors
@@ -121,6 +140,13 @@ def train(
     NAME.state.safetensors, for --resume; and NAME.csv, the log. Ctrl-C keeps the state, too.
     `torchrun -m restore_cli train ...` trains with several processes.
     """
+    if list_recipes:
+        show_recipes()
+        return
+    if cpu:
+        model = f"{model}:{recipes.CPU}" if model and _is_of_paper(model) else None
+        if not model:
+            raise UsageError("Cannot use --cpu without a paper's recipe. `restore train --list` shows all.")
     given = {
         "task": task,
         "arch": arch,
@@ -135,6 +161,8 @@ def train(
     }
     values = read_recipe(model) if model else {}
     values |= {key: value for key, value in given.items() if value is not None}
+    if steps is not None and minutes is None:
+        values["minutes"] = 0  # of the recipe, which would take precedence
     values |= _pairs("--set", settings)
     for key, option, words in (("params", "--param", param), ("levels", "--level", level)):
         if words:
@@ -150,8 +178,8 @@ def train(
     from restore_cli.training.recipe import Recipe
 
     recipe = Recipe.parse(values)
-    stem = Path(model).stem if model and model.endswith(".toml") else model
-    out = out or Path(f"{stem or recipe.task}.safetensors")
+    stem = Path(model).stem if model and model.endswith(".toml") else model or recipe.task
+    out = out or Path(f"{stem.replace('/', '-').replace(':', '-')}.safetensors")
     if out.suffix != ".safetensors":
         raise UsageError(f"A checkpoint is a safetensors file; name {out} with that suffix.")
     request = Request(recipe, data, out, device, resume, validation, workers, compile, logdir)
@@ -184,14 +212,16 @@ def train(
 
 
 def read_recipe(model: str) -> dict[str, Any]:
-    """The keys of a recipe in a TOML file, or of an entry of weights.toml, whose own keys are among them.
+    """The keys of a recipe: of a TOML file, of a paper, or of an entry of weights.toml with its own keys.
 
     Raises:
-        UsageError: the file cannot be read, or the name stands for several models.
+        UsageError: the file cannot be read, there is no such recipe, or the name stands for several models.
         WeightsError: there is no model of that name.
     """
     if model.endswith(".toml"):
         return read_toml(Path(model), UsageError)
+    if _is_of_paper(model):
+        return recipes.read_keys(model)
     from restore_cli import weights
 
     found = weights.find(model)
@@ -202,6 +232,22 @@ def read_recipe(model: str) -> dict[str, Any]:
         raise UsageError(f"{model} was not made here, and its recipe is not known; choose another.")
     own = {"task": entry.task, "arch": entry.arch, "params": entry.params, "levels": entry.conditions}
     return {**own, **entry.recipe}
+
+
+def _is_of_paper(model: str) -> bool:
+    return "/" in model and not model.endswith(".toml")
+
+
+def show_recipes() -> None:
+    """Print the recipes of papers, a line each below their paper's title."""
+    rows = recipes.rows().values()
+    width = max(len(row.name) for row in rows)
+    for title, group in groupby(rows, lambda row: row.paper):
+        print_result(title)
+        for row in group:
+            print_result(
+                f"  {row.name:{width}}  {row.about}; {' '.join(f':{name}' for name in row.variants)}"
+            )
 
 
 def _pairs(option: str, words: list[str] | None) -> dict[str, Any]:

@@ -1,0 +1,265 @@
+"""Studies: small sweeps of trainings, each of which gives the points of a paper's figure."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import nn
+
+from restore_cli import recipes, weights
+from restore_cli.archs import build
+from restore_cli.archs.xunit import XUnit
+from restore_cli.atomic import write_text
+from restore_cli.errors import RestoreError, UsageError
+from restore_cli.jobs.train import Beat, train
+from restore_cli.jobs.train import Request as Training
+from restore_cli.report.study import Chart, Mark
+from restore_cli.tables import fill_in, read_toml
+from restore_cli.training.recipe import Recipe
+
+ONCE: Mapping[str, Any] = {"validate_every": 2**31}  # a point is scored at its end
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep of trainings.
+
+    Attributes:
+        title, figure, shows: what is compared, in which figure of which paper, and what that shows.
+        recipe: the name of the recipe that all points vary, with variants.
+        axis: the words below the axis.
+        vary: values of keys of the recipe, "params.depth" or "patch", one of each for each point.
+        keys: of the recipe, for all points.
+        curves: keys of each curve, by its name.
+        x: where a point lies on the axis: at its "parameters", at "activations", the share of them in
+            activations in percent, or else at its value of the first key of `vary`.
+        labels: words below the points, for values that are no places on an axis.
+    """
+
+    title: str
+    figure: str
+    shows: str
+    recipe: str
+    axis: str
+    vary: Mapping[str, Sequence[Any]]
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
+    x: str = ""
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Point:
+    """A recipe, where its score is drawn, and the number of its network's parameters."""
+
+    curve: str
+    label: str
+    x: float
+    parameters: int
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
+class Request:
+    """One study.
+
+    Attributes:
+        name: of the study.
+        data: the folder of images to train on.
+        out: the folder for checkpoints, the list of finished points, table and chart.
+        minutes, steps: of each training; one of them is 0.
+        seeds: trainings of each point.
+        validation: a folder of images to score with, in place of those held out.
+        device: as `engine.find_device` takes it.
+        keys: of the recipe, in the place of the study's own.
+    """
+
+    name: str
+    data: Path
+    out: Path
+    minutes: float = 8.0
+    steps: int = 0
+    seeds: int = 1
+    validation: Path | None = None
+    device: str = "auto"
+    keys: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A training of a study has ended, or was found to have.
+
+    Attributes:
+        done, total: trainings.
+        words: what was trained, and its score.
+        chart: all points so far.
+    """
+
+    done: int
+    total: int
+    words: str
+    chart: Chart
+
+
+def studies() -> Mapping[str, Study]:
+    """The studies by name.
+
+    Raises:
+        RestoreError: the table has a mistake.
+    """
+    table = read_toml(Path(__file__).with_name("studies.toml"), RestoreError)
+    return {name: fill_in(Study, values, name, RestoreError) for name, values in table.items()}
+
+
+def find(name: str) -> Study:
+    """A study by its name; raises UsageError if there is none."""
+    if name not in studies():
+        raise UsageError(f"There is no study {name!r}; `restore study --list` shows all.")
+    return studies()[name]
+
+
+def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
+    """The points of a study, curve by curve.
+
+    Args:
+        keys: of all recipes, in the place of the study's own.
+
+    Raises:
+        UsageError: a recipe has mistakes.
+    """
+    base = recipes.merge(recipes.read_keys(found.recipe), found.keys)
+    for curve, own in found.curves.items():
+        for number, values in enumerate(zip(*found.vary.values(), strict=True)):
+            varied = _nest(dict(zip(found.vary, values, strict=True)))
+            recipe = Recipe.parse(recipes.merge(base, own, varied, keys))
+            with torch.device("meta"):
+                network = build(recipe.arch, recipe.params)
+            parameters = count_parameters(network)
+            places = {"parameters": parameters, "activations": 100 * _spent(network) / parameters}
+            x = number if found.labels else places.get(found.x, values[0])
+            label = found.labels[number] if found.labels else f"{round(x, 1):,}"
+            yield Point(curve, label, x, parameters, recipe)
+
+
+def study(
+    request: Request, watch: Callable[[int, Beat], None] = lambda done, beat: None
+) -> Generator[Moment]:
+    """Train all points, seed by seed; those that have ended are found in `out`, and others are resumed.
+
+    Args:
+        watch: called after each step with the number of trainings that have ended.
+
+    Raises:
+        UsageError: there is no such study, its recipe has mistakes, or as `train`.
+        RestoreError, WeightsError: as `train`, or the list of what has ended is damaged.
+    """
+    found = find(request.name)
+    length = {"minutes": 0.0, "steps": request.steps} if request.steps else {"minutes": request.minutes}
+    swept = list(points(found, recipes.merge(ONCE, length, request.keys)))
+    kept = request.out / "points.json"
+    try:
+        request.out.mkdir(parents=True, exist_ok=True)
+        ended: dict[str, dict[str, Any]] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+    except OSError as error:
+        raise UsageError(f"Cannot write {request.out}: {error.strerror}. Give another --out.") from error
+    except ValueError as error:
+        raise RestoreError(f"Cannot read {kept}: it is damaged. Remove it, or give another --out.") from error
+    trainings = [_training(request, point, seed) for seed in range(request.seeds) for point in swept]
+    for done, (point, training) in enumerate(zip(swept * request.seeds, trainings, strict=True)):
+        key, seed = training.out.stem, training.recipe.seed
+        if key not in ended:
+            ended[key] = _run(training, functools.partial(watch, done))
+            write_text(kept, json.dumps(ended, indent=1))
+        marks = [_mark(one, trainings[number :: len(swept)], ended) for number, one in enumerate(swept)]
+        name = f"{point.curve}, {found.axis}: {point.label}".removeprefix(", ")
+        words = f"{name}, seed {seed}: {ended[key]['psnr']:.2f} dB after {ended[key]['steps']} steps"
+        chart = _chart(request, found, swept[0].recipe, [mark for mark in marks if mark.scores])
+        yield Moment(done + 1, len(trainings), words, chart)
+
+
+def _training(request: Request, point: Point, seed: int) -> Training:
+    """A training of a point, in a file whose name says which, and of what recipe and images."""
+    recipe = dataclasses.replace(point.recipe, seed=seed)
+    folders = [folder.resolve().name if folder else "" for folder in (request.data, request.validation)]
+    told = json.dumps([dataclasses.asdict(recipe), folders], sort_keys=True)
+    words = [*(_slug(word) for word in (point.curve, point.label)), f"seed-{seed}"]
+    stem = "-".join([*filter(None, words), hashlib.sha256(told.encode()).hexdigest()[:8]])
+    out = request.out / f"{stem}.safetensors"
+    return Training(recipe, request.data, out, request.device, resume=True, validation=request.validation)
+
+
+def _run(training: Training, watch: Callable[[Beat], None]) -> dict[str, Any]:
+    """Train to the end, keep the last weights and their log, and say what they reach."""
+    with closing(train(training, watch)) as moments:
+        *_, last = moments
+    psnr = mean(float(score["psnr"]) for score in weights.load(training.last).header.scores)
+    training.last.replace(training.out)
+    training.state.unlink(missing_ok=True)
+    return {"psnr": psnr, "steps": last.step, "minutes": last.seconds / 60}
+
+
+def _mark(point: Point, trainings: Sequence[Training], ended: Mapping[str, Mapping[str, Any]]) -> Mark:
+    found = [ended[training.out.stem] for training in trainings if training.out.stem in ended]
+    return Mark(
+        curve=point.curve,
+        label=point.label,
+        x=point.x,
+        parameters=point.parameters,
+        scores=tuple(one["psnr"] for one in found),
+        steps=mean(one["steps"] for one in found) if found else 0,
+        minutes=mean(one["minutes"] for one in found) if found else 0,
+    )
+
+
+def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]) -> Chart:
+    levels = "; ".join(" ".join(f"{key} {value}" for key, value in one.items()) for one in recipe.validation)
+    images = request.validation.resolve().name if request.validation else "held-out images"
+    length = f"{request.steps} steps" if request.steps else f"{request.minutes:g} minutes"
+    note = f"{length} for each training, by the recipe {found.recipe}; seeds: {request.seeds}."
+    return Chart(
+        title=found.title,
+        figure=found.figure,
+        shows=found.shows,
+        axis=found.axis,
+        figures=f"PSNR in dB on {images}, {levels}".removesuffix(", "),
+        note=note,
+        marks=tuple(marks),
+        fixed=found.x == "",
+    )
+
+
+def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"params.depth": 3, "patch": 50} as the keys of a recipe."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        table, _, key = name.rpartition(".")
+        if table:
+            nested.setdefault(table, {})[key] = value
+        else:
+            nested[key] = value
+    return nested
+
+
+def _spent(network: nn.Module) -> int:
+    """Parameters of the activations."""
+    return sum(count_parameters(module) for module in network.modules() if isinstance(module, XUnit))
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Numbers that are trained."""
+    return sum(value.numel() for value in network.parameters() if value.requires_grad)
+
+
+def _slug(words: str) -> str:
+    return re.sub("[^a-z0-9]+", "-", words.lower()).strip("-")

@@ -1,0 +1,177 @@
+"""A study as a table and a chart: Markdown, JSON, SVG, and a page that holds all."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from restore_cli.atomic import write_text
+from restore_cli.report import markdown_cell
+
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the color-blind
+LEFT, TOP, WIDTH, HEIGHT = 64, 64, 620, 300  # of the plot, in pixels of the chart
+TICKS = 6  # at most, of an axis that has no points of its own
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point of a chart.
+
+    Attributes:
+        curve, label, x: the curve's name, the point's, and its place on the axis.
+        parameters: of its network.
+        scores: PSNR in dB, one for each seed.
+        steps, minutes: of its trainings, on average.
+    """
+
+    curve: str
+    label: str
+    x: float
+    parameters: int
+    scores: tuple[float, ...]
+    steps: float
+    minutes: float
+
+    @property
+    def psnr(self) -> float:
+        """The mean of the seeds."""
+        return mean(self.scores)
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure.
+
+    Attributes:
+        title, figure, shows: what is compared, whose figure it is, and what that shows.
+        axis, figures: words below and above the plot.
+        note: how the points were made.
+        marks: the points, curve by curve.
+        fixed: whether the points stand at their labels, or anywhere on a scale.
+    """
+
+    title: str
+    figure: str
+    shows: str
+    axis: str
+    figures: str
+    note: str
+    marks: tuple[Mark, ...]
+    fixed: bool
+
+
+def write_study(folder: Path, name: str, chart: Chart) -> list[Path]:
+    """Write NAME.html, .svg, .md and .json, in place of those that are there.
+
+    Raises:
+        RestoreError: a file cannot be written.
+    """
+    texts = {
+        "html": _render("study.html.j2", chart=chart, drawn=Markup(to_svg(chart)), rows=_rows(chart)),
+        "svg": to_svg(chart),
+        "md": to_markdown(chart),
+        "json": json.dumps(asdict(chart), indent=1) + "\n",
+    }
+    for suffix, text in texts.items():
+        write_text(folder / f"{name}.{suffix}", text)
+    return [folder / f"{name}.{suffix}" for suffix in texts]
+
+
+def to_markdown(chart: Chart) -> str:
+    """The table, below a line that says what is measured."""
+    heads = ["", chart.axis, "parameters", "PSNR", "spread", "steps", "minutes"]
+    lines = [heads, ["---", "---", *["---:"] * 5], *_rows(chart)]
+    table = "\n".join(f"| {' | '.join(map(markdown_cell, line))} |" for line in lines)
+    return f"{chart.title}: {chart.figures}. {chart.note}\n\n{table}\n"
+
+
+def to_svg(chart: Chart) -> str:
+    """The chart: a curve through the means of each point, and bars from its lowest to its highest seed."""
+    xs = [mark.x for mark in chart.marks]
+    ys = [score for mark in chart.marks for score in mark.scores]
+    across, up = _Scale.around(xs, 0.06), _Scale.around(ys, 0.12)
+    curves = []
+    for name, color in zip(dict.fromkeys(mark.curve for mark in chart.marks), _endless(), strict=False):
+        marks = sorted((mark for mark in chart.marks if mark.curve == name), key=lambda mark: mark.x)
+        places = [(LEFT + WIDTH * across.place(mark.x), _height(up, mark.psnr)) for mark in marks]
+        spans = [(_height(up, max(mark.scores)), _height(up, min(mark.scores))) for mark in marks]
+        curves.append({"name": name, "color": color, "marks": list(zip(marks, places, spans, strict=True))})
+    below = {mark.label: mark.x for mark in chart.marks} if chart.fixed else across.ticks()
+    return _render(
+        "study.svg.j2",
+        chart=chart,
+        curves=curves,
+        left=LEFT,
+        top=TOP,
+        right=LEFT + WIDTH,
+        bottom=TOP + HEIGHT,
+        across=[(label, LEFT + WIDTH * across.place(x)) for label, x in below.items()],
+        up=[(label, _height(up, y)) for label, y in up.ticks().items()],
+    )
+
+
+@dataclass(frozen=True)
+class _Scale:
+    low: float
+    high: float
+
+    @classmethod
+    def around(cls, values: Sequence[float], margin: float) -> _Scale:
+        """All values, with a share of their range to either side."""
+        low, high = min(values), max(values)
+        room = margin * (high - low) or max(abs(high), 1) * 0.01
+        return cls(low - room, high + room)
+
+    def place(self, value: float) -> float:
+        """0 to 1."""
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self) -> dict[str, float]:
+        """Round numbers on the scale, by their labels."""
+        rough = (self.high - self.low) / TICKS
+        unit = 10 ** math.floor(math.log10(rough))
+        step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        digits = max(0, -math.floor(math.log10(step)))
+        return {f"{number * step:,.{digits}f}": number * step for number in range(first, last + 1)}
+
+
+def _height(scale: _Scale, value: float) -> float:
+    return TOP + HEIGHT * (1 - scale.place(value))
+
+
+def _endless() -> Sequence[str]:
+    return COLORS * 4
+
+
+def _rows(chart: Chart) -> list[list[str]]:
+    return [
+        [
+            mark.curve,
+            mark.label,
+            f"{mark.parameters:,}",
+            f"{mark.psnr:.2f}",
+            f"{min(mark.scores):.2f} to {max(mark.scores):.2f}" if len(mark.scores) > 1 else "one seed",
+            f"{mark.steps:,.0f}",
+            f"{mark.minutes:.1f}",
+        ]
+        for mark in chart.marks
+    ]
+
+
+def _render(template: str, **values: object) -> str:
+    environment = Environment(
+        loader=PackageLoader("restore_cli.report", "page"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(**values)
