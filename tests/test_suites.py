@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +13,12 @@ from typer.testing import CliRunner, Result
 
 from restore_cli import weights
 from restore_cli.cli import app
+from restore_cli.engine import Settings
 from restore_cli.jobs import bench as job
-from restore_cli.jobs.bench import Bench, Moment, Request
+from restore_cli.jobs.bench import Bench, Model, Moment, Request
 from restore_cli.jobs.suite import Part, plan, suites
 from restore_cli.peers import peers
+from restore_cli.recipes import read_keys
 from restore_cli.sets import known
 from restore_cli.tasks import MEASURES, find_task
 from restore_cli.weights import Bundled
@@ -45,7 +48,7 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
     for name, values in part.levels.items():
         for value in values if isinstance(values, list) else [values]:
             task(**{name: value})
-    for model in part.models:
+    for model in part.models if part.sets else ():
         entry = weights.choose(None if model == "default" else model, part.task, 1 if part.gray else 3)
         assert isinstance(entry, weights.Entry)
         assert isinstance(entry.source, Bundled)
@@ -74,6 +77,38 @@ def test_a_suite_measures_the_sets_at_hand_and_says_what_is_missing(data: Path, 
     assert measured[:10] == [(f"sigma {sigma}", model) for sigma in (10, 30) for model in models]
     assert measured[-3:] == [("sigma 25", model) for model in ("input", "default", "xdncnn")]
     assert any(row["model"] == "xDnCNN" and not row["measured"] for row in rows)
+
+
+def test_a_suite_says_what_each_table_of_a_paper_lacks(data: Path) -> None:
+    command = run("suite", "papers", "--data", str(data), "--json")
+    assert command.exit_code == 0, command.stderr
+    for table in (
+        "RED-Net, table 2",
+        "RED-Net, table 10",
+        "BT, table 4",
+        "IRAE, table 1",
+        "InfoAccum, table III",
+    ):
+        assert f"warning: {table}, " in command.stderr
+    assert "no xDnCNN for it is bundled (recipe xunit/denoise-50)" in command.stderr
+    published = {(row["level"], row["model"]) for row in json.loads(command.stdout) if not row["measured"]}
+    assert {("sigma 25", "DnCNN-S"), ("sigma 50", "xDnCNN")} <= published
+
+
+def test_the_recipes_that_a_suite_names_are_there() -> None:
+    told = " ".join(part.missing for part in suites()["papers"])
+    names = re.findall(r"[a-z]+/[a-z]+-[\w.-]*[\w](?:\:[a-z-]+)?", told)
+    assert len(names) > 20
+    for name in names:
+        assert read_keys(name)
+
+
+def test_a_part_is_measured_as_it_says() -> None:
+    bt = next(part for part in suites()["papers"] if part.about.startswith("BT, table 4"))
+    red = next(part for part in suites()["papers"] if part.ensemble)
+    assert bt.clip and bt.gray and red.models == ("red30",)
+    settings = Settings("cpu", ensemble=True)
+    assert Model("red30", "sr", settings, offline=True).name == "red30, ensemble"
 
 
 def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) -> None:

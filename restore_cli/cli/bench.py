@@ -69,11 +69,9 @@ Json = Annotated[
 
 
 @app.callback()
-def run_suite(
+def start(
     context: typer.Context,
-    suite: Annotated[
-        str | None, _word("Measure many tables at once, on the sets at hand: papers, bundled.", "NAME", _WHAT)
-    ] = None,
+    suite: Annotated[str | None, _word("Same as the command suite: papers, bundled.", "NAME", _WHAT)] = None,
     data: Data = None,
     metric: Metrics = None,
     device: options.Device = "auto",
@@ -94,6 +92,29 @@ def run_suite(
         return
     if suite is None:
         raise UsageError("Nothing says what to measure; name a task, or give --suite.")
+    run_suite(suite, data, metric, device, precision, offline, fresh, report, show, json, quiet)
+
+
+@app.command("suite")
+def run_suite(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="papers or bundled.", show_default=False)],
+    data: Data = None,
+    metric: Metrics = None,
+    device: options.Device = "auto",
+    precision: options.Precision = "auto",
+    offline: options.Offline = False,
+    fresh: Fresh = False,
+    report: Report = None,
+    show: Show = 2,
+    json: Json = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,  # noqa: ARG001 (read by the error boundary)
+) -> None:
+    """Benchmark many tables at once, on the sets at hand, and say what the others lack.
+
+    papers: every table of the five papers, with the figures that they publish.
+    bundled: every bundled model.
+    """
     check_reports(report or ())
 
     from restore_cli.engine import Settings  # imports torch
@@ -111,11 +132,11 @@ def run_suite(
         offline=offline,
         fresh=fresh,
     )
-    requests, lacking = plan(suite, common)
+    requests, lacking = plan(name, common)
     if not quiet:
         for sentence in lacking:
             print_warning(sentence)
-    _render(f"suite {suite}", requests, report or (), json, quiet)
+    _render(f"suite {name}", requests, report or (), json, quiet)
 
 
 @app.command("sets")

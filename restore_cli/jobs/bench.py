@@ -178,7 +178,7 @@ class Model(Contestant):
     def __init__(self, name: str | None, task: str, settings: Settings, offline: bool) -> None:
         chosen = weights.choose(name, task, 3)  # an unknown one is refused before any work
         self.given, self.settings, self.models = name, settings, Models(offline)
-        self.name = name or "default"
+        self.name = (name or "default") + (", ensemble" if settings.ensemble else "")
         file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
         self.identity = f"{name} {file} {settings}"
 

@@ -20,17 +20,23 @@ class Part:
 
     Attributes:
         about: what is measured, or whose table it is.
+        sets: none where nothing of a table can be measured.
         levels: values of the task's fields, {"sigma": [15, 25]}; none for real pairs.
         models: as `--model` takes them, "default" for the task's.
+        ensemble: average each result over eight views, as `Settings`.
+        missing: what of a paper's table is not measured, and why, as the end of a sentence.
     """
 
     about: str
     task: str
-    sets: tuple[str, ...]
+    sets: tuple[str, ...] = ()
     levels: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = ("default",)
     peers: tuple[str, ...] = ()
     gray: bool = False
+    clip: bool = False
+    ensemble: bool = False
+    missing: str = ""
 
 
 def suites() -> Mapping[str, tuple[Part, ...]]:
@@ -47,7 +53,7 @@ def suites() -> Mapping[str, tuple[Part, ...]]:
 
 
 def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
-    """What to measure for a suite, and a sentence for each table that lacks sets.
+    """What to measure for a suite, and sentences on what its tables lack.
 
     Args:
         common: data, settings and so on of all requests.
@@ -63,6 +69,8 @@ def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
         if len(sets) < len(part.sets):
             missing = ", ".join(word for word in part.sets if word not in sets)
             lacking.append(f"{part.about}: not at hand is {missing}.")
+        if part.missing:
+            lacking.append(f"{part.about}: {part.missing}.")
         if sets:
             request = replace(
                 common,
@@ -72,6 +80,8 @@ def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
                 models=tuple(None if model == "default" else model for model in part.models),
                 peers=part.peers,
                 gray=part.gray,
+                clip=part.clip,
+                settings=replace(common.settings, ensemble=part.ensemble),
             )
             requests.append(request)
     if not requests:
