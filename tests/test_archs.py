@@ -97,6 +97,7 @@ LAYERED = [
     ("baselines:ConvChain", {"widths": [6, 6]}),
     ("baselines:ConvChain", {"channels": 3, "widths": [6, 6], "kernels": [16, 1, 8], "bias": False}),
     ("baselines:ConvChain", {"widths": [6, 6], "residual": True}),
+    ("baselines:DnCNN", {"channels": 3, "depth": 6, "width": 6, "residual": False}),
     ("xunit:XSRCNN", {"widths": [6, 6]}),
     ("xunit:XSRCNN", {"widths": [6, 6], "residual": True}),
     ("xunit:XDnCNN", {"depth": 4, "width": 6, "kernel": 0}),
@@ -191,8 +192,16 @@ def test_red_net_hands_every_second_layer_to_its_mirror(skip: int, handed: list[
 
 @pytest.mark.parametrize(
     "params",
-    [{"depth": 9}, {"depth": 9, "skip": 0}, {"depth": 0}, {"depth": 1, "skip": 0, "deconvolution": False}]
-    + [{"depth": 9, "deconvolution": False}, {"kernel": 4}, {"strides": [16]}, {"strides": [1], "stride": 5}],
+    [
+        {"depth": 9},
+        {"depth": 9, "skip": 0},
+        {"depth": 9, "deconvolution": False},
+        {"depth": 1, "skip": 0, "deconvolution": False},
+        {"depth": 0},
+        {"kernel": 4},
+        {"strides": [16]},
+        {"strides": [1], "stride": 5},
+    ],
 )
 def test_red_net_refuses_what_cannot_be_mirrored(params: dict[str, Any]) -> None:
     with pytest.raises(WeightsError, match="depth is even, kernel is odd"):
