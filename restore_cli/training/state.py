@@ -83,7 +83,7 @@ class Moment:
     due: bool = False
 
     def judge(self, score: float, patience: int, counts: bool = True) -> bool:
-        """Whether a validation's score is the best so far; the rate drops after `patience` that count were not."""
+        """Whether a validation's score is the best so far; `patience` others that count lower the rate."""
         better = score > self.best
         self.best = max(score, self.best)
         self.stale = 0 if better or not counts else self.stale + 1
