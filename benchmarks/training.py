@@ -26,7 +26,7 @@ from restore_cli.training.recipe import Recipe
 def bare(recipe: Recipe, steps: int) -> float:
     """Patches a second of forward and backward alone."""
     network = make_network(recipe).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    shape = (recipe.batch, 1, recipe.patch, recipe.patch)
+    shape = (recipe.batch, 1, recipe.sides[0], recipe.sides[0])
     observed, clean = torch.rand(shape), torch.rand(shape)
     started = time.perf_counter()
     for _ in range(steps):

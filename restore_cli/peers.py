@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,13 +181,14 @@ def _inpaint(flag: str) -> Callable[[Image, Task], Image]:
 
 
 def _deblur(observed: Image, task: Task, sharpen: Callable[[Image, Image], Any]) -> Image:
-    """Plane by plane, mirrored far enough that the borders do not ring."""
+    """Plane by plane, continued far enough that the borders do not ring."""
     assert isinstance(task, Deblur)
     if task.kernel == "motion" and task.angle is None:
         raise UsageError("Deblurring needs the kernel; give the angle of the motion.")
-    kernel = blur_kernel(task.kernel, task.size, task.angle or 0.0)
+    kernel = blur_kernel(task.kernel, task.size, task.angle or 0.0, task.window)
     reach = 2 * len(kernel)
-    padded = np.pad(observed, ((reach, reach), (reach, reach), (0, 0)), mode="symmetric")
+    mode: Literal["edge", "symmetric"] = "edge" if task.border == "replicate" else "symmetric"
+    padded = np.pad(observed, ((reach, reach), (reach, reach), (0, 0)), mode=mode)
     sharp = [sharpen(padded[..., channel], kernel) for channel in range(observed.shape[2])]
     return _image(np.stack(sharp, axis=2)[reach:-reach, reach:-reach], observed.shape)
 

@@ -22,7 +22,7 @@ import tempfile
 import zipfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,7 +39,10 @@ if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` n
     from restore_cli.engine import Restorer
 
 HEADER = "restore_cli"  # the metadata key that holds our header
-FORMAT = 1
+FORMAT = 2
+FIRST: Mapping[str, Mapping[str, Any]] = {  # what parameters that a file of format 1 leaves out were then
+    "rednet:rednet": {"rectified": False},
+}
 SCORE = ("set", "protocol", "psnr", "ssim")  # keys of a score; all others are the level of the damage
 RANGES = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # of conditions that must be numbers
 HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours have some thousand, and
@@ -526,11 +529,25 @@ def _read_header(path: Path, metadata: Mapping[str, str]) -> Header | None:
         version = values.pop("format")
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
         raise WeightsError(f"The header of {path} is damaged.") from error
-    if version != FORMAT:
+    if version not in (1, FORMAT):
         raise WeightsError(
             f"{path} has format {brief(repr(version))}, which this version cannot read; upgrade restore-cli."
         )
-    return fill_in(Header, values, f"The header of {path}", WeightsError)
+    header = fill_in(Header, values, f"The header of {path}", WeightsError)
+    return _renew(header) if version == 1 else header
+
+
+def _renew(header: Header) -> Header:
+    """The header of a file of format 1, as it would be written now."""
+    recipe = header.recipe
+    if isinstance(params := recipe.get("params"), Mapping):
+        recipe = {**recipe, "params": renew(header.arch, params)}
+    return replace(header, params=renew(header.arch, header.params), recipe=recipe)
+
+
+def renew(arch: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters of a network that a file of format 1 holds, with what they left out."""
+    return {**FIRST.get(arch.lower(), {}), **params}
 
 
 def _is_deeper(value: Any, levels: int) -> bool:

@@ -40,7 +40,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "unet:UNet": {"channels": 1, "conditions": 1, "widths": [4, 6], "blocks": [1, 1], "unshuffle": 1},
     "baselines:DnCNN": {"channels": 1, "depth": 3, "width": 4, "norm": True},
     "baselines:ConvChain": {"channels": 1, "widths": [4, 2], "kernels": [3, 1, 5]},
-    "baselines:PlainUNet": {"channels": 1, "width": 4, "levels": 2},
+    "baselines:RonnebergerUNet": {"channels": 1, "width": 4, "levels": 2},
     "binarized:BTNet": {"channels": 1, "scale": 1, "width": 4, "quantizer": "bt"},
     "infoaccum:InfoAccumUNet": {"channels": 1, "levels": 2, "width": 4, "layers": 2, "places": [1]},
     "invertible:IRAE": {"channels": 1, "steps": 1, "levels": 1, "hidden": 4},

@@ -86,11 +86,18 @@ LAYERED = [
     ("rednet:REDNet", {"depth": 20, "width": 6, "kernel": 5, "skip": 3}),
     ("rednet:REDNet", {"depth": 20, "width": 6, "strides": [1]}),
     ("rednet:REDNet", {"depth": 20, "width": 6, "strides": [5, 9]}),
+    ("rednet:REDNet", {"depth": 6, "width": 6, "strides": [1, 2], "stride": 3}),
+    ("rednet:REDNet", {"depth": 4, "width": 6, "kernel": 5, "strides": [2], "stride": 3}),
+    ("rednet:REDNet", {"depth": 10, "width": 6, "mirrored": False}),
+    ("rednet:REDNet", {"depth": 10, "width": 6, "skip": 0, "deconvolution": False}),
+    ("rednet:REDNet", {"depth": 5, "width": 6, "skip": 0, "deconvolution": False}),
+    ("rednet:REDNet", {"depth": 10, "width": 6, "rectified": False}),
     ("baselines:FFDNet", {"depth": 6, "width": 6}),
     ("baselines:FFDNet", {"channels": 3, "depth": 6, "width": 6}),
     ("baselines:ConvChain", {"widths": [6, 6]}),
     ("baselines:ConvChain", {"channels": 3, "widths": [6, 6], "kernels": [16, 1, 8], "bias": False}),
     ("baselines:ConvChain", {"widths": [6, 6], "residual": True}),
+    ("baselines:DnCNN", {"channels": 3, "depth": 6, "width": 6, "residual": False}),
     ("xunit:XSRCNN", {"widths": [6, 6]}),
     ("xunit:XSRCNN", {"widths": [6, 6], "residual": True}),
     ("xunit:XDnCNN", {"depth": 4, "width": 6, "kernel": 0}),
@@ -122,7 +129,8 @@ def test_a_checkpoint_brings_them_back(arch: str, params: dict[str, Any], tmp_pa
     header = weights.Header(task="denoise", arch=arch, params=params, channels=geometry.channels)
     weights.save(network, tmp_path / "model.safetensors", header)
     loaded = weights.load(tmp_path / "model.safetensors").network
-    x = torch.rand(1, geometry.channels + geometry.conditions, 16, 24)
+    height, width = (-(-size // geometry.multiple) * geometry.multiple for size in (16, 24))
+    x = torch.rand(1, geometry.channels + geometry.conditions, height, width)
     assert loaded.geometry == geometry
     assert torch.equal(loaded(x), network(x))
 
@@ -182,7 +190,81 @@ def test_red_net_hands_every_second_layer_to_its_mirror(skip: int, handed: list[
         assert changed == any(kept <= layer for kept in handed), layer
 
 
-@pytest.mark.parametrize("params", [{"depth": 9}, {"kernel": 4}, {"strides": [16]}])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"depth": 9},
+        {"depth": 9, "skip": 0},
+        {"depth": 9, "deconvolution": False},
+        {"depth": 1, "skip": 0, "deconvolution": False},
+        {"depth": 0},
+        {"kernel": 4},
+        {"strides": [16]},
+        {"strides": [1], "stride": 5},
+    ],
+)
 def test_red_net_refuses_what_cannot_be_mirrored(params: dict[str, Any]) -> None:
     with pytest.raises(WeightsError, match="depth is even, kernel is odd"):
         build("rednet:REDNet", params)
+
+
+@pytest.mark.parametrize("params", [{"deconvolution": False}, {"mirrored": False}])
+def test_red_net_refuses_strides_that_nothing_mirrors(params: dict[str, Any]) -> None:
+    with pytest.raises(WeightsError, match="strides need deconvolution"):
+        build("rednet:REDNet", {"strides": [1], **params})
+
+
+@pytest.mark.parametrize(
+    ("params", "count"),
+    [
+        ({"depth": 10, "skip": 0}, 296_641),
+        ({"depth": 20}, 665_921),
+        ({"depth": 30}, 1_035_201),
+        ({"depth": 30, "width": 128}, 4_134_785),  # the authors' released networks, gray and in color
+        ({"depth": 30, "width": 128, "channels": 3}, 4_139_395),
+        ({"depth": 30, "mirrored": False}, 1_035_201),
+        ({"depth": 10, "skip": 0, "deconvolution": False}, 296_641),  # figure 2
+        ({"depth": 5, "skip": 0, "deconvolution": False}, 112_001),
+    ],
+)
+def test_red_net_has_the_parameters_of_the_paper(params: dict[str, Any], count: int) -> None:
+    assert sum(parameter.numel() for parameter in build("rednet:REDNet", params).parameters()) == count
+
+
+def by_hand(network: Restorer, x: torch.Tensor, sums: dict[int, int]) -> torch.Tensor:
+    """Equations 2 and 3: a ReLU after each layer and each sum, but for the last layer."""
+    features, outputs = x, [x]
+    layers = [*network.encoder, *network.decoder]
+    for number, layer in enumerate(layers[:-1], start=1):
+        features = layer(features).clamp(min=0)
+        if number in sums:
+            features = (features + outputs[sums[number]]).clamp(min=0)
+        outputs.append(features)
+    return x + layers[-1](features)
+
+
+@pytest.mark.parametrize(
+    ("params", "sums"),
+    [
+        ({"depth": 10}, {8: 2, 6: 4}),
+        ({"depth": 10, "skip": 3}, {7: 3}),
+        ({"depth": 10, "mirrored": False}, {3: 1, 5: 3, 7: 5, 9: 7}),
+        ({"depth": 10, "skip": 4, "mirrored": False}, {5: 1, 9: 5}),
+        ({"depth": 10, "skip": 0}, {}),
+    ],
+)
+def test_red_net_sums_what_relus_have_passed(params: dict[str, Any], sums: dict[int, int]) -> None:
+    network, x = made("rednet:REDNet", {"width": 4, **params}), torch.rand(1, 1, 16, 16)
+    torch.testing.assert_close(network(x), by_hand(network, x, sums))
+    earlier = build("rednet:REDNet", {"width": 4, **params, "rectified": False})
+    earlier.load_state_dict(network.state_dict())
+    assert bool((earlier(x) - network(x)).abs().max() > 1e-4) == bool(sums)
+
+
+def test_five_strides_of_three_make_a_vector_of_a_patch() -> None:
+    network = made("rednet:REDNet", {"depth": 10, "width": 4, "strides": [1, 2, 3, 4, 5], "stride": 3})
+    sizes = []
+    for layer in network.encoder:
+        layer.register_forward_hook(lambda _layer, _given, made: sizes.append(made.shape[-1]))
+    assert network(torch.rand(1, 1, 243, 243)).shape == (1, 1, 243, 243)
+    assert sizes == [81, 27, 9, 3, 1]

@@ -95,6 +95,8 @@ def test_chance_decides(name: str) -> None:
         (lambda: Dehaze(beta=0), "above 0"),
         (lambda: Deblur(kernel="box"), "disk"),
         (lambda: Deblur(size=0), "from 1 to 31"),
+        (lambda: Deblur(window=8), "odd side from 1 to 63"),
+        (lambda: Deblur(border="black"), "mirror, replicate"),
         (lambda: Inpaint(damage="mud"), "hole"),
         (lambda: Inpaint(share=1), "from 0 to 0.9"),
         (lambda: Sr(scale=0.5), "from 1 to 8"),
@@ -365,6 +367,43 @@ def test_kernels_sum_to_one_and_spread_as_asked(kind: str, size: float) -> None:
         assert variance == pytest.approx(expected, rel=0.15, abs=0.3)  # pixels have a width
     if kind == "motion" and size == 15:
         assert (kernel * x * y).sum() / (kernel * x**2).sum() == pytest.approx(-np.tan(np.pi / 6), abs=0.03)
+
+
+RED_NET = {"border": "replicate", "rounded": True}  # what the authors' code does with MATLAB's imfilter
+
+
+def test_red_nets_disk_covers_what_a_circle_of_radius_7_covers() -> None:
+    """fspecial("disk", 7): 15x15, each pixel by its share of the circle."""
+    points = (np.arange(15 * 64) + 0.5) / 64 - 7.5
+    inside = points[:, None] ** 2 + points[None, :] ** 2 <= 49
+    exact = inside.reshape(15, 64, 15, 64).mean(axis=(1, 3))
+    np.testing.assert_allclose(
+        blur_kernel("disk", 14), exact / exact.sum(), atol=0.02 * exact.max() / exact.sum()
+    )
+
+
+def test_red_nets_gaussian_has_25_pixels_a_side() -> None:
+    """fspecial("gaussian", 25, 1.6)."""
+    line = np.exp(-(np.arange(-12, 13) ** 2) / (2 * 1.6**2))
+    kernel = blur_kernel("gaussian", 6.4, window=25)
+    assert kernel.shape == (25, 25)
+    np.testing.assert_allclose(kernel, np.outer(line, line) / line.sum() ** 2, atol=1e-8)
+
+
+@pytest.mark.parametrize("kernel", [{"kernel": "disk", "size": 14}, {"size": 6.4, "window": 25}])
+def test_red_nets_blur_repeats_the_border_and_is_rounded(kernel: dict[str, float]) -> None:
+    clean = picture(48, 40)
+    task = Deblur(**kernel, **RED_NET)
+    blurred = task.degrade(clean, np.random.default_rng(0))
+    weights = blur_kernel(task.kernel, task.size, window=task.window).astype(np.float64)
+    reach = len(weights) // 2
+    wide = np.pad(clean, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
+    windows = np.lib.stride_tricks.sliding_window_view(wide, weights.shape, axis=(0, 1))
+    expected = np.einsum("ywcij,ij->ywc", windows, weights)
+    assert np.abs(blurred - expected).max() <= 0.5 / 255 + 1e-5
+    assert np.array_equal(blurred * 255, np.rint(blurred * 255))
+    mirrored = Deblur(**kernel).degrade(clean, np.random.default_rng(0))
+    assert np.abs(mirrored - blurred)[0].max() > 2 / 255
 
 
 def test_no_blur_is_no_change_and_borders_are_mirrored() -> None:

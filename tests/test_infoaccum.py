@@ -16,7 +16,9 @@ from restore_cli.archs.infoaccum import InfoAccum, InfoAccumUNet, PatchGAN
 from restore_cli.engine import Restorer, Settings, run
 from restore_cli.errors import WeightsError
 
-INFOACCUM, PLAIN = "infoaccum:InfoAccumUNet", "baselines:PlainUNet"
+INFOACCUM, PLAIN = "infoaccum:InfoAccumUNet", "baselines:RonnebergerUNet"
+IRAES = {"width": 64, "levels": 4, "slope": 0.2, "pool": "average", "tail": 3}
+
 SMALL = [
     (INFOACCUM, {"levels": 2, "width": 4, "layers": 2, "growth": 2}),
     (INFOACCUM, {"levels": 3, "width": 4, "places": [], "subpixel": False, "channels": 1}),
@@ -25,6 +27,7 @@ SMALL = [
     (INFOACCUM, {"levels": 2, "width": 4, "layers": 2, "growth": 2, "skips": False, "residual": True}),
     (PLAIN, {"levels": 3, "width": 4}),
     (PLAIN, {"levels": 2, "width": 4, "channels": 1}),
+    (PLAIN, {**IRAES, "width": 4}),
 ]
 
 
@@ -50,13 +53,37 @@ def count(network: nn.Module) -> int:
         (INFOACCUM, {"levels": 5, "places": [], "subpixel": False}, 16_659_075),  # UNet-5
         (INFOACCUM, {"subpixel": False}, 16_984_515),  # + InfoAccum-15
         (INFOACCUM, {}, 16_992_204),  # + SubPixUpsamp
-        (PLAIN, {"channels": 3}, 7_760_163),  # 7.70M, section 4 of IRAE's paper
+        (PLAIN, {"channels": 3}, 7_760_163),
         (PLAIN, {"channels": 1}, 7_759_521),
+        (PLAIN, IRAES, 7_699_011),  # 7.70M, section 5 of IRAE's paper
+        ("baselines:DnCNN", {"channels": 3, "depth": 42, "residual": False}, 1_483_200),  # 1.48M, there too
     ],
 )
 def test_they_have_the_papers_sizes(arch: str, params: dict[str, Any], parameters: int) -> None:
     with torch.device("meta"):
         assert count(build(arch, params)) == parameters
+
+
+def test_the_u_net_answers_to_its_older_name() -> None:
+    assert type(build("baselines:PlainUNet", {})) is type(build(PLAIN, {}))
+
+
+def test_the_u_net_averages_and_leaks_where_it_is_said() -> None:
+    network = made(PLAIN, {**IRAES, "width": 4, "levels": 2})
+    x = torch.rand(1, 3, 8, 8)
+    finest = network.encoder[0](x)
+    assert finest.min() < 0
+    torch.testing.assert_close(network.pool(finest, 2), finest.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5)))
+    with pytest.raises(WeightsError, match="pool is one of max, average"):
+        build(PLAIN, {"pool": "median"})
+
+
+def test_a_direct_dncnn_gives_the_image_itself() -> None:
+    params = {"depth": 4, "width": 4}
+    noise, image = (made("baselines:DnCNN", {**params, "residual": residual}) for residual in (True, False))
+    image.load_state_dict(noise.state_dict())
+    x = torch.rand(1, 1, 8, 8)
+    torch.testing.assert_close(x - image(x), noise(x))
 
 
 @pytest.mark.parametrize(("arch", "params"), SMALL)

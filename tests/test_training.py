@@ -33,7 +33,7 @@ from restore_cli.training.distributed import Group
 from restore_cli.training.log import Log
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer, learning_rate
-from restore_cli.training.pairs import Patches, _Store, batches, load_corpus
+from restore_cli.training.pairs import Patches, Sample, _Store, batches, load_corpus
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import Moment, State, uninterrupted
 from restore_cli.weights import load
@@ -143,6 +143,28 @@ def test_a_worse_validation_does_not_replace_the_best(data: Path, tmp_path: Path
     saved = [moment for moment in run(data, out, steps=30, validate_every=1, lr=0.05) if moment.saved]
     scores = [moment.scores[0] for moment in saved]
     assert scores == sorted(scores)
+
+
+RED = {"arch": "rednet:REDNet", "params": {"channels": 3, "depth": 4, "width": 4}}
+
+
+@pytest.mark.parametrize(("changes", "now"), [({}, {}), (RED, {"rectified": False})])
+def test_a_state_of_an_earlier_version_is_resumed_as_what_it_was(
+    data: Path, tmp_path: Path, changes: dict[str, Any], now: dict[str, Any]
+) -> None:
+    run(data, tmp_path / "out.safetensors", **changes)
+    state = tmp_path / "out.state.safetensors"
+    with safe_open(state, "pt") as file:
+        kept = file.metadata()
+    recipe = json.loads(kept["recipe"])
+    del kept["format"], recipe["augment"], recipe["discriminator"]
+    save_file(load_file(state), state, kept | {"recipe": json.dumps(recipe)})
+    if now:
+        with pytest.raises(WeightsError, match="another recipe, which differs in params"):
+            run(data, tmp_path / "out.safetensors", resume=True, steps=8, **changes)
+        changes = changes | {"params": changes["params"] | now}
+    moments = run(data, tmp_path / "out.safetensors", resume=True, steps=8, **changes)
+    assert [moment.step for moment in moments] == [8]
 
 
 def test_a_diverging_training_is_stopped(data: Path, tmp_path: Path) -> None:
@@ -396,7 +418,7 @@ def initialised() -> nn.Module:
 def test_what_objectives_draw_and_learn_is_resumed_too(
     data: Path, tmp_path: Path, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes: dict[str, object] = {"objective": "lsgan"}
+    changes: dict[str, object] = {"objective": "lsgan", "pretrain_discriminator": 1, "patch": [32, 64]}
     if objective == "transition":
         params = {"channels": 3, "width": 8}
         changes = {"arch": "binarized:BTNet", "params": params, "transition": 1e-3, "optimizer": "adam"}
@@ -412,15 +434,114 @@ def test_what_objectives_draw_and_learn_is_resumed_too(
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-def test_the_adversary_tells_clean_from_restored() -> None:
-    recipe = Recipe.parse(TINY | {"betas": [0.5, 0.999]})
+def make_adversary(**changes: object) -> Adversary:
+    recipe = Recipe.parse(TINY | {"objective": "lsgan", "betas": [0.5, 0.999]} | changes)
     torch.manual_seed(0)
-    adversary = Adversary(1, recipe, Group(0, 1, torch.device("cpu")))
+    return Adversary(1, recipe, Group(0, 1, torch.device("cpu")))
+
+
+def test_the_adversary_tells_clean_from_restored() -> None:
+    adversary = make_adversary()
     clean = torch.rand(4, 1, 32, 32)
     blurred = nn.functional.avg_pool2d(clean, 5, 1, 2)
     for _ in range(40):
         adversary.learn(clean, blurred, clean, 1e-3)
     assert adversary.judge(clean, blurred) > 0.5 > 0.1 > adversary.judge(clean, clean)
+
+
+def test_adversaries_have_the_objectives_of_their_papers() -> None:
+    """LSGAN: equations 16 and 17 of Kang et al.; "gan": the value of Goodfellow et al., not saturating."""
+    real, fake = torch.rand(2, 4, 1, 32, 32)
+    for objective in ("lsgan", "gan"):
+        adversary = make_adversary(objective=objective)
+        scores = [adversary.network(torch.cat([real, image], 1)).detach() for image in (real, fake)]
+        judged, learned = adversary.judge(real, fake), adversary.learn(real, fake, real, 1e-3)
+        if objective == "lsgan":
+            torch.testing.assert_close(judged, (scores[1] - 1).square().mean())
+            expected = (scores[0] - 1).square().mean() / 2 + scores[1].square().mean() / 2
+        else:
+            chances = [score.sigmoid() for score in scores]
+            torch.testing.assert_close(judged, -chances[1].log().mean())
+            expected = -(chances[0].log().mean() + (1 - chances[1]).log().mean()) / 2
+        torch.testing.assert_close(learned, expected)
+
+
+@pytest.mark.parametrize("depth", [3, 5])
+def test_a_recipe_says_how_deep_the_discriminator_is(depth: int) -> None:
+    layers = [
+        layer
+        for layer in make_adversary(discriminator=depth).network.modules()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    assert len(layers) == depth
+
+
+def test_a_patch_that_is_too_small_to_be_judged() -> None:
+    make_adversary(discriminator=6, patch=[64, 128])
+    with pytest.raises(
+        UsageError, match=r"Cannot judge patches of 32 pixels .* 64 or more\. Give a larger patch"
+    ):
+        make_adversary(discriminator=6, patch=[64, 32])
+
+
+def test_the_discriminator_learns_alone_after_the_autoencoder(data: Path, tmp_path: Path) -> None:
+    """Steps: autoencoder, discriminator alone, both."""
+    changes: dict[str, object] = {
+        "arch": "infoaccum:InfoAccumUNet",
+        "params": {"levels": 2, "width": 4, "layers": 2, "growth": 2},
+        "objective": "gan",
+        "pretrain": 1,
+        "pretrain_discriminator": 1,
+        "optimizer": "adam",
+        "patch": [32, 64],
+        "augment": "none",
+        "precision": "fp32",
+        "ema": 0.0,
+    }
+    states = []
+    for steps in (1, 2, 3):
+        run(data, tmp_path / f"{steps}.safetensors", **changes, steps=steps)
+        states.append(load_file(tmp_path / f"{steps}.state.safetensors"))
+
+    def changed(one: int, other: int, owner: str) -> bool:
+        keys = [key for key in states[one] if key.startswith(f"{owner}.") and key.endswith("weight")]
+        return any(not torch.equal(states[one][key], states[other][key]) for key in keys)
+
+    assert [changed(0, 1, owner) for owner in ("network", "adversary")] == [False, True]
+    assert [changed(1, 2, owner) for owner in ("network", "adversary")] == [True, True]
+
+
+def test_each_step_draws_one_side_for_its_patches(data: Path) -> None:
+    recipe = Recipe.parse(TINY | {"patch": [16, 32]})
+    patches = Patches(load_corpus(data, recipe, 3).training, recipe, initialised().geometry)
+    shapes = [patches[step][1].shape for step in range(12)]
+    assert {tuple(shape) for shape in shapes} == {(2, 3, 16, 16), (2, 3, 32, 32)}
+    assert shapes == [patches[step][1].shape for step in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("patch", "words"), [([], "must not be empty"), ([32, 0], "at least 1"), ([32, "x"], "patch must be int")]
+)
+def test_sides_that_are_none(patch: list[object], words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        Recipe.parse(TINY | {"patch": patch})
+
+
+def test_every_side_must_fit_the_network() -> None:
+    with pytest.raises(UsageError, match="The patch has 30 pixels a side"):
+        make_network(Recipe.parse(TINY | {"patch": [32, 30]}))
+
+
+@pytest.mark.parametrize(("augment", "ways"), [("turn", 8), ("mirror", 2), ("none", 1)])
+def test_patches_are_turned_as_the_recipe_says(augment: str, ways: int) -> None:
+    image = np.arange(16 * 16 * 3, dtype=np.uint32).astype(np.uint8).reshape(16, 16, 3)
+    recipe = Recipe.parse(TINY | {"patch": 16, "augment": augment, "batch": 1})
+    patches = Patches([Sample(image)], recipe, initialised().geometry)
+    seen = {patches[step][1].numpy().tobytes() for step in range(80)}
+    upright = (np.moveaxis(image, 2, 0)[None] / np.float32(255)).astype(np.float32)
+    mirrored = np.ascontiguousarray(upright[..., ::-1])
+    assert len(seen) == ways
+    assert (upright.tobytes() in seen, mirrored.tobytes() in seen) == (True, ways > 1)
 
 
 def test_the_transition_term_changes_what_is_learned(data: Path, tmp_path: Path) -> None:
@@ -492,6 +613,16 @@ def test_steps_and_plateaus_lower_the_rate() -> None:
     moment = Moment()
     assert [moment.judge(score, 2) for score in (1, 2, 1, 2, 1, 3)] == [True, True, False, False, False, True]
     assert (moment.drops, moment.stale, moment.best) == (1, 0, 3)
+
+
+def test_plateaus_count_from_the_drop_on() -> None:
+    """As in IRAE's paper: the rate falls after 50 epochs, and afterward with each plateau."""
+    recipe = Recipe.parse(TINY | {"schedule": "plateau", "drop_at": [100], "patience": 2})
+    moment, drops = Moment(), []
+    for step in range(20, 201, 20):
+        moment.judge(1.0, recipe.patience, recipe.counts_plateaus(step))
+        drops.append(moment.drops)
+    assert drops == [0] * 6 + [1, 1, 2, 2]  # at 120 and 140 steps, at 160 and 180
 
 
 def test_a_plateau_ends_the_training(data: Path, tmp_path: Path) -> None:

@@ -517,7 +517,7 @@ def header(**values: Any) -> dict[str, str]:
         ({}, "no header of ours.*model.0.bias.*known are the layouts of drunet-color"),
         ({weights.HEADER: "{"}, "header of .* is damaged"),
         ({weights.HEADER: "[]"}, "header of .* is damaged"),
-        (header(format=2), "format 2, .*upgrade"),
+        (header(format=3), "format 3, .*upgrade"),
         (header(mood="good"), "header of .* has unknown keys: mood"),
         (header(channels="1"), "channels cannot be '1'"),
         (header(arch="unet:Nothing"), "unet:Nothing"),
@@ -541,6 +541,24 @@ def test_header_that_is_wrong(small: Any, tmp_path: Path, metadata: dict[str, st
     save_file(small.state_dict(), path, metadata)
     with pytest.raises(WeightsError, match=words):
         weights.load(path)
+
+
+def test_a_red_net_of_format_1_is_what_it_was_when_it_was_written(tmp_path: Path) -> None:
+    params = {"depth": 10, "width": 4}
+    torch.manual_seed(0)
+    first = archs.build("rednet:REDNet", {**params, "rectified": False}).eval()
+    x = torch.rand(1, 1, 16, 16)
+    for version, arch, rectified in (
+        (1, "rednet:REDNet", False),
+        (1, "rednet:rednet", False),
+        (2, "rednet:REDNet", True),
+    ):
+        save_file(
+            first.state_dict(), tmp_path / "x.safetensors", header(format=version, arch=arch, params=params)
+        )
+        loaded = weights.load(tmp_path / "x.safetensors")
+        assert loaded.header.params.get("rectified", True) == rectified
+        assert torch.equal(loaded.network(x), first(x)) != rectified
 
 
 NESTED = weights.HEADER_DEPTH + 1

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import max_pool2d, pixel_shuffle, pixel_unshuffle
+from torch.nn.functional import avg_pool2d, max_pool2d, pixel_shuffle, pixel_unshuffle
 
 from restore_cli.engine import Geometry, Restorer
 
@@ -16,17 +16,27 @@ class DnCNN(Restorer):
     """DnCNN of Zhang et al., "Beyond a Gaussian Denoiser", TIP 2017: convolutions that predict the noise.
 
     Its layers are numbered as in the authors' released checkpoints, whose batch normalisation is merged
-    into the convolutions: with `norm=False` those load as they are.
+    into the convolutions: with `norm=False` those load as they are. The DnCNN that IRAE's paper compares
+    with, 1.48 million parameters, has depth 42 and residual False.
 
     Args:
         channels: image channels, 1 or 3.
         depth: convolutions, 17 in DnCNN-S.
         width: features.
         norm: batch normalisation between convolution and ReLU, in all but the first and last layer.
+        residual: whether it predicts the noise, which is taken from the input, and not the image itself.
     """
 
-    def __init__(self, channels: int = 1, depth: int = 17, width: int = 64, norm: bool = True) -> None:
+    def __init__(
+        self,
+        channels: int = 1,
+        depth: int = 17,
+        width: int = 64,
+        norm: bool = True,
+        residual: bool = True,
+    ) -> None:
         super().__init__()
+        self.residual = residual
         layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1), nn.ReLU()]
         for _ in range(depth - 2):
             layers.append(nn.Conv2d(width, width, 3, padding=1, bias=not norm))
@@ -36,8 +46,8 @@ class DnCNN(Restorer):
         self.geometry = Geometry(channels=channels, radius=depth)
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        noise: Tensor = self.model(x)
-        return x - noise.to(x.dtype)
+        predicted: Tensor = self.model(x).to(x.dtype)
+        return x - predicted if self.residual else predicted
 
 
 class FFDNet(Restorer):
@@ -103,42 +113,63 @@ class ConvChain(Restorer):
         return x + restored if self.residual else restored
 
 
-class PlainUNet(Restorer):
+class RonnebergerUNet(Restorer):
     """U-Net of Ronneberger, Fischer and Brox, 2015, from the damaged to the clean image.
 
-    Its convolutions pad, and it has half the original's width: 7.76 million parameters, for the 7.70 million
-    of the U-Net that IRAE's paper compares with.
+    Its convolutions pad; by default it has half the original's width. That of IRAE's paper, 7,699,011
+    parameters, is as in its authors' code: width 64, levels 4, slope 0.2, pool "average", tail 3.
 
     Args:
         channels: image channels, 1 or 3.
         width: features of the finest level, doubled on each coarser one; 64 originally.
         levels: resolutions, each half of the one before.
+        slope: of the activations below zero; 0 is a ReLU.
+        pool: "max" or "average", how the resolution is halved.
+        tail: side of the last convolution's kernel, odd.
+
+    Raises:
+        ValueError: there is no such pool, or the tail is even.
     """
 
-    def __init__(self, channels: int = 3, width: int = 32, levels: int = 5) -> None:
+    def __init__(
+        self,
+        channels: int = 3,
+        width: int = 32,
+        levels: int = 5,
+        slope: float = 0.0,
+        pool: str = "max",
+        tail: int = 1,
+    ) -> None:
         super().__init__()
+        pools: dict[str, Callable[[Tensor, int], Tensor]] = {"max": max_pool2d, "average": avg_pool2d}
+        if pool not in pools or tail % 2 == 0:
+            raise ValueError(f"pool is one of {', '.join(pools)}, tail is odd")
+        self.pool = pools[pool]
 
         def convolve(taken: int, given: int) -> nn.Sequential:
             first, second = (nn.Conv2d(inputs, given, 3, padding=1) for inputs in (taken, given))
-            return nn.Sequential(first, nn.ReLU(), second, nn.ReLU())
+            return nn.Sequential(first, nn.LeakyReLU(slope), second, nn.LeakyReLU(slope))
 
         widths = [width * 2**level for level in range(levels)]
         steps = list(pairwise(widths))
         self.encoder = nn.ModuleList(convolve(a, b) for a, b in pairwise([channels, *widths]))
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in reversed(steps))
         self.decoder = nn.ModuleList(convolve(2 * a, a) for a, _ in reversed(steps))
-        self.tail = nn.Conv2d(width, channels, 1)
+        self.tail = nn.Conv2d(width, channels, tail, padding=tail // 2)
         # Two convolutions on the way down and two on the way up, at the coarsest level two in all.
         cell = 2 ** (levels - 1)
-        reach = 4 * (cell - 1) + 2 * cell
+        reach = 4 * (cell - 1) + 2 * cell + tail // 2
         self.geometry = Geometry(channels=channels, multiple=cell, radius=reach + cell - 1)
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
         features, kept = self.encoder[0](x), []
         for blocks in self.encoder[1:]:
             kept.append(features)
-            features = blocks(max_pool2d(features, 2))
+            features = blocks(self.pool(features, 2))
         for up, blocks in zip(self.up, self.decoder, strict=True):
             features = blocks(torch.cat([kept.pop(), up(features)], dim=1))
         restored: Tensor = self.tail(features)
         return restored.to(x.dtype)
+
+
+PlainUNet = RonnebergerUNet  # its name in older checkpoints and recipes

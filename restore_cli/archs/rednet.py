@@ -2,8 +2,13 @@
 Connections", 2016.
 
 Convolutions that take the damage away, mirrored transposed convolutions that bring the details back, and
-skips that hand details across. The paper leaves open whether a ReLU follows the last layer; here none does,
-for what it gives is the damage, which has either sign.
+skips that hand details across. A ReLU follows each layer and each sum (equations 2 and 3), as in the authors'
+released network; the paper leaves open whether one follows the last layer. There and here none does, for what
+that layer gives is the damage, which has either sign.
+
+The paper leaves open, and here it is so: He et al.'s skips (figure 7) span blocks between the first and the
+last layer, which alone change the number of features; a stride as large as the kernel (figure 5) takes no
+padding, so that no pixel is left out.
 """
 
 from __future__ import annotations
@@ -16,16 +21,26 @@ from restore_cli.engine import Geometry, Restorer
 
 
 class REDNet(Restorer):
-    """RED10, RED20 and RED30 (section 3), their studies and their faster variants (section 4.5).
+    """RED10, RED20 and RED30 (section 5), their studies and their faster variants (section 4.5).
 
     Args:
         channels: image channels, 1 or 3.
         depth: layers, half of them convolutions: 10 (in the paper with `skip` 0), 20 or 30.
-        width: features; 64 in the paper, 128 "better and slower".
+        width: features; 64 in the paper's studies, 128 in the authors' released networks.
         kernel: side of all kernels, odd.
         skip: layers from one skip to the next; 0 for none.
-        strides: the convolutions, counted from 1, that halve the resolution; their mirrors double it. The
-            paper's variants are [1], [5], [9] and [5, 9].
+        strides: the convolutions, counted from 1, that lower the resolution; their mirrors raise it. The
+            paper's variants are [1], [5], [9] and [5, 9]; with depth 10 and stride 3, [1, 2, 3, 4, 5] makes a
+            vector of 243x243 pixels (figure 5).
+        stride: how many times those lower it; at most the kernel's side.
+        mirrored: whether a skip goes from a convolution to its mirror, and not over a block of `skip` layers,
+            as in He et al.'s residual networks (figure 7).
+        deconvolution: whether the second half are transposed convolutions. Without them (figure 2) all layers
+            are convolutions, whose number may then be odd if there are no skips.
+        rectified: whether a ReLU follows a layer before a sum, too, and not the sum alone.
+
+    Raises:
+        ValueError: these contradict each other.
     """
 
     def __init__(
@@ -36,37 +51,57 @@ class REDNet(Restorer):
         kernel: int = 3,
         skip: int = 2,
         strides: Sequence[int] = (),
+        stride: int = 2,
+        mirrored: bool = True,
+        deconvolution: bool = True,
+        rectified: bool = True,
     ) -> None:
         super().__init__()
-        half = depth // 2
-        if depth % 2 or kernel % 2 == 0 or not all(1 <= layer <= half for layer in strides):
+        half, odd = divmod(depth, 2)
+        chain = not deconvolution and not skip
+        if half < 1 or (odd and not chain) or kernel % 2 == 0 or not 1 <= stride <= kernel:
+            raise ValueError("depth is even, kernel is odd, stride is from 1 to kernel")
+        if not all(1 <= layer <= half for layer in strides):
             raise ValueError("depth is even, kernel is odd, strides are convolutions from 1 to depth / 2")
-        self.skip = skip
-        inputs = [channels, *[width] * (half - 1)]
-        steps = [2 if layer in strides else 1 for layer in range(1, half + 1)]
-        pad = kernel // 2
+        if strides and not (deconvolution and mirrored):
+            raise ValueError("strides need deconvolution, and skips that are mirrored")
+        self.rectified = rectified
+        steps = [stride if layer in strides else 1 for layer in range(1, half + odd + 1)]
+        pads = [(kernel - step + 1) // 2 for step in steps]
+        inputs = [channels, *[width] * (half + odd - 1)]
+        outputs = [*[width] * (half - 1), channels]
         self.encoder = nn.ModuleList(
             nn.Conv2d(taken, width, kernel, stride=step, padding=pad)
-            for taken, step in zip(inputs, steps, strict=True)
+            for taken, step, pad in zip(inputs, steps, pads, strict=True)
         )
         self.decoder = nn.ModuleList(
-            nn.ConvTranspose2d(width, taken, kernel, stride=step, padding=pad, output_padding=step - 1)
-            for taken, step in zip(reversed(inputs), reversed(steps), strict=True)
+            nn.ConvTranspose2d(
+                width, given, kernel, stride=step, padding=pad, output_padding=step + 2 * pad - kernel
+            )
+            if deconvolution
+            else nn.Conv2d(width, given, kernel, padding=pad)
+            for given, step, pad in zip(outputs, steps[half - 1 :: -1], pads[half - 1 :: -1], strict=True)
         )
-        cell, reach = 1, 0
-        for step in steps:
+        self.handed: dict[int, int] = {}  # layer to whose output another one's is added -> that one, from 1
+        if skip and mirrored:
+            self.handed = {depth - layer: layer for layer in range(skip, half, skip)}
+        elif skip:
+            self.handed = {layer + skip: layer for layer in range(1, depth - skip, skip)}
+        cell, reach = 1, odd * (kernel // 2)
+        for step, pad in zip(steps[:half], pads, strict=False):
             reach += 2 * pad * cell
             cell *= step
         self.geometry = Geometry(channels=channels, multiple=cell, radius=reach + cell - 1)
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        features, kept = x, []
-        for layer, convolution in enumerate(self.encoder, start=1):
-            features = convolution(features).relu()
-            kept.append(features if self.skip and layer % self.skip == 0 else None)
-        kept.pop()  # of the last convolution, which the first of the decoder is given anyway
-        for deconvolution in self.decoder[:-1]:
-            features, mirrored = deconvolution(features), kept.pop()
-            features = (features if mirrored is None else features + mirrored).relu()
+        features, kept = x, dict[int, Tensor]()
+        for number, layer in enumerate((*self.encoder, *self.decoder[:-1]), start=1):
+            features = layer(features)
+            if number in self.handed:
+                features = features.relu() if self.rectified else features
+                features = features + kept.pop(self.handed[number])
+            features = features.relu()
+            if number in self.handed.values():
+                kept[number] = features
         damage: Tensor = self.decoder[-1](features)
         return x + damage.to(x.dtype)

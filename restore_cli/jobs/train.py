@@ -168,7 +168,7 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
     if group.size > 1:
         forward = DistributedDataParallel(forward)
     average = copy.deepcopy(network).eval().requires_grad_(False)
-    adversary = Adversary(network.geometry.channels, recipe, group) if recipe.objective == "lsgan" else None
+    adversary = Adversary(network.geometry.channels, recipe, group) if recipe.adversarial else None
     state = State(network, average, Optimizer(network, recipe), adversary)
     notes = tuple(f"left out: {error}" for error in corpus.unreadable)
     if request.resume and request.state.exists():
@@ -237,7 +237,7 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                 [score] = group.share([sum(validation.scores)])
             with uninterrupted():
                 if moment.due:
-                    better = moment.judge(score, recipe.patience)
+                    better = moment.judge(score, recipe.patience, recipe.counts_plateaus(moment.step))
                     for path in (request.last, request.out)[: 1 + better] if log else ():
                         save(state.average, path, header)
                     moment.due = False
@@ -313,6 +313,10 @@ def learn(
     state: State, forward: nn.Module, recipe: Recipe, observed: Tensor, clean: Tensor, rate: float
 ) -> Tensor:
     """One step of the optimizer, on a batch that is computed in parts; the objective."""
+    if state.adversary and recipe.rests(state.moment.step):
+        with torch.no_grad(), autocast(clean.device, recipe.precision):
+            result = forward(observed)
+        return state.adversary.learn(observed, result.float(), clean, rate)
     total = torch.zeros((), device=clean.device)
     restored: list[Tensor] = []
     chunks = list(zip(observed.chunk(recipe.accumulate), clean.chunk(recipe.accumulate), strict=True))
@@ -351,11 +355,10 @@ def make_network(recipe: Recipe) -> Restorer:
     network.initialise()
     geometry = network.geometry
     grid = geometry.multiple * geometry.scale
-    if recipe.patch % grid:
-        raise UsageError(
-            f"The patch has {recipe.patch} pixels a side; this network needs multiples of {grid}."
-        )
-    side = recipe.patch // geometry.scale
+    for patch in recipe.sides:
+        if patch % grid:
+            raise UsageError(f"The patch has {patch} pixels a side; this network needs multiples of {grid}.")
+    side = min(recipe.sides) // geometry.scale
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, geometry.channels + geometry.conditions, side, side))

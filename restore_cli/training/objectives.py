@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import l1_loss, mse_loss
+from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss
 
 from restore_cli.archs.infoaccum import PatchGAN
+from restore_cli.errors import UsageError
 from restore_cli.training.distributed import Group
 from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import Recipe
@@ -35,6 +36,11 @@ OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": charbonnier,
     "psnr": log_mse,
     "lsgan": l1_loss,  # to which the adversary's judgement is added
+    "gan": l1_loss,
+}
+VERDICTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "lsgan": mse_loss,
+    "gan": binary_cross_entropy_with_logits,
 }
 
 
@@ -42,27 +48,40 @@ class Adversary:
     """A PatchGAN that learns to tell restored from clean patches, given the observed ones.
 
     Its objective is that of least squares (Mao et al., "Least Squares Generative Adversarial Networks",
-    ICCV 2017), real is 1 and restored is 0.
+    ICCV 2017), or, with "gan", the cross-entropy of Goodfellow et al., "Generative Adversarial Nets", 2014,
+    as pix2pix has it: the network maximizes the chance of passing. Real is 1 and restored is 0.
+
+    Raises:
+        UsageError: patches are too small for it.
     """
 
     def __init__(self, channels: int, recipe: Recipe, group: Group) -> None:
         self.channels, self.group = channels, group
-        self.network = PatchGAN(2 * channels).to(group.device)
+        if min(recipe.sides) < 2**recipe.discriminator:
+            raise UsageError(
+                f"Cannot judge patches of {min(recipe.sides)} pixels by a discriminator of"
+                f" {recipe.discriminator} convolutions: it takes {2**recipe.discriminator} or more. Give a"
+                " larger patch, or a lower discriminator."
+            )
+        self.verdict = VERDICTS[recipe.objective]
+        self.network = PatchGAN(2 * channels, recipe.discriminator).to(group.device)
         self.optimizer = Optimizer(self.network, replace(recipe, optimizer="adam", weight_decay=0.0))
 
     def judge(self, observed: Tensor, restored: Tensor) -> Tensor:
         """How far restored patches, N x C x H x W, are from passing for clean ones: 0 if they do."""
         self.network.requires_grad_(False)
-        return (self._see(observed, restored) - 1).square().mean()
+        seen = self._see(observed, restored)
+        return self.verdict(seen, torch.ones_like(seen))
 
-    def learn(self, observed: Tensor, restored: Tensor, clean: Tensor, rate: float) -> None:
-        """One step at telling both apart."""
+    def learn(self, observed: Tensor, restored: Tensor, clean: Tensor, rate: float) -> Tensor:
+        """One step at telling both apart; the objective before it."""
         self.network.requires_grad_(True)
         real, fake = self._see(observed, clean), self._see(observed, restored)
-        loss = ((real - 1).square().mean() + fake.square().mean()) / 2
+        loss = (self.verdict(real, torch.ones_like(real)) + self.verdict(fake, torch.zeros_like(fake))) / 2
         loss.backward()  # type: ignore[no-untyped-call]
         self.group.average_gradients(self.network)
         self.optimizer.step(rate)
+        return loss.detach()
 
     def _see(self, observed: Tensor, candidate: Tensor) -> Tensor:
         verdict: Tensor = self.network(torch.cat([observed[:, : self.channels], candidate], dim=1))

@@ -212,11 +212,12 @@ class Patches(Dataset[Batch]):
     def __init__(self, samples: list[Sample], recipe: Recipe, geometry: Geometry, rank: int = 0) -> None:
         self.samples, self.recipe, self.geometry, self.rank = samples, recipe, geometry, rank
         self.task = find_task(recipe.task)
-        needed = 4 * recipe.batch * recipe.patch**2 * (2 * geometry.channels + geometry.conditions)
+        side = max(recipe.sides)
+        needed = 4 * recipe.batch * side**2 * (2 * geometry.channels + geometry.conditions)
         free = psutil.virtual_memory().available
         if needed > free:
             raise UsageError(
-                f"Cannot hold a batch of {recipe.batch} patches of {recipe.patch} pixels: it takes"
+                f"Cannot hold a batch of {recipe.batch} patches of {side} pixels: it takes"
                 f" {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free. Lower batch or patch."
             )
         self.shares = np.cumsum(np.sqrt([math.prod(sample.clean.shape[:2]) for sample in samples]))
@@ -233,7 +234,10 @@ class Patches(Dataset[Batch]):
 
     def _pair(self, rng: np.random.Generator, step: int) -> tuple[Image, Image]:
         sample = self.samples[np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")]
-        clean, damaged = (None if image is None else to_float(image) for image in self._cut(sample, rng))
+        sides = self.recipe.sides
+        drawn = np.random.default_rng([self.recipe.seed, step]).integers(len(sides))  # one for all of a batch
+        cuts = self._cut(sample, sides[drawn], rng)
+        clean, damaged = (None if image is None else to_float(image) for image in cuts)
         assert clean is not None
         if self.recipe.enlarged and damaged is None and rng.random() < self.recipe.enlarged:
             clean = _enlarge(clean, rng.uniform(1, 2))
@@ -252,13 +256,15 @@ class Patches(Dataset[Batch]):
             whole[..., : self.geometry.channels] = clean
         return whole, clean
 
-    def _cut(self, sample: Sample, rng: np.random.Generator) -> list[Bytes | None]:
-        """The same place of both images, turned and mirrored at random."""
+    def _cut(self, sample: Sample, patch: int, rng: np.random.Generator) -> list[Bytes | None]:
+        """The same place of both images, turned and mirrored at random if the recipe says so."""
         smaller = sample.clean if sample.damaged is None else sample.damaged
         scale = sample.clean.shape[0] // smaller.shape[0]
-        side = self.recipe.patch // scale
+        side = patch // scale
         corner = [int(rng.integers(max(0, size - side) + 1)) for size in smaller.shape[:2]]
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        turns = turns if self.recipe.augment == "turn" else 0
+        mirrored = mirrored and self.recipe.augment != "none"
         cuts: list[Bytes | None] = []
         for image, factor in ((sample.clean, scale), (sample.damaged, 1)):
             if image is None:

@@ -28,10 +28,11 @@ HOUSE: tuple[str, Mapping[str, Any]] = (  # the network of a task that has no mo
 
 CHOICES = {
     "task": (*TASKS, *MEASURES),
-    "objective": ("l1", "l2", "charbonnier", "psnr", "lsgan"),
+    "objective": ("l1", "l2", "charbonnier", "psnr", "lsgan", "gan"),
     "optimizer": ("muon", "adamw", "adam"),
     "schedule": ("cosine", "step", "plateau"),
     "precision": ("bf16", "fp32"),
+    "augment": ("turn", "mirror", "none"),
 }
 _LARGEST = 2**53  # of whole numbers
 _BOUNDS: dict[str, tuple[float, float]] = {  # lowest and highest, where they are not 0 and any
@@ -44,6 +45,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {  # lowest and highest, where they ar
     "holdout": (2, _LARGEST),
     "drop": (0, 1),
     "patience": (1, _LARGEST),
+    "discriminator": (3, 7),
     "betas": (0, 0.99999),
     "ema": (0, 0.99999),
 }
@@ -60,6 +62,11 @@ _TOML_TYPES: dict[str, tuple[type, ...]] = {
 
 def _problems(key: str, value: Any, kind: str) -> Iterator[str]:
     """What is wrong with the value of a key of a recipe, whose annotation is `kind`."""
+    one, _, several = kind.partition(" | ")  # "int | tuple[int, ...]" takes one or a list of some
+    if several:
+        kind = several if isinstance(value, (list, tuple)) else one
+        if value in ([], ()):
+            yield f"{key} must not be empty"
     if kind.startswith("tuple["):
         if not isinstance(value, (list, tuple)):
             yield f"{key} must be a list, not {value!r}"
@@ -142,7 +149,10 @@ class Recipe:
             real pairs.
         steps: length. minutes: length by the clock instead, where it is not 0; such a training is resumed,
             but not repeated exactly. Both may change when a training is resumed.
-        batch, patch: patches a step for each process, and their side in pixels.
+        batch, patch: patches a step for each process, and their side in pixels; of several sides each step
+            draws one.
+        augment: what is done to patches at random: "turn" by right angles and mirror them, "mirror" them left
+            to right, or "none".
         gray: share of the patches that lose their colour, for a network in colour that gets gray photos, too.
         enlarged: share of the patches that are enlarged, up to twice; photos in the full size of their
             sensors are as soft.
@@ -150,16 +160,19 @@ class Recipe:
             network that must not make shapes of it.
         accumulate: parts in which a batch is computed, to save memory.
         pretrain: steps at the beginning in which the network is given the clean image, as an autoencoder.
+        pretrain_discriminator: steps after those in which the discriminator alone learns.
         validate_every: steps between two validations; 0 is 2000, and at each tenth of the training.
         holdout: every n-th image is kept out of the training, for validation.
         objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for damage of many
-            strengths), or "lsgan": that of a PatchGAN plus `pixel_weight` times L1.
+            strengths), or that of a PatchGAN plus `pixel_weight` times L1: "lsgan", its least squares, or
+            "gan", the Jensen-Shannon divergence of the first ones.
+        discriminator: convolutions of the PatchGAN, 3 to 7.
         transition: weight of the transition regularizer of binarized networks.
         optimizer: "muon" (convolutions by Muon, the rest by AdamW), "adamw" or "adam".
         lr, lr_final, warmup: peak and last learning rate, after a linear warm-up in steps.
         schedule: "cosine" from `lr` to `lr_final`; "step" multiplies the rate by `drop` after each of the
-            steps in `drop_at`; "plateau" does so too, and again whenever `patience` validations have brought
-            nothing better; it ends when the rate is below `lr_final`.
+            steps in `drop_at`; "plateau" does so too, and after the last of them again whenever `patience`
+            validations have brought nothing better; it ends when the rate is below `lr_final`.
         betas: of Adam and AdamW.
         weight_decay, clip: decoupled weight decay, and the largest norm of the gradient.
         ema: decay of the moving average of the weights, which is what gets validated and kept.
@@ -180,16 +193,19 @@ class Recipe:
     steps: int = 10_000
     minutes: float = 0.0
     batch: int = 16
-    patch: int = 64
+    patch: int | tuple[int, ...] = 64
+    augment: str = "turn"
     gray: float = 0.0
     enlarged: float = 0.0
     grain: float = 0.0
     accumulate: int = 1
     pretrain: int = 0
+    pretrain_discriminator: int = 0
     validate_every: int = 0
     holdout: int = 24
     objective: str = "l1"
     pixel_weight: float = 100.0
+    discriminator: int = 5
     transition: float = 0.0
     optimizer: str = "muon"
     lr: float = 2e-3
@@ -255,6 +271,24 @@ class Recipe:
         if told:
             raise UsageError(f"The recipe has mistakes: {'; '.join(told)}.")
         return cls(**given)
+
+    @property
+    def sides(self) -> tuple[int, ...]:
+        """Of the patches, in pixels, at least one."""
+        return self.patch if isinstance(self.patch, tuple) else (self.patch,)
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether a discriminator is trained, too."""
+        return self.objective in ("lsgan", "gan")
+
+    def rests(self, step: int) -> bool:
+        """Whether the network rests in a step, while its discriminator learns."""
+        return self.adversarial and self.pretrain <= step < self.pretrain + self.pretrain_discriminator
+
+    def counts_plateaus(self, step: int) -> bool:
+        """Whether a validation after so many steps counts for a plateau."""
+        return step > max(self.drop_at, default=0)
 
     def done(self, step: int, seconds: float) -> float:
         """How much of the training is done after these steps, which took these seconds: 1 at its end."""

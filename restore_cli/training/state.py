@@ -25,7 +25,8 @@ from restore_cli.errors import WeightsError
 from restore_cli.tables import fill_in
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer
-from restore_cli.training.recipe import LENGTH
+from restore_cli.training.recipe import LENGTH, Recipe
+from restore_cli.weights import FORMAT, renew
 
 # What reading a file raises that is cut, torn or of other contents.
 _DAMAGE = (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
@@ -81,11 +82,11 @@ class Moment:
     over: bool = False
     due: bool = False
 
-    def judge(self, score: float, patience: int) -> bool:
-        """Whether a validation's score is the best so far; the rate drops when none was for too long."""
+    def judge(self, score: float, patience: int, counts: bool = True) -> bool:
+        """Whether a validation's score is the best so far; `patience` others that count lower the rate."""
         better = score > self.best
         self.best = max(score, self.best)
-        self.stale = 0 if better else self.stale + 1
+        self.stale = 0 if better or not counts else self.stale + 1
         if self.stale >= patience:
             self.stale, self.drops = 0, self.drops + 1
         return better
@@ -125,6 +126,7 @@ class State:
             "recipe": json.dumps(recipe),
             "moment": json.dumps(asdict(self.moment)),
             "layout": _layout(tensors),
+            "format": str(FORMAT),
         }
         part = path.with_name(path.name + ".part")
         try:
@@ -155,11 +157,14 @@ class State:
             moment = fill_in(Moment, json.loads(header["moment"]), "its moment", WeightsError)
             if not isinstance(written, dict) or moment.step < 0 or not 0 <= moment.seconds < math.inf:
                 raise ValueError("its recipe or its moment makes no sense")
+            if "format" not in header:
+                written["params"] = renew(written["arch"], written["params"])
             if header.get("layout", _layout(tensors)) != _layout(tensors):
                 raise ValueError("tensors are missing, or of another name or shape")
         except (*_DAMAGE, WeightsError) as error:
             raise _refuse(path, error) from error
-        own = json.loads(json.dumps(recipe))  # lists for tuples, as in the file
+        own, usual = (json.loads(json.dumps(one)) for one in (recipe, asdict(Recipe(""))))  # lists for tuples
+        written = {**usual, **written}  # what an older version's recipe lacks is as it was
         keys = [key for key in own.keys() | written.keys() if own.get(key) != written.get(key)]
         if changed := sorted(set(keys) - set(LENGTH)):
             raise WeightsError(
