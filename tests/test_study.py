@@ -123,7 +123,8 @@ def test_a_chart_shows_means_and_spread() -> None:
         Mark("a & b", "3", 3, 49_025, (28.0, 28.2), 100, 8),
         Mark("a & b", "9", 9, 303_233, (28.5,), 90, 8),
     ]
-    chart = Chart("Title", "xUnit, figure 3", "what", "parameters", "PSNR in dB", "note", tuple(marks), False)
+    words = ["Title", "xUnit, figure 3", "what", "parameters", "layers", "PSNR in dB", "note"]
+    chart = Chart(*words, marks=tuple(marks), fixed=False)
     table = to_markdown(chart)
     assert "| a & b | 3 | 49,025 | 28.10 | 28.00 to 28.20 | 100 | 8.0 |" in table
     assert "| 28.50 | one seed |" in table

@@ -38,7 +38,7 @@ class Study:
     Attributes:
         title, figure, shows: what is compared, in which figure of which paper, and what that shows.
         recipe: the name of the recipe that all points vary, with variants.
-        axis: the words below the axis.
+        axis, varied: the words below the axis, and for what varies, where that is another thing.
         vary: values of keys of the recipe, "params.depth" or "patch", one of each for each point.
         keys: of the recipe, for all points.
         curves: keys of each curve, by its name.
@@ -53,6 +53,7 @@ class Study:
     recipe: str
     axis: str
     vary: Mapping[str, Sequence[Any]]
+    varied: str = ""
     keys: Mapping[str, Any] = field(default_factory=dict)
     curves: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
     x: str = ""
@@ -148,7 +149,7 @@ def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
             parameters = count_parameters(network)
             places = {"parameters": parameters, "activations": 100 * _spent(network) / parameters}
             x = number if found.labels else places.get(found.x, values[0])
-            label = found.labels[number] if found.labels else f"{round(x, 1):,}"
+            label = found.labels[number] if found.labels else str(values[0])
             yield Point(curve, label, x, parameters, recipe)
 
 
@@ -182,7 +183,7 @@ def study(
             ended[key] = _run(training, functools.partial(watch, done))
             write_text(kept, json.dumps(ended, indent=1))
         marks = [_mark(one, trainings[number :: len(swept)], ended) for number, one in enumerate(swept)]
-        name = f"{point.curve}, {found.axis}: {point.label}".removeprefix(", ")
+        name = f"{point.curve}, {found.varied or found.axis}: {point.label}".removeprefix(", ")
         words = f"{name}, seed {seed}: {ended[key]['psnr']:.2f} dB after {ended[key]['steps']} steps"
         chart = _chart(request, found, swept[0].recipe, [mark for mark in marks if mark.scores])
         yield Moment(done + 1, len(trainings), words, chart)
@@ -232,6 +233,7 @@ def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]
         figure=found.figure,
         shows=found.shows,
         axis=found.axis,
+        varied=found.varied or found.axis,
         figures=f"PSNR in dB on {images}, {levels}".removesuffix(", "),
         note=note,
         marks=tuple(marks),

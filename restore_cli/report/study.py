@@ -52,6 +52,7 @@ class Chart:
     Attributes:
         title, figure, shows: what is compared, whose figure it is, and what that shows.
         axis, figures: words below and above the plot.
+        varied: what the points' labels are.
         note: how the points were made.
         marks: the points, curve by curve.
         fixed: whether the points stand at their labels, or anywhere on a scale.
@@ -61,6 +62,7 @@ class Chart:
     figure: str
     shows: str
     axis: str
+    varied: str
     figures: str
     note: str
     marks: tuple[Mark, ...]
@@ -74,7 +76,7 @@ def write_study(folder: Path, name: str, chart: Chart) -> list[Path]:
         RestoreError: a file cannot be written.
     """
     texts = {
-        "html": _render("study.html.j2", chart=chart, drawn=Markup(to_svg(chart)), rows=_rows(chart)),
+        "html": _render("study.html.j2", chart=chart, drawn=Markup(to_svg(chart)), table=_table(chart)),
         "svg": to_svg(chart),
         "md": to_markdown(chart),
         "json": json.dumps(asdict(chart), indent=1) + "\n",
@@ -86,8 +88,8 @@ def write_study(folder: Path, name: str, chart: Chart) -> list[Path]:
 
 def to_markdown(chart: Chart) -> str:
     """The table, below a line that says what is measured."""
-    heads = ["", chart.axis, "parameters", "PSNR", "spread", "steps", "minutes"]
-    lines = [heads, ["---", "---", *["---:"] * 5], *_rows(chart)]
+    heads, *rows = _table(chart)
+    lines = [heads, ["---", "---", *["---:"] * len(heads[2:])], *rows]
     table = "\n".join(f"| {' | '.join(map(markdown_cell, line))} |" for line in lines)
     return f"{chart.title}: {chart.figures}. {chart.note}\n\n{table}\n"
 
@@ -151,11 +153,15 @@ def _endless() -> Sequence[str]:
     return COLORS * 4
 
 
-def _rows(chart: Chart) -> list[list[str]]:
-    return [
+def _table(chart: Chart) -> list[list[str]]:
+    """The heads of the columns, and a row for each point; its place stands there if nothing else says it."""
+    own = not chart.fixed and chart.axis != "parameters"
+    heads = ["curve", chart.varied, *([chart.axis] if own else [])]
+    rows = [
         [
             mark.curve,
             mark.label,
+            *([f"{mark.x:.1f}"] if own else []),
             f"{mark.parameters:,}",
             f"{mark.psnr:.2f}",
             f"{min(mark.scores):.2f} to {max(mark.scores):.2f}" if len(mark.scores) > 1 else "one seed",
@@ -164,6 +170,7 @@ def _rows(chart: Chart) -> list[list[str]]:
         ]
         for mark in chart.marks
     ]
+    return [[*heads, "parameters", "PSNR", "spread", "steps", "minutes"], *rows]
 
 
 def _render(template: str, **values: object) -> str:
