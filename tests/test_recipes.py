@@ -28,7 +28,7 @@ from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import State
 
 SMALL: dict[str, Any] = {"width": 8, "widths": [8, 8], "hidden": 8, "steps": 2, "layers": 2, "depth": 6}
-NOW = {"pretrain": 0, "pretrain_discriminator": 0}  # the first steps are as all others
+QUICK = {"precision": "fp32", "pretrain": 0, "pretrain_discriminator": 0, "discriminator": 3, "batch": 2}
 ROWS = list(recipes.rows().values())
 TABLES = [next(group) for _, group in groupby(ROWS, lambda row: row.name.partition("-")[0])]
 
@@ -52,7 +52,7 @@ def shrink(keys: dict[str, Any]) -> dict[str, Any]:
     scale = keys.get("levels", {}).get("scale", 1)
     cell = math.lcm(geometry.multiple * geometry.scale, scale if isinstance(scale, int) else 12)
     patch = cell * max(1, math.ceil(32 / cell))
-    return {**keys, "params": params, "patch": patch, "batch": 2, "precision": "fp32", **NOW}
+    return {**keys, "params": params, "patch": patch, **QUICK}
 
 
 def improves(keys: dict[str, Any]) -> None:

@@ -97,7 +97,7 @@ def merge(*parts: Keys) -> dict[str, Any]:
     for part in parts:
         adds = part.get("arch", merged.get("arch")) == merged.get("arch")
         params = {**merged.get("params", {}), **part.get("params", {})} if adds else part.get("params", {})
-        merged |= part | ({"params": params} if params or "params" in merged else {})
+        merged |= {**part, **({"params": params} if params or "params" in merged else {})}
     return merged
 
 
