@@ -3,6 +3,7 @@
     python benchmarks/classify.py                                # ten digits, drawn here
     python benchmarks/classify.py DIR --width 64 --steps 20000   # DIR/train/CLASS/*, DIR/test/CLASS/*
     python benchmarks/classify.py DIR --holdout 0.2              # DIR/CLASS/*, a fifth of them for the test
+    python benchmarks/classify.py DIR --published cifar10        # beside the figures of classify.toml
 
 Adam, batches of 128, crops of the image padded by 4 pixels, and cutout, as sections 3.3 and 4.1 have it. The
 paper leaves open learning rate, schedule and length: here 1e-3, falling to 0 along a cosine, and --steps.
@@ -13,6 +14,7 @@ with each value given.
 from __future__ import annotations
 
 import math
+import tomllib
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from itertools import chain
 from pathlib import Path
@@ -65,6 +67,21 @@ def read_sets(folder: Path, side: int, holdout: float) -> tuple[Labelled, Labell
     return (images[~held], classes[~held]), (images[held], classes[held])
 
 
+def published(name: str, width: int) -> dict[tuple[str, float], float]:
+    """The paper's accuracy in percent, by quantizer and weight of the transition term, where it has one."""
+    tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
+    row = tables.get(name, {}).get(str(width), {"plain": [], "transition": []})
+    kinds = {
+        "plain": (0.0, ("none", "bwn", "twn", "ttq", "lq", "bt")),
+        "transition": (0.1, ("bwn", "twn", "bt")),
+    }
+    return {
+        (quantizer, weight): value
+        for kind, (weight, quantizers) in kinds.items()
+        for quantizer, value in zip(quantizers, row[kind], strict=False)
+    }
+
+
 def augment(images: Tensor, rng: torch.Generator) -> Tensor:
     """Each shifted by up to 4 pixels over black, with a black square of a quarter of its side somewhere."""
     side = images.shape[-1]
@@ -110,19 +127,29 @@ def main() -> None:
     parser.add_argument("--quantizer", default="none,bwn,twn,ttq,lq,bt", type=lambda text: text.split(","))
     parser.add_argument("--regularizer", type=float, nargs="+", default=[0.0, 0.1])
     training = {"width": 16, "steps": 300, "batch": 128, "lr": 1e-3, "seed": 0, "device": "cpu"}
-    for name, value in {**training, "side": 32, "holdout": 0.0}.items():
+    for name, value in {**training, "side": 32, "holdout": 0.0, "published": ""}.items():
         parser.add_argument(f"--{name}", type=type(value), default=value)
     options = parser.parse_args()
     if options.folder is None:
         train, test = (draw_glyphs(count, options.side, seed) for count, seed in ((4000, 1), (2000, 2)))
     else:
-        train, test = read_sets(options.folder, options.side, options.holdout)
+        try:
+            train, test = read_sets(options.folder, options.side, options.holdout)
+        except (OSError, ValueError) as error:
+            parser.error(
+                f"Cannot read {options.folder} as a folder of classes: {error}. See --help for its form."
+            )
+    figures = published(options.published, options.width)
     print(f"VGG-6({options.width}), {len(train[1])} images to train on; % right of {len(test[1])} others")
     print("quantizer" + "".join(f"  lambda {value:<6g}" for value in options.regularizer))
     for quantizer in options.quantizer:
         values = options.regularizer if quantizer != "none" else [0.0]
-        row = (accuracy(train, test, quantizer, value, options) for value in values)
-        print(f"{quantizer:9}" + "".join(f"  {value:13.2f}" for value in row), flush=True)
+        cells = []
+        for value in values:
+            paper = figures.get((quantizer, value))
+            beside = "" if paper is None else f" ({paper:.2f})"
+            cells.append(f"{accuracy(train, test, quantizer, value, options):.2f}{beside}")
+        print(f"{quantizer:9}" + "".join(f"  {cell:>13}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

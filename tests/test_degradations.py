@@ -440,6 +440,25 @@ def test_text_covers_its_share_until_its_lines_are_full(size: int) -> None:
         assert full.max() > 0.9 and len(np.unique(full)) > 10  # letters are soft
 
 
+@pytest.mark.parametrize("make", RANDOM)
+def test_a_shifted_hole_is_what_a_square_at_random_covers_of_the_middle(
+    make: Callable[[int], Random],
+) -> None:
+    """IRAE's paper: squares of 128 pixels at random places of 256, without what leaves the central region."""
+    masks = [draw_mask("shifted", 256, 256, make(seed), share=0.25) for seed in range(60)]
+    corners, sides = [], []
+    for mask in masks:
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        assert mask.sum() == len(rows) * len(columns)  # one rectangle
+        corners += [(rows[0], rows[-1]), (columns[0], columns[-1])]
+        sides += [len(rows), len(columns)]
+    assert all(first >= 64 and last < 192 and (first == 64 or last == 191) for first, last in corners)
+    assert min(sides) >= 64 and max(sides) <= 128
+    assert min(sides) < 80 and max(sides) > 115 and len({mask.tobytes() for mask in masks}) > 50
+    lost = Inpaint(damage="shifted", share=0.25).degrade(picture(64, 64), np.random.default_rng(1))
+    assert 0.0625 <= np.isnan(lost).all(axis=2).mean() <= 0.25
+
+
 def test_the_hole_of_a_quarter_is_half_of_each_side() -> None:
     mask = draw_mask("hole", 256, 256, np.random.default_rng(0), share=0.25)
     assert mask.sum() == 128**2 and mask[64:192, 64:192].all()

@@ -138,6 +138,12 @@ def test_a_place_that_takes_no_files_is_refused_before_the_first_step(data: Path
             next(train(Request(Recipe.parse(TINY), data, out, "cpu"), lambda beat: pytest.fail("a step")))
 
 
+def test_the_checkpoint_names_all_its_folders(data: Path, tmp_path: Path) -> None:
+    (data / "photos").rename(data / "halved")
+    run(data, tmp_path / "out.safetensors", folders=[], halved=["halved"], steps=1)
+    assert load(tmp_path / "out.safetensors").header.data == "2 images of halved at half its size"
+
+
 def test_a_worse_validation_does_not_replace_the_best(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
     saved = [moment for moment in run(data, out, steps=30, validate_every=1, lr=0.05) if moment.saved]

@@ -446,7 +446,8 @@ def make_header(
     recipe = request.recipe
     fast = validate(network, recipe, corpus.holdout, device, "bf16", watch).scores
     stands = all(a - b <= PRECISION_LOSS for a, b in zip(validation.scores, fast, strict=True))
-    folders = recipe.pairs or recipe.folders or (request.data.resolve().name,)
+    halved = (f"{name} at half its size" for name in recipe.halved)
+    folders = (*recipe.pairs, *recipe.folders, *halved) or (request.data.resolve().name,)
     held = request.validation.name if request.validation else "held out"
     return Header(
         task=recipe.task,

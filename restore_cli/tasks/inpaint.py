@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from restore_cli.engine import Geometry
     from restore_cli.image import Picture
 
-DAMAGES = ("text", "scratches", "boxes", "hole")
+DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
 PAINTED = ("text", "scratches")  # damages that can be found
 WEAK, STRONG = 20 / 255, 64 / 255  # changes that belong to paint, and that prove it
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
@@ -60,7 +60,7 @@ class Inpaint(Task):
         box: rectangles that are missing, x, y, width and height in pixels.
         detect: "text" or "scratches" that are painted over the photo, to be found.
         grow: pixels by which all that is missing grows on every side.
-        damage: "text", "scratches", "boxes" or "hole"; see `draw_mask`.
+        damage: "text", "scratches", "boxes", "hole" or "shifted"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
         share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
         blind: the damage is painted, white, black or in a random colour, and nobody says where; else the
@@ -293,18 +293,25 @@ def draw_mask(
     Args:
         damage: "text": level lines of random words, as far apart as the type's height; "scratches": curves
             1 to 3 pixels wide; "boxes": rectangles of a twentieth to a third of the sides; "hole": one
-            rectangle in the middle, of the image's shape (a quarter of the pixels is half of each side).
+            rectangle in the middle, of the image's shape (a quarter of the pixels is half of each side);
+            "shifted": as much of it as one of its size covers that lies at a random place. So IRAE's paper
+            has it, with 128x128 of 256x256 pixels; it leaves open how large its "central region" is.
         height, width: in pixels.
         rng: draws where.
         size: of the type in pixels, rounded: the em of Pillow's, the height of capitals of OpenCV's.
         share: of missing pixels; what is drawn last goes past it by a part of itself, the hole rounds its
-            sides, and text ends when its lines are full, at 0.2 to 0.4.
+            sides and loses some when it is shifted, and text ends when its lines are full, at 0.2 to 0.4.
     """
-    if damage == "hole":
+    if damage in ("hole", "shifted"):
         mask = np.zeros((height, width), np.float32)
         inner = [round(side * math.sqrt(share)) for side in (height, width)]
         top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
         mask[top : top + inner[0], left : left + inner[1]] = 1
+        if damage == "shifted":
+            top, left = (
+                int(rng.uniform(0, side - part + 1)) for side, part in zip(mask.shape, inner, strict=True)
+            )
+            mask[:top], mask[top + inner[0] :], mask[:, :left], mask[:, left + inner[1] :] = 0, 0, 0, 0
         return mask
     if damage == "text":
         return _draw_text(height, width, rng, round(size), share)
