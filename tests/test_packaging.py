@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from restore_cli import recipes
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -28,7 +30,10 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     assert tables <= set(names)
     assert any(name.startswith("restore_cli/checkpoints/") for name in names)
     page = {name.rpartition("/")[2] for name in names if name.startswith("restore_cli/report/page/")}
-    assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"}
+    charts = {"study.html.j2", "study.svg.j2"}
+    assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"} | charts
+    assert {f"restore_cli/recipes/{paper}.toml" for paper in (*recipes.PAPERS, recipes.CPU)} <= set(names)
+    assert "restore_cli/jobs/studies.toml" in names
     assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
 
     site = tmp_path / "site"

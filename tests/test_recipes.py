@@ -27,7 +27,15 @@ from restore_cli.training.pairs import Patches, Sample
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import State
 
-SMALL: dict[str, Any] = {"width": 8, "widths": [8, 8], "hidden": 8, "steps": 2, "layers": 2, "depth": 6}
+SMALL: dict[str, Any] = {
+    "width": 8,
+    "widths": [8, 8],
+    "hidden": 8,
+    "steps": 2,
+    "layers": 2,
+    "depth": 6,
+    "levels": 2,
+}
 QUICK = {"precision": "fp32", "pretrain": 0, "pretrain_discriminator": 0, "discriminator": 3, "batch": 2}
 ROWS = list(recipes.rows().values())
 TABLES = [next(group) for _, group in groupby(ROWS, lambda row: row.name.partition("-")[0])]
