@@ -78,7 +78,8 @@ class Deblur(Task):
         blurred = cv2.filter2D(clean, -1, kernel, borderType=border).reshape(clean.shape)
         if self.noise:
             blurred = blurred + rng.standard_normal(clean.shape) * (self.noise / 255)
-        return round_to_bytes(blurred) if self.rounded else np.asarray(blurred.clip(0, 1), np.float32)
+        blurred = np.asarray(blurred.clip(0, 1), np.float32)
+        return round_to_bytes(blurred) if self.rounded else blurred
 
 
 @functools.lru_cache(maxsize=64)
