@@ -98,7 +98,7 @@ def test_a_suite_says_what_each_table_of_a_paper_lacks(data: Path) -> None:
 def test_the_recipes_that_a_suite_names_are_there() -> None:
     told = " ".join(part.missing for part in suites()["papers"])
     names = re.findall(r"[a-z]+/[a-z]+-[\w.-]*[\w](?:\:[a-z-]+)?", told)
-    assert len(names) > 20
+    assert len(names) > 15
     for name in names:
         assert read_keys(name)
 
@@ -113,7 +113,7 @@ def test_a_part_is_measured_as_it_says() -> None:
 
 def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) -> None:
     requests, _ = plan("papers", Request("", (), (data,)))
-    first, second = requests
+    first, *_, second = requests
     whole = list(job.bench(first, second))
     cut = job.bench(first, second)
     last = next(moment for moment in cut if isinstance(moment, Moment) and moment.done == len(whole) - 4)
