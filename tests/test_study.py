@@ -109,7 +109,7 @@ def test_words_that_make_no_study(folder: Path) -> None:
         ([], "none is named"),
         (["x"], "There is no study 'x'"),
         (["rednet-depth", "--minutes-each", "1"], "give --minutes-each or --steps-each"),
-        (["rednet-depth", "--set", "x"], "Cannot set 'x'"),
+        (["rednet-depth", "--set", "x"], "--set takes KEY=VALUE, not 'x'"),
         (["rednet-depth", "--set", "x=1"], "unknown key 'x'"),
     ):
         result = study(*words)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from restore_cli.errors import UsageError
+from restore_cli.tables import read_value
 
 DEBUG = "restore_cli.debug"  # key of the context's meta, which nested commands share
 SMALLEST_TILE = 16  # pixels
@@ -293,3 +294,14 @@ def parse_tile(word: str) -> int | None:
             f"Give {SMALLEST_TILE} or more, 0 for the whole picture, or auto."
         )
     return int(word)
+
+
+def parse_keys(option: str, words: list[str] | None) -> dict[str, Any]:
+    """KEY=VALUE words; a value is TOML's, and where it is none, the word itself."""
+    values: dict[str, Any] = {}
+    for word in words or ():
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise UsageError(f"{option} takes KEY=VALUE, not {word!r}.")
+        values[key] = read_value(text)
+    return values

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore_cli.cli.display import print_note, print_result, show_progress
-from restore_cli.cli.options import Debug, Device
+from restore_cli.cli.options import Debug, Device, parse_keys
 from restore_cli.errors import UsageError
-from restore_cli.tables import read_value
 
 if TYPE_CHECKING:
     from restore_cli.jobs.train import Beat
@@ -68,12 +67,7 @@ def study(
         raise UsageError("Cannot train for minutes and for steps: give --minutes-each or --steps-each.")
     from restore_cli.report.study import to_markdown, write_study
 
-    keys: dict[str, Any] = {}
-    for word in settings or ():
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise UsageError(f"Cannot set {word!r}: it is not KEY=VALUE.")
-        keys[key] = read_value(text)
+    keys = parse_keys("--set", settings)
     folder = out or Path("studies") / name
     request = job.Request(name, data, folder, minutes or 8.0, steps or 0, seeds, validation, device, keys)
     with show_progress("training") as bar:
@@ -82,9 +76,13 @@ def study(
         def show(done: int, beat: Beat) -> None:
             bar.update(done + beat.done, total, f"{done} of {total} trained, step {beat.step}, {beat.doing}")
 
-        with closing(job.study(request, show)) as moments:
-            for moment in moments:
-                written = write_study(folder, name, moment.chart)
-                print_note(f"{moment.done}/{moment.total}  {moment.words}")
+        try:
+            with closing(job.study(request, show)) as moments:
+                for moment in moments:
+                    written = write_study(folder, name, moment.chart)
+                    print_note(f"{moment.done}/{moment.total}  {moment.words}")
+        except KeyboardInterrupt:
+            print_note("what is trained is kept; start the study again to go on")
+            raise
     print_result(to_markdown(moment.chart).rstrip())
     print_note(f"written: {', '.join(map(str, written))}")

@@ -13,9 +13,9 @@ import typer
 
 from restore_cli import recipes
 from restore_cli.cli.display import print_note, print_result, show_progress
-from restore_cli.cli.options import Debug, Device
+from restore_cli.cli.options import Debug, Device, parse_keys
 from restore_cli.errors import UsageError
-from restore_cli.tables import read_toml, read_value, to_toml
+from restore_cli.tables import read_toml, to_toml
 from restore_cli.tasks import TASKS
 
 if TYPE_CHECKING:
@@ -163,10 +163,10 @@ def train(
     values |= {key: value for key, value in given.items() if value is not None}
     if steps is not None and minutes is None:
         values["minutes"] = 0  # of the recipe, which would take precedence
-    values |= _pairs("--set", settings)
+    values |= parse_keys("--set", settings)
     for key, option, words in (("params", "--param", param), ("levels", "--level", level)):
         if words:
-            values[key] = {**values.get(key, {}), **_pairs(option, words)}
+            values[key] = {**values.get(key, {}), **parse_keys(option, words)}
     if not values:
         raise UsageError(
             "Cannot train: nothing says what. Give a model's name, a RECIPE.toml, or a task and images, as in"
@@ -248,17 +248,6 @@ def show_recipes() -> None:
             print_result(
                 f"  {row.name:{width}}  {row.about}; {' '.join(f':{name}' for name in row.variants)}"
             )
-
-
-def _pairs(option: str, words: list[str] | None) -> dict[str, Any]:
-    """KEY=VALUE words; a value is TOML's, and where it is none, the word itself."""
-    values: dict[str, Any] = {}
-    for word in words or ():
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise UsageError(f"{option} takes KEY=VALUE, not {word!r}.")
-        values[key] = read_value(text)
-    return values
 
 
 def show_plan(request: Request) -> None:
