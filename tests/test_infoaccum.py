@@ -25,6 +25,8 @@ SMALL = [
     (INFOACCUM, {"levels": 3, "width": 4, "places": [1, 3], "layers": 1, "growth": 2, "norm": "none"}),
     (INFOACCUM, {"levels": 1, "width": 4, "layers": 1, "growth": 2, "subpixel": False}),
     (INFOACCUM, {"levels": 2, "width": 4, "layers": 2, "growth": 2, "skips": False, "residual": True}),
+    (INFOACCUM, {"levels": 3, "width": 4, "places": [], "subpixel": False, "skips": False, "pooling": True}),
+    (INFOACCUM, {"levels": 2, "width": 4, "places": [], "pooling": True}),
     (PLAIN, {"levels": 3, "width": 4}),
     (PLAIN, {"levels": 2, "width": 4, "channels": 1}),
     (PLAIN, {**IRAES, "width": 4}),

@@ -8,8 +8,9 @@ keeps them; and the discriminator that judges patches.
 The paper leaves open, and here it is so: InfoAccum adds 4 features a path, has the encoder's leaky ReLU and
 no normalisation; before a deeper layer of the encoder it leaves the skips alone; the sub-pixel convolution
 is 3x3. Deviations: there is no dropout, so that a photo has one result; batch normalisation uses the
-statistics of the training, not of the photo; without skips the network is otherwise the same, where the
-paper's En/Decoder also pools and interpolates; it starts as all of ours do (`Restorer.initialise`).
+statistics of the training, not of the photo; it starts as all of ours do (`Restorer.initialise`). The paper's
+En/Decoder (appendix G.F), which pools and interpolates, has skips False, pooling True, places [] and subpixel
+False; that its convolutions are 3x3, one a level, is a guess.
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class InfoAccumUNet(Restorer):
         places: the layers of the encoder, counted from 1, before which an InfoAccum stands (appendix H.A).
         subpixel: whether the last layer is a sub-pixel convolution, in place of a transposed one.
         skips: whether the encoder hands its features to the decoder.
+        pooling: whether 3x3 convolutions with max-pooling and nearest neighbors change the resolution, in
+            place of strides.
         residual: add the input to the output; the paper does not.
         norm: "batch", "instance" or "none".
     """
@@ -82,6 +85,7 @@ class InfoAccumUNet(Restorer):
         skips: bool = True,
         residual: bool = False,
         norm: str = "batch",
+        pooling: bool = False,
     ) -> None:
         super().__init__()
         if not 1 <= levels <= 8 or not all(1 <= place <= levels for place in places):
@@ -94,31 +98,31 @@ class InfoAccumUNet(Restorer):
         for level, (taken, given) in enumerate(pairwise(widths)):
             accumulated = [InfoAccum(taken, layers, growth)] if level + 1 in places else []
             taken += 3 * growth * layers * len(accumulated)
-            down = nn.Conv2d(taken, given, 4, stride=2, padding=1, bias=bias)
+            down = _down(taken, given, bias, pooling)
             normal = _normalise(given, norm) if 0 < level < last else []
-            encoder.append(nn.Sequential(*accumulated, down, *normal, nn.LeakyReLU(0.2)))
+            encoder.append(nn.Sequential(*accumulated, *down, *normal, nn.LeakyReLU(0.2)))
         decoder = []
         for level, (given, taken) in reversed(list(enumerate(pairwise(widths)))):
             taken *= 2 if skips and level < last else 1
             if level > 0:
-                up = nn.ConvTranspose2d(taken, given, 4, stride=2, padding=1, bias=bias)
-                decoder.append(nn.Sequential(nn.ReLU(), up, *_normalise(given, norm)))
+                up = _up(taken, given, bias, pooling)
+                decoder.append(nn.Sequential(nn.ReLU(), *up, *_normalise(given, norm)))
             elif subpixel:
                 shuffled = nn.Conv2d(taken, 4 * channels, 3, padding=1), nn.PixelShuffle(2)
                 decoder.append(nn.Sequential(nn.ReLU(), *shuffled))
             else:
-                up = nn.ConvTranspose2d(taken, channels, 4, stride=2, padding=1)
-                decoder.append(nn.Sequential(nn.ReLU(), up))
+                decoder.append(nn.Sequential(nn.ReLU(), *_up(taken, channels, True, pooling)))
         self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
 
         # A 4x4 stride sees one finer cell past its own, its transpose two from the farther of its pixels; a
         # sub-pixel convolution one cell past its own of two pixels, three from the farther one.
         cells = [2**level for level in range(levels)]
         accumulated_reach = sum(5 * layers * cells[place - 1] for place in set(places))
+        reach = _pooled_reach(levels, subpixel) if pooling else 3 * sum(cells) + (1 if subpixel else 0)
         self.geometry = Geometry(
             channels=channels,
             multiple=2**levels,
-            radius=accumulated_reach + 3 * sum(cells) + (1 if subpixel else 0),
+            radius=accumulated_reach + reach,
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
@@ -174,6 +178,33 @@ def _has_bias(norm: str) -> bool:
     if norm not in NORMS:
         raise ValueError(f"norm is {norm!r}, not one of {', '.join(NORMS)}")
     return norm != "batch"
+
+
+def _down(taken: int, given: int, bias: bool, pooling: bool) -> list[nn.Module]:
+    if pooling:
+        return [nn.Conv2d(taken, given, 3, padding=1, bias=bias), nn.MaxPool2d(2)]
+    return [nn.Conv2d(taken, given, 4, stride=2, padding=1, bias=bias)]
+
+
+def _up(taken: int, given: int, bias: bool, pooling: bool) -> list[nn.Module]:
+    if pooling:
+        return [nn.Upsample(scale_factor=2), nn.Conv2d(taken, given, 3, padding=1, bias=bias)]
+    return [nn.ConvTranspose2d(taken, given, 4, stride=2, padding=1, bias=bias)]
+
+
+def _pooled_reach(levels: int, subpixel: bool) -> int:
+    """How far the pixel of a coarsest cell sees that sees farthest, followed there and back."""
+    reach = 0
+    for pixel in range(2**levels):
+        low = high = pixel
+        for level in range(levels):  # a 3x3 convolution, and whose nearest neighbors it is given
+            low, high = (low - 1) // 2, (high + 1) // 2
+            if level == 0 and subpixel:  # which comes first
+                low, high = pixel // 2 - 1, pixel // 2 + 1
+        for _ in range(levels):  # two pixels were pooled, and a 3x3 convolution gave each
+            low, high = 2 * low - 1, 2 * high + 2
+        reach = max(reach, pixel - low, high - pixel)
+    return reach
 
 
 def _normalise(width: int, norm: str) -> list[nn.Module]:
