@@ -52,8 +52,8 @@ def study(
 
     restore study xunit-filter --data photos/ --minutes-each 8 --seeds 2
 
-    After each training NAME.html, the chart with its table, and NAME.svg, .md and .json are written. Started
-    again, a study that was interrupted goes on where it was.
+    After each training it writes NAME.html (chart and table), .svg, .md and .json.
+    Started again, a study that was interrupted goes on where it was.
     """
     from restore_cli.jobs import study as job
 
