@@ -94,7 +94,8 @@ class REDNet(Restorer):
         self.geometry = Geometry(channels=channels, multiple=cell, radius=reach + cell - 1)
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        features, kept = x, dict[int, Tensor]()
+        features = x
+        kept: dict[int, Tensor] = {}
         for number, layer in enumerate((*self.encoder, *self.decoder[:-1]), start=1):
             features = layer(features)
             if number in self.handed:

@@ -78,8 +78,8 @@ class Deblur(Task):
         blurred = cv2.filter2D(clean, -1, kernel, borderType=border).reshape(clean.shape)
         if self.noise:
             blurred = blurred + rng.standard_normal(clean.shape) * (self.noise / 255)
-        blurred = np.asarray(blurred.clip(0, 1), np.float32)
-        return round_to_bytes(blurred) if self.rounded else blurred
+        observed = np.asarray(blurred.clip(0, 1), np.float32)
+        return round_to_bytes(observed) if self.rounded else observed
 
 
 @functools.lru_cache(maxsize=64)
