@@ -86,6 +86,7 @@ class Task(ABC):
             each channel by itself.
         steady: whether the damage leaves a photo's mean colour alone, so that restoring must not change it.
         noisy: whether noise is the damage, so that what is left of it is shown.
+        enlarges: whether a result may be larger than the photo, so that a network may be that enlarges.
         exact: whether most of a photo stays as it is, so that no lossy format is chosen for the result.
         protocol: how benchmarks damage a clean image.
         blocks: whether blocking is a part of the damage, so that PSNR-B tells more.
@@ -99,6 +100,7 @@ class Task(ABC):
     luma: ClassVar[bool] = False
     steady: ClassVar[bool] = True
     noisy: ClassVar[bool] = False
+    enlarges: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     protocol: ClassVar[str]
     blocks: ClassVar[bool] = False
