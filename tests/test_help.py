@@ -50,6 +50,16 @@ def test_help_loses_nothing(task: str) -> None:
     assert f"restore {task} photo.jpg" in text and "Exit codes: 0" in text
 
 
+def test_help_has_no_words_of_programs() -> None:
+    commands = [[], ["train"], ["compare"], ["bench"], ["bench", "sr"], ["bench", "sets"], ["models"]]
+    commands += [["models", name] for name in ("list", "show", "fetch", "verify", "export")]
+    for words in commands:
+        text = told(*words)
+        assert text.count("<bool>") == (1 if words else 3)  # typer's own: --help and completion
+        assert "[[" not in text and "FILE.html|" not in text
+    assert "on the 0..255 scale; by default 15, 25, 50." in told("bench", "denoise")
+
+
 def test_help_says_what_a_mask_is() -> None:
     assert "white what is missing" in told("inpaint")
     assert "white where the photo is changed" in told("denoise")
