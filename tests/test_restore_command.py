@@ -465,6 +465,24 @@ def test_a_network_that_enlarges_is_refused_before_a_photo_is_read(
     )
 
 
+def test_tiles_far_below_what_a_network_sees_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = {"channels": 3, "widths": [4] * 5}
+    header = weights.Header(
+        task="denoise", arch="unet:UNet", params=params, channels=3, conditions={"sigma": [0, 50]}
+    )
+    weights.save(build("unet:UNet", params), tmp_path / "deep.safetensors", header)
+    photo(tmp_path / "a.png", (700, 500))
+    photo(tmp_path / "b.png", (700, 500))
+    result = CliRunner().invoke(
+        app, ["denoise", "a.png", "b.png", "--tile", "16", "--model", "deep.safetensors"]
+    )
+    refused(result, "Cannot cut tiles of 16 pixels: deep.safetensors looks at ", " times slower. Give ")
+    assert names(tmp_path) == {"a.png", "b.png", "deep.safetensors"}
+
+
 # Pictures of every kind
 
 

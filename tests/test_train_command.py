@@ -300,6 +300,12 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (["tiny.toml", "--param", "scale=4", "--data", "data"], 2, "for denoise: it enlarges 4 times"),
         ([*OWN, "--level", "sigma=999", "--set", "speed=1", "--data", "data"], 2, "unknown key 'speed'"),
         ([*OWN, "--level", "sigma=999", "--data", "data"], 2, "Sigma is 999"),
+        (
+            [*OWN, "--level", "quality=9", "--data", "data"],
+            2,
+            "{'quality': 9}: it has no quality, but sigma, noise.",
+        ),
+        ([*OWN, "--param", "widht=3", "--data", "data"], 2, "it has no parameter widht, but "),
         ([*OWN, "--init", "nonesuch", "--data", "data"], 3, "nonesuch"),
         ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is no folder"),
         ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is no folder"),

@@ -241,7 +241,7 @@ def test_choose_takes_a_path_unless_it_is_a_name(
     ("model", "task", "error", "words"),
     [
         ("denoise-colour", "denoise", WeightsError, "did you mean denoise-color"),
-        ("zzz", "denoise", WeightsError, "choose from denoise-color, denoise-gray, .*, dncnn, house"),
+        ("zzz", "denoise", WeightsError, "file 'zzz'; `restore models list` names all"),
         ("", "denoise", WeightsError, "no model and no file ''"),
         ("dncnn-25", "deblock", UsageError, "no dncnn-25 model for deblock; there are: deblock-gray"),
         (None, "sr", UsageError, "No model for sr is known"),

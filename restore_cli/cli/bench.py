@@ -323,11 +323,7 @@ def parse_levels(
 
 def _parsers(task: type[Task]) -> dict[str, Callable[[str], Any]]:
     """What makes values of words, by the levels of a task."""
-    return {
-        item.name: item.metadata.get("parse", read_value)
-        for item in dataclasses.fields(task)
-        if item.metadata.get("level", True) or item.name in task.levels  # other options are no damage
-    }
+    return {item.name: item.metadata.get("parse", read_value) for item in task.damage_fields()}
 
 
 def _render(

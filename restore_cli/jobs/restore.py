@@ -41,6 +41,8 @@ from restore_cli.report.html import Comparison, Version
 from restore_cli.tasks import Feed, Image, Task, find_task
 from restore_cli.weights import Loaded
 
+WORK = 64  # times the work of the whole picture that tiles may cost
+
 
 @dataclass(frozen=True)
 class Request:
@@ -477,7 +479,18 @@ def _restore(
 def _run(
     model: Loaded, task: Task, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
 ) -> Result:
-    """Run a network of one or three channels over a picture of either."""
+    """Run a network of one or three channels over a picture of either.
+
+    Raises:
+        UsageError: tiles are so small that what is around them would take nearly all the time.
+    """
+    tile, halo = settings.tile or max(feed.pixels.shape), model.network.geometry.halo
+    work = math.prod(max(1, min(tile + 2 * halo, side) / tile) for side in feed.pixels.shape[:2])
+    if work > WORK:
+        raise UsageError(
+            f"Cannot cut tiles of {tile} pixels: {model.name} looks at {halo} around each, which makes it"
+            f" {work:.0f} times slower. Give {halo} or more, or auto."
+        )
     network, (given, wanted) = model.network, (feed.pixels.shape[2], model.network.geometry.channels)
     if given == wanted:
         return engine.run(network, feed.pixels, feed.conditions, settings, on_tile)

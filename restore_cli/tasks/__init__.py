@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -107,6 +107,11 @@ class Task(ABC):
     scored: ClassVar[str] = "PSNR"
     levels: ClassVar[Mapping[str, Any]]
     validation: ClassVar[tuple[Mapping[str, Any], ...]]
+
+    @classmethod
+    def damage_fields(cls) -> list[Field[Any]]:
+        """The fields that are levels of damage; others are options of restoring alone."""
+        return [item for item in fields(cls) if item.metadata.get("level", True) or item.name in cls.levels]
 
     @classmethod
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
