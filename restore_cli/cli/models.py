@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.filesize import decimal
 from rich.table import Table
 
 from restore_cli import weights
@@ -34,18 +33,19 @@ Json = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON.")]
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List all models, and below each its scores."""
+    """List all models, and below each its scores; a star marks the defaults."""
     if as_json:
         stdout.print_json(data=[_record(entry) for entry in weights.entries().values()])
         return
     entries = in_order()
-    rows = [("model", "task", "colour", "size", "licence", "where")]
+    rows = [("model", "short", "task", "colour", "MB", "licence", "where")]
     for entry in entries:
-        size = decimal(entry.size) if entry.size else ""
-        rows.append((entry.name, entry.task, colour(entry), size, entry.license, _where(entry)))
+        size = f"{entry.size / 1e6:.2f}".rjust(6) if entry.size else ""
+        name = f"{entry.name} *" if entry.default else entry.name
+        rows.append((name, entry.short, entry.task, colour(entry), size, entry.license, _where(entry)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    print_result(f"{head}\n    set, levels of damage: PSNR in dB")
+    print_result(f"{head}\n    set, levels of damage: PSNR in dB; * default of its task")
     for entry, line in zip(entries, lines, strict=True):
         print_result("\n    ".join([line, *map(str, entry.series())]))
 
@@ -60,7 +60,9 @@ def show(name: File, as_json: Json = False) -> None:
     if as_json:
         stdout.print_json(data=[_record(model) for model in models], ensure_ascii=True)
         return
-    for model in models:
+    for number, model in enumerate(models):
+        if number:
+            stdout.print()
         grid = Table.grid(padding=(0, 2))
         for fact, value in _facts(model).items():
             if value:
@@ -204,18 +206,21 @@ def _record(model: Entry | Header) -> dict[str, Any]:
 
 def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
     """What is known, in words; a list has a line for each item."""
+    series = model.series()
+    protocols = dict.fromkeys(one.protocol for one in series if not one.published)
+    marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
     common: dict[str, str | list[str]] = {
         "task": model.task,
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
+        "parameters": f"{_count_parameters(model):,}",
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,
         "commit": model.commit,
-        "PSNR in dB": [
-            str(series) if series.published else f"{series} ({series.protocol})" for series in model.series()
-        ],
+        "PSNR in dB": [f"{one}{marks.get(one.protocol, '')}" for one in series],
+        "measured": [f"{mark.lstrip()} {protocol}" for protocol, mark in marks.items()],
     }
     if not isinstance(model, Entry):
         return common
@@ -231,6 +236,17 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "source": str(model.source),
         "where": f"{_where(model)}, {weights.place(model)}",
     }
+
+
+def _count_parameters(model: Header) -> int:
+    """How many numbers of its network are trained."""
+    import torch
+
+    from restore_cli import archs
+
+    with torch.device("meta"):  # without memory
+        network = archs.build(model.arch, model.params)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _where(entry: Entry) -> str:
