@@ -12,9 +12,12 @@ from typer.testing import CliRunner
 
 from restore_cli import weights
 from restore_cli.cli import app
+from restore_cli.cli.display import describe
 from restore_cli.cli.options import parse_strength
 from restore_cli.errors import UsageError
+from restore_cli.report import Record
 from restore_cli.tasks import TASKS
+from restore_cli.tasks.denoise import Denoise
 
 
 def told(*words: str, width: int = 400) -> str:
@@ -117,6 +120,12 @@ def test_photos_that_stay_as_they_are_say_so(checkpoints: dict[int, Path], tmp_p
     Image.linear_gradient("L").save(tmp_path / "a.png")
     words = ["denoise", str(tmp_path / "a.png"), "--strength", "0", "--model", str(checkpoints[1])]
     assert "  left unchanged  0.066 MP in " in CliRunner().invoke(app, words).stderr
+
+
+@pytest.mark.parametrize(("before", "said"), [(0.4, False), (12.0, True)])
+def test_noise_that_is_left_is_named_where_there_was_some(before: float, said: bool) -> None:
+    record = Record("a", "done", "b", model="house", noise_before=before, noise_after=0.8)
+    assert ("noise left 0.8" in describe(record, Denoise())) == said
 
 
 @pytest.mark.parametrize(

@@ -185,7 +185,8 @@ def describe(record: Record, task: Task) -> str:
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6
         parts.append(f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s")
-    if task.noisy and record.model and record.noise_after is not None and (record.noise_before or 0) >= 1:
+    noisy = task.noisy and (record.noise_before or 0) >= 1  # less cannot be told from none
+    if noisy and record.model is not None and record.noise_after is not None:
         parts.append(f"noise left {record.noise_after:.1f}")
     if record.psnr is not None:
         parts.append(f"PSNR {record.psnr:.2f} dB (input {record.input_psnr:.2f})")

@@ -100,7 +100,7 @@ def _write(network: Restorer, sample: Tensor, metadata: dict[str, str]) -> bytes
     for node in program.model.graph:
         node.metadata_props.clear()  # stack traces with the paths of this machine
     program.model.metadata_props.update(metadata)
-    return program.model_proto.SerializeToString()
+    return bytes(program.model_proto.SerializeToString())
 
 
 @contextmanager
