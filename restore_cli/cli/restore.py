@@ -170,7 +170,7 @@ def run(
     if to_stdout and json:
         raise UsageError("Standard output cannot take both the picture and --json; give a file as -o.")
     if to_stdout and sys.stdout.isatty():
-        raise UsageError("A picture is not written to a terminal; give a file as -o, or redirect it.")
+        raise UsageError("Cannot show a picture in a terminal. Give a file as -o, or redirect it.")
 
     from restore_cli.engine import Settings  # imports torch
     from restore_cli.jobs import restore as job
