@@ -287,14 +287,14 @@ def find(name: str) -> tuple[Entry, ...]:
     """The entries that answer to a name: the one of that full name, or all of that short name.
 
     Raises:
-        WeightsError: there is none; the sentence names the closest, or all.
+        WeightsError: there is none; the sentence names the closest.
     """
     found = _answering(name)
     if not found:
         shorts = sorted({entry.short for entry in entries().values() if entry.short})
         names = [*entries(), *shorts]
         close = difflib.get_close_matches(name, names)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"choose from {', '.join(names)}."
+        hint = f"did you mean {' or '.join(close)}?" if close else "`restore models list` names all."
         raise WeightsError(f"There is no model and no file {name!r}; {hint}")
     return found
 

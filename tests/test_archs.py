@@ -68,7 +68,7 @@ def test_inner_and_outer_skips_are_different_networks() -> None:
         ("unet:Nothing", {}, "Unknown architecture 'unet:Nothing'"),
         ("nowhere:UNet", {}, "Unknown architecture"),
         ("unet", {}, "Unknown architecture"),
-        ("unet:UNet", {"depth": 3}, "cannot be built"),
+        ("unet:UNet", {"depth": 3}, "cannot be built .*: it has no parameter depth, but channels, .*widths"),
         ("unet:UNet", {"widths": [8, 8], "blocks": [1]}, "1 entries for 2 levels"),
         ("unet:UNet", {"skips": "none"}, "not 'inner' or 'outer'"),
         ("unet:UNet", {"masked": True, "conditions": 0}, "masked needs a condition"),

@@ -72,6 +72,22 @@ def test_results_notes_and_progress_on_a_terminal(terminal: io.StringIO, text: s
     assert drawn.count("call 555-1234") == drawn.count("\\u000aerror: call") + ("call" in text)
 
 
+def test_notes_on_a_terminal_end_their_lines_between_words(
+    terminal: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(display.stderr, "width", 40)
+    path = "folder/" * 8 + "a.png"  # stays whole, to be copied
+    display.print_note(f"{path} -> b.png  sigma 12.1 (estimated)  1.2 MP in 0.8 s, 1.5 MP/s")
+    first, *others = (line.rstrip() for line in terminal.getvalue().splitlines())
+    assert first == path and len(others) == 2 and max(map(len, others)) <= 40
+    assert others[-1].endswith("1.5 MP/s")
+
+
+def test_notes_in_a_pipe_are_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    display.print_note("word " * 50)
+    assert capsys.readouterr().err == "word " * 50 + "\n"
+
+
 def test_results_in_a_pipe_are_exact(capsys: pytest.CaptureFixture[str]) -> None:
     display.print_result("\x1b[31m[red]x")
     assert capsys.readouterr().out == "\x1b[31m[red]x\n"
@@ -99,6 +115,8 @@ def test_texts_of_a_checkpoint(tmp_path: Path, checkpoints: dict[int, Path], tex
     assert sheet.exit_code == 0 and not STEERING.search(sheet.stdout)
     for mark in re.findall(r"\[/?red\]|:smiley:", text):
         assert mark in sheet.stdout
+    for fact in ("task", "data", "commit"):  # and no text makes lines that look like ours
+        assert re.search(rf"^{fact} +{re.escape(plain(text))} *$", sheet.stdout, re.MULTILINE)
     record = CliRunner().invoke(app, ["models", "show", str(path), "--json"])
     assert not STEERING.search(record.stdout)
     assert json.loads(record.stdout)[0]["task"] == text

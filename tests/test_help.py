@@ -12,9 +12,12 @@ from typer.testing import CliRunner
 
 from restore_cli import weights
 from restore_cli.cli import app
+from restore_cli.cli.display import describe
 from restore_cli.cli.options import parse_strength
 from restore_cli.errors import UsageError
+from restore_cli.report import Record
 from restore_cli.tasks import TASKS
+from restore_cli.tasks.denoise import Denoise
 
 
 def told(*words: str, width: int = 400) -> str:
@@ -48,6 +51,16 @@ def test_help_loses_nothing(task: str) -> None:
         assert " ".join((item.help or "").replace("\\[", "[").split()) in text, item.name
     assert "[default: (" not in text and text.count("<bool>") == 1  # typer's own --help
     assert f"restore {task} photo.jpg" in text and "Exit codes: 0" in text
+
+
+def test_help_has_no_words_of_programs() -> None:
+    commands = [[], ["train"], ["compare"], ["bench"], ["bench", "sr"], ["bench", "sets"], ["models"]]
+    commands += [["models", name] for name in ("list", "show", "fetch", "verify", "export")]
+    for words in commands:
+        text = told(*words)
+        assert text.count("<bool>") == (1 if words else 3)  # typer's own: --help and completion
+        assert "[[" not in text and "FILE.html|" not in text
+    assert "on the 0..255 scale; by default 15, 25, 50." in told("bench", "denoise")
 
 
 def test_help_says_what_a_mask_is() -> None:
@@ -107,6 +120,12 @@ def test_photos_that_stay_as_they_are_say_so(checkpoints: dict[int, Path], tmp_p
     Image.linear_gradient("L").save(tmp_path / "a.png")
     words = ["denoise", str(tmp_path / "a.png"), "--strength", "0", "--model", str(checkpoints[1])]
     assert "  left unchanged  0.066 MP in " in CliRunner().invoke(app, words).stderr
+
+
+@pytest.mark.parametrize(("before", "said"), [(0.4, False), (12.0, True)])
+def test_noise_that_is_left_is_named_where_there_was_some(before: float, said: bool) -> None:
+    record = Record("a", "done", "b", model="house", noise_before=before, noise_after=0.8)
+    assert ("noise left 0.8" in describe(record, Denoise())) == said
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ ORDER = [
     "errors",
 ]
 SHARED = {  # what brothers may import
-    "cli": {"display", "options"},
+    "cli": {"display", "options", "signals"},
     "training": {"*"},
     "jobs": {"*"},
     "tasks": {"camera", "weather"},

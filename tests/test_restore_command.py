@@ -25,12 +25,15 @@ from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner, Result
 
+from restore_cli import weights
+from restore_cli.archs import build
 from restore_cli.cli import app, display
 from restore_cli.cli.restore import compose
 from restore_cli.image import Picture, read_picture, write_picture
 from restore_cli.jobs.files import Naming, plan
 from restore_cli.metrics import psnr
 from restore_cli.noise import Noise
+from restore_cli.report import Record, write_report
 from restore_cli.tasks import option
 from restore_cli.tasks.denoise import Denoise
 
@@ -444,6 +447,42 @@ def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert names(tmp_path) == {"a.png", "junk.safetensors"}
 
 
+def test_a_network_that_enlarges_is_refused_before_a_photo_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = {"channels": 3, "widths": [8, 8], "scale": 4}
+    header = weights.Header(
+        task="denoise", arch="unet:UNet", params=params, channels=3, conditions={"sigma": [0, 50]}
+    )
+    weights.save(build("unet:UNet", params), tmp_path / "x4.safetensors", header)
+    for name in "ab":
+        (tmp_path / f"{name}.png").write_text("no picture")
+    result = CliRunner().invoke(app, ["denoise", "a.png", "b.png", "--model", "x4.safetensors"])
+    assert (result.exit_code, result.stdout) == (3, "")
+    assert result.stderr == (
+        "error: Cannot use x4.safetensors for denoise: its network enlarges 4 times. Give another --model.\n"
+    )
+
+
+def test_tiles_far_below_what_a_network_sees_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = {"channels": 3, "widths": [4] * 5}
+    header = weights.Header(
+        task="denoise", arch="unet:UNet", params=params, channels=3, conditions={"sigma": [0, 50]}
+    )
+    weights.save(build("unet:UNet", params), tmp_path / "deep.safetensors", header)
+    photo(tmp_path / "a.png", (700, 500))
+    photo(tmp_path / "b.png", (700, 500))
+    result = CliRunner().invoke(
+        app, ["denoise", "a.png", "b.png", "--tile", "16", "--model", "deep.safetensors"]
+    )
+    refused(result, "Cannot cut tiles of 16 pixels: deep.safetensors looks at ", " times slower. Give ")
+    assert names(tmp_path) == {"a.png", "b.png", "deep.safetensors"}
+
+
 # Pictures of every kind
 
 
@@ -651,6 +690,23 @@ def test_each_report_that_is_named_is_written(run: Run, tmp_path: Path) -> None:
     ok(run("a.png", "--report", "r.csv", "--report", "r.md", "--report", "r.jsonl"))
     assert all("a.png" in Path(f"r.{suffix}").read_text() for suffix in ("csv", "md", "jsonl"))
     refused(run("a.png", "--overwrite", "--report", "r.csv", "--report", "r.doc"), "r.doc")
+
+
+def test_tables_have_a_column_for_each_option(tmp_path: Path) -> None:
+    records = [
+        Record("a.jpg", "done", options={"quality": 23.0, "quality_from": "the file"}, depth=8),
+        Record("b.jpg", "failed", error="it is damaged"),
+        Record("c.jpg", "done", options={"sigma": 2.25}, depth=8),
+    ]
+    write_report(records, tmp_path / "r.csv")
+    with open(tmp_path / "r.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    own = ["options.quality", "options.quality_from", "options.sigma"]
+    assert list(rows[0]) == ["input", "status", *own, "depth", "error"]
+    assert [[row[key] for key in own] for row in rows] == [["23", "the file", ""], [""] * 3, ["", "", "2.25"]]
+    write_report(records, tmp_path / "r.md")
+    head, _, first, *_ = (tmp_path / "r.md").read_text().splitlines()
+    assert head.startswith("| input | status | options.quality |") and "| 23 | the file |  |" in first
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "md"])

@@ -329,3 +329,55 @@ def test_an_early_interrupt_is_one_sentence(
     )
     assert result.returncode == 130
     assert result.stderr.startswith("error: Interrupted.") and result.stderr.count("\n") == 1
+
+
+STUCK = """
+import hashlib, importlib, sys
+module, name = sys.argv.pop(1).rsplit(".", 1)
+module = importlib.import_module(module)
+done = getattr(module, name)
+def stuck(*words, **others):
+    print("busy", flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**7)  # many seconds, without a look at signals
+    return done(*words, **others)
+setattr(module, name, stuck)
+from restore_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "words", "said"),
+    [
+        ("restore_cli.jobs.compare.read_picture", "compare a.png a.png -o page.html", "Finished outputs"),
+        ("restore_cli.weights.load", "models show MODEL", "Finished outputs"),
+        ("restore_cli.weights.load", "models verify denoise-color", "Finished outputs"),
+        ("restore_cli.jobs.export._samples", "models export MODEL a.onnx", "Finished outputs"),
+        ("restore_cli.jobs.bench._measure", "bench denoise --data . --model MODEL", "What was measured"),
+    ],
+)
+def test_every_command_answers_a_signal_at_once(
+    checkpoints: dict[int, Path], tmp_path: Path, place: str, words: str, said: str
+) -> None:
+    if "export" in words:
+        pytest.importorskip("onnxscript")
+    for name in "ab":
+        Image.linear_gradient("L").save(tmp_path / f"{name}.png")
+    argv = words.replace("MODEL", str(checkpoints[1])).split()
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK, place, *argv],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "RESTORE_CACHE": str(tmp_path / "cache")},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == "busy\n"
+        started = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+        answer = process.stderr.readline()
+        seconds = time.monotonic() - started
+    assert process.returncode == 130
+    assert answer.startswith(f"error: Interrupted. {said}") and seconds < 3
+    assert {path.name for path in tmp_path.iterdir()} <= {"a.png", "b.png", "cache"}

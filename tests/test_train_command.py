@@ -121,6 +121,49 @@ def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.
     assert again.exit_code == 0 and f"step {step + 1}  " in again.stderr
 
 
+STUCK = """
+import hashlib, sys
+from restore_cli.jobs import train
+learn = train.learn
+def stuck(state, *others):
+    if state.moment.step == 3:
+        print("busy", flush=True)
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 10**7)  # many seconds, without a look at signals
+    return learn(state, *others)
+train.learn = stuck
+from restore_cli.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize("twice", [False, True])
+def test_a_long_step_holds_up_no_signal(folder: Path, twice: bool) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", STUCK, "train", "tiny.toml", "--data", "data", "--device", "cpu"],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout and process.stderr
+        assert process.stdout.readline() == "busy\n"
+        process.send_signal(signal.SIGTERM)
+        asked = time.monotonic()
+        said = next(line for line in process.stderr if not line.startswith("step"))
+        assert said == "finishing this step, to keep the state; interrupt again to end at once\n"
+        assert time.monotonic() - asked < 3
+        if twice:
+            time.sleep(1.1)  # two signals within a second are one
+            process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    if twice:
+        assert time.monotonic() - asked < 5
+    assert rest.startswith("tiny.state.safetensors is kept; go on with --resume\nerror: Interrupted")
+    with safe_open("tiny.state.safetensors", "pt") as file:
+        assert json.loads(file.metadata()["moment"])["step"] == (2 if twice else 4)  # 2 of a validation
+
+
 OWN = ["--task", "denoise", "--arch", "rednet:REDNet", "--param", "depth=4", "--param", "width=4"]
 SHORT = ["--steps", "2", "--batch", "2", "--patch", "16", "--set", "holdout=3", "--set", "validate_every=2"]
 
@@ -254,8 +297,15 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         ),
         ([*OWN, "--param", "depth", "--data", "data"], 2, "--param takes KEY=VALUE, not 'depth'"),
         ([*OWN, "--param", "depth=5", "--data", "data"], 2, "depth is even"),
+        (["tiny.toml", "--param", "scale=4", "--data", "data"], 2, "for denoise: it enlarges 4 times"),
         ([*OWN, "--level", "sigma=999", "--set", "speed=1", "--data", "data"], 2, "unknown key 'speed'"),
         ([*OWN, "--level", "sigma=999", "--data", "data"], 2, "Sigma is 999"),
+        (
+            [*OWN, "--level", "quality=9", "--data", "data"],
+            2,
+            "{'quality': 9}: it has no quality, but sigma, noise.",
+        ),
+        ([*OWN, "--param", "widht=3", "--data", "data"], 2, "it has no parameter widht, but "),
         ([*OWN, "--init", "nonesuch", "--data", "data"], 3, "nonesuch"),
         ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is no folder"),
         ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is no folder"),

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import random
+import re
 import resource
 import subprocess
 import sys
@@ -241,7 +242,7 @@ def test_choose_takes_a_path_unless_it_is_a_name(
     ("model", "task", "error", "words"),
     [
         ("denoise-colour", "denoise", WeightsError, "did you mean denoise-color"),
-        ("zzz", "denoise", WeightsError, "choose from denoise-color, denoise-gray, .*, dncnn, house"),
+        ("zzz", "denoise", WeightsError, "file 'zzz'; `restore models list` names all"),
         ("", "denoise", WeightsError, "no model and no file ''"),
         ("dncnn-25", "deblock", UsageError, "no dncnn-25 model for deblock; there are: deblock-gray"),
         (None, "sr", UsageError, "No model for sr is known"),
@@ -896,13 +897,18 @@ def test_models_list_reads_well_at_80_columns() -> None:
     assert sorted(heads) == sorted(["model", *weights.entries()])
     scores = [str(series) for entry in weights.entries().values() for series in entry.series()]
     assert sorted(line.strip() for line in lines[2:] if line[0] == " ") == sorted(scores)
+    defaults = {line.split()[0] for line in lines[2:] if line.split()[1] == "*"}
+    assert defaults == {entry.name for entry in weights.entries().values() if entry.default}
+    rows = [line.replace(" *", "").split() for line in lines[2:] if line[0] != " "]
+    assert all(row[1] == entry.short for row in rows if (entry := weights.entries()[row[0]]).short)
 
 
 def test_models_list_and_show(shell: Callable[..., Any]) -> None:
     table = shell("list").stdout
-    assert all(word in table for word in ("kair-dncnn-25", "gray", "2.2 MB", "MIT", "download", "29.23"))
+    assert all(word in table for word in ("kair-dncnn-25", "gray", " 2.2", "MIT", "download", "29.23"))
     sheet = shell("show", "dncnn").stdout
     assert all(word in sheet for word in ("baselines:DnCNN", "depth=17", "sigma 25", "BSD68 sigma 25: 29.23"))
+    assert re.search(r"^parameters +555,\d{3} *$", sheet, re.MULTILINE)
     (record,) = json.loads(shell("show", "dncnn", "--json").stdout)
     assert record["conditions"] == {"sigma": 25}
     assert record["path"] == str(weights.place(weights.find("dncnn")[0]))
@@ -935,6 +941,7 @@ def test_models_show_tells_what_a_checkpoint_says_of_itself(
         "2 images of photos",
     ):
         assert words in sheet
+    assert sheet.count(" [1]") == 3 and re.search(r"^measured +\[1\] validation *$", sheet, re.MULTILINE)
     (record,) = json.loads(shell("show", str(tmp_path / "mine.safetensors"), "--json").stdout)
     assert record["task"] == "derain"
 

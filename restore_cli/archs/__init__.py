@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import math
 import threading
 import warnings
@@ -75,6 +76,9 @@ def build(arch: str, params: Mapping[str, Any], room: Room = ROOM) -> Restorer:
         _check(params)
         with _bounded(room), warnings.catch_warnings():
             warnings.filterwarnings("error", "Initializing zero-element tensors")  # of a layer of no width
+            known = inspect.signature(found).parameters
+            if strange := [key for key in params if key not in known]:
+                raise ValueError(f"it has no parameter {', '.join(strange)}, but {', '.join(known)}")
             network = found(**params)
         if network.geometry.multiple > COARSEST:
             raise ValueError(f"its grid of {network.geometry.multiple} pixels is coarser than {COARSEST}")

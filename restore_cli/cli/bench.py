@@ -15,7 +15,16 @@ import typer
 from rich.table import Table
 
 from restore_cli.cli import options
-from restore_cli.cli.display import literal, print_note, print_result, print_warning, show_progress, stdout
+from restore_cli.cli.display import (
+    literal,
+    print_note,
+    print_result,
+    print_text,
+    print_warning,
+    show_progress,
+    stdout,
+)
+from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError
 from restore_cli.peers import peer_names
 from restore_cli.perceptual import METRICS, Metric, find_metric
@@ -39,16 +48,19 @@ def _word(text: str, metavar: str | None, panel: str, name: str | None = None) -
 
 Sets = Annotated[
     list[str] | None,
-    typer.Argument(metavar="[SET...]", help="Names, as of `restore bench sets`, or folders of images."),
+    typer.Argument(metavar="SET", help="Names, as of `restore bench sets`, or folders of images."),
 ]
 
 
 Data = Annotated[list[Path] | None, _word("Folder that contains the sets, or is itself a set.", "DIR", _WHAT)]
 Metrics = Annotated[list[str] | None, _word(f"Additional metrics: {', '.join(METRICS)}.", "NAME,...", _WHAT)]
-Fresh = Annotated[bool, typer.Option("--fresh", help="Start over; ignore results of an interrupted run.")]
+Fresh = Annotated[
+    bool,
+    typer.Option("--fresh", metavar=options.FLAG, help="Start over; ignore results of an interrupted run."),
+]
 Report = Annotated[
     list[Path] | None,
-    _word("Where to write a report; may be repeated.", "FILE.html|.md|.csv|.json|.toml", _OUT),
+    _word("Write a report, as .html, .md, .csv, .json or .toml; may be repeated.", "FILE", _OUT),
 ]
 Show = Annotated[
     int,
@@ -63,7 +75,10 @@ Show = Annotated[
 Json = Annotated[
     bool,
     typer.Option(
-        "--json", help="Print all rows, with the figures of each image, as JSON.", rich_help_panel=_OUT
+        "--json",
+        metavar=options.FLAG,
+        help="Print all rows, with the figures of each image, as JSON.",
+        rich_help_panel=_OUT,
     ),
 ]
 
@@ -146,13 +161,13 @@ def list_sets() -> None:
 
     for name, entry in known().items():
         origin = str(entry.source) if entry.source else f"by hand: {entry.note}"
-        print_result(f"{name}: {entry.title}, {entry.images} images, for {', '.join(entry.tasks)}; {origin}")
+        print_text(f"{name}: {entry.title}, {entry.images} images, for {', '.join(entry.tasks)}; {origin}")
 
 
 def add_commands() -> None:
     """Give the app one command for each task."""
     for name in TASKS:
-        app.command(name, help=f"Benchmark models of {name}.")(compose(find_task(name)))
+        app.command(name, help=f"Benchmark {name} models.")(compose(find_task(name)))
 
 
 def compose(task: type[Task]) -> Callable[..., None]:
@@ -165,9 +180,7 @@ def compose(task: type[Task]) -> Callable[..., None]:
             item.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[
-                str | None, _word(f"{item.metadata['help'].partition(';')[0]}", "VALUE,VALUE,...", _WHAT)
-            ],
+            annotation=Annotated[str | None, _word(_describe(task, item), "VALUE,VALUE,...", _WHAT)],
         )
         for item in levels
     ]
@@ -187,6 +200,13 @@ def compose(task: type[Task]) -> Callable[..., None]:
     command.__signature__ = inspect.Signature([sets, *own, *others])  # type: ignore[attr-defined]
     command.__annotations__ = {}
     return command
+
+
+def _describe(task: type[Task], item: dataclasses.Field[Any]) -> str:
+    """What a level is, and its values when none is named."""
+    usual = dict.fromkeys(str(level[item.name]) for level in task.validation if item.name in level)
+    more = f"; by default {', '.join(usual)}" if usual else ""
+    return f"{item.metadata['help'].partition(';')[0].rstrip('.')}{more}."
 
 
 def _with_help(parameter: inspect.Parameter, values: str | None) -> inspect.Parameter:
@@ -220,13 +240,22 @@ def run(
     peer: Annotated[list[str] | None, _word("Classical baselines", "NAME,...", _WHAT)] = None,
     metric: Metrics = None,
     published: Annotated[
-        bool, typer.Option("--published", help="Also show figures from papers.", rich_help_panel=_WHAT)
+        bool,
+        typer.Option(
+            "--published", metavar=options.FLAG, help="Also show figures from papers.", rich_help_panel=_WHAT
+        ),
     ] = False,
     gray: Annotated[
-        bool, typer.Option("--gray", help="Convert images to luma first.", rich_help_panel=_WHAT)
+        bool,
+        typer.Option(
+            "--gray", metavar=options.FLAG, help="Convert images to luma first.", rich_help_panel=_WHAT
+        ),
     ] = False,
     clip: Annotated[
-        bool, typer.Option("--clip", help="Round damaged images to 8 bits.", rich_help_panel=_WHAT)
+        bool,
+        typer.Option(
+            "--clip", metavar=options.FLAG, help="Round damaged images to 8 bits.", rich_help_panel=_WHAT
+        ),
     ] = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -315,11 +344,7 @@ def parse_levels(
 
 def _parsers(task: type[Task]) -> dict[str, Callable[[str], Any]]:
     """What makes values of words, by the levels of a task."""
-    return {
-        item.name: item.metadata.get("parse", read_value)
-        for item in dataclasses.fields(task)
-        if item.metadata.get("level", True) or item.name in task.levels  # other options are no damage
-    }
+    return {item.name: item.metadata.get("parse", read_value) for item in task.damage_fields()}
 
 
 def _render(
@@ -330,25 +355,28 @@ def _render(
 
     origin = job.origin(requests[0].settings, shlex.join(["restore", *sys.argv[1:]]))
     found, moments = None, job.bench(*requests)
-    with show_progress("measuring", quiet) as bar:
-        for moment in moments:
-            if isinstance(moment, job.Bench):
-                found = moment
-                break
-            if isinstance(moment, job.Notice):
-                if not quiet:
-                    print_warning(moment.warning)
-                continue
-            if moment.done == 1 and moment.kept and not quiet:
-                print_note(f"going on with {moment.kept} images of a run that was interrupted")
-            bar.update(moment.done, moment.total, f"{moment.done}/{moment.total} images, {moment.note}")
+    try:
+        with show_progress("measuring", quiet) as bar, Worker() as worker:
+            for moment in worker.each(moments):
+                if isinstance(moment, job.Bench):
+                    found = moment
+                    break
+                if isinstance(moment, job.Notice):
+                    if not quiet:
+                        print_warning(moment.warning)
+                    continue
+                if moment.done == 1 and moment.kept and not quiet:
+                    print_note(f"going on with {moment.kept} images of a run that was interrupted")
+                bar.update(moment.done, moment.total, f"{moment.done}/{moment.total} images, {moment.note}")
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt("What was measured is kept; run it again to go on.") from error
     assert found
     if json:
         print_result(to_json(found.rows, origin).rstrip())
     else:
         print_tables(found.rows, origin)
     for path in reports:
-        write_bench(path, f"{title}, measured", found.rows, origin, found.comparisons)
+        call(write_bench, path, f"{title}, measured", found.rows, origin, found.comparisons)
         if not quiet:
             print_note(f"report {path}")
     next(moments, None)  # all is written, and what was measured may be forgotten

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from restore_cli.cli.display import print_result
-from restore_cli.cli.options import Debug
+from restore_cli.cli.options import FLAG, Debug
+from restore_cli.cli.signals import call
 
 
 def compare(
@@ -21,7 +22,9 @@ def compare(
     reference: Annotated[
         Path | None, typer.Option(metavar="FILE", help="The clean picture: gives PSNR and SSIM.")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a page that exists.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar=FLAG, help="Replace a page that exists.")
+    ] = False,
     debug: Debug = False,  # noqa: ARG001 (its callback keeps it)
 ) -> None:
     """Write a page that compares pictures: with a divider, side by side or blinking, down to the pixels.
@@ -33,9 +36,10 @@ def compare(
     from restore_cli.report.html import Comparison, check_page, render_comparisons
 
     check_page(out, overwrite=overwrite)
-    versions = read_versions([before, *after, *([reference] if reference else [])])
+    versions = call(read_versions, [before, *after, *([reference] if reference else [])])
     if reference:
-        versions = measure(versions)
+        versions = call(measure, versions)
     title = f"{before.name}, compared"
-    write_text(out, render_comparisons(title, [Comparison(before.name, tuple(versions))]))
+    page = call(render_comparisons, title, [Comparison(before.name, tuple(versions))])
+    call(write_text, out, page)
     print_result(str(out))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -27,17 +28,28 @@ def print_result(line: str) -> None:
     stdout.out(_encodable(visible(line, "\n") if stdout.is_terminal else line, stdout), highlight=False)
 
 
-def literal(text: str) -> Text:
-    """A text for a table on stdout, of which nothing is taken for markup and nothing steers the terminal."""
+def literal(*lines: str) -> Text:
+    """Lines for a table on stdout, of which nothing is taken for markup and nothing steers the terminal."""
     from rich.text import Text
 
-    return Text(_encodable(visible(text, "\n"), stdout), overflow="fold")
+    return Text(_encodable("\n".join(map(visible, lines)), stdout), overflow="fold")
 
 
 def print_note(line: str, style: str | None = None) -> None:
-    """One line on stderr, above a progress bar if there is one."""
-    text = _encodable(visible(line), stderr)
-    stderr.print(text, style=style, soft_wrap=True, markup=False, highlight=False, emoji=False)
+    """One line on stderr, above a progress bar if there is one; a terminal's lines end between words."""
+    _print_words(stderr, visible(line), style)
+
+
+def print_text(line: str) -> None:
+    """A line for people on stdout; a terminal's lines end between words."""
+    _print_words(stdout, visible(line) if stdout.is_terminal else line)
+
+
+def _print_words(console: Console, line: str, style: str | None = None) -> None:
+    if console.is_terminal:  # paths stay whole, to be copied
+        line = textwrap.fill(line, console.width, break_long_words=False, break_on_hyphens=False)
+    text = _encodable(line, console)
+    console.print(text, style=style, soft_wrap=True, markup=False, highlight=False, emoji=False)
 
 
 def _encodable(line: str, console: Console) -> str:
@@ -173,7 +185,8 @@ def describe(record: Record, task: Task) -> str:
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6
         parts.append(f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s")
-    if task.noisy and record.model is not None and record.noise_after is not None:
+    noisy = task.noisy and (record.noise_before or 0) >= 1  # less cannot be told from none
+    if noisy and record.model is not None and record.noise_after is not None:
         parts.append(f"noise left {record.noise_after:.1f}")
     if record.psnr is not None:
         parts.append(f"PSNR {record.psnr:.2f} dB (input {record.input_psnr:.2f})")

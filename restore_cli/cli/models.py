@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.filesize import decimal
 from rich.table import Table
 
 from restore_cli import weights
+from restore_cli.atomic import check_place
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
+from restore_cli.cli.options import FLAG
+from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.weights import Bundled, Entry, Header
 
@@ -24,24 +27,25 @@ TOLERANCE = 0.02  # dB
 app = typer.Typer(help="List, show, fetch, verify and export the models.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A full or short name, or a checkpoint.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME...", help="Full or short names.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Full or short names.")]
+Json = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON.")]
 
 
 @app.command("list")
 def list_models(as_json: Json = False) -> None:
-    """List all models, and below each its scores."""
+    """List all models, and below each its scores; a star marks the defaults."""
     if as_json:
         stdout.print_json(data=[_record(entry) for entry in weights.entries().values()])
         return
     entries = in_order()
-    rows = [("model", "task", "colour", "size", "licence", "where")]
+    rows = [("model", "short", "task", "colour", "MB", "licence", "where")]
     for entry in entries:
-        size = decimal(entry.size) if entry.size else ""
-        rows.append((entry.name, entry.task, colour(entry), size, entry.license, _where(entry)))
+        size = f"{entry.size / 1e6:.2f}".rjust(6) if entry.size else ""
+        name = f"{entry.name} *" if entry.default else entry.name
+        rows.append((name, entry.short, entry.task, colour(entry), size, entry.license, _where(entry)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    print_result(f"{head}\n    set, levels of damage: PSNR in dB")
+    print_result(f"{head}\n    set, levels of damage: PSNR in dB; * default of its task")
     for entry, line in zip(entries, lines, strict=True):
         print_result("\n    ".join([line, *map(str, entry.series())]))
 
@@ -50,22 +54,26 @@ def list_models(as_json: Json = False) -> None:
 def show(name: File, as_json: Json = False) -> None:
     """Show all that is known of a model, or what a checkpoint says of itself."""
     found = _find(name)
-    models: Sequence[Entry | Header] = [weights.load(found).header] if isinstance(found, Path) else found
+    models: Sequence[Entry | Header] = (
+        [call(weights.load, found).header] if isinstance(found, Path) else found
+    )
     if as_json:
         stdout.print_json(data=[_record(model) for model in models], ensure_ascii=True)
         return
-    for model in models:
+    for number, model in enumerate(models):
+        if number:
+            stdout.print()
         grid = Table.grid(padding=(0, 2))
         for fact, value in _facts(model).items():
             if value:
-                grid.add_row(fact, literal(value))
+                grid.add_row(fact, literal(*([value] if isinstance(value, str) else value)))
         stdout.print(grid)
 
 
 @app.command()
 def fetch(
     names: Names = None,
-    everything: Annotated[bool, typer.Option("--all", help="Fetch all models.")] = False,
+    everything: Annotated[bool, typer.Option("--all", metavar=FLAG, help="Fetch all models.")] = False,
 ) -> None:
     """Download models into the cache and print where they lie."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
@@ -78,14 +86,16 @@ def fetch(
             def advance(done: int, total: int, progress: Progress = progress, bar: Any = bar) -> None:
                 progress.update(bar, completed=done, total=total or None)
 
-            path = weights.locate(entry, progress=advance)
+            path = call(partial(weights.locate, entry, progress=advance))
         print_result(f"{entry.name} {path}")
 
 
 @app.command()
 def verify(
     names: Names = None,
-    everything: Annotated[bool, typer.Option("--all", help="Verify all models that are here.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", metavar=FLAG, help="Verify all models that are here.")
+    ] = False,
     data: Annotated[
         list[Path] | None,
         typer.Option(metavar="DIR", help="Measure their scores again, on the sets that lie in DIR."),
@@ -102,7 +112,7 @@ def verify(
     scores: list[Remeasured] = []
     for entry in entries:
         try:
-            weights.load(entry, offline=True)
+            call(partial(weights.load, entry, offline=True))
         except WeightsError as error:
             faults.append(str(error))
             continue
@@ -121,12 +131,13 @@ def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
     """Measure and print an entry's scores."""
     from restore_cli.jobs.bench import remeasure
 
-    for score in remeasure(entry, data):
-        if score.measured is None:
-            print_result(f"{score.words}: not measured, its set is not there")
-        else:
-            print_result(f"{score.words}: {score.measured:.3f} dB, listed {score.listed:.3f}{_ending(score)}")
-        yield score
+    with Worker() as worker:
+        for score in worker.each(remeasure(entry, data)):
+            found = "not measured, its set is not there"
+            if score.measured is not None:
+                found = f"{score.measured:.3f} dB, listed {score.listed:.3f}{_ending(score)}"
+            print_result(f"{score.words}: {found}")
+            yield score
 
 
 def _fault(score: Remeasured) -> str:
@@ -144,16 +155,17 @@ def _ending(score: Remeasured) -> str:
 def export(
     name: File,
     output: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="Where to write.")],
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that exists.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", metavar=FLAG, help="Replace a file that exists.")
+    ] = False,
 ) -> None:
     """Write a model as ONNX, for other runtimes, and measure how far its results differ."""
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} exists; use --overwrite to replace it.")
+    check_place(output, (".onnx",), overwrite=overwrite)
     model = _one(name)
 
     from restore_cli.jobs import export as job
 
-    difference = job.export(weights.load(model), output)
+    difference = call(lambda: job.export(weights.load(model), output))
     print_note(f"results differ by {difference:.2g} at most")
     print_result(str(output))
 
@@ -192,19 +204,23 @@ def _record(model: Entry | Header) -> dict[str, Any]:
     return asdict(model) | where
 
 
-def _facts(model: Entry | Header) -> dict[str, str]:
-    common = {
+def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
+    """What is known, in words; a list has a line for each item."""
+    series = model.series()
+    protocols = dict.fromkeys(one.protocol for one in series if not one.published)
+    marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
+    common: dict[str, str | list[str]] = {
         "task": model.task,
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
+        "parameters": f"{_count_parameters(model):,}",
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,
         "commit": model.commit,
-        "PSNR in dB": "\n".join(
-            str(series) if series.published else f"{series} ({series.protocol})" for series in model.series()
-        ),
+        "PSNR in dB": [f"{one}{marks.get(one.protocol, '')}" for one in series],
+        "measured": [f"{mark.lstrip()} {protocol}" for protocol, mark in marks.items()],
     }
     if not isinstance(model, Entry):
         return common
@@ -220,6 +236,17 @@ def _facts(model: Entry | Header) -> dict[str, str]:
         "source": str(model.source),
         "where": f"{_where(model)}, {weights.place(model)}",
     }
+
+
+def _count_parameters(model: Header) -> int:
+    """How many numbers of its network are trained."""
+    import torch
+
+    from restore_cli import archs
+
+    with torch.device("meta"):  # without memory
+        network = archs.build(model.arch, model.params)
+    return sum(parameter.numel() for parameter in network.parameters())
 
 
 def _where(entry: Entry) -> str:

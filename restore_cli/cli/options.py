@@ -23,7 +23,7 @@ Inputs = Annotated[
     list[str] | None,
     typer.Argument(metavar="INPUT", help="Files, folders, globs in quotes, or - for standard input."),
 ]
-_FLAG = ""  # metavar of switches, where typer would say <bool>
+FLAG = ""  # metavar of switches, where typer would say <bool>
 
 _FILES = "Input and output"
 FilesFrom = Annotated[
@@ -37,7 +37,7 @@ Recursive = Annotated[
     typer.Option(
         "--recursive",
         "-r",
-        metavar=_FLAG,
+        metavar=FLAG,
         help="Search sub-folders; -o keeps the folder structure.",
         rich_help_panel=_FILES,
     ),
@@ -96,19 +96,19 @@ SkipExisting = Annotated[
     bool,
     typer.Option(
         "--skip-existing",
-        metavar=_FLAG,
+        metavar=FLAG,
         help="Skip inputs whose output already exists.",
         rich_help_panel=_FILES,
     ),
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", metavar=_FLAG, help="Replace outputs that exist.", rich_help_panel=_FILES),
+    typer.Option("--overwrite", metavar=FLAG, help="Replace outputs that exist.", rich_help_panel=_FILES),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", metavar=_FLAG, help="Print what would be written, and stop.", rich_help_panel=_FILES
+        "--dry-run", metavar=FLAG, help="Print what would be written, and stop.", rich_help_panel=_FILES
     ),
 ]
 
@@ -133,7 +133,7 @@ Model = Annotated[
 ]
 Offline = Annotated[
     bool,
-    typer.Option("--offline", metavar=_FLAG, help="Never download a model.", rich_help_panel=_NETWORK),
+    typer.Option("--offline", metavar=FLAG, help="Never download a model.", rich_help_panel=_NETWORK),
 ]
 Device = Annotated[
     str,
@@ -165,7 +165,7 @@ CheckTiles = Annotated[
     bool,
     typer.Option(
         "--check-tiles",
-        metavar=_FLAG,
+        metavar=FLAG,
         help="Check that tiling does not change the result, on a crop of each picture.",
         rich_help_panel=_NETWORK,
     ),
@@ -174,7 +174,7 @@ Ensemble = Annotated[
     bool,
     typer.Option(
         "--ensemble",
-        metavar=_FLAG,
+        metavar=FLAG,
         help="Average over eight flips and rotations: slightly better, eight times slower.",
         rich_help_panel=_NETWORK,
     ),
@@ -261,20 +261,20 @@ Json = Annotated[
     bool,
     typer.Option(
         "--json",
-        metavar=_FLAG,
+        metavar=FLAG,
         help="Print one JSON record per line as inputs finish.",
         rich_help_panel=_SAID,
     ),
 ]
 Quiet = Annotated[
     bool,
-    typer.Option("--quiet", "-q", metavar=_FLAG, help="Print only errors.", rich_help_panel=_SAID),
+    typer.Option("--quiet", "-q", metavar=FLAG, help="Print only errors.", rich_help_panel=_SAID),
 ]
 Debug = Annotated[
     bool,
     typer.Option(
         "--debug",
-        metavar=_FLAG,
+        metavar=FLAG,
         callback=_remember,
         help="Stop at the first error, and show its traceback.",
         rich_help_panel=_SAID,

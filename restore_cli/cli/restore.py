@@ -7,8 +7,7 @@ import inspect
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -28,6 +27,7 @@ from restore_cli.cli.display import (
     show_progress,
     stdout,
 )
+from restore_cli.cli.signals import Worker
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.report import Record, check_report, write_report
 from restore_cli.tasks import TASKS, Task, find_task
@@ -35,9 +35,6 @@ from restore_cli.tasks import TASKS, Task, find_task
 if TYPE_CHECKING:
     from restore_cli.jobs.files import Item
     from restore_cli.report.html import Gallery
-
-
-GLANCE = 0.2  # seconds after which signals are looked at
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -173,7 +170,7 @@ def run(
     if to_stdout and json:
         raise UsageError("Standard output cannot take both the picture and --json; give a file as -o.")
     if to_stdout and sys.stdout.isatty():
-        raise UsageError("A picture is not written to a terminal; give a file as -o, or redirect it.")
+        raise UsageError("Cannot show a picture in a terminal. Give a file as -o, or redirect it.")
 
     from restore_cli.engine import Settings  # imports torch
     from restore_cli.jobs import restore as job
@@ -195,29 +192,11 @@ def run(
         debug=debug,
     )
     page = Gallery(compare, task.suffix) if compare else None
-    with show_progress(task.name, quiet or (json and stdout.is_terminal)) as bar:
+    with show_progress(task.name, quiet or (json and stdout.is_terminal)) as bar, Worker() as worker:
         pace = Pace(bar, [item.relative for item in items])
         watch = job.Watch(download=pace.download, restored=pace.restore, compared=page.add if page else None)
         records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
-        _render(_made_aside(records), pace, task, report or (), page, json, quiet)
-
-
-def _made_aside(records: Iterator[Record]) -> Iterator[Record]:
-    """The same records, each made by another thread while this one waits.
-
-    Libraries compute, write and wait for minutes without a look at signals. This thread answers them at once.
-    """
-    pool = ThreadPoolExecutor(1)
-    try:
-        while True:
-            job = pool.submit(next, records, None)
-            while not wait([job], GLANCE).done:  # a signal may reach the other thread, which wakes nobody
-                pass
-            if not (record := job.result()):
-                break
-            yield record
-    finally:
-        pool.shutdown(wait=False)
+        _render(worker.each(records), pace, task, report or (), page, json, quiet)
 
 
 def _render(

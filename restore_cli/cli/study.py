@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore_cli.cli.display import print_note, print_result, show_progress
-from restore_cli.cli.options import Debug, Device, parse_keys
+from restore_cli.cli.options import FLAG, Debug, Device, parse_keys
 from restore_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def study(
     name: Annotated[
         str | None, typer.Argument(metavar="[NAME]", help="The study, as of --list.", show_default=False)
     ] = None,
-    list_studies: Annotated[bool, typer.Option("--list", help="List the studies.")] = False,
+    list_studies: Annotated[bool, typer.Option("--list", metavar=FLAG, help="List the studies.")] = False,
     data: Annotated[Path, typer.Option(metavar="DIR", help="Images to train on.")] = Path(),
     validation: Annotated[
         Path | None, _word("Images to score with; by default some are held out.", "DIR", "--val")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shlex
-from contextlib import closing
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +13,8 @@ import typer
 
 from restore_cli import recipes
 from restore_cli.cli.display import print_note, print_result, show_progress
-from restore_cli.cli.options import Debug, Device, parse_keys
+from restore_cli.cli.options import FLAG, Debug, Device, parse_keys
+from restore_cli.cli.signals import Worker
 from restore_cli.errors import UsageError
 from restore_cli.tables import read_toml, to_toml
 from restore_cli.tasks import TASKS
@@ -34,19 +35,23 @@ def train(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME|RECIPE.toml]", help="What to train: a model, a paper's recipe, or a file."
+            metavar="NAME|RECIPE.toml", help="What to train: a model, a paper's recipe, or a file."
         ),
     ] = None,
     list_recipes: Annotated[
         bool,
         typer.Option(
-            "--list", help="List the recipes of papers, with their variants.", rich_help_panel=_RECIPE
+            "--list",
+            metavar=FLAG,
+            help="List the recipes of papers, with their variants.",
+            rich_help_panel=_RECIPE,
         ),
     ] = False,
     cpu: Annotated[
         bool,
         typer.Option(
             "--cpu",
+            metavar=FLAG,
             help="Train a paper's recipe cheaply: half an hour on one core; same as NAME:cpu.",
             rich_help_panel=_RECIPE,
         ),
@@ -111,33 +116,40 @@ def train(
         bool,
         typer.Option(
             "--resume",
+            metavar=FLAG,
             help="Resume an interrupted training, or prolong one by more --steps or --minutes.",
             rich_help_panel=_RUN,
         ),
     ] = False,
     device: Device = "auto",
     compile: Annotated[
-        bool, typer.Option("--compile", help="Compile the network.", rich_help_panel=_RUN)
+        bool, typer.Option("--compile", metavar=FLAG, help="Compile the network.", rich_help_panel=_RUN)
     ] = False,
     logdir: Annotated[Path | None, _word("Write TensorBoard logs to this folder.", "DIR", _RUN)] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
-            "--dry-run", help="Print what would run, as a recipe to save, and stop.", rich_help_panel=_RUN
+            "--dry-run",
+            metavar=FLAG,
+            help="Print what would run, as a recipe to save, and stop.",
+            rich_help_panel=_RUN,
         ),
     ] = False,
     debug: Debug = False,  # noqa: ARG001 (its callback keeps it)
 ) -> None:
     """Train a model.
 
-    NAME is a full name from `restore models list`, which is made again from its recipe in weights.toml, or
-    one from `restore train --list`, a row of a paper's table, with variants after colons;
-    RECIPE.toml is a file with a recipe's keys; options take their place, or make a recipe by themselves:
+    NAME is a full name from `restore models list`, which is made again from its
+    recipe in weights.toml, or one from `restore train --list`, a row of a paper's
+    table, with variants after colons; RECIPE.toml is a file with a recipe's keys.
+    Options take their place, or make a recipe by themselves:
 
-    restore train --task denoise --data photos/ --minutes 60 --out mine.safetensors
+    restore train --task denoise --data photos/ --minutes 60 --out my.safetensors
 
-    Also written: NAME.last.safetensors, the latest (NAME.safetensors is the best of all validations);
-    NAME.state.safetensors, for --resume; and NAME.csv, the log. Ctrl-C keeps the state, too.
+    Also written: NAME.last.safetensors, the latest (NAME.safetensors is the best
+    of all validations); NAME.state.safetensors, for --resume; and NAME.csv, the
+    log. Ctrl-C ends the step that is under way and keeps the state.
+
     `torchrun -m restore_cli train ...` trains with several processes.
     """
     if list_recipes:
@@ -190,19 +202,30 @@ def train(
         if path.exists() and not resume:
             raise UsageError(f"{path} exists; give --resume to go on with it, or another --out.")
     moment = None
-    with show_progress("training") as bar:
+    stopped = begun = False
+    with show_progress("training") as bar, Worker() as worker:
 
         def show(beat: Beat) -> None:
+            nonlocal begun
+            if stopped:
+                raise KeyboardInterrupt
+            begun = True
             bar.update(beat.done, 1, describe_beat(beat, moment, recipe.objective))
 
+        moments = run(request, show)
         try:
-            with closing(run(request, show)) as moments:
-                for moment in moments:
-                    for note in moment.notes:
-                        print_note(note)
-                    if moment.scores or (moment.images_per_s and not bar.seen):
-                        print_note(describe(moment, recipe.objective))
+            for moment in worker.each(moments):
+                for note in moment.notes:
+                    print_note(note)
+                if moment.scores or (moment.images_per_s and not bar.seen):
+                    print_note(describe(moment, recipe.objective))
         except KeyboardInterrupt:
+            stopped = True
+            if begun:
+                print_note("finishing this step, to keep the state; interrupt again to end at once")
+                with suppress(KeyboardInterrupt):  # of `show`, or another signal
+                    worker.wait()
+                    moments.close()
             if request.state.exists():
                 print_note(f"{request.state} is kept; go on with --resume")
             raise

@@ -775,8 +775,11 @@ class Journal:
         with self._guard():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.file = sqlite3.connect(
-                self.path, timeout=60, isolation_level=None
-            )  # each line is there at once
+                self.path,
+                timeout=60,
+                isolation_level=None,  # each line is there at once
+                check_same_thread=False,  # one after the other
+            )
             self.file.execute(
                 "CREATE TABLE IF NOT EXISTS measured (key TEXT PRIMARY KEY, figures TEXT, day REAL)"
             )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from restore_cli.atomic import write_whole
 from restore_cli.engine import Geometry, Restorer
 from restore_cli.errors import EngineError, RestoreError, UsageError
 from restore_cli.weights import Loaded
@@ -46,16 +46,14 @@ def export(loaded: Loaded, path: Path) -> float:
     network = copy.deepcopy(loaded.network).cpu().eval()
     network.fold()
     samples = _samples(network.geometry)
+    file = _write(network, samples[0], _metadata(loaded))
+    difference = max(_compare(network, sample, file) for sample in samples)
+    if not difference <= TOLERANCE:
+        raise EngineError(
+            f"{loaded.name} cannot be exported: its results in ONNX differ by {difference:.2g}."
+        )
     try:
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as folder:
-            file = Path(folder) / path.name
-            _write(network, samples[0], _metadata(loaded), file)
-            difference = max(_compare(network, sample, file) for sample in samples)
-            if not difference <= TOLERANCE:
-                raise EngineError(
-                    f"{loaded.name} cannot be exported: its results in ONNX differ by {difference:.2g}."
-                )
-            file.replace(path)
+        write_whole(path, file)
     except OSError as error:
         raise RestoreError(f"{path} cannot be written: {error.strerror}; choose another place.") from error
     return difference
@@ -85,7 +83,7 @@ def _metadata(loaded: Loaded) -> dict[str, str]:
     }
 
 
-def _write(network: Restorer, sample: Tensor, metadata: dict[str, str], file: Path) -> None:
+def _write(network: Restorer, sample: Tensor, metadata: dict[str, str]) -> bytes:
     batch, rows, columns = (torch.export.Dim(name) for name in ("batch", "rows", "columns"))
     multiple = network.geometry.multiple
     with _silence(), torch.no_grad():
@@ -102,7 +100,7 @@ def _write(network: Restorer, sample: Tensor, metadata: dict[str, str], file: Pa
     for node in program.model.graph:
         node.metadata_props.clear()  # stack traces with the paths of this machine
     program.model.metadata_props.update(metadata)
-    program.save(file)
+    return bytes(program.model_proto.SerializeToString())
 
 
 @contextmanager
@@ -119,11 +117,11 @@ def _silence() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _compare(network: Restorer, sample: Tensor, file: Path) -> float:
+def _compare(network: Restorer, sample: Tensor, file: bytes) -> float:
     """Largest absolute difference of the file's output from the network's."""
     import onnxruntime
 
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     (output,) = session.run(None, {"input": sample.numpy()})
     with torch.no_grad():
         return float((network(sample) - torch.from_numpy(output)).abs().max())

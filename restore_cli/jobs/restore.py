@@ -38,8 +38,10 @@ from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
 from restore_cli.noise import measure_noise
 from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
-from restore_cli.tasks import Feed, Image, Task
+from restore_cli.tasks import Feed, Image, Task, find_task
 from restore_cli.weights import Loaded
+
+WORK = 64  # times the work of the whole picture that tiles may cost
 
 
 @dataclass(frozen=True)
@@ -113,12 +115,17 @@ def load(
             networks, of which one fits best.
 
     Raises:
-        WeightsError: there is no such model, or it cannot be fetched or read.
+        WeightsError: there is no such model, it cannot be fetched or read, or it does what the task does not.
         UsageError: it is for another task.
     """
     loaded = weights.load(weights.choose(model, task, channels, scale), offline=offline, progress=download)
     if loaded.task != task:
         raise UsageError(f"{loaded.name} is for {loaded.task}, not for {task}; choose another --model.")
+    scale = loaded.network.geometry.scale
+    if scale > 1 and not find_task(task).enlarges:
+        raise WeightsError(
+            f"Cannot use {loaded.name} for {task}: its network enlarges {scale} times. Give another --model."
+        )
     return loaded
 
 
@@ -202,6 +209,8 @@ def restore_files(
     if request.reference and not request.reference.is_dir() and len(request.items) > 1:
         raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
     models = Models(request.offline, watch.download)
+    if request.model and isinstance(weights.choose(request.model, request.task.name, 3), Path):
+        models.find(request.model, request.task.name, 3)  # of a name, what fits depends on the photo
     for folder in {os.path.dirname(item.output) for item in request.items if item.output != STREAM}:
         sweep(Path(folder).resolve())
     for item in request.items:
@@ -470,7 +479,18 @@ def _restore(
 def _run(
     model: Loaded, task: Task, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
 ) -> Result:
-    """Run a network of one or three channels over a picture of either."""
+    """Run a network of one or three channels over a picture of either.
+
+    Raises:
+        UsageError: tiles are so small that what is around them would take nearly all the time.
+    """
+    tile, halo = settings.tile or max(feed.pixels.shape), model.network.geometry.halo
+    work = math.prod(max(1, min(tile + 2 * halo, side) / tile) for side in feed.pixels.shape[:2])
+    if work > WORK:
+        raise UsageError(
+            f"Cannot cut tiles of {tile} pixels: {model.name} looks at {halo} around each, which makes it"
+            f" {work:.0f} times slower. Give {halo} or more, or auto."
+        )
     network, (given, wanted) = model.network, (feed.pixels.shape[2], model.network.geometry.channels)
     if given == wanted:
         return engine.run(network, feed.pixels, feed.conditions, settings, on_tile)

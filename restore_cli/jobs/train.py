@@ -354,6 +354,11 @@ def make_network(recipe: Recipe) -> Restorer:
     network = build(recipe.arch, recipe.params)
     network.initialise()
     geometry = network.geometry
+    if geometry.scale > 1 and not find_task(recipe.task).enlarges:
+        raise UsageError(
+            f"Cannot train {recipe.arch} for {recipe.task}: it enlarges {geometry.scale} times."
+            " Give another network, or other parameters."
+        )
     grid = geometry.multiple * geometry.scale
     for patch in recipe.sides:
         if patch % grid:

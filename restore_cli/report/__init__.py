@@ -108,10 +108,19 @@ def markdown_cell(text: str) -> str:
 
 
 def _rows(records: Sequence[Record], escape: Callable[[str], object]) -> tuple[list[str], list[list[str]]]:
-    """Only the columns that any record fills, and their cells as text, escaped where they are no numbers."""
+    """Only the columns that any record fills, and their cells as text, escaped where they are no numbers.
+
+    Each option of a task has a column, "options.sigma", as where tables are made of JSON.
+    """
     table = [asdict(record) for record in records]
+    for row in table:
+        row |= {f"options.{key}": value for key, value in (row["options"] or {}).items()}
+    options = dict.fromkeys(key for row in table for key in row if key.startswith("options."))
     columns = [
-        name for name in Record.__dataclass_fields__ if any(row[name] not in (None, ()) for row in table)
+        column
+        for name in Record.__dataclass_fields__
+        for column in (options if name == "options" else [name])
+        if any(row.get(column) not in (None, ()) for row in table)
     ]
 
     def cell(value: object) -> str:
@@ -121,11 +130,10 @@ def _rows(records: Sequence[Record], escape: Callable[[str], object]) -> tuple[l
             return f"{value:.4g}" if isinstance(value, float) else str(value)
         if isinstance(value, tuple):
             value = " ".join(value)
-        if isinstance(value, dict):
-            value = " ".join(f"{key}={item}" for key, item in value.items())
         return str(escape(str(value)))
 
-    return columns, [[cell(row[name]) for name in columns] for row in table]
+    heads = [str(escape(name)) for name in columns]
+    return heads, [[cell(row.get(name)) for name in columns] for row in table]
 
 
 def _csv(records: Sequence[Record]) -> str:

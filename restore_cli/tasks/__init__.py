@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -86,6 +86,7 @@ class Task(ABC):
             each channel by itself.
         steady: whether the damage leaves a photo's mean colour alone, so that restoring must not change it.
         noisy: whether noise is the damage, so that what is left of it is shown.
+        enlarges: whether a result may be larger than the photo, so that a network may be that enlarges.
         exact: whether most of a photo stays as it is, so that no lossy format is chosen for the result.
         protocol: how benchmarks damage a clean image.
         blocks: whether blocking is a part of the damage, so that PSNR-B tells more.
@@ -99,12 +100,18 @@ class Task(ABC):
     luma: ClassVar[bool] = False
     steady: ClassVar[bool] = True
     noisy: ClassVar[bool] = False
+    enlarges: ClassVar[bool] = False
     exact: ClassVar[bool] = False
     protocol: ClassVar[str]
     blocks: ClassVar[bool] = False
     scored: ClassVar[str] = "PSNR"
     levels: ClassVar[Mapping[str, Any]]
     validation: ClassVar[tuple[Mapping[str, Any], ...]]
+
+    @classmethod
+    def damage_fields(cls) -> list[Field[Any]]:
+        """The fields that are levels of damage; others are options of restoring alone."""
+        return [item for item in fields(cls) if item.metadata.get("level", True) or item.name in cls.levels]
 
     @classmethod
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:

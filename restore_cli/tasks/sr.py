@@ -53,6 +53,7 @@ class Sr(Task):
     name: ClassVar[str] = "sr"
     suffix: ClassVar[str] = "enlarged"
     luma: ClassVar[bool] = True
+    enlarges: ClassVar[bool] = True
     protocol: ClassVar[str] = "reduced as by MATLAB's imresize, bicubic and antialiased, to 8 bits"
     scored: ClassVar[str] = "PSNR Y"
     levels: ClassVar[Mapping[str, Any]] = {"scale": 2}

@@ -249,9 +249,11 @@ class Recipe:
             real = given.get("pairs") and not given.get("folders")  # whose damage has no levels
             own = ({},) if real else tuple(dict(level) for level in task.validation)
             given["validation"] = given.get("validation") or own
-            drawn = []
+            drawn, named = [], [item.name for item in task.damage_fields()]
             for levels in (given["levels"], *given["validation"]):
                 try:
+                    if strange := [key for key in levels if key not in named]:
+                        raise ValueError(f"it has no {', '.join(strange)}, but {', '.join(named)}")
                     made = task.draw(levels, np.random.default_rng(0))
                     for key, level in levels.items():
                         if not weights.is_level(key, level):  # another draw would fail, or the checkpoint
