@@ -37,7 +37,7 @@ SHARED = {  # what brothers may import
     "cli": {"display", "options"},
     "training": {"*"},
     "jobs": {"*"},
-    "tasks": {"camera", "weather"},
+    "tasks": {"camera", "paint", "weather"},
     "archs": {"layers"},
     "report": {"html"},
 }

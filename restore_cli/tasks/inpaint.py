@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.tasks import Feed, Image, Mask, Random, Task, option
+from restore_cli.tasks import Feed, Image, Mask, Random, Task, option, paint
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
@@ -23,7 +23,7 @@ DAMAGES = ("text", "scratches", "boxes", "hole")
 PAINTED = ("text", "scratches")  # damages that can be found
 WEAK, STRONG = 20 / 255, 64 / 255  # changes that belong to paint, and that prove it
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
-FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
+STYLES = ("plain", "photo")
 
 
 def parse_box(word: str) -> tuple[int, int, int, int]:
@@ -66,6 +66,8 @@ class Inpaint(Task):
         blind: the damage is painted, white, black or in a random colour, and nobody says where; else the
             missing pixels are known, and NaN in what `degrade` returns. A network may be told which of
             "text" and "scratches" it is.
+        style: of painted damage: "plain", hard and of one color; or "photo", as it lies on photos, see
+            `paint.paint`. Then pairs for training are files, with and without it; see `paint.pair`.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -106,6 +108,7 @@ class Inpaint(Task):
     size: float = 16
     share: float = 0.15
     blind: bool = False
+    style: str = "plain"
 
     def __post_init__(self) -> None:
         if self.grow < 0:
@@ -116,16 +119,30 @@ class Inpaint(Task):
             raise UsageError(f"The text's size is {self.size:g}; give pixels from 6 to 64.")
         if not 0 <= self.share <= 0.9:
             raise UsageError(f"The missing share is {self.share:g}; give a number from 0 to 0.9.")
+        if self.style not in STYLES:
+            raise UsageError(f"The style of the damage is {self.style!r}; choose {' or '.join(STYLES)}.")
 
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Lose pixels: NaN in all channels where the mask is known, painted over where it is not."""
         height, width, channels = clean.shape
+        if self._lifelike:
+            return paint.paint(clean, self.damage, rng, size=self.size, share=self.share)
         cover = draw_mask(self.damage, height, width, rng, size=self.size, share=self.share)
         if not self.blind:
             return np.where(cover[..., None] > 0, np.float32(np.nan), clean)
         drawn = np.asarray(rng.uniform(0, 1, channels), np.float32)
-        paint = (np.zeros_like(drawn), np.ones_like(drawn), drawn)[rng.choice(3)]
-        return clean + cover[..., None] * (paint - clean)
+        color = (np.zeros_like(drawn), np.ones_like(drawn), drawn)[rng.choice(3)]
+        return clean + cover[..., None] * (color - clean)
+
+    def pair(self, clean: Image, rng: Random) -> tuple[Inpaint, Image, Image]:
+        """For a network that is to find what lies on photos: files with it and without; else as any task."""
+        if not self._lifelike:
+            return super().pair(clean, rng)
+        return self, *paint.pair(clean, self.damage, rng, size=self.size, share=self.share)
+
+    @property
+    def _lifelike(self) -> bool:
+        return self.blind and self.style == "photo" and self.damage in PAINTED
 
     def prepare(
         self,
@@ -351,7 +368,7 @@ def _draw_curves(height: int, width: int, rng: Random) -> list[NDArray[np.int32]
 
 
 def _draw_text(height: int, width: int, rng: Random, size: int, share: float) -> NDArray[np.float32]:
-    strip = _text_strip(int(rng.choice(FACES)), size)
+    strip = _text_strip(int(rng.choice(paint.FACES)), size)
     tall, long = strip.shape
     pitch = tall + max(1, size // 5)
     mask = np.zeros((height, width), np.uint8)
@@ -378,33 +395,4 @@ def _text_strip(face: int, size: int) -> NDArray[np.uint8]:
     alphabet = list(string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits)
     words = ("".join(letters.choice(alphabet, length)) for length in letters.randint(1, 11, 60))
     line = " ".join(words)
-    return _pillow_line(line, size) if face == 0 else _hershey_line(line, size, face)
-
-
-def _pillow_line(line: str, size: int) -> NDArray[np.uint8]:
-    from PIL import Image, ImageDraw, ImageFont
-
-    font = ImageFont.load_default(size)
-    left, top, right, bottom = (round(edge) for edge in font.getbbox(line))
-    canvas = Image.new("L", (right - left, bottom - top))
-    ImageDraw.Draw(canvas).text((-left, -top), line, 255, font)
-    return np.asarray(canvas)
-
-
-def _hershey_line(line: str, size: int, face: int) -> NDArray[np.uint8]:
-    import cv2
-
-    faces = (
-        cv2.FONT_HERSHEY_SIMPLEX,
-        cv2.FONT_HERSHEY_DUPLEX,
-        cv2.FONT_HERSHEY_COMPLEX,
-        cv2.FONT_HERSHEY_TRIPLEX,
-        cv2.FONT_HERSHEY_COMPLEX | cv2.FONT_ITALIC,
-    )
-    weight = max(1, size // 12)
-    scale = cv2.getFontScaleFromHeight(faces[face - 1], size, weight)
-    (width, height), below = cv2.getTextSize(line, faces[face - 1], scale, weight)
-    canvas = np.zeros((height + below, width), np.uint8)
-    cv2.putText(canvas, line, (0, height), faces[face - 1], scale, 255, weight, cv2.LINE_AA)
-    rows = np.flatnonzero(canvas.any(axis=1))
-    return canvas[rows[0] : rows[-1] + 1]
+    return paint.set_line(line, size, face)
