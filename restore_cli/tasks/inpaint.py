@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
 DAMAGES = ("text", "scratches", "boxes", "hole")
 PAINTED = ("text", "scratches")  # damages that can be found
-WEAK, STRONG = 20 / 255, 64 / 255  # changes that belong to paint, and that prove it
+WEAK, STRONG = 14 / 255, 48 / 255  # changes that belong to paint, and that prove it
+SPECK = 6  # pixels; what is smaller is no paint
+ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
+MARGIN = 2  # pixels by which what is found grows on every side
+DOUBT = 0.5  # of what is proven: so many changes that prove nothing mean that some damage may be missed
+TRACE, MUCH = 0.002, 0.2  # shares of a photo: doubts that do not count, and finds that are doubtful
+UNCERTAIN = (
+    "It is not certain where the photo has {}; check the result, or save the mask with --save-mask,"
+    " correct it and pass it with --mask."
+)
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
 STYLES = ("plain", "photo")
 
@@ -58,8 +67,8 @@ class Inpaint(Task):
 
     Attributes:
         box: rectangles that are missing, x, y, width and height in pixels.
-        detect: "text" or "scratches" that are painted over the photo, to be found.
-        grow: pixels by which all that is missing grows on every side.
+        detect: "text" or "scratches" that lie on the photo, to be found; what is found grows by MARGIN.
+        grow: pixels by which all that is missing grows on every side, after that.
         damage: "text", "scratches", "boxes" or "hole"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
         share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
@@ -95,7 +104,7 @@ class Inpaint(Task):
     )
     detect: str | None = option(
         None,
-        help="Find what is painted over the photo.",
+        help="Find text or scratches on the photo, and fill them in; --save-mask shows what was found.",
         metavar="text|scratches",
         parse=parse_detect,
         default_help="nothing",
@@ -176,7 +185,7 @@ class Inpaint(Task):
     def detector(self, trained: Mapping[str, Any]) -> tuple[Inpaint, str | None] | None:
         """The same task as one for whom nobody says where the damage is, and the model for that.
 
-        A chosen model that finds damage mends what it finds and nothing else; the default fills the rest.
+        A chosen model that finds damage does no more than that; the default fills what it finds.
 
         Raises:
             UsageError: the chosen model finds damage, and is not to.
@@ -190,15 +199,27 @@ class Inpaint(Task):
             )
         return None
 
-    def locate(self, restored: Image, observed: Image) -> Image:
-        """Where the network changed much, or less beside it (hysteresis as Canny's), and a pixel around."""
+    def locate(self, restored: Image, observed: Image) -> tuple[Image, str]:
+        """Where the network changed much, or less beside it (hysteresis as Canny's), and some pixels around.
+
+        Specks are left out, and outlines of letters filled. It is doubtful if much else is changed a little,
+        or if it is a large part of the photo.
+        """
         import cv2
 
         change = np.abs(restored - observed).max(axis=2)
-        _, parts = cv2.connectedComponents(np.asarray(change > WEAK, np.uint8))
-        proven = np.unique(parts[change > STRONG])
-        found = np.isin(parts, proven[proven > 0]).astype(np.uint8)
-        return np.asarray(cv2.dilate(found, np.ones((3, 3), np.uint8)), np.float32)
+        count, parts, about, _ = cv2.connectedComponentsWithStats(np.asarray(change > WEAK, np.uint8))
+        areas = about[:, cv2.CC_STAT_AREA] * (about[:, cv2.CC_STAT_AREA] >= SPECK)
+        areas[0] = 0  # what is around the parts
+        proven = np.zeros(count, bool)
+        proven[parts[change > STRONG]] = True
+        found = np.asarray((proven & (areas > 0))[parts], np.uint8)
+        sure, unsure = areas[proven].sum(), areas[~proven].sum()
+        if self.detect == "text":
+            found = fill_outlines(found)
+        found = cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
+        doubtful = unsure > max(DOUBT * sure, TRACE * found.size) or found.mean() > MUCH
+        return np.asarray(found, np.float32), UNCERTAIN.format(self.detect) if doubtful else ""
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
         """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN already.
@@ -257,6 +278,24 @@ class Inpaint(Task):
     def plain(self, observed: Image) -> Image:
         """Missing pixels smoothly filled; see `fill`."""
         return fill(observed, np.asarray(np.isnan(observed).any(axis=2)))
+
+
+def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Fill what is enclosed by parts that are not much smaller: bodies of letters whose outline is found.
+
+    Args:
+        found: H x W, 1 or 0.
+    """
+    import cv2
+
+    contours, tree = cv2.findContours(found, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    _, parts, about, _ = cv2.connectedComponentsWithStats(found)
+    filled = found.copy()
+    for contour, (*_, parent) in zip(contours, () if tree is None else tree[0], strict=True):
+        column, row = contour[0, 0]  # on the outline
+        if parent >= 0 and cv2.contourArea(contour) <= ENCLOSED * about[parts[row, column], cv2.CC_STAT_AREA]:
+            cv2.drawContours(filled, [contour], -1, 1, cv2.FILLED)
+    return filled
 
 
 def fill(image: Image, missing: Mask) -> Image:
