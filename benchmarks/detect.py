@@ -2,8 +2,8 @@
 
     cd DATA; python detect.py bsds_train bsds_test t91 photos photos_more --every 24
 
-These are the images that the recipe of inpaint-blind-color holds out. Their middle 256 pixels get such damage,
-with other seeds than in trainings, and become PNGs and JPEGs. PSNR and SSIM are measured against the same file
+These are the images that the recipe of inpaint-blind-color holds out. Their middle 256 pixels get damage, by
+other seeds than in trainings, and become PNGs and JPEGs. PSNR and SSIM are measured against the same file
 without the damage: as it is, with the pixels that the model which finds damage would put there itself, and as
 the command fills it. Then which share of the damage is found, which share of the rest is taken for it, and in
 how many of the undamaged files anything is found.
