@@ -217,9 +217,9 @@ class Inpaint(Task):
         sure, unsure = areas[proven].sum(), areas[~proven].sum()
         if self.detect == "text":
             found = fill_outlines(found)
-        found = cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
-        doubtful = unsure > max(DOUBT * sure, TRACE * found.size) or found.mean() > MUCH
-        return np.asarray(found, np.float32), UNCERTAIN.format(self.detect) if doubtful else ""
+        mask = np.asarray(cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8)), np.float32)
+        doubtful = unsure > max(DOUBT * sure, TRACE * mask.size) or mask.mean() > MUCH
+        return mask, UNCERTAIN.format(self.detect) if doubtful else ""
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
         """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN already.
