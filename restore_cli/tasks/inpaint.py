@@ -24,7 +24,7 @@ PAINTED = ("text", "scratches")  # damages that can be found
 WEAK, STRONG = 14 / 255, 48 / 255  # changes that belong to paint, and that prove it
 SPECK = 6  # pixels; what is smaller is no paint
 ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
-MARGIN = 2  # pixels by which what is found grows on every side
+MARGIN, FAINT = 2, 1 / 255  # pixels by which what is found grows on every side, over what is changed at all
 DOUBT = 0.5  # of what is proven: so many changes that prove nothing mean that some damage may be missed
 TRACE, MUCH = 0.002, 0.2  # shares of a photo: doubts that do not count, and finds that are doubtful
 UNCERTAIN = (
@@ -67,8 +67,8 @@ class Inpaint(Task):
 
     Attributes:
         box: rectangles that are missing, x, y, width and height in pixels.
-        detect: "text" or "scratches" that lie on the photo, to be found; what is found grows by MARGIN.
-        grow: pixels by which all that is missing grows on every side, after that.
+        detect: "text" or "scratches" that lie on the photo, to be found.
+        grow: pixels by which all that is missing grows on every side.
         damage: "text", "scratches", "boxes" or "hole"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
         share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
@@ -200,7 +200,7 @@ class Inpaint(Task):
         return None
 
     def locate(self, restored: Image, observed: Image) -> tuple[Image, str]:
-        """Where the network changed much, or less beside it (hysteresis as Canny's), and some pixels around.
+        """Where the network changed much, or less beside it (hysteresis as Canny's), and its soft edge.
 
         Specks are left out, and outlines of letters filled. It is doubtful if much else is changed a little,
         or if it is a large part of the photo.
@@ -217,7 +217,8 @@ class Inpaint(Task):
         sure, unsure = areas[proven].sum(), areas[~proven].sum()
         if self.detect == "text":
             found = fill_outlines(found)
-        mask = np.asarray(cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8)), np.float32)
+        around = cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
+        mask = np.maximum(found, around * (change > FAINT)).astype(np.float32)
         doubtful = unsure > max(DOUBT * sure, TRACE * mask.size) or mask.mean() > MUCH
         return mask, UNCERTAIN.format(self.detect) if doubtful else ""
 
