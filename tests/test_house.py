@@ -38,7 +38,7 @@ SHARED = {  # what brothers may import
     "cli": {"display", "options", "signals"},
     "training": {"*"},
     "jobs": {"*"},
-    "tasks": {"camera", "weather"},
+    "tasks": {"camera", "paint", "weather"},
     "archs": {"layers"},
     "report": {"html"},
 }

@@ -104,32 +104,89 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     header = weights.Header(task="inpaint", arch="baselines:ConvChain", params=params, channels=3)
     weights.save(network, tmp_path / "blind", header)
     monkeypatch.setattr(weights, "entries", dict)
+    monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", lambda *_: Noise(0, white=True))
+
+
+def paint(photo: Path, *places: tuple[slice, slice], value: float = 1) -> np.ndarray:
+    """Paint over the photo, with a soft edge of 3 pixels around white, and give what it is then."""
+    pixels = read_picture(photo).pixels.copy()
+    for rows, columns in places:
+        if value == 1:
+            edge = pixels[
+                max(0, rows.start - 3) : rows.stop + 3, max(0, columns.start - 3) : columns.stop + 3
+            ]
+            np.maximum(edge, 0.91, out=edge)
+        pixels[rows, columns] = value
+    Image.fromarray((pixels * 255).round().astype(np.uint8)).save(photo)
+    return pixels
+
+
+def grown(*places: tuple[slice, slice]) -> np.ndarray:
+    """Where these are in the photo, and two pixels around."""
+    expected = np.zeros((40, 60), bool)
+    for rows, columns in places:
+        expected[rows.start - 2 : rows.stop + 2, columns.start - 2 : columns.stop + 2] = True
+    return expected
+
+
+LINE = (slice(10, 12), slice(20, 30))
 
 
 @pytest.mark.parametrize("words", [(), ("--box", "50,0,5,3")])
-def test_what_is_painted_is_found(finder: None, model: Path, photo: Path, words: tuple[str, ...]) -> None:
-    pixels = read_picture(photo).pixels.copy()
-    pixels[10:12, 20:30] = 1
-    pixels[12, 20] = 0.93  # a faint edge goes with what it touches
-    pixels[30, 40] = 0.93  # by itself it is no damage
-    Image.fromarray((pixels * 255).round().astype(np.uint8)).save(photo)
-    expected = np.zeros((40, 60), bool)
-    expected[9:13, 19:31] = expected[11:14, 19:22] = True
-    painted = pixels.max(axis=2) > 0.9
-    painted[30, 40] = False
+def test_what_is_painted_is_found_and_filled(
+    finder: None, model: Path, photo: Path, words: tuple[str, ...]
+) -> None:
+    faint = (slice(12, 13), slice(20, 21))
+    paint(photo, LINE)
+    paint(photo, faint, value=0.93)  # a faint edge goes with what it touches
+    paint(photo, (slice(30, 33), slice(40, 43)), value=0.93)  # by itself it is no damage
+    paint(photo, (slice(20, 22), slice(5, 7)))  # a speck is none
+    expected = grown(LINE, faint)
     if words:
-        expected[:3, 50:55] = painted[:3, 50:55] = True
+        expected[:3, 50:55] = True
     result = inpaint(model, "--detect", "text", "--save-mask", "found.png", *words)
     assert result.exit_code == 0, result.stderr
     np.testing.assert_array_equal(read_picture(Path("found.png")).pixels[..., 0] == 1, expected)
-    np.testing.assert_array_equal(changed(photo), painted)  # around it the finder sees nothing to mend
+    np.testing.assert_array_equal(changed(photo), expected)
+    by_detect = Path("photo.inpainted.png").read_bytes()
+    assert inpaint(model, "--mask", "found.png").exit_code == 0
+    assert Path("photo.inpainted.png").read_bytes() == by_detect  # filled as any other gap
+
+
+def test_outlines_are_filled_but_for_scratches(finder: None, model: Path, photo: Path) -> None:
+    outside, inside = (slice(8, 20), slice(10, 22)), (slice(10, 18), slice(12, 20))
+    paint(photo, outside)
+    paint(photo, inside, value=0.4)
+    frame = (slice(27, 28), slice(30, 55)), (slice(38, 39), slice(30, 55)), (slice(27, 39), slice(30, 31))
+    frame = (*frame, (slice(27, 39), slice(54, 55)))  # far from full
+    paint(photo, *frame)
+    for kind, hole in (("text", 0), ("scratches", 64)):
+        assert inpaint(model, "--detect", kind, "--save-mask", "found.png").exit_code == 0
+        found = read_picture(Path("found.png")).pixels[..., 0] == 1
+        assert (~found[outside]).sum() == hole
+        assert (~found[27:39, 30:55]).any()
+
+
+def test_doubt_is_said(finder: None, model: Path, photo: Path) -> None:
+    faint = (slice(25, 30), slice(30, 50))
+    paint(photo, LINE)
+    assert "not certain" not in inpaint(model, "--detect", "text").stderr
+    paint(photo, faint, value=0.93)
+    for kind in ("text", "scratches"):
+        result = inpaint(model, "--detect", kind)
+        assert result.exit_code == 0
+        assert f"It is not certain where the photo has {kind}" in result.stderr
+        assert "--save-mask" in result.stderr and "--mask" in result.stderr
+    np.testing.assert_array_equal(changed(photo), grown(LINE))
+    paint(photo, (slice(4, 36), slice(4, 56)))  # most of it
+    assert "It is not certain" in inpaint(model, "--detect", "text").stderr
 
 
 def test_python_finds_it_too(finder: None, model: Path, photo: Path) -> None:
     pixels = np.full((20, 20, 3), 0.5, np.float32)
     pixels[5:8, 5:8] = 1
     found = restore(Picture(pixels), Inpaint(detect="text"), load(str(model), "inpaint")).pixels
-    np.testing.assert_array_equal((found != pixels).any(axis=2), pixels[..., 0] == 1)
+    np.testing.assert_array_equal((found != pixels).any(axis=2), pixels[..., 0] == 1)  # it has no soft edge
 
 
 def test_where_nothing_is_found_nothing_changes(
@@ -137,8 +194,8 @@ def test_where_nothing_is_found_nothing_changes(
 ) -> None:
     ran = runs(monkeypatch)
     result = inpaint(model, "--detect", "scratches", "--json")
-    assert result.exit_code == 0 and "Found no scratches" in result.stderr
-    assert not changed(photo).any()
+    assert result.exit_code == 0 and "Found no scratches; nothing is changed." in result.stderr
+    assert Path("photo.inpainted.png").read_bytes() == photo.read_bytes()
     assert len(ran) == 1 and json.loads(result.stdout)["model"] == "blind"
 
 
@@ -264,43 +321,26 @@ def test_a_mask_that_cannot_be_kept_stops_its_photo(model: Path, photo: Path) ->
         assert not Path("photo.inpainted.png").exists()
 
 
-def test_a_model_that_finds_damage_mends_it_itself(finder: None, photo: Path, tmp_path: Path) -> None:
-    blind = tmp_path / "blind.safetensors"
-    loaded = weights.load(tmp_path / "blind")
-    weights.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
-    pixels = np.array(Image.open(photo))
-    pixels[10:12, 20:30] = 255
-    Image.fromarray(pixels).save(photo)
-    result = inpaint(blind, "--box", "1,1,4,4")
-    assert result.exit_code == 2 and "give it --detect" in result.stderr
-    assert inpaint(blind, "--detect", "text").exit_code == 0
-    after = read_picture(Path("photo.inpainted.png")).pixels
-    np.testing.assert_allclose(after[10:12, 20:30], 0.5, atol=0.01)  # 1 - 5 (1 - 0.9), its own result
-    expected = (pixels == 255).all(axis=2)
-    np.testing.assert_array_equal(changed(photo), expected)
-
-
-def test_what_a_model_does_not_find_the_default_fills(
+def test_what_a_model_finds_the_default_fills(
     finder: None, model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loaded = weights.load(tmp_path / "blind")
     blind = tmp_path / "finds.safetensors"
     weights.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
+    result = inpaint(blind, "--box", "1,1,4,4")
+    assert result.exit_code == 2 and "give it --detect" in result.stderr
     monkeypatch.setattr(weights, "choose", lambda name, *about: Path(name or model))
-    pixels = np.array(Image.open(photo))
-    pixels[10:12, 20:30] = 255
-    Image.fromarray(pixels).save(photo)
     ran = runs(monkeypatch)
     assert inpaint(blind, "--detect", "text").exit_code == 0
-    assert len(ran) == 1  # nothing is left to fill
-    found = read_picture(Path("photo.inpainted.png")).pixels
-    result = inpaint(blind, "--detect", "text", "--box", "40,20,6,5", "--json")
+    assert len(ran) == 1  # nothing is found, so there is nothing to fill
+    paint(photo, LINE)
+    result = inpaint(blind, "--detect", "text", "--save-mask", "found.png", "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["model"] == f"{blind} + {model}" and len(ran) == 3
-    both = read_picture(Path("photo.inpainted.png")).pixels
-    assert inpaint(model, "--box", "40,20,6,5").exit_code == 0
-    found[20:25, 40:46] = read_picture(Path("photo.inpainted.png")).pixels[20:25, 40:46]
-    np.testing.assert_array_equal(both, found)
+    found = Path("photo.inpainted.png").read_bytes()
+    np.testing.assert_array_equal(changed(photo), grown(LINE))
+    assert inpaint(model, "--mask", "found.png").exit_code == 0
+    assert Path("photo.inpainted.png").read_bytes() == found
 
 
 @pytest.mark.parametrize(

@@ -381,10 +381,10 @@ def _change(
     mask: Image | None,
     on_tile: Callable[[float, float], None] = lambda share, megapixels: None,
 ) -> _Change:
-    """Find the damage, if it is to be found, mend it, and make the change that is asked for.
+    """Find the damage, if it is to be found, and make the change that is asked for, there too.
 
-    A network that finds damage mends that, and what else is to be changed is left to the model; or to the
-    task's default, where the model itself is the one that finds.
+    A network that finds damage does no more; the model makes the change, or the task's default, where the
+    model itself is the one that finds.
 
     Args:
         find: loads a network, of a name, for a task, and for so many channels.
@@ -397,29 +397,26 @@ def _change(
     pixels = picture.opaque_pixels()
     plain = task.plain(pixels)
     passes: tuple[_Pass, ...] = ()
-    found, mended = None, plain
+    doubt = ""
     if detector := task.detector(model.conditions):  # at strength 0, too, for its mask may be kept
         blind, name = detector
         finder = find(name, blind.name, picture.channels) if name else model
         feed = blind.prepare(pixels, finder.conditions, finder.network.geometry)
         passes = (_Pass(finder, feed, _restore(finder, blind, pixels, feed, settings, told)),)
-        mended = blind.finish(passes[0].result.pixels, pixels)
-        found = task.locate(mended, pixels)
+        found, doubt = task.locate(blind.finish(passes[0].result.pixels, pixels), pixels)
         mask = found if mask is None else np.maximum(mask, found)
     seen, mask = task.mark(pixels, mask)
-    left = mask if mask is None or found is None else mask * (found == 0)
-    wanted = strength > 0 and (left is None or bool(left.any()))
+    wanted = strength > 0 and (mask is None or bool(mask.any()))
     if wanted and passes and passes[0].model is model:
         model = find(None, task.name, picture.channels)
     feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
+    feed = replace(feed, warnings=(*feed.warnings, *filter(None, [doubt])))
     strength *= feed.strength
     restored = plain
     if wanted and strength:
         result = _restore(model, task, seen, feed, settings, (lambda share: None) if passes else told)
         passes += (_Pass(model, feed, result),)
         restored = task.finish(result.pixels, seen)
-    if strength and found is not None and found.any():
-        restored = np.where(found[..., None] > 0, mended, restored)
     if restored is not plain:
         restored = _blend(restored, plain, strength, mask)
     return _Change(restored, plain, seen, mask, feed, passes)

@@ -202,8 +202,8 @@ class Task(ABC):
         """
         return None
 
-    def locate(self, restored: Image, observed: Image) -> Image:
-        """Where a detector's result says there is damage, H x W in [0, 1]; there its pixels are taken."""
+    def locate(self, restored: Image, observed: Image) -> tuple[Image, str]:
+        """Where a detector's result says there is damage, H x W in [0, 1]; and a sentence if in doubt."""
         raise NotImplementedError
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.tasks import Feed, Image, Mask, Random, Task, option
+from restore_cli.tasks import Feed, Image, Mask, Random, Task, option, paint
 
 if TYPE_CHECKING:
     from restore_cli.engine import Geometry
@@ -21,9 +21,18 @@ if TYPE_CHECKING:
 
 DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
 PAINTED = ("text", "scratches")  # damages that can be found
-WEAK, STRONG = 20 / 255, 64 / 255  # changes that belong to paint, and that prove it
+WEAK, STRONG = 14 / 255, 48 / 255  # changes that belong to paint, and that prove it
+SPECK = 6  # pixels; what is smaller is no paint
+ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
+MARGIN, FAINT = 2, 1 / 255  # pixels by which what is found grows on every side, over what is changed at all
+DOUBT = 0.5  # of what is proven: so many changes that prove nothing mean that some damage may be missed
+TRACE, MUCH = 0.002, 0.2  # shares of a photo: doubts that do not count, and finds that are doubtful
+UNCERTAIN = (
+    "It is not certain where the photo has {}; check the result, or save the mask with --save-mask,"
+    " correct it and pass it with --mask."
+)
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
-FACES = 6  # of type: Pillow's own, and five of OpenCV's, Hershey's up to its version 4
+STYLES = ("plain", "photo")
 
 
 def parse_box(word: str) -> tuple[int, int, int, int]:
@@ -58,7 +67,7 @@ class Inpaint(Task):
 
     Attributes:
         box: rectangles that are missing, x, y, width and height in pixels.
-        detect: "text" or "scratches" that are painted over the photo, to be found.
+        detect: "text" or "scratches" that lie on the photo, to be found.
         grow: pixels by which all that is missing grows on every side.
         damage: "text", "scratches", "boxes", "hole" or "shifted"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
@@ -66,6 +75,8 @@ class Inpaint(Task):
         blind: the damage is painted, white, black or in a random colour, and nobody says where; else the
             missing pixels are known, and NaN in what `degrade` returns. A network may be told which of
             "text" and "scratches" it is.
+        style: of painted damage: "plain", hard and of one color; or "photo", as it lies on photos, see
+            `paint.paint`. Then pairs for training are files, with and without it; see `paint.pair`.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -93,7 +104,7 @@ class Inpaint(Task):
     )
     detect: str | None = option(
         None,
-        help="Find what is painted over the photo.",
+        help="Find text or scratches on the photo, and fill them in; --save-mask shows what was found.",
         metavar="text|scratches",
         parse=parse_detect,
         default_help="nothing",
@@ -106,6 +117,7 @@ class Inpaint(Task):
     size: float = 16
     share: float = 0.15
     blind: bool = False
+    style: str = "plain"
 
     def __post_init__(self) -> None:
         if self.grow < 0:
@@ -116,16 +128,30 @@ class Inpaint(Task):
             raise UsageError(f"The text's size is {self.size:g}; give pixels from 6 to 64.")
         if not 0 <= self.share <= 0.9:
             raise UsageError(f"The missing share is {self.share:g}; give a number from 0 to 0.9.")
+        if self.style not in STYLES:
+            raise UsageError(f"The style of the damage is {self.style!r}; choose {' or '.join(STYLES)}.")
 
     def degrade(self, clean: Image, rng: Random) -> Image:
         """Lose pixels: NaN in all channels where the mask is known, painted over where it is not."""
         height, width, channels = clean.shape
+        if self._lifelike:
+            return paint.paint(clean, self.damage, rng, size=self.size, share=self.share)
         cover = draw_mask(self.damage, height, width, rng, size=self.size, share=self.share)
         if not self.blind:
             return np.where(cover[..., None] > 0, np.float32(np.nan), clean)
         drawn = np.asarray(rng.uniform(0, 1, channels), np.float32)
-        paint = (np.zeros_like(drawn), np.ones_like(drawn), drawn)[rng.choice(3)]
-        return clean + cover[..., None] * (paint - clean)
+        color = (np.zeros_like(drawn), np.ones_like(drawn), drawn)[rng.choice(3)]
+        return clean + cover[..., None] * (color - clean)
+
+    def pair(self, clean: Image, rng: Random) -> tuple[Inpaint, Image, Image]:
+        """For a network that is to find what lies on photos: files with it and without; else as any task."""
+        if not self._lifelike:
+            return super().pair(clean, rng)
+        return self, *paint.pair(clean, self.damage, rng, size=self.size, share=self.share)
+
+    @property
+    def _lifelike(self) -> bool:
+        return self.blind and self.style == "photo" and self.damage in PAINTED
 
     def prepare(
         self,
@@ -159,7 +185,7 @@ class Inpaint(Task):
     def detector(self, trained: Mapping[str, Any]) -> tuple[Inpaint, str | None] | None:
         """The same task as one for whom nobody says where the damage is, and the model for that.
 
-        A chosen model that finds damage mends what it finds and nothing else; the default fills the rest.
+        A chosen model that finds damage does no more than that; the default fills what it finds.
 
         Raises:
             UsageError: the chosen model finds damage, and is not to.
@@ -173,15 +199,28 @@ class Inpaint(Task):
             )
         return None
 
-    def locate(self, restored: Image, observed: Image) -> Image:
-        """Where the network changed much, or less beside it (hysteresis as Canny's), and a pixel around."""
+    def locate(self, restored: Image, observed: Image) -> tuple[Image, str]:
+        """Where the network changed much, or less beside it (hysteresis as Canny's), and its soft edge.
+
+        Specks are left out, and outlines of letters filled. It is doubtful if much else is changed a little,
+        or if it is a large part of the photo.
+        """
         import cv2
 
         change = np.abs(restored - observed).max(axis=2)
-        _, parts = cv2.connectedComponents(np.asarray(change > WEAK, np.uint8))
-        proven = np.unique(parts[change > STRONG])
-        found = np.isin(parts, proven[proven > 0]).astype(np.uint8)
-        return np.asarray(cv2.dilate(found, np.ones((3, 3), np.uint8)), np.float32)
+        count, parts, about, _ = cv2.connectedComponentsWithStats(np.asarray(change > WEAK, np.uint8))
+        areas = about[:, cv2.CC_STAT_AREA] * (about[:, cv2.CC_STAT_AREA] >= SPECK)
+        areas[0] = 0  # what is around the parts
+        proven = np.zeros(count, bool)
+        proven[parts[change > STRONG]] = True
+        found = np.asarray((proven & (areas > 0))[parts], np.uint8)
+        sure, unsure = areas[proven].sum(), areas[~proven].sum()
+        if self.detect == "text":
+            found = fill_outlines(found)
+        around = cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
+        mask = np.maximum(found, around * (change > FAINT)).astype(np.float32)
+        doubtful = unsure > max(DOUBT * sure, TRACE * mask.size) or mask.mean() > MUCH
+        return mask, UNCERTAIN.format(self.detect) if doubtful else ""
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
         """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN already.
@@ -240,6 +279,24 @@ class Inpaint(Task):
     def plain(self, observed: Image) -> Image:
         """Missing pixels smoothly filled; see `fill`."""
         return fill(observed, np.asarray(np.isnan(observed).any(axis=2)))
+
+
+def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Fill what is enclosed by parts that are not much smaller: bodies of letters whose outline is found.
+
+    Args:
+        found: H x W, 1 or 0.
+    """
+    import cv2
+
+    contours, tree = cv2.findContours(found, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    _, parts, about, _ = cv2.connectedComponentsWithStats(found)
+    filled = found.copy()
+    for contour, (*_, parent) in zip(contours, () if tree is None else tree[0], strict=True):
+        column, row = contour[0, 0]  # on the outline
+        if parent >= 0 and cv2.contourArea(contour) <= ENCLOSED * about[parts[row, column], cv2.CC_STAT_AREA]:
+            cv2.drawContours(filled, [contour], -1, 1, cv2.FILLED)
+    return filled
 
 
 def fill(image: Image, missing: Mask) -> Image:
@@ -358,7 +415,7 @@ def _draw_curves(height: int, width: int, rng: Random) -> list[NDArray[np.int32]
 
 
 def _draw_text(height: int, width: int, rng: Random, size: int, share: float) -> NDArray[np.float32]:
-    strip = _text_strip(int(rng.choice(FACES)), size)
+    strip = _text_strip(int(rng.choice(paint.FACES)), size)
     tall, long = strip.shape
     pitch = tall + max(1, size // 5)
     mask = np.zeros((height, width), np.uint8)
@@ -385,33 +442,4 @@ def _text_strip(face: int, size: int) -> NDArray[np.uint8]:
     alphabet = list(string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits)
     words = ("".join(letters.choice(alphabet, length)) for length in letters.randint(1, 11, 60))
     line = " ".join(words)
-    return _pillow_line(line, size) if face == 0 else _hershey_line(line, size, face)
-
-
-def _pillow_line(line: str, size: int) -> NDArray[np.uint8]:
-    from PIL import Image, ImageDraw, ImageFont
-
-    font = ImageFont.load_default(size)
-    left, top, right, bottom = (round(edge) for edge in font.getbbox(line))
-    canvas = Image.new("L", (right - left, bottom - top))
-    ImageDraw.Draw(canvas).text((-left, -top), line, 255, font)
-    return np.asarray(canvas)
-
-
-def _hershey_line(line: str, size: int, face: int) -> NDArray[np.uint8]:
-    import cv2
-
-    faces = (
-        cv2.FONT_HERSHEY_SIMPLEX,
-        cv2.FONT_HERSHEY_DUPLEX,
-        cv2.FONT_HERSHEY_COMPLEX,
-        cv2.FONT_HERSHEY_TRIPLEX,
-        cv2.FONT_HERSHEY_COMPLEX | cv2.FONT_ITALIC,
-    )
-    weight = max(1, size // 12)
-    scale = cv2.getFontScaleFromHeight(faces[face - 1], size, weight)
-    (width, height), below = cv2.getTextSize(line, faces[face - 1], scale, weight)
-    canvas = np.zeros((height + below, width), np.uint8)
-    cv2.putText(canvas, line, (0, height), faces[face - 1], scale, 255, weight, cv2.LINE_AA)
-    rows = np.flatnonzero(canvas.any(axis=1))
-    return canvas[rows[0] : rows[-1] + 1]
+    return paint.set_line(line, size, face)

@@ -1,0 +1,110 @@
+"""What `restore inpaint --detect` makes of photos with stamps, captions, watermarks or scratches on them.
+
+    cd DATA; python detect.py bsds_train bsds_test t91 photos photos_more --every 24
+
+These are the images that the recipe of inpaint-blind-color holds out. Their middle 256 pixels get damage, by
+other seeds than in trainings, and become PNGs and JPEGs. PSNR and SSIM are measured against the same file
+without the damage: as it is, with the pixels that the model which finds damage would put there itself, and as
+the command fills it. Then which share of the damage is found, which share of the rest is taken for it, and in
+how many of the undamaged files anything is found.
+`--weak` and `--strong` try other thresholds, on the 0..255 scale, than those of the command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from restore_cli import Inpaint, Picture, load, restore
+from restore_cli.engine import Settings, run
+from restore_cli.image import compress, is_image_name, read_picture, to_rgb
+from restore_cli.metrics import psnr, ssim
+from restore_cli.tasks import Image, inpaint, round_to_bytes
+from restore_cli.weights import Loaded
+
+SIDE = 256
+SEED = 30_000
+SIZES = (10, 48)  # of text, in pixels
+SEEN = 16 / 255  # changes of a photo that are to be found
+QUALITIES = (None, 95, 85, 75)
+
+
+def middle(image: Image) -> Image:
+    """The middle of an image, in color."""
+    top, left = ((size - SIDE) // 2 if size > SIDE else 0 for size in image.shape[:2])
+    image = image[top : top + SIDE, left : left + SIDE]
+    return round_to_bytes(image if image.shape[2] == 3 else to_rgb(image))
+
+
+def save(image: Image, quality: int | None) -> Image:
+    """As a PNG or a JPEG gives it back."""
+    return round_to_bytes(image) if quality is None else compress(image, quality, "4:2:0")
+
+
+def damage(clean: Image, kind: str, seed: int) -> Image:
+    """Text or scratches on a photo."""
+    rng = np.random.default_rng(seed)
+    task = Inpaint(damage=kind, size=rng.uniform(*SIZES), share=0.01, blind=True, style="photo")
+    return task.degrade(clean, rng).clip(0, 1)
+
+
+def look(finder: Loaded, image: Image, kind: str) -> Image:
+    """What the model that finds damage makes of an image."""
+    return run(finder.network, image, (float(kind == "scratches"),), Settings()).pixels.clip(0, 1)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path, nargs="+")
+    parser.add_argument("--model", default="blind", help="that finds damage")
+    parser.add_argument("--every", type=int, default=1, help="take each n-th image only")
+    parser.add_argument("--weak", type=float, nargs="+", default=[255 * inpaint.WEAK])
+    parser.add_argument("--strong", type=float, nargs="+", default=[255 * inpaint.STRONG])
+    options = parser.parse_args()
+    finder, filler = load(options.model, "inpaint"), load(None, "inpaint")
+    paths = [path for folder in options.folder for path in sorted(folder.rglob("*")) if is_image_name(path)]
+    clean = [middle(read_picture(path).opaque_pixels()) for path in paths[:: options.every]]
+    for kind, quality in itertools.product(inpaint.PAINTED, QUALITIES):
+        files = []
+        for seed, image in enumerate(clean, SEED):
+            damaged, plain = save(damage(image, kind, seed), quality), save(image, quality)
+            files.append((damaged, plain, look(finder, damaged, kind), look(finder, plain, kind)))
+        for weak, strong in itertools.product(options.weak, options.strong):
+            inpaint.WEAK, inpaint.STRONG = weak / 255, strong / 255
+            rows = [measure(*file, Inpaint(detect=kind), filler) for file in files]
+            before, own, filled, found, wrong, clear = np.mean(rows, axis=0)
+            print(
+                f"{kind}, {f'JPEG {quality}' if quality else 'PNG'}, thresholds {weak:g} and {strong:g}:"
+                f" {before[0]:.2f} dB {before[1]:.4f}, own pixels {own[0]:.2f} {own[1]:.4f},"
+                f" filled {filled[0]:.2f} {filled[1]:.4f}; found {found[0]:.1%}, wrongly {wrong[0]:.2%};"
+                f" something in {clear[0]:.0%} of undamaged files",
+                flush=True,
+            )
+
+
+def measure(
+    damaged: Image, plain: Image, mended: Image, idle: Image, task: Inpaint, filler: Loaded
+) -> list[tuple[float, float]]:
+    """PSNR and SSIM before, by the model's own pixels, and filled; what is found, rightly and wrongly."""
+    found = task.locate(mended, damaged)[0]
+    own = np.where(found[..., None] > 0, mended, damaged)
+    filled = restore(Picture(damaged), Inpaint(), filler, mask=found).pixels if found.any() else damaged
+    change = np.abs(damaged - plain).max(axis=2)
+    near = cv2.dilate(np.asarray(change > 0, np.uint8), np.ones((9, 9), np.uint8)) > 0
+    hidden = change > SEEN
+    wrong = found[~near].mean() if not near.all() else 0.0
+    nothing = task.locate(idle, plain)[0].any()
+    scores = [(psnr(x, plain), ssim(x, plain)) for x in map(round_to_bytes, (damaged, own, filled))]
+    rest = (found[hidden].mean() if hidden.any() else 1.0, wrong, nothing)
+    return [*scores, *((float(value), 0.0) for value in rest)]
+
+
+if __name__ == "__main__":
+    main()
