@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from restore_cli.archs.layers import DepthwiseConv2d, trains_on_cpu
 from restore_cli.engine import Geometry, Restorer
 
 
 class XUnit(nn.Module):
-    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))), section 3.1; (r^2 + 4) * width parameters."""
+    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))), section 3; (r^2 + 4) * width parameters."""
 
     def __init__(self, width: int, kernel: int = 9) -> None:
         super().__init__()
@@ -24,14 +27,34 @@ class XUnit(nn.Module):
             raise ValueError(f"kernel is {kernel}, which is not odd")
         self.gate = nn.Sequential(
             nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width, bias=False),
+            nn.ReLU(inplace=True),
+            DepthwiseConv2d(width, kernel),
             nn.BatchNorm2d(width),
         )
 
     def forward(self, z: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
         distance: Tensor = self.gate(z)
+        if trains_on_cpu(z):
+            gated: Tensor = Gated.apply(z, distance)  # type: ignore[no-untyped-call]
+            return gated
         return z * distance.square().neg().exp()
+
+
+class Gated(torch.autograd.Function):
+    """z * exp(-d^2) and its gradients, in few passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, distance: Tensor) -> Tensor:
+        gate = distance.square().neg_().exp_()
+        ctx.save_for_backward(z, distance, gate)
+        return z * gate
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        z, distance, gate = ctx.saved_tensors
+        of_z = gradient * gate
+        return of_z, (of_z * z).mul_(distance).mul_(-2)
 
 
 class XDnCNN(Restorer):
