@@ -30,9 +30,14 @@ def test_depthwise_gradients_are_pytorchs_within_rounding(
     x = torch.randn(4, 8, 40, 24).to(dtype).to(memory_format=layout).requires_grad_()
     gradient = torch.randn_like(x)
     ours = torch.autograd.grad(layer(x), (x, layer.weight), gradient)
-    exact_x, exact_weight = x.detach().double().requires_grad_(), layer.weight.detach().double().requires_grad_()
+    exact_x, exact_weight = (
+        x.detach().double().requires_grad_(),
+        layer.weight.detach().double().requires_grad_(),
+    )
     exact = conv2d(exact_x, exact_weight, padding=4, groups=8)
-    for our, right in zip(ours, torch.autograd.grad(exact, (exact_x, exact_weight), gradient.double()), strict=True):
+    for our, right in zip(
+        ours, torch.autograd.grad(exact, (exact_x, exact_weight), gradient.double()), strict=True
+    ):
         assert our.dtype == dtype
         assert (our - right).abs().max() <= bound * right.abs().max()
 
