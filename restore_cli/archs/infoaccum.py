@@ -60,10 +60,11 @@ class InfoAccum(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 3 n growth, H, W
         if not trains_on_cpu(x):
-            layered: Tensor = super().forward(x)
+            layered: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return layered
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        kernels = [kernel.to(dtype) for layer in self for kernel in layer.kernels()]
+        layers = [layer for layer in self if isinstance(layer, DenseLayer)]
+        kernels = [kernel.to(dtype) for layer in layers for kernel in layer.kernels()]
         accumulated: Tensor = Accumulation.apply(x.to(dtype), *kernels)  # type: ignore[no-untyped-call]
         return accumulated
 
@@ -96,12 +97,12 @@ class Accumulation(torch.autograd.Function):
                 sums.append(upper.add_(others[0]).add_(others[1]))
             seen = leaky_relu(torch.cat(sums).add_(bias.flatten()[:, None]), SLOPE, inplace=True)
             last, planes = planes, planes + bias.numel()
-            inner[last:planes] = pad(seen, (start, start)).unflatten(1, grid)[..., EDGE:-EDGE, EDGE:-EDGE]
+            inner[last:planes] = pad(seen, (start, start)).view(-1, *grid)[..., EDGE:-EDGE, EDGE:-EDGE]
         ctx.save_for_backward(buffer, *kernels)
         return inner[:total].transpose(0, 1).contiguous()
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
         buffer, *kernels = ctx.saved_tensors
         planes, wide = gradient.shape[1], buffer.shape[3]
@@ -133,7 +134,7 @@ def _rows(weight: Tensor) -> Tensor:
 def _taps(products: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
     """What `_rows` of a weight gave, for each path: growth, 3, 3, pixels."""
     paths, growth = weight.shape[:2]
-    return products[: paths * growth * 9].unflatten(0, (paths, growth, 3, 3)).unbind()
+    return products[: paths * growth * 9].view(paths, growth, 3, 3, -1).unbind()
 
 
 def _neighbors(taps: Tensor, dilation: int, wide: int) -> Tensor:

@@ -50,7 +50,7 @@ class Gated(torch.autograd.Function):
         return z * gate
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
         z, distance, gate = ctx.saved_tensors
         of_z = gradient * gate
