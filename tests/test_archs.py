@@ -186,3 +186,11 @@ def test_red_net_hands_every_second_layer_to_its_mirror(skip: int, handed: list[
 def test_red_net_refuses_what_cannot_be_mirrored(params: dict[str, Any]) -> None:
     with pytest.raises(WeightsError, match="depth is even, kernel is odd"):
         build("rednet:REDNet", params)
+
+
+def test_an_xdncnn_may_learn_the_image_directly() -> None:
+    network = made("xunit:XDnCNN", {"depth": 3, "width": 4, "kernel": 3})
+    direct = build("xunit:XDnCNN", {"depth": 3, "width": 4, "kernel": 3, "residual": False}).eval()
+    direct.load_state_dict(network.state_dict())
+    x = torch.rand(1, 1, 8, 8)
+    torch.testing.assert_close(x - direct(x), network(x))

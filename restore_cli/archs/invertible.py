@@ -6,8 +6,9 @@ so the whole network can be undone: `inverse` finds the input from the output.
 
 Deviations: a coupling's first 3x3 convolution pads, not the 1x1 after it as in the authors' code, which
 would shut out a ring of one pixel around the picture. The invertible convolutions are kept as Glow's LU
-factors, which the paper's 1.33 million parameters count. A coupling scales by more than 0.9, where the
-paper's scale may vanish: ten minutes of denoising brought that to 5e-8, and float32 lost the way back.
+factors, with which the whole has the paper's 1.33 million parameters. A coupling scales by more than 0.9,
+where the paper's scale may vanish (`floor` 0): ten minutes of denoising brought that to 5e-8, and float32
+lost the way back.
 The decoder begins as a copy of the encoder, normalisations too, which its inverse undoes: training begins
 at the identity, and need not learn to copy before it learns to restore.
 """
@@ -15,7 +16,7 @@ at the identity, and need not learn to copy before it learns to restore.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,30 +172,26 @@ Kernels = tuple[Tensor, ...]  # weight and bias of the mixing, and of the coupli
 def fold(steps: Sequence[Step], backwards: bool) -> list[Kernels]:
     """Steps of one width as convolutions, normalisations folded in, in the precision of autocast."""
 
-    def stack(get: Callable[[Step], Any]) -> Tensor:
-        return torch.stack([get(step) for step in steps])
+    def stack(tensors: Iterable[Any]) -> Tensor:
+        return torch.stack(list(tensors))
 
-    shift, scale = (
-        stack(lambda step, name=name: getattr(step.norm, name).view(-1)) for name in ("shift", "scale")
-    )
+    shift = stack(step.norm.shift.view(-1) for step in steps)
+    scale = stack(step.norm.scale.view(-1) for step in steps)
     if backwards:
-        mixing = stack(lambda step: step.mixing.inverse_weight()) / scale[:, :, None]
+        mixing = stack(step.mixing.inverse_weight() for step in steps) / scale[:, :, None]
         offset = -shift
     else:
-        mixing = stack(lambda step: step.mixing.weight()) * scale[:, None]
+        mixing = stack(step.mixing.weight() for step in steps) * scale[:, None]
         offset = (mixing @ shift[:, :, None])[:, :, 0]
     folded = [mixing, offset[:, :, None]]
+    nets: list[Any] = [step.coupling.net for step in steps]
     for at in (0, 3):
-        factor = stack(lambda step, at=at: step.coupling.net[at + 1].scale.view(-1))
-        bias = stack(lambda step, at=at: step.coupling.net[at + 1].shift.view(-1))
-        weight = stack(lambda step, at=at: step.coupling.net[at].weight)
-        folded += [weight * factor[..., None, None, None], bias * factor]
-    factor = stack(lambda step: step.coupling.log_scale.view(-1)).exp()
-    weight, bias = (
-        stack(lambda step: step.coupling.net[6].weight),
-        stack(lambda step: step.coupling.net[6].bias),
-    )
-    folded += [weight * factor[..., None, None, None], bias * factor]
+        factor = stack(net[at + 1].scale.view(-1) for net in nets)
+        weight = stack(net[at].weight for net in nets) * factor[..., None, None, None]
+        folded += [weight, stack(net[at + 1].shift.view(-1) for net in nets) * factor]
+    factor = stack(step.coupling.log_scale.view(-1) for step in steps).exp()
+    weight = stack(net[6].weight for net in nets) * factor[..., None, None, None]
+    folded += [weight, stack(net[6].bias for net in nets) * factor]
     kind = shift.device.type
     if torch.is_autocast_enabled(kind):
         folded = [kernel.to(torch.get_autocast_dtype(kind)) for kernel in folded]

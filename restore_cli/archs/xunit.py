@@ -60,7 +60,7 @@ class Gated(torch.autograd.Function):
 class XDnCNN(Restorer):
     """xDnCNN, section 4.1: DnCNN with 9 convolutions and xUnits; 303K parameters gray, 306K RGB.
 
-    With other depths and kernels these are the xNets of the study in section 3.2, and with kernel 0, batch
+    With other depths and kernels these are the xNets of the study in section 3, and with kernel 0, batch
     normalisation and ReLU in place of the xUnits, its ConvNets.
 
     Args:
@@ -68,10 +68,14 @@ class XDnCNN(Restorer):
         depth: convolutions.
         width: features.
         kernel: side of the xUnit's depthwise filters, odd, or 0.
+        residual: learn the noise and subtract it; without, the image itself ("direct learning").
     """
 
-    def __init__(self, channels: int = 1, depth: int = 9, width: int = 64, kernel: int = 9) -> None:
+    def __init__(
+        self, channels: int = 1, depth: int = 9, width: int = 64, kernel: int = 9, residual: bool = True
+    ) -> None:
         super().__init__()
+        self.residual = residual
         layers: list[nn.Module] = []
         for inputs in (channels, *[width] * (depth - 2)):
             layers.append(nn.Conv2d(inputs, width, 3, padding=1))
@@ -81,15 +85,15 @@ class XDnCNN(Restorer):
         self.geometry = Geometry(channels=channels, radius=depth + (depth - 1) * (kernel // 2))
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        noise: Tensor = self.model(x)
-        return x - noise.to(x.dtype)
+        learned: Tensor = self.model(x).to(x.dtype)
+        return x - learned if self.residual else learned
 
 
 class XSRCNN(Restorer):
     """xSRCNN, section 4.3: SRCNN with xUnits, on the luma of the bicubic-upscaled image.
 
-    xSRCNN-f ("fewer parameters", 32K): widths [64, 32], kernels [9, 3, 5]. xSRCNN-c (44K): widths [42, 32],
-    kernels [9, 5, 5].
+    xSRCNN-f (smaller filters, 32K): widths [64, 32], kernels [9, 3, 5]. xSRCNN-c (fewer channels, 44K):
+    widths [42, 32], kernels [9, 5, 5].
 
     Args:
         channels: image channels, 1 or 3.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,7 +14,7 @@ import typer
 
 from restore_cli.cli.display import print_note, print_result, show_progress
 from restore_cli.cli.options import Debug, Device
-from restore_cli.errors import UsageError
+from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import read_toml, read_value, to_toml
 from restore_cli.tasks import TASKS
 
@@ -29,9 +31,12 @@ def _word(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
 
 
 def train(
-    model: Annotated[
-        str | None,
-        typer.Argument(metavar="[NAME|RECIPE.toml]", help="What to train: a model or a recipe."),
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME|RECIPE.toml]...",
+            help="What to train: a model or a recipe, or several with --jobs.",
+        ),
     ] = None,
     task: Annotated[str | None, _word(f"Damage to remove: {', '.join(TASKS)}.", "TASK")] = None,
     arch: Annotated[
@@ -97,6 +102,10 @@ def train(
             rich_help_panel=_RUN,
         ),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        _word("Train several models, N at a time with one thread each.", "N", _RUN, min=1),
+    ] = None,
     device: Device = "auto",
     compile: Annotated[
         bool, typer.Option("--compile", help="Compile the network.", rich_help_panel=_RUN)
@@ -120,6 +129,9 @@ def train(
     Also written: NAME.last.safetensors, the latest (NAME.safetensors is the best of all validations);
     NAME.state.safetensors, for --resume; and NAME.csv, the log. Ctrl-C keeps the state, too.
     `torchrun -m restore_cli train ...` trains with several processes.
+
+    `restore train --jobs 2 A.toml B.toml C.toml --data photos/` trains a list, two at a time. What each
+    prints goes to A.log, ..., and what ran when to train.log. The same command resumes the list.
     """
     given = {
         "task": task,
@@ -133,6 +145,27 @@ def train(
         "seed": seed,
         "pairs": pairs or None,
     }
+    models = models or []
+    if jobs or len(models) > 1:
+        shared: dict[str, object] = {
+            "--data": data,
+            "--val": validation,
+            "--device": device,
+            "--workers": workers,
+            **{f"--{key}": given[key] for key in ("steps", "minutes", "batch", "patch", "precision", "seed")},
+        }
+        others = {"task", "arch", "init", "pairs"} & {
+            key for key, value in given.items() if value is not None
+        }
+        if others or param or level or settings or out or logdir or dry_run or compile:
+            raise UsageError(
+                "Cannot train a list with options that are of one training. Put them into the recipes;"
+                " --data, --val, --steps, --minutes, --batch, --patch, --precision, --seed, --device and"
+                " --workers stand for all."
+            )
+        train_list(models, jobs or os.cpu_count() or 1, shared)
+        return
+    model = models[0] if models else None
     values = read_recipe(model) if model else {}
     values |= {key: value for key, value in given.items() if value is not None}
     values |= _pairs("--set", settings)
@@ -181,6 +214,39 @@ def train(
     if moment:  # of several processes only the first tells
         print_result(str(out))
         print_note(f"use it with: restore {recipe.task} photo.jpg --model {shlex.quote(str(out))}")
+
+
+def train_list(models: list[str], slots: int, options: Mapping[str, object]) -> None:
+    """Train each model in a process of its own, `slots` at a time, resuming what was begun.
+
+    Raises:
+        UsageError: no models, or two of one name.
+        RestoreError: some failed, after all others are done.
+    """
+    from restore_cli.jobs.queue import run_queue
+
+    names = [Path(model).stem if model.endswith(".toml") else model for model in models]
+    if not names or len(set(names)) < len(names):
+        raise UsageError("Cannot train a list: it needs models or recipes of different names.")
+    words = [word for key, value in options.items() if value is not None for word in (key, str(value))]
+    commands = {
+        name: ["train", model, *words, "--resume", "--out", f"{name}.safetensors"]
+        for name, model in zip(names, models, strict=True)
+    }
+    failed = []
+    with closing(run_queue(commands, slots, Path("train.log"))) as events:
+        for event in events:
+            spent = f" after {format_time(event.seconds)}" if event.kind != "started" else ""
+            print_note(f"{event.job}: {event.kind}{spent}")
+            if event.kind == "finished":
+                print_result(f"{event.job}.safetensors")
+            elif event.kind == "failed":
+                failed.append(event.job)
+    if failed:
+        raise RestoreError(
+            f"Cannot train {', '.join(failed)}: {'it' if len(failed) == 1 else 'they'} failed. See"
+            f" {' and '.join(f'{name}.log' for name in failed)}."
+        )
 
 
 def read_recipe(model: str) -> dict[str, Any]:
