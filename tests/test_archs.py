@@ -268,3 +268,11 @@ def test_five_strides_of_three_make_a_vector_of_a_patch() -> None:
         layer.register_forward_hook(lambda _layer, _given, made: sizes.append(made.shape[-1]))
     assert network(torch.rand(1, 1, 243, 243)).shape == (1, 1, 243, 243)
     assert sizes == [81, 27, 9, 3, 1]
+
+
+def test_an_xdncnn_may_learn_the_image_directly() -> None:
+    network = made("xunit:XDnCNN", {"depth": 3, "width": 4, "kernel": 3})
+    direct = build("xunit:XDnCNN", {"depth": 3, "width": 4, "kernel": 3, "residual": False}).eval()
+    direct.load_state_dict(network.state_dict())
+    x = torch.rand(1, 1, 8, 8)
+    torch.testing.assert_close(x - direct(x), network(x))

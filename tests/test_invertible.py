@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from restore_cli.archs.invertible import IRAE, ActNorm, Mixing
+from restore_cli.archs.invertible import IRAE, ActNorm, Mixing, Step, Taken, fold
 from restore_cli.engine import Settings, run
 
 
-def grown(seed: int = 0, **params: int | bool) -> IRAE:
+def grown(seed: int = 0, **params: float | bool) -> IRAE:
     """A network whose couplings do something, as after some training."""
     torch.manual_seed(seed)
     network = IRAE(**params)  # type: ignore[arg-type]
@@ -119,3 +119,42 @@ def test_tiles_are_exact() -> None:
     pixels = np.random.default_rng(0).random((13, 150, 1), np.float32)
     whole, tiled = (run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16))
     assert np.abs(whole - tiled).max() <= 1e-5
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("floor", [0.9, 0.0])
+def test_the_gradients_of_a_step_are_right(backwards: bool, floor: float) -> None:
+    torch.manual_seed(0)
+    step = Step(4, 3, floor).double()
+    for name, parameter in step.named_parameters():
+        if name.endswith(("net.6.weight", "log_scale", "shift")):
+            nn.init.normal_(parameter, std=0.5)
+    with torch.no_grad():
+        [kernels] = fold([step], backwards)
+    given = [
+        kernel.clone().requires_grad_() for kernel in (torch.randn(2, 4, 5, 3, dtype=torch.float64), *kernels)
+    ]
+    assert torch.autograd.gradcheck(lambda x, *others: Taken.apply(x, backwards, floor, *others), given)
+
+
+def test_steps_are_what_their_parts_are() -> None:
+    torch.manual_seed(0)
+    step = Step(6, 8, 0.9).double().eval()
+    for name, parameter in step.named_parameters():
+        if name.endswith(("net.6.weight", "net.6.bias", "log_scale", "shift")):
+            nn.init.normal_(parameter, std=0.5)
+    x = torch.randn(1, 6, 8, 10, dtype=torch.float64)
+    told, changed = step.mixing(step.norm(x)).chunk(2, dim=1)
+    raw, shift = (step.coupling.net(told) * step.coupling.log_scale.exp()).chunk(2, dim=1)
+    y = torch.cat([told, (changed + shift) * (0.9 + 0.1 * torch.sigmoid(raw + 2))], dim=1)
+    torch.testing.assert_close(step(x), y, atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(step.inverse(y), x, atol=1e-12, rtol=1e-12)
+
+
+def test_the_papers_scale_may_go_below() -> None:
+    network = grown(channels=1, steps=2, hidden=8, floor=0).double().eval()
+    x = torch.rand(1, 1, 8, 8, dtype=torch.float64)
+    with torch.no_grad():
+        assert (network.inverse(network(x)) - x).abs().max() <= 1e-9
+    with pytest.raises(ValueError, match="floor is 1"):
+        IRAE(floor=1)

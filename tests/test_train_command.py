@@ -394,3 +394,37 @@ def test_lines() -> None:
         "1 h 00 min",
         "25 h 00 min",
     ]
+
+
+def test_a_list_is_trained_some_at_a_time_and_resumed(folder: Path) -> None:
+    for name in ("first", "second"):
+        Path(f"{name}.toml").write_text(RECIPE)
+    Path("broken.toml").write_text(RECIPE.replace("patch = 16", "patch = 15"))
+    words = ("first.toml", "broken.toml", "second.toml", "--jobs", "2", "--data", "data")
+    result = train(*words)
+    assert result.exit_code == 1
+    assert sorted(result.stdout.splitlines()) == ["first.safetensors", "second.safetensors"]
+    assert "Cannot train broken: it failed. See broken.log." in " ".join(result.stderr.split())
+    assert "multiples of" in Path("broken.log").read_text()
+    assert weights.load(Path("second.safetensors")).header.recipe["steps"] == 4
+    told = Path("train.log").read_text().splitlines()
+    assert len(told) == 6 and told[0].endswith("first") and told[1].endswith("broken")
+
+    Path("broken.toml").write_text(RECIPE)
+    assert train(*words, "--steps", "6").exit_code == 0  # the others are prolonged
+    assert all(
+        Path(f"{name}.csv").read_text().splitlines()[-1].startswith("6,") for name in ("first", "broken")
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("a.toml", "b.toml", "--level", "sigma=3"), "Put them into the recipes"),
+        (("a.toml", "x/a.toml"), "different names"),
+        (("--jobs", "2"), "different names"),
+    ],
+)
+def test_a_list_that_makes_no_sense_is_refused(folder: Path, words: tuple[str, ...], reason: str) -> None:
+    result = train(*words)
+    assert result.exit_code == 2 and reason in " ".join(result.stderr.split())

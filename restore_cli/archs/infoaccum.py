@@ -17,13 +17,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import leaky_relu, pad
 
+from restore_cli.archs.layers import trains_on_cpu
 from restore_cli.engine import Geometry, Restorer
 
 NORMS = ("batch", "instance", "none")
+DILATIONS = (1, 3, 5)
+EDGE = max(DILATIONS)
+MULTIPLE = 32  # of rows and columns, with which AMX multiplies matrices twice as fast
+SLOPE = 0.2  # of the leaky ReLU
 
 
 class DenseLayer(nn.Module):
@@ -32,18 +39,18 @@ class DenseLayer(nn.Module):
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
         self.paths = nn.ModuleList(
-            nn.Conv2d(width, growth, 3, padding=dilation, dilation=dilation) for dilation in (1, 3, 5)
+            nn.Conv2d(width, growth, 3, padding=dilation, dilation=dilation) for dilation in DILATIONS
         )
-        self.activation = nn.LeakyReLU(0.2)
+        self.activation = nn.LeakyReLU(SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 3 growth, H, W
-        kind = x.device.type
-        if kind == "cpu" and torch.is_grad_enabled():  # PyTorch 2.13's bfloat16 gradient of these crashes
-            with torch.autocast(kind, enabled=False):
-                seen = torch.cat([path(x.float()) for path in self.paths], dim=1)
-        else:
-            seen = torch.cat([path(x) for path in self.paths], dim=1)
+        seen = torch.cat([path(x) for path in self.paths], dim=1)
         return torch.cat([x, self.activation(seen)], dim=1)
+
+    def kernels(self) -> tuple[Tensor, Tensor]:
+        """The paths' weights, 3 x growth x C x 3 x 3, and biases, 3 x growth."""
+        weights, biases = ([getattr(path, name) for path in self.paths] for name in ("weight", "bias"))
+        return torch.stack(weights), torch.stack(biases)
 
 
 class InfoAccum(nn.Sequential):
@@ -51,6 +58,98 @@ class InfoAccum(nn.Sequential):
 
     def __init__(self, width: int, layers: int = 15, growth: int = 4) -> None:
         super().__init__(*(DenseLayer(width + 3 * growth * layer, growth) for layer in range(layers)))
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 3 n growth, H, W
+        if not trains_on_cpu(x):
+            layered: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
+            return layered
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
+        layers = [layer for layer in self if isinstance(layer, DenseLayer)]
+        kernels = [kernel.to(dtype) for layer in layers for kernel in layer.kernels()]
+        accumulated: Tensor = Accumulation.apply(x.to(dtype), *kernels)  # type: ignore[no-untyped-call]
+        return accumulated
+
+
+class Accumulation(torch.autograd.Function):
+    """All layers of an InfoAccum in one buffer, as matrix products; PyTorch's dilated gradients are slow.
+
+    A convolution multiplies each pixel with each of its kernel's nine matrices, and adds up the products of
+    nine pixels. Rows and pictures lie one after another within margins of zeros, so that a neighbor is the
+    same distance away wherever a pixel lies: C, N, H + 2 EDGE, W + 2 EDGE. The first and last pixels, which
+    lie in margins and have no neighbors, are left out.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, *kernels: Tensor) -> Tensor:
+        planes, (batch, _, height, width) = x.shape[1], x.shape
+        total = planes + sum(bias.numel() for bias in kernels[1::2])
+        grid = batch, height + 2 * EDGE, width + 2 * EDGE
+        start = EDGE * (grid[2] + 1)
+        buffer = x.new_zeros(total + -total % MULTIPLE, *grid)
+        inner = buffer[..., EDGE:-EDGE, EDGE:-EDGE]
+        inner[:planes] = x.transpose(0, 1)
+        for weight, bias in zip(kernels[::2], kernels[1::2], strict=True):
+            rows = _rows(weight)
+            products = rows @ buffer[: rows.shape[1]].flatten(1)
+            sums = []
+            for path, dilation in zip(_taps(products, weight), DILATIONS, strict=True):
+                first, *others = _neighbors(path, dilation, grid[2]).unbind(2)
+                upper, *others = (first + others[0]).add_(others[1]).unbind(1)
+                sums.append(upper.add_(others[0]).add_(others[1]))
+            seen = leaky_relu(torch.cat(sums).add_(bias.flatten()[:, None]), SLOPE, inplace=True)
+            last, planes = planes, planes + bias.numel()
+            inner[last:planes] = pad(seen, (start, start)).view(-1, *grid)[..., EDGE:-EDGE, EDGE:-EDGE]
+        ctx.save_for_backward(buffer, *kernels)
+        return inner[:total].transpose(0, 1).contiguous()
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
+        buffer, *kernels = ctx.saved_tensors
+        planes, wide = gradient.shape[1], buffer.shape[3]
+        start = EDGE * (wide + 1)
+        flowing = pad(gradient.transpose(0, 1).contiguous(), [EDGE] * 4)  # whose margins are never read
+        seen = buffer.new_zeros(len(_rows(kernels[0])), buffer[0].numel() - 2 * start)
+        collected: list[Tensor] = []
+        for weight, bias in zip(kernels[-2::-2], kernels[::-2], strict=True):
+            last, planes = planes, planes - bias.numel()
+            inner = slice(planes, last), ..., slice(EDGE, -EDGE), slice(EDGE, -EDGE)
+            own = torch.ops.aten.leaky_relu_backward(flowing[inner], buffer[inner], SLOPE, True)
+            around = pad(own, [EDGE] * 4).flatten(1).view(*bias.shape, 1, 1, -1).expand(-1, -1, 3, 3, -1)
+            for taps, path, dilation in zip(_taps(seen, weight), around, DILATIONS, strict=True):
+                taps.copy_(_neighbors(path, dilation, wide))  # by the kernel's elements, turned around
+            rows = _rows(weight.flip(3, 4))
+            of_rows = seen @ buffer[: rows.shape[1]].flatten(1)[:, start:-start].mT
+            of_weight = torch.stack(_taps(of_rows, weight)).movedim(-1, 2)[:, :, :planes].flip(3, 4)
+            flowing[:planes].flatten(1)[:, start:-start].addmm_(rows[:, :planes].mT, seen)
+            collected += [own.sum((1, 2, 3)).view_as(bias), of_weight]
+        return flowing[:planes, ..., EDGE:-EDGE, EDGE:-EDGE].transpose(0, 1), *reversed(collected)
+
+
+def _rows(weight: Tensor) -> Tensor:
+    """Kernels, paths x growth x C x 3 x 3, as a matrix, paths growth 9 x C, with zeros to whole tiles."""
+    rows = weight.movedim(2, -1).flatten(0, -2)
+    return pad(rows, (0, -rows.shape[1] % MULTIPLE, 0, -rows.shape[0] % MULTIPLE))
+
+
+def _taps(products: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
+    """What `_rows` of a weight gave, for each path: growth, 3, 3, pixels."""
+    paths, growth = weight.shape[:2]
+    return products[: paths * growth * 9].view(paths, growth, 3, 3, -1).unbind()
+
+
+def _neighbors(taps: Tensor, dilation: int, wide: int) -> Tensor:
+    """For each element of a kernel, the plane as its pixel's neighbor there sees it.
+
+    growth, 3, 3, pixels -> growth, 3, 3, pixels but the first and last EDGE rows and EDGE pixels.
+    """
+    plane, row, column, _ = taps.stride()
+    start = EDGE * (wide + 1)
+    return taps.as_strided(
+        (*taps.shape[:3], taps.shape[3] - 2 * start),
+        (plane, row + dilation * wide, column + dilation, 1),
+        taps.storage_offset() + start - dilation * (wide + 1),
+    )
 
 
 class InfoAccumUNet(Restorer):

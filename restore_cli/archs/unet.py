@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
-        change: Tensor = self.conv2(self.conv1(x).relu())
+        change: Tensor = self.conv2(self.conv1(x).relu_())
         return x + change
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
+from restore_cli.archs.layers import DepthwiseConv2d, trains_on_cpu
 from restore_cli.engine import Geometry, Restorer
 
 
 class XUnit(nn.Module):
-    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))), section 3.1; (r^2 + 4) * width parameters."""
+    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))), section 3; (r^2 + 4) * width parameters."""
 
     def __init__(self, width: int, kernel: int = 9) -> None:
         super().__init__()
@@ -24,20 +27,40 @@ class XUnit(nn.Module):
             raise ValueError(f"kernel is {kernel}, which is not odd")
         self.gate = nn.Sequential(
             nn.BatchNorm2d(width),
-            nn.ReLU(),
-            nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width, bias=False),
+            nn.ReLU(inplace=True),
+            DepthwiseConv2d(width, kernel),
             nn.BatchNorm2d(width),
         )
 
     def forward(self, z: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
         distance: Tensor = self.gate(z)
+        if trains_on_cpu(z):
+            gated: Tensor = Gated.apply(z, distance)  # type: ignore[no-untyped-call]
+            return gated
         return z * distance.square().neg().exp()
+
+
+class Gated(torch.autograd.Function):
+    """z * exp(-d^2) and its gradients, in few passes over memory."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor, distance: Tensor) -> Tensor:
+        gate = distance.square().neg_().exp_()
+        ctx.save_for_backward(z, distance, gate)
+        return z * gate
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        z, distance, gate = ctx.saved_tensors
+        of_z = gradient * gate
+        return of_z, (of_z * z).mul_(distance).mul_(-2)
 
 
 class XDnCNN(Restorer):
     """xDnCNN, section 4.1: DnCNN with 9 convolutions and xUnits; 303K parameters gray, 306K RGB.
 
-    With other depths and kernels these are the xNets of the study in section 3.2, and with kernel 0, batch
+    With other depths and kernels these are the xNets of the study in section 3, and with kernel 0, batch
     normalisation and ReLU in place of the xUnits, its ConvNets.
 
     Args:
@@ -45,10 +68,14 @@ class XDnCNN(Restorer):
         depth: convolutions.
         width: features.
         kernel: side of the xUnit's depthwise filters, odd, or 0.
+        residual: learn the noise and subtract it; without, the image itself ("direct learning").
     """
 
-    def __init__(self, channels: int = 1, depth: int = 9, width: int = 64, kernel: int = 9) -> None:
+    def __init__(
+        self, channels: int = 1, depth: int = 9, width: int = 64, kernel: int = 9, residual: bool = True
+    ) -> None:
         super().__init__()
+        self.residual = residual
         layers: list[nn.Module] = []
         for inputs in (channels, *[width] * (depth - 2)):
             layers.append(nn.Conv2d(inputs, width, 3, padding=1))
@@ -58,15 +85,15 @@ class XDnCNN(Restorer):
         self.geometry = Geometry(channels=channels, radius=depth + (depth - 1) * (kernel // 2))
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        noise: Tensor = self.model(x)
-        return x - noise.to(x.dtype)
+        learned: Tensor = self.model(x).to(x.dtype)
+        return x - learned if self.residual else learned
 
 
 class XSRCNN(Restorer):
     """xSRCNN, section 4.3: SRCNN with xUnits, on the luma of the bicubic-upscaled image.
 
-    xSRCNN-f ("fewer parameters", 32K): widths [64, 32], kernels [9, 3, 5]. xSRCNN-c (44K): widths [42, 32],
-    kernels [9, 5, 5].
+    xSRCNN-f (smaller filters, 32K): widths [64, 32], kernels [9, 3, 5]. xSRCNN-c (fewer channels, 44K):
+    widths [42, 32], kernels [9, 5, 5].
 
     Args:
         channels: image channels, 1 or 3.

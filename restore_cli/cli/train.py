@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import shlex
-from contextlib import suppress
+from collections.abc import Mapping
+from contextlib import closing, suppress
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -15,7 +17,7 @@ from restore_cli import recipes
 from restore_cli.cli.display import print_note, print_result, show_progress
 from restore_cli.cli.options import FLAG, Debug, Device, parse_keys
 from restore_cli.cli.signals import Worker
-from restore_cli.errors import UsageError
+from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import read_toml, to_toml
 from restore_cli.tasks import TASKS
 
@@ -32,10 +34,11 @@ def _word(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
 
 
 def train(
-    model: Annotated[
-        str | None,
+    models: Annotated[
+        list[str] | None,
         typer.Argument(
-            metavar="NAME|RECIPE.toml", help="What to train: a model, a paper's recipe, or a file."
+            metavar="[NAME|RECIPE.toml]...",
+            help="What to train: a model, a paper's recipe, a file; or several.",
         ),
     ] = None,
     list_recipes: Annotated[
@@ -121,6 +124,10 @@ def train(
             rich_help_panel=_RUN,
         ),
     ] = False,
+    jobs: Annotated[
+        int | None,
+        _word("Train several models, N at a time with one thread each.", "N", _RUN, min=1),
+    ] = None,
     device: Device = "auto",
     compile: Annotated[
         bool, typer.Option("--compile", metavar=FLAG, help="Compile the network.", rich_help_panel=_RUN)
@@ -151,14 +158,18 @@ def train(
     log. Ctrl-C ends the step that is under way and keeps the state.
 
     `torchrun -m restore_cli train ...` trains with several processes.
+
+    `restore train --jobs 2 A.toml B.toml C.toml --data photos/` trains a list, two
+    at a time. What each prints goes to A.log, ..., and what ran when to train.log.
+    The same command resumes the list.
     """
     if list_recipes:
         show_recipes()
         return
     if cpu:
-        model = f"{model}:{recipes.CPU}" if model and _is_of_paper(model) else None
-        if not model:
+        if not models or not all(map(_is_of_paper, models)):
             raise UsageError("Cannot use --cpu without a paper's recipe. `restore train --list` shows all.")
+        models = [f"{model}:{recipes.CPU}" for model in models]
     given = {
         "task": task,
         "arch": arch,
@@ -171,6 +182,27 @@ def train(
         "seed": seed,
         "pairs": pairs or None,
     }
+    models = models or []
+    if jobs or len(models) > 1:
+        shared: dict[str, object] = {
+            "--data": data,
+            "--val": validation,
+            "--device": device,
+            "--workers": workers,
+            **{f"--{key}": given[key] for key in ("steps", "minutes", "batch", "patch", "precision", "seed")},
+        }
+        others = {"task", "arch", "init", "pairs"} & {
+            key for key, value in given.items() if value is not None
+        }
+        if others or param or level or settings or out or logdir or dry_run or compile:
+            raise UsageError(
+                "Cannot train a list with options that are of one training. Put them into the recipes;"
+                " --data, --val, --steps, --minutes, --batch, --patch, --precision, --seed, --device and"
+                " --workers stand for all."
+            )
+        train_list(models, jobs or os.cpu_count() or 1, shared)
+        return
+    model = models[0] if models else None
     values = read_recipe(model) if model else {}
     values |= {key: value for key, value in given.items() if value is not None}
     if steps is not None and minutes is None:
@@ -190,8 +222,7 @@ def train(
     from restore_cli.training.recipe import Recipe
 
     recipe = Recipe.parse(values)
-    stem = Path(model).stem if model and model.endswith(".toml") else model or recipe.task
-    out = out or Path(f"{stem.replace('/', '-').replace(':', '-')}.safetensors")
+    out = out or Path(f"{_name(model or recipe.task)}.safetensors")
     if out.suffix != ".safetensors":
         raise UsageError(f"A checkpoint is a safetensors file; name {out} with that suffix.")
     request = Request(recipe, data, out, device, resume, validation, workers, compile, logdir)
@@ -234,6 +265,39 @@ def train(
         print_note(f"use it with: restore {recipe.task} photo.jpg --model {shlex.quote(str(out))}")
 
 
+def train_list(models: list[str], slots: int, options: Mapping[str, object]) -> None:
+    """Train each model in a process of its own, `slots` at a time, resuming what was begun.
+
+    Raises:
+        UsageError: no models, or two of one name.
+        RestoreError: some failed, after all others are done.
+    """
+    from restore_cli.jobs.queue import run_queue
+
+    names = list(map(_name, models))
+    if not names or len(set(names)) < len(names):
+        raise UsageError("Cannot train a list: it needs models or recipes of different names.")
+    words = [word for key, value in options.items() if value is not None for word in (key, str(value))]
+    commands = {
+        name: ["train", model, *words, "--resume", "--out", f"{name}.safetensors"]
+        for name, model in zip(names, models, strict=True)
+    }
+    failed = []
+    with closing(run_queue(commands, slots, Path("train.log"))) as events:
+        for event in events:
+            spent = f" after {format_time(event.seconds)}" if event.kind != "started" else ""
+            print_note(f"{event.job}: {event.kind}{spent}")
+            if event.kind == "finished":
+                print_result(f"{event.job}.safetensors")
+            elif event.kind == "failed":
+                failed.append(event.job)
+    if failed:
+        raise RestoreError(
+            f"Cannot train {', '.join(failed)}: {'it' if len(failed) == 1 else 'they'} failed. See"
+            f" {' and '.join(f'{name}.log' for name in failed)}."
+        )
+
+
 def read_recipe(model: str) -> dict[str, Any]:
     """The keys of a recipe: of a TOML file, of a paper, or of an entry of weights.toml with its own keys.
 
@@ -255,6 +319,12 @@ def read_recipe(model: str) -> dict[str, Any]:
         raise UsageError(f"{model} was not made here, and its recipe is not known; choose another.")
     own = {"task": entry.task, "arch": entry.arch, "params": entry.params, "levels": entry.conditions}
     return {**own, **entry.recipe}
+
+
+def _name(model: str) -> str:
+    """What a checkpoint of a model, a recipe's file or a paper's recipe is called."""
+    stem = Path(model).stem if model.endswith(".toml") else model
+    return stem.replace("/", "-").replace(":", "-")
 
 
 def _is_of_paper(model: str) -> bool:

@@ -1,0 +1,72 @@
+"""Layers that several networks share: their gradients are PyTorch's own."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d
+
+from restore_cli.archs.layers import Depthwise, DepthwiseConv2d
+from restore_cli.archs.xunit import Gated
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 19), (16, 33)])
+@pytest.mark.parametrize("side", [1, 3, 9])
+def test_depthwise_gradients_are_right(size: tuple[int, int], side: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(3, 1, side, side, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(Depthwise.apply, (x, weight))
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-5), (torch.bfloat16, 1e-2)])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_depthwise_gradients_are_pytorchs_within_rounding(
+    dtype: torch.dtype, bound: float, layout: torch.memory_format
+) -> None:
+    torch.manual_seed(0)
+    layer = DepthwiseConv2d(8, 9).to(dtype)
+    x = torch.randn(4, 8, 40, 24).to(dtype).to(memory_format=layout).requires_grad_()
+    gradient = torch.randn_like(x)
+    ours = torch.autograd.grad(layer(x), (x, layer.weight), gradient)
+    exact_x, exact_weight = (
+        x.detach().double().requires_grad_(),
+        layer.weight.detach().double().requires_grad_(),
+    )
+    exact = conv2d(exact_x, exact_weight, padding=4, groups=8)
+    for our, right in zip(
+        ours, torch.autograd.grad(exact, (exact_x, exact_weight), gradient.double()), strict=True
+    ):
+        assert our.dtype == dtype
+        assert (our - right).abs().max() <= bound * right.abs().max()
+
+
+def test_a_frozen_depthwise_layer_gives_its_input_a_gradient() -> None:
+    layer = DepthwiseConv2d(2, 3).requires_grad_(False)
+    x = torch.randn(1, 2, 8, 8, requires_grad=True)
+    layer(x).sum().backward()
+    assert x.grad is not None and layer.weight.grad is None
+
+
+def test_without_gradients_a_depthwise_layer_is_pytorchs() -> None:
+    layer, x = DepthwiseConv2d(4, 9), torch.randn(1, 4, 20, 20)
+    with torch.no_grad():
+        assert torch.equal(layer(x), nn.Conv2d.forward(layer, x))
+        traced = torch.export.export(layer, (x,))
+    assert "conv2d" in str(traced.graph)
+
+
+def test_gated_gradients_are_right() -> None:
+    z, distance = (torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    assert torch.autograd.gradcheck(Gated.apply, (z, distance))
+
+
+def test_autocast_reaches_the_depthwise_layer() -> None:
+    layer = DepthwiseConv2d(4, 3)
+    x = torch.randn(1, 4, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        result: Tensor = layer(x)
+    assert result.dtype == torch.bfloat16
+    result.sum().backward()
+    assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
