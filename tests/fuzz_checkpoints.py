@@ -320,8 +320,6 @@ def _repack(rng: random.Random, data: bytes) -> bytes:
 
 def _recipe(rng: random.Random, seeds: Seeds, file: Path) -> Path:
     recipe = change(rng, seeds.recipe)
-    if recipe.get("patch") in (4096, 4097):  # takes its time, which is no hang
-        recipe["patch"] = 256
     if rng.random() < 0.3:
         arch, params = rng.choice(list(NETWORKS.items()))
         recipe |= {"arch": arch, "params": _turn(rng, params)}

@@ -467,7 +467,7 @@ def repack(rng: random.Random, data: bytes) -> bytes:
 def heal(data: bytes) -> bytes:
     """The checksums of a PNG as they should be, so that what is wrong in it is read."""
     healed = bytearray(data)
-    for start, end in dissect(data).blocks:
+    for start, end in dissect(data).blocks if data.startswith(b"\x89PNG") else ():
         if end <= len(healed):
             struct.pack_into(">I", healed, end - 4, zlib.crc32(healed[start + 4 : end - 4]))
     return bytes(healed)
@@ -555,8 +555,9 @@ def _ask_pillow(data: bytes) -> Array | None:
     with suppress(Exception), overheard(), Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
         tags: Any = image.tag_v2  # type: ignore[attr-defined]
         multiplied = 1 in tags.get(ExifTags.Base.ExtraSamples, ())
+        turned = ExifTags.Base.Orientation not in tags and b"tiff:Orientation" in data  # by XMP alone
         deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8  # which it would halve
-        if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not multiplied and not deep:
+        if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not (multiplied or turned or deep):
             return np.asarray(image.convert("RGB"))
     return None
 

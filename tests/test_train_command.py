@@ -172,6 +172,22 @@ def test_a_dry_run_says_what_would_run(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["data", "tiny.toml"]
 
 
+def test_a_dry_run_of_a_large_patch_takes_no_time(folder: Path) -> None:
+    def figures(patch: int) -> list[float]:
+        result = train(*OWN, "--data", "data", "--patch", str(patch), "--batch", "1", "--dry-run")
+        assert result.exit_code == 0, result.stderr
+        assert f"patch = {patch}" in result.stdout
+        words = (
+            re.search(pattern, result.stdout) for pattern in (r"([\d.e+]+) GFLOP", r"about ([\d,]+) MB")
+        )
+        return [float(word[1].replace(",", "")) for word in words if word]
+
+    started = time.process_time()
+    large = figures(4097)
+    assert time.process_time() - started < 5
+    np.testing.assert_allclose(large, np.multiply(figures(1024), (4097 / 1024) ** 2), rtol=0.03)
+
+
 def test_a_dry_run_is_a_recipe(folder: Path) -> None:
     words = ["--level", "sigma=[10,30]", "--set", 'exclude="a \\"b\\" ü.txt"', "--set", "clip=inf", *SHORT]
     (folder / 'data/a "b" ü.txt').touch()

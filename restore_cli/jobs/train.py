@@ -41,6 +41,8 @@ STATE_SECONDS = 180  # a kill loses no more than this
 TELL_SECONDS, TELL_STEPS = 20, 100  # a moment is told after whichever comes first
 VALIDATION_SHARE = 0.2  # of a training by the clock that validations may take, unless its recipe says when
 PRECISION_LOSS = 0.02  # dB that a checkpoint may lose in a faster precision and still list it
+SCALES = 840  # what all scales up to 8 divide: a patch that is smaller by a multiple of it fits as well
+SMALL, LARGE = 256, 256 + SCALES  # sides of patches by which a plan is made
 SHOWN = 3  # held-out images of which a log shows pictures
 
 
@@ -489,6 +491,7 @@ class Plan:
     Attributes:
         parameters: those that are trained.
         flops: floating point operations of the network on one patch, a multiplication and an addition each.
+            Those of a large patch follow from a smaller one.
         memory: bytes of weights, gradients, momenta, moving average and the activations of a batch, about.
         images, holdout: to train on and to score with.
         unreadable: files that are left out.
@@ -503,7 +506,7 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Find out what a training would take, by one patch on the CPU.
+    """Find out what a training would take, by one patch on the CPU, which a large patch would keep too long.
 
     Raises:
         UsageError, WeightsError: as `train`.
@@ -511,7 +514,10 @@ def plan(request: Request) -> Plan:
     recipe = request.recipe
     network = make_network(recipe)
     corpus = load_corpus(request.data, recipe, network.geometry.channels, request.validation)
-    observed = Patches(corpus.training, dataclasses.replace(recipe, batch=1), network.geometry)[0][0]
+    side = recipe.patch if recipe.patch < LARGE else SMALL + (recipe.patch - SMALL) % SCALES
+    one = Patches(corpus.training, dataclasses.replace(recipe, batch=1), network.geometry)
+    one.recipe = dataclasses.replace(one.recipe, patch=side)
+    observed, times = one[0][0], (recipe.patch / side) ** 2
     own = {parameter.data_ptr() for parameter in network.parameters()}
     activations: dict[int, int] = {}
 
@@ -528,9 +534,9 @@ def plan(request: Request) -> Plan:
     part = -(-recipe.batch // recipe.accumulate)
     return Plan(
         parameters=trained,
-        flops=counter.get_total_flops(),
+        flops=round(counter.get_total_flops() * times),
         memory=5 * 4 * trained  # float32 weights, gradients, two momenta and the average
-        + part * sum(activations.values()),
+        + round(part * sum(activations.values()) * times),
         images=len(corpus.training),
         holdout=len(corpus.holdout),
         unreadable=corpus.unreadable,
