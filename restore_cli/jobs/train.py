@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.archs.binarized import transition
-from restore_cli.engine import Restorer, Settings, autocast, run
+from restore_cli.engine import Geometry, Restorer, Settings, autocast, run
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tasks import Image, find_task
 from restore_cli.training.distributed import Group, join
@@ -41,8 +41,7 @@ STATE_SECONDS = 180  # a kill loses no more than this
 TELL_SECONDS, TELL_STEPS = 20, 100  # a moment is told after whichever comes first
 VALIDATION_SHARE = 0.2  # of a training by the clock that validations may take, unless its recipe says when
 PRECISION_LOSS = 0.02  # dB that a checkpoint may lose in a faster precision and still list it
-SCALES = 840  # what all scales up to 8 divide: a patch that is smaller by a multiple of it fits as well
-SMALL, LARGE = 256, 256 + SCALES  # sides of patches by which a plan is made
+TRIAL_SIDE = 256  # of a patch on which a network is tried; a larger one says no more
 SHOWN = 3  # held-out images of which a log shows pictures
 
 
@@ -357,7 +356,7 @@ def make_network(recipe: Recipe) -> Restorer:
         raise UsageError(
             f"The patch has {recipe.patch} pixels a side; this network needs multiples of {grid}."
         )
-    side = recipe.patch // geometry.scale
+    side = min(recipe.patch, -(-TRIAL_SIDE // grid) * grid) // geometry.scale
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, geometry.channels + geometry.conditions, side, side))
@@ -514,10 +513,11 @@ def plan(request: Request) -> Plan:
     recipe = request.recipe
     network = make_network(recipe)
     corpus = load_corpus(request.data, recipe, network.geometry.channels, request.validation)
-    side = recipe.patch if recipe.patch < LARGE else SMALL + (recipe.patch - SMALL) % SCALES
-    one = Patches(corpus.training, dataclasses.replace(recipe, batch=1), network.geometry)
-    one.recipe = dataclasses.replace(one.recipe, patch=side)
-    observed, times = one[0][0], (recipe.patch / side) ** 2
+    side = _trial_side(recipe, network.geometry)
+    times = (recipe.patch / side) ** 2
+    patches = Patches(corpus.training, dataclasses.replace(recipe, batch=1), network.geometry)
+    patches.recipe = dataclasses.replace(patches.recipe, patch=side)
+    observed = patches[0][0]
     own = {parameter.data_ptr() for parameter in network.parameters()}
     activations: dict[int, int] = {}
 
@@ -541,6 +541,18 @@ def plan(request: Request) -> Plan:
         holdout=len(corpus.holdout),
         unreadable=corpus.unreadable,
     )
+
+
+def _trial_side(recipe: Recipe, geometry: Geometry) -> int:
+    """The side of a patch that stands for the recipe's: of a large one a smaller, if both fit the task."""
+    task = find_task(recipe.task).draw(recipe.levels, np.random.default_rng(0))
+    grid = geometry.multiple * geometry.scale
+
+    def fits(side: int) -> bool:
+        return len(task.fit(np.broadcast_to(np.float32(0), (side, side, 1)))) == side
+
+    sides = range(-(-TRIAL_SIDE // grid) * grid, recipe.patch, grid)
+    return next((side for side in sides if fits(side) and fits(recipe.patch)), recipe.patch)
 
 
 def _commit() -> str:
