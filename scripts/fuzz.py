@@ -33,7 +33,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cases", type=int, default=100, help="how many of each kind (default 100)")
     parser.add_argument("--seed", type=int, default=0, help="of the first case; each next one has the next")
-    parser.add_argument("--what", choices=[*KINDS, "all"], default="all", help="what is damaged (default all)")
+    parser.add_argument(
+        "--what", choices=[*KINDS, "all"], default="all", help="what is damaged (default all)"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the files of wrong answers")
     asked = parser.parse_args()
 

@@ -20,13 +20,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from fuzzing import Case, Verdict, garble, invoke
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 from typer.testing import CliRunner
 
-from fuzzing import Case, Verdict, garble, invoke
 from restore_cli import archs, weights
 from restore_cli.cli import app
 

@@ -111,5 +111,3 @@ def invoke(command: tuple[str, ...]) -> tuple[int, str]:
     if result.exit_code in (1, 2, 3) and len(errors) != 1:
         faults.append(f"{len(errors)} sentences with exit code {result.exit_code}")
     return result.exit_code, "; ".join([*faults, *([result.stderr[-600:]] if faults else [])])
-
-

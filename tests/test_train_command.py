@@ -177,9 +177,7 @@ def test_a_dry_run_of_a_large_patch_takes_no_time(folder: Path) -> None:
         result = train(*OWN, "--data", "data", "--patch", str(patch), "--batch", "1", "--dry-run")
         assert result.exit_code == 0, result.stderr
         assert f"patch = {patch}" in result.stdout
-        words = (
-            re.search(pattern, result.stdout) for pattern in (r"([\d.e+]+) GFLOP", r"about ([\d,]+) MB")
-        )
+        words = (re.search(pattern, result.stdout) for pattern in (r"([\d.e+]+) GFLOP", r"about ([\d,]+) MB"))
         return [float(word[1].replace(",", "")) for word in words if word]
 
     small = figures(250)
