@@ -49,7 +49,8 @@ def _photo(bands: int, bits: int = 8) -> Array:
     """24 x 33 x bands of smooth colors, as they lie in files."""
     rows, columns, band = np.mgrid[:24, :33, :bands]
     smooth = 0.5 + 0.5 * np.sin(rows / 9 + columns / 7 + band)
-    return np.rint(smooth * (2**bits - 1)).astype(np.uint16 if bits > 8 else np.uint8)
+    samples: Array = np.rint(smooth * (2**bits - 1)).astype(np.uint16 if bits > 8 else np.uint8)
+    return samples
 
 
 def _saved(mode: str, format: str, **options: Any) -> bytes:
@@ -159,7 +160,8 @@ def _pixels(picture: Picture, format: str) -> str:
         return "lossy"
     gray = picture.channels < again.channels  # WebP has no gray
     pixels = again.pixels[..., :1] if gray else again.pixels
-    if not (np.array_equal(pixels, picture.pixels) and np.array_equal(again.alpha, picture.alpha)):
+    alpha, own = np.asarray(again.alpha), np.asarray(picture.alpha)  # of None, too
+    if not (np.array_equal(pixels, picture.pixels) and np.array_equal(alpha, own)):
         raise ValueError(f"{format} changes {picture.depth}-bit pixels without a warning")
     return "exact"
 
