@@ -60,9 +60,20 @@ def test_the_real_command_answers_as_it_does_in_the_process(
             expected[str(seed)] = read_picture(file)
         except PictureError as error:
             expected[str(seed)] = str(error)
-    words = ["denoise", str(hostile), "-o", str(tmp_path / "out"), "--format", "tif", "--strength", "0"]
+    words = [
+        "denoise",
+        str(hostile),
+        "-o",
+        str(tmp_path / "out"),
+        "--format",
+        "tif",
+        "--suffix",
+        "",
+        "--strength",
+        "0",
+    ]
     command = [sys.executable, "-m", "restore_cli", *words, "--model", str(seeds.model)]
-    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     refused = {name: fault for name, fault in expected.items() if isinstance(fault, str)}
     assert answer.returncode == 1 and 10 < len(refused) < 39
     errors = [
