@@ -561,6 +561,8 @@ def ask_another(data: bytes) -> Array | None:
             return None
         if re.match(rb"P[2356]", data) and not re.match(rb"P.(\s|#.*\n)+\d+\s+\d+\s+(255|65535)\s", data):
             return None  # it takes another maximum for 255 or 65535
+        if data[:4] == b"\x89PNG" and b"acTL" in data:
+            return None  # it takes the first frame, which the picture need not be
         if data[4:8] == b"ftyp" and (samples.dtype == np.uint16 or b"Exif" in data):
             return None  # it leaves 10 bits as they are, and does not turn a photo upright
         if (
