@@ -622,10 +622,13 @@ def _opencv_samples(data: bytes) -> npt.NDArray[np.uint16]:
     return samples if samples.ndim == 3 else samples[..., None]
 
 
-# What libjpeg and libpng write to standard error.
+# What libjpeg and libpng write to standard error, and what of it is no sign of wrong pixels: SOS and version
+# may be odd where nothing is lost, and cameras leave a few bytes in front of the end (0xd9).
 _COMPLAINT = (
-    rb"(?:Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|libpng \w+:).*\n"
+    rb"(?:Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS|Warning: unknown JFIF"
+    rb"|Unknown Adobe|libpng \w+:).*\n"
 )
+_HARMLESS = re.compile(rb"Invalid SOS|unknown JFIF|Unknown Adobe|\b\d extraneous bytes before marker 0xd9")
 
 
 def _by_opencv(data: bytes, *, colour: bool = False) -> tuple[npt.NDArray[Any] | None, list[bytes]]:
@@ -769,9 +772,8 @@ def find_damage(data: bytes) -> tuple[str, ...]:
             return ("it is damaged: a checksum is wrong, and pixels may be",)
     elif data.startswith(_JPEG_SIGNATURE):
         _, said = _by_opencv(data)
-        # Cameras leave a few bytes in front of the end (0xd9), and SOS may be odd where nothing is lost.
         for line in said:
-            if not re.search(rb"Invalid SOS|\b\d extraneous bytes before marker 0xd9", line):
+            if not _HARMLESS.search(line):
                 return (f"it is damaged: parts of the picture may be wrong ({line.decode().strip()})",)
     elif data[4:8] == b"ftyp":
         import cv2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import runpy
 import tomllib
 from pathlib import Path
@@ -25,6 +26,25 @@ def test_the_tables_of_models_are_up_to_date() -> None:
     assert {path.name for path in pages} == {"README.md", "models.md"}
     for path, page in pages.items():
         assert path.read_text(encoding="utf-8") == page, "run `python docs/models.py`"
+
+
+def test_the_tables_of_what_is_kept_are_up_to_date() -> None:
+    write = runpy.run_path(str(DOCS / "fidelity.py"))["write"]
+    assert (DOCS / "fidelity.md").read_text(encoding="utf-8") == write(), "run `python docs/fidelity.py`"
+
+
+def test_every_guarantee_names_the_tests_that_hold_it() -> None:
+    rows = re.findall(
+        r"^\| (.+) \| (.+) \|$", (DOCS / "guarantees.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    promises = [row for row in rows if row[0] not in ("promise", "---")]
+    assert len(promises) > 40
+    for promise, held in promises:
+        tests = re.findall(r"`(\w+\.py)::(\w+)`", held)
+        assert tests, promise
+        for file, name in tests:
+            text = (DOCS.parent / "tests" / file).read_text(encoding="utf-8")
+            assert f"def {name}(" in text, f"{promise} {file}::{name}"
 
 
 @pytest.mark.parametrize("name", [name for name, entry in NETWORKS.items() if "published" in entry])

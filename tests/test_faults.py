@@ -2,6 +2,10 @@
 
 Whatever happens, an output is whole or not there, no input changes, a later run makes what is missing, and
 nothing else is left. Closed streams and signals are in test_streams.py.
+
+For more than the suite has time for, by kill -9 alone:
+
+    RESTORE_PHOTOS=200 RESTORE_KILLS=200 python -m pytest -s tests/test_faults.py -k kills
 """
 
 from __future__ import annotations
@@ -28,16 +32,20 @@ from typer.testing import CliRunner, Result
 from restore_cli.cli import app
 
 ROOT = Path(__file__).parents[1]
-PHOTOS = 20
-SECONDS = 30.0  # of kills: hundreds where nothing else runs
+PHOTOS = int(os.environ.get("RESTORE_PHOTOS", 20))
+KILLS = int(os.environ.get("RESTORE_KILLS", 0))  # or as many as fit into
+SECONDS = 30.0  # which are hundreds where nothing else runs
+SIZE = (64, 96) if PHOTOS <= 20 else (16, 24)
 
 # Starts runs as forks of a process that has made one, for what they import takes seconds: on each line the
 # words of runs that start together; answers their process ids, and when all have ended their exit codes.
 SERVER = """
-import json, os, sys
+import functools, json, os, sys
+import typer.main
 from restore_cli.__main__ import main
 from restore_cli.cli import app
 
+typer.main.get_command = functools.cache(typer.main.get_command)
 app([*json.loads(sys.argv.pop()), "--quiet"], standalone_mode=False)
 
 def start(words):
@@ -92,7 +100,7 @@ def batch(checkpoints: dict[int, Path], tmp_path_factory: pytest.TempPathFactory
     folder = tmp_path_factory.mktemp("photos")
     rng = np.random.default_rng(1)
     for index in range(PHOTOS):
-        samples = rng.integers(0, 256, (64, 96), np.uint8)
+        samples = rng.integers(0, 256, SIZE, np.uint8)
         Image.fromarray(samples).save(folder / f"{index:02}.png")
     words = ("denoise", str(folder), "--sigma", "5", "--format", "bmp", "--model", str(checkpoints[1]))
     out = tmp_path_factory.mktemp("expected")
@@ -152,13 +160,15 @@ def test_kills_at_random_moments(batch: Batch, server: subprocess.Popen[str], tm
     length = time.monotonic() - started
     batch.check(tmp_path / "whole", complete=True)
     signals = [signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+    if KILLS:
+        signals = [signal.SIGKILL]
     kills = rounds = 0
-    while not kills or time.monotonic() - started < SECONDS:
+    while kills < KILLS if KILLS else not kills or time.monotonic() - started < SECONDS:
         out = tmp_path / f"out{rounds}"
         words = [*batch.words, "-o", out, "--skip-existing"]
         done = 0
         while done < PHOTOS - 1:
-            done = rng.randint(done, PHOTOS - 1)
+            done = rng.randint(done, min(done + max(4, PHOTOS // 10), PHOTOS - 1))
 
             def wait(done: int = done, out: Path = out) -> None:
                 """Until there are so many outputs, and then for as long as a photo takes, or less."""
@@ -175,7 +185,7 @@ def test_kills_at_random_moments(batch: Batch, server: subprocess.Popen[str], tm
         assert run(server, words) == [0]
         batch.check(out, complete=True)
         rounds += 1
-    print(f"{kills} kills in {rounds} rounds")
+        print(f"{kills} kills in {rounds} rounds", flush=True)
 
 
 @pytest.mark.parametrize("existing", ["--overwrite", "--skip-existing"])

@@ -1,6 +1,6 @@
 """A hundred damaged and hostile checkpoints, recipes and states, and what more of them have found.
 
-scripts/fuzz_checkpoints.py takes any number.
+scripts/fuzz.py takes any number.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from restore_cli.archs import build
 from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import Recipe
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz_checkpoints.py"
+SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz.py"
 
 
 def test_hundred_hostile_files(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--cases", "100", "--seed", "13"]
+    command = [sys.executable, str(SCRIPT), "--what", "checkpoints", "--cases", "100", "--seed", "13"]
     answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert answer.returncode == 0, answer.stdout + answer.stderr
 

@@ -93,3 +93,10 @@ def test_tools_are_content(command: list[str]) -> None:
         [sys.executable, "-m", *command], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert answer.returncode == 0, answer.stdout + answer.stderr
+
+
+def test_no_code_that_bandit_finds_unsafe() -> None:
+    pytest.importorskip("bandit")
+    command = [sys.executable, "-m", "bandit", "-q", "-c", "pyproject.toml", "-r", "restore_cli"]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stdout + answer.stderr

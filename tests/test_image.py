@@ -827,6 +827,20 @@ def test_damage_of_a_jpeg_that_libjpeg_sees(options: Any, capfd: pytest.CaptureF
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("found", "other"), [(b"JFIF\0\1", b"JFIF\0\x99"), (b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\7")]
+)
+def test_odd_versions_of_a_jpeg_are_no_damage(
+    found: bytes, other: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = saved(Image.fromarray(PHOTO), "JPEG", keep_rgb=found.startswith(b"Adobe"))
+    assert found in data
+    odd = data.replace(found, other)
+    assert read_picture(odd).pixels.shape == (*PHOTO.shape,)
+    assert find_damage(odd) == ()
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_damage_of_an_avif_that_libaom_sees(mode: str) -> None:
     data = saved(Image.fromarray(noise(4, size=(64, 64))).convert(mode), "AVIF", subsampling="4:2:0")

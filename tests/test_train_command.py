@@ -215,6 +215,24 @@ def test_a_dry_run_says_what_would_run(folder: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["data", "tiny.toml"]
 
 
+def test_a_dry_run_of_a_large_patch_takes_no_time(folder: Path) -> None:
+    def figures(patch: int) -> list[float]:
+        result = train(*OWN, "--data", "data", "--patch", str(patch), "--batch", "1", "--dry-run")
+        assert result.exit_code == 0, result.stderr
+        assert f"patch = {patch}" in result.stdout
+        words = (re.search(pattern, result.stdout) for pattern in (r"([\d.e+]+) GFLOP", r"about ([\d,]+) MB"))
+        return [float(word[1].replace(",", "")) for word in words if word]
+
+    small = figures(250)
+    started = time.process_time()
+    large = figures(4097)
+    assert time.process_time() - started < 2  # in full 8
+    np.testing.assert_allclose(large, np.multiply(small, (4097 / 250) ** 2), rtol=0.3)  # of rounded figures
+    words = ["--task", "sr", "--level", "scale=7", "--arch", "baselines:DnCNN", "--data", "data"]
+    assert train(*words, "--patch", "1400", "--dry-run").exit_code == 0
+    assert "does not fit patches of 1401 pixels" in train(*words, "--patch", "1401", "--dry-run").stderr
+
+
 def test_a_dry_run_is_a_recipe(folder: Path) -> None:
     words = ["--level", "sigma=[10,30]", "--set", 'exclude="a \\"b\\" ü.txt"', "--set", "clip=inf", *SHORT]
     (folder / 'data/a "b" ü.txt').touch()

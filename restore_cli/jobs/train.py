@@ -25,7 +25,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.archs.binarized import transition
-from restore_cli.engine import Restorer, Settings, autocast, run
+from restore_cli.engine import Geometry, Restorer, Settings, autocast, run
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tasks import Image, find_task
 from restore_cli.training.distributed import Group, join
@@ -41,6 +41,7 @@ STATE_SECONDS = 180  # a kill loses no more than this
 TELL_SECONDS, TELL_STEPS = 20, 100  # a moment is told after whichever comes first
 VALIDATION_SHARE = 0.2  # of a training by the clock that validations may take, unless its recipe says when
 PRECISION_LOSS = 0.02  # dB that a checkpoint may lose in a faster precision and still list it
+TRIAL_SIDE = 256  # of a patch on which a network is tried; a larger one says no more
 SHOWN = 3  # held-out images of which a log shows pictures
 
 
@@ -363,7 +364,7 @@ def make_network(recipe: Recipe) -> Restorer:
     for patch in recipe.sides:
         if patch % grid:
             raise UsageError(f"The patch has {patch} pixels a side; this network needs multiples of {grid}.")
-    side = min(recipe.sides) // geometry.scale
+    side = min(*recipe.sides, -(-TRIAL_SIDE // grid) * grid) // geometry.scale
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, geometry.channels + geometry.conditions, side, side))
@@ -498,6 +499,7 @@ class Plan:
     Attributes:
         parameters: those that are trained.
         flops: floating point operations of the network on one patch, a multiplication and an addition each.
+            Those of a large patch follow from a smaller one.
         memory: bytes of weights, gradients, momenta, moving average and the activations of a batch, about.
         images, holdout: to train on and to score with.
         unreadable: files that are left out.
@@ -512,7 +514,7 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Find out what a training would take, by one patch on the CPU.
+    """Find out what a training would take, by one patch on the CPU, which a large patch would keep too long.
 
     Raises:
         UsageError, WeightsError: as `train`.
@@ -520,7 +522,11 @@ def plan(request: Request) -> Plan:
     recipe = request.recipe
     network = make_network(recipe)
     corpus = load_corpus(request.data, recipe, network.geometry.channels, request.validation)
-    observed = Patches(corpus.training, dataclasses.replace(recipe, batch=1), network.geometry)[0][0]
+    side = _trial_side(recipe, network.geometry)
+    times = (max(recipe.sides) / side) ** 2
+    patches = Patches(corpus.training, dataclasses.replace(recipe, batch=1), network.geometry)
+    patches.recipe = dataclasses.replace(patches.recipe, patch=side)
+    observed = patches[0][0]
     own = {parameter.data_ptr() for parameter in network.parameters()}
     activations: dict[int, int] = {}
 
@@ -537,13 +543,26 @@ def plan(request: Request) -> Plan:
     part = -(-recipe.batch // recipe.accumulate)
     return Plan(
         parameters=trained,
-        flops=counter.get_total_flops(),
+        flops=round(counter.get_total_flops() * times),
         memory=5 * 4 * trained  # float32 weights, gradients, two momenta and the average
-        + part * sum(activations.values()),
+        + round(part * sum(activations.values()) * times),
         images=len(corpus.training),
         holdout=len(corpus.holdout),
         unreadable=corpus.unreadable,
     )
+
+
+def _trial_side(recipe: Recipe, geometry: Geometry) -> int:
+    """The side of a patch that stands for the recipe's largest: if that is large, a smaller one that fits."""
+    task = find_task(recipe.task).draw(recipe.levels, np.random.default_rng(0))
+    grid = geometry.multiple * geometry.scale
+
+    def fits(side: int) -> bool:
+        return len(task.fit(np.broadcast_to(np.float32(0), (side, side, 1)))) == side
+
+    largest = max(recipe.sides)
+    sides = range(-(-TRIAL_SIDE // grid) * grid, largest, grid)
+    return next((side for side in sides if fits(side) and fits(largest)), largest)
 
 
 def _commit() -> str:
