@@ -41,8 +41,8 @@ def drawn(images: ImageSet, noise: str, sigma: float, clip: bool) -> Iterator[Ph
             noisy = camera.add_noise(clean, noise, sigma, rng)
             yield (round_to_bytes(noisy) if clip else noisy), sigma
         else:
-            noisy, levels = camera.noisy_file(clean, noise, sigma, rng)
-            yield noisy, float(np.sqrt(np.square(levels).mean()))
+            noisy, added = camera.noisy_file(clean, noise, sigma, rng)
+            yield noisy, 255 * float(np.sqrt(np.square(added).mean()))
 
 
 def report(title: str, photos: Iterator[Photo]) -> None:

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
+Levels = NDArray[np.float64]  # fine, coarse, color, see `split`
 
 MODEL = "noise-level"
 SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a photo
+COARSE = 4  # pixels
 SEEN = 0.5  # share of a window that must be visible
 OUTLIERS = 0.15  # share of the lowest windows, and of the highest, that do not count
 RAISE = 1.2  # for the network is cautious, most of all with real noise
@@ -29,10 +31,40 @@ CLOSE = 0.7  # so many levels
 
 @dataclass(frozen=True)
 class Noise:
-    """A photo's noise: standard deviation over all channels on the 0..255 scale; whether it is white."""
+    """A photo's noise.
+
+    Attributes:
+        level: standard deviation over all channels on the 0..255 scale.
+        white: whether it is white.
+        parts: what `split` gives.
+    """
 
     level: float
     white: bool
+    parts: tuple[float, ...] = (0.0, 0.0, 0.0)
+
+
+def split(noise: Image) -> Levels:
+    """Standard deviations on the 0..255 scale of what noise is made of; their squares add up to its own.
+
+    Args:
+        noise: H x W x C, at least 4 x 4, on the 0..1 scale.
+
+    Returns:
+        Of brightness, what is finer than 4 pixels and what is coarser; of color.
+    """
+    gray = noise.mean(axis=2, dtype=np.float64)
+    height, width = (size // COARSE for size in gray.shape)
+    blocks = gray[: COARSE * height, : COARSE * width].reshape(height, COARSE, width, COARSE)
+    coarse = np.square(blocks.mean(axis=(1, 3))).mean()
+    fine = max(np.square(gray).mean() - coarse, 0)
+    return 255 * np.sqrt([fine, coarse, np.square(noise - gray[..., None]).mean()])
+
+
+def split_white(level: float, channels: int) -> Levels:
+    """What `split` gives for white noise of a level, in 1 or 3 channels."""
+    coarse = 1 / COARSE**2
+    return level * np.sqrt([(1 - coarse) / channels, coarse / channels, 1 - 1 / channels])
 
 
 def measure_noise(image: Image, visible: Mask | None = None) -> Noise:
@@ -49,9 +81,11 @@ def measure_noise(image: Image, visible: Mask | None = None) -> Noise:
         WeightsError: the network's file is missing or damaged.
     """
     white = estimate_noise(image, visible)
-    found = _look(image, visible) if min(image.shape[:2]) >= 20 else 0.0
-    alike = abs(white - found) <= max(ALIKE * found, CLOSE)
-    return Noise(white if alike else found, alike)
+    parts = _look(image, visible) if min(image.shape[:2]) >= 20 else np.zeros(3)
+    found = float(np.linalg.norm(parts))
+    if abs(white - found) <= max(ALIKE * found, CLOSE):
+        return Noise(white, True, tuple(split_white(white, image.shape[2])))
+    return Noise(found, False, tuple(parts))
 
 
 def to_plane(level: float | NDArray[np.floating]) -> NDArray[np.floating]:
@@ -64,7 +98,7 @@ def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(np.expm1(value.clip(0, 1) * math.log(256)))
 
 
-def _look(image: Image, visible: Mask | None) -> float:
+def _look(image: Image, visible: Mask | None) -> Levels:
     from scipy.stats import trim_mean
 
     from restore_cli import engine
@@ -77,8 +111,8 @@ def _look(image: Image, visible: Mask | None) -> float:
             window = np.ascontiguousarray(image[place])
             pixels = window if window.shape[2] == 3 else to_rgb(window)
             plane = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels
-            levels.append(math.sqrt(np.square(from_plane(plane.mean(axis=(0, 1)))).mean()))
-    return RAISE * float(trim_mean(levels, OUTLIERS)) if levels else 0.0
+            levels.append(from_plane(plane.mean(axis=(0, 1), dtype=np.float64)))
+    return RAISE * np.asarray(trim_mean(levels, OUTLIERS)) if levels else np.zeros(3)
 
 
 def _windows(height: int, width: int) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from restore_cli.image import read_picture, to_gray
-from restore_cli.noise import from_plane, measure_noise, to_plane
+from restore_cli.noise import from_plane, measure_noise, split, split_white, to_plane
 from restore_cli.tasks import camera, find_task, round_to_bytes
 
 pytestmark = pytest.mark.weights
@@ -31,8 +31,8 @@ def test_white_noise_is_found_as_exactly_as_ever(sigma: float, channels: int) ->
 def test_the_noise_of_files_is_found_whatever_kind_it_is_of(noise: str) -> None:
     right = []
     for seed, sigma in enumerate([4, 8, 16, 30] * 4):
-        noisy, levels = camera.noisy_file(CAT, noise, sigma, np.random.default_rng(seed))
-        true = float(np.sqrt(np.square(levels).mean()))
+        noisy, added = camera.noisy_file(CAT, noise, sigma, np.random.default_rng(seed))
+        true = 255 * float(np.sqrt(np.square(added).mean()))
         right.append(abs(measure_noise(noisy).level - true) <= max(1.5, true / 4))
     assert np.mean(right) >= 0.6
 
@@ -56,6 +56,14 @@ def test_what_is_not_seen_does_not_count() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (19, 300), (20, 20), (97, 33)])
 def test_photos_of_any_size_are_measured(size: tuple[int, int]) -> None:
     assert 0 <= measure_noise(CAT[: size[0], : size[1]]).level < 10
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_noise_has_parts_that_add_up(channels: int) -> None:
+    white = np.random.default_rng(0).standard_normal((256, 256, channels)).astype(np.float32) * 20 / 255
+    assert split(white) == pytest.approx(split_white(20, channels), rel=0.02)
+    fine, coarse, color = split(np.repeat(np.repeat(white, 8, axis=0), 8, axis=1))
+    assert fine == pytest.approx(0, abs=0.1) and np.hypot(coarse, color) == pytest.approx(20, rel=0.02)
 
 
 def test_planes_hold_levels() -> None:

@@ -376,12 +376,22 @@ def make_network(recipe: Recipe) -> Restorer:
     if recipe.init:
         loaded = weights.load(weights.choose(recipe.init, recipe.task, geometry.channels))
         own, given = network.state_dict(), loaded.network.state_dict()
+        if loaded.network.geometry.channels == geometry.channels:
+            given = {key: _widen(value, own[key]) if key in own else value for key, value in given.items()}
         fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
         sizes = [sum(value.numel() for value in state.values()) for state in (fitting, own)]
         if own.keys() != given.keys() or sizes[0] < sizes[1] / 2:
             raise UsageError(f"{recipe.init} does not fit the recipe's {recipe.arch}.")
         network.load_state_dict(own | fitting)
     return network
+
+
+def _widen(weight: Tensor, like: Tensor) -> Tensor:
+    """The weight of a layer that gets more condition planes than it had; they start without effect."""
+    wider = weight.ndim == like.ndim == 4 and weight.shape[1] < like.shape[1]
+    if not wider or weight[:, :1].shape != like[:, :1].shape:
+        return weight
+    return torch.cat([weight, torch.zeros_like(like[:, weight.shape[1] :])], dim=1)
 
 
 def _workers(request: Request, device: torch.device) -> int:

@@ -68,19 +68,19 @@ def save(photo: Image, rng: Random, share: float = 0.6) -> Image:
     return photo
 
 
-def noisy_file(clean: Image, noise: str, sigma: float, rng: Random) -> tuple[Image, NDArray[np.floating]]:
-    """A file of a noisy photo, and how noisy it is: how far from the same file without the noise.
+def noisy_file(clean: Image, noise: str, sigma: float, rng: Random) -> tuple[Image, Image]:
+    """A file of a noisy photo, and its noise: what differs from the same file without it.
 
     Args:
         clean, noise, sigma: as of `add_noise`.
 
     Returns:
-        H x W x C in [0, 1]; root mean squares on the 0..255 scale, C.
+        H x W x C in [0, 1]; H x W x C in [-1, 1].
     """
     noisy = add_noise(clean, noise, sigma, rng).clip(0, 1)
     seed = int(rng.uniform(0, 2**31))
     file, plain = (save(image, np.random.default_rng(seed)) for image in (noisy, clean))
-    return file, np.asarray(255 * np.sqrt(np.square(file - plain, dtype=np.float64).mean(axis=(0, 1))))
+    return file, file - plain
 
 
 def mottle(clean: Image, sigma: float, rng: Random) -> Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from restore_cli.errors import UsageError
-from restore_cli.noise import Noise, measure_noise, to_plane
+from restore_cli.noise import Levels, Noise, measure_noise, split, split_white, to_plane
 from restore_cli.tasks import Feed, Image, Random, Task, camera, option, span
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 FAINT, SEEN = 0.3, 2.5  # levels up to which noise is not seen, and from which on all of the change is made
-MISTAKE = 0.2  # deviation of the logarithm of levels that networks learn to live with
+MISTAKE = 0.15  # deviation of the logarithm of levels that networks learn to live with
 WHITEST = 50.0  # levels up to which white noise is drawn where none is given
 
 
@@ -95,32 +94,37 @@ class Denoise(Task):
         return self._degrade(clean, rng)[0]
 
     def pair(self, clean: Image, rng: Random) -> tuple[Denoise, Image, Image]:
-        """Say the level that there is, or where it is drawn here about as well as it can be measured."""
-        observed, level = self._degrade(clean, rng)
-        mistake = 1 if self.sigma is not None else math.exp(rng.normal(0, MISTAKE))
-        return replace(self, sigma=min(level * mistake, 255), noise="gaussian"), observed, clean
+        """Say the noise that there is, or where it is drawn here about as well as it can be measured."""
+        observed, parts = self._degrade(clean, rng)
+        if self.sigma is None:
+            parts = parts * np.exp(rng.normal(0, MISTAKE) + rng.normal(0, MISTAKE, 3))
+        level = min(float(np.linalg.norm(parts)), 255)
+        found = Noise(level, self.noise == "gaussian", tuple(parts))
+        return replace(self, found=found), observed, clean
 
-    def _degrade(self, clean: Image, rng: Random) -> tuple[Image, float]:
-        """A noisy image, and its level."""
+    def _degrade(self, clean: Image, rng: Random) -> tuple[Image, Levels]:
+        """A noisy image, and what its noise is made of."""
         sigma = self.sigma
         if self.noise == "gaussian":
             sigma = rng.uniform(0, WHITEST) if sigma is None else sigma
-            return camera.add_noise(clean, self.noise, sigma, rng), sigma
+            return camera.add_noise(clean, self.noise, sigma, rng), split_white(sigma, clean.shape[2])
         sigma = camera.draw_level(rng) if sigma is None else sigma
-        observed, levels = camera.noisy_file(clean, self.noise, sigma, rng)
-        return observed, float(np.sqrt(np.square(levels).mean()))
+        observed, noise = camera.noisy_file(clean, self.noise, sigma, rng)
+        return observed, split(noise)
 
     def prepare(
         self, pixels: Image, trained: Mapping[str, Any], geometry: Geometry, picture: Picture | None = None
     ) -> Feed:
         """Give the noise level as a constant plane, held to the range that the network knows.
 
-        A network for noise of any kind is given it on a logarithmic scale; of a photo in which hardly any is
-        measured ever more stays as it is, for fine texture may pass for noise.
+        A network for noise of any kind is given what the noise is made of, on a logarithmic scale, in three
+        planes; of a photo in which hardly any is measured ever more stays as it is, for fine texture may pass
+        for noise.
         """
         from restore_cli.image import Picture
 
-        task = self.look(picture or Picture(pixels))
+        picture = picture or Picture(pixels)
+        task = self.look(picture)
         noise = task.found.level if task.found else None
         sigma = noise if noise is not None else task.sigma or 0.0
         options: dict[str, float | str] = {"sigma": round(sigma, 2)}
@@ -129,7 +133,10 @@ class Denoise(Task):
             strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, SEEN), (0, 1)))
             if not strength:
                 warnings = (f"Noise of level {sigma:.1f} is too little to see; nothing is changed.",)
-            conditions = (float(to_plane(sigma)),) * geometry.conditions
+            found = task.found or measure_noise(picture.pixels, picture.visible)
+            parts = np.array(found.parts) if found.level else split_white(1, pixels.shape[2])
+            parts *= sigma / (found.level or 1)
+            conditions = tuple(to_plane(parts).tolist()) if geometry.conditions else ()
             return Feed(pixels, conditions, options, warnings, noise, strength)
         low, high, known = span(trained.get("sigma", [0, 255]))
         if not geometry.conditions and not 0.8 * low <= sigma <= 1.2 * high:

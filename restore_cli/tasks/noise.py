@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from restore_cli.noise import from_plane, to_plane
+from restore_cli.noise import from_plane, split, to_plane
 from restore_cli.tasks import Image, Random, Task, camera
 
 CLEAN = 0.15  # share of photos without noise, apart from those that `camera.draw_level` gives none
@@ -36,9 +36,12 @@ class Noise(Task):
         return camera.noisy_file(clean, self.noise, _draw_level(rng), rng)[0]
 
     def pair(self, clean: Image, rng: Random) -> tuple[Noise, Image, Image]:
-        """The target is for each channel its level, as `to_plane` writes it, everywhere."""
-        observed, levels = camera.noisy_file(clean, self.noise, _draw_level(rng), rng)
-        return self, observed, np.broadcast_to(to_plane(levels), clean.shape).astype(np.float32)
+        """The target is what the noise is made of, as `split` and `to_plane` say it, everywhere."""
+        from restore_cli.image import to_rgb
+
+        observed, noise = camera.noisy_file(clean, self.noise, _draw_level(rng), rng)
+        observed = observed if observed.shape[2] == 3 else to_rgb(observed)
+        return self, observed, np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32)
 
     def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
         """As it is."""
@@ -46,7 +49,9 @@ class Noise(Task):
 
     def score(self, restored: Image, clean: Image) -> float:
         """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
-        levels = [0.5 + float(from_plane(plane.mean(axis=(0, 1))).mean()) for plane in (restored, clean)]
+        levels = [
+            0.5 + float(np.linalg.norm(from_plane(plane.mean(axis=(0, 1))))) for plane in (restored, clean)
+        ]
         return -abs(20 * math.log10(levels[0] / levels[1]))
 
 

@@ -30,11 +30,17 @@ def log_mse(restored: Tensor, clean: Tensor, floor: float = 2.5e-6) -> Tensor:
     return ((restored - clean).square().mean(dim=(1, 2, 3)) + floor).log().mean()
 
 
+def mean_error(restored: Tensor, clean: Tensor) -> Tensor:
+    """L1 of the means of each patch and channel, where the target is one figure for a whole patch."""
+    return l1_loss(restored.mean(dim=(2, 3)), clean.mean(dim=(2, 3)))
+
+
 OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1_loss,
     "l2": mse_loss,
     "charbonnier": charbonnier,
     "psnr": log_mse,
+    "mean": mean_error,
     "lsgan": l1_loss,  # to which the adversary's judgement is added
     "gan": l1_loss,
 }

@@ -28,7 +28,7 @@ HOUSE: tuple[str, Mapping[str, Any]] = (  # the network of a task that has no mo
 
 CHOICES = {
     "task": (*TASKS, *MEASURES),
-    "objective": ("l1", "l2", "charbonnier", "psnr", "lsgan", "gan"),
+    "objective": ("l1", "l2", "charbonnier", "psnr", "mean", "lsgan", "gan"),
     "optimizer": ("muon", "adamw", "adam"),
     "schedule": ("cosine", "step", "plateau"),
     "precision": ("bf16", "fp32"),
@@ -137,7 +137,8 @@ class Recipe:
         arch, params: the network, as in weights.toml; by default that of the task's own model. A network that
             takes condition planes gets as many as the task gives, unless `conditions` says how many.
         init: name or path of a checkpoint to start from; by default the network's own initial weights. Layers
-            whose shape hangs on channels, conditions or scale begin anew where that differs.
+            whose shape depends on channels or scale start from scratch where that differs; added condition
+            planes start without effect.
         folders: folders below the data folder, searched for images recursively; all of it if there are none.
         halved: folders whose images are taken at half their size, where traces of JPEG and noise are gone.
         pairs: "CLEAN:DAMAGED", folders below the data folder whose files pair up by their names: real damage
@@ -164,8 +165,8 @@ class Recipe:
         validate_every: steps between two validations; 0 is 2000, and at each tenth of the training.
         holdout: every n-th image is kept out of the training, for validation.
         objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for damage of many
-            strengths), or that of a PatchGAN plus `pixel_weight` times L1: "lsgan", its least squares, or
-            "gan", the Jensen-Shannon divergence of the first ones.
+            strengths), "mean" (L1 of each patch's means, for measures), or that of a PatchGAN plus `pixel_weight`
+            times L1: "lsgan", its least squares, or "gan", the Jensen-Shannon divergence of the first ones.
         discriminator: convolutions of the PatchGAN, 3 to 7.
         transition: weight of the transition regularizer of binarized networks.
         optimizer: "muon" (convolutions by Muon, the rest by AdamW), "adamw" or "adam".
