@@ -166,8 +166,8 @@ class Recipe:
         holdout: every n-th image is kept out of the training, for validation.
         objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for damage of many
             strengths), "mean" (L1 of each patch's means, for measures), or that of a PatchGAN plus
-            `pixel_weight` times L1: "lsgan", its least squares, or "gan", the Jensen-Shannon divergence of the
-            first ones.
+            `pixel_weight` times L1: "lsgan", its least squares, or "gan", the Jensen-Shannon divergence of
+            the first ones.
         discriminator: convolutions of the PatchGAN, 3 to 7.
         transition: weight of the transition regularizer of binarized networks.
         optimizer: "muon" (convolutions by Muon, the rest by AdamW), "adamw" or "adam".
