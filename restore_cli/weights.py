@@ -36,7 +36,7 @@ from restore_cli.tables import brief, fill_in, read_toml
 if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` needs none of it
     from torch import Tensor
 
-    from restore_cli.engine import Restorer
+    from restore_cli.engine import Geometry, Restorer
 
 HEADER = "restore_cli"  # the metadata key that holds our header
 FORMAT = 1
@@ -44,6 +44,7 @@ SCORE = ("set", "protocol", "psnr", "ssim")  # keys of a score; all others are t
 RANGES = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # of conditions that must be numbers
 HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours have some thousand, and
 HEADER_DEPTH = 8  # levels of tables and lists
+WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # what foreign files keep tensors under
 _PACKAGE = Path(__file__).parent
 
 
@@ -495,6 +496,8 @@ def _read(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not all(map(_is_plain, state.values())):
         raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
+    if header is None and all(key.startswith("module.") for key in state):  # of several GPUs' training
+        state = {key.removeprefix("module."): value for key, value in state.items()}
     if sum(value.nbytes for value in state.values()) > 2 * path.stat().st_size:  # some may be there twice
         raise WeightsError(
             f"Cannot load {path}: its tensors have more numbers than the file holds. Get another file."
@@ -549,16 +552,19 @@ def _read_pickle(path: Path) -> Any:
         _check_unpacked(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+) was not", str(error))
         raise WeightsError(
-            f"{path} holds more than tensors and was not opened: it could run code."
+            f"Cannot load {path}: it holds more than tensors and was not opened, for"
+            f" {brief(found[1]) if found else 'they'} could run code."
+            " Get it as a safetensors file, or as a state dict."
         ) from error
     except WeightsError:
         raise
     except Exception as error:  # PyTorch's reader has no error of its own for damaged files
         raise WeightsError(f"The checkpoint {path} is damaged, or none of PyTorch's.") from error
-    for wrapper in ("state_dict", "params"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
+    for _ in range(2):  # a training's state may keep the network's in it
+        if isinstance(state, dict):
+            state = next((state[key] for key in WRAPPERS if isinstance(state.get(key), dict)), state)
     return state
 
 
@@ -585,34 +591,56 @@ def _check_unpacked(path: Path) -> None:
 
 
 def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header]:
-    """The name and header of a checkpoint without one: of the entry it is, or that has its layout."""
+    """The name and header of a checkpoint without one.
+
+    It is the entry's of these bytes, or says by its keys and shapes what network it is, or has the layout of
+    an entry.
+    """
+    from restore_cli import archs
+
+    foreign = [entry for entry in entries().values() if not isinstance(entry.source, Bundled)]
+    sha256 = digest(path)
+    for entry in foreign:
+        if entry.sha256 == sha256:
+            return entry.name, entry
+    for arch, params in archs.infer(state):
+        if geometry := _geometry(arch, params, state):
+            larger = geometry.scale > 1  # what else it does, only the one knows who runs it
+            return str(path), Header(
+                task="sr" if larger else "",
+                arch=arch,
+                params=params,
+                channels=geometry.channels,
+                conditions={"scale": geometry.scale} if larger else {},
+            )
+    layouts: dict[tuple[str, str], Entry] = {}
+    for entry in foreign:
+        layouts.setdefault((entry.arch, repr(entry.params)), entry)
+    for like in layouts.values():
+        if _geometry(like.arch, like.params, state):
+            told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}
+            return str(path), Header(
+                task=like.task, arch=like.arch, params=like.params, channels=like.channels, conditions=told
+            )
+    found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
+    raise WeightsError(
+        f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
+        f" network; known are the layouts of {', '.join(entry.name for entry in layouts.values())}."
+    )
+
+
+def _geometry(arch: str, params: Mapping[str, Any], state: Mapping[str, Tensor]) -> Geometry | None:
+    """The geometry of a network that takes this state dict; None of one that does not."""
     import torch
 
     from restore_cli import archs
 
-    foreign = [entry for entry in entries().values() if not isinstance(entry.source, Bundled)]
-    alike = []
-    for entry in foreign:
+    with suppress(ValueError, WeightsError):
         with torch.device("meta"):  # shapes without memory
-            network = archs.build(entry.arch, entry.params)
-        with suppress(ValueError):
-            _fit(network, state)
-            alike.append(entry)
-    if not alike:
-        found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
-        raise WeightsError(
-            f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
-            f" network; known are the layouts of {', '.join(entry.name for entry in foreign)}."
-        )
-    sha256 = digest(path)
-    for entry in alike:
-        if entry.sha256 == sha256:
-            return entry.name, entry
-    like = alike[0]
-    told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}
-    return str(path), Header(
-        task=like.task, arch=like.arch, params=like.params, channels=like.channels, conditions=told
-    )
+            network = archs.build(arch, params, archs.Room.of(state))
+        _fit(network, state)
+        return network.geometry
+    return None
 
 
 def _fit(network: Restorer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

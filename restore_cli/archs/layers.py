@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle
@@ -30,3 +32,15 @@ class Bicubic(nn.Module):
             planes = pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="replicate")
             larger = pixel_shuffle(conv2d(planes, self.kernels), self.scale)
         return larger.view(*x.shape[:2], *larger.shape[2:])
+
+
+def side_of(outputs: int, channels: int) -> int:
+    """By how much a sub-pixel convolution of so many outputs enlarges pictures of so many channels.
+
+    Raises:
+        LookupError: it is none.
+    """
+    side = math.isqrt(outputs // channels)
+    if not side or side**2 * channels != outputs:
+        raise LookupError(f"{outputs} outputs are no squares of pixels of {channels} channels")
+    return side
