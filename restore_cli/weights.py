@@ -18,6 +18,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -42,8 +43,10 @@ HEADER = "restore_cli"  # the metadata key that holds our header
 FORMAT = 1
 SCORE = ("set", "protocol", "psnr", "ssim")  # keys of a score; all others are the level of the damage
 RANGES = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # of conditions that must be numbers
+UNSTATED = "none stated"  # in place of a license
 HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours have some thousand, and
 HEADER_DEPTH = 8  # levels of tables and lists
+ACCEPTED = "accepted-licenses.txt"  # of the cache
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # what foreign files keep tensors under
 _PACKAGE = Path(__file__).parent
 
@@ -191,7 +194,11 @@ class Entry(Header):
         source, sha256, size: the file; size in bytes, None where it is not known.
         license: SPDX identifier.
         paper: the publication, for models that are not ours.
-        verified: how the sha256 is known, "bytes" of the file or "pointer" of Git LFS.
+        verified: how the sha256 is known, "bytes" of the file, "pointer" of Git LFS, or "catalogue", which
+            others keep.
+        choice: "best" or "fast" of its task, to which it answers as well.
+        good: in a few words, what it is good for.
+        speed: "fast", "medium" or "slow".
     """
 
     name: str
@@ -203,6 +210,9 @@ class Entry(Header):
     default: bool = False
     paper: str = ""
     verified: str = ""
+    choice: str = ""
+    good: str = ""
+    speed: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -210,6 +220,19 @@ class Entry(Header):
             raise WeightsError(f"{self.name}: sha256 must be 64 hexadecimal digits.")
         if not isinstance(self.source, Bundled) and (fault := self.source.fault()):
             raise WeightsError(f"{self.name}: {fault}.")
+
+    @property
+    def terms(self) -> str:
+        """What its license withholds, which is to be accepted before it is fetched; mostly nothing."""
+        if self.license == UNSTATED:
+            return "no license is stated"
+        limited = "-NC" in self.license or "Academic" in self.license
+        return "not for commercial use" if limited else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it answers to."""
+        return tuple(filter(None, (self.name, self.short, self.choice)))
 
 
 @dataclass(frozen=True)
@@ -261,7 +284,7 @@ def read_table(path: Path) -> Mapping[str, Entry]:
     table = {name: _read_entry(name, values) for name, values in tables.items()}
     taken: dict[tuple[str, str, int, float], str] = {}
     for entry in table.values():
-        for role in filter(None, (entry.short, "default" if entry.default else "")):
+        for role in filter(None, (entry.short, entry.choice, "default" if entry.default else "")):
             other = taken.setdefault((role, entry.task, entry.channels, _scale(entry)), entry.name)
             if other != entry.name:
                 raise WeightsError(f"{other} and {entry.name} are both {role!r} for {entry.task}.")
@@ -289,7 +312,7 @@ def find(name: str) -> tuple[Entry, ...]:
     """
     found = _answering(name)
     if not found:
-        shorts = sorted({entry.short for entry in entries().values() if entry.short})
+        shorts = sorted({name for entry in entries().values() for name in entry.names[1:]})
         names = [*entries(), *shorts]
         close = difflib.get_close_matches(name, names)
         hint = f"did you mean {' or '.join(close)}?" if close else f"choose from {', '.join(names)}."
@@ -301,7 +324,7 @@ def _answering(name: str) -> tuple[Entry, ...]:
     table = entries()
     if name in table:
         return (table[name],)
-    return tuple(entry for entry in table.values() if name and entry.short == name)
+    return tuple(entry for entry in table.values() if name in entry.names)
 
 
 def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Entry | Path:
@@ -374,6 +397,7 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
             raise WeightsError(f"{entry.name} is missing at {path}; reinstall restore-cli.")
         if is_offline(offline):
             raise WeightsError(f"{entry.name} is not in the cache, and this is offline; {_elsewhere(entry)}.")
+        check_license(entry)
         try:
             download(entry.source, path, progress, largest=entry.size)
         except ConnectionError as error:
@@ -386,6 +410,95 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
         raise WeightsError(f"{fault}; reinstall restore-cli.")
     path.unlink()
     raise WeightsError(f"{fault}; it was deleted, fetch it again with `restore models fetch {entry.name}`.")
+
+
+def check_license(entry: Entry) -> None:
+    """Raise WeightsError for a license that withholds something, unless `accept_license` was called."""
+    if entry.terms and entry.name not in _accepted():
+        raise WeightsError(
+            f"Cannot take {entry.name} without your consent: {entry.terms} ({entry.license}, {entry.source})."
+            f" If you accept that, run `restore models fetch {entry.name} --accept-license {entry.name}`."
+        )
+
+
+def accept_license(entry: Entry) -> None:
+    """Keep in the cache that the user accepts an entry's license."""
+    if entry.terms and entry.name not in _accepted():
+        file = cache_dir() / ACCEPTED
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{entry.name} {entry.license}\n")
+
+
+def _accepted() -> set[str]:
+    """Names of entries whose licenses the user accepted."""
+    file = cache_dir() / ACCEPTED
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return {line.split()[0] for line in lines if line.strip()}
+
+
+def add(name: str, file: Path) -> Path:
+    """Put a file that was fetched elsewhere to its place in the cache, if its sha256 is an entry's.
+
+    Args:
+        name: the entry's; of those that share a short name, the one that has this sha256.
+
+    Raises:
+        WeightsError: it is another file, or cannot be read or written; or its license was not accepted.
+    """
+    found = [entry for entry in find(name) if not isinstance(entry.source, Bundled)]
+    try:
+        sha256 = digest(file)
+        fitting = next((entry for entry in found if entry.sha256 == sha256), None)
+        if not fitting:
+            wanted = " or ".join(f"{entry.sha256} ({entry.name} from {entry.source})" for entry in found)
+            raise WeightsError(
+                f"Cannot add {file} as {name}: its sha256 is {sha256}, not {wanted or 'that of a download'}."
+                " Fetch the file again."
+            )
+        check_license(fitting)
+        path = place(fitting)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            shutil.copyfile(file, Path(folder) / path.name).replace(path)
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot add {file}: {error.strerror}. Check its path, and that {cache_dir()} can be written."
+        ) from error
+    return path
+
+
+def remove(entry: Entry) -> Path:
+    """Delete an entry's file from the cache, and what was left of fetching it.
+
+    Raises:
+        WeightsError: it is not there, or is a part of the package.
+    """
+    path = place(entry)
+    if isinstance(entry.source, Bundled):
+        raise WeightsError(f"Cannot remove {entry.name}: it is a part of restore-cli. Name a download.")
+    if not path.is_file():
+        raise WeightsError(f"Cannot remove {entry.name}: it is not in the cache. See `restore models list`.")
+    shutil.rmtree(cache_dir() / path.relative_to(cache_dir()).parts[0])
+    return path
+
+
+def traits(path: Path) -> dict[str, str]:
+    """What a file says of itself beside its header: how numbers are stored, and under which license.
+
+    Raises:
+        WeightsError: as `load`.
+    """
+    from safetensors import safe_open
+
+    state = _read(path)[1]
+    kinds = sorted({str(value.dtype).removeprefix("torch.") for value in state.values()})
+    found = {"stored as": ", ".join(kinds)}
+    with suppress(Exception):  # a pickle, which has no place for it
+        with safe_open(path, "pt") as file:
+            own = file.metadata() or {}
+        found["license"] = brief(own.get("license") or own.get("modelspec.license") or "")
+    return found
 
 
 def _elsewhere(entry: Entry) -> str:
