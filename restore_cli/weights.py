@@ -514,8 +514,8 @@ def _elsewhere(entry: Entry) -> str:
 def load(model: Entry | Path, *, offline: bool = False, progress: Progress | None = None) -> Loaded:
     """Make the network of an entry, or of any checkpoint file, and fill it; on the CPU, float32.
 
-    A foreign file that is no entry's, byte for byte, but has an entry's layout, gets its network; a fixed
-    level is not taken over, for no layout tells it.
+    A foreign file that is no entry's, byte for byte, gets the network that its keys and shapes tell, or that
+    of the entry whose layout it has; a fixed level is not taken over, for no layout tells it.
 
     Raises:
         WeightsError: as `locate`; or the file is no checkpoint, is damaged, holds code, or does not fit its
@@ -526,8 +526,8 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
         return Loaded(model.name, _make(model.name, model, state), model)
     header, state = _read(model)
     if header is None:
-        name, header = _recognise(model, state)
-        return Loaded(name, _make(name, header, state), header)
+        name, header, network = _recognise(model, state)
+        return Loaded(name, network or _make(name, header, state), header)
 
     import torch
 
@@ -703,11 +703,11 @@ def _check_unpacked(path: Path) -> None:
             )
 
 
-def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header]:
-    """The name and header of a checkpoint without one.
+def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Restorer | None]:
+    """The name and header of a checkpoint without one, and its network if that is made already.
 
     It is the entry's of these bytes, or says by its keys and shapes what network it is, or has the layout of
-    an entry.
+    an entry, or is known to the optional package of others' networks.
     """
     from restore_cli import archs
 
@@ -715,30 +715,39 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header]:
     sha256 = digest(path)
     for entry in foreign:
         if entry.sha256 == sha256:
-            return entry.name, entry
+            return entry.name, entry, None
     for arch, params in archs.infer(state):
         if geometry := _geometry(arch, params, state):
-            larger = geometry.scale > 1  # what else it does, only the one knows who runs it
-            return str(path), Header(
-                task="sr" if larger else "",
-                arch=arch,
-                params=params,
-                channels=geometry.channels,
-                conditions={"scale": geometry.scale} if larger else {},
-            )
+            return str(path), _describe(arch, params, geometry), None
     layouts: dict[tuple[str, str], Entry] = {}
     for entry in foreign:
         layouts.setdefault((entry.arch, repr(entry.params)), entry)
     for like in layouts.values():
         if _geometry(like.arch, like.params, state):
             told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}
-            return str(path), Header(
+            header = Header(
                 task=like.task, arch=like.arch, params=like.params, channels=like.channels, conditions=told
             )
+            return str(path), header, None
+    if network := archs.borrow(state):
+        return str(path), _describe(f"spandrel:{network.architecture}", {}, network.geometry), network
     found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
     raise WeightsError(
         f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
         f" network; known are the layouts of {', '.join(entry.name for entry in layouts.values())}."
+        " Install restore-cli[community] for those of other projects."
+    )
+
+
+def _describe(arch: str, params: Mapping[str, Any], geometry: Geometry) -> Header:
+    """A header for a network of others; what it does that does not enlarge, only its user knows."""
+    larger = geometry.scale > 1
+    return Header(
+        task="sr" if larger else "",
+        arch=arch,
+        params=params,
+        channels=geometry.channels,
+        conditions={"scale": geometry.scale} if larger else {},
     )
 
 

@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from restore_cli.engine import Restorer
 from restore_cli.errors import WeightsError
 from restore_cli.tables import brief
+
+if TYPE_CHECKING:
+    from restore_cli.archs.community import Community
 
 # Bounds that no published restoration network comes near, for `arch` and `params` may come from a stranger's
 # file: on each number and each list of `params`, and on the grid to which the engine pads a picture.
@@ -90,6 +93,14 @@ def infer(state: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Any]]]:
     for arch in INFERRED:
         with suppress(LookupError, ValueError):
             yield arch, _find(arch).infer(state)
+
+
+def borrow(state: Mapping[str, Tensor]) -> Community | None:
+    """The network that an optional package makes of a state dict, if it can."""
+    from restore_cli.archs import community
+
+    with _bounded(Room.of(state)):
+        return community.find(state)
 
 
 def _find(arch: str) -> type[Restorer]:
