@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu, pad, pixel_shuffle, pixel_unshuffle
 from typer.testing import CliRunner
 
-from restore_cli import weights
+from restore_cli import engine, weights
 from restore_cli.archs import build, rrdb
 from restore_cli.cli import app
 from restore_cli.engine import Restorer, Settings, run
@@ -112,6 +112,24 @@ def test_a_constant_comes_back_from_blended_tiles() -> None:
     nn.init.constant_(network.get_parameter("to_img.0.bias"), 0.5)
     pixels = run(network, photo(50, 131), (), Settings("cpu", "fp32", tile=16)).pixels
     np.testing.assert_allclose(pixels, 0.5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("gigabytes", "size", "side"),
+    [
+        (10, (1000, 1000), 1000),  # of which half the memory holds all, so that no halo is computed twice
+        (10, (3000, 4000), 174),  # half the halo, not the 16 pixels that a quarter of the memory leaves
+        (200, (3000, 4000), 1024),
+    ],
+)
+def test_wide_halos_do_not_make_tiny_tiles(
+    monkeypatch: pytest.MonkeyPatch, gigabytes: float, size: tuple[int, int], side: int
+) -> None:
+    with torch.device("meta"):
+        network = build("rrdb:RRDBNet", {})
+    assert network.geometry.radius == 349
+    monkeypatch.setattr(engine, "_free_memory", lambda device: gigabytes * 1e9)
+    assert engine._tile_side(network, torch.device("cpu"), None, size, 16) == side
 
 
 def write(path: Path, state: Mapping[str, Tensor], wrapper: str = "", prefix: str = "") -> Path:
