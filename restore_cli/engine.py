@@ -78,9 +78,9 @@ class Restorer(nn.Module):
         """The arguments that make the network of a state dict without a header, by its keys and shapes.
 
         Raises:
-            LookupError, ValueError: it is another network's, or of one that cannot be told by them.
+            LookupError, ValueError: it is another network's, or of one that does not follow from them.
         """
-        raise LookupError(f"{cls.__name__} is not told by its layers")
+        raise LookupError(f"{cls.__name__} does not follow from its layers")
 
     def initialise(self) -> None:
         """Set up the weights for training: He's normal initialisation at half its variance, biases zero.
