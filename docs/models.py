@@ -1,4 +1,6 @@
-"""Writes the tables of models into README.md and models.md, from weights.toml and the networks themselves.
+"""Writes the tables of models into README.md, models.md and public-models.md.
+
+They follow from weights.toml and the networks themselves.
 
     python docs/models.py
 
@@ -7,7 +9,7 @@ A test fails when a page is stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
@@ -32,8 +34,13 @@ def write() -> dict[Path, str]:
     Raises:
         ValueError: a page does not have each of the two marks once.
     """
-    models = [replace(entry, scores=tuple(map(_titled, entry.scores))) for entry in in_order()]
-    parts = {PAGE.parents[1] / "README.md": _overview(models), PAGE: "\n".join(_tables(models))}
+    entries = [replace(entry, scores=tuple(map(_titled, entry.scores))) for entry in in_order()]
+    models = [entry for entry in entries if not _is_public(entry)]
+    parts = {
+        PAGE.parents[1] / "README.md": _overview(models),
+        PAGE: "\n".join(_tables(models)),
+        PAGE.with_name("public-models.md"): "\n".join(_public(filter(_is_public, entries))),
+    }
     pages = {}
     for path, part in parts.items():
         head, rest = path.read_text(encoding="utf-8").split(START)
@@ -57,6 +64,31 @@ def _overview(models: Sequence[Entry]) -> str:
         score = ", ".join(str(series.middle) for series in model.series()[:1])
         rows.append([_name(model), model.task, f"{colour(model)}, {damage}", _size(model), score])
     return _table(["model", "task", "for", "size", "PSNR in dB"], rows)
+
+
+def _is_public(entry: Entry) -> bool:
+    return bool(entry.good) and not isinstance(entry.source, Bundled)
+
+
+def _public(models: Iterable[Entry]) -> Iterator[str]:
+    """For each task its public models, by what they are good for."""
+    for task, group in groupby(models, key=lambda model: model.task):
+        yield f"### {task}\n"
+        rows = [
+            [
+                f"`{model.name}`",
+                ", ".join(f"`{name}`" for name in model.names[1:]),
+                f"{model.good}, {colour(model)}",
+                model.speed,
+                _size(model),
+                f"{model.license}, {model.terms}" if model.terms else model.license,
+                ", ".join(map(str, model.series())),
+                model.paper,
+            ]
+            for model in group
+        ]
+        head = ["model", "short names", "good for", "speed", "size", "license", "PSNR in dB", "paper"]
+        yield _table(head, rows)
 
 
 def _tables(models: Sequence[Entry]) -> Iterator[str]:

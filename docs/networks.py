@@ -34,7 +34,7 @@ def write() -> str:
             " ".join(f"{key}={value}".replace(" ", "") for key, value in entry["params"].items()),
             f"{sum(parameter.numel() for parameter in network.parameters()):,}",
             entry.get("published", ""),
-            str(2 * network.geometry.radius + 1),
+            str(2 * network.geometry.radius + 1) if network.geometry.local else "all",
             entry["paper"],
         ]
         rows.append(f"| {' | '.join(cells)} |\n")

@@ -3,6 +3,8 @@
 Tiling is exact because a tile is cut with a halo at least as wide as the network's receptive field, starts
 on the network's grid, and ends where the picture ends: the network's own zero padding acts at the picture's
 borders, as it would on the whole picture, and what it does at the other edges never reaches the tile.
+Networks that look at all of what they are given see a part of the picture in a tile; their tiles overlap and
+are blended, which is approximate.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import psutil
@@ -37,7 +40,11 @@ class Geometry:
         conditions: planes that follow the image channels in the input.
         scale: output pixels for each input pixel along a side.
         multiple: input sizes and tile origins must be divisible by this.
-        radius: how far, in input pixels, an output pixel can see.
+        radius: how far, in input pixels, an output pixel can see; where that is everywhere, how far tiles
+            overlap.
+        local: whether it sees no farther than the radius, so that tiles are exact.
+        tile: the side of tiles that suits it best, 0 for any.
+        floats: numbers that it holds at once for an input pixel, 0 where its largest layer tells.
     """
 
     channels: int
@@ -45,6 +52,9 @@ class Geometry:
     scale: int = 1
     multiple: int = 1
     radius: int = 0
+    local: bool = True
+    tile: int = 0
+    floats: int = 0
 
     @property
     def halo(self) -> int:
@@ -61,6 +71,16 @@ class Restorer(nn.Module):
 
     geometry: Geometry
     precisions: tuple[str, ...] = ("fp32",)  # measured to cost at most 0.02 dB; set by the loader
+    bounds: tuple[float, float] | None = None  # which results leave where the network fails, if it does
+
+    @classmethod
+    def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:  # noqa: ARG003
+        """The arguments that make the network of a state dict without a header, by its keys and shapes.
+
+        Raises:
+            LookupError, ValueError: it is another network's, or of one that does not follow from them.
+        """
+        raise LookupError(f"{cls.__name__} does not follow from its layers")
 
     def initialise(self) -> None:
         """Set up the weights for training: He's normal initialisation at half its variance, biases zero.
@@ -222,12 +242,14 @@ def run(
 
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
-    output = np.empty((height * geometry.scale, width * geometry.scale, channels), np.float32)
+    output = np.zeros((height * geometry.scale, width * geometry.scale, channels), np.float32)
+    total = None if geometry.local else np.zeros((*output.shape[:2], 1), np.float32)
     pending = deque(_split(Box(0, 0, height, width), tile))
     while pending:
         box = pending.popleft()
+        seen = box if geometry.local else _grow(box, geometry.halo, height, width)
         try:
-            restored = _run_box(network, pixels, conditions, box, device, precision, settings.ensemble)
+            restored = _run_box(network, pixels, conditions, seen, device, precision, settings.ensemble)
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
@@ -242,8 +264,16 @@ def run(
                 torch.cuda.empty_cache()
             continue
         scale = geometry.scale
-        output[box.top * scale : box.bottom * scale, box.left * scale : box.right * scale] = restored
+        place = slice(seen.top * scale, seen.bottom * scale), slice(seen.left * scale, seen.right * scale)
+        if total is None:
+            output[place] = restored
+        else:
+            share = _fade(box, seen, scale)
+            output[place] += share * restored
+            total[place] += share
         on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
+    if total is not None:
+        output /= total
     return Result(output, str(device), precision, 0 if tile >= max(height, width) else tile)
 
 
@@ -277,13 +307,35 @@ def _split(box: Box, side: int) -> Iterator[Box]:
             yield Box(top, left, min(top + side, box.bottom), min(left + side, box.right))
 
 
+def _grow(box: Box, overlap: int, height: int, width: int) -> Box:
+    """A tile with what it shares with its neighbours."""
+    top, left = max(0, box.top - overlap), max(0, box.left - overlap)
+    return Box(top, left, min(box.bottom + overlap, height), min(box.right + overlap, width))
+
+
+def _fade(box: Box, seen: Box, scale: int) -> Image:
+    """How much a tile counts, h x w x 1: half at its edges, hardly where its neighbours' overlap ends."""
+
+    def ramp(before: int, length: int, after: int) -> Image:
+        at = (np.arange(length * scale) + 0.5) / (2 * scale)
+        rise, fall = (np.clip(at / max(over, 0.25 / scale), 0, 1) for over in (before, after))
+        return np.asarray(np.minimum(rise, fall[::-1]), np.float32)
+
+    down = ramp(box.top - seen.top, seen.bottom - seen.top, seen.bottom - box.bottom)
+    across = ramp(box.left - seen.left, seen.right - seen.left, seen.right - box.right)
+    return np.asarray(np.multiply.outer(down, across)[..., None])
+
+
 def _tile_side(
     network: Restorer, device: torch.device, wanted: int | None, size: tuple[int, ...], smallest: int
 ) -> int:
-    multiple = network.geometry.multiple
+    multiple, halo = network.geometry.multiple, network.geometry.halo
     if wanted is None:
-        affordable = int((_free_memory(device) / 4 / _bytes_per_pixel(network)) ** 0.5)
-        wanted = min(AUTO_TILE[device.type], affordable - 2 * network.geometry.halo)
+        free, needed = _free_memory(device), _bytes_per_pixel(network)
+        affordable = int((free / 4 / needed) ** 0.5)
+        wanted = min(network.geometry.tile or AUTO_TILE[device.type], affordable - 2 * halo)
+        if wanted < halo:  # of which most of the work would be for halos
+            wanted = 0 if size[0] * size[1] * needed <= free / 2 else max(wanted, halo // 2)
     whole = -(-max(size) // multiple) * multiple
     return whole if wanted == 0 or wanted >= whole else max(smallest, wanted // multiple * multiple)
 
@@ -299,6 +351,8 @@ def _free_memory(device: torch.device) -> int:
 def _bytes_per_pixel(network: Restorer) -> float:
     """Memory for one input pixel: six times the largest activation (its input, output, skips, workspace)."""
     geometry = network.geometry
+    if geometry.floats:
+        return 4 * geometry.floats
     side = 2 * geometry.multiple
     largest = 0
 
@@ -336,7 +390,7 @@ def _run_box(
 ) -> Image:
     """Restore one tile, without its halo."""
     geometry = network.geometry
-    halo, scale = geometry.halo, geometry.scale
+    halo, scale = geometry.halo if geometry.local else 0, geometry.scale
     top, left = max(0, box.top - halo), max(0, box.left - halo)
     bottom, right = box.bottom + halo, box.right + halo
     window = _window(pixels, top, left, bottom, right, geometry.multiple)

@@ -18,6 +18,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ from restore_cli.tables import brief, fill_in, read_toml
 if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` needs none of it
     from torch import Tensor
 
-    from restore_cli.engine import Restorer
+    from restore_cli.engine import Geometry, Restorer
 
 HEADER = "restore_cli"  # the metadata key that holds our header
 FORMAT = 2
@@ -45,8 +46,11 @@ FIRST: Mapping[str, Mapping[str, Any]] = {  # what parameters that a file of for
 }
 SCORE = ("set", "protocol", "psnr", "ssim")  # keys of a score; all others are the level of the damage
 RANGES = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # of conditions that must be numbers
+UNSTATED = "none stated"  # in place of a license
 HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours have some thousand, and
 HEADER_DEPTH = 8  # levels of tables and lists
+ACCEPTED = "accepted-licenses.txt"  # of the cache
+WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # what foreign files keep tensors under
 _PACKAGE = Path(__file__).parent
 
 
@@ -193,7 +197,11 @@ class Entry(Header):
         source, sha256, size: the file; size in bytes, None where it is not known.
         license: SPDX identifier.
         paper: the publication, for models that are not ours.
-        verified: how the sha256 is known, "bytes" of the file or "pointer" of Git LFS.
+        verified: how the sha256 is known, "bytes" of the file, "pointer" of Git LFS, or "catalogue", which
+            others keep.
+        choice: "best" or "fast" of its task, to which it answers as well.
+        good: in a few words, what it is good for.
+        speed: "fast", "medium" or "slow".
     """
 
     name: str
@@ -205,6 +213,9 @@ class Entry(Header):
     default: bool = False
     paper: str = ""
     verified: str = ""
+    choice: str = ""
+    good: str = ""
+    speed: str = ""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -212,6 +223,19 @@ class Entry(Header):
             raise WeightsError(f"{self.name}: sha256 must be 64 hexadecimal digits.")
         if not isinstance(self.source, Bundled) and (fault := self.source.fault()):
             raise WeightsError(f"{self.name}: {fault}.")
+
+    @property
+    def terms(self) -> str:
+        """What its license withholds, which is to be accepted before it is fetched; mostly nothing."""
+        if self.license == UNSTATED:
+            return "no license is stated"
+        limited = "-NC" in self.license or "Academic" in self.license
+        return "not for commercial use" if limited else ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it answers to."""
+        return tuple(filter(None, (self.name, self.short, self.choice)))
 
 
 @dataclass(frozen=True)
@@ -263,7 +287,7 @@ def read_table(path: Path) -> Mapping[str, Entry]:
     table = {name: _read_entry(name, values) for name, values in tables.items()}
     taken: dict[tuple[str, str, int, float], str] = {}
     for entry in table.values():
-        for role in filter(None, (entry.short, "default" if entry.default else "")):
+        for role in filter(None, (entry.short, entry.choice, "default" if entry.default else "")):
             other = taken.setdefault((role, entry.task, entry.channels, _scale(entry)), entry.name)
             if other != entry.name:
                 raise WeightsError(f"{other} and {entry.name} are both {role!r} for {entry.task}.")
@@ -291,7 +315,7 @@ def find(name: str) -> tuple[Entry, ...]:
     """
     found = _answering(name)
     if not found:
-        shorts = sorted({entry.short for entry in entries().values() if entry.short})
+        shorts = sorted({name for entry in entries().values() for name in entry.names[1:]})
         names = [*entries(), *shorts]
         close = difflib.get_close_matches(name, names)
         hint = f"did you mean {' or '.join(close)}?" if close else "`restore models list` names all."
@@ -303,7 +327,7 @@ def _answering(name: str) -> tuple[Entry, ...]:
     table = entries()
     if name in table:
         return (table[name],)
-    return tuple(entry for entry in table.values() if name and entry.short == name)
+    return tuple(entry for entry in table.values() if name in entry.names)
 
 
 def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Entry | Path:
@@ -376,6 +400,7 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
             raise WeightsError(f"{entry.name} is missing at {path}; reinstall restore-cli.")
         if is_offline(offline):
             raise WeightsError(f"{entry.name} is not in the cache, and this is offline; {_elsewhere(entry)}.")
+        check_license(entry)
         try:
             download(entry.source, path, progress, largest=entry.size)
         except ConnectionError as error:
@@ -388,6 +413,95 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
         raise WeightsError(f"{fault}; reinstall restore-cli.")
     path.unlink()
     raise WeightsError(f"{fault}; it was deleted, fetch it again with `restore models fetch {entry.name}`.")
+
+
+def check_license(entry: Entry) -> None:
+    """Raise WeightsError for a license that withholds something, unless `accept_license` was called."""
+    if entry.terms and entry.name not in _accepted():
+        raise WeightsError(
+            f"Cannot take {entry.name} without your consent: {entry.terms} ({entry.license}, {entry.source})."
+            f" If you accept that, run `restore models fetch {entry.name} --accept-license {entry.name}`."
+        )
+
+
+def accept_license(entry: Entry) -> None:
+    """Keep in the cache that the user accepts an entry's license."""
+    if entry.terms and entry.name not in _accepted():
+        file = cache_dir() / ACCEPTED
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as lines:
+            lines.write(f"{entry.name} {entry.license}\n")
+
+
+def _accepted() -> set[str]:
+    """Names of entries whose licenses the user accepted."""
+    file = cache_dir() / ACCEPTED
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    return {line.split()[0] for line in lines if line.strip()}
+
+
+def add(name: str, file: Path) -> Path:
+    """Put a file that was fetched elsewhere to its place in the cache, if its sha256 is an entry's.
+
+    Args:
+        name: the entry's; of those that share a short name, the one that has this sha256.
+
+    Raises:
+        WeightsError: it is another file, or cannot be read or written; or its license was not accepted.
+    """
+    found = [entry for entry in find(name) if not isinstance(entry.source, Bundled)]
+    try:
+        sha256 = digest(file)
+        fitting = next((entry for entry in found if entry.sha256 == sha256), None)
+        if not fitting:
+            wanted = " or ".join(f"{entry.sha256} ({entry.name} from {entry.source})" for entry in found)
+            raise WeightsError(
+                f"Cannot add {file} as {name}: its sha256 is {sha256}, not {wanted or 'that of a download'}."
+                " Fetch the file again."
+            )
+        check_license(fitting)
+        path = place(fitting)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+            shutil.copyfile(file, Path(folder) / path.name).replace(path)
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot add {file}: {error.strerror}. Check its path, and that {cache_dir()} can be written."
+        ) from error
+    return path
+
+
+def remove(entry: Entry) -> Path:
+    """Delete an entry's file from the cache, and what was left of fetching it.
+
+    Raises:
+        WeightsError: it is not there, or is a part of the package.
+    """
+    path = place(entry)
+    if isinstance(entry.source, Bundled):
+        raise WeightsError(f"Cannot remove {entry.name}: it is a part of restore-cli. Name a download.")
+    if not path.is_file():
+        raise WeightsError(f"Cannot remove {entry.name}: it is not in the cache. See `restore models list`.")
+    shutil.rmtree(cache_dir() / path.relative_to(cache_dir()).parts[0])
+    return path
+
+
+def traits(path: Path) -> dict[str, str]:
+    """What a file says of itself beside its header: how numbers are stored, and under which license.
+
+    Raises:
+        WeightsError: as `load`.
+    """
+    from safetensors import safe_open
+
+    state = _read(path)[1]
+    kinds = sorted({str(value.dtype).removeprefix("torch.") for value in state.values()})
+    found = {"stored as": ", ".join(kinds)}
+    with suppress(Exception):  # a pickle, which has no place for it
+        with safe_open(path, "pt") as file:
+            own = file.metadata() or {}
+        found["license"] = brief(own.get("license") or own.get("modelspec.license") or "")
+    return found
 
 
 def _elsewhere(entry: Entry) -> str:
@@ -403,8 +517,8 @@ def _elsewhere(entry: Entry) -> str:
 def load(model: Entry | Path, *, offline: bool = False, progress: Progress | None = None) -> Loaded:
     """Make the network of an entry, or of any checkpoint file, and fill it; on the CPU, float32.
 
-    A foreign file that is no entry's, byte for byte, but has an entry's layout, gets its network; a fixed
-    level is not taken over, for no layout tells it.
+    A foreign file that is no entry's, byte for byte, gets the network that its keys and shapes tell, or that
+    of the entry whose layout it has; a fixed level is not taken over, for no layout tells it.
 
     Raises:
         WeightsError: as `locate`; or the file is no checkpoint, is damaged, holds code, or does not fit its
@@ -415,8 +529,8 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
         return Loaded(model.name, _make(model.name, model, state), model)
     header, state = _read(model)
     if header is None:
-        name, header = _recognise(model, state)
-        return Loaded(name, _make(name, header, state), header)
+        name, header, network = _recognise(model, state)
+        return Loaded(name, network or _make(name, header, state), header)
 
     import torch
 
@@ -498,6 +612,8 @@ def _read(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not all(map(_is_plain, state.values())):
         raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
+    if header is None and all(key.startswith("module.") for key in state):  # of several GPUs' training
+        state = {key.removeprefix("module."): value for key, value in state.items()}
     if sum(value.nbytes for value in state.values()) > 2 * path.stat().st_size:  # some may be there twice
         raise WeightsError(
             f"Cannot load {path}: its tensors have more numbers than the file holds. Get another file."
@@ -566,16 +682,19 @@ def _read_pickle(path: Path) -> Any:
         _check_unpacked(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        found = re.search(r"GLOBAL (\S+) was not", str(error))
         raise WeightsError(
-            f"{path} holds more than tensors and was not opened: it could run code."
+            f"Cannot load {path}: it holds more than tensors and was not opened, for"
+            f" {brief(found[1]) if found else 'they'} could run code."
+            " Get it as a safetensors file, or as a state dict."
         ) from error
     except WeightsError:
         raise
     except Exception as error:  # PyTorch's reader has no error of its own for damaged files
         raise WeightsError(f"The checkpoint {path} is damaged, or none of PyTorch's.") from error
-    for wrapper in ("state_dict", "params"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
+    for _ in range(2):  # a training's state may keep the network's in it
+        if isinstance(state, dict):
+            state = next((state[key] for key in WRAPPERS if isinstance(state.get(key), dict)), state)
     return state
 
 
@@ -601,35 +720,66 @@ def _check_unpacked(path: Path) -> None:
             )
 
 
-def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header]:
-    """The name and header of a checkpoint without one: of the entry it is, or that has its layout."""
+def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Restorer | None]:
+    """The name and header of a checkpoint without one, and its network if that is made already.
+
+    It is the entry's of these bytes, or says by its keys and shapes what network it is, or has the layout of
+    an entry, or is known to the optional package of others' networks.
+    """
+    from restore_cli import archs
+
+    foreign = [entry for entry in entries().values() if not isinstance(entry.source, Bundled)]
+    sha256 = digest(path)
+    for entry in foreign:
+        if entry.sha256 == sha256:
+            return entry.name, entry, None
+    for arch, params in archs.infer(state):
+        if geometry := _geometry(arch, params, state):
+            return str(path), _describe(arch, params, geometry), None
+    layouts: dict[tuple[str, str], Entry] = {}
+    for entry in foreign:
+        layouts.setdefault((entry.arch, repr(entry.params)), entry)
+    for like in layouts.values():
+        if _geometry(like.arch, like.params, state):
+            told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}
+            header = Header(
+                task=like.task, arch=like.arch, params=like.params, channels=like.channels, conditions=told
+            )
+            return str(path), header, None
+    if network := archs.borrow(state):
+        return str(path), _describe(f"spandrel:{network.architecture}", {}, network.geometry), network
+    found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
+    raise WeightsError(
+        f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
+        f" network; known are the layouts of {', '.join(entry.name for entry in layouts.values())}."
+        " Install restore-cli[community] for those of other projects."
+    )
+
+
+def _describe(arch: str, params: Mapping[str, Any], geometry: Geometry) -> Header:
+    """A header for a network of others; what it does that does not enlarge, only its user knows."""
+    larger = geometry.scale > 1
+    return Header(
+        task="sr" if larger else "",
+        arch=arch,
+        params=params,
+        channels=geometry.channels,
+        conditions={"scale": geometry.scale} if larger else {},
+    )
+
+
+def _geometry(arch: str, params: Mapping[str, Any], state: Mapping[str, Tensor]) -> Geometry | None:
+    """The geometry of a network that takes this state dict; None of one that does not."""
     import torch
 
     from restore_cli import archs
 
-    foreign = [entry for entry in entries().values() if not isinstance(entry.source, Bundled)]
-    alike = []
-    for entry in foreign:
+    with suppress(ValueError, WeightsError):
         with torch.device("meta"):  # shapes without memory
-            network = archs.build(entry.arch, entry.params)
-        with suppress(ValueError):
-            _fit(network, state)
-            alike.append(entry)
-    if not alike:
-        found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
-        raise WeightsError(
-            f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
-            f" network; known are the layouts of {', '.join(entry.name for entry in foreign)}."
-        )
-    sha256 = digest(path)
-    for entry in alike:
-        if entry.sha256 == sha256:
-            return entry.name, entry
-    like = alike[0]
-    told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}
-    return str(path), Header(
-        task=like.task, arch=like.arch, params=like.params, channels=like.channels, conditions=told
-    )
+            network = archs.build(arch, params, archs.Room.of(state))
+        _fit(network, state)
+        return network.geometry
+    return None
 
 
 def _fit(network: Restorer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -8,9 +8,9 @@ import math
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,22 @@ from restore_cli.engine import Restorer
 from restore_cli.errors import WeightsError
 from restore_cli.tables import brief
 
+if TYPE_CHECKING:
+    from restore_cli.archs.community import Community
+
 # Bounds that no published restoration network comes near, for `arch` and `params` may come from a stranger's
 # file: on each number and each list of `params`, and on the grid to which the engine pads a picture.
 LARGEST = 4096
 LONGEST = 256
 COARSEST = 256
+INFERRED = (  # the networks that keys and shapes tell
+    "rrdb:RRDBNet",
+    "compact:Compact",
+    "span:SPAN",
+    "smfanet:SMFANet",
+    "nafnet:NAFNet",
+    "prenet:PReNet",
+)
 
 
 @dataclass(frozen=True)
@@ -62,16 +73,7 @@ def build(arch: str, params: Mapping[str, Any], room: Room = ROOM) -> Restorer:
     Raises:
         WeightsError: there is no such class, it does not take these parameters, or the network is too large.
     """
-    file, _, name = arch.partition(":")
-    try:
-        members = vars(importlib.import_module(f"{__name__}.{file}")).items()
-        found = next(member for key, member in members if key.lower() == name.lower())
-    except (ImportError, StopIteration, ValueError) as error:
-        raise WeightsError(
-            f"Unknown architecture {brief(repr(arch))}: expected FILE:CLASS such as 'unet:UNet'."
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, Restorer) and found is not Restorer):
-        raise WeightsError(f"{brief(arch)} is no restoration network.")
+    found = _find(arch)
     try:
         _check(params)
         with _bounded(room), warnings.catch_warnings():
@@ -88,6 +90,36 @@ def build(arch: str, params: Mapping[str, Any], room: Room = ROOM) -> Restorer:
             f"Architecture {arch} cannot be built from {brief(repr(dict(params)))}: {brief(reason)}."
         ) from error
     return network
+
+
+def infer(state: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The networks that a state dict without a header could be of, and their parameters."""
+    for arch in INFERRED:
+        with suppress(LookupError, ValueError):
+            yield arch, _find(arch).infer(state)
+
+
+def borrow(state: Mapping[str, Tensor]) -> Community | None:
+    """The network that an optional package makes of a state dict, if it can."""
+    from restore_cli.archs import community
+
+    with _bounded(Room.of(state)):
+        return community.find(state)
+
+
+def _find(arch: str) -> type[Restorer]:
+    """The class of a network."""
+    file, _, name = arch.partition(":")
+    try:
+        members = vars(importlib.import_module(f"{__name__}.{file}")).items()
+        found = next(member for key, member in members if key.lower() == name.lower())
+    except (ImportError, StopIteration, ValueError) as error:
+        raise WeightsError(
+            f"Unknown architecture {brief(repr(arch))}: expected FILE:CLASS such as 'unet:UNet'."
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, Restorer) and found is not Restorer):
+        raise WeightsError(f"{brief(arch)} is no restoration network.")
+    return found
 
 
 def _check(params: Mapping[str, Any]) -> None:

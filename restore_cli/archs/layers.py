@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -103,3 +104,15 @@ def _depthwise_weights(gradient: Tensor, x: Tensor, side: int, block: int = 16) 
 def trains_on_cpu(x: Tensor) -> bool:
     """Whether gradients of what is computed from x will be asked for, on a CPU, outside a compiler."""
     return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+
+
+def side_of(outputs: int, channels: int) -> int:
+    """By how much a sub-pixel convolution of so many outputs enlarges pictures of so many channels.
+
+    Raises:
+        LookupError: it is none.
+    """
+    side = math.isqrt(outputs // channels)
+    if not side or side**2 * channels != outputs:
+        raise LookupError(f"{outputs} outputs are no squares of pixels of {channels} channels")
+    return side

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.filesize import decimal
 from rich.table import Table
 
 from restore_cli import weights
@@ -17,54 +20,88 @@ from restore_cli.cli.display import literal, print_note, print_result, stderr, s
 from restore_cli.cli.options import FLAG
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.weights import Bundled, Entry, Header
+from restore_cli.weights import Bundled, Entry, Header, Loaded
 
 if TYPE_CHECKING:
     from restore_cli.jobs.bench import Remeasured
 
 TOLERANCE = 0.02  # dB
 
-app = typer.Typer(help="List, show, fetch, verify and export the models.", no_args_is_help=True)
+app = typer.Typer(help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True)
 
 File = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A full or short name, or a checkpoint.")]
 Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Full or short names.")]
 Json = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON.")]
+TaskName = Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only models of this task.")]
+Accepted = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept-license",
+        metavar="NAME",
+        help="Accept the license of this model, which allows no commercial use or is not stated.",
+    ),
+]
 
 
 @app.command("list")
-def list_models(as_json: Json = False) -> None:
-    """List all models, and below each its scores; a star marks the defaults."""
+def list_models(
+    task: TaskName = None,
+    installed: Annotated[
+        bool, typer.Option("--installed", metavar=FLAG, help="Only models that are here.")
+    ] = False,
+    license: Annotated[
+        str | None,
+        typer.Option("--license", metavar="NAME", help="Only models of this license, such as MIT."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """List models by task, and below each its short names, what it is good for, and its scores.
+
+    A star marks the defaults.
+    """
+    entries = [
+        entry
+        for entry in _of_task(task)
+        if (not installed or weights.place(entry).is_file())
+        and (license is None or entry.license.lower().startswith(license.lower()))
+    ]
     if as_json:
-        stdout.print_json(data=[_record(entry) for entry in weights.entries().values()])
+        stdout.print_json(data=[_record(entry) for entry in entries])
         return
-    entries = in_order()
-    rows = [("model", "short", "task", "colour", "MB", "licence", "where")]
+    if not entries:
+        raise UsageError("No model is like that; `restore models list` shows all.")
+    entries = in_order(entries)
+    rows = [("model", "colour", "size", "speed", "license", "where")]
     for entry in entries:
-        size = f"{entry.size / 1e6:.2f}".rjust(6) if entry.size else ""
+        size = decimal(entry.size) if entry.size else ""
         name = f"{entry.name} *" if entry.default else entry.name
-        rows.append((name, entry.short, entry.task, colour(entry), size, entry.license, _where(entry)))
+        rows.append((name, colour(entry), size, _speed(entry), entry.license, _where(entry)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    print_result(f"{head}\n    set, levels of damage: PSNR in dB; * default of its task")
-    for entry, line in zip(entries, lines, strict=True):
-        print_result("\n    ".join([line, *map(str, entry.series())]))
+    print_result(f"{head}\n    short names: what it is good for\n    set, levels of damage: PSNR in dB")
+    for name, group in groupby(zip(entries, lines, strict=True), key=lambda pair: pair[0].task):
+        print_result(f"{name}:")
+        for entry, line in group:
+            print_result("\n    ".join([line, _purpose(entry), *map(str, entry.series())]))
 
 
 @app.command()
 def show(name: File, as_json: Json = False) -> None:
     """Show all that is known of a model, or what a checkpoint says of itself."""
     found = _find(name)
-    models: Sequence[Entry | Header] = (
-        [call(weights.load, found).header] if isinstance(found, Path) else found
-    )
+    models: Sequence[Entry | Header] = found if isinstance(found, tuple) else ()
+    traits: dict[str, str] = {}
+    if isinstance(found, Path):
+        loaded = call(weights.load, found)
+        models, traits = [loaded.header], _traits(loaded) | weights.traits(found)
     if as_json:
-        stdout.print_json(data=[_record(model) for model in models], ensure_ascii=True)
+        stdout.print_json(data=[_record(model) | traits for model in models], ensure_ascii=True)
         return
     for number, model in enumerate(models):
         if number:
             stdout.print()
         grid = Table.grid(padding=(0, 2))
-        for fact, value in _facts(model).items():
+        for fact, value in (_facts(model) | traits).items():
             if value:
                 grid.add_row(fact, literal(*([value] if isinstance(value, str) else value)))
         stdout.print(grid)
@@ -74,12 +111,26 @@ def show(name: File, as_json: Json = False) -> None:
 def fetch(
     names: Names = None,
     everything: Annotated[bool, typer.Option("--all", metavar=FLAG, help="Fetch all models.")] = False,
+    task: TaskName = None,
+    accept: Accepted = None,
 ) -> None:
-    """Download models into the cache and print where they lie."""
+    """Download models into the cache and print where they lie.
+
+    Of --all and of a task, models are left out whose licenses you have not accepted.
+    """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    for entry in _select(names, everything):
+    _accept(accept)
+    for entry in _select(names, everything, task):
+        if not names and not weights.place(entry).is_file():
+            try:
+                weights.check_license(entry)
+            except WeightsError as error:
+                print_note(f"{entry.name} is left out. {error}")
+                continue
+        if entry.terms:
+            print_note(f"{entry.name}: {entry.terms} ({entry.license})")
         with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
             bar = progress.add_task(entry.name, total=entry.size)
 
@@ -88,6 +139,31 @@ def fetch(
 
             path = call(partial(weights.locate, entry, progress=advance))
         print_result(f"{entry.name} {path}")
+
+
+@app.command()
+def add(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Full or short name of a model.")],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its file, fetched on another machine.")],
+    accept: Accepted = None,
+) -> None:
+    """Put a file into the cache, if its sha256 is the model's, and print where it lies."""
+    _accept(accept)
+    print_result(str(weights.add(name, file)))
+
+
+@app.command()
+def remove(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Full names.")]) -> None:
+    """Delete models from the cache."""
+    for entry in map(_entry, names):
+        print_result(f"removed {weights.remove(entry)}")
+
+
+@app.command()
+def path(name: Annotated[str, typer.Argument(metavar="NAME", help="Full or short name of a model.")]) -> None:
+    """Print where a model's file lies."""
+    for entry in weights.find(name):
+        print_result(str(weights.locate(entry, offline=True)))
 
 
 @app.command()
@@ -191,11 +267,35 @@ def _one(name: str) -> Entry | Path:
     return found[0]
 
 
-def _select(names: Sequence[str] | None, everything: bool) -> list[Entry]:
-    if bool(names) == everything:
+def _entry(name: str) -> Entry:
+    """The one entry of that name."""
+    found = _one(name)
+    if isinstance(found, Path):
+        raise UsageError(f"Cannot use {name}: it is a file. Give a name of `restore models list`.")
+    return found
+
+
+def _of_task(task: str | None) -> list[Entry]:
+    """The entries of a task, or all."""
+    entries = [entry for entry in weights.entries().values() if task in (None, entry.task)]
+    if not entries:
+        tasks = sorted({entry.task for entry in weights.entries().values()})
+        raise UsageError(f"There is no model of the task {task!r}; choose {', '.join(tasks)}.")
+    return entries
+
+
+def _accept(names: Sequence[str] | None) -> None:
+    """Keep which licenses the user accepts."""
+    for name in names or ():
+        for entry in weights.find(name):
+            weights.accept_license(entry)
+
+
+def _select(names: Sequence[str] | None, everything: bool, task: str | None = None) -> list[Entry]:
+    if bool(names) + everything + bool(task) != 1:
         raise UsageError("Name the models, or give --all for all of them.")
-    if everything:
-        return list(weights.entries().values())
+    if not names:
+        return _of_task(task)
     return list({entry.name: entry for name in names or () for entry in weights.find(name)}.values())
 
 
@@ -210,7 +310,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
     protocols = dict.fromkeys(one.protocol for one in series if not one.published)
     marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
     common: dict[str, str | list[str]] = {
-        "task": model.task,
+        "task": model.task or "any that keeps the size",
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
@@ -226,11 +326,13 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         return common
     return {
         "model": model.name,
-        "short name": model.short,
+        "short name": ", ".join(model.names[1:]),
+        "good for": model.good,
+        "speed": _speed(model),
         **common,
         "default": f"of {model.task}" if model.default else "",
         "paper": model.paper,
-        "licence": model.license,
+        "license": f"{model.license}, {model.terms}" if model.terms else model.license,
         "size": f"{model.size:,} bytes" if model.size else "",
         "sha256": f"{model.sha256}, from the {model.verified}" if model.verified else model.sha256,
         "source": str(model.source),
@@ -255,9 +357,37 @@ def _where(entry: Entry) -> str:
     return "cached" if weights.place(entry).is_file() else "download"
 
 
-def in_order() -> list[Entry]:
-    """All entries, those of a task together and its defaults first."""
-    return sorted(weights.entries().values(), key=lambda entry: (entry.task, not entry.default))
+def _speed(entry: Entry) -> str:
+    """How fast it runs; of those that the table does not say, by their sizes."""
+    return entry.speed or ("slow" if (entry.size or 0) > 50e6 else "fast")
+
+
+def _traits(loaded: Loaded) -> dict[str, str]:
+    """What a network shows that is made of a file."""
+    geometry = loaded.network.geometry
+    count = sum(parameter.numel() for parameter in loaded.network.parameters())
+    exact = f"exact, with {geometry.halo} pixels around each"
+    return {
+        "scale": str(geometry.scale),
+        "parameters": f"{count:,}",
+        "tiles": exact if geometry.local else "approximate, for it looks at the whole photo",
+    }
+
+
+def in_order(entries: Iterable[Entry] | None = None) -> list[Entry]:
+    """Entries, by default all, those of a task together and its defaults first, downloads last."""
+
+    def place(entry: Entry) -> tuple[str, bool, bool]:
+        return entry.task, not entry.default, not isinstance(entry.source, Bundled)
+
+    return sorted(weights.entries().values() if entries is None else entries, key=place)
+
+
+def _purpose(entry: Entry) -> str:
+    """Its other names, what it is good for, and what its license withholds."""
+    names = ", ".join(entry.names[1:])
+    words = f"{names}: " * bool(names) + (entry.good or trained_for(entry) or entry.task)
+    return shorten(words + f" ({entry.terms})" * bool(entry.terms), 76, placeholder=" ...")
 
 
 def colour(model: Header) -> str:

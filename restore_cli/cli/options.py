@@ -119,7 +119,7 @@ def _model_names() -> list[str]:
     from restore_cli import weights
 
     entries = weights.entries().values()
-    return sorted({name for entry in entries for name in (entry.name, entry.short) if name})
+    return sorted({name for entry in entries for name in entry.names})
 
 
 Model = Annotated[

@@ -42,6 +42,9 @@ from restore_cli.tasks import Feed, Image, Task, find_task
 from restore_cli.weights import Loaded
 
 WORK = 64  # times the work of the whole picture that tiles may cost
+APPROXIMATE = (
+    "looks at the whole photo, so its tiles are approximate; --tile 0 avoids that, with more memory."
+)
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,7 @@ def load(
         UsageError: it is for another task.
     """
     loaded = weights.load(weights.choose(model, task, channels, scale), offline=offline, progress=download)
-    if loaded.task != task:
+    if loaded.task not in (task, ""):
         raise UsageError(f"{loaded.name} is for {loaded.task}, not for {task}; choose another --model.")
     scale = loaded.network.geometry.scale
     if scale > 1 and not find_task(task).enlarges:
@@ -375,7 +378,7 @@ def _change(
     picture: Picture,
     task: Task,
     model: Loaded,
-    find: Callable[[str | None, str, int], Loaded],
+    find: Callable[[str | None, str, int, float], Loaded],
     settings: Settings,
     strength: float,
     mask: Image | None,
@@ -387,7 +390,7 @@ def _change(
     model itself is the one that finds.
 
     Args:
-        find: loads a network, of a name, for a task, and for so many channels.
+        find: loads a network, of a name, for a task, so many channels, and an enlargement.
         on_tile: told a share more, and how many megapixels of the result that is.
     """
 
@@ -396,11 +399,12 @@ def _change(
 
     pixels = picture.opaque_pixels()
     plain = task.plain(pixels)
+    scale = task.enlargement(*pixels.shape[:2])
     passes: tuple[_Pass, ...] = ()
     doubt = ""
     if detector := task.detector(model.conditions):  # at strength 0, too, for its mask may be kept
         blind, name = detector
-        finder = find(name, blind.name, picture.channels) if name else model
+        finder = find(name, blind.name, picture.channels, scale) if name else model
         feed = blind.prepare(pixels, finder.conditions, finder.network.geometry)
         passes = (_Pass(finder, feed, _restore(finder, blind, pixels, feed, settings, told)),)
         found, doubt = task.locate(blind.finish(passes[0].result.pixels, pixels), pixels)
@@ -408,18 +412,34 @@ def _change(
     seen, mask = task.mark(pixels, mask)
     wanted = strength > 0 and (mask is None or bool(mask.any()))
     if wanted and passes and passes[0].model is model:
-        model = find(None, task.name, picture.channels)
+        model = find(None, task.name, picture.channels, scale)
     feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
     feed = replace(feed, warnings=(*feed.warnings, *filter(None, [doubt])))
     strength *= feed.strength
     restored = plain
     if wanted and strength:
         result = _restore(model, task, seen, feed, settings, (lambda share: None) if passes else told)
+        if fault := _find_fault(model, result):
+            model = find(None, task.name, picture.channels, scale)
+            feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
+            result = _restore(model, task, seen, feed, settings, lambda share: None)
+            feed = replace(feed, warnings=(*feed.warnings, f"{fault}; it was restored by {model.name}."))
+        if result.tile and not model.network.geometry.local:
+            feed = replace(feed, warnings=(*feed.warnings, f"{model.name} {APPROXIMATE}"))
         passes += (_Pass(model, feed, result),)
         restored = task.finish(result.pixels, seen)
     if restored is not plain:
         restored = _blend(restored, plain, strength, mask)
     return _Change(restored, plain, seen, mask, feed, passes)
+
+
+def _find_fault(model: Loaded, result: Result) -> str:
+    """What is wrong with a result that is no picture, if anything is."""
+    low, high = (float(edge) for edge in (result.pixels.min(), result.pixels.max()))
+    bounds = model.network.bounds
+    if not bounds or (low >= bounds[0] and high <= bounds[1]):
+        return ""
+    return f"{model.name} fails on it, with values from {low:.1f} to {high:.1f} for 0 to 1"
 
 
 def _read_mask(request: Request, mask: Path, item: Item, picture: Picture) -> Image:
