@@ -24,7 +24,7 @@ SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a ph
 COARSE = 4  # pixels
 SEEN = 0.5  # share of a window that must be visible
 OUTLIERS = 0.15  # share of the lowest windows, and of the highest, that do not count
-RAISE = 1.2  # for the network is cautious, most of all with real noise
+RAISE = 1.1  # because the network is cautious, most of all with real noise
 ALIKE = 0.25  # share of the level by which two estimates of white noise may differ, or
 CLOSE = 0.7  # so many levels
 
@@ -112,7 +112,7 @@ def _look(image: Image, visible: Mask | None) -> Levels:
             pixels = window if window.shape[2] == 3 else to_rgb(window)
             plane = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels
             levels.append(from_plane(plane.mean(axis=(0, 1), dtype=np.float64)))
-    return RAISE * np.asarray(trim_mean(levels, OUTLIERS)) if levels else np.zeros(3)
+    return RAISE * np.sqrt(trim_mean(np.square(levels), OUTLIERS)) if levels else np.zeros(3)
 
 
 def _windows(height: int, width: int) -> list[tuple[int, int]]:

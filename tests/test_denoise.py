@@ -11,7 +11,7 @@ from restore_cli.errors import UsageError
 from restore_cli.image import Picture
 from restore_cli.noise import from_plane, split, split_white
 from restore_cli.tasks import camera
-from restore_cli.tasks.denoise import Denoise
+from restore_cli.tasks.denoise import RAISE, Denoise
 
 GRAY = np.full((40, 50, 1), 0.5, np.float32)
 
@@ -51,7 +51,7 @@ def test_the_model_for_photos_is_given_the_level_that_is_measured() -> None:
     noisy = Denoise(sigma=15).degrade(np.tile(GRAY, (4, 4, 1)), np.random.RandomState(0))
     feed = Denoise().prepare(noisy, PHOTO, Geometry(1, conditions=3), Picture(noisy))
     assert feed.noise == pytest.approx(15, abs=1)
-    assert from_plane(np.array(feed.conditions)) == pytest.approx(split_white(feed.noise, 1))
+    assert from_plane(np.array(feed.conditions)) == pytest.approx(RAISE * split_white(feed.noise, 1))
     assert feed.warnings == () and feed.strength == 1
     given = Denoise(sigma=25).prepare(noisy, PHOTO, Geometry(1, conditions=3), Picture(noisy))
     assert np.linalg.norm(from_plane(np.array(given.conditions))) == pytest.approx(25)

@@ -422,7 +422,7 @@ class IRAE(Restorer):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, H, W
-        return self.through(x)[:, : self.geometry.channels]
+        return self.through(x)[:, : self.geometry.channels].to(x.dtype)
 
     def through(self, x: Tensor) -> Tensor:
         """All planes, N x (channels + conditions) x H x W; H and W multiples of 2^levels."""

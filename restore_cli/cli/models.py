@@ -153,7 +153,7 @@ def add(
 
 
 @app.command()
-def remove(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Full names.")]) -> None:
+def remove(names: Annotated[list[str], typer.Argument(metavar="NAME", help="Full names.")]) -> None:
     """Delete models from the cache."""
     for entry in map(_entry, names):
         print_result(f"removed {weights.remove(entry)}")

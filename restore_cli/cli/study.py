@@ -22,7 +22,7 @@ def _word(text: str, metavar: str, *names: str, **others: Any) -> Any:
 
 def study(
     name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="The study, as of --list.", show_default=False)
+        str | None, typer.Argument(metavar="NAME", help="The study, as of --list.", show_default=False)
     ] = None,
     list_studies: Annotated[bool, typer.Option("--list", metavar=FLAG, help="List the studies.")] = False,
     data: Annotated[Path, typer.Option(metavar="DIR", help="Images to train on.")] = Path(),

@@ -37,7 +37,7 @@ def train(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME|RECIPE.toml]...",
+            metavar="NAME|RECIPE.toml",
             help="What to train: a model, a paper's recipe, a file; or several.",
         ),
     ] = None,

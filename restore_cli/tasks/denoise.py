@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 
 FAINT, SEEN = 0.3, 2.5  # levels up to which noise is not seen, and from which on all of the change is made
+RAISE = 1.3  # times what is measured is given to models for photos, because real noise is measured too low
 MISTAKE = 0.15  # deviation of the logarithm of levels that networks learn to live with
 WHITEST = 50.0  # levels up to which white noise is drawn where none is given
 
@@ -30,6 +31,14 @@ def parse_sigma(word: str) -> float | None:
         raise UsageError(f"Sigma is {word!r}; give a number from 0 to 255, or auto.") from error
 
 
+def _share(sigma: float, picture: Picture) -> tuple[float, ...]:
+    """The parts of noise whose level is given, by those that are measured."""
+    found = measure_noise(picture.pixels, picture.visible)
+    if not found.level:
+        return tuple(split_white(sigma, picture.pixels.shape[2]))
+    return tuple(part * sigma / found.level for part in found.parts)
+
+
 @dataclass(frozen=True)
 class Denoise(Task):
     """Remove noise from photos.
@@ -38,7 +47,7 @@ class Denoise(Task):
         sigma: standard deviation of the noise on the 0..255 scale; None estimates it from each photo.
         noise: what `degrade` adds: "gaussian"; "camera", whose strength at middle gray is about `sigma`; or
             "random", whose spectrum, color and dependence on brightness are.
-        found: what `look` measured.
+        found: what `look` measured; its parts are those that networks are given.
     """
 
     name: ClassVar[str] = "denoise"
@@ -72,7 +81,8 @@ class Denoise(Task):
         """Measure the noise, unless its level is given."""
         if self.found or self._given:
             return self
-        return replace(self, found=measure_noise(picture.pixels, picture.visible))
+        found = measure_noise(picture.pixels, picture.visible)
+        return replace(self, found=replace(found, parts=tuple(RAISE * part for part in found.parts)))
 
     @property
     def _given(self) -> bool:
@@ -133,10 +143,8 @@ class Denoise(Task):
             strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, SEEN), (0, 1)))
             if not strength:
                 warnings = (f"Noise of level {sigma:.1f} is too little to see; nothing is changed.",)
-            found = task.found or measure_noise(picture.pixels, picture.visible)
-            parts = np.array(found.parts) if found.level else split_white(1, pixels.shape[2])
-            parts *= sigma / (found.level or 1)
-            conditions = tuple(to_plane(parts).tolist()) if geometry.conditions else ()
+            parts = task.found.parts if task.found else _share(sigma, picture)
+            conditions = tuple(to_plane(np.array(parts)).tolist()) if geometry.conditions else ()
             return Feed(pixels, conditions, options, warnings, noise, strength)
         low, high, known = span(trained.get("sigma", [0, 255]))
         if not geometry.conditions and not 0.8 * low <= sigma <= 1.2 * high:

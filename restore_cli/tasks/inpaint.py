@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
 PAINTED = ("text", "scratches")  # damages that can be found
-WEAK, STRONG = 14 / 255, 48 / 255  # changes that belong to paint, and that prove it
+WEAK, STRONG = 36 / 255, 64 / 255  # changes that belong to paint, and that prove it
 SPECK = 6  # pixels; what is smaller is no paint
 ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
-MARGIN, FAINT = 2, 1 / 255  # pixels by which what is found grows on every side, over what is changed at all
+MARGIN, FAINT = 2, 8 / 255  # pixels by which what is found grows, over what is changed this much
 DOUBT = 0.5  # of what is proven: so many changes that prove nothing mean that some damage may be missed
 TRACE, MUCH = 0.002, 0.2  # shares of a photo: doubts that do not count, and finds that are doubtful
 UNCERTAIN = (
@@ -192,7 +192,7 @@ class Inpaint(Task):
         """
         alone = bool(trained.get("blind"))
         if self.detect:
-            return replace(self, damage=self.detect, blind=True, detect=None), None if alone else "blind"
+            return replace(self, damage=self.detect, blind=True, detect=None), None if alone else "finder"
         if alone and not self.blind:
             raise UsageError(
                 "This model finds what is painted over a photo; give it --detect, or another --model."

@@ -12,7 +12,7 @@ import numpy as np
 from restore_cli.noise import from_plane, split, to_plane
 from restore_cli.tasks import Image, Random, Task, camera
 
-CLEAN = 0.15  # share of photos without noise, apart from those that `camera.draw_level` gives none
+CLEAN = 0.05  # share of photos without noise, apart from those that `camera.draw_level` gives none
 
 
 @dataclass(frozen=True)
