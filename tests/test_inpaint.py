@@ -102,7 +102,7 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         weight = torch.eye(3)[:, :, None, None] * factor[0]
         parameter.data = weight if name.endswith("weight") else torch.full((3,), float(factor[1]))
     header = weights.Header(task="inpaint", arch="baselines:ConvChain", params=params, channels=3)
-    weights.save(network, tmp_path / "blind", header)
+    weights.save(network, tmp_path / "finder", header)
     monkeypatch.setattr(weights, "entries", dict)
     monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", lambda *_: Noise(0, white=True))
 
@@ -196,7 +196,7 @@ def test_where_nothing_is_found_nothing_changes(
     result = inpaint(model, "--detect", "scratches", "--json")
     assert result.exit_code == 0 and "Found no scratches; nothing is changed." in result.stderr
     assert Path("photo.inpainted.png").read_bytes() == photo.read_bytes()
-    assert len(ran) == 1 and json.loads(result.stdout)["model"] == "blind"
+    assert len(ran) == 1 and json.loads(result.stdout)["model"] == "finder"
 
 
 def test_a_page_shows_what_is_missing_as_black(model: Path, photo: Path) -> None:
@@ -324,7 +324,7 @@ def test_a_mask_that_cannot_be_kept_stops_its_photo(model: Path, photo: Path) ->
 def test_what_a_model_finds_the_default_fills(
     finder: None, model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = weights.load(tmp_path / "blind")
+    loaded = weights.load(tmp_path / "finder")
     blind = tmp_path / "finds.safetensors"
     weights.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
     result = inpaint(blind, "--box", "1,1,4,4")
