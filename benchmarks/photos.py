@@ -1,11 +1,13 @@
 """What `restore denoise photo.jpg`, with no level given, makes of noisy photos, and of clean ones.
 
     python benchmarks/photos.py DATA/live1 DATA/set14/x2/hr
+    python benchmarks/photos.py DATA/cbsd68 --noise gaussian --level 15 25 50
 
-The middle 256 pixels of every image get the noise of a random camera, and of a random kind, at levels from
-light to heavy, and become files, most of them JPEGs, with other seeds than in trainings. What the command
-makes of them is compared with the model that is given a level, at the level that suits all images of a row
-best. Then the PSNR of clean images to themselves, as they are and as JPEGs of quality 95.
+The middle 256 pixels of every image get the noise of a random camera, of a random kind, or white noise, at
+levels from light to heavy, and become files, most of them JPEGs but for white noise, with other seeds than in
+trainings. What the command makes of them is compared with the model that is given a level, at the level that
+suits all images of a row best. Then the PSNR of clean images to themselves, as they are and as JPEGs of
+quality 95.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ import numpy as np
 from restore_cli import Denoise, Picture, load, restore
 from restore_cli.image import compress, is_image_name, read_picture
 from restore_cli.metrics import psnr
-from restore_cli.tasks import Image, round_to_bytes
+from restore_cli.tasks import Image, camera, round_to_bytes
 from restore_cli.weights import Loaded
 
 SIDE = 256
@@ -49,16 +51,18 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, nargs="+")
     parser.add_argument("--model", help="as of the command; by default its own choice for each photo")
+    parser.add_argument("--noise", nargs="+", choices=camera.NOISES, default=["camera", "random"])
+    parser.add_argument("--level", type=float, nargs="+", default=LEVELS)
     options = parser.parse_args()
     given = load("denoise-color")
     paths = [path for folder in options.folder for path in sorted(folder.iterdir()) if is_image_name(path)]
     clean = [middle(read_picture(path).opaque_pixels()) for path in paths]
-    for noise in ("camera", "random"):
-        for level in LEVELS:
+    for noise in options.noise:
+        for level in options.level:
             task = Denoise(sigma=level, noise=noise)
             seeds = range(SEED, SEED + len(clean))
             observed = [
-                task.degrade(image, np.random.default_rng(seed))
+                round_to_bytes(task.degrade(image, np.random.default_rng(seed)))
                 for seed, image in zip(seeds, clean, strict=True)
             ]
             before = np.mean([psnr(*pair) for pair in zip(observed, clean, strict=True)])

@@ -193,7 +193,7 @@ def _pngs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
 # The other formats
 
 
-def _tiff(samples: Array, **options: Any) -> bytes:
+def tiff(samples: Array, **options: Any) -> bytes:
     buffer, bands = io.BytesIO(), samples.shape[2]
     if bands in (2, 4):
         options.setdefault("extrasamples", ["unassalpha"])
@@ -202,7 +202,7 @@ def _tiff(samples: Array, **options: Any) -> bytes:
         samples = np.moveaxis(samples, 2, 0)
     elif bands == 1:
         samples = samples[..., 0]
-    tifffile.imwrite(buffer, np.ascontiguousarray(samples), metadata=None, **options)
+    tifffile.imwrite(buffer, np.ascontiguousarray(samples), **{"metadata": None, **options})
     return buffer.getvalue()
 
 
@@ -219,17 +219,17 @@ def _tiffs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
         for bands in 1, 2, 3, 4:
             for name, layout in layouts.items():
                 if bands > 1 or "planarconfig" not in layout:
-                    data = _tiff(_photo(rng, bands, bits), **layout)
+                    data = tiff(_photo(rng, bands, bits), **layout)
                     yield f"tiff-{bits}-{bands}-{name}.tif", data
-        white = _tiff(_photo(rng, 1, bits), photometric="miniswhite", rowsperstrip=9)
+        white = tiff(_photo(rng, 1, bits), photometric="miniswhite", rowsperstrip=9)
         yield f"tiff-{bits}-white.tif", white
-        multiplied = _tiff(_photo(rng, 4, bits), extrasamples=["assocalpha"], rowsperstrip=9)
+        multiplied = tiff(_photo(rng, 4, bits), extrasamples=["assocalpha"], rowsperstrip=9)
         yield f"tiff-{bits}-multiplied.tif", multiplied
-        yield f"tiff-{bits}-five.tif", _tiff(_photo(rng, 5, bits), extrasamples=["unspecified", "unassalpha"])
-    yield "tiff-float.tif", _tiff(_photo(rng, 3).astype(np.float32) / 255)
-    yield "tiff-double.tif", _tiff(_photo(rng, 1).astype(np.float64))
-    yield "tiff-signed.tif", _tiff(_photo(rng, 1).astype(np.int16))
-    yield "tiff-32.tif", _tiff(_photo(rng, 1).astype(np.uint32), tile=(16, 16))
+        yield f"tiff-{bits}-five.tif", tiff(_photo(rng, 5, bits), extrasamples=["unspecified", "unassalpha"])
+    yield "tiff-float.tif", tiff(_photo(rng, 3).astype(np.float32) / 255)
+    yield "tiff-double.tif", tiff(_photo(rng, 1).astype(np.float64))
+    yield "tiff-signed.tif", tiff(_photo(rng, 1).astype(np.int16))
+    yield "tiff-32.tif", tiff(_photo(rng, 1).astype(np.uint32), tile=(16, 16))
     packings = {
         "1": (None, "group3", "group4", "tiff_lzw"),
         "L": (None, "tiff_lzw", "packbits", "jpeg", "zstd"),

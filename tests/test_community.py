@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 
 from restore_cli import weights
 from restore_cli.engine import Settings, run
@@ -118,20 +118,20 @@ def test_a_network_that_enlarges_is_for_sr(spandrel: Any) -> None:
 @pytest.fixture(scope="module")
 def real() -> Iterator[Any]:
     """Where torchvision does not fit torch, spandrel needs the names of two of its operators."""
-    library = None
+    registry = None
     if "torchvision" not in sys.modules:
         try:
             import torchvision  # noqa: F401
         except ImportError:
             pytest.skip("torchvision is not installed")
         except RuntimeError:
-            library = torch.library.Library("torchvision", "DEF")
+            registry = library.Library("torchvision", "DEF")
             for name in ("nms", "qnms"):
-                library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+                registry.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
             for module in [name for name in sys.modules if name.startswith("torchvision")]:
                 del sys.modules[module]
     yield pytest.importorskip("spandrel")
-    del library
+    del registry
 
 
 def random_networks() -> dict[str, Any]:

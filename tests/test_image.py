@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import tifffile
+from fuzz_pictures import tiff
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
 from restore_cli import image
@@ -69,20 +70,6 @@ def png_16(samples: Array, *extra: bytes) -> bytes:
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
     chunks = [chunk(b"IHDR", header), *extra, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-
-
-def tiff(samples: Array, **options: Any) -> bytes:
-    buffer = io.BytesIO()
-    bands = samples.shape[2]
-    if bands in (2, 4):
-        options.setdefault("extrasamples", ["unassalpha"])
-    options.setdefault("photometric", "rgb" if bands > 2 else "minisblack")
-    if options.get("planarconfig") == "separate":
-        samples = np.moveaxis(samples, 2, 0)
-    elif bands == 1:
-        samples = samples[..., 0]
-    tifffile.imwrite(buffer, np.ascontiguousarray(samples), **options)
-    return buffer.getvalue()
 
 
 def png(samples: Array) -> bytes:

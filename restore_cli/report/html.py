@@ -221,6 +221,17 @@ def check_page(path: Path, *, overwrite: bool = False) -> None:
 def _render(scripts: Sequence[str], **values: Any) -> str:
     """Fill in the template; its policy lets these scripts run and no other, and nothing be loaded."""
     digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    return fill_in(
+        "page.html.j2",
+        **{"bench": None, **values},
+        policy=Markup(" ".join(f"'sha256-{digest}'" for digest in digests)),
+        style=Markup(_asset("page.css")),
+        scripts=[Markup(text) for text in scripts],
+    )
+
+
+def fill_in(template: str, **values: Any) -> str:
+    """A file of `page/` with these values; texts among them are escaped."""
     environment = Environment(
         loader=PackageLoader("restore_cli.report", "page"),
         autoescape=True,
@@ -228,12 +239,7 @@ def _render(scripts: Sequence[str], **values: Any) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return environment.get_template("page.html.j2").render(
-        {"bench": None, **values},
-        policy=Markup(" ".join(f"'sha256-{digest}'" for digest in digests)),
-        style=Markup(_asset("page.css")),
-        scripts=[Markup(text) for text in scripts],
-    )
+    return environment.get_template(template).render(values)
 
 
 def _asset(name: str) -> str:

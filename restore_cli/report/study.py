@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from restore_cli.atomic import write_text
 from restore_cli.report import markdown_cell
+from restore_cli.report.html import fill_in
 
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the color-blind
 LEFT, TOP, WIDTH, HEIGHT = 64, 64, 620, 300  # of the plot, in pixels of the chart
@@ -76,7 +76,7 @@ def write_study(folder: Path, name: str, chart: Chart) -> list[Path]:
         RestoreError: a file cannot be written.
     """
     texts = {
-        "html": _render("study.html.j2", chart=chart, drawn=Markup(to_svg(chart)), table=_table(chart)),
+        "html": fill_in("study.html.j2", chart=chart, drawn=Markup(to_svg(chart)), table=_table(chart)),
         "svg": to_svg(chart),
         "md": to_markdown(chart),
         "json": json.dumps(asdict(chart), indent=1) + "\n",
@@ -106,7 +106,7 @@ def to_svg(chart: Chart) -> str:
         spans = [(_height(up, max(mark.scores)), _height(up, min(mark.scores))) for mark in marks]
         curves.append({"name": name, "color": color, "marks": list(zip(marks, places, spans, strict=True))})
     below = {mark.label: mark.x for mark in chart.marks} if chart.fixed else across.ticks()
-    return _render(
+    return fill_in(
         "study.svg.j2",
         chart=chart,
         curves=curves,
@@ -171,14 +171,3 @@ def _table(chart: Chart) -> list[list[str]]:
         for mark in chart.marks
     ]
     return [[*heads, "parameters", "PSNR", "spread", "steps", "minutes"], *rows]
-
-
-def _render(template: str, **values: object) -> str:
-    environment = Environment(
-        loader=PackageLoader("restore_cli.report", "page"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(**values)
