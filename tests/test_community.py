@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -116,22 +115,21 @@ def test_a_network_that_enlarges_is_for_sr(spandrel: Any) -> None:
 
 
 @pytest.fixture(scope="module")
-def real() -> Iterator[Any]:
+def real() -> Any:
     """Where torchvision does not fit torch, spandrel needs the names of two of its operators."""
-    registry = None
     if "torchvision" not in sys.modules:
         try:
             import torchvision  # noqa: F401
         except ImportError:
             pytest.skip("torchvision is not installed")
         except RuntimeError:
-            registry = library.Library("torchvision", "DEF")
             for name in ("nms", "qnms"):
-                registry.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+                library.define(
+                    f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+                )
             for module in [name for name in sys.modules if name.startswith("torchvision")]:
                 del sys.modules[module]
-    yield pytest.importorskip("spandrel")
-    del registry
+    return pytest.importorskip("spandrel")
 
 
 def random_networks() -> dict[str, Any]:
