@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from restore_cli import memory
 from restore_cli.errors import EngineError, UsageError
 
 Image = NDArray[np.float32]
@@ -244,34 +245,38 @@ def run(
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
     output = np.zeros((height * geometry.scale, width * geometry.scale, channels), np.float32)
     total = None if geometry.local else np.zeros((*output.shape[:2], 1), np.float32)
-    pending = deque(_split(Box(0, 0, height, width), tile))
-    while pending:
-        box = pending.popleft()
-        seen = box if geometry.local else _grow(box, geometry.halo, height, width)
-        try:
-            restored = _run_box(network, pixels, conditions, seen, device, precision, settings.ensemble)
-        except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error):
-                raise
-            if tile <= smallest:
-                raise EngineError(
-                    f"Memory is too short even for tiles of {tile} pixels; close other programs or use"
-                    " --device cpu."
-                ) from error
-            tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
-            pending = deque(part for whole in (box, *pending) for part in _split(whole, tile))
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-            continue
-        scale = geometry.scale
-        place = slice(seen.top * scale, seen.bottom * scale), slice(seen.left * scale, seen.right * scale)
-        if total is None:
-            output[place] = restored
-        else:
-            share = _fade(box, seen, scale)
-            output[place] += share * restored
-            total[place] += share
-        on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
+    pending = deque(_split(Box(0, 0, height, width), tile, geometry.multiple))
+    with memory.kept():
+        while pending:
+            box = pending.popleft()
+            seen = box if geometry.local else _grow(box, geometry.halo, height, width)
+            try:
+                restored = _run_box(network, pixels, conditions, seen, device, precision, settings.ensemble)
+            except (RuntimeError, MemoryError) as error:
+                if not _is_out_of_memory(error):
+                    raise
+                if tile <= smallest:
+                    raise EngineError(
+                        f"Memory is too short even for tiles of {tile} pixels; close other programs or use"
+                        " --device cpu."
+                    ) from error
+                tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
+                pending = deque(
+                    part for whole in (box, *pending) for part in _split(whole, tile, geometry.multiple)
+                )
+                memory.release()
+                if device.type == "cuda":
+                    torch.cuda.empty_cache()
+                continue
+            scale = geometry.scale
+            place = slice(seen.top * scale, seen.bottom * scale), slice(seen.left * scale, seen.right * scale)
+            if total is None:
+                output[place] = restored
+            else:
+                share = _fade(box, seen, scale)
+                output[place] += share * restored
+                total[place] += share
+            on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
     if total is not None:
         output /= total
     return Result(output, str(device), precision, 0 if tile >= max(height, width) else tile)
@@ -301,10 +306,17 @@ def check_tiles(
     return float(np.abs(whole - tiled).max())
 
 
-def _split(box: Box, side: int) -> Iterator[Box]:
-    for top in range(box.top, box.bottom, side):
-        for left in range(box.left, box.right, side):
-            yield Box(top, left, min(top + side, box.bottom), min(left + side, box.right))
+def _split(box: Box, side: int, multiple: int) -> Iterator[Box]:
+    """Cut into tiles of nearly equal sizes on the grid, none larger than a side."""
+
+    def even(length: int) -> int:
+        count = -(-length // side)
+        return -(-length // (count * multiple)) * multiple
+
+    down, across = even(box.bottom - box.top), even(box.right - box.left)
+    for top in range(box.top, box.bottom, down):
+        for left in range(box.left, box.right, across):
+            yield Box(top, left, min(top + down, box.bottom), min(left + across, box.right))
 
 
 def _grow(box: Box, overlap: int, height: int, width: int) -> Box:

@@ -101,17 +101,18 @@ def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
 def _look(image: Image, visible: Mask | None) -> Levels:
     from scipy.stats import trim_mean
 
-    from restore_cli import engine
+    from restore_cli import engine, memory
     from restore_cli.image import to_rgb
 
     levels = []
-    for top, left in _windows(*image.shape[:2]):
-        place = np.s_[top : top + SIDE, left : left + SIDE]
-        if visible is None or visible[place].mean() >= SEEN:
-            window = np.ascontiguousarray(image[place])
-            pixels = window if window.shape[2] == 3 else to_rgb(window)
-            plane = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels
-            levels.append(from_plane(plane.mean(axis=(0, 1), dtype=np.float64)))
+    with memory.kept():
+        for top, left in _windows(*image.shape[:2]):
+            place = np.s_[top : top + SIDE, left : left + SIDE]
+            if visible is None or visible[place].mean() >= SEEN:
+                window = np.ascontiguousarray(image[place])
+                pixels = window if window.shape[2] == 3 else to_rgb(window)
+                plane = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels
+                levels.append(from_plane(plane.mean(axis=(0, 1), dtype=np.float64)))
     return RAISE * np.sqrt(trim_mean(np.square(levels), OUTLIERS)) if levels else np.zeros(3)
 
 

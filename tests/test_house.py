@@ -25,6 +25,7 @@ ORDER = [
     "weights",
     "archs",
     "engine",
+    "memory",
     "perceptual",
     "image",
     "metrics",

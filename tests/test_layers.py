@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
+from restore_cli.archs import layers
 from restore_cli.archs.layers import Depthwise, DepthwiseConv2d
 from restore_cli.archs.xunit import Gated
 
@@ -70,3 +71,32 @@ def test_autocast_reaches_the_depthwise_layer() -> None:
     assert result.dtype == torch.bfloat16
     result.sum().backward()
     assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("bias", [True, False])
+def test_fused_convolutions_are_the_plain_ones(dtype: torch.dtype, bias: bool) -> None:
+    """Also where a condition makes the sums large; bfloat16 keeps 8 bits, and rounds the sum once."""
+    torch.manual_seed(0)
+    convolution = nn.Conv2d(16, 16, 3, padding=1, bias=bias)
+    x, other = (
+        4 * torch.randn(1, 16, 33, 29).contiguous(memory_format=torch.channels_last) for _ in range(2)
+    )
+    x, other = x.to(dtype), other.to(dtype)
+    exact = nn.functional.conv2d(x.float(), convolution.weight.to(dtype).float(), padding=1)
+    exact = exact + (0 if convolution.bias is None else convolution.bias.to(dtype).float()[:, None, None])
+    with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
+        assert layers._fuses(x)
+        rectified, added = layers.conv_relu(convolution, x), layers.conv_add(convolution, x, other)
+    assert rectified.dtype == added.dtype == dtype
+    bound = 1e-5 if dtype == torch.float32 else 2**-8
+    torch.testing.assert_close(rectified.float(), exact.relu(), rtol=bound, atol=bound)
+    torch.testing.assert_close(added.float(), exact + other.float(), rtol=bound, atol=bound)
+
+
+def test_fused_convolutions_leave_gradients_and_exports_alone() -> None:
+    x = torch.randn(1, 4, 8, 8, requires_grad=True)
+    assert not layers._fuses(x)
+    convolution = nn.Conv2d(4, 4, 3, padding=1)
+    layers.conv_add(convolution, layers.conv_relu(convolution, x), x).sum().backward()  # type: ignore[no-untyped-call]
+    assert x.grad is not None and convolution.weight.grad is not None

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.backends import mkldnn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle
 
 
@@ -99,6 +100,47 @@ def _depthwise_weights(gradient: Tensor, x: Tensor, side: int, block: int = 16) 
     )
     exact = torch.promote_types(x.dtype, torch.float32)
     return diagonals.sum((3, 4), dtype=exact)[:, None]
+
+
+def conv_relu(convolution: nn.Conv2d, x: Tensor) -> Tensor:
+    """ReLU(convolution(x)); in one pass over memory where the engine runs it on a CPU."""
+    if not _fuses(x):
+        plain: Tensor = convolution(x)
+        return plain.relu_()
+    fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
+        x, *_as_computed(convolution, x.dtype), "relu", [], ""
+    )
+    return fused
+
+
+def conv_add(convolution: nn.Conv2d, x: Tensor, other: Tensor) -> Tensor:
+    """convolution(x) + other, as `conv_relu`; in bfloat16 the sum is then rounded once instead of twice."""
+    if not _fuses(x) or other.dtype != x.dtype:
+        plain: Tensor = convolution(x)
+        return plain + other
+    fused: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
+        x, other, *_as_computed(convolution, x.dtype), "add", 1.0, None, [], None
+    )
+    return fused
+
+
+def _fuses(x: Tensor) -> bool:
+    """Whether oneDNN takes x as it is; under the engine only, for these have no gradients and no exports."""
+    if not torch.is_inference_mode_enabled() or x.device.type != "cpu":
+        return False
+    if torch.is_autocast_enabled("cpu") and x.dtype != torch.get_autocast_dtype("cpu"):
+        return False
+    if not mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return False
+    bf16 = x.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return bf16 or x.dtype == torch.float32
+
+
+def _as_computed(convolution: nn.Conv2d, dtype: torch.dtype) -> tuple[object, ...]:
+    """Weight, bias and geometry, as the fused convolutions take them."""
+    weight, bias = convolution.weight, convolution.bias
+    geometry = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
+    return (weight.to(dtype), None if bias is None else bias.to(dtype), *geometry)
 
 
 def trains_on_cpu(x: Tensor) -> bool:

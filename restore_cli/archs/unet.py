@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle, pixel_unshuffle
 
-from restore_cli.archs.layers import Bicubic
+from restore_cli.archs.layers import Bicubic, conv_add, conv_relu
 from restore_cli.engine import Geometry, Restorer
 
 
@@ -31,8 +31,7 @@ class ResidualBlock(nn.Module):
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
-        change: Tensor = self.conv2(self.conv1(x).relu_())
-        return x + change
+        return conv_add(self.conv2, conv_relu(self.conv1, x), x)
 
 
 class UNet(Restorer):
