@@ -18,7 +18,7 @@ from typing import Any
 
 from restore_cli.download import is_offline
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.metrics import Image
+from restore_cli.metrics.noise_level import Image
 
 
 @dataclass(frozen=True)
