@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore_cli.errors import UsageError
-from restore_cli.metrics import estimate_noise, estimate_quality, jpeg_steps
+from restore_cli.metrics import estimate_noise, estimate_quality
 from restore_cli.tasks import Image, Mask, Task, find_task
 from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.deblur import Deblur, blur_kernel
@@ -141,6 +141,8 @@ def _flatten(observed: Image, weight: float) -> Image:
 
 
 def _tv_jpeg(observed: Image, task: Task) -> Image:
+    from restore_cli.image import jpeg_steps
+
     assert isinstance(task, Deblock)
     quality = estimate_quality(observed)[0] if task.quality is None else round(task.quality)
     return _flatten(observed, TV_JPEG * float(jpeg_steps()[quality - 1, :3, :3].mean()) ** 0.5)

@@ -25,15 +25,23 @@ import tifffile
 from fuzz_pictures import tiff
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
-from restore_cli import image
 from restore_cli.errors import PictureError
 from restore_cli.image import (
     Metadata,
     Picture,
+    arrays,
+    bounds,
     encode_picture,
     find_damage,
+    format_of,
+    is_image_name,
+    luma,
     read_file,
     read_picture,
+    stderr,
+    suffix_of,
+    to_gray,
+    to_rgb,
     write_picture,
 )
 
@@ -143,7 +151,7 @@ def test_all_16_bit_levels_survive_float32(format: str) -> None:
 
 
 def test_blocks_of_rows_join_without_a_seam(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "_BLOCK", 70)  # two rows of 31, and an odd one at the end
+    monkeypatch.setattr(arrays, "_BLOCK", 70)  # two rows of 31, and an odd one at the end
     for source in (png, tiff):
         for depth in (8, 16):
             samples = noise(4, depth)
@@ -843,17 +851,17 @@ def test_damage_of_an_avif_that_libaom_sees(mode: str) -> None:
 def test_what_others_write_to_stderr_comes_through(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with image._overheard(rb"Corrupt.*\n") as said:
+    with stderr.captured_stderr(rb"Corrupt.*\n") as said:
         os.write(2, b"progress\nCorrupt JPEG data: x\n 50 %")
     assert said == [b"Corrupt JPEG data: x\n"]
     assert capfd.readouterr().err == "progress\n 50 %"
-    with pytest.raises(KeyboardInterrupt), image._overheard(rb"x"):
+    with pytest.raises(KeyboardInterrupt), stderr.captured_stderr(rb"x"):
         raise KeyboardInterrupt
 
     def full(*words: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(image.tempfile, "TemporaryFile", full)
+    monkeypatch.setattr(stderr.tempfile, "TemporaryFile", full)
     assert read_picture(tiff(PHOTO, compression="zlib")).height == 32
     os.write(2, b"there")
     assert capfd.readouterr().err == "there"
@@ -1131,7 +1139,7 @@ def test_large_scans_open_and_bombs_do_not(monkeypatch: pytest.MonkeyPatch) -> N
     for data in sources:
         assert read_picture(data).height == 32
     assert Image.MAX_IMAGE_PIXELS == 100
-    monkeypatch.setattr(image, "MAX_PIXELS", 32 * 48 - 1)
+    monkeypatch.setattr(bounds, "MAX_PIXELS", 32 * 48 - 1)
     for data in sources:
         with pytest.raises(PictureError, match="above the limit"):
             read_picture(data)
@@ -1164,7 +1172,7 @@ def test_a_few_bytes_are_no_large_photo(data: bytes, megapixels: int) -> None:
 
 def test_the_limit_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     data = flat_png(320, 200)
-    monkeypatch.setattr(image, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(bounds, "MAX_PIXELS", 1000)
     with pytest.raises(PictureError, match="give a larger --max-pixels"):
         read_picture(data)
     assert read_picture(data, max_pixels=64_000).width == 320
@@ -1184,10 +1192,10 @@ def test_the_limit_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 def test_free_memory_is_asked_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(image, "_free_memory", lambda: 40_000)
+    monkeypatch.setattr(bounds, "_free_memory", lambda: 40_000)
     with pytest.raises(PictureError, match=r"it needs about 0\.0 GB of memory, and 0\.0 GB are free"):
         read_picture(data)
-    monkeypatch.setattr(image, "_free_memory", lambda: 100_000)
+    monkeypatch.setattr(bounds, "_free_memory", lambda: 100_000)
     assert read_picture(data).height == 32
 
 
@@ -1233,7 +1241,7 @@ class Endless(io.RawIOBase):
 def test_endless_streams_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PictureError, match="cannot read standard input: it is none of PNG, JPEG"):
         read_file(io.BufferedReader(Endless(b"")))
-    monkeypatch.setattr(image, "_free_memory", lambda: 2**22)
+    monkeypatch.setattr(bounds, "_free_memory", lambda: 2**22)
     with pytest.raises(PictureError, match="cannot read standard input: it does not end after"):
         read_file(io.BufferedReader(Endless(png(PHOTO))))
     if Path("/dev/zero").exists():
@@ -1334,15 +1342,15 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
     [("a.JPG", "JPEG"), ("a.jpeg", "JPEG"), ("b.c.tif", "TIFF"), ("a.pgm", "PPM"), ("a.webp", "WEBP")],
 )
 def test_suffixes(name: str, format: str) -> None:
-    assert image.format_of(Path(name)) == format
-    assert image.is_image_name(Path(name))
-    assert image.format_of(Path("x" + image.suffix_of(format))) == format
+    assert format_of(Path(name)) == format
+    assert is_image_name(Path(name))
+    assert format_of(Path("x" + suffix_of(format))) == format
 
 
 def test_unknown_formats() -> None:
-    assert not image.is_image_name(Path("notes.txt"))
+    assert not is_image_name(Path("notes.txt"))
     for call in (
-        image.suffix_of,
+        suffix_of,
         lambda format: encode_picture(Picture(np.zeros((1, 1, 1), np.float32)), format),
     ):
         with pytest.raises(PictureError, match="cannot write GIF images"):
@@ -1352,14 +1360,14 @@ def test_unknown_formats() -> None:
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
 def test_colour_by_bt601(kind: type) -> None:
     rgb = np.array([[[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]], kind)
-    luma = image.luma(rgb)
-    assert luma.shape == (1, 5)
-    assert luma.dtype == kind
-    np.testing.assert_allclose(luma[0] * 255, [16, 235, 81.481, 144.553, 40.966], atol=1e-3)
-    gray = image.to_gray(rgb)
+    brightness = luma(rgb)
+    assert brightness.shape == (1, 5)
+    assert brightness.dtype == kind
+    np.testing.assert_allclose(brightness[0] * 255, [16, 235, 81.481, 144.553, 40.966], atol=1e-3)
+    gray = to_gray(rgb)
     assert gray.dtype == kind
     np.testing.assert_allclose(gray[0, :, 0], [0, 1, 0.299, 0.587, 0.114], atol=1e-6)
-    np.testing.assert_array_equal(image.to_rgb(gray), np.dstack([gray] * 3))
+    np.testing.assert_array_equal(to_rgb(gray), np.dstack([gray] * 3))
 
 
 def test_measures() -> None:

@@ -26,8 +26,8 @@ from restore_cli.cli.display import (
 )
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError
+from restore_cli.metrics.perceptual import METRICS, Metric, find_metric
 from restore_cli.peers import peer_names
-from restore_cli.perceptual import METRICS, Metric, find_metric
 from restore_cli.tables import read_value
 from restore_cli.tasks import TASKS, Task, find_task
 

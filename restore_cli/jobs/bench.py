@@ -32,8 +32,8 @@ from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import Picture, luma, read_picture
 from restore_cli.jobs.restore import Models, restore
 from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
+from restore_cli.metrics.perceptual import Metric
 from restore_cli.peers import Peer, peers
-from restore_cli.perceptual import Metric
 from restore_cli.published import published
 from restore_cli.report.bench import Origin
 from restore_cli.report.html import Comparison, Row, Version

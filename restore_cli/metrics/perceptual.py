@@ -14,11 +14,13 @@ from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from restore_cli.download import is_offline
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.metrics import Image
+
+if TYPE_CHECKING:
+    from restore_cli.image import Pixels
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Metric:
     side: int
     files: tuple[str, ...]
 
-    def measure(self, image: Image, reference: Image, *, offline: bool = False) -> float | None:
+    def measure(self, image: Pixels, reference: Pixels, *, offline: bool = False) -> float | None:
         """The figure of an image, both rounded to 8 bits and gray repeated to RGB; NIQE sees no reference.
 
         Args:

@@ -1,0 +1,29 @@
+"""Pictures: from file to float pixels and back, losing nothing that the target format can hold.
+
+Each format and each question has a file of its own; what other modules use is imported from here.
+"""
+
+from restore_cli.image.arrays import Pixels as Pixels
+from restore_cli.image.color import luma as luma
+from restore_cli.image.color import to_gray as to_gray
+from restore_cli.image.color import to_rgb as to_rgb
+from restore_cli.image.compression import compress as compress
+from restore_cli.image.compression import jpeg_steps as jpeg_steps
+from restore_cli.image.damage import find_damage as find_damage
+from restore_cli.image.formats import FORMATS as FORMATS
+from restore_cli.image.formats import LOSSY as LOSSY
+from restore_cli.image.formats import READ_SUFFIXES as READ_SUFFIXES
+from restore_cli.image.formats import format_of as format_of
+from restore_cli.image.formats import is_altered as is_altered
+from restore_cli.image.formats import is_image_name as is_image_name
+from restore_cli.image.formats import suffix_of as suffix_of
+from restore_cli.image.picture import Metadata as Metadata
+from restore_cli.image.picture import Picture as Picture
+from restore_cli.image.pillow import to_pillow as to_pillow
+from restore_cli.image.read import read_file as read_file
+from restore_cli.image.read import read_picture as read_picture
+from restore_cli.image.read import read_size as read_size
+from restore_cli.image.resampling import resize as resize
+from restore_cli.image.write import encode_picture as encode_picture
+from restore_cli.image.write import write_encoded as write_encoded
+from restore_cli.image.write import write_picture as write_picture

@@ -1,0 +1,24 @@
+"""The types of pixel arrays, and the blocks of rows in which they are converted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+Pixels = npt.NDArray[np.float32]
+Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
+
+_BLOCK = 2**20  # pixels widened or quantized at a time
+
+
+def block_rows(width: int) -> int:
+    """Return how many rows of this width a block has."""
+    return max(1, _BLOCK // width)
+
+
+def row_blocks(height: int, width: int) -> Iterator[tuple[int, int]]:
+    """Return the blocks of a picture as (first row, row behind the last)."""
+    step = block_rows(width)
+    return ((top, min(top + step, height)) for top in range(0, height, step))

@@ -1,0 +1,83 @@
+"""AVIF: samples of 10 and 12 bits, and color spaces that are not sRGB."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from restore_cli.image.arrays import Samples
+from restore_cli.image.opencv import opencv_samples
+from restore_cli.image.picture import Metadata, Picture
+from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_of, pillow_raster
+from restore_cli.image.pillow_write import metadata_options, pillow_bytes
+from restore_cli.image.raster import Raster, assemble
+
+_NCLX = b"colrnclx"  # primaries, transfer and matrix of ITU-T H.273, as 16 bits each, follow
+
+
+def decode_avif(data: bytes, image: Image.Image) -> Picture:
+    """Decode an AVIF that Pillow has opened."""
+    notes = frame_notes(image)
+    bits = _sample_bits(data)
+    raster = _deep_raster(data, image, bits, notes) if bits > 8 else pillow_raster(image, notes)
+    metadata, orientation = metadata_of(image, notes)
+    if not metadata.icc:
+        metadata = replace(metadata, chunks=_color_space(data))
+    return assemble(raster, orientation, metadata, "AVIF", notes, is_rgb_or_gray(image))
+
+
+def encode_avif(picture: Picture, quality: int) -> bytes:
+    """Encode as AVIF, 8 bits per sample, 4:4:4."""
+    options = metadata_options(picture.metadata)
+    options |= {"quality": quality, "subsampling": "4:4:4"}
+    return _with_color_space(pillow_bytes(picture, "AVIF", options), picture.metadata)
+
+
+def _deep_raster(data: bytes, image: Image.Image, bits: int, notes: list[str]) -> Raster:
+    """Decode 10 or 12 bits, which Pillow reduces to 8, and spread them over 16."""
+    try:
+        samples = opencv_samples(data)
+    except ValueError:  # it is damaged, or gray with alpha
+        notes.append(f"{bits}-bit AVIF read with 8 bits a sample")
+        return pillow_raster(image, notes)
+    if samples.shape[:2] != (image.height, image.width):
+        raise ValueError("two decoders find two sizes")
+    order = [0] if samples.shape[2] == 1 else [2, 1, 0, 3][: samples.shape[2]]
+    scale = 65535 / (2**bits - 1)
+
+    def rows(top: int, bottom: int) -> Samples:
+        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom, :, order] * scale).astype(np.uint16)
+        return block
+
+    return Raster(image.height, image.width, len(order), 16, rows)
+
+
+def _sample_bits(data: bytes) -> int:
+    """Bits a sample, from the first configuration record; AV1 in ISO base media files, 2.3."""
+    record = data.find(b"av1C") + 4
+    flags = data[record + 2] if 4 <= record < len(data) - 2 else 0
+    return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
+
+
+def _color_space(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the color space of an AVIF as PNG's cICP; nothing of the kinds that are shown like sRGB."""
+    place = data.find(_NCLX) + len(_NCLX)
+    if place < len(_NCLX) or place + 4 > len(data):
+        return ()
+    primaries, transfer = struct.unpack_from(">HH", data, place)
+    if primaries in (1, 2) and transfer in (1, 2, 6, 13):  # unspecified, BT.709, BT.601, sRGB
+        return ()
+    return ((b"cICP", bytes([primaries & 255, transfer & 255, 0, 1])),)  # RGB of full range
+
+
+def _with_color_space(data: bytes, metadata: Metadata) -> bytes:
+    """Name the color space in an AVIF that Pillow wrote as sRGB."""
+    spaces = [payload for kind, payload in metadata.chunks if kind == b"cICP" and len(payload) == 4]
+    place = data.find(_NCLX) + len(_NCLX)
+    if not spaces or place < len(_NCLX):
+        return data
+    return data[:place] + struct.pack(">HH", *spaces[0][:2]) + data[place + 4 :]

@@ -1,0 +1,35 @@
+"""BMP, whose pixels may have a fourth byte without a stated meaning."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+from PIL import Image
+
+from restore_cli.image.picture import Picture
+from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_of, pillow_raster
+from restore_cli.image.pillow_write import metadata_options, pillow_bytes
+from restore_cli.image.raster import assemble
+
+
+def decode_bmp(data: bytes, image: Image.Image) -> Picture:
+    """Decode a BMP that Pillow has opened."""
+    notes = frame_notes(image)
+    raster = pillow_raster(image, notes)
+    if _has_fourth_byte(data):
+        notes.append("the fourth byte of its pixels, in which some programs write alpha, is left out")
+    metadata, orientation = metadata_of(image, notes)
+    return assemble(raster, orientation, metadata, "BMP", notes, is_rgb_or_gray(image))
+
+
+def encode_bmp(picture: Picture) -> bytes:
+    """Encode as BMP of 8 bits per sample."""
+    return pillow_bytes(picture, "BMP", metadata_options(picture.metadata))
+
+
+def _has_fourth_byte(data: bytes) -> bool:
+    """Say whether a BMP of 32 bits, none of them declared as alpha, has more than 0 or 255 in the last 8."""
+    start, bits, compression = struct.unpack_from("<10xI14xHI", data.ljust(34))
+    fourth = np.frombuffer(data, np.uint8)[start + 3 :: 4]
+    return bits == 32 and compression == 0 and not (fourth.max() == 0 or fourth.min() == 255)

@@ -1,0 +1,52 @@
+"""JPEG compression as libjpeg does it: its quantization tables, and what it makes of pixels."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from restore_cli.image.arrays import Pixels
+from restore_cli.image.pillow import to_pillow
+
+# Luminance steps at quality 50, ITU-T T.81, table K.1; by row, vertical frequency downwards.
+_LUMINANCE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ]
+)
+
+
+def jpeg_steps() -> NDArray[np.int64]:
+    """Return the steps by which libjpeg quantizes luma, 100 x 8 x 8, at quality 1 to 100."""
+    qualities = np.arange(1, 101)
+    factors = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
+    return ((_LUMINANCE * factors[:, None, None] + 50) // 100).clip(1, 255)
+
+
+def nearest_quality(tables: dict[int, Any]) -> int:
+    """Return the quality whose luma steps in libjpeg are closest to a file's, whatever their order."""
+    own = np.sort(np.asarray(tables[min(tables)]))
+    standard = np.sort(jpeg_steps().reshape(100, 64))
+    return int(np.abs(standard - own).sum(axis=1).argmin()) + 1
+
+
+def compress(image: Pixels, quality: int, subsampling: str = "4:4:4") -> Pixels:
+    """Return H x W x C in [0, 1] as libjpeg makes it: rounded to 8 bits, encoded, decoded.
+
+    `quality` is libjpeg's, 1 to 100; `subsampling` that of color, "4:4:4", "4:2:2" or "4:2:0".
+    """
+    buffer = io.BytesIO()
+    to_pillow(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)
+    with Image.open(buffer) as decoded:
+        return np.asarray(decoded).reshape(image.shape).astype(np.float32) / np.float32(255)

@@ -1,0 +1,94 @@
+"""JPEG: its quality, and the segments that Pillow neither reads nor writes, such as IPTC."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import replace
+
+from PIL import Image
+
+from restore_cli.image.compression import nearest_quality
+from restore_cli.image.photoshop import join_resources, split_resources
+from restore_cli.image.picture import Metadata, Picture
+from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_of, pillow_raster
+from restore_cli.image.pillow_write import metadata_options, pillow_bytes
+from restore_cli.image.raster import assemble
+
+JPEG_SIGNATURE = b"\xff\xd8"
+MARKER_BYTES = 65_500  # bytes of EXIF or XMP that fit one JPEG marker (65,533), less their signatures
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
+_APP13, _COM, _EOI = 0xED, 0xFE, 0xD9
+_PHOTOSHOP = b"Photoshop 3.0\0"
+
+
+def decode_jpeg(data: bytes, image: Image.Image) -> Picture:
+    """Decode a JPEG, or the first image of an MPO, which Pillow has opened."""
+    notes = frame_notes(image)
+    alone = not notes  # in an MPO other images follow
+    raster = pillow_raster(image, notes)
+    metadata, orientation = metadata_of(image, notes)
+    metadata = _with_segments(metadata, data, notes if alone else [])
+    picture = assemble(raster, orientation, metadata, "JPEG", notes, is_rgb_or_gray(image))
+    tables = getattr(image, "quantization", None)
+    if not tables:
+        return picture
+    height, width = picture.pixels.shape[:2]
+    top = height % 16 if orientation in (3, 4, 7, 8) else 0  # where rows count backwards
+    left = width % 16 if orientation in (2, 3, 6, 7) else 0
+    return replace(picture, jpeg_quality=nearest_quality(tables), corner=(top, left))
+
+
+def encode_jpeg(picture: Picture, quality: int) -> bytes:
+    """Encode as JPEG, 4:4:4."""
+    options = metadata_options(picture.metadata)
+    options |= {"quality": quality, "subsampling": "4:4:4", "extra": _segments_of(picture.metadata)}
+    return pillow_bytes(picture, "JPEG", options)
+
+
+def sample_bits(data: bytes) -> int:
+    """Return the bits per sample that a JPEG states; 8 if it is another file, or states none."""
+    if not data.startswith(JPEG_SIGNATURE):
+        return 8
+    return next((data[start] for kind, start, _ in _segments(data) if kind in _FRAMES), 8)
+
+
+def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
+    """Split a JPEG into (marker, start and end of its payload), up to its end or as far as it goes."""
+    marker, position = re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])"), 0  # of no restart and no coded 255
+    with contextlib.suppress(struct.error):
+        while found := marker.search(data, position):
+            kind, start = found[1][0], found.end()
+            size = 0 if kind == _EOI else struct.unpack_from(">H", data, start)[0]
+            yield kind, start + 2, start + size
+            if kind == _EOI:
+                return
+            position = start + size
+
+
+def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadata:
+    """Add IPTC, Photoshop's resources and comments, and note what lies behind the image."""
+    resources, comments, end = [], [], len(data)
+    for kind, start, stop in _segments(data):
+        payload = data[start:stop]
+        if kind == _APP13 and payload.startswith(_PHOTOSHOP):
+            resources.append(payload.removeprefix(_PHOTOSHOP))
+        elif kind == _COM:
+            comments.append(payload)
+        elif kind == _EOI:
+            end = start - 2
+    if rest := len(data[end:].strip(b"\0\xff")):  # more than padding
+        notes.append(f"{rest} bytes behind the photo, such as the video of a motion photo, are left out")
+    iptc, photoshop = split_resources(b"".join(resources))
+    return replace(metadata, iptc=iptc, photoshop=photoshop, comments=tuple(comments))
+
+
+def _segments_of(metadata: Metadata) -> bytes:
+    """Return the segments that Pillow does not write."""
+    resources = join_resources(metadata)
+    parts = [(_COM, comment) for comment in metadata.comments]
+    for start in range(0, len(resources), MARKER_BYTES):
+        parts.append((_APP13, _PHOTOSHOP + resources[start : start + MARKER_BYTES]))
+    return b"".join(struct.pack(">BBH", 0xFF, kind, 2 + len(part)) + part for kind, part in parts)

@@ -1,0 +1,38 @@
+"""Image resources of Photoshop, one of which holds the records of IPTC."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+from restore_cli.image.picture import Metadata
+
+_IPTC_RESOURCE = 0x0404
+
+
+def split_resources(block: bytes) -> tuple[bytes | None, bytes | None]:
+    """Split the image resources of Photoshop into the IPTC records and all other resources."""
+    iptc: bytes | None = None
+    others, position = [], 0
+    with contextlib.suppress(struct.error):
+        while position < len(block):
+            number, name = struct.unpack_from(">HB", block, position + 4)
+            start = position + 6 + (name + 2) // 2 * 2
+            (size,) = struct.unpack_from(">I", block, start)
+            end = start + 4 + size + size % 2
+            if number == _IPTC_RESOURCE and iptc is None:
+                iptc = block[start + 4 : start + 4 + size]
+            else:
+                others.append(block[position:end])
+            position = end
+    return iptc or None, b"".join([*others, block[position:]]) or None
+
+
+def join_resources(metadata: Metadata) -> bytes:
+    """Return the image resources of a picture, its IPTC records among them."""
+    resources = metadata.photoshop or b""
+    if metadata.iptc:
+        padding = bytes(len(metadata.iptc) % 2)
+        head = struct.pack(">4sHHI", b"8BIM", _IPTC_RESOURCE, 0, len(metadata.iptc))
+        resources += head + metadata.iptc + padding
+    return resources

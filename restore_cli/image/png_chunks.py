@@ -1,0 +1,28 @@
+"""The chunks that a PNG consists of."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+XMP_KEYWORD = b"XML:com.adobe.xmp\0"
+TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
+PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+
+
+def split_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
+    """Split a PNG into (type, payload, whether its checksum is right), as far as it goes."""
+    position = len(PNG_SIGNATURE)
+    while position + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, position)
+        payload = data[position + 8 : position + 8 + length]
+        position += length + 12
+        checksum = zlib.crc32(payload, zlib.crc32(kind)).to_bytes(4, "big")
+        yield kind, payload, data[position - 4 : position] == checksum
+
+
+def join_chunk(kind: bytes, payload: bytes) -> bytes:
+    """Return a chunk with its length and checksum."""
+    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))

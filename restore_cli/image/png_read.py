@@ -1,0 +1,121 @@
+"""Reading PNG: Pillow and OpenCV get the chunks of the pixels alone, all others are read here."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from restore_cli.image.arrays import Samples
+from restore_cli.image.bounds import Bounds
+from restore_cli.image.exif import kept_exif
+from restore_cli.image.opencv import opencv_samples
+from restore_cli.image.picture import Metadata, Picture
+from restore_cli.image.pillow import open_image
+from restore_cli.image.pillow_read import pillow_raster
+from restore_cli.image.png_chunks import (
+    PIXEL_CHUNKS,
+    PNG_SIGNATURE,
+    TEXT_CHUNKS,
+    XMP_KEYWORD,
+    join_chunk,
+    split_chunks,
+)
+from restore_cli.image.raster import Raster, assemble
+from restore_cli.image.resolution import dpi_of, dpi_of_exif
+
+# The time of the last change (tIME), the bits that count (sBIT) and what to show behind (bKGD) are not kept:
+# the first two are no longer so, the third is in the file's own color type.
+_COLOR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
+_INFLATED = 2**26  # bytes that an ICC profile or an XMP packet may have
+
+
+def decode_png(data: bytes, bounds: Bounds) -> Picture:
+    """Decode a PNG; raises ValueError, PictureError, or whatever Pillow raises, if it is damaged."""
+    bare, chunks, notes = _sorted_chunks(data)
+    first = dict(reversed(chunks))
+    image = open_image(bare, bounds)
+    depth = bare[24]  # in IHDR
+    if image.mode == "L" and depth < 8 and "transparency" in image.info:
+        image.info["transparency"] *= 255 // (2**depth - 1)  # Pillow spreads the samples, not the key
+    raster = _deep_raster(bare, image) if depth == 16 else pillow_raster(image, notes)
+    frames = int.from_bytes(first.get(b"acTL", b"")[:4], "big")
+    if frames > 1:
+        notes.append(f"only the first of {frames} frames is read")
+    exif, orientation = kept_exif(first.get(b"eXIf", b""), notes)
+    across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", b"")[:9].ljust(9, b"\0"))
+    metadata = Metadata(
+        exif=exif,
+        icc=_profile(first.get(b"iCCP"), notes),
+        xmp=_xmp([payload for kind, payload in chunks if kind == b"iTXt"], notes),
+        dpi=dpi_of((across * 0.0254, down * 0.0254)) if unit == 1 else dpi_of_exif(exif),  # dots per meter
+        chunks=tuple(chunk for chunk in chunks if _is_kept(*chunk)),
+    )
+    return assemble(raster, orientation, metadata, "PNG", notes)
+
+
+def _sorted_chunks(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], list[str]]:
+    """Return a PNG of nothing but pixels, the other chunks that are whole, and notes of the broken ones."""
+    pixels, chunks, notes = [PNG_SIGNATURE], [], []
+    for kind, payload, whole in split_chunks(data):
+        if not whole and kind in (b"IHDR", b"PLTE"):
+            raise ValueError(f"the checksum of {kind.decode()} is wrong")
+        if kind in PIXEL_CHUNKS:  # `find_damage` reports the checksums of the others
+            pixels.append(join_chunk(kind, payload))
+        elif whole:
+            chunks.append((kind, payload))
+        else:
+            notes = ["a broken chunk is left out"]
+    return b"".join(pixels), chunks, notes
+
+
+def _deep_raster(data: bytes, image: Image.Image) -> Raster:
+    image.load()  # Pillow finds damage that OpenCV passes over
+    samples = opencv_samples(data)
+    gray = data[25] in (0, 4)  # color types without and with alpha, which OpenCV widens to BGRA
+    order = ([0, 3] if data[25] == 4 else [0]) if gray else [2, 1, 0, 3][: samples.shape[2]]
+    key = image.info.get("transparency") if gray else None  # OpenCV obeys tRNS in color, not in gray
+
+    def rows(top: int, bottom: int) -> Samples:
+        block: npt.NDArray[np.uint16] = samples[top:bottom, :, order]
+        if key is None:
+            return block
+        return np.concatenate([block, np.where(block == key, 0, 65535).astype(np.uint16)], axis=2)
+
+    return Raster(image.height, image.width, len(order) + (key is not None), 16, rows)
+
+
+def _profile(payload: bytes | None, notes: list[str]) -> bytes | None:
+    if payload is None:
+        return None
+    _, _, packed = payload.partition(b"\0")  # its name
+    return _inflated(packed[1:], "ICC profile", notes)
+
+
+def _xmp(texts: Sequence[bytes], notes: list[str]) -> bytes | None:
+    for text in texts:
+        if text.startswith(XMP_KEYWORD):
+            packed, rest = text[len(XMP_KEYWORD) :][:1] == b"\1", text[len(XMP_KEYWORD) + 2 :]
+            packet = rest.split(b"\0", 2)[-1]  # behind the language and the translated keyword
+            return _inflated(packet, "XMP", notes) if packed else packet or None
+    return None
+
+
+def _inflated(packed: bytes, name: str, notes: list[str]) -> bytes | None:
+    inflater = zlib.decompressobj()
+    try:
+        plain = inflater.decompress(packed, _INFLATED)
+        if inflater.eof:
+            return plain or None
+        notes.append(f"{name} is left out: it is cut short, or has more than {_INFLATED >> 20} MB")
+    except zlib.error:
+        notes.append(f"broken {name} is left out")
+    return None
+
+
+def _is_kept(kind: bytes, payload: bytes) -> bool:
+    return kind in TEXT_CHUNKS + _COLOR_CHUNKS and not payload.startswith(XMP_KEYWORD)

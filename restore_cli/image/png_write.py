@@ -1,0 +1,50 @@
+"""Writing PNG: Pillow packs 8 bits per sample; 16 bits and all metadata are packed here."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+import numpy as np
+
+from restore_cli.image.picture import Picture
+from restore_cli.image.pillow_write import pillow_bytes
+from restore_cli.image.png_chunks import PNG_SIGNATURE, XMP_KEYWORD, join_chunk
+from restore_cli.image.raster import quantized
+
+
+def encode_png(picture: Picture) -> bytes:
+    """Encode as PNG; the metadata is placed behind IHDR."""
+    plain = _pack_16_bits(picture) if picture.depth == 16 else pillow_bytes(picture, "PNG", {})
+    metadata = picture.metadata
+    chunks = list(metadata.chunks)
+    if metadata.icc:
+        chunks = [chunk for chunk in chunks if chunk[0] != b"sRGB"]  # the standard allows one of the two
+        chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
+    if metadata.dpi:
+        per_meter = (round(number / 0.0254) for number in metadata.dpi)
+        chunks.append((b"pHYs", struct.pack(">IIB", *per_meter, 1)))
+    if metadata.exif:
+        chunks.append((b"eXIf", metadata.exif))
+    if metadata.xmp:
+        chunks.append((b"iTXt", XMP_KEYWORD + bytes(4) + metadata.xmp))
+    end = len(PNG_SIGNATURE) + 25  # of IHDR
+    return b"".join([plain[:end], *(join_chunk(*chunk) for chunk in chunks), plain[end:]])
+
+
+def _pack_16_bits(picture: Picture) -> bytes:
+    """Pack 16-bit samples as a bare PNG, each row filtered by its left neighbor (filter type 1)."""
+    bands = picture.channels + (picture.alpha is not None)
+    color_type = {1: 0, 2: 4, 3: 2, 4: 6}[bands]
+    packer = zlib.compressobj()
+    packed = [b""]
+    for block in quantized(picture):
+        raw = block.astype(">u2").view(np.uint8).reshape(len(block), -1)
+        filtered = np.ones((len(raw), 1 + raw.shape[1]), np.uint8)
+        filtered[:, 1:] = raw
+        filtered[:, 1 + 2 * bands :] -= raw[:, : -2 * bands]
+        packed.append(packer.compress(filtered.data))
+    packed.append(packer.flush())
+    header = struct.pack(">IIBBBBB", picture.width, picture.height, 16, color_type, 0, 0, 0)
+    body = (join_chunk(b"IDAT", part) for part in packed if part)
+    return b"".join([PNG_SIGNATURE, join_chunk(b"IHDR", header), *body, join_chunk(b"IEND", b"")])

@@ -1,0 +1,51 @@
+"""PNM (PBM, PGM and PPM), as text or binary, with up to 16 bits per sample."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from restore_cli.image.arrays import Samples
+from restore_cli.image.picture import Metadata, Picture
+from restore_cli.image.pillow_read import decode_image
+from restore_cli.image.raster import Raster, assemble, quantized
+
+_HEADER = re.compile(rb"P([2356])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
+
+
+def decode_pnm(data: bytes, image: Image.Image) -> Picture:
+    """Decode a PNM that Pillow has opened."""
+    header = _HEADER.match(data)
+    if header and int(header[4]) > 255:
+        return assemble(_deep_raster(data, header), 1, Metadata(), "PPM", [])
+    return decode_image(image)
+
+
+def encode_pnm(picture: Picture) -> bytes:
+    """Encode as PGM or PPM, whichever the channels ask for."""
+    magic, peak = ("P5" if picture.channels == 1 else "P6"), 2**picture.depth - 1
+    header = f"{magic}\n{picture.width} {picture.height}\n{peak}\n".encode("ascii")
+    big_endian = f">u{picture.depth // 8}"
+    return b"".join([header, *(b.astype(big_endian).tobytes() for b in quantized(picture, flatten=True))])
+
+
+def _deep_raster(data: bytes, header: re.Match[bytes]) -> Raster:
+    """Decode more than 8 bits, which Pillow reduces to 8, and spread them over 16."""
+    width, height, peak = (int(number) for number in header.groups()[1:])
+    bands = 3 if header[1] in b"36" else 1
+    count = height * width * bands
+    if header[1] in b"23":
+        words = re.sub(rb"#[^\n]*", b"", data[header.end() :]).split()[:count]
+        samples = np.array(words).astype(np.int64)
+    else:
+        samples = np.frombuffer(data, ">u2", count, header.end())
+    samples = samples.clip(0, peak).reshape(height, width, bands)
+
+    def rows(top: int, bottom: int) -> Samples:
+        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom] * (65535 / peak)).astype(np.uint16)
+        return block
+
+    return Raster(height, width, bands, 16, rows)

@@ -1,0 +1,95 @@
+"""From the samples of a file to float pixels, turned upright, and from pixels to samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from restore_cli.image.arrays import Samples, row_blocks
+from restore_cli.image.exif import upright_xmp
+from restore_cli.image.picture import Metadata, Picture
+
+
+@dataclass(frozen=True)
+class Raster:
+    """Samples as the file stores them; `rows(top, bottom)` gives H' x W x K, K = 1, 2, 3 or 4."""
+
+    height: int
+    width: int
+    bands: int
+    depth: int
+    rows: Callable[[int, int], Samples]
+
+
+def assemble(
+    raster: Raster,
+    orientation: int,
+    metadata: Metadata,
+    format: str,
+    notes: list[str],
+    icc_applies: bool = True,
+) -> Picture:
+    """Widen the samples into float pixels, turned upright on the way, and settle the metadata."""
+    height, width = (raster.width, raster.height) if orientation >= 5 else (raster.height, raster.width)
+    channels, has_alpha = (raster.bands - 1) // 2 * 2 + 1, raster.bands % 2 == 0
+    pixels = np.empty((height, width, channels), np.float32)
+    alpha = np.empty((height, width), f"uint{raster.depth}") if has_alpha else None
+    stored_pixels = _as_stored(pixels, orientation)
+    stored_alpha = None if alpha is None else _as_stored(alpha, orientation)
+    for top, bottom in row_blocks(raster.height, raster.width):
+        block = raster.rows(top, bottom)
+        peak = np.float32(2**raster.depth - 1)
+        np.divide(block[..., :channels], peak, out=stored_pixels[top:bottom], dtype=np.float32)
+        if stored_alpha is not None:
+            stored_alpha[top:bottom] = block[..., -1]
+    if orientation != 1 and metadata.xmp:
+        metadata = replace(metadata, xmp=upright_xmp(metadata.xmp))
+    if orientation >= 5 and metadata.dpi:
+        metadata = replace(metadata, dpi=metadata.dpi[::-1])
+    if not icc_applies:
+        metadata = replace(metadata, icc=None)
+    return Picture(pixels, alpha, raster.depth, metadata, format, tuple(notes))
+
+
+def _as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
+    """Return a view of an upright array with the axes of the file, by the table of EXIF 2.32, 4.6.4."""
+    views: dict[int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
+        2: lambda array: array[:, ::-1],
+        3: lambda array: array[::-1, ::-1],
+        4: lambda array: array[::-1],
+        5: lambda array: array.swapaxes(0, 1),
+        6: lambda array: np.rot90(array, 1),
+        7: lambda array: array[::-1, ::-1].swapaxes(0, 1),
+        8: lambda array: np.rot90(array, -1),
+    }
+    return views[orientation](upright) if orientation in views else upright
+
+
+def quantized(picture: Picture, *, flatten: bool = False) -> Iterator[Samples]:
+    """Round to samples of `picture.depth` bits, a block of rows at a time, H' x W x (C + alpha).
+
+    Under `flatten` the pixels are composed onto white and alpha is left out.
+    """
+    peak = 2**picture.depth - 1
+    for top, bottom in row_blocks(picture.height, picture.width):
+        block: npt.NDArray[np.floating] = picture.pixels[top:bottom]
+        alpha = None
+        if picture.alpha is not None:
+            alpha = _rescaled(picture.alpha[top:bottom, :, None], picture.depth)
+        if alpha is not None and flatten:
+            opacity = alpha / np.float32(peak)
+            block, alpha = block * opacity + (1 - opacity), None
+        samples = np.rint(np.clip(block, 0, 1) * np.float32(peak)).astype(f"uint{picture.depth}")
+        yield samples if alpha is None else np.concatenate([samples, alpha], axis=2)
+
+
+def _rescaled(alpha: Samples, depth: int) -> Samples:
+    if alpha.itemsize * 8 == depth:
+        return alpha
+    if depth == 16:
+        return alpha.astype(np.uint16) * np.uint16(257)
+    return np.rint(alpha / np.float32(257)).astype(np.uint8)

@@ -1,0 +1,38 @@
+"""Resolutions in dots per inch, from the several ways in which files state them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from restore_cli.image.pillow import unlimited
+
+
+def dpi_of(value: tuple[Any, Any] | None) -> tuple[float, float] | None:
+    """Return a resolution as floats; None where there is none or it is no positive number."""
+    with contextlib.suppress(TypeError, ValueError, ZeroDivisionError):
+        across, down = (float(number) for number in value or ())
+        if 0 < across < 1e6 and 0 < down < 1e6:
+            return across, down
+    return None
+
+
+def dpi_of_tags(tags: Image.Exif) -> tuple[float, float] | None:
+    """Return the resolution in the tags of a TIFF or an EXIF block."""
+    dpi = dpi_of((tags.get(ExifTags.Base.XResolution), tags.get(ExifTags.Base.YResolution)))
+    unit = tags.get(ExifTags.Base.ResolutionUnit, 2)
+    scale = {2: 1.0, 3: 2.54}.get(unit)  # dots per inch, per centimeter; 1 has no unit
+    return (dpi[0] * scale, dpi[1] * scale) if dpi and scale else None
+
+
+def dpi_of_exif(block: bytes | None) -> tuple[float, float] | None:
+    """Return the resolution in an EXIF block; None where it states none or is broken."""
+    if not block:
+        return None
+    tags = Image.Exif()
+    with unlimited(), contextlib.suppress(Exception):  # what is broken in it has no resolution
+        tags.load(block)
+        return dpi_of_tags(tags)
+    return None

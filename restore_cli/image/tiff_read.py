@@ -1,0 +1,68 @@
+"""Reading TIFF: gray and RGB of 8 and 16 bits by libtiff alone, all other kinds by Pillow."""
+
+from __future__ import annotations
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from restore_cli.errors import PictureError
+from restore_cli.image.bounds import Bounds
+from restore_cli.image.exif import upright_exif
+from restore_cli.image.photoshop import split_resources
+from restore_cli.image.picture import Metadata, Picture
+from restore_cli.image.pillow import open_image, unlimited
+from restore_cli.image.pillow_read import is_rgb_or_gray, pillow_raster
+from restore_cli.image.raster import assemble
+from restore_cli.image.resolution import dpi_of_tags
+from restore_cli.image.tiff_layout import layout_of, segments_of
+from restore_cli.image.tiff_samples import tiff_raster
+from restore_cli.image.tiff_tags import TAG_IPTC, TAG_PHOTOSHOP, count_pages, exif_of_tags, tag_bytes
+
+# Compressions that pack bytes, whatever these mean: none, LZW, deflate (twice), PackBits, LZMA, Zstandard.
+_OF_BYTES = frozenset({1, 5, 8, 32946, 32773, 34925, 50000})
+_UNREAD = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 34933: "PNG"}
+_UNREAD |= {34892: "lossy JPEG of DNG", 50002: "JPEG XL", 52546: "JPEG XL"}
+
+
+def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
+    """Decode the first page of a TIFF; raises PictureError for a kind that is not read."""
+    # Pillow turns the pixels of a TIFF by its orientation: let it not see that.
+    data, orientation = upright_exif(data)
+    with unlimited():
+        tags = Image.Exif()
+        tags.load(data)  # an EXIF block is a TIFF without pixels
+        layout = layout_of(tags)
+        padded = layout.across * layout.columns, layout.down * layout.rows
+        bounds.check(*padded, max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1))
+        metadata = _metadata(data, tags)
+    segments = segments_of(data, tags, layout)
+    frames = count_pages(data)
+    notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
+    if metadata.icc is None and ExifTags.Base.InterColorProfile in tags:
+        notes.append("broken ICC profile is left out")
+    if layout.bits in (8, 16) and layout.photometric in (0, 1, 2) and layout.compression in _OF_BYTES:
+        raster = tiff_raster(data, layout, segments, notes)
+        return assemble(raster, orientation, metadata, "TIFF", notes)
+    try:
+        image = open_image(data, bounds)
+    except UnidentifiedImageError:
+        packed = _UNREAD.get(layout.compression, f"compression {layout.compression}")
+        kind = f"{layout.bits} bits, photometric {layout.photometric}, {packed}"
+        raise PictureError(
+            f"it is a TIFF of a kind that is not read ({kind}), save it as RGB with LZW"
+        ) from None
+    if layout.bits == 16:
+        notes.append(f"16-bit {image.mode} read with 8 bits a sample")
+    raster = pillow_raster(image, notes)
+    return assemble(raster, orientation, metadata, "TIFF", notes, is_rgb_or_gray(image))
+
+
+def _metadata(data: bytes, tags: Image.Exif) -> Metadata:
+    iptc, photoshop = split_resources(tag_bytes(data, TAG_PHOTOSHOP) or b"")
+    return Metadata(
+        exif=exif_of_tags(tags),
+        icc=tag_bytes(data, ExifTags.Base.InterColorProfile),
+        xmp=tag_bytes(data, ExifTags.Base.XMLPacket),
+        dpi=dpi_of_tags(tags),
+        iptc=tag_bytes(data, TAG_IPTC) or iptc,
+        photoshop=photoshop,
+    )

@@ -1,0 +1,81 @@
+"""The tags of a TIFF: reading them, and gathering those that describe a photo."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from typing import Any
+
+from PIL import ExifTags, Image
+
+from restore_cli.image.pillow import unlimited
+
+# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Rating, Copyright, the XP texts of
+# Windows: what describes the photo. Other tags describe the layout of one file, or are read by themselves.
+_TEXTS = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
+TAG_IPTC, TAG_PHOTOSHOP = 33723, 34377
+
+
+def numbers(tags: Image.Exif, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
+    """Return the values of a tag; raises ValueError unless they are integers."""
+    value = tags.get(tag, default)
+    values = value if isinstance(value, tuple) else (value,)
+    if not values or not all(isinstance(number, int) for number in values):
+        raise ValueError(f"tag {int(tag)} is missing or not a number")
+    return values
+
+
+def tag_bytes(data: bytes, tag: int) -> bytes | None:
+    """Return a block in a tag of the first page, if it is of bytes, or text, or IPTC, which may be LONG."""
+    order = "<" if data[:2] == b"II" else ">"
+    (start,) = struct.unpack_from(order + "I", data, 4)
+    (count,) = struct.unpack_from(order + "H", data, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        number, kind, size, place = struct.unpack_from(order + "HHII", data, entry)
+        if number == tag and kind in (1, 2, 7, *((4,) if tag == TAG_IPTC else ())):
+            size *= 4 if kind == 4 else 1
+            block = data[place : place + size] if size > 4 else data[entry + 8 : entry + 8 + size]
+            return (block.rstrip(b"\0") if kind == 2 else block) if len(block) == size else None
+    return None
+
+
+def count_pages(data: bytes) -> int:
+    """Count the directories of a TIFF, as far as their chain is whole, up to 100,000."""
+    order = "<" if data[:2] == b"II" else ">"
+    seen: set[int] = set()
+    with contextlib.suppress(struct.error):
+        (start,) = struct.unpack_from(order + "I", data, 4)
+        while start and start not in seen and len(seen) < 100_000:
+            (entries,) = struct.unpack_from(order + "H", data, start)
+            seen.add(start)
+            (start,) = struct.unpack_from(order + "I", data, start + 2 + 12 * entries)
+    return len(seen)
+
+
+def exif_of_tags(tags: Image.Exif) -> bytes | None:
+    """Gather what describes the photo from the tags of a TIFF into an EXIF block of its own."""
+    exif = Image.Exif()
+    _copy_texts(tags, exif)
+    return exif.tobytes().removeprefix(b"Exif\0\0") if exif else None
+
+
+def tags_of_exif(block: bytes | None) -> Any:
+    """Return the directory of a TIFF with what an EXIF block says of the photo."""
+    from PIL.TiffImagePlugin import ImageFileDirectory_v2
+
+    tags = ImageFileDirectory_v2()
+    if block:
+        with unlimited():
+            exif = Image.Exif()
+            exif.load(block)
+            _copy_texts(exif, tags)
+    return tags
+
+
+def _copy_texts(tags: Image.Exif, target: Any) -> None:
+    for tag in _TEXTS:
+        if tag in tags:
+            target[tag] = tags[tag]
+    for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
+        if entries := tags.get_ifd(ifd):
+            target[int(ifd)] = dict(entries)

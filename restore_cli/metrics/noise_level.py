@@ -1,0 +1,117 @@
+"""The standard deviation of white noise, estimated from a picture alone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from restore_cli.image import Pixels
+
+# Side of a patch, patches at most, and brightness and color difference of RGB, at right angles so that white
+# noise is as strong in each.
+_PATCH = 8
+_SAMPLES = 40_000
+_OPPONENT = np.array([[1, 1, 1], [1, 0, -1]]) / np.sqrt([[3], [2]])
+
+
+def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> float:
+    """Standard deviation of white noise in an image, on the 0..255 scale, from the image alone.
+
+    Chen, Zhu and Heng, "An Efficient Statistical Method for Image Noise Level Estimation", ICCV 2015:
+    patches of a clean image lie near a low-dimensional subspace, so the smallest eigenvalues of their
+    covariance are the noise variance. To it are added:
+
+    - Texture looks like noise, but seldom everywhere: only the calmest parts of the image count.
+    - Color differences have less texture than brightness and are trusted first, unless they have been
+      smoothed, as JPEG and cameras do: then they show less than an eighth of the noise in brightness.
+    - Clipping at black and white hides noise: dark and bright patches are left out where others suffice,
+      and the level is raised to the one that clipping reduces to what was found.
+
+    Args:
+        image: H x W x C in [0, 1]; fewer than 20 pixels a side give 0.
+        visible: H x W; what it leaves out, such as what lies under transparency, does not count.
+    """
+    height, width, channels = image.shape
+    if min(height, width) < 20:
+        return 0.0
+    stride = max(1, math.ceil(math.sqrt(height * width / _SAMPLES)))
+    windows = np.lib.stride_tricks.sliding_window_view(image, (_PATCH, _PATCH), (0, 1))[::stride, ::stride]
+    parts = max(1, min(4, int(math.sqrt(windows.shape[0] * windows.shape[1] / 1000))))
+    # patches, channels, pixels
+    blocks = [part.reshape(-1, channels, _PATCH * _PATCH) for part in _split(windows, parts)]
+    if visible is not None:
+        views = np.lib.stride_tricks.sliding_window_view(visible, (_PATCH, _PATCH))[::stride, ::stride]
+        whole = [part.all(axis=(2, 3)).ravel() for part in _split(views, parts)]
+        blocks = [block[seen] for block, seen in zip(blocks, whole, strict=True)]
+    blocks = _large(blocks) or [np.concatenate(blocks)]
+    if len(blocks[0]) <= _PATCH**2:
+        return 0.0
+    clipped = bool(image.min() == 0 or image.max() == 1)
+    if clipped:
+        blocks = _away_from_clipping(blocks)
+    axes = _OPPONENT if channels == 3 else np.ones((1, 1))
+    brightness, *color = (_noise_along(axis, blocks, clipped) for axis in axes)
+    return 255 * (color[0] if color and color[0] > brightness / 8 else brightness)
+
+
+def _split(windows: NDArray[Any], parts: int) -> list[NDArray[Any]]:
+    """Cut rows and columns of windows into so many parts each."""
+    return [part for rows in np.array_split(windows, parts) for part in np.array_split(rows, parts, axis=1)]
+
+
+def _large(blocks: list[Pixels]) -> list[Pixels]:
+    """Those with patches enough for a covariance."""
+    return [block for block in blocks if len(block) > 4 * _PATCH**2]
+
+
+def _away_from_clipping(blocks: list[Pixels]) -> list[Pixels]:
+    """The patches whose mean is farthest from black and white, a tenth of all at least."""
+    distances = [0.5 - np.abs(block.mean(axis=(1, 2)) - 0.5) for block in blocks]
+    for margin in (0.3, 0.2, 0.1, 0.05):
+        kept = [block[far > margin] for block, far in zip(blocks, distances, strict=True)]
+        kept = _large(kept)
+        if sum(map(len, kept)) > sum(map(len, blocks)) / 10:
+            return kept
+    return blocks
+
+
+def _noise_along(axis: NDArray[np.float64], blocks: list[Pixels], clipped: bool) -> float:
+    """Standard deviation along an axis of color space, in the calm blocks."""
+    levels = np.array([_deviation(axis, block, clipped) for block in blocks])
+    calm = np.flatnonzero(levels <= 1.15 * np.quantile(levels, 0.1))
+    return _deviation(axis, np.concatenate([blocks[index] for index in calm]), clipped)
+
+
+def _deviation(axis: NDArray[np.float64], block: Pixels, clipped: bool) -> float:
+    found = sigma = _smallest_deviation(np.tensordot(block, np.float32(axis), (1, 0)))
+    if sigma and clipped:
+        some = block[:: len(block) // 300 + 1]
+        means = some.reshape(len(some), -1, 4, _PATCH // 4, 4, _PATCH // 4).mean(axis=(3, 5))
+        for _ in range(5):
+            sigma *= found / math.sqrt(_clipped_variance(means, sigma).mean())
+    return sigma
+
+
+def _smallest_deviation(vectors: Pixels) -> float:
+    eigenvalues = np.linalg.eigvalsh(np.cov(vectors, rowvar=False)).clip(0)
+    for count in range(len(eigenvalues), 1, -1):
+        if np.median(eigenvalues[:count]) >= eigenvalues[:count].mean():
+            return float(np.sqrt(eigenvalues[:count].mean()))
+    return float(np.sqrt(eigenvalues[0]))
+
+
+def _clipped_variance(means: Pixels, sigma: float) -> NDArray[np.float64]:
+    """Variance of normal variables about these means once they are clipped to [0, 1]."""
+    from scipy.special import ndtr
+
+    low, high = -means / sigma, (1 - means) / sigma
+    density_low, density_high = (np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) for z in (low, high))
+    below, above = ndtr(low), ndtr(-high)
+    within = 1 - below - above
+    mean = low * below + high * above + density_low - density_high
+    square = low**2 * below + high**2 * above + within + low * density_low - high * density_high
+    return np.asarray((square - mean**2) * sigma**2, np.float64)
