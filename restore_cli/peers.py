@@ -345,7 +345,7 @@ _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = 
         "sr",
         "waifu2x",
         _WAIFU2X,
-        "upconv_7_photo without denoising, which enlarges twice, as often as it takes, and is reduced"
+        "upconv_7_photo without denoising, which doubles the size as often as it takes, reduced"
         " bicubically where the scale is no power of 2; nagadomi, 2015, after Dong et al., TPAMI 2016",
         partial(_enlarge, _WAIFU2X, {2: "models-upconv_7_photo/scale2.0x_model"}),
     ),

@@ -56,7 +56,7 @@ def test_a_peer_improves_on_its_input(task: str, level: dict[str, Any], name: st
     if task == "sr":
         rough = rough.repeat(damage.scale, axis=0).repeat(damage.scale, axis=1)
     gain = psnr(restored, clean) - psnr(rough.clip(0, 1), clean)
-    assert gain > (-3 if name == "realesrgan-ncnn" else 0.2)  # which invents detail
+    assert gain > (-5 if name == "realesrgan-ncnn" else 0.2)  # which invents detail
 
 
 @pytest.mark.parametrize("task", TASKS)
