@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -13,6 +13,7 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import read_picture
 from restore_cli.jobs.files import STREAM, Item, Naming
 from restore_cli.jobs.restore import Request, Watch, restore_files
+from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
 from restore_cli.tasks import TASKS
 
@@ -80,22 +81,29 @@ def line_up(photo: Path, models: Sequence[str], request: Request, watch: Watch) 
     """
     engine.find_device(request.settings.device)
     read_picture(photo, max_pixels=request.max_pixels)
-    item, naming = Item(str(photo), STREAM, photo.name), Naming(format="PNG")
+    one = replace(request, items=(Item(str(photo), STREAM, photo.name),), naming=Naming(format="PNG"))
     for name in dict.fromkeys(models):
-        shown: list[Comparison] = []
-        keep = replace(watch, compared=lambda _, make, shown=shown: shown.append(make()))
-        model = None if name == DEFAULT else name
         try:
-            own = replace(request, items=(item,), naming=naming, model=model)
-            (record,) = restore_files(own, stdout=io.BytesIO(), watch=keep)
+            record, shown = _restore(replace(one, model=None if name == DEFAULT else name), watch)
         except RestoreError as error:
             yield Entrant(name, error=str(error))
             continue
-        if record.error:
-            yield Entrant(name, error=record.error)
+        if not shown:
+            yield Entrant(name, error=record.error or "")
             continue
-        before, after, *_ = shown[0].versions
+        before, after, *_ = shown.versions
         used = record.model or "left unchanged"
         note = f"{record.seconds:.1f} s" if used == name else f"{used}, {record.seconds:.1f} s"
         versions = replace(before, name=photo.name), replace(after, name=name, note=note)
         yield Entrant(name, *versions, warnings=record.warnings)
+
+
+def _restore(request: Request, watch: Watch) -> tuple[Record, Comparison | None]:
+    """The record of a request's one item, and what came of it beside what it was, if that is to be had."""
+    kept: list[Comparison] = []
+
+    def keep(_: float, make: Callable[[], Comparison]) -> None:
+        kept.append(make())
+
+    (record,) = restore_files(request, stdout=io.BytesIO(), watch=replace(watch, compared=keep))
+    return record, kept[0] if kept else None
