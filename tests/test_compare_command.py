@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from restore_cli.cli import app
+from restore_cli.errors import WeightsError
 
 
 def noise(height: int = 24, width: int = 32, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -148,6 +149,11 @@ def test_compare_goes_on_without_a_model_that_cannot_be_had(
     assert [version["name"] for version in shown()] == ["a.png", same]
 
 
+def test_compare_stops_at_the_first_error_to_debug(folder: Path) -> None:
+    result = compare("a.png", "--models", "no-such-model", "--task", "denoise", "-o", "out.html", "--debug")
+    assert isinstance(result.exception, WeightsError)
+
+
 def test_compare_writes_no_page_where_all_models_fail(folder: Path) -> None:
     result = compare("a.png", "--models", "no-such-model", "--task", "denoise", "-o", "out.html")
     assert (result.exit_code, result.stdout) == (1, "")
@@ -182,6 +188,7 @@ def test_compare_takes_a_mask(folder: Path) -> None:
         (["a.png", "--models", "drunet,realesrgan"], 2, "drunet is for denoise, realesrgan is for sr. Give"),
         (["a.png", "--models", "fast,best"], 2, "Cannot tell the task: fast is for"),
         (["a.png", "--models", "default", "--task", "sharpen"], 2, "no task 'sharpen'"),
+        (["a.png", "--models", "default", "--task", "noise"], 2, "no task 'noise'"),
         (["a.png", "--models", "drunet", "--level", "quality=3"], 2, "denoise takes KEY=VALUE of sigma"),
         (["a.png", "--models", "drunet", "--level", "sigma"], 2, "denoise takes KEY=VALUE of sigma"),
         (["a.png", "--models", "drunet", "--level", "sigma=much"], 2, "much"),

@@ -370,6 +370,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "endless": (endless, "operator Loop, which may never end"),
     "huge": (huge, "makes 4,294,967,296 numbers"),
     "text": (lambda p: p.write_bytes(b"no network"), "no ONNX file"),
+    "no text": (
+        lambda p: p.write_bytes(write(p, conv(), blur()).read_bytes().replace(b"Conv", b"C\xfb\xfbv")),
+        "Cannot load",
+    ),
     "nothing": (lambda p: p.write_bytes(b""), "Cannot load"),
     "cut": (
         lambda p: p.write_bytes(write(p, conv(), blur()).read_bytes()[:-40]),

@@ -214,7 +214,7 @@ def _largest(model: Any, shape: tuple[int, int, int], onnx: Any) -> int:
         for value in (*sized.graph.value_info, *sized.graph.output)
     ]
     most = max(map(math.prod, layers), default=0)
-    if most > min(AT_ONCE, PER_PIXEL * math.prod(shape[1:])):
+    if most > min(AT_ONCE, PER_PIXEL * max(math.prod(shape[1:]), math.prod(_try_size(GRIDS[-1])))):
         raise ValueError(f"it makes {most:,} numbers of a picture of {shape[2]} x {shape[1]} pixels")
     return max((math.prod(layer) for layer in layers if len(layer) == 4 and layer[0] == 1), default=0)
 
@@ -226,7 +226,9 @@ def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Number
     options.enable_cpu_mem_arena = False  # which would keep the memory of the largest tile
     options.log_severity_level = 4  # what fails is raised
     try:
-        session = runtime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )  # which would print
     except Exception as error:
         reason = brief(" ".join(str(error).split()))
         raise ValueError(f"onnxruntime {runtime.__version__} does not take it ({reason})") from error

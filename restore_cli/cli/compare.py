@@ -75,7 +75,7 @@ def compare(
     tile: options.Tile = "auto",
     mask: options.Mask = None,
     quiet: options.Quiet = False,
-    debug: Debug = False,  # noqa: ARG001 (its callback keeps it)
+    debug: Debug = False,
 ) -> None:
     """Write a page that compares pictures: with a divider, side by side or blinking, down to the pixels.
 
@@ -92,6 +92,8 @@ def compare(
         raise UsageError("There is nothing to compare with; name another picture, or give --models.")
     if not names and (task or level or mask):
         raise UsageError("Options of models are given without any; give --models.")
+    if task and task not in TASKS:
+        raise UsageError(f"There is no task {task!r}; choose {', '.join(TASKS)}.")
     check_page(out, overwrite=overwrite)
     failed = False
     paths = [*(() if names else (before,)), *(after or ()), *([reference] if reference else ())]
@@ -103,7 +105,7 @@ def compare(
 
         kind = _fill(find_task(task or call(find_task_of, names)), level or ())
         settings = Settings(device, precision, options.parse_tile(tile))
-        request = job.Request(kind, (), settings=settings, mask=mask, offline=offline)
+        request = job.Request(kind, (), settings=settings, mask=mask, offline=offline, debug=debug)
         made, failed = _restore(before, names, request, quiet)
         if not made:
             print_note(f"nothing was restored; {out} is not written")

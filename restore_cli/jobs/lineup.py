@@ -86,6 +86,8 @@ def line_up(photo: Path, models: Sequence[str], request: Request, watch: Watch) 
         try:
             record, shown = _restore(replace(one, model=None if name == DEFAULT else name), watch)
         except RestoreError as error:
+            if request.debug:
+                raise
             yield Entrant(name, error=str(error))
             continue
         if not shown:
