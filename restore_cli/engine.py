@@ -45,6 +45,7 @@ class Geometry:
             overlap.
         local: whether it sees no farther than the radius, so that tiles are exact.
         tile: the side of tiles that suits it best, 0 for any.
+        largest: the largest side that it takes, a tile's halo included, 0 for any.
         floats: numbers that it holds at once for an input pixel, 0 where its largest layer tells.
     """
 
@@ -55,6 +56,7 @@ class Geometry:
     radius: int = 0
     local: bool = True
     tile: int = 0
+    largest: int = 0
     floats: int = 0
 
     @property
@@ -72,6 +74,7 @@ class Restorer(nn.Module):
 
     geometry: Geometry
     precisions: tuple[str, ...] = ("fp32",)  # measured to cost at most 0.02 dB; set by the loader
+    on_cpu: bool = False  # whether it runs nowhere else, and in fp32
     bounds: tuple[float, float] | None = None  # which results leave where the network fails, if it does
 
     @classmethod
@@ -237,6 +240,12 @@ def run(
             f"The network takes {geometry.channels} channels and {geometry.conditions} conditions,"
             f" not {channels} and {len(conditions)}."
         )
+    if network.on_cpu:
+        if settings.device not in ("auto", "cpu"):
+            raise UsageError(
+                f"Cannot run this network on {settings.device}: its file runs on the CPU. Give --device cpu."
+            )
+        settings = replace(settings, device="cpu", precision="fp32")
     device = find_device(settings.device)
     precision = find_precision(settings.precision, device, network)
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -341,7 +350,9 @@ def _fade(box: Box, seen: Box, scale: int) -> Image:
 def _tile_side(
     network: Restorer, device: torch.device, wanted: int | None, size: tuple[int, ...], smallest: int
 ) -> int:
-    multiple, halo = network.geometry.multiple, network.geometry.halo
+    multiple, halo, largest = network.geometry.multiple, network.geometry.halo, network.geometry.largest
+    if largest:
+        return max(size) if max(size) <= largest else largest - 2 * halo
     if wanted is None:
         free, needed = _free_memory(device), _bytes_per_pixel(network)
         affordable = int((free / 4 / needed) ** 0.5)

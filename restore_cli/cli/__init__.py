@@ -71,7 +71,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 restore.add_commands(app)
-app.command("compare")(compare.compare)
+app.command("compare", epilog=compare.EPILOG)(compare.compare)
 app.command("train")(train.train)
 app.command("study")(study.study)
 app.add_typer(bench.app, name="bench")

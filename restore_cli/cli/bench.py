@@ -237,7 +237,7 @@ def run(
     model: Annotated[
         list[str] | None, _word("Models; by default the task's own.", "NAME|FILE,...", _WHAT)
     ] = None,
-    peer: Annotated[list[str] | None, _word("Classical baselines", "NAME,...", _WHAT)] = None,
+    peer: Annotated[list[str] | None, _word("Other methods to compare with", "NAME,...", _WHAT)] = None,
     metric: Metrics = None,
     published: Annotated[
         bool,

@@ -314,7 +314,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
-        "parameters": f"{_count_parameters(model):,}",
+        "parameters": f"{_count_parameters(model):,}" if isinstance(model, Entry) else "",
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,

@@ -564,6 +564,8 @@ def _row(
 def _costs(network: Restorer) -> dict[str, float]:
     """A network's parameters, and thousands of floating point operations for a pixel of the result."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
+    if network.on_cpu:  # by another library, whose work is not counted
+        return {}
     return {"parameters": parameters, "kFLOP/pixel": count_flops(network) / 1e3}
 
 

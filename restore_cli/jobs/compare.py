@@ -15,16 +15,19 @@ from restore_cli.report.html import Version
 
 
 def read_versions(paths: Sequence[Path]) -> list[Version]:
-    """The pictures, of one size and as many channels: the first enlarged, gray made RGB, where need be.
-
-    Raises:
-        PictureError: one cannot be read, or their sizes differ.
-    """
+    """The pictures, called by their paths where names are not enough; raises PictureError."""
     named = [path.name for path in paths]
     names = named if len(set(named)) == len(named) else [str(path) for path in paths]
-    first, *others = (
-        Version(name, read_picture(path).pixels) for name, path in zip(names, paths, strict=True)
-    )
+    return [Version(name, read_picture(path).pixels) for name, path in zip(names, paths, strict=True)]
+
+
+def make_alike(versions: Sequence[Version]) -> list[Version]:
+    """Two versions or more in one size and as many channels: the first enlarged, gray made RGB.
+
+    Raises:
+        PictureError: their sizes differ.
+    """
+    first, *others = versions
     height, width = others[0].pixels.shape[:2]
     factor = height // len(first.pixels)
     if factor > 1 and (height, width) == tuple(factor * side for side in first.pixels.shape[:2]):

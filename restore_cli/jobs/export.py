@@ -27,13 +27,13 @@ def export(loaded: Loaded, path: Path) -> float:
     Its `input` is N x (channels + conditions) x H x W, float32, the picture in [0, 1], H and W divisible by
     `multiple`; its `output` is N x channels x scale*H x scale*W and may leave [0, 1]. The file's metadata
     say task, channels, conditions (planes after the picture), scale, multiple, radius (the halo that makes
-    tiles exact) and trained (the damage the network was trained for, as JSON).
+    tiles exact), local (whether it does) and trained (the damage the network was trained for, as JSON).
 
     Returns:
         The largest absolute difference from PyTorch, at the exported and at another size.
 
     Raises:
-        UsageError: ONNX is not installed.
+        UsageError: ONNX is not installed, or the network came as an ONNX file.
         EngineError: they differ by more than 1e-4; nothing is written.
         RestoreError: the file cannot be written.
     """
@@ -43,6 +43,8 @@ def export(loaded: Loaded, path: Path) -> float:
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UsageError("Exporting needs ONNX; run `pip install 'restore-cli[export]'`.") from error
+    if loaded.network.on_cpu:
+        raise UsageError(f"Cannot export {loaded.name}: it is an ONNX file already. Copy it.")
     network = copy.deepcopy(loaded.network).cpu().eval()
     network.fold()
     samples = _samples(network.geometry)
@@ -79,6 +81,7 @@ def _metadata(loaded: Loaded) -> dict[str, str]:
         "scale": str(geometry.scale),
         "multiple": str(geometry.multiple),
         "radius": str(geometry.radius),
+        "local": str(geometry.local),
         "trained": json.dumps(dict(loaded.conditions)),
     }
 

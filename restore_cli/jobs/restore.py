@@ -45,6 +45,7 @@ WORK = 64  # times the work of the whole picture that tiles may cost
 APPROXIMATE = (
     "looks at the whole photo, so its tiles are approximate; --tile 0 avoids that, with more memory."
 )
+FIXED = "takes {0} x {0} pixels at once, so it runs in tiles that are blended, which is approximate."
 
 
 @dataclass(frozen=True)
@@ -424,8 +425,10 @@ def _change(
             feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
             result = _restore(model, task, seen, feed, settings, lambda share: None)
             feed = replace(feed, warnings=(*feed.warnings, f"{fault}; it was restored by {model.name}."))
-        if result.tile and not model.network.geometry.local:
-            feed = replace(feed, warnings=(*feed.warnings, f"{model.name} {APPROXIMATE}"))
+        geometry = model.network.geometry
+        if result.tile and not geometry.local:
+            words = FIXED.format(geometry.largest) if geometry.largest else APPROXIMATE
+            feed = replace(feed, warnings=(*feed.warnings, f"{model.name} {words}"))
         passes += (_Pass(model, feed, result),)
         restored = task.finish(result.pixels, seen)
     if restored is not plain:
