@@ -39,7 +39,7 @@ SHARED = {  # what brothers may import
     "training": {"*"},
     "jobs": {"*"},
     "tasks": {"camera", "paint", "weather"},
-    "archs": {"layers"},
+    "archs": {"layers", "rivals"},
     "report": {"html"},
 }
 
