@@ -35,8 +35,8 @@ class Event:
 def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Generator[Event]:
     """Run `restore` commands in their order, `slots` at a time.
 
-    Whoever interrupts it, or closes the iterator, ends the jobs that run; each keeps its state. So do those of
-    a list that was killed, for their standard input ends with it, and keep NAME.log locked until they end.
+    Whoever interrupts it, or closes the iterator, ends the jobs that run; each keeps its state. So do those
+    of a list that was killed, for their standard input ends with it; NAME.log is locked until they end.
 
     Args:
         jobs: the words after `restore`, by the job's name; what a job prints goes to NAME.log.
