@@ -1,21 +1,64 @@
-"""How exactly an IRAE checkpoint is undone: the largest error of the input found again from the output.
+"""How exactly an IRAE is undone: the largest error of the input found again from the output.
 
-    python benchmarks/inverse.py mine.safetensors photo.png
+    python benchmarks/inverse.py mine.safetensors photo.png ...
+    python benchmarks/inverse.py 0.0 photo.png ...
 
-Of the photo's corner, 256 pixels a side at most, with empty planes where the network takes conditions, and of
-uniform noise, in float32 and float64.
+The network is a checkpoint, or a fresh one whose couplings have this floor. Measured on each photo's corner,
+256 pixels a side at most, with empty planes where the network takes conditions, and on uniform noise, in
+float32 and float64. Printed, too, is the smallest scale of all couplings on the photos: errors grow by its
+inverse.
 """
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from unittest import mock
 
 import torch
+from torch import Tensor
 
+from restore_cli.archs import invertible
 from restore_cli.archs.invertible import IRAE
 from restore_cli.image import read_picture, to_rgb
 from restore_cli.weights import load
+
+
+def choose(words: str) -> IRAE:
+    """The network of a checkpoint, or a fresh one of a floor."""
+    if words.endswith(".safetensors"):
+        network = load(Path(words)).network
+        assert isinstance(network, IRAE), "the checkpoint is no IRAE"
+        return network
+    torch.manual_seed(0)
+    network = IRAE(floor=float(words))
+    network.initialise()
+    return network.eval()
+
+
+def read(path: Path, network: IRAE) -> Tensor:
+    """A photo's corner, with empty planes for conditions; 1, channels + conditions, H, W."""
+    pixels = read_picture(path).pixels
+    pixels = to_rgb(pixels) if pixels.shape[2] == 1 else pixels
+    grid = network.geometry.multiple
+    height, width = (min(256, side // grid * grid) for side in pixels.shape[:2])
+    photo = torch.from_numpy(pixels[:height, :width].transpose(2, 0, 1).copy())[None]
+    return torch.nn.functional.pad(photo, (0, 0, 0, 0, 0, network.geometry.conditions))
+
+
+def smallest_scale(network: IRAE, image: Tensor) -> float:
+    """Of all couplings on the way of an image."""
+    scales: list[float] = []
+
+    def watch(*words: object) -> tuple[Tensor, ...]:
+        found = take(*words)  # type: ignore[arg-type]
+        scales.append(found[6].min().item())
+        return found
+
+    take = invertible.take
+    with torch.no_grad(), mock.patch.object(invertible, "take", watch):
+        network.through(image)
+    return min(scales)
 
 
 def main() -> None:
@@ -23,24 +66,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("photo", type=Path)
+    parser.add_argument("network")
+    parser.add_argument("photos", type=Path, nargs="+")
     options = parser.parse_args()
-    network = load(options.checkpoint).network
-    assert isinstance(network, IRAE), "the checkpoint is no IRAE"
-    grid = network.geometry.multiple
-    pixels = read_picture(options.photo).pixels
-    pixels = to_rgb(pixels) if pixels.shape[2] == 1 else pixels
-    height, width = (min(256, side // grid * grid) for side in pixels.shape[:2])
-    photo = torch.from_numpy(pixels[:height, :width].transpose(2, 0, 1).copy())[None]
-    photo = torch.nn.functional.pad(photo, (0, 0, 0, 0, 0, network.geometry.conditions))
-    noise = torch.rand(photo.shape, generator=torch.Generator().manual_seed(0))
+    network = choose(options.network)
+    photos = [read(path, network) for path in options.photos]
+    random = torch.Generator().manual_seed(0)
+    noises = [torch.rand(photo.shape, generator=random) for photo in photos]
+    print(f"smallest scale: {min(smallest_scale(network, photo) for photo in photos):.2g}")
     for dtype in (torch.float32, torch.float64):
         network = network.to(dtype)
-        for name, image in (("photo", photo), ("noise", noise)):
+        for name, images in (("photos", photos), ("noise", noises)):
             with torch.no_grad():
-                found = network.inverse(network.through(image.to(dtype)))
-            print(f"{name} {str(dtype).removeprefix('torch.')}: {(found - image).abs().max().item():.2g}")
+                errors = [network.inverse(network.through(one.to(dtype))) - one for one in images]
+            worst = max(error.abs().max().item() for error in errors)
+            print(f"{name} {str(dtype).removeprefix('torch.')}: {worst:.2g}")
 
 
 if __name__ == "__main__":

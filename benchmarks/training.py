@@ -23,7 +23,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
 from restore_cli.archs import build, infoaccum, layers, xunit
@@ -36,7 +36,7 @@ from restore_cli.training.recipe import Recipe
 def plainly_accumulated(layer: DenseLayer, x: Tensor) -> Tensor:
     """A dense layer in float32: PyTorch 2.13's bfloat16 gradient of dilated convolutions crashes."""
     with torch.autocast("cpu", enabled=False):
-        seen = torch.cat([path(x.float()) for path in layer.paths], dim=1)
+        seen = torch.cat([nn.Conv2d.forward(path, x.float()) for path in layer.paths], dim=1)
     return torch.cat([x, layer.activation(seen)], dim=1)
 
 

@@ -1,4 +1,4 @@
-"""Writes networks.md, the table of the papers' networks, from networks.toml and the networks themselves.
+"""Writes networks.md, the tables of the papers' networks, from networks.toml and the networks themselves.
 
     python docs/networks.py
 
@@ -7,6 +7,8 @@ A test fails when the page is stale.
 
 from __future__ import annotations
 
+import inspect
+import re
 import tomllib
 from pathlib import Path
 
@@ -21,13 +23,28 @@ The receptive field is the side, in input pixels, of the square that an output p
 | network | arch | params | parameters | published | receptive field | paper |
 |---|---|---|---|---|---|---|
 """
+PARAMETERS = """
+## Their parameters
+
+| arch | parameter | default | what it is |
+|---|---|---|---|
+"""
+
+
+def explain(network: type) -> dict[str, str]:
+    """What a class says of its arguments, by their names as they stand there, "depth, width"."""
+    words = (inspect.getdoc(network) or "").partition("Args:\n")[2].partition("\n\n")[0]
+    entries = re.split(r"\n(?=    \w)", words)
+    parts = (entry.partition(": ") for entry in entries)
+    return {name.strip(): " ".join(what.split()) for name, _, what in parts}
 
 
 def write() -> str:
     """The page."""
-    rows = []
+    rows, networks = [], {}
     for name, entry in tomllib.loads(PAGE.with_suffix(".toml").read_text(encoding="utf-8")).items():
         network = build(entry["arch"], entry["params"])
+        networks[entry["arch"]] = type(network)
         cells = [
             name,
             entry["arch"],
@@ -38,7 +55,20 @@ def write() -> str:
             entry["paper"],
         ]
         rows.append(f"| {' | '.join(cells)} |\n")
+    rows.append(PARAMETERS)
+    for arch, kind in networks.items():
+        known = inspect.signature(kind).parameters
+        for names, what in explain(kind).items():
+            defaults = ", ".join(_show(known[name].default) for name in names.split(", "))
+            words = what.replace("|", r"\|")
+            rows.append(f"| {arch} | {names} | {defaults} | {words} |\n")
     return HEAD + "".join(rows)
+
+
+def _show(default: object) -> str:
+    """As `--param` takes it."""
+    words = str(list(default) if isinstance(default, tuple) else default)
+    return words.lower() if isinstance(default, bool) else words.replace(" ", "")
 
 
 if __name__ == "__main__":

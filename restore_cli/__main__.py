@@ -18,6 +18,7 @@ from types import FrameType
 def main() -> None:
     """Run the command line of this process; ends in SystemExit."""
     _listen()
+    _follow()
     try:
         _open_streams()
         _silence_libraries()
@@ -51,6 +52,17 @@ def _listen() -> None:
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number and signal.getsignal(number) in (signal.SIG_DFL, signal.default_int_handler):
             signal.signal(number, interrupt)
+
+
+def _follow() -> None:
+    """Be interrupted when standard input ends, if who started this process holds it open for that."""
+
+    def wait() -> None:
+        os.read(0, 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if os.environ.pop("RESTORE_FOLLOWS", ""):
+        threading.Thread(target=wait, daemon=True).start()
 
 
 def _open_streams() -> None:

@@ -92,7 +92,7 @@ def _create(folder: Path) -> tuple[Path, BinaryIO]:
         path = folder / f".restore-{secrets.token_hex(8)}.part"
         stream = path.open("xb")  # unlike mkstemp, open lets the umask decide on permissions
         _unfinished.add(path)
-        if _lock(stream.fileno()) is not False and os.fstat(stream.fileno()).st_nlink:
+        if lock(stream.fileno()) is not False and os.fstat(stream.fileno()).st_nlink:
             return path, stream
         stream.close()  # another process was quicker, and removes it
         _unfinished.discard(path)
@@ -105,12 +105,15 @@ def sweep(folder: Path) -> None:
         for entry in entries:
             if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(OSError), open(entry.path, "r+b") as stream:
-                    if _lock(stream.fileno()):
+                    if lock(stream.fileno()):
                         os.unlink(entry.path)
 
 
-def _lock(descriptor: int) -> bool | None:
-    """Whether the lock could be taken, which ends with its process; None where there are no locks."""
+def lock(descriptor: int) -> bool | None:
+    """Whether an open file's lock could be taken; None where there are no locks.
+
+    It is held until all processes that inherited the open file have ended.
+    """
     if not fcntl:
         return None
     try:

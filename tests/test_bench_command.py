@@ -92,6 +92,10 @@ def test_every_model_and_peer_on_every_set_at_every_level(sets: Path, checkpoint
     assert clipped["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1 and "8 bits" in clipped["protocol"]
     gray = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--gray")[0]
     assert "PSNR Y" not in gray["figures"] and gray["set"] == "small luma"
+    full = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--gray", "--full-range")[0]
+    assert full["set"] == "small gray" and "of the gray of full range, rounded to 8 bits" in full["protocol"]
+    alone = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--full-range")[0]
+    assert (alone["set"], alone["figures"]["PSNR"]) == ("small gray", full["figures"]["PSNR"])
 
 
 def test_real_pairs(sets: Path, tmp_path: Path) -> None:
@@ -790,6 +794,16 @@ def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
     clean, image = (random.random((64, 64, 3), np.float32) for _ in range(2))
     gray = psnr(to_gray(image), to_gray(clean))
     assert job.score(image, clean, find_task("denoise")())["PSNR Y"] - gray == pytest.approx(1.32, abs=0.01)
+
+
+def test_gray_of_full_range_is_matlabs(sets: Path) -> None:
+    """Of pixels whose rgb2gray and rgb2ycbcr are known: red, white, and a gray that keeps its value."""
+    pixels = np.array([[[255, 0, 0], [255, 255, 255], [128, 128, 128]]], np.uint8)
+    path = sets / "known.png"
+    Image.fromarray(pixels).save(path)
+    for full_range, expected in ((True, [76, 255, 128]), (False, [81, 235, 126])):
+        image = job._read(path, Request("denoise", (), gray=True, full_range=full_range))
+        assert np.rint(image * 255).ravel().tolist() == expected
 
 
 def test_a_level_that_is_no_word_of_the_task_is_refused() -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import runpy
 import tomllib
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
+from restore_cli import archs
 from restore_cli.archs import build
+from restore_cli.engine import Restorer
 from restore_cli.weights import Bundled, entries
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -19,6 +24,26 @@ NETWORKS = tomllib.loads((DOCS / "networks.toml").read_text(encoding="utf-8"))
 def test_the_page_of_networks_is_up_to_date() -> None:
     write = runpy.run_path(str(DOCS / "networks.py"))["write"]
     assert (DOCS / "networks.md").read_text(encoding="utf-8") == write()
+
+
+@pytest.mark.parametrize("arch", sorted({entry["arch"] for entry in NETWORKS.values()}))
+def test_every_parameter_of_a_network_is_documented(arch: str) -> None:
+    module, _, name = arch.partition(":")
+    network = getattr(import_module(f"restore_cli.archs.{module}"), name)
+    explained = runpy.run_path(str(DOCS / "networks.py"))["explain"](network)
+    assert all(explained.values())
+    assert sorted(", ".join(explained).split(", ")) == sorted(inspect.signature(network).parameters)
+
+
+def test_every_network_is_documented() -> None:
+    files = [import_module(f"restore_cli.archs.{one.name}") for one in iter_modules(archs.__path__)]
+    networks = {
+        f"{file.__name__.rpartition('.')[2]}:{member.__name__}"
+        for file in files
+        for member in vars(file).values()
+        if inspect.isclass(member) and issubclass(member, Restorer) and member.__module__ == file.__name__
+    }
+    assert networks == {entry["arch"] for entry in NETWORKS.values()} | {"community:Community"}
 
 
 def test_the_tables_of_models_are_up_to_date() -> None:

@@ -39,7 +39,7 @@ SHARED = {  # what brothers may import
     "training": {"*"},
     "jobs": {"*"},
     "tasks": {"camera", "paint", "weather"},
-    "archs": {"layers"},
+    "archs": {"layers", "rivals"},
     "report": {"html"},
 }
 LINES = {  # packages whose files form a line, too: left may import right

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from restore_cli import weights
 from restore_cli.archs import build
-from restore_cli.archs.infoaccum import Accumulation, InfoAccum, InfoAccumUNet, PatchGAN
+from restore_cli.archs.infoaccum import MODULES, Accumulation, InfoAccum, InfoAccumUNet, PatchGAN
 from restore_cli.engine import Restorer, Settings, run
 from restore_cli.errors import WeightsError
 
@@ -27,6 +27,10 @@ SMALL = [
     (INFOACCUM, {"levels": 2, "width": 4, "layers": 2, "growth": 2, "skips": False, "residual": True}),
     (INFOACCUM, {"levels": 3, "width": 4, "places": [], "subpixel": False, "skips": False, "pooling": True}),
     (INFOACCUM, {"levels": 2, "width": 4, "places": [], "pooling": True}),
+    *(
+        (INFOACCUM, {"levels": 2, "width": 4, "layers": 5, "growth": 1, "module": module})
+        for module in ("dense", "residual", "context", "recursive")
+    ),
     (PLAIN, {"levels": 3, "width": 4}),
     (PLAIN, {"levels": 2, "width": 4, "channels": 1}),
     (PLAIN, {**IRAES, "width": 4}),
@@ -184,6 +188,10 @@ def test_it_learns_from_a_batch_of_one(norm: str) -> None:
         ({"levels": 0}, "levels is 1 to 8"),
         ({"levels": 9}, "levels is 1 to 8"),
         ({"levels": 2, "places": [3]}, "places are layers"),
+        (
+            {"module": "se"},
+            "module is 'se', not one of infoaccum, dense, residual, context, scan",
+        ),
         ({"norm": "layer"}, "norm is 'layer', not one of batch, instance, none"),
     ],
 )
@@ -248,3 +256,53 @@ def test_infoaccum_trains_in_bfloat16() -> None:
     ours = torch.autograd.grad(rounded, list(module.parameters()), gradient.bfloat16())
     our, right = (torch.cat([part.flatten() for part in parts]) for parts in (ours, exact))
     assert (our - right).norm() <= 0.08 * right.norm()  # weights rounded to bfloat16 alone make it 0.03
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_a_module_gives_the_features_that_it_says(name: str) -> None:
+    torch.manual_seed(0)
+    module = MODULES[name](3, 15, 3).double()
+    x = torch.rand(1, 3, 150, 2, dtype=torch.float64, requires_grad=True)
+    features = module(x)
+    assert features.shape == (1, module.outputs, 150, 2)
+    features[0, -1, 75, 0].backward()
+    assert x.grad is not None
+    reach = int((x.grad.abs().sum((0, 1, 3)).nonzero() - 75).abs().max())
+    assert reach == (module.reach if getattr(module, "local", True) else 75)
+    if name in ("infoaccum", "dense", "attention"):
+        assert torch.equal(features[:, :3], x)
+
+
+def test_the_modules_are_as_deep_and_large_as_infoaccum() -> None:
+    sizes = {name: count(module(3, 15, 4)) for name, module in MODULES.items()}
+    assert sizes.pop("infoaccum") == sizes.pop("dense") == 141_120
+    assert sizes.pop("recursive") < 20_000
+    assert all(0.6 < size / 141_120 < 1.1 for size in sizes.values()), sizes
+
+
+@pytest.mark.parametrize("name", ["scan", "attention"])
+def test_modules_that_a_spike_does_not_show_train_and_come_back(name: str, tmp_path: Path) -> None:
+    params = {"levels": 2, "width": 4, "layers": 3, "growth": 1, "module": name}
+    test_a_checkpoint_brings_them_back(INFOACCUM, params, tmp_path)
+    network = made(INFOACCUM, params)
+    assert network.geometry.local == (name != "scan")
+    if network.geometry.local:
+        test_any_size_comes_back_and_tiles_are_exact(INFOACCUM, params, (9, 150))
+
+
+def test_compiled_dilations_are_none_where_gradients_are_asked_for() -> None:
+    """Which PyTorch's gradients in bfloat16 do not stand on some CPUs."""
+    torch.manual_seed(0)
+    module = InfoAccum(3, layers=2, growth=2)
+    graphs = []
+
+    def keep(graph: torch.fx.GraphModule, _inputs: list[Tensor]) -> torch.fx.GraphModule:
+        graphs.append(graph)
+        return graph
+
+    x = torch.rand(1, 3, 20, 11)
+    compiled = torch.compile(module, backend=keep)(x)
+    torch.testing.assert_close(compiled, module(x))
+    calls = [node for graph in graphs for node in graph.graph.nodes if "conv2d" in str(node.target)]
+    assert len(calls) == 6
+    assert not any(dilation in node.args for node in calls for dilation in ((3, 3), (5, 5)))

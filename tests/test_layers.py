@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
 from restore_cli.archs import layers
-from restore_cli.archs.layers import Depthwise, DepthwiseConv2d
+from restore_cli.archs.layers import Depthwise, DepthwiseConv2d, DilatedConv2d
 from restore_cli.archs.xunit import Gated
 
 
@@ -100,3 +100,18 @@ def test_fused_convolutions_leave_gradients_and_exports_alone() -> None:
     convolution = nn.Conv2d(4, 4, 3, padding=1)
     layers.conv_add(convolution, layers.conv_relu(convolution, x), x).sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None and convolution.weight.grad is not None
+
+
+@pytest.mark.parametrize("dilation", [1, 2, 5])
+@pytest.mark.parametrize("size", [(1, 1), (7, 10), (12, 3)])
+def test_a_dilated_convolution_is_pytorchs(dilation: int, size: tuple[int, int]) -> None:
+    torch.manual_seed(0)
+    layer = DilatedConv2d(3, 4, dilation).double()
+    x = torch.randn(2, 3, *size, dtype=torch.float64, requires_grad=True)
+    wanted = [x, *layer.parameters()]
+    results = layer(x), nn.Conv2d.forward(layer, x)
+    torch.testing.assert_close(*results)
+    gradient = torch.randn_like(results[0])
+    ours, right = (torch.autograd.grad(result, wanted, gradient) for result in results)
+    for our, exact in zip(ours, right, strict=True):
+        torch.testing.assert_close(our, exact)

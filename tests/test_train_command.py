@@ -435,6 +435,38 @@ def test_a_list_is_trained_some_at_a_time_and_resumed(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
+    folder: Path, number: signal.Signals
+) -> None:
+    fcntl = pytest.importorskip("fcntl")
+    words = [sys.executable, "-m", "restore_cli", "train", "tiny.toml", "--jobs", "2", "--data", "data"]
+    words += ["--device", "cpu", "--steps"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    Path("tiny.toml").write_text(RECIPE.replace("validate_every = 2", "validate_every = 1000000"))
+    first = subprocess.Popen([*words, "1000000"], env=environment, stdout=subprocess.DEVNULL)
+    while not Path("tiny.csv").exists() and first.poll() is None:  # 100 steps, long before the first state
+        time.sleep(0.05)
+    first.send_signal(number)
+    first.wait(60)
+    second = subprocess.run(  # at once, while the training still ends its step
+        [*words, "1000"], env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (second.returncode, second.stdout) == (0, "tiny.safetensors\n"), second.stderr
+    told = Path("tiny.log").read_text()
+    assert "tiny.state.safetensors is kept; go on with --resume" in told and "Interrupted" in told
+    assert "There is no" not in told.partition("Interrupted")[2]
+    with Path("tiny.log").open("ab") as log:
+        fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody is left
+    events = [line.split()[2] for line in Path("train.log").read_text().splitlines()]
+    assert [event for event in events if event != "waiting"] == [
+        "started",
+        *(["stopped"] if number == signal.SIGTERM else []),
+        "started",
+        "finished",
+    ]
+
+
 @pytest.mark.parametrize(
     ("words", "reason"),
     [

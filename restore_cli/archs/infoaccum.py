@@ -23,7 +23,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 
-from restore_cli.archs.layers import trains_on_cpu
+from restore_cli.archs.layers import DilatedConv2d, trains_on_cpu
+from restore_cli.archs.rivals import RIVALS, Rival
 from restore_cli.engine import Geometry, Restorer
 
 NORMS = ("batch", "instance", "none")
@@ -38,9 +39,7 @@ class DenseLayer(nn.Module):
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
-        self.paths = nn.ModuleList(
-            nn.Conv2d(width, growth, 3, padding=dilation, dilation=dilation) for dilation in DILATIONS
-        )
+        self.paths = nn.ModuleList(DilatedConv2d(width, growth, dilation) for dilation in DILATIONS)
         self.activation = nn.LeakyReLU(SLOPE)
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 3 growth, H, W
@@ -58,6 +57,7 @@ class InfoAccum(nn.Sequential):
 
     def __init__(self, width: int, layers: int = 15, growth: int = 4) -> None:
         super().__init__(*(DenseLayer(width + 3 * growth * layer, growth) for layer in range(layers)))
+        self.outputs, self.reach = width + 3 * growth * layers, EDGE * layers
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 3 n growth, H, W
         if not trains_on_cpu(x):
@@ -68,6 +68,9 @@ class InfoAccum(nn.Sequential):
         kernels = [kernel.to(dtype) for layer in layers for kernel in layer.kernels()]
         accumulated: Tensor = Accumulation.apply(x.to(dtype), *kernels)  # type: ignore[no-untyped-call]
         return accumulated
+
+
+MODULES: dict[str, type[InfoAccum] | type[Rival]] = {"infoaccum": InfoAccum, **RIVALS}
 
 
 class Accumulation(torch.autograd.Function):
@@ -164,6 +167,8 @@ class InfoAccumUNet(Restorer):
         width: features of the first level; the others have 2, 4, 8, 8, 8, 8 and 8 times as many.
         layers, growth: n, layers of an InfoAccum, and features that each of a layer's three paths adds.
         places: the layers of the encoder, counted from 1, before which an InfoAccum stands (appendix H.A).
+        module: what stands there, "infoaccum" or, of figure 14, "dense", "residual", "context", "scan",
+            "recursive" or "attention"; "scan" sees the whole picture, so that tiles are not exact.
         subpixel: whether the last layer is a sub-pixel convolution, in place of a transposed one.
         skips: whether the encoder hands its features to the decoder.
         pooling: whether 3x3 convolutions with max-pooling and nearest neighbors change the resolution, in
@@ -185,18 +190,22 @@ class InfoAccumUNet(Restorer):
         residual: bool = False,
         norm: str = "batch",
         pooling: bool = False,
+        module: str = "infoaccum",
     ) -> None:
         super().__init__()
+        if module not in MODULES:
+            raise ValueError(f"module is {module!r}, not one of {', '.join(MODULES)}")
         if not 1 <= levels <= 8 or not all(1 <= place <= levels for place in places):
             raise ValueError("levels is 1 to 8, places are layers of the encoder from 1 to levels")
         self.skips, self.residual = skips, residual
         widths = [channels, *(width * min(2**level, 8) for level in range(levels))]
         last, bias = levels - 1, _has_bias(norm)
 
-        encoder = []
+        encoder, accumulated_reach = [], 0
         for level, (taken, given) in enumerate(pairwise(widths)):
-            accumulated = [InfoAccum(taken, layers, growth)] if level + 1 in places else []
-            taken += 3 * growth * layers * len(accumulated)
+            accumulated = [MODULES[module](taken, layers, growth)] if level + 1 in places else []
+            for one in accumulated:
+                taken, accumulated_reach = one.outputs, accumulated_reach + one.reach * 2**level
             down = _down(taken, given, bias, pooling)
             normal = _normalise(given, norm) if 0 < level < last else []
             encoder.append(nn.Sequential(*accumulated, *down, *normal, nn.LeakyReLU(0.2)))
@@ -216,12 +225,12 @@ class InfoAccumUNet(Restorer):
         # A 4x4 stride sees one finer cell past its own, its transpose two from the farther of its pixels; a
         # sub-pixel convolution one cell past its own of two pixels, three from the farther one.
         cells = [2**level for level in range(levels)]
-        accumulated_reach = sum(5 * layers * cells[place - 1] for place in set(places))
         reach = _pooled_reach(levels, subpixel) if pooling else 3 * sum(cells) + (1 if subpixel else 0)
         self.geometry = Geometry(
             channels=channels,
             multiple=2**levels,
             radius=accumulated_reach + reach,
+            local=not places or module not in RIVALS or RIVALS[module].local,
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.backends import mkldnn
-from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle
+from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
 
 
 class Bicubic(nn.Module):
@@ -34,6 +34,32 @@ class Bicubic(nn.Module):
             planes = pad(x.flatten(0, 1)[:, None], (2, 2, 2, 2), mode="replicate")
             larger = pixel_shuffle(conv2d(planes, self.kernels), self.scale)
         return larger.view(*x.shape[:2], *larger.shape[2:])
+
+
+class DilatedConv2d(nn.Conv2d):
+    """A dilated 3x3 convolution that keeps the size, and on a CPU trains as one without dilation.
+
+    To a dilated kernel a picture is dilation x dilation interleaved ones, and its neighbors there are next to
+    each other. PyTorch 2.13's own gradients crash in bfloat16 on some CPUs.
+
+    Args:
+        width, given: features in and out.
+        dilation: pixels from one element of the kernel to the next.
+    """
+
+    def __init__(self, width: int, given: int, dilation: int) -> None:
+        super().__init__(width, given, 3, padding=dilation, dilation=dilation)
+
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, given, H, W
+        side, (batch, _, height, width) = self.dilation[0], x.shape
+        trains = x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        if side == 1 or not trains:
+            return super().forward(x)
+        parts = pixel_unshuffle(pad(x, (0, -width % side, 0, -height % side)), side)
+        parts = parts.unflatten(1, (-1, side**2)).transpose(1, 2).flatten(0, 1)
+        parts = conv2d(parts, self.weight, self.bias, padding=1)
+        parts = parts.unflatten(0, (batch, side**2)).transpose(1, 2).flatten(1, 2)
+        return pixel_shuffle(parts, side)[..., :height, :width]
 
 
 class DepthwiseConv2d(nn.Conv2d):

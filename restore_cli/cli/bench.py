@@ -251,6 +251,15 @@ def run(
             "--gray", metavar=options.FLAG, help="Convert images to luma first.", rich_help_panel=_WHAT
         ),
     ] = False,
+    full_range: Annotated[
+        bool,
+        typer.Option(
+            "--full-range",
+            metavar=options.FLAG,
+            help="With --gray: gray of full range, as MATLAB's rgb2gray, in place of luma.",
+            rich_help_panel=_WHAT,
+        ),
+    ] = False,
     clip: Annotated[
         bool,
         typer.Option(
@@ -287,7 +296,8 @@ def run(
         models=tuple(None if name == "default" else name for name in split(model)) or (None,),
         peers=tuple(split(peer)),
         metrics=_metrics(metric),
-        gray=gray,
+        gray=gray or full_range,
+        full_range=full_range,
         clip=clip,
         published=published,
         shown=_shown(report, show),

@@ -285,8 +285,9 @@ def train_list(models: list[str], slots: int, options: Mapping[str, object]) -> 
     failed = []
     with closing(run_queue(commands, slots, Path("train.log"))) as events:
         for event in events:
-            spent = f" after {format_time(event.seconds)}" if event.kind != "started" else ""
-            print_note(f"{event.job}: {event.kind}{spent}")
+            spent = f" after {format_time(event.seconds)}" if event.seconds else ""
+            reason = ", an earlier list still trains it" if event.kind == "waiting" else ""
+            print_note(f"{event.job}: {event.kind}{spent}{reason}")
             if event.kind == "finished":
                 print_result(f"{event.job}.safetensors")
             elif event.kind == "failed":

@@ -29,7 +29,7 @@ from restore_cli import __version__, weights
 from restore_cli.download import digest
 from restore_cli.engine import Restorer, Settings, find_device
 from restore_cli.errors import PictureError, RestoreError, UsageError
-from restore_cli.image import Picture, luma, read_picture
+from restore_cli.image import Picture, luma, read_picture, to_gray
 from restore_cli.jobs.restore import Models, restore
 from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
 from restore_cli.metrics.perceptual import Metric
@@ -63,6 +63,7 @@ class Request:
         peers: names of `peers.peers`.
         metrics: what to measure beside PSNR and SSIM.
         gray: take each image's luma, rounded to 8 bits, in place of its colours.
+        full_range: where gray, take what MATLAB's rgb2gray does, which uses all of 0..255, and luma does not.
         clip: round damaged images to 8 bits before they are restored, as files are.
         published: add figures of papers for the same sets and levels.
         shown: images of each set and level, the worst first, to keep pictures of.
@@ -81,6 +82,7 @@ class Request:
     peers: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()
     gray: bool = False
+    full_range: bool = False
     clip: bool = False
     published: bool = False
     shown: int = 0
@@ -278,7 +280,7 @@ class Run:
         paths = filter(None, (example.clean, example.damaged))
         files = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime) for path in paths]
         metrics = [metric.name for metric in self.request.metrics]
-        damage = [repr(case.task), files, self.request.gray, self.request.clip]
+        damage = [repr(case.task), files, _colors(self.request), self.request.clip]
         whole = [_code(), contestant.identity, *damage, metrics]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
@@ -378,7 +380,14 @@ def _without_unreadable(images: ImageSet, seen: dict[Path, str]) -> tuple[ImageS
 
 def _read(path: Path, request: Request) -> Image:
     pixels = read_picture(path).opaque_pixels()
-    return round_to_bytes(luma(pixels)[..., None]) if request.gray and pixels.shape[2] == 3 else pixels
+    if not request.gray or pixels.shape[2] == 1:
+        return pixels
+    return round_to_bytes(to_gray(pixels) if request.full_range else luma(pixels)[..., None])
+
+
+def _colors(request: Request) -> str:
+    """What follows a set's name: " luma" or " gray", or nothing where its images are as they are."""
+    return "" if not request.gray else " gray" if request.full_range else " luma"
 
 
 def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]:
@@ -469,7 +478,7 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
             continue
         request = Request(
             entry.task, (name,), tuple(data), levels=(level,), models=(entry.name,), gray=bool(gray),
-            settings=Settings(precision="fp32"),
+            full_range=gray == "gray", settings=Settings(precision="fp32"),
         )  # fmt: skip
         *_, found = bench(request)
         assert isinstance(found, Bench)
@@ -546,7 +555,7 @@ def _row(
         files = {name: _sha256(one) for name, one in networks.items()}
     return Row(
         task=request.task,
-        set=case.name + (" luma" if request.gray else ""),
+        set=case.name + _colors(request),
         level=_words(case.level),
         model=contestant.name,
         protocol=_protocol(request, case),
@@ -616,7 +625,8 @@ def _protocol(request: Request, case: Case) -> str:
     if real and case.task.fit(np.zeros((97, 97, 1), np.float32)).shape[0] < 97:
         parts.append("clean sides cut to a multiple of the scale")
     if request.gray:
-        parts.append("of the luma, rounded to 8 bits")
+        kind = "gray of full range" if request.full_range else "luma"
+        parts.append(f"of the {kind}, rounded to 8 bits")
     if request.clip:
         parts.append("damaged images rounded to 8 bits")
     parts.append("results rounded to 8 bits, the input scored as it is")
@@ -693,7 +703,7 @@ def _published(request: Request, case: Case) -> Iterator[Row]:
         kind = " Y" if figure.luma and (not gray or case.task.scored == "PSNR Y") else ""
         yield Row(
             task=request.task,
-            set=case.images.name + (" luma" if request.gray else ""),
+            set=case.images.name + _colors(request),
             level=_words(case.level),
             model=figure.model,
             protocol=figure.protocol,

@@ -12,6 +12,8 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from restore_cli.atomic import lock
+
 POLL_SECONDS = 0.2
 
 
@@ -21,7 +23,7 @@ class Event:
 
     Attributes:
         job: its name.
-        kind: "started", "finished" or "failed".
+        kind: "started", "finished", "failed", or "waiting" for an earlier list that still trains it.
         seconds: since it was started.
     """
 
@@ -33,14 +35,16 @@ class Event:
 def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Generator[Event]:
     """Run `restore` commands in their order, `slots` at a time.
 
-    Whoever interrupts it, or closes the iterator, ends the jobs that run; each keeps its state.
+    Whoever interrupts it, or closes the iterator, ends the jobs that run; each keeps its state. So do those
+    of a list that was killed, for their standard input ends with it; NAME.log is locked until they end.
 
     Args:
         jobs: the words after `restore`, by the job's name; what a job prints goes to NAME.log.
         log: a file that gets a line for each event, with its time.
     """
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ | {"RESTORE_FOLLOWS": "1"}
     pending, running = deque(jobs), dict[str, tuple[subprocess.Popen[bytes], float]]()
+    waiting = ""
 
     def tell(event: Event) -> Event:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
@@ -51,22 +55,30 @@ def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Gener
     try:
         while pending or running:
             while pending and len(running) < slots:
-                name = pending.popleft()
+                name = pending[0]
                 command = [sys.executable, "-m", "restore_cli", *jobs[name]]
                 with Path(f"{name}.log").open("ab") as output:
+                    if lock(output.fileno()) is False:
+                        if waiting != name:
+                            waiting = name
+                            yield tell(Event(name, "waiting"))
+                        break
                     process = subprocess.Popen(
-                        command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                        command, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
                     )
-                running[name] = process, time.monotonic()
+                running[pending.popleft()] = process, time.monotonic()
                 yield tell(Event(name, "started"))
             time.sleep(POLL_SECONDS)
             for name, (process, started) in list(running.items()):
                 if process.poll() is not None:
                     del running[name]
+                    assert process.stdin
+                    process.stdin.close()
                     kind = "failed" if process.returncode else "finished"
                     yield tell(Event(name, kind, time.monotonic() - started))
     finally:
         for process, _ in running.values():
             process.send_signal(signal.SIGTERM)
-        for process, _ in running.values():
+        for name, (process, started) in running.items():
             process.wait()
+            tell(Event(name, "stopped", time.monotonic() - started))

@@ -34,6 +34,7 @@ class Part:
     models: tuple[str, ...] = ("default",)
     peers: tuple[str, ...] = ()
     gray: bool = False
+    full_range: bool = False
     clip: bool = False
     ensemble: bool = False
     missing: str = ""
@@ -80,6 +81,7 @@ def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
                 models=tuple(None if model == "default" else model for model in part.models),
                 peers=part.peers,
                 gray=part.gray,
+                full_range=part.full_range,
                 clip=part.clip,
                 settings=replace(common.settings, ensemble=part.ensemble),
             )
