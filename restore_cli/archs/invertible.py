@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
 
+from restore_cli.archs.layers import gradients, through_relu
 from restore_cli.engine import Geometry, Restorer
 
 
@@ -257,9 +258,9 @@ class Taken(torch.autograd.Function):
             of_shift = of_changed
         of_raw = torch.ops.aten.sigmoid_backward(of_scale, gate) * (1 - ctx.floor)
         of_last_output = torch.cat([of_raw, of_shift], dim=1).contiguous(memory_format=torch.channels_last)
-        of_outer, *of_last = _gradients(of_last_output, outer, last)
-        of_inner, *of_second = _gradients(_through_relu(of_outer, outer), inner, second)
-        of_seen, *of_first = _gradients(_through_relu(of_inner, inner), seen, first)
+        of_outer, *of_last = gradients(of_last_output, outer, last)
+        of_inner, *of_second = gradients(through_relu(of_outer, outer), inner, second)
+        of_seen, *of_first = gradients(through_relu(of_inner, inner), seen, first)
         of_x = torch.cat([of_told + of_seen.contiguous(), of_changed], dim=1)
         if not ctx.backwards:
             of_x, *of_mixing = _unmix(of_x, mixed, mixing)
@@ -271,20 +272,6 @@ def _unmix(gradient: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor,
     rows = gradient.flatten(2)
     of_matrix = (rows @ x.flatten(2).mT).sum(0)
     return (matrix.mT @ rows).view_as(x), of_matrix, rows.sum((0, 2))[:, None]
-
-
-def _gradients(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of a convolution's input, weight and bias; PyTorch's own gradient of a bias is six times as slow."""
-    padding = [weight.shape[-1] // 2] * 2
-    of_x, of_weight, _ = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], 1, [True, True, False]
-    )
-    return of_x, of_weight, gradient.sum((0, 2, 3))
-
-
-def _through_relu(gradient: Tensor, result: Tensor) -> Tensor:
-    flowing: Tensor = torch.ops.aten.threshold_backward(gradient, result, 0)
-    return flowing
 
 
 class Flow(nn.Module):

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle
+
+Same = nn.Conv2d | nn.ConvTranspose2d  # of stride 1, an odd kernel, and a result as large as what it is of
 
 
 class Bicubic(nn.Module):
@@ -35,6 +39,97 @@ class Bicubic(nn.Module):
         return larger.view(*x.shape[:2], *larger.shape[2:])
 
 
+def convolve(layer: Same, x: Tensor, rectified: bool = False) -> Tensor:
+    """What a layer makes of x, or its ReLU, N x C x H x W; quickly where gradients are computed on a CPU.
+
+    The ReLU there takes no pass over memory of its own, and a transposed convolution is an ordinary one by
+    the mirrored kernel: PyTorch's own gradient of its bias takes twice as long as all the rest of it.
+    """
+    if max(layer.stride) > 1 or not trains_on_cpu(x):
+        result: Tensor = layer(x)
+        return result.relu() if rectified else result
+    weight = layer.weight if isinstance(layer, nn.Conv2d) else mirror(layer.weight)
+    convolved: Tensor = Convolved.apply(*as_autocast(x, weight, layer.bias), rectified)  # type: ignore[no-untyped-call]
+    return convolved
+
+
+class Convolved(torch.autograd.Function):
+    """A convolution that keeps the size, or its ReLU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool) -> Tensor:
+        result = fused(x, weight, bias, rectified)
+        ctx.save_for_backward(x, weight, result if rectified else None)
+        return result
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, result = ctx.saved_tensors
+        gradient = gradient if result is None else through_relu(gradient, result)
+        return *gradients(gradient, x, weight, ctx.needs_input_grad), None
+
+
+def fused(
+    x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool = False, added: Tensor | None = None
+) -> Tensor:
+    """A convolution that keeps the size; then a ReLU, or a sum, in the same pass over memory by oneDNN."""
+    side = weight.shape[-1] // 2
+    given = x.contiguous(memory_format=torch.channels_last)
+    if not (torch.backends.mkldnn.is_available() and x.dtype in _fusible()):
+        result = conv2d(given, weight, bias, padding=side)
+        result = result if added is None else result + added
+        return result.relu() if rectified else result
+    pointwise = torch.ops.mkldnn._convolution_pointwise
+    options = ([side, side], [1, 1], [1, 1], 1)
+    if added is None:
+        convolved: Tensor = pointwise(given, weight, bias, *options, "relu" if rectified else "none", [], "")
+        return convolved
+    added = added.contiguous(memory_format=torch.channels_last)
+    summed: Tensor = pointwise.binary(given, added, weight, bias, *options, "add", 1.0, None, [], None)
+    return summed
+
+
+@cache
+def _fusible() -> set[torch.dtype]:
+    """What oneDNN computes in on this processor."""
+    with_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return {torch.float32, torch.bfloat16} if with_bf16 else {torch.float32}
+
+
+def gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool] = (True, True, True)
+) -> tuple[Tensor | None, ...]:
+    """Of input, weight and bias of a convolution that keeps the size, as far as they are wanted.
+
+    PyTorch's own gradient of a bias can take six times as long.
+    """
+    padding = [weight.shape[-1] // 2] * 2
+    of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], 1, [*wanted[:2], False]
+    )
+    return of_x, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
+
+
+def through_relu(gradient: Tensor, result: Tensor) -> Tensor:
+    """The gradient of what a ReLU made this result of."""
+    flowing: Tensor = torch.ops.aten.threshold_backward(gradient, result, 0)
+    return flowing
+
+
+def mirror(weight: Tensor) -> Tensor:
+    """The kernel by which an ordinary convolution does what a transposed one does by this, and the reverse."""
+    return weight.transpose(0, 1).flip(2, 3)
+
+
+def as_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
+    """The tensors, which a CPU computes with, in the precision that autocast wants, if it does."""
+    if not torch.is_autocast_enabled("cpu"):
+        return list(tensors)
+    dtype = torch.get_autocast_dtype("cpu")
+    return [tensor if tensor is None else tensor.to(dtype) for tensor in tensors]
+
+
 class DepthwiseConv2d(nn.Conv2d):
     """A depthwise convolution of an odd kernel, without bias, that trains quickly on a CPU.
 
@@ -49,8 +144,7 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
         if not trains_on_cpu(x):
             return super().forward(x)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        result: Tensor = Depthwise.apply(x.to(dtype), self.weight.to(dtype))  # type: ignore[no-untyped-call]
+        result: Tensor = Depthwise.apply(*as_autocast(x, self.weight))  # type: ignore[no-untyped-call]
         return result
 
 
