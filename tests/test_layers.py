@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from restore_cli.archs.layers import Depthwise, DepthwiseConv2d
+from restore_cli.archs.layers import Depthwise, DepthwiseConv2d, convolve
+from restore_cli.archs.rednet import REDNet
+from restore_cli.archs.unet import ResidualBlock, UNet, enlarge
 from restore_cli.archs.xunit import Gated
 
 
@@ -70,3 +74,91 @@ def test_autocast_reaches_the_depthwise_layer() -> None:
     assert result.dtype == torch.bfloat16
     result.sum().backward()
     assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
+
+
+def derivatives(function: Callable[[Tensor], Tensor], module: nn.Module, x: Tensor) -> list[Tensor]:
+    """What a function makes of x, and the gradients of x and of the module's parameters."""
+    x = x.clone().requires_grad_()
+    result = function(x)
+    weights = torch.linspace(-1, 1, result.numel(), dtype=result.dtype).view_as(result)
+    return [result.detach(), *torch.autograd.grad(result, [x, *module.parameters()], weights)]
+
+
+def assert_near(ours: list[Tensor], exact: list[Tensor], bound: float) -> None:
+    for our, right in zip(ours, exact, strict=True):
+        assert (our.double() - right).norm() <= bound * right.norm()
+
+
+PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2e-2)]
+
+
+@pytest.mark.parametrize(("dtype", "bound"), PRECISIONS)
+@pytest.mark.parametrize("rectified", [False, True])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(6, 5, 3, padding=1),
+        nn.Conv2d(6, 5, 1, bias=False),
+        nn.ConvTranspose2d(6, 5, 3, padding=1),
+        nn.ConvTranspose2d(6, 5, 5, padding=2, bias=False),
+        nn.Conv2d(6, 5, 3, stride=2, padding=1),
+    ],
+    ids=lambda layer: str(layer),
+)
+def test_convolving_is_the_layer_and_its_relu(
+    layer: nn.Module, rectified: bool, dtype: torch.dtype, bound: float
+) -> None:
+    torch.manual_seed(0)
+    layer, x = layer.to(dtype), torch.randn(2, 6, 8, 12).to(dtype)
+    ours = derivatives(lambda x: convolve(layer, x, rectified), layer, x)
+    layer, x = layer.double(), x.double()
+    exact = derivatives(lambda x: layer(x).relu() if rectified else layer(x), layer, x)
+    if rectified and dtype != torch.float64:  # what lies within rounding of 0 flows or does not
+        ours[0] = torch.where(exact[0] > 0, ours[0].double(), 0)
+    assert_near(ours, exact, bound * (1 if dtype == torch.float64 or not rectified else 3))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_a_residual_block_in_training_is_its_parts(bias: bool, dtype: torch.dtype, bound: float) -> None:
+    torch.manual_seed(0)
+    block, x = ResidualBlock(6, bias).to(dtype), torch.randn(2, 6, 8, 12, dtype=dtype)
+    ours = derivatives(block, block, x)
+    block, x = block.double(), x.double()
+    exact = derivatives(lambda x: x + block.conv2(block.conv1(x).relu()), block, x)
+    assert_near(ours, exact, bound)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_enlarging_in_training_is_a_pixel_shuffle(bias: bool) -> None:
+    torch.manual_seed(0)
+    up, x = nn.Conv2d(5, 12, 1, bias=bias).double(), torch.randn(2, 5, 4, 6).double()
+    added = torch.randn(2, 3, 8, 12, dtype=torch.float64)
+    ours = derivatives(lambda x: enlarge(up, x, added), up, x)
+    assert_near(ours, derivatives(lambda x: nn.functional.pixel_shuffle(up(x), 2) + added, up, x), 1e-12)
+    torch.testing.assert_close(enlarge(up, x), nn.functional.pixel_shuffle(up(x), 2))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        UNet(widths=[8, 12, 16], unshuffle=1),
+        UNet(widths=[8, 12], skips="outer", bias=False),
+        REDNet(depth=10, width=8),
+        REDNet(depth=10, width=8, rectified=False),
+        REDNet(depth=10, width=8, strides=[2]),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_training_computes_what_is_computed_without(network: nn.Module) -> None:
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    x = torch.rand(2, network.geometry.channels + network.geometry.conditions, 16, 32)
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with torch.no_grad():
+        plain: Tensor = network(x)
+    trained: Tensor = network(x)
+    assert trained.requires_grad and (trained - plain).norm() <= 1e-5 * plain.norm()
+    trained.sum().backward()
+    assert all(parameter.grad is not None for parameter in network.parameters())

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
 
-from restore_cli.archs.layers import gradients, through_relu
+from restore_cli.archs.layers import fused, gradients, through_relu
 from restore_cli.engine import Geometry, Restorer
 
 
@@ -211,8 +211,8 @@ def take(x: Tensor, kernels: Kernels, backwards: bool, floor: float) -> tuple[Te
     mixed = x if backwards else mix(x, mixing, offset)
     told, changed = mixed.chunk(2, dim=1)
     seen = told.contiguous(memory_format=torch.channels_last)
-    inner = conv2d(seen, first, first_bias, padding=1).relu_()
-    outer = conv2d(inner, second, second_bias).relu_()
+    inner = fused(seen, first, first_bias, rectified=True)
+    outer = fused(inner, second, second_bias, rectified=True)
     raw, shift = conv2d(outer, last, last_bias, padding=1).contiguous().chunk(2, dim=1)
     gate = (raw + 2).sigmoid_()
     scale = floor + (1 - floor) * gate
@@ -226,7 +226,8 @@ def take(x: Tensor, kernels: Kernels, backwards: bool, floor: float) -> tuple[Te
 
 def mix(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """A 1x1 convolution of planes; matrix C x C, offset C x 1."""
-    return (matrix @ x.flatten(2) + offset).view_as(x)
+    planes = x.flatten(2)
+    return torch.baddbmm(offset, matrix.expand(len(x), -1, -1), planes).view_as(x)
 
 
 class Taken(torch.autograd.Function):
@@ -271,7 +272,8 @@ def _unmix(gradient: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor,
     """Gradients of `mix`: of its input, matrix and offset."""
     rows = gradient.flatten(2)
     of_matrix = (rows @ x.flatten(2).mT).sum(0)
-    return (matrix.mT @ rows).view_as(x), of_matrix, rows.sum((0, 2))[:, None]
+    of_x = torch.bmm(matrix.mT.expand(len(rows), -1, -1), rows)
+    return of_x.view_as(x), of_matrix, rows.sum((0, 2))[:, None]
 
 
 class Flow(nn.Module):

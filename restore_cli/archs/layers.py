@@ -11,8 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle
 
-Same = nn.Conv2d | nn.ConvTranspose2d  # of stride 1, an odd kernel, and a result as large as what it is of
-
 
 class Bicubic(nn.Module):
     """Enlarges bicubically, with a = -1/2 and edges repeated.
@@ -39,12 +37,15 @@ class Bicubic(nn.Module):
         return larger.view(*x.shape[:2], *larger.shape[2:])
 
 
-def convolve(layer: Same, x: Tensor, rectified: bool = False) -> Tensor:
-    """What a layer makes of x, or its ReLU, N x C x H x W; quickly where gradients are computed on a CPU.
+def convolve(layer: nn.Module, x: Tensor, rectified: bool = False) -> Tensor:
+    """What a convolution makes of x, or its ReLU, N x C x H x W; quickly where a CPU computes gradients.
+
+    The layer may be a transposed one. Of stride 1, it keeps the size.
 
     The ReLU there takes no pass over memory of its own, and a transposed convolution is an ordinary one by
     the mirrored kernel: PyTorch's own gradient of its bias takes twice as long as all the rest of it.
     """
+    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
     if max(layer.stride) > 1 or not trains_on_cpu(x):
         result: Tensor = layer(x)
         return result.relu() if rectified else result
@@ -73,10 +74,14 @@ class Convolved(torch.autograd.Function):
 def fused(
     x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool = False, added: Tensor | None = None
 ) -> Tensor:
-    """A convolution that keeps the size; then a ReLU, or a sum, in the same pass over memory by oneDNN."""
+    """A convolution that keeps the size; then a ReLU, or a sum.
+
+    On a CPU, within a function that knows its gradients itself, oneDNN does both in one pass over memory: its
+    operation has none.
+    """
     side = weight.shape[-1] // 2
     given = x.contiguous(memory_format=torch.channels_last)
-    if not (torch.backends.mkldnn.is_available() and x.dtype in _fusible()):
+    if not computes_on_cpu(x) or torch.is_grad_enabled() or x.dtype not in _fusible():
         result = conv2d(given, weight, bias, padding=side)
         result = result if added is None else result + added
         return result.relu() if rectified else result
@@ -92,15 +97,17 @@ def fused(
 
 @cache
 def _fusible() -> set[torch.dtype]:
-    """What oneDNN computes in on this processor."""
+    """What oneDNN computes in, here."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return set()
     with_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return {torch.float32, torch.bfloat16} if with_bf16 else {torch.float32}
 
 
 def gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool] = (True, True, True)
-) -> tuple[Tensor | None, ...]:
-    """Of input, weight and bias of a convolution that keeps the size, as far as they are wanted.
+) -> tuple[Any, ...]:
+    """Of input, weight and bias of a convolution that keeps the size; None where they are not wanted.
 
     PyTorch's own gradient of a bias can take six times as long.
     """
@@ -118,7 +125,7 @@ def through_relu(gradient: Tensor, result: Tensor) -> Tensor:
 
 
 def mirror(weight: Tensor) -> Tensor:
-    """The kernel by which an ordinary convolution does what a transposed one does by this, and the reverse."""
+    """The kernel by which an ordinary convolution does what a transposed one does by this."""
     return weight.transpose(0, 1).flip(2, 3)
 
 
@@ -197,7 +204,12 @@ def _depthwise_weights(gradient: Tensor, x: Tensor, side: int, block: int = 16) 
 
 def trains_on_cpu(x: Tensor) -> bool:
     """Whether gradients of what is computed from x will be asked for, on a CPU, outside a compiler."""
-    return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    return torch.is_grad_enabled() and computes_on_cpu(x)
+
+
+def computes_on_cpu(x: Tensor) -> bool:
+    """Whether what is computed from x is computed now, and on a CPU, rather than compiled or exported."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def side_of(outputs: int, channels: int) -> int:

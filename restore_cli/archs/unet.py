@@ -71,28 +71,31 @@ class Residual(torch.autograd.Function):
         x, inner, first, second = ctx.saved_tensors
         needs_x, *needs_first = ctx.needs_input_grad[:3]
         of_inner, *of_second = gradients(gradient, inner, second, (True, *ctx.needs_input_grad[3:]))
-        assert of_inner is not None
         of_inner = through_relu(of_inner, inner)
         _, *of_first = gradients(of_inner, x, first, (False, *needs_first))
         of_x = fused(of_inner, mirror(first), None, added=gradient) if needs_x else None
         return of_x, *of_first, *of_second
 
 
-def enlarge(up: nn.Conv2d, x: Tensor, added: Tensor | None = None) -> Tensor:
+def enlarge(up: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
     """The pixel shuffle by 2 of a 1x1 convolution, and what is added to it, N, C, H, W -> N, C/4, 2H, 2W.
 
-    Where gradients are computed on a CPU, the convolution gives the features of each new pixel side by side,
-    as they lie in memory after the shuffle: PyTorch's shuffle, sum and their gradients take twice as long.
+    Where gradients are computed on a CPU, the convolution gives the features of each new pixel next to each
+    other, as they lie in memory after the shuffle: PyTorch's shuffle, sum and gradients take twice as long.
     """
     if not trains_on_cpu(x):
         larger = pixel_shuffle(up(x), 2)
-        return larger if added is None else added + larger
-    weight = up.weight.unflatten(0, (-1, 4)).transpose(0, 1).flatten(0, 1)
+        return larger if added is None else larger + added
+    assert isinstance(up, nn.Conv2d)
+    count, features, height, width = x.shape
+    weight = up.weight.view(-1, 4, features).transpose(0, 1).reshape(-1, features, 1, 1)
     bias = None if up.bias is None else up.bias.view(-1, 4).T.flatten()
-    spread = conv2d(x, weight, bias).permute(0, 2, 3, 1).unflatten(3, (2, 2, -1)).transpose(2, 3)
+    spread = (
+        conv2d(x, weight, bias).permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, -1).transpose(2, 3)
+    )
     if added is not None:
-        spread = added.permute(0, 2, 3, 1).unflatten(2, (-1, 2)).unflatten(1, (-1, 2)) + spread
-    return spread.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
+        spread = added.permute(0, 2, 3, 1).reshape(count, height, 2, width, 2, -1) + spread
+    return spread.reshape(count, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
 
 
 class UNet(Restorer):

@@ -150,7 +150,7 @@ def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progr
         RestoreError: the objective is no longer finite, or the log to go on with is damaged.
         WeightsError: the state to resume from is damaged or another recipe's.
     """
-    with join(request.device) as group, _memory_kept():
+    with join(request.device) as group, kept_memory() if group.device.type == "cpu" else nullcontext():
         yield from _train(request, group, watch)
 
 
@@ -269,26 +269,25 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
 
 
 @contextmanager
-def _memory_kept() -> Iterator[None]:
+def kept_memory() -> Iterator[None]:
     """Let glibc keep the memory that a step frees for the next one, and return it in the end.
 
     It otherwise gives large blocks back to the system, which clears them whenever they are taken again: an
     eighth of a U-Net's training on a CPU.
     """
-    glibc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(glibc, "mallopt"):
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if not mallopt:
         yield
         return
-    assert glibc
-    most_maps, least_trimmed = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD
-    glibc.mallopt(most_maps, 0)
-    glibc.mallopt(least_trimmed, -1)
+    most_maps, trimmed_beyond = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD
+    mallopt(most_maps, 0)
+    mallopt(trimmed_beyond, -1)
     try:
         yield
     finally:
-        glibc.mallopt(most_maps, 65_536)  # as they are at first
-        glibc.mallopt(least_trimmed, 131_072)
-        glibc.malloc_trim(0)
+        mallopt(most_maps, 65_536)  # as a process begins
+        mallopt(trimmed_beyond, 131_072)
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
@@ -572,8 +571,11 @@ def plan(request: Request) -> Plan:
 
     counter = FlopCounterMode(display=False)
     kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
-    with counter, kept, autocast(torch.device("cpu"), recipe.precision):
-        network.train()(observed)
+    with autocast(torch.device("cpu"), recipe.precision):
+        with counter, torch.no_grad():  # it does not see what `fused` computes
+            network.train()(observed)
+        with kept:
+            network(observed)
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     part = -(-recipe.batch // recipe.accumulate)
     return Plan(

@@ -29,11 +29,17 @@ def learning_rate(recipe: Recipe, step: int, done: float, drops: int = 0) -> flo
     return warm * recipe.lr * recipe.drop ** (passed + drops)
 
 
-class Muon(torch.optim.Muon):
-    """PyTorch's, but for matrices of the same shape at once, which takes half the time on a CPU."""
+class Muon(torch.optim.Optimizer):
+    """Moves matrices by their orthogonalised momentum, those of one shape together.
+
+    As torch.optim.Muon with "match_rms_adamw", to the bit; in half its time for 28 matrices of 64 x 576.
+    """
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(matrices, {"lr": lr, "weight_decay": weight_decay, "momentum": 0.95})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self) -> None:  # type: ignore[override]
         """Move the weights along their gradients."""
         for group in self.param_groups:
             alike: dict[tuple[int, ...], list[Tensor]] = {}
@@ -41,13 +47,13 @@ class Muon(torch.optim.Muon):
                 if matrix.grad is not None:
                     alike.setdefault(tuple(matrix.shape), []).append(matrix)
             for shape, matrices in alike.items():
-                gradients = [matrix.grad for matrix in matrices]
+                gradients = [cast(Tensor, matrix.grad) for matrix in matrices]
                 momenta = [self._momentum(matrix) for matrix in matrices]
                 torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-                updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
-                updates = orthogonalise(torch.stack([update.bfloat16() for update in updates]))
+                ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+                updates = orthogonalise(torch.stack([update.bfloat16() for update in ahead]))
                 torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-                rate = 0.2 * math.sqrt(max(shape)) * group["lr"]  # as "match_rms_adamw"
+                rate = 0.2 * math.sqrt(max(shape)) * group["lr"]
                 torch._foreach_add_(matrices, updates.unbind(), alpha=-rate)
 
     def _momentum(self, matrix: Tensor) -> Tensor:
