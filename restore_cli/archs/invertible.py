@@ -227,7 +227,7 @@ def take(x: Tensor, kernels: Kernels, backwards: bool, floor: float) -> tuple[Te
 def mix(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """A 1x1 convolution of planes; matrix C x C, offset C x 1."""
     planes = x.flatten(2)
-    return torch.baddbmm(offset, matrix.expand(len(x), -1, -1), planes).view_as(x)
+    return torch.baddbmm(offset, matrix.expand(x.shape[0], -1, -1), planes).view_as(x)
 
 
 class Taken(torch.autograd.Function):
@@ -272,7 +272,7 @@ def _unmix(gradient: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor,
     """Gradients of `mix`: of its input, matrix and offset."""
     rows = gradient.flatten(2)
     of_matrix = (rows @ x.flatten(2).mT).sum(0)
-    of_x = torch.bmm(matrix.mT.expand(len(rows), -1, -1), rows)
+    of_x = torch.bmm(matrix.mT.expand(rows.shape[0], -1, -1), rows)
     return of_x.view_as(x), of_matrix, rows.sum((0, 2))[:, None]
 
 
