@@ -272,8 +272,8 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
 def kept_memory() -> Iterator[None]:
     """Let glibc keep the memory that a step frees for the next one, and return it in the end.
 
-    It otherwise gives large blocks back to the system, which clears them whenever they are taken again: an
-    eighth of a U-Net's training on a CPU.
+    It otherwise gives large blocks back to the system, which clears them whenever they are taken again: a
+    tenth of a U-Net's step on a CPU.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if not mallopt:
