@@ -1,22 +1,30 @@
-"""What training costs on a CPU: networks beside their plain form, and `restore train` beside a network.
+"""What training costs on a CPU: steps of networks and their plain form, `restore train` and a bare network.
 
-    python benchmarks/training.py [DATA] [--steps 10] [--rounds 3] [--batch 8]
+    python benchmarks/training.py [DATA] [--steps 10] [--rounds 3] [--batch 8] [--only unet]
+    python benchmarks/training.py --processes [--seconds 10] [--rounds 3]
 
-A step of a network (forward, L1, backward) in bfloat16 and channels_last is timed in turn with the same step
-in PyTorch's own operations, in processor time, which other load disturbs less than the clock; printed is the
-least of all rounds. With DATA follows what the rest of a training costs, bare and trained: bare is forward,
-L1 and backward of DnCNN (17 layers, 64 features) on one batch of 16 patches of 64x64 that lies ready. The
-training draws and damages such batches from the images below DATA, and moves the weights, by Adam, and their
-average. Printed: patches a second in each round, the ratio of the medians, and the share of time that the
-training waited for data.
+A step of a training (forward, L1, backward, Muon, moving average) in bfloat16 and channels_last is timed in
+turn with the same step in PyTorch's own operations and optimizer, and memory as it comes, in processor time,
+which other load disturbs less than the clock; printed is the least of all rounds. With DATA follows what the
+rest of a training costs, bare and trained: bare is forward, L1 and backward of DnCNN (17 layers, 64 features)
+on one batch of 16 patches of 64x64 that lies ready. The training draws and damages such batches from the
+images below DATA, and moves the weights, by Adam, and their average. Printed: patches a second in each round,
+the ratio of the medians, and the share of time that the training waited for data.
+
+With --processes: patches a second of one process of two threads, and of two processes of one thread each, by
+the clock, in turn, which says something only where two cores are free.
 """
 
 from __future__ import annotations
 
 import argparse
+import copy
+import multiprocessing
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -26,11 +34,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from restore_cli.archs import build, infoaccum, layers, xunit
+from restore_cli.archs import infoaccum, layers, unet, xunit
 from restore_cli.archs.infoaccum import DenseLayer
 from restore_cli.archs.invertible import Flow, Step
-from restore_cli.jobs.train import Request, make_network, train
+from restore_cli.jobs.train import Request, kept_memory, learn, make_network, train
+from restore_cli.training import optimizer
+from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.state import State
 
 
 def plainly_accumulated(layer: DenseLayer, x: Tensor) -> Tensor:
@@ -53,42 +64,117 @@ def plainly_run(_flow: Flow, steps: list[Step], x: Tensor, backwards: bool) -> T
     return x
 
 
-PLAIN: list[tuple[str, dict[str, Any], list[Any]]] = [  # network, parameters, what is put back to be plain
-    (
-        "xunit:XDnCNN",
-        {},
-        [(module, "trains_on_cpu", lambda _x: False) for module in (layers, xunit)],
-    ),
-    (
-        "infoaccum:InfoAccumUNet",
-        {"width": 16},
-        [(infoaccum, "trains_on_cpu", lambda _x: False), (DenseLayer, "forward", plainly_accumulated)],
-    ),
-    ("invertible:IRAE", {"steps": 8}, [(Flow, "_run", plainly_run)]),
+class PlainMuon(torch.optim.Muon):
+    """PyTorch's, with the project's scale."""
+
+    def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
+        super().__init__(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+
+
+HOUSE = {"channels": 3, "widths": [32, 64, 96, 128, 160], "blocks": [2, 2, 1, 1, 1], "unshuffle": 1}
+SIDES = {"unet:UNet": 128}  # of the patches, where they are not 64
+NETWORKS: dict[str, dict[str, Any]] = {
+    "unet:UNet": HOUSE,
+    "rednet:REDNet": {},
+    "xunit:XDnCNN": {},
+    "infoaccum:InfoAccumUNet": {"width": 16},
+    "invertible:IRAE": {"steps": 8},
+}
+PLAIN: list[tuple[Any, str, Any]] = [  # what is put back to be plain
+    *((module, "trains_on_cpu", lambda _x: False) for module in (layers, unet, xunit, infoaccum)),
+    (DenseLayer, "forward", plainly_accumulated),
+    (Flow, "_run", plainly_run),
+    (optimizer, "Muon", PlainMuon),
 ]
 
 
-def compare(arch: str, params: dict[str, Any], patches: list[Any], rounds: int, batch: int) -> None:
+@contextmanager
+def plainly(plain: bool) -> Iterator[None]:
+    """As PyTorch does it, or as this project."""
+    with ExitStack() as stack:
+        if not plain:
+            stack.enter_context(kept_memory())
+        for owner, name, other in PLAIN if plain else ():
+            stack.enter_context(mock.patch.object(owner, name, other))
+        yield
+
+
+class Trial:
+    """A training on one batch that lies ready."""
+
+    def __init__(self, arch: str, batch: int) -> None:
+        self.recipe = Recipe.parse(
+            {"task": "denoise", "arch": arch, "params": NETWORKS[arch], "patch": SIDES.get(arch, 64)}
+        )
+        network = make_network(self.recipe).train()
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        average = copy.deepcopy(network).eval().requires_grad_(False)
+        self.state = State(network, average, Optimizer(network, self.recipe))
+        geometry, side = network.geometry, self.recipe.sides[0]
+        self.observed = torch.rand(batch, geometry.channels + geometry.conditions, side, side)
+        self.clean = self.observed[:, : geometry.channels].contiguous(memory_format=torch.channels_last)
+        self.observed = self.observed.contiguous(memory_format=torch.channels_last)
+
+    def step(self) -> None:
+        """Train one step."""
+        learn(self.state, self.state.network, self.recipe, self.observed, self.clean, 1e-4)
+        self.state.update_average(self.recipe.ema)
+        self.state.moment.step += 1
+
+
+def compare(arch: str, rounds: int, batch: int, steps: int = 2) -> None:
     """Print the processor time of a step, ours and plain."""
-    network = build(arch, params).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    network.initialise()
-    observed, clean = torch.rand(2, batch, network.geometry.channels, 64, 64)
+    trials = {}
+    for plain in (False, True):
+        with plainly(plain):
+            trials[plain] = Trial(arch, batch)
     times: dict[bool, list[float]] = {False: [], True: []}
-    for plain in (False, True) * (rounds + 1):
-        with ExitStack() as stack:
-            for owner, name, other in patches if plain else ():
-                stack.enter_context(mock.patch.object(owner, name, other))
-            started = time.process_time()
-            network.zero_grad(set_to_none=True)
-            with torch.autocast("cpu", torch.bfloat16):
-                restored = network(observed)
-            l1_loss(restored.float(), clean).backward()  # type: ignore[no-untyped-call]
-            times[plain].append(time.process_time() - started)
-    ours, plainly = (min(times[plain][1:]) for plain in (False, True))  # the first warms up
+    for plain in (False, True) * rounds:
+        with plainly(plain):
+            trials[plain].step()  # to warm up
+            for _ in range(steps):
+                started = time.process_time()
+                trials[plain].step()
+                times[plain].append(time.process_time() - started)
+    ours, plainly_timed = min(times[False]), min(times[True])
+    side = trials[False].recipe.sides[0]
     print(
-        f"{arch:24} {1000 * plainly:8.0f} ms -> {1000 * ours:6.0f} ms   {plainly / ours:.2f} times as fast",
+        f"{arch:24} {batch} x {side}x{side}  {1000 * plainly_timed:8.0f} ms -> {1000 * ours:6.0f} ms"
+        f"   {plainly_timed / ours:.2f} times as fast",
         flush=True,
     )
+
+
+def work(threads: int, seconds: float, batch: int, ready: Barrier, speeds: Any) -> None:
+    """Train the house network for a while; its patches a second."""
+    torch.set_num_threads(threads)
+    with kept_memory():
+        trial = Trial("unet:UNet", batch)
+        trial.step()
+        ready.wait()
+        started, steps = time.monotonic(), 0
+        while time.monotonic() - started < seconds:
+            trial.step()
+            steps += 1
+        speeds.put(steps * batch / (time.monotonic() - started))
+
+
+def compare_processes(rounds: int, batch: int, seconds: float) -> None:
+    """Print patches a second of two threads, and of two processes."""
+    context = multiprocessing.get_context("spawn")
+    for _ in range(rounds):
+        for processes in (1, 2):
+            ready, speeds = context.Barrier(processes), context.Queue()
+            workers = [
+                context.Process(target=work, args=(2 // processes, seconds, batch, ready, speeds))
+                for _ in range(processes)
+            ]
+            for worker in workers:
+                worker.start()
+            total = sum(speeds.get() for _ in workers)
+            for worker in workers:
+                worker.join()
+            print(f"{processes} x {2 // processes} threads: {total:.1f} patches/s", flush=True)
 
 
 def bare(recipe: Recipe, steps: int) -> float:
@@ -113,10 +199,19 @@ def main() -> None:
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=8, help="patches of 64x64 a step of a network")
+    parser.add_argument("--batch", type=int, default=8, help="patches a step of a network")
+    parser.add_argument("--only", default="", help="networks whose name holds this")
+    parser.add_argument(
+        "--processes", action="store_true", help="compare threads with processes, and no more"
+    )
+    parser.add_argument("--seconds", type=float, default=10, help="of each of those")
     options = parser.parse_args()
-    for arch, params, patches in PLAIN:
-        compare(arch, params, patches, options.rounds, options.batch)
+    if options.processes:
+        compare_processes(options.rounds, options.batch, options.seconds)
+        return
+    for arch in NETWORKS:
+        if options.only in arch:
+            compare(arch, options.rounds, options.batch)
     if not options.data:
         return
     recipe = Recipe.parse(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d
 
-from restore_cli.archs import layers
-from restore_cli.archs.layers import Depthwise, DepthwiseConv2d, DilatedConv2d
+from restore_cli.archs import layers, unet
+from restore_cli.archs.layers import Depthwise, DepthwiseConv2d, DilatedConv2d, convolve
+from restore_cli.archs.rednet import REDNet
+from restore_cli.archs.unet import ResidualBlock, UNet, enlarge
 from restore_cli.archs.xunit import Gated
 
 
@@ -73,35 +77,6 @@ def test_autocast_reaches_the_depthwise_layer() -> None:
     assert layer.weight.grad is not None and layer.weight.grad.dtype == torch.float32
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("bias", [True, False])
-def test_fused_convolutions_are_the_plain_ones(dtype: torch.dtype, bias: bool) -> None:
-    """Also where a condition makes the sums large; bfloat16 keeps 8 bits, and rounds the sum once."""
-    torch.manual_seed(0)
-    convolution = nn.Conv2d(16, 16, 3, padding=1, bias=bias)
-    x, other = (
-        4 * torch.randn(1, 16, 33, 29).contiguous(memory_format=torch.channels_last) for _ in range(2)
-    )
-    x, other = x.to(dtype), other.to(dtype)
-    exact = nn.functional.conv2d(x.float(), convolution.weight.to(dtype).float(), padding=1)
-    exact = exact + (0 if convolution.bias is None else convolution.bias.to(dtype).float()[:, None, None])
-    with torch.inference_mode(), torch.autocast("cpu", dtype, enabled=dtype != torch.float32):
-        assert layers._fuses(x)
-        rectified, added = layers.conv_relu(convolution, x), layers.conv_add(convolution, x, other)
-    assert rectified.dtype == added.dtype == dtype
-    bound = 1e-5 if dtype == torch.float32 else 2**-8
-    torch.testing.assert_close(rectified.float(), exact.relu(), rtol=bound, atol=bound)
-    torch.testing.assert_close(added.float(), exact + other.float(), rtol=bound, atol=bound)
-
-
-def test_fused_convolutions_leave_gradients_and_exports_alone() -> None:
-    x = torch.randn(1, 4, 8, 8, requires_grad=True)
-    assert not layers._fuses(x)
-    convolution = nn.Conv2d(4, 4, 3, padding=1)
-    layers.conv_add(convolution, layers.conv_relu(convolution, x), x).sum().backward()  # type: ignore[no-untyped-call]
-    assert x.grad is not None and convolution.weight.grad is not None
-
-
 @pytest.mark.parametrize("dilation", [1, 2, 5])
 @pytest.mark.parametrize("size", [(1, 1), (7, 10), (12, 3)])
 def test_a_dilated_convolution_is_pytorchs(dilation: int, size: tuple[int, int]) -> None:
@@ -115,3 +90,92 @@ def test_a_dilated_convolution_is_pytorchs(dilation: int, size: tuple[int, int])
     ours, right = (torch.autograd.grad(result, wanted, gradient) for result in results)
     for our, exact in zip(ours, right, strict=True):
         torch.testing.assert_close(our, exact)
+
+
+def derivatives(function: Callable[[Tensor], Tensor], module: nn.Module, x: Tensor) -> list[Tensor]:
+    """What a function makes of x, and the gradients of x and of the module's parameters."""
+    x = x.clone().requires_grad_()
+    result = function(x)
+    weights = torch.linspace(-1, 1, result.numel(), dtype=result.dtype).view_as(result)
+    return [result.detach(), *torch.autograd.grad(result, [x, *module.parameters()], weights)]
+
+
+def assert_near(ours: list[Tensor], exact: list[Tensor], bound: float) -> None:
+    for our, right in zip(ours, exact, strict=True):
+        assert (our.double() - right).norm() <= bound * right.norm()
+
+
+PRECISIONS = [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2e-2)]
+
+
+@pytest.mark.parametrize(("dtype", "bound"), PRECISIONS)
+@pytest.mark.parametrize("rectified", [False, True])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(6, 5, 3, padding=1),
+        nn.Conv2d(6, 5, 1, bias=False),
+        nn.ConvTranspose2d(6, 5, 3, padding=1),
+        nn.ConvTranspose2d(6, 5, 5, padding=2, bias=False),
+        nn.Conv2d(6, 5, 3, stride=2, padding=1),
+    ],
+    ids=lambda layer: str(layer),
+)
+def test_convolving_is_the_layer_and_its_relu(
+    layer: nn.Module, rectified: bool, dtype: torch.dtype, bound: float
+) -> None:
+    torch.manual_seed(0)
+    layer, x = layer.to(dtype), torch.randn(2, 6, 8, 12).to(dtype)
+    ours = derivatives(lambda x: convolve(layer, x, rectified), layer, x)
+    layer, x = layer.double(), x.double()
+    exact = derivatives(lambda x: layer(x).relu() if rectified else layer(x), layer, x)
+    if rectified and dtype != torch.float64:  # what lies within rounding of 0 flows or does not
+        ours[0] = torch.where(exact[0] > 0, ours[0].double(), 0)
+    assert_near(ours, exact, 0.15 if rectified and dtype == torch.bfloat16 else bound)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
+def test_a_residual_block_in_training_is_its_parts(bias: bool, dtype: torch.dtype, bound: float) -> None:
+    torch.manual_seed(0)
+    block, x = ResidualBlock(6, bias).to(dtype), torch.randn(2, 6, 8, 12, dtype=dtype)
+    ours = derivatives(block, block, x)
+    block, x = block.double(), x.double()
+    exact = derivatives(lambda x: x + block.conv2(block.conv1(x).relu()), block, x)
+    assert_near(ours, exact, bound)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_enlarging_in_training_is_a_pixel_shuffle(bias: bool) -> None:
+    torch.manual_seed(0)
+    up, x = nn.Conv2d(5, 12, 1, bias=bias).double(), torch.randn(2, 5, 4, 6).double()
+    added = torch.randn(2, 3, 8, 12, dtype=torch.float64)
+    ours = derivatives(lambda x: enlarge(up, x, added), up, x)
+    assert_near(ours, derivatives(lambda x: nn.functional.pixel_shuffle(up(x), 2) + added, up, x), 1e-12)
+    torch.testing.assert_close(enlarge(up, x), nn.functional.pixel_shuffle(up(x), 2))
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        UNet(widths=[8, 12, 16], unshuffle=1),
+        UNet(widths=[8, 12], skips="outer", bias=False),
+        REDNet(depth=10, width=8),
+        REDNet(depth=10, width=8, rectified=False),
+        REDNet(depth=10, width=8, strides=[2]),
+    ],
+    ids=lambda network: type(network).__name__,
+)
+def test_training_computes_what_pytorch_does(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    network = network.double().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.1)
+    planes = network.geometry.channels + network.geometry.conditions
+    x = torch.rand(2, planes, 16, 32, dtype=torch.float64)
+    ours = derivatives(network, network, x)
+    for module in (layers, unet):
+        monkeypatch.setattr(module, "trains_on_cpu", lambda _x: False)
+    assert_near(ours, derivatives(network, network, x), 1e-10)
+    with torch.no_grad():
+        assert_near([network.float()(x.float())], ours[:1], 1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import dataclasses
 import json
@@ -32,7 +33,7 @@ from restore_cli.tasks import TASKS
 from restore_cli.training.distributed import Group
 from restore_cli.training.log import Log
 from restore_cli.training.objectives import Adversary
-from restore_cli.training.optimizer import Optimizer, learning_rate
+from restore_cli.training.optimizer import Muon, Optimizer, learning_rate
 from restore_cli.training.pairs import Patches, Sample, _Store, batches, load_corpus
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import Moment, State, uninterrupted
@@ -842,6 +843,16 @@ def test_a_plan_says_what_a_training_takes(data: Path, tmp_path: Path) -> None:
     assert 2 * 32 * 32 * 4 * 2 < found.memory < 10**6
 
 
+def test_a_plan_counts_a_unet_too(data: Path, tmp_path: Path) -> None:
+    found = plan(Request(Recipe.parse(TINY), data, tmp_path / "out.safetensors"))
+    network = build("unet:UNet", TINY["params"])  # type: ignore[arg-type]
+    pixels = {"head": 16**2, "encoder": 16**2, "down": 8**2, "body": 8**2, "up": 8**2, "decoder": 16**2}
+    kernels = [(name, value) for name, value in network.named_parameters() if value.ndim == 4]
+    assert found.flops == sum(
+        2 * pixels.get(name.partition(".")[0], 16**2) * value.numel() for name, value in kernels
+    )
+
+
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_muon_moves_the_kernels_themselves(memory_format: torch.memory_format) -> None:
     network = initialised().to(memory_format=memory_format)  # type: ignore[call-overload]
@@ -856,6 +867,28 @@ def test_muon_moves_the_kernels_themselves(memory_format: torch.memory_format) -
     for name, value in network.named_parameters():
         assert not torch.equal(value, before[name]), name
         assert value.grad is None
+
+
+@pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="PyTorch has it since 2.9")
+def test_muon_in_batches_is_pytorchs() -> None:
+    torch.manual_seed(0)
+    ours = [nn.Parameter(torch.randn(shape)) for shape in ((4, 36), (6, 6), (4, 36), (16, 4), (4, 36))]
+    theirs = [nn.Parameter(matrix.detach().clone()) for matrix in ours]
+    optimizers = (
+        Muon(ours, lr=0.01, weight_decay=0.1),
+        torch.optim.Muon(theirs, lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw"),
+    )
+    for step in range(4):
+        for our, their in zip(ours, theirs, strict=True):
+            our.grad = their.grad = torch.randn(our.shape)
+        ours[1].grad = theirs[1].grad = ours[1].grad if step % 2 else None  # as of a layer that rests
+        for optimizer in optimizers:
+            optimizer.step()
+        if step == 1:  # as a training that is resumed
+            momenta = copy.deepcopy(optimizers[1].state_dict()["state"])
+            optimizers[0].load_state_dict(optimizers[0].state_dict() | {"state": momenta})
+    for our, their in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(our, their, atol=1e-6, rtol=0)
 
 
 def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:

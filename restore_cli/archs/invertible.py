@@ -24,6 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
 
+from restore_cli.archs.layers import fused, gradients, through_relu
 from restore_cli.engine import Geometry, Restorer
 
 
@@ -210,8 +211,8 @@ def take(x: Tensor, kernels: Kernels, backwards: bool, floor: float) -> tuple[Te
     mixed = x if backwards else mix(x, mixing, offset)
     told, changed = mixed.chunk(2, dim=1)
     seen = told.contiguous(memory_format=torch.channels_last)
-    inner = conv2d(seen, first, first_bias, padding=1).relu_()
-    outer = conv2d(inner, second, second_bias).relu_()
+    inner = fused(seen, first, first_bias, rectified=True)
+    outer = fused(inner, second, second_bias, rectified=True)
     raw, shift = conv2d(outer, last, last_bias, padding=1).contiguous().chunk(2, dim=1)
     gate = (raw + 2).sigmoid_()
     scale = floor + (1 - floor) * gate
@@ -225,7 +226,8 @@ def take(x: Tensor, kernels: Kernels, backwards: bool, floor: float) -> tuple[Te
 
 def mix(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
     """A 1x1 convolution of planes; matrix C x C, offset C x 1."""
-    return (matrix @ x.flatten(2) + offset).view_as(x)
+    planes = x.flatten(2)
+    return torch.baddbmm(offset, matrix.expand(x.shape[0], -1, -1), planes).view_as(x)
 
 
 class Taken(torch.autograd.Function):
@@ -257,9 +259,9 @@ class Taken(torch.autograd.Function):
             of_shift = of_changed
         of_raw = torch.ops.aten.sigmoid_backward(of_scale, gate) * (1 - ctx.floor)
         of_last_output = torch.cat([of_raw, of_shift], dim=1).contiguous(memory_format=torch.channels_last)
-        of_outer, *of_last = _gradients(of_last_output, outer, last)
-        of_inner, *of_second = _gradients(_through_relu(of_outer, outer), inner, second)
-        of_seen, *of_first = _gradients(_through_relu(of_inner, inner), seen, first)
+        of_outer, *of_last = gradients(of_last_output, outer, last)
+        of_inner, *of_second = gradients(through_relu(of_outer, outer), inner, second)
+        of_seen, *of_first = gradients(through_relu(of_inner, inner), seen, first)
         of_x = torch.cat([of_told + of_seen.contiguous(), of_changed], dim=1)
         if not ctx.backwards:
             of_x, *of_mixing = _unmix(of_x, mixed, mixing)
@@ -270,21 +272,8 @@ def _unmix(gradient: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor,
     """Gradients of `mix`: of its input, matrix and offset."""
     rows = gradient.flatten(2)
     of_matrix = (rows @ x.flatten(2).mT).sum(0)
-    return (matrix.mT @ rows).view_as(x), of_matrix, rows.sum((0, 2))[:, None]
-
-
-def _gradients(gradient: Tensor, x: Tensor, weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Of a convolution's input, weight and bias; PyTorch's own gradient of a bias is six times as slow."""
-    padding = [weight.shape[-1] // 2] * 2
-    of_x, of_weight, _ = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], 1, [True, True, False]
-    )
-    return of_x, of_weight, gradient.sum((0, 2, 3))
-
-
-def _through_relu(gradient: Tensor, result: Tensor) -> Tensor:
-    flowing: Tensor = torch.ops.aten.threshold_backward(gradient, result, 0)
-    return flowing
+    of_x = torch.bmm(matrix.mT.expand(rows.shape[0], -1, -1), rows)
+    return of_x.view_as(x), of_matrix, rows.sum((0, 2))[:, None]
 
 
 class Flow(nn.Module):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.backends import mkldnn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
 
 
@@ -62,6 +63,106 @@ class DilatedConv2d(nn.Conv2d):
         return pixel_shuffle(parts, side)[..., :height, :width]
 
 
+def convolve(layer: nn.Module, x: Tensor, rectified: bool = False) -> Tensor:
+    """What a convolution makes of x, or its ReLU, N x C x H x W; quickly where a CPU computes gradients.
+
+    The layer may be a transposed one. Of stride 1, it keeps the size.
+
+    The ReLU there takes no pass over memory of its own, and a transposed convolution is an ordinary one by
+    the mirrored kernel: PyTorch's own gradient of its bias takes twice as long as all the rest of it.
+    """
+    assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
+    if max(layer.stride) > 1 or not trains_on_cpu(x):
+        result: Tensor = layer(x)
+        return result.relu() if rectified else result
+    weight = layer.weight if isinstance(layer, nn.Conv2d) else mirror(layer.weight)
+    convolved: Tensor = Convolved.apply(*as_autocast(x, weight, layer.bias), rectified)  # type: ignore[no-untyped-call]
+    return convolved
+
+
+class Convolved(torch.autograd.Function):
+    """A convolution that keeps the size, or its ReLU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool) -> Tensor:
+        result = fused(x, weight, bias, rectified)
+        ctx.save_for_backward(x, weight, result if rectified else None)
+        return result
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, result = ctx.saved_tensors
+        gradient = gradient if result is None else through_relu(gradient, result)
+        return *gradients(gradient, x, weight, ctx.needs_input_grad), None
+
+
+def fused(
+    x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool = False, added: Tensor | None = None
+) -> Tensor:
+    """A convolution that keeps the size; then a ReLU, or a sum.
+
+    On a CPU, within a function that knows its gradients itself, oneDNN does both in one pass over memory: its
+    operation has none.
+    """
+    side = weight.shape[-1] // 2
+    given = x.contiguous(memory_format=torch.channels_last)
+    if not computes_on_cpu(x) or torch.is_grad_enabled() or x.dtype not in _fusible():
+        result = conv2d(given, weight, bias, padding=side)
+        result = result if added is None else result + added
+        return result.relu() if rectified else result
+    pointwise = torch.ops.mkldnn._convolution_pointwise
+    options = ([side, side], [1, 1], [1, 1], 1)
+    if added is None:
+        convolved: Tensor = pointwise(given, weight, bias, *options, "relu" if rectified else "none", [], "")
+        return convolved
+    added = added.contiguous(memory_format=torch.channels_last)
+    summed: Tensor = pointwise.binary(given, added, weight, bias, *options, "add", 1.0, None, [], None)
+    return summed
+
+
+@cache
+def _fusible() -> set[torch.dtype]:
+    """What oneDNN computes in, here."""
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return set()
+    with_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return {torch.float32, torch.bfloat16} if with_bf16 else {torch.float32}
+
+
+def gradients(
+    gradient: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool] = (True, True, True)
+) -> tuple[Any, ...]:
+    """Of input, weight and bias of a convolution that keeps the size; None where they are not wanted.
+
+    PyTorch's own gradient of a bias can take six times as long.
+    """
+    padding = [weight.shape[-1] // 2] * 2
+    of_x, of_weight, _ = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, [1, 1], padding, [1, 1], False, [0, 0], 1, [*wanted[:2], False]
+    )
+    return of_x, of_weight, gradient.sum((0, 2, 3)) if wanted[2] else None
+
+
+def through_relu(gradient: Tensor, result: Tensor) -> Tensor:
+    """The gradient of what a ReLU made this result of."""
+    flowing: Tensor = torch.ops.aten.threshold_backward(gradient, result, 0)
+    return flowing
+
+
+def mirror(weight: Tensor) -> Tensor:
+    """The kernel by which an ordinary convolution does what a transposed one does by this."""
+    return weight.transpose(0, 1).flip(2, 3)
+
+
+def as_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
+    """The tensors, which a CPU computes with, in the precision that autocast wants, if it does."""
+    if not torch.is_autocast_enabled("cpu"):
+        return list(tensors)
+    dtype = torch.get_autocast_dtype("cpu")
+    return [tensor if tensor is None else tensor.to(dtype) for tensor in tensors]
+
+
 class DepthwiseConv2d(nn.Conv2d):
     """A depthwise convolution of an odd kernel, without bias, that trains quickly on a CPU.
 
@@ -76,8 +177,7 @@ class DepthwiseConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
         if not trains_on_cpu(x):
             return super().forward(x)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        result: Tensor = Depthwise.apply(x.to(dtype), self.weight.to(dtype))  # type: ignore[no-untyped-call]
+        result: Tensor = Depthwise.apply(*as_autocast(x, self.weight))  # type: ignore[no-untyped-call]
         return result
 
 
@@ -128,50 +228,14 @@ def _depthwise_weights(gradient: Tensor, x: Tensor, side: int, block: int = 16) 
     return diagonals.sum((3, 4), dtype=exact)[:, None]
 
 
-def conv_relu(convolution: nn.Conv2d, x: Tensor) -> Tensor:
-    """ReLU(convolution(x)); in one pass over memory where the engine runs it on a CPU."""
-    if not _fuses(x):
-        plain: Tensor = convolution(x)
-        return plain.relu_()
-    fused: Tensor = torch.ops.mkldnn._convolution_pointwise(
-        x, *_as_computed(convolution, x.dtype), "relu", [], ""
-    )
-    return fused
-
-
-def conv_add(convolution: nn.Conv2d, x: Tensor, other: Tensor) -> Tensor:
-    """convolution(x) + other, as `conv_relu`; in bfloat16 the sum is then rounded once instead of twice."""
-    if not _fuses(x) or other.dtype != x.dtype:
-        plain: Tensor = convolution(x)
-        return plain + other
-    fused: Tensor = torch.ops.mkldnn._convolution_pointwise.binary(
-        x, other, *_as_computed(convolution, x.dtype), "add", 1.0, None, [], None
-    )
-    return fused
-
-
-def _fuses(x: Tensor) -> bool:
-    """Whether oneDNN takes x as it is; under the engine only, for these have no gradients and no exports."""
-    if not torch.is_inference_mode_enabled() or x.device.type != "cpu":
-        return False
-    if torch.is_autocast_enabled("cpu") and x.dtype != torch.get_autocast_dtype("cpu"):
-        return False
-    if not mkldnn.is_available():  # type: ignore[no-untyped-call]
-        return False
-    bf16 = x.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return bf16 or x.dtype == torch.float32
-
-
-def _as_computed(convolution: nn.Conv2d, dtype: torch.dtype) -> tuple[object, ...]:
-    """Weight, bias and geometry, as the fused convolutions take them."""
-    weight, bias = convolution.weight, convolution.bias
-    geometry = (convolution.padding, convolution.stride, convolution.dilation, convolution.groups)
-    return (weight.to(dtype), None if bias is None else bias.to(dtype), *geometry)
-
-
 def trains_on_cpu(x: Tensor) -> bool:
     """Whether gradients of what is computed from x will be asked for, on a CPU, outside a compiler."""
-    return x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+    return torch.is_grad_enabled() and computes_on_cpu(x)
+
+
+def computes_on_cpu(x: Tensor) -> bool:
+    """Whether what is computed from x is computed now, and on a CPU, rather than compiled or exported."""
+    return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def side_of(outputs: int, channels: int) -> int:

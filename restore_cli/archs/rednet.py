@@ -17,6 +17,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from restore_cli.archs.layers import convolve
 from restore_cli.engine import Geometry, Restorer
 
 
@@ -97,12 +98,11 @@ class REDNet(Restorer):
         features = x
         kept: dict[int, Tensor] = {}
         for number, layer in enumerate((*self.encoder, *self.decoder[:-1]), start=1):
-            features = layer(features)
+            features = convolve(layer, features, rectified=self.rectified or number not in self.handed)
             if number in self.handed:
-                features = features.relu() if self.rectified else features
                 features = features + kept.pop(self.handed[number])
-            features = features.relu()
+                features = features if self.rectified else features.relu()  # else neither is below 0
             if number in self.handed.values():
                 kept[number] = features
-        damage: Tensor = self.decoder[-1](features)
+        damage = convolve(self.decoder[-1], features)
         return x + damage.to(x.dtype)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import ctypes
 import dataclasses
 import errno
 import json
 import math
 import os
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -148,7 +150,7 @@ def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progr
         RestoreError: the objective is no longer finite, or the log to go on with is damaged.
         WeightsError: the state to resume from is damaged or another recipe's.
     """
-    with join(request.device) as group:
+    with join(request.device) as group, kept_memory() if group.device.type == "cpu" else nullcontext():
         yield from _train(request, group, watch)
 
 
@@ -264,6 +266,28 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                 yield progress
             saved = time.monotonic() if keeps else saved
             meter, notes = Meter(device), ()
+
+
+@contextmanager
+def kept_memory() -> Iterator[None]:
+    """Let glibc keep the memory that a step frees for the next one, and return it in the end.
+
+    It otherwise gives large blocks back to the system, which clears them whenever they are taken again: a
+    tenth of a U-Net's step on a CPU.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if not mallopt:
+        yield
+        return
+    most_maps, trimmed_beyond = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD
+    mallopt(most_maps, 0)
+    mallopt(trimmed_beyond, -1)
+    try:
+        yield
+    finally:
+        mallopt(most_maps, 65_536)  # as a process begins
+        mallopt(trimmed_beyond, 131_072)
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
@@ -547,8 +571,11 @@ def plan(request: Request) -> Plan:
 
     counter = FlopCounterMode(display=False)
     kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
-    with counter, kept, autocast(torch.device("cpu"), recipe.precision):
-        network.train()(observed)
+    with autocast(torch.device("cpu"), recipe.precision):
+        with counter, torch.no_grad():  # it does not see what `fused` computes
+            network.train()(observed)
+        with kept:
+            network(observed)
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     part = -(-recipe.batch // recipe.accumulate)
     return Plan(
