@@ -175,7 +175,7 @@ def test_training_computes_what_pytorch_does(network: nn.Module, monkeypatch: py
     x = torch.rand(2, planes, 16, 32, dtype=torch.float64)
     ours = derivatives(network, network, x)
     for module in (layers, unet):
-        monkeypatch.setattr(module, "trains_on_cpu", lambda _x: False)
+        monkeypatch.setattr(module, "computes_on_cpu", lambda _x: False)
     assert_near(ours, derivatives(network, network, x), 1e-10)
     with torch.no_grad():
         assert_near([network.float()(x.float())], ours[:1], 1e-5)

@@ -27,7 +27,6 @@ from restore_cli.archs.layers import (
     gradients,
     mirror,
     through_relu,
-    trains_on_cpu,
 )
 from restore_cli.engine import Geometry, Restorer
 
@@ -81,10 +80,10 @@ class Residual(torch.autograd.Function):
 def enlarge(up: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
     """The pixel shuffle by 2 of a 1x1 convolution, and what is added to it, N, C, H, W -> N, C/4, 2H, 2W.
 
-    Where gradients are computed on a CPU, the convolution gives the features of each new pixel next to each
+    On a CPU the convolution gives the features of each new pixel next to each
     other, as they lie in memory after the shuffle: PyTorch's shuffle, sum and gradients take twice as long.
     """
-    if not trains_on_cpu(x):
+    if not computes_on_cpu(x):
         larger = pixel_shuffle(up(x), 2)
         return larger if added is None else larger + added
     assert isinstance(up, nn.Conv2d)
