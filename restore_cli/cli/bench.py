@@ -8,6 +8,7 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -185,13 +186,26 @@ def run_suite(
 
 
 @app.command("sets")
-def list_sets() -> None:
-    """List the sets that are known by name, and whether they can be downloaded."""
-    from restore_cli.sets import known
+def list_sets(data: Data = None, json: Json = False) -> None:
+    """List the sets that are known by name, and where they are: at hand, to download, or to get by hand."""
+    from restore_cli.sets import find_folder, known
 
+    places = {name: find_folder(name, data or ()) for name in known()}
+    if json:
+        records = [dataclasses.asdict(entry) | {"path": places[name]} for name, entry in known().items()]
+        print_result(dumps(records, default=str, indent=2))
+        return
+    rows = [("set", "title", "images", "colour", "for", "where")]
     for name, entry in known().items():
-        origin = str(entry.source) if entry.source else f"by hand: {entry.note}"
-        print_text(f"{name}: {entry.title}, {entry.images} images, for {', '.join(entry.tasks)}; {origin}")
+        where = "here" if places[name] else "download" if entry.source else "by hand"
+        colour = "gray" if entry.channels == 1 else "colour"
+        rows.append((name, entry.title, str(entry.images), colour, ", ".join(entry.tasks), where))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print_result("  ".join(map(str.ljust, row, widths)).rstrip())
+    for name, entry in known().items():
+        if not places[name] and not entry.source:
+            print_text(f"{name}: {entry.note}")
 
 
 def add_commands() -> None:
