@@ -175,10 +175,10 @@ def open_set(
             raise UsageError(f"{word} is no folder; check the path.")
         return read_folder(folder, folder.resolve().name, scale=scale, pairs=pairs, degrade=degrade)
     name = word.lower()
-    folder = find_folder(name, data) if name else None
-    if folder is None:
+    found = find_folder(name, data) if name else None
+    if not found:
         _fetch(name, offline, progress)
-        folder = _place(name)
+    folder = found or _place(name)
     images = read_folder(folder, name, scale=scale, pairs=pairs, degrade=degrade)
     source, count = known().get(name), len(images.examples)
     if source is None or count == source.images:

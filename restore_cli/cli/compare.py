@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,7 @@ def compare(
     or with --reference the 50 worst.
     """
     from restore_cli.jobs.compare import measure, pair, read_versions
+    from restore_cli.metrics import psnr
     from restore_cli.report.html import Comparison, Gallery, check_page
 
     check_page(out, overwrite=overwrite)
@@ -49,14 +51,15 @@ def compare(
         try:
             versions, rank = call(read_versions, found), math.inf
             if reference:
-                versions, rank = call(measure, versions)
+                rank = call(psnr, versions[1].pixels, versions[-1].pixels)
+                versions = call(measure, versions)
         except PictureError as error:
             if debug:
                 raise
             print_error(str(error))
             failed = True
             continue
-        page.add(rank, lambda name=name, versions=versions: Comparison(name, tuple(versions)))
+        page.add(rank, partial(Comparison, name, tuple(versions)))
     call(page.write)
     if page.kept:
         print_result(str(out))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,27 +82,21 @@ def read_versions(paths: Sequence[Path]) -> list[Version]:
     return versions
 
 
-def measure(versions: Sequence[Version]) -> tuple[list[Version], float]:
-    """The versions, of one shape, with PSNR and SSIM against the last one in the others' notes.
-
-    Returns:
-        The versions, and the PSNR of the second in dB, infinite if it is equal to the reference.
-    """
+def measure(versions: Sequence[Version]) -> list[Version]:
+    """The versions, of one shape, with PSNR and SSIM against the last one in the others' notes."""
     *others, reference = versions
-    measured = [_measure(version, reference.pixels) for version in others]
-    return [*(version for version, _ in measured), reference], measured[1][1]
+    return [*(_measure(version, reference.pixels) for version in others), reference]
 
 
-def _measure(version: Version, reference: Pixels) -> tuple[Version, float]:
+def _measure(version: Version, reference: Pixels) -> Version:
     pixels = np.nan_to_num(version.pixels)  # black, as it is shown
     if np.array_equal(pixels, reference):
-        return replace(version, note="equal to the reference"), math.inf
-    quality = psnr(pixels, reference)
+        return replace(version, note="equal to the reference")
     notes = [version.note] if version.note else []
-    notes.append(f"{quality:.2f} dB")
+    notes.append(f"{psnr(pixels, reference):.2f} dB")
     if min(reference.shape[:2]) >= SSIM_WINDOW:
         notes.append(f"SSIM {ssim(pixels, reference):.4f}")
-    return replace(version, note=", ".join(notes)), quality
+    return replace(version, note=", ".join(notes))
 
 
 def _size(pixels: Pixels) -> str:
