@@ -70,7 +70,6 @@ class Sr(Task):
         help="Width and height in pixels, in place of the scale; Wx or xH keeps the photo's shape.",
         metavar="WxH|Wx|xH",
         parse=parse_size,
-        default_help="by the scale",
     )
     damage: str = "bicubic"
 
