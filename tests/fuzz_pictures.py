@@ -569,13 +569,18 @@ def ask_another(data: bytes) -> Array | None:
             return None  # it takes the first frame, which the picture need not be
         if data[4:8] == b"ftyp" and (samples.dtype == np.uint16 or b"Exif" in data):
             return None  # it leaves 10 bits as they are, and does not turn a photo upright
-        if (
-            data[:2] == b"BM"
-            and 0 < struct.unpack_from("<I", data, 46)[0] < 2 ** struct.unpack_from("<H", data, 28)[0]
-        ):
-            return None  # pixels may have colors beyond those of the palette
+        if data[:2] == b"BM" and _is_palette_odd(data):
+            return None
         return samples[..., None] if samples.ndim == 2 else samples[..., 2::-1]
     return None
+
+
+def _is_palette_odd(data: bytes) -> bool:
+    """Whether a BMP's pixels may have colors beyond its palette, or begin within it, where readers differ."""
+    (start, header), (bits,) = struct.unpack_from("<II", data, 10), struct.unpack_from("<H", data, 28)
+    (colours,) = struct.unpack_from("<I", data, 46)
+    within = bits <= 8 and start < 14 + header + 4 * (colours or 2**bits)
+    return within or 0 < colours < 2**bits
 
 
 def _ask_pillow(data: bytes) -> Array | None:
