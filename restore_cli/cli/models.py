@@ -356,9 +356,9 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
 def _costs(model: Header) -> dict[str, str]:
     """How large its network is, and how much it computes."""
     from restore_cli import archs
-    from restore_cli.jobs.bench import costs
+    from restore_cli.jobs.bench import measure_costs
 
-    found = costs(archs.build(model.arch, model.params))
+    found = measure_costs(archs.build(model.arch, model.params))
     work = (
         f"{found['kFLOP/pixel']:,.0f} kFLOP per pixel of the result; a multiplication and an addition are two"
     )
