@@ -21,7 +21,7 @@ from rich.filesize import decimal
 from restore_cli.archs import build
 from restore_cli.cli.models import colour, in_order, trained_for
 from restore_cli.sets import known
-from restore_cli.tasks import find_task
+from restore_cli.tasks import TASKS, find_task
 from restore_cli.weights import Bundled, Entry, Series
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -57,12 +57,14 @@ def _titled(score: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _overview(models: Sequence[Entry]) -> str:
-    """A line for each model: what it is for, and its first score, at the middle level."""
+    """A line for each default of a command: what it is for, and its first score, at the middle level."""
     rows = []
     for model in models:
+        if not model.default or model.task not in TASKS:
+            continue
         damage = trained_for(model).partition(",")[0]
         score = ", ".join(str(series.middle) for series in model.series()[:1])
-        rows.append([_name(model), model.task, f"{colour(model)}, {damage}", _size(model), score])
+        rows.append([f"`{model.name}`", model.task, f"{colour(model)}, {damage}", _size(model), score])
     return _table(["model", "task", "for", "size", "PSNR in dB"], rows)
 
 

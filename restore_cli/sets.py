@@ -175,9 +175,10 @@ def open_set(
             raise UsageError(f"{word} is no folder; check the path.")
         return read_folder(folder, folder.resolve().name, scale=scale, pairs=pairs, degrade=degrade)
     name = word.lower()
-    folder = _below(name, data) or _place(name)
-    if not name or not folder.is_dir():
+    found = find_folder(name, data) if name else None
+    if not found:
         _fetch(name, offline, progress)
+    folder = found or _place(name)
     images = read_folder(folder, name, scale=scale, pairs=pairs, degrade=degrade)
     source, count = known().get(name), len(images.examples)
     if source is None or count == source.images:
@@ -200,6 +201,12 @@ def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:
         words = [str(place) if name in found else name for name, place in below.items()]
         found += words or [str(folder.absolute())]
     return tuple(found)
+
+
+def find_folder(name: str, data: Sequence[Path] = ()) -> Path | None:
+    """Where a set lies, below one of some folders or in the cache; None where it must be fetched."""
+    folder = _below(name, data) or _place(name)
+    return folder if folder.is_dir() else None
 
 
 def _below(name: str, data: Sequence[Path]) -> Path | None:

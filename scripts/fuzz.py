@@ -36,6 +36,7 @@ def main() -> int:
     parser.add_argument(
         "--what", choices=[*KINDS, "all"], default="all", help="what is damaged (default all)"
     )
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="end sooner, after so many")
     parser.add_argument("--keep", type=Path, help="folder for the files of wrong answers")
     asked = parser.parse_args()
 
@@ -51,10 +52,12 @@ def main() -> int:
 def fuzz(kind: str, asked: argparse.Namespace) -> int:
     """Run the cases of a kind; returns how many went wrong."""
     cases = importlib.import_module(f"fuzz_{kind}")
-    started, wrong, outcomes = time.perf_counter(), 0, Counter[str]()
+    started, wrong, outcomes = time.monotonic(), 0, Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         seeds = cases.plant(Path(folder))
         for seed in range(asked.seed, asked.seed + asked.cases):
+            if time.monotonic() - started > 60 * asked.minutes:
+                break
             faulthandler.dump_traceback_later(PATIENCE, exit=True)
             case = cases.make(seeds, seed)
             verdict = cases.examine(case)
@@ -68,7 +71,7 @@ def fuzz(kind: str, asked: argparse.Namespace) -> int:
         faulthandler.cancel_dump_traceback_later()
     for outcome, count in sorted(outcomes.items()):
         print(f"{count:6} {outcome}")
-    print(f"{asked.cases} {kind}, {wrong} wrong, {time.perf_counter() - started:.0f} s")
+    print(f"{outcomes.total()} {kind}, {wrong} wrong, {time.monotonic() - started:.0f} s")
     return wrong
 
 

@@ -15,6 +15,7 @@ import re
 import shutil
 import struct
 import tempfile
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -27,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 import tifffile
 from fuzzing import Case, Verdict, garble, invoke
-from PIL import ExifTags, Image, ImageCms, PngImagePlugin, TiffImagePlugin
+from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from restore_cli import weights
 from restore_cli.archs.unet import UNet
@@ -550,10 +551,13 @@ def samples_of(picture: Picture) -> Array:
 def ask_another(data: bytes) -> Array | None:
     """H x W x C as another reader has them, uint8 or uint16, upright; None where it cannot be asked.
 
-    That is tifffile or Pillow for TIFF, of which only its unpacking is used, and OpenCV for all others.
+    That is tifffile or Pillow for TIFF, of which only its unpacking is used, and OpenCV for all others; but
+    where a tag of EXIF is broken, Pillow, for OpenCV reads none behind it.
     """
     if data[:2] in (b"II", b"MM"):
         return _ask_tifffile(data) if (found := _ask_pillow(data)) is None else found
+    if (found := _ask_by_broken_exif(data)) is not None:
+        return found
     mode = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
     with suppress(cv2.error), overheard():
         samples = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
@@ -565,13 +569,18 @@ def ask_another(data: bytes) -> Array | None:
             return None  # it takes the first frame, which the picture need not be
         if data[4:8] == b"ftyp" and (samples.dtype == np.uint16 or b"Exif" in data):
             return None  # it leaves 10 bits as they are, and does not turn a photo upright
-        if (
-            data[:2] == b"BM"
-            and 0 < struct.unpack_from("<I", data, 46)[0] < 2 ** struct.unpack_from("<H", data, 28)[0]
-        ):
-            return None  # pixels may have colors beyond those of the palette
+        if data[:2] == b"BM" and _is_palette_odd(data):
+            return None
         return samples[..., None] if samples.ndim == 2 else samples[..., 2::-1]
     return None
+
+
+def _is_palette_odd(data: bytes) -> bool:
+    """Whether a BMP's pixels may have colors beyond its palette, or begin within it, where readers differ."""
+    (start, header), (bits,) = struct.unpack_from("<II", data, 10), struct.unpack_from("<H", data, 28)
+    (colours,) = struct.unpack_from("<I", data, 46)
+    within = bits <= 8 and start < 14 + header + 4 * (colours or 2**bits)
+    return within or 0 < colours < 2**bits
 
 
 def _ask_pillow(data: bytes) -> Array | None:
@@ -582,6 +591,18 @@ def _ask_pillow(data: bytes) -> Array | None:
         deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8  # which it would halve
         if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not (multiplied or turned or deep):
             return np.asarray(image.convert("RGB"))
+    return None
+
+
+def _ask_by_broken_exif(data: bytes) -> Array | None:
+    """A photo turned upright by an orientation that is whole, though another tag of its EXIF is not."""
+    with suppress(Exception), overheard(), Image.open(io.BytesIO(data)) as image:
+        image.info.pop("xmp", None)  # whose orientation Pillow would take where EXIF has none
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            upright = ImageOps.exif_transpose(image)
+        if said and image.format in ("JPEG", "WEBP"):
+            return np.asarray(upright.convert("RGB"))
     return None
 
 

@@ -716,8 +716,20 @@ def test_no_fewer_than_no_images_are_shown() -> None:
 def test_known_sets_are_listed() -> None:
     result = run("sets")
     assert result.exit_code == 0
-    for name in ("set12", "urban100", "rain100h"):
-        assert name in result.stdout
+    head, *rows = (line.split("  ") for line in result.stdout.splitlines())
+    assert head[0] == "set" and {"set12", "urban100", "rain100h"} <= {row[0].strip() for row in rows}
+    assert "manga109: its authors give it on request" in result.stdout
+
+
+def test_known_sets_say_whether_they_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
+    for place in ("data/Set12", "cache/sets/set5"):
+        (tmp_path / place).mkdir(parents=True)
+    lines = run("sets", "--data", str(tmp_path / "data")).stdout.splitlines()
+    where = {line.split()[0]: line.split()[-1] for line in lines}
+    assert (where["set12"], where["set5"], where["set14"]) == ("here", "here", "download")
+    (found,) = (one for one in json.loads(run("sets", "--json").stdout) if one["name"] == "set5")
+    assert (found["images"], found["path"]) == (5, str(tmp_path / "cache/sets/set5"))
 
 
 def figure(task: str, name: str, level: dict[str, Any], **options: Any) -> dict[str, float]:

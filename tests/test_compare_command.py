@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def save(name: str, pixels: np.ndarray) -> None:
-    Path(name).parent.mkdir(exist_ok=True)
+    Path(name).parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels.squeeze()).save(name)
 
 
@@ -38,10 +39,15 @@ def compare(*words: str) -> Result:
     return CliRunner().invoke(app, ["compare", *words])
 
 
-def shown(path: str = "out.html") -> list[dict[str, str]]:
+def comparisons(path: str = "out.html") -> list[dict[str, Any]]:
     data = re.search(r'id="comparisons">(.*?)</script>', Path(path).read_text(encoding="utf-8"))
     assert data
-    (comparison,) = json.loads(data[1])
+    found: list[dict[str, Any]] = json.loads(data[1])
+    return found
+
+
+def shown(path: str = "out.html") -> list[dict[str, str]]:
+    (comparison,) = comparisons(path)
     versions: list[dict[str, str]] = comparison["versions"]
     return versions
 
@@ -205,3 +211,47 @@ def test_compare_by_models_refuses_with_one_sentence(
     assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert sentence in result.stderr
     assert not Path("out.html").exists()
+
+
+def test_compare_pairs_the_pictures_of_folders_by_their_names(folder: Path) -> None:
+    for number, name in enumerate(("a[1].png", "b.jpg", "b.more.png", "deep/c.png", "lost.png")):
+        save(f"old/{name}", noise(seed=number))
+        if name != "lost.png":
+            save(f"new/{Path(name).with_suffix('.denoised.png')}", noise(seed=number))
+    save("new/b.png", noise(seed=9))  # the same name, before one with a word more
+    result = compare("old", "new", "-o", "out.html")
+    assert (result.exit_code, result.stdout) == (0, "out.html\n")
+    assert result.stderr == "warning: lost.png is left out: not every folder has a picture of its name\n"
+    assert {one["title"]: [version["name"] for version in one["versions"]] for one in comparisons()} == {
+        "a[1].png": ["a[1].png", "a[1].denoised.png"],
+        "b.jpg": ["b.jpg", "b.png"],
+        "b.more.png": ["b.more.png", "b.more.denoised.png"],
+        "deep/c.png": ["c.png", "c.denoised.png"],
+    }
+
+
+def test_compare_begins_with_the_worst_of_a_folder_and_goes_on_after_a_fault(folder: Path) -> None:
+    for name, near in (("a.png", 1), ("b.png", 40), ("c.png", 8)):
+        save(f"old/{name}", noise(seed=1))
+        save(f"clean/{name}", noise(seed=2) // 2)
+        save(f"new/{name}", noise(seed=2) // 2 + np.uint8(near))
+    save("new/a.png", noise(5, 5))
+    result = compare("old", "new", "--reference", "clean", "-o", "out.html")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("error: The sizes differ: ") and result.stderr.count("\n") == 1
+    assert [one["title"] for one in comparisons()] == ["b.png", "c.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["old", "a.png"], "Cannot compare folders with files"),
+        (["old", "empty"], "Cannot compare old: no picture of it is in empty by the same name"),
+        (["empty", "old"], "Cannot compare empty"),
+    ],
+)
+def test_compare_refuses_folders_that_do_not_fit(folder: Path, words: list[str], sentence: str) -> None:
+    save("old/a.png", noise())
+    Path("empty").mkdir()
+    result = compare(*words, "-o", "out.html")
+    assert result.exit_code == 2 and sentence in result.stderr and not Path("out.html").exists()

@@ -53,6 +53,21 @@ def test_the_tables_of_models_are_up_to_date() -> None:
         assert path.read_text(encoding="utf-8") == page, "run `python docs/models.py`"
 
 
+@pytest.mark.parametrize(
+    "page", [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name
+)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    heads = {
+        line.lstrip("# ").lower().replace(" ", "-") for line in text.splitlines() if line.startswith("#")
+    }
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        if link.startswith("#"):
+            assert link[1:] in heads, link
+        elif "://" not in link:
+            assert (page.parent / link.partition("#")[0]).exists(), link
+
+
 def test_the_tables_of_what_is_kept_are_up_to_date() -> None:
     write = runpy.run_path(str(DOCS / "fidelity.py"))["write"]
     assert (DOCS / "fidelity.md").read_text(encoding="utf-8") == write(), "run `python docs/fidelity.py`"

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +14,7 @@ import typer
 from PIL import Image
 from typer.testing import CliRunner
 
+import restore_cli
 from restore_cli import weights
 from restore_cli.cli import app
 from restore_cli.cli.display import describe
@@ -49,7 +54,9 @@ def test_help_loses_nothing(task: str) -> None:
     command = typer.main.get_command(app).commands[task]  # type: ignore[attr-defined]
     for item in command.params:
         assert " ".join((item.help or "").replace("\\[", "[").split()) in text, item.name
-    assert "[default: (" not in text and text.count("<bool>") == 1  # typer's own --help
+    assert (
+        not re.search(r"\[default: (\(|nothing|by )", text) and text.count("<bool>") == 1
+    )  # typer's own --help
     assert f"restore {task} photo.jpg" in text and "Exit codes: 0" in text
 
 
@@ -131,17 +138,75 @@ def test_noise_that_is_left_is_named_where_there_was_some(before: float, said: b
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
-        ("--format ", "webp"),
-        ("--device ", "cuda"),
-        ("--precision b", "bf16"),
-        ("--model deno", "denoise-color"),
+        ("denoise --format ", "webp"),
+        ("denoise --device ", "cuda"),
+        ("denoise --precision b", "bf16"),
+        ("denoise --model deno", "denoise-color"),
+        ("denoise --sigma ", "auto"),
+        ("inpaint --detect ", "scratches"),
+        ("bench denoise set", "set12"),
+        ("bench denoise --peer nlm,b", "nlm,bm3d"),
+        ("bench denoise --model house,drunet-c", "house,drunet-color"),
+        ("bench sr --metric ", "niqe"),
+        ("bench suite ", "papers"),
+        ("bench --suite ", "bundled"),
+        ("models list --task ", "derain"),
+        ("models show drunet-c", "drunet-color"),
+        ("models fetch drunet-c", "drunet-color"),
+        ("train rednet/", "rednet/denoise-30"),
+        ("train --task ", "deblur"),
+        ("train --arch un", "unet:UNet"),
+        ("train --precision ", "fp32"),
+        ("study ", "xunit-filter"),
+        ("help mod", "models"),
     ],
 )
 def test_values_are_completed(words: str, offered: str) -> None:
     environment = {
         "_RESTORE_COMPLETE": "complete_bash",
-        "COMP_WORDS": f"restore denoise {words}",
-        "COMP_CWORD": "3",
+        "COMP_WORDS": f"restore {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
     }
     result = CliRunner().invoke(app, [], prog_name="restore", env=environment)
     assert offered in result.stdout.split()
+
+
+def test_completion_does_not_wait_for_torch() -> None:
+    words = {"COMP_WORDS": "restore train --arch ", "COMP_CWORD": "3"}
+    code = "import sys; from restore_cli.cli import app\ntry: app(prog_name='restore')\n"
+    code += "finally: assert 'torch' not in sys.modules"
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | words | {"_RESTORE_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (0, "") and "unet:UNet" in answer.stdout
+
+
+@pytest.mark.parametrize("words", [[], ["denoise"], ["models"], ["bench", "sr"]])
+def test_help_is_a_command_too(words: list[str]) -> None:
+    result = CliRunner().invoke(app, ["help", *words])
+    assert result.exit_code == 0
+    assert result.stdout == CliRunner().invoke(app, [*words, "--help"]).stdout
+
+
+def test_help_of_no_command_is_refused() -> None:
+    result = CliRunner().invoke(app, ["help", "denoize"])
+    assert result.exit_code == 2 and "'denoize'" in result.stderr and "denoise" in result.stderr
+
+
+def test_version_is_a_command_too() -> None:
+    for words in ["version"], ["--version"], ["-V"]:
+        assert CliRunner().invoke(app, words).stdout == f"restore {restore_cli.__version__}\n"
+
+
+def test_networks_are_listed() -> None:
+    """Each class of archs/ with its parameters, and no other."""
+    result = CliRunner().invoke(app, ["train", "--list-archs"])
+    assert result.exit_code == 0, result.stderr
+    listed = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
+    assert set(listed) >= {entry.arch for entry in weights.entries().values()}
+    assert listed == sorted(set(listed)) and "unet:UNet" in listed
+    assert "width=64" in result.stdout.partition("rednet:REDNet")[2].partition("\nrrdb")[0]

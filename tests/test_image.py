@@ -627,6 +627,15 @@ def test_exif_is_patched_and_not_rewritten() -> None:
     assert result.info["dpi"] == (150, 300)
 
 
+@pytest.mark.parametrize("format", ["JPEG", "WEBP"])
+def test_a_whole_orientation_counts_though_another_tag_is_broken(format: str) -> None:
+    data = turned(format, 6)
+    maker = struct.pack(">HHI", ExifTags.Base.Make, 2, len("Maker\0"))
+    assert data.count(maker) == 1
+    broken = data.replace(maker, maker[:4] + b"\x01" + maker[5:])  # as if it had 16 million letters
+    np.testing.assert_array_equal(read_picture(broken).pixels, read_picture(data).pixels)
+
+
 def test_a_thumbnail_is_cut_off_only_where_it_would_lie_on_its_side() -> None:
     for orientation in (1, 6):
         entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)

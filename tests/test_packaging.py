@@ -26,6 +26,9 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
+    (points,) = (name for name in names if name.endswith("/entry_points.txt"))
+    scripts = zipfile.ZipFile(wheel).read(points).decode()
+    assert "restore = restore_cli" in scripts and "restore-cli = restore_cli" in scripts
     tables = {f"restore_cli/{table}.toml" for table in ("weights", "sets", "published")}
     assert tables <= set(names)
     assert any(name.startswith("restore_cli/checkpoints/") for name in names)

@@ -64,6 +64,8 @@ def photo(tmp_path: Path) -> Path:
         (("--scale", "8"), (336, 224)),
         (("--size", "100x50"), (100, 50)),
         (("--size", "30X20"), (30, 20)),
+        (("--size", "100x"), (100, 67)),
+        (("--size", "x50"), (75, 50)),
     ],
 )
 def test_any_factor_and_size(
@@ -138,6 +140,7 @@ def test_strength_and_mask_hold_at_the_new_size(models: dict[str, Path], photo: 
         (("--scale", "big"), "'big'"),
         (("--size", "100"), "such as 1920x1080"),
         (("--size", "0x5"), "such as 1920x1080"),
+        (("--size", "x"), "such as 1920x"),
         (("--size", "90x60", "--scale", "3"), "choose one"),
     ],
 )
@@ -151,7 +154,12 @@ def test_impossible_sizes_are_refused(
 
 @pytest.mark.parametrize(
     ("words", "said"),
-    [(("--size", "84x57"), ""), (("--size", "84x60"), "stretched"), (("--size", "30x20"), "reduced")],
+    [
+        (("--size", "84x57"), ""),
+        (("--size", "85x"), ""),
+        (("--size", "84x60"), "stretched"),
+        (("--size", "30x20"), "reduced"),
+    ],
 )
 def test_a_size_that_is_no_plain_enlargement_is_warned_of(
     models: dict[str, Path], photo: Path, words: tuple[str, ...], said: str

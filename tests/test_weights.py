@@ -914,6 +914,7 @@ def test_models_list_and_show(shell: Callable[..., Any]) -> None:
     sheet = shell("show", "dncnn").stdout
     assert all(word in sheet for word in ("baselines:DnCNN", "depth=17", "sigma 25", "BSD68 sigma 25: 29.23"))
     assert re.search(r"^parameters +555,\d{3} *$", sheet, re.MULTILINE)
+    assert re.search(r"^work +1,10\d kFLOP per pixel", sheet, re.MULTILINE)  # two for each parameter
     (record,) = json.loads(shell("show", "dncnn", "--json").stdout)
     assert record["conditions"] == {"sigma": 25}
     assert record["path"] == str(weights.place(weights.find("dncnn")[0]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import math
+import pkgutil
 import threading
 import warnings
 from collections.abc import Iterator, Mapping
@@ -90,6 +91,19 @@ def build(arch: str, params: Mapping[str, Any], room: Room = ROOM) -> Restorer:
             f"Architecture {arch} cannot be built from {brief(repr(dict(params)))}: {brief(reason)}."
         ) from error
     return network
+
+
+def known() -> dict[str, type[Restorer]]:
+    """The networks by what `build` calls them, sorted; without former names and those of other packages."""
+    modules = (importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__))
+    found = {
+        f"{module.__name__.rpartition('.')[2]}:{name}": member
+        for module in modules
+        for name, member in vars(module).items()
+        if inspect.isclass(member) and issubclass(member, Restorer)
+        if (member.__module__, member.__name__) == (module.__name__, name) and name != "Community"
+    }
+    return dict(sorted(found.items()))
 
 
 def infer(state: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -78,9 +78,32 @@ app.add_typer(bench.app, name="bench")
 app.add_typer(models.app, name="models")
 
 
+def _complete_commands(ctx: typer.Context) -> list[str]:
+    return ctx.find_root().command.list_commands(ctx)  # type: ignore[attr-defined,no-any-return]
+
+
+@app.command("help", hidden=True)
+def print_help(
+    ctx: typer.Context,
+    command: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMMAND", help="As in `bench sr`.", autocompletion=_complete_commands),
+    ] = None,
+) -> None:
+    """Same as COMMAND --help."""
+    root = ctx.find_root()
+    root.command.main([*(command or []), "--help"], prog_name=root.info_name, standalone_mode=False)
+
+
+@app.command("version", hidden=True)
+def print_version() -> None:
+    """Same as --version."""
+    typer.echo(f"restore {__version__}")
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"restore {__version__}")
+        print_version()
         raise typer.Exit
 
 

@@ -8,6 +8,7 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -41,19 +42,42 @@ app = typer.Typer(help="Benchmark models on image sets.", no_args_is_help=True, 
 _WHAT, _OUT = "What to measure", "Results"
 
 
-def _word(text: str, metavar: str | None, panel: str, name: str | None = None) -> Any:
-    names = (name,) if name else ()
-    return typer.Option(*names, metavar=metavar, help=text, rich_help_panel=panel, show_default=False)
+def _word(text: str, metavar: str | None, panel: str, complete: Callable[..., Any] | None = None) -> Any:
+    return typer.Option(
+        metavar=metavar, help=text, rich_help_panel=panel, show_default=False, autocompletion=complete
+    )
+
+
+def _set_names() -> list[str]:
+    from restore_cli.sets import known
+
+    return list(known())
+
+
+def _suite_names() -> list[str]:
+    return ["papers", "bundled"]
 
 
 Sets = Annotated[
     list[str] | None,
-    typer.Argument(metavar="SET", help="Names, as of `restore bench sets`, or folders of images."),
+    typer.Argument(
+        metavar="SET",
+        help="Names, as of `restore bench sets`, or folders of images.",
+        autocompletion=_set_names,
+    ),
 ]
 
 
 Data = Annotated[list[Path] | None, _word("Folder that contains the sets, or is itself a set.", "DIR", _WHAT)]
-Metrics = Annotated[list[str] | None, _word(f"Additional metrics: {', '.join(METRICS)}.", "NAME,...", _WHAT)]
+Metrics = Annotated[
+    list[str] | None,
+    _word(
+        f"Additional metrics: {', '.join(METRICS)}.",
+        "NAME,...",
+        _WHAT,
+        options.complete_list(lambda: METRICS),
+    ),
+]
 Fresh = Annotated[
     bool,
     typer.Option("--fresh", metavar=options.FLAG, help="Start over; ignore results of an interrupted run."),
@@ -86,7 +110,9 @@ Json = Annotated[
 @app.callback()
 def start(
     context: typer.Context,
-    suite: Annotated[str | None, _word("Same as the command suite: papers, bundled.", "NAME", _WHAT)] = None,
+    suite: Annotated[
+        str | None, _word("Same as the command suite: papers, bundled.", "NAME", _WHAT, _suite_names)
+    ] = None,
     data: Data = None,
     metric: Metrics = None,
     device: options.Device = "auto",
@@ -112,7 +138,12 @@ def start(
 
 @app.command("suite")
 def run_suite(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="papers or bundled.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="papers or bundled.", show_default=False, autocompletion=_suite_names
+        ),
+    ],
     data: Data = None,
     metric: Metrics = None,
     device: options.Device = "auto",
@@ -155,13 +186,26 @@ def run_suite(
 
 
 @app.command("sets")
-def list_sets() -> None:
-    """List the sets that are known by name, and whether they can be downloaded."""
-    from restore_cli.sets import known
+def list_sets(data: Data = None, json: Json = False) -> None:
+    """List the sets that are known by name, and where they are: at hand, to download, or to get by hand."""
+    from restore_cli.sets import find_folder, known
 
+    places = {name: find_folder(name, data or ()) for name in known()}
+    if json:
+        records = [dataclasses.asdict(entry) | {"path": places[name]} for name, entry in known().items()]
+        print_result(dumps(records, default=str, indent=2))
+        return
+    rows = [("set", "title", "images", "colour", "for", "where")]
     for name, entry in known().items():
-        origin = str(entry.source) if entry.source else f"by hand: {entry.note}"
-        print_text(f"{name}: {entry.title}, {entry.images} images, for {', '.join(entry.tasks)}; {origin}")
+        where = "here" if places[name] else "download" if entry.source else "by hand"
+        colour = "gray" if entry.channels == 1 else "colour"
+        rows.append((name, entry.title, str(entry.images), colour, ", ".join(entry.tasks), where))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print_result("  ".join(map(str.ljust, row, widths)).rstrip())
+    for name, entry in known().items():
+        if not places[name] and not entry.source:
+            print_text(f"{name}: {entry.note}")
 
 
 def add_commands() -> None:
@@ -195,8 +239,8 @@ def compose(task: type[Task]) -> Callable[..., None]:
         }
         run(task, **words, given=values)
 
-    listed = {"level": ", ".join(_parsers(task)), "peer": ", ".join(peer_names(task.name)) or "none"}
-    others = [_with_help(item, listed.get(item.name)) for item in others[:-1]]
+    listed = {"level": list(_parsers(task)), "peer": peer_names(task.name)}
+    others = [_with_values(item, listed.get(item.name)) for item in others[:-1]]
     command.__signature__ = inspect.Signature([sets, *own, *others])  # type: ignore[attr-defined]
     command.__annotations__ = {}
     return command
@@ -209,13 +253,14 @@ def _describe(task: type[Task], item: dataclasses.Field[Any]) -> str:
     return f"{item.metadata['help'].partition(';')[0].rstrip('.')}{more}."
 
 
-def _with_help(parameter: inspect.Parameter, values: str | None) -> inspect.Parameter:
-    """The parameter, whose help ends with the values that it takes for a task."""
+def _with_values(parameter: inspect.Parameter, values: list[str] | None) -> inspect.Parameter:
+    """The parameter, whose help ends with the values that it takes for a task, by which it is completed."""
     if values is None:
         return parameter
     kind, option = get_args(parameter.annotation)
     option = copy.copy(option)
-    option.help = f"{option.help}: {values}."
+    option.help = f"{option.help}: {', '.join(values) or 'none'}."
+    option.autocompletion = options.complete_list(lambda: values)
     return parameter.replace(annotation=Annotated[kind, option])
 
 
@@ -235,7 +280,13 @@ def run(
         ),
     ] = None,
     model: Annotated[
-        list[str] | None, _word("Models; by default the task's own.", "NAME|FILE,...", _WHAT)
+        list[str] | None,
+        _word(
+            "Models; by default the task's own.",
+            "NAME|FILE,...",
+            _WHAT,
+            options.complete_list(options.model_names),
+        ),
     ] = None,
     peer: Annotated[list[str] | None, _word("Other methods to compare with", "NAME,...", _WHAT)] = None,
     metric: Metrics = None,

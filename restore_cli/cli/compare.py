@@ -1,9 +1,11 @@
-"""`restore compare`: a page to look at versions of one picture, made elsewhere or by models."""
+"""`restore compare`: a page to look at versions of pictures, made elsewhere or by models."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,16 +15,17 @@ from restore_cli.cli import options
 from restore_cli.cli.display import print_error, print_note, print_result, print_warning, show_progress
 from restore_cli.cli.options import FLAG, Debug
 from restore_cli.cli.signals import Worker, call
-from restore_cli.errors import UsageError
+from restore_cli.errors import PictureError, UsageError
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
     from restore_cli.jobs.restore import Request
-    from restore_cli.report.html import Version
+    from restore_cli.report.html import Gallery, Version
 
 EPILOG = (
     "Examples:\n"
     "  restore compare photo.jpg retouched.jpg -o page.html\n"
+    "  restore compare photos/ denoised/ -o page.html\n"
     "  restore compare photo.jpg --models default,best,realesrgan --level scale=4 -o page.html\n"
     "  restore compare photo.jpg --models default,mine.safetensors --task denoise -o page.html\n\n"
     "Exit codes: 0 the page is written, 1 it is written without a model that failed, or not at all,"
@@ -31,7 +34,7 @@ EPILOG = (
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The picture as it was.")],
+    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The picture as it was, or a folder.")],
     out: Annotated[
         Path,
         typer.Option("--output", "-o", metavar="FILE.html", help="The page to write.", show_default=False),
@@ -64,7 +67,7 @@ def compare(
         ),
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="The clean picture: gives PSNR and SSIM.")
+        Path | None, typer.Option(metavar="FILE|DIR", help="The clean picture: gives PSNR and SSIM.")
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar=FLAG, help="Replace a page that exists.")
@@ -80,12 +83,14 @@ def compare(
     """Write a page that compares pictures: with a divider, side by side or blinking, down to the pixels.
 
     It is one file that needs no network. A BEFORE that is smaller by a whole factor is enlarged bicubically.
-    With --models the picture is restored by each of them as the task's command does, and nothing but the page
+
+    Of folders it compares the pictures of one name, such as photo.jpg and photo.denoised.jpg: the first 50,
+    or with --reference the 50 worst.
+
+    With --models one photo is restored by each of them as the task's command does, and nothing but the page
     is kept. A model that cannot be had is named, and the others go on.
     """
-    from restore_cli.atomic import write_text
-    from restore_cli.jobs.compare import make_alike, measure, read_versions
-    from restore_cli.report.html import Comparison, check_page, render_comparisons
+    from restore_cli.report.html import Gallery, check_page
 
     names = [name for word in models or () for name in word.split(",") if name]
     if not names and not after:
@@ -95,9 +100,7 @@ def compare(
     if task and task not in TASKS:
         raise UsageError(f"There is no task {task!r}; choose {', '.join(TASKS)}.")
     check_page(out, overwrite=overwrite)
-    failed = False
-    paths = [*(() if names else (before,)), *(after or ()), *([reference] if reference else ())]
-    versions = call(read_versions, paths)
+    page = Gallery(out, "compared")
     if names:
         from restore_cli.engine import Settings  # imports torch
         from restore_cli.jobs import restore as job
@@ -106,20 +109,44 @@ def compare(
         kind = _fill(find_task(task or call(find_task_of, names)), level or ())
         settings = Settings(device, precision, options.parse_tile(tile))
         request = job.Request(kind, (), settings=settings, mask=mask, offline=offline, debug=debug)
-        made, failed = _restore(before, names, request, quiet)
-        if not made:
-            print_note(f"nothing was restored; {out} is not written")
-            raise typer.Exit(1)
-        versions = [*made, *versions]
-    versions = call(make_alike, versions)
-    if reference:
-        versions = call(measure, versions)
-    title = f"{before.name}, compared"
-    page = call(render_comparisons, title, [Comparison(before.name, tuple(versions))])
-    call(write_text, out, page)
-    print_result(str(out))
+        others = [*(after or ()), *([reference] if reference else ())]
+        failed = _add_restored(page, before, names, request, others, reference is not None, quiet)
+    else:
+        failed = _add_pictures(page, [before, *(after or ())], reference, debug)
+    call(page.write)
+    if page.kept:
+        print_result(str(out))
+    if page.left_out:
+        print_warning(f"{out} has room for {page.photos}: the first, or by --reference the worst")
     if failed:
         raise typer.Exit(1)
+
+
+def _add_pictures(page: Gallery, paths: Sequence[Path], reference: Path | None, debug: bool) -> bool:
+    """Compare files, or those of folders that have one name; say whether any fails."""
+    from restore_cli.jobs.compare import make_alike, measure, pair, read_versions
+    from restore_cli.metrics import psnr
+    from restore_cli.report.html import Comparison
+
+    failed = False
+    for name, files in pair([*paths, *([reference] if reference else [])]).items():
+        found = [path for path in files if path]
+        if len(found) < len(files):
+            print_warning(f"{name} is left out: not every folder has a picture of its name")
+            continue
+        try:
+            versions, rank = call(make_alike, call(read_versions, found)), math.inf
+            if reference:
+                rank = call(psnr, versions[1].pixels, versions[-1].pixels)
+                versions = call(measure, versions)
+        except PictureError as error:
+            if debug:
+                raise
+            print_error(str(error))
+            failed = True
+            continue
+        page.add(rank, partial(Comparison, name, tuple(versions)))
+    return failed
 
 
 def _fill(task: type[Task], words: Sequence[str]) -> Task:
@@ -134,6 +161,37 @@ def _fill(task: type[Task], words: Sequence[str]) -> Task:
         value = known[name].metadata["parse"](text)
         given[name] = (*given.get(name, ()), value) if known[name].default == () else value
     return task(**given)
+
+
+def _add_restored(
+    page: Gallery,
+    photo: Path,
+    models: Sequence[str],
+    request: Request,
+    others: Sequence[Path],
+    measured: bool,
+    quiet: bool,
+) -> bool:
+    """Compare what models make of a photo, and other versions of it; say whether any fails.
+
+    Args:
+        measured: the last of the others is what all are measured against.
+    """
+    from restore_cli.jobs.compare import make_alike, measure, read_versions
+    from restore_cli.report.html import Comparison
+
+    if photo.is_dir():
+        raise UsageError(f"Cannot restore the folder {photo} by --models. Name one photo.")
+    given = call(read_versions, others)
+    made, failed = _restore(photo, models, request, quiet)
+    if not made:
+        print_note(f"nothing was restored; {page.path} is not written")
+        return True
+    versions = call(make_alike, [*made, *given])
+    if measured:
+        versions = call(measure, versions)
+    page.add(math.inf, partial(Comparison, photo.name, tuple(versions)))
+    return failed
 
 
 def _restore(photo: Path, models: Sequence[str], request: Request, quiet: bool) -> tuple[list[Version], bool]:

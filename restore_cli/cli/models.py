@@ -17,9 +17,10 @@ from rich.table import Table
 from restore_cli import weights
 from restore_cli.atomic import check_place
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
-from restore_cli.cli.options import FLAG
+from restore_cli.cli.options import FLAG, model_names
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.tasks import TASKS
 from restore_cli.weights import Bundled, Entry, Header, Loaded
 
 if TYPE_CHECKING:
@@ -29,16 +30,28 @@ TOLERANCE = 0.02  # dB
 
 app = typer.Typer(help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True)
 
-File = Annotated[str, typer.Argument(metavar="NAME|FILE", help="A full or short name, or a checkpoint.")]
-Names = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Full or short names.")]
+
+def _name(metavar: str, text: str) -> Any:
+    return typer.Argument(metavar=metavar, help=text, autocompletion=model_names)
+
+
+File = Annotated[str, _name("NAME|FILE", "A full or short name, or a checkpoint.")]
+Name = Annotated[str, _name("NAME", "Full or short name of a model.")]
+Names = Annotated[list[str] | None, _name("NAME", "Full or short names.")]
 Json = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON.")]
-TaskName = Annotated[str | None, typer.Option("--task", metavar="TASK", help="Only models of this task.")]
+TaskName = Annotated[
+    str | None,
+    typer.Option(
+        "--task", metavar="TASK", help="Only models of this task.", autocompletion=lambda: list(TASKS)
+    ),
+]
 Accepted = Annotated[
     list[str] | None,
     typer.Option(
         "--accept-license",
         metavar="NAME",
         help="Accept the license of this model, which allows no commercial use or is not stated.",
+        autocompletion=model_names,
     ),
 ]
 
@@ -143,7 +156,7 @@ def fetch(
 
 @app.command()
 def add(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Full or short name of a model.")],
+    name: Name,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Its file, fetched on another machine.")],
     accept: Accepted = None,
 ) -> None:
@@ -153,14 +166,14 @@ def add(
 
 
 @app.command()
-def remove(names: Annotated[list[str], typer.Argument(metavar="NAME", help="Full names.")]) -> None:
+def remove(names: Annotated[list[str], _name("NAME", "Full names.")]) -> None:
     """Delete models from the cache."""
     for entry in map(_entry, names):
         print_result(f"removed {weights.remove(entry)}")
 
 
 @app.command()
-def path(name: Annotated[str, typer.Argument(metavar="NAME", help="Full or short name of a model.")]) -> None:
+def path(name: Name) -> None:
     """Print where a model's file lies."""
     for entry in weights.find(name):
         print_result(str(weights.locate(entry, offline=True)))
@@ -314,7 +327,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
-        "parameters": f"{_count_parameters(model):,}" if isinstance(model, Entry) else "",
+        **_costs(model),
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,
@@ -340,15 +353,16 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
     }
 
 
-def _count_parameters(model: Header) -> int:
-    """How many numbers of its network are trained."""
-    import torch
-
+def _costs(model: Header) -> dict[str, str]:
+    """How large its network is, and how much it computes."""
     from restore_cli import archs
+    from restore_cli.jobs.bench import measure_costs
 
-    with torch.device("meta"):  # without memory
-        network = archs.build(model.arch, model.params)
-    return sum(parameter.numel() for parameter in network.parameters())
+    found = measure_costs(archs.build(model.arch, model.params))
+    work = (
+        f"{found['kFLOP/pixel']:,.0f} kFLOP per pixel of the result; a multiplication and an addition are two"
+    )
+    return {"parameters": f"{found['parameters']:,.0f}", "work": work}
 
 
 def _where(entry: Entry) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -115,11 +116,22 @@ DryRun = Annotated[
 _NETWORK = "Network"
 
 
-def _model_names() -> list[str]:
+def model_names() -> list[str]:
+    """Full and short names of all models, to complete a word."""
     from restore_cli import weights
 
     entries = weights.entries().values()
     return sorted({name for entry in entries for name in entry.names})
+
+
+def complete_list(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
+    """Completes the last name of a list, "a,b,c"."""
+
+    def complete(incomplete: str) -> list[str]:
+        head, comma, _ = incomplete.rpartition(",")
+        return [head + comma + name for name in names()]
+
+    return complete
 
 
 Model = Annotated[
@@ -128,7 +140,7 @@ Model = Annotated[
         metavar="NAME|FILE",
         help="One of `restore models list`, or a checkpoint; by default the task's own.",
         rich_help_panel=_NETWORK,
-        autocompletion=_model_names,
+        autocompletion=model_names,
     ),
 ]
 Offline = Annotated[

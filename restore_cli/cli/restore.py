@@ -86,11 +86,13 @@ def compose(task: type[Task]) -> Callable[..., None]:
 
 def _parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
     told = item.metadata
-    auto = f" \\[default: {told['default_help']}]" if item.default is None else ""  # not taken for markup
+    values = [word for word in told["metavar"].split("|") if word.islower()]  # of FLOAT|auto the second
+    auto = " \\[default: auto]" if item.default is None and "auto" in values else ""  # not taken for markup
     option = typer.Option(
         metavar=told["metavar"],
         help=f"{told['help']}{auto}",
         parser=told["parse"],
+        autocompletion=lambda: values,
         show_default=item.default not in (None, ()),
     )
     repeated = item.default == ()

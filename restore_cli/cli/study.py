@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restore_cli import jobs
 from restore_cli.cli.display import print_note, print_result, show_progress
 from restore_cli.cli.options import FLAG, Debug, Device, parse_keys
-from restore_cli.errors import UsageError
+from restore_cli.errors import RestoreError, UsageError
+from restore_cli.tables import read_toml
 
 if TYPE_CHECKING:
     from restore_cli.jobs.train import Beat
@@ -20,9 +22,20 @@ def _word(text: str, metavar: str, *names: str, **others: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=text, show_default=False, **others)
 
 
+def _study_names() -> list[str]:
+    table = Path(jobs.__file__).with_name("studies.toml")  # which its module would read behind torch
+    return list(read_toml(table, RestoreError))
+
+
 def study(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="The study, as of --list.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME",
+            help="The study, as of --list.",
+            show_default=False,
+            autocompletion=_study_names,
+        ),
     ] = None,
     list_studies: Annotated[bool, typer.Option("--list", metavar=FLAG, help="List the studies.")] = False,
     data: Annotated[Path, typer.Option(metavar="DIR", help="Images to train on.")] = Path(),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import os
 import shlex
+import textwrap
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from itertools import groupby
@@ -13,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore_cli import recipes
+from restore_cli import recipes, weights
 from restore_cli.cli.display import print_note, print_result, show_progress
-from restore_cli.cli.options import FLAG, Debug, Device, parse_keys
+from restore_cli.cli.options import FLAG, Debug, Device, model_names, parse_keys
 from restore_cli.cli.signals import Worker
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import read_toml, to_toml
@@ -33,12 +35,23 @@ def _word(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
     return typer.Option(metavar=metavar, help=text, rich_help_panel=panel, show_default=False, **others)
 
 
+def _recipe_names() -> list[str]:
+    return [*recipes.rows(), *(name for name, entry in weights.entries().items() if entry.recipe)]
+
+
+def _arch_names() -> list[str]:
+    """Those that recipes and models use, which are known without torch."""
+    used = [row.keys["arch"] for row in recipes.rows().values()]
+    return sorted({*used, *(entry.arch for entry in weights.entries().values())})
+
+
 def train(
     models: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="NAME|RECIPE.toml",
             help="What to train: a model, a paper's recipe, a file; or several.",
+            autocompletion=_recipe_names,
         ),
     ] = None,
     list_recipes: Annotated[
@@ -47,6 +60,15 @@ def train(
             "--list",
             metavar=FLAG,
             help="List the recipes of papers, with their variants.",
+            rich_help_panel=_RECIPE,
+        ),
+    ] = False,
+    list_archs: Annotated[
+        bool,
+        typer.Option(
+            "--list-archs",
+            metavar=FLAG,
+            help="List the networks for --arch, with their parameters for --param.",
             rich_help_panel=_RECIPE,
         ),
     ] = False,
@@ -59,10 +81,17 @@ def train(
             rich_help_panel=_RECIPE,
         ),
     ] = False,
-    task: Annotated[str | None, _word(f"Damage to remove: {', '.join(TASKS)}.", "TASK")] = None,
+    task: Annotated[
+        str | None,
+        _word(f"Damage to remove: {', '.join(TASKS)}.", "TASK", autocompletion=lambda: list(TASKS)),
+    ] = None,
     arch: Annotated[
         str | None,
-        _word("Network, such as unet:UNet; by default that of the task's own model.", "FILE:CLASS"),
+        _word(
+            "Network, one of --list-archs; by default that of the task's own model.",
+            "FILE:CLASS",
+            autocompletion=_arch_names,
+        ),
     ] = None,
     param: Annotated[
         list[str] | None, _word("Parameter of the network, such as channels=1.", "KEY=VALUE")
@@ -70,13 +99,20 @@ def train(
     level: Annotated[
         list[str] | None, _word(r"Level of the damage: a value, or \[low,high].", "KEY=VALUE")
     ] = None,
-    init: Annotated[str | None, _word("Checkpoint to start from.", "NAME|FILE")] = None,
+    init: Annotated[
+        str | None, _word("Checkpoint to start from.", "NAME|FILE", autocompletion=model_names)
+    ] = None,
     steps: Annotated[int | None, _word("Training time in steps; by default 10000.", "N")] = None,
     minutes: Annotated[float | None, _word("Training time in minutes, in place of steps.", "N")] = None,
     batch: Annotated[int | None, _word("Patches per step; by default 16.", "N")] = None,
     patch: Annotated[int | None, _word("Side of a patch in pixels; by default 64.", "N")] = None,
     precision: Annotated[
-        str | None, _word("Precision of the forward pass; by default bf16.", "bf16|fp32")
+        str | None,
+        _word(
+            "Precision of the forward pass; by default bf16.",
+            "bf16|fp32",
+            autocompletion=lambda: ["bf16", "fp32"],
+        ),
     ] = None,
     seed: Annotated[int | None, _word("Random seed; by default 0.", "N")] = None,
     settings: Annotated[
@@ -165,6 +201,9 @@ def train(
     """
     if list_recipes:
         show_recipes()
+        return
+    if list_archs:
+        show_archs()
         return
     if cpu:
         if not models or not all(map(_is_of_paper, models)):
@@ -310,8 +349,6 @@ def read_recipe(model: str) -> dict[str, Any]:
         return read_toml(Path(model), UsageError)
     if _is_of_paper(model):
         return recipes.read_keys(model)
-    from restore_cli import weights
-
     found = weights.find(model)
     if len(found) > 1:
         raise UsageError(f"{model} is {' and '.join(entry.name for entry in found)}; name one of them.")
@@ -342,6 +379,27 @@ def show_recipes() -> None:
             print_result(
                 f"  {row.name:{width}}  {row.about}; {' '.join(f':{name}' for name in row.variants)}"
             )
+
+
+def show_archs() -> None:
+    """Print the networks, below each what it is and its parameters."""
+    from restore_cli import archs
+
+    for name, network in archs.known().items():
+        about = inspect.cleandoc(network.__doc__ or "").partition("\n\n")[0]
+        params = " ".join(map(_default, inspect.signature(network).parameters.values()))
+        print_result(name)
+        for text in (" ".join(about.split()), params):
+            print_result(textwrap.fill(text, 100, initial_indent="    ", subsequent_indent="    "))
+
+
+def _default(parameter: inspect.Parameter) -> str:
+    """As --param takes it: "widths=[64,96]", or the name alone where it must be given."""
+    value = parameter.default
+    if value is parameter.empty:
+        return parameter.name
+    value = list(value) if isinstance(value, tuple) else value
+    return f"{parameter.name}={value}".replace(" ", "")
 
 
 def show_plan(request: Request) -> None:

@@ -23,8 +23,9 @@ def kept_exif(block: bytes, notes: list[str]) -> tuple[bytes | None, int]:
 def upright_exif(block: bytes) -> tuple[bytes, int]:
     """Set the orientation in an EXIF block, or a whole TIFF, to 1; return it and the orientation it had.
 
-    It is patched in place: maker notes hold offsets that another layout would break. The thumbnail of a
-    turned picture would now lie on its side, so the link to it is cut. Raises struct.error if it is broken.
+    An orientation that is whole counts, whatever the other tags are like. It is patched in place: maker notes
+    hold offsets that another layout would break. The thumbnail of a turned picture would now lie on its side,
+    so the link to it is cut. Raises struct.error if the directory is broken.
     """
     if block[:4] not in TIFF_HEADERS:
         raise struct.error("no TIFF header")

@@ -545,7 +545,7 @@ def _row(
         observed = [_open(case.task, example, request)[1] for example in kinds.values()]
         restorers = [contestant.network(image, case.task) for image in observed]
         networks = {one.name: one for one in restorers if one}
-        costs = [_costs(one.network) for one in networks.values()]
+        costs = [measure_costs(one.network) for one in networks.values()]
         if len(costs) == 1:
             figures |= costs[0]
         elif costs:
@@ -570,7 +570,7 @@ def _row(
     )
 
 
-def _costs(network: Restorer) -> dict[str, float]:
+def measure_costs(network: Restorer) -> dict[str, float]:
     """A network's parameters, and thousands of floating point operations for a pixel of the result."""
     parameters = sum(parameter.numel() for parameter in network.parameters())
     if network.on_cpu:  # by another library, whose work is not counted

@@ -1,17 +1,57 @@
-"""Versions of one picture, made alike and measured."""
+"""Versions of one picture, found, made alike and measured."""
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from restore_cli.errors import PictureError
-from restore_cli.image import Pixels, read_picture, resize, to_rgb
+from restore_cli.errors import PictureError, UsageError
+from restore_cli.image import Pixels, is_image_name, read_picture, resize, to_rgb
 from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
 from restore_cli.report.html import Version
+
+
+def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
+    """What is to be compared, by title: the files, or if they are folders, their pictures of one name.
+
+    That is the name of a picture of the first folder, or of one in its folders. It may have another suffix in
+    the others, and a word before that, as `restore` writes it: photo.denoised.png for photo.jpg. A folder
+    that has none, or several, gives None.
+
+    Raises:
+        UsageError: some are files and some are folders, or no folder but the first has pictures of its names.
+    """
+    folders = [path.is_dir() for path in paths]
+    if not any(folders):
+        return {paths[0].name: list(paths)}
+    if not all(folders):
+        raise UsageError("Cannot compare folders with files. Give only folders, or only files.")
+    first, *others = paths
+    pictures = sorted(
+        path
+        for path in first.rglob("*")
+        if is_image_name(path) and path.is_file() and not any(map(path.is_relative_to, others))
+    )
+    names = [path.relative_to(first) for path in pictures]
+    pairs = {str(name): [first / name, *(_find(other, name) for other in others)] for name in names}
+    if not any(map(all, pairs.values())):
+        places = " and ".join(map(str, others))
+        raise UsageError(f"Cannot compare {first}: no picture of it is in {places} by the same name.")
+    return pairs
+
+
+def _find(folder: Path, name: Path) -> Path | None:
+    place = (folder / name).parent
+    alike = [path for path in place.glob(f"{glob.escape(name.stem)}.*") if is_image_name(path)]
+    for stem in (name.stem, None):  # the same, before those with a word more
+        found = [path for path in alike if stem in (None, path.stem)]
+        if found:
+            return found[0] if len(found) == 1 else None
+    return None
 
 
 def read_versions(paths: Sequence[Path]) -> list[Version]:

@@ -55,21 +55,19 @@ def option(
     help: str,
     metavar: str,
     parse: Callable[[str], Any],
-    default_help: str = "auto",
     level: bool = False,
 ) -> Any:
     """A task's field, as the command line offers it.
 
     Args:
-        default: None where the task finds out by itself, which the command line calls "auto"; () for an
-            option that may be repeated.
+        default: None where nothing is given, or where the task finds out by itself, which the command line
+            calls "auto"; () for an option that may be repeated.
         help: one sentence.
-        metavar: what a value looks like, "FLOAT|auto".
+        metavar: what a value looks like, "FLOAT|auto"; words in lower case are values.
         parse: makes the value of a word; raises UsageError for nonsense.
-        default_help: what the command line calls None.
         level: whether benchmarks may set it beside the levels of damage.
     """
-    told = {"help": help, "metavar": metavar, "parse": parse, "default_help": default_help, "level": level}
+    told = {"help": help, "metavar": metavar, "parse": parse, "level": level}
     return field(default=default, metadata=told)
 
 

@@ -107,7 +107,6 @@ class Inpaint(Task):
         help="Find text or scratches on the photo, and fill them in; --save-mask shows what was found.",
         metavar="text|scratches",
         parse=parse_detect,
-        default_help="nothing",
         level=True,
     )
     grow: int = option(

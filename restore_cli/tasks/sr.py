@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -31,11 +32,14 @@ def parse_scale(word: str) -> float:
 
 
 def parse_size(word: str) -> tuple[int, int]:
-    """ "1920x1080", width and height in pixels."""
-    width, _, height = word.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) and int(height)):
-        raise UsageError(f"The size is {word!r}; give width and height in pixels, such as 1920x1080.")
-    return int(width), int(height)
+    """ "1920x1080", width and height in pixels; "1920x" and "x1080" have 0 for the other one."""
+    found = re.fullmatch(r"([1-9]\d*)x|x([1-9]\d*)|([1-9]\d*)x([1-9]\d*)", word.lower(), re.ASCII)
+    if not found:
+        raise UsageError(
+            f"The size is {word!r}; give width and height in pixels, such as 1920x1080, or one of them, such"
+            " as 1920x."
+        )
+    return int(found[1] or found[3] or 0), int(found[2] or found[4] or 0)
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ class Sr(Task):
     Attributes:
         scale: how many times wider and higher, 1 to 8; a recipe may draw it from a list of words,
             ["2", "3", "4"].
-        size: width and height in pixels, in place of the scale; at most 8 times the photo's.
+        size: width and height in pixels, in place of the scale; at most 8 times the photo's. Where one is 0,
+            it follows from the photo's shape.
         damage: what `degrade` does: "bicubic" reduces; "photo" blurs, reduces, adds noise and compresses, as
             cameras and the web do.
     """
@@ -62,10 +67,9 @@ class Sr(Task):
     scale: float = option(2.0, help="How many times wider and higher.", metavar="FLOAT", parse=parse_scale)
     size: tuple[int, int] | None = option(
         None,
-        help="Width and height in pixels, in place of the scale.",
-        metavar="WxH",
+        help="Width and height in pixels, in place of the scale; Wx or xH keeps the photo's shape.",
+        metavar="WxH|Wx|xH",
         parse=parse_size,
-        default_help="by the scale",
     )
     damage: str = "bicubic"
 
@@ -145,9 +149,11 @@ class Sr(Task):
             warnings = ("The size is smaller than the photo, which is reduced.",)
         options: dict[str, float | str] = {"scale": self.scale}
         if self.size:
-            options = {"size": "{}x{}".format(*self.size)}
+            options = {"size": "x".join(str(side or "") for side in self.size)}
             height, width = pixels.shape[:2]
-            if abs(self.size[0] * height / width - self.size[1]) > 1:  # a pixel is rounding
+            if (
+                all(self.size) and abs(self.size[0] * height / width - self.size[1]) > 1
+            ):  # a pixel is rounding
                 warnings += (f"The size has another shape than {width} x {height}; the photo is stretched.",)
         if geometry.scale == 1:
             pixels = resize(pixels, *(round(size * scale) for size in pixels.shape[:2]))
@@ -184,7 +190,8 @@ class Sr(Task):
     def _target(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the result."""
         if self.size:
-            return self.size[1], self.size[0]
+            wide, tall = self.size
+            return tall or max(1, round(height * wide / width)), wide or max(1, round(width * tall / height))
         return round(height * self.scale), round(width * self.scale)
 
     def inside(self, image: Image) -> Image:

@@ -1,0 +1,82 @@
+"""Make the pictures of README.md: for each task a photo before and after, side by side.
+
+    python scripts/readme_pictures.py docs/pictures
+
+The photos come with scikit-image: Chelsea the cat (Stéfan van der Walt, CC0), coffee (Rachel Michetti, CC0)
+and a rocket (SpaceX, public domain). The damage is that of benchmarks.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+from pathlib import Path
+
+import numpy as np
+from skimage import data
+
+import restore_cli
+from restore_cli.image import Pixels, compress, resize, to_pillow
+from restore_cli.tasks import Task, round_to_bytes
+
+SIDE = 300, 200  # of each half, in pixels
+GAP = 4
+QUALITY = 84
+PLACES = {  # photo, left and top of the part that is shown, and how many pixels of the file are one of it
+    "denoise": ("chelsea", 90, 40),
+    "deblock": ("coffee", 150, 40),
+    "derain": ("rocket", 200, 150),
+    "inpaint": ("chelsea", 90, 40),
+    "sr": ("coffee", 150, 40),
+}
+
+
+def main(folder: Path) -> None:
+    """Write NAME.jpg for each task."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (photo, left, top) in PLACES.items():
+        clean = np.asarray(getattr(data, photo)(), np.float32) / 255
+        pair = [image[top : top + SIDE[1], left : left + SIDE[0]] for image in restore(name, clean)]
+        white = np.ones((SIDE[1], GAP, 3), np.float32)
+        strip = np.concatenate([pair[0], white, pair[1]], axis=1)
+        path = folder / f"{name}.jpg"
+        to_pillow(strip).save(path, quality=QUALITY, optimize=True)
+        print(f"{path}: {path.stat().st_size:,} bytes")
+
+
+def restore(name: str, clean: Pixels) -> tuple[Pixels, Pixels]:
+    """A damaged photo, as it is seen, and what is made of it."""
+    rng = np.random.default_rng(2)
+    match name:
+        case "denoise":
+            task: Task = restore_cli.Denoise(sigma=25)
+            damaged = round_to_bytes(task.degrade(clean, rng))
+        case "deblock":
+            task, damaged = restore_cli.Deblock(), compress(clean, 12, "4:2:0")
+        case "derain":
+            task = restore_cli.Derain()
+            damaged = round_to_bytes(restore_cli.Derain(heaviness=0.8, style="any").degrade(clean, rng))
+        case "inpaint":
+            task = restore_cli.Inpaint(size=18, share=0.1)
+            damaged = task.degrade(clean, rng)
+        case _:
+            task = restore_cli.Sr(scale=4)
+            damaged = task.degrade(clean, rng)
+    result = restore_cli.restore(_picture(damaged), task, mask=_mask(damaged)).pixels
+    shown = np.nan_to_num(damaged, nan=1.0)
+    return resize(shown, *clean.shape[:2]).clip(0, 1) if name == "sr" else shown, result
+
+
+def _mask(damaged: Pixels) -> Pixels | None:
+    missing = np.isnan(damaged).any(axis=2)
+    return missing.astype(np.float32) if missing.any() else None
+
+
+def _picture(pixels: Pixels) -> restore_cli.Picture:
+    buffer = io.BytesIO()
+    to_pillow(np.nan_to_num(pixels)).save(buffer, "PNG")
+    return restore_cli.read_picture(buffer.getvalue())
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
