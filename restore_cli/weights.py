@@ -557,6 +557,8 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
     header, state = _read(model)
     if header is None:
         name, header, network = _recognise(model, state)
+        if network:
+            _check(network, header, model)
         return Loaded(name, network or _make(name, header, state), header)
 
     import torch
@@ -616,11 +618,12 @@ def _borrow(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
 
 
 def _check(network: Restorer, header: Header, path: Path) -> None:
-    """Raise WeightsError unless the network does what its header says, on the smallest image."""
+    """Raise WeightsError unless the network does what its header says, on a small image."""
     import torch
 
     geometry = network.geometry
-    planes, side = geometry.channels + geometry.conditions, max(2, geometry.multiple)
+    planes = geometry.channels + geometry.conditions
+    side = -(-32 // geometry.multiple) * geometry.multiple if header.lent else max(2, geometry.multiple)
     try:
         with torch.inference_mode():
             made = tuple(network(torch.zeros(1, planes, side, side)).shape)
@@ -817,10 +820,11 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Re
         hint = str(error)
     except WeightsError as error:
         raise WeightsError(f"{path} is refused. {error}") from error
+    known = ", ".join(dict.fromkeys(like.arch.partition(":")[2] for like in layouts.values()))
     found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
     raise WeightsError(
         f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
-        f" network; known are the layouts of {', '.join(entry.name for entry in layouts.values())}. {hint}"
+        f" network; known are {known}. {hint}"
     )
 
 

@@ -22,12 +22,12 @@ from typer.testing import CliRunner
 from restore_cli import weights
 from restore_cli.archs import community
 from restore_cli.cli import app
+from restore_cli.download import Url
 from restore_cli.engine import Geometry, Settings, run
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.jobs import restore as job
 from restore_cli.tasks import find_task
 from restore_cli.tasks.denoise import Denoise
-from restore_cli.weights import Url
 
 
 class Descriptor:
@@ -206,7 +206,7 @@ def test_a_hole_is_filled_from_what_is_around_it(
 
 def test_a_level_of_noise_is_given(spandrel: Any, tmp_path: Path) -> None:
     model = nn.Conv2d(4, 3, 1)
-    nn.init.zeros_(model.bias)
+    nn.init.zeros_(model.get_parameter("bias"))
     model.weight.data = torch.tensor([[0.0, 0, 0, 1]] * 3)[..., None, None]  # shows the plane
     spandrel.found = Descriptor(model, architecture="DRUNet")
     loaded = weights.load(spandrel.file)
@@ -321,11 +321,43 @@ def random_networks() -> dict[str, Any]:
         "HAT": lambda: a.HAT.HAT(embed_dim=12, depths=[1], squeeze_factor=4, **shuffle),
         "DAT": lambda: a.DAT.DAT(upscale=2, embed_dim=16, depth=[1], num_heads=[2], split_size=[8, 8]),
         "SCUNet": lambda: a.SCUNet.SCUNet(config=[1] * 7, dim=64),
+        "FBCNN": lambda: a.FBCNN.FBCNN(nc=[8, 8, 8, 512], nb=2),
+        "DRUNet": lambda: a.DRUNet.DRUNet(in_nc=4, out_nc=3, nc=[8] * 4, nb=2),
+        "FDnCNN": lambda: a.DnCNN.DnCNN(in_nc=4, out_nc=3, nc=8, nb=9, act_mode="R", mode="FDnCNN"),
+        "Swin2SR": lambda: a.Swin2SR.Swin2SR(img_size=16, depths=[2], embed_dim=8, **shuffle),
+        "CRAFT": lambda: a.CRAFT.CRAFT(embed_dim=12, depths=[1], num_heads=[2], upscale=2),
+        "DCTLSA": lambda: a.DCTLSA.DCTLSA(nf=10, upscale=2),
+        "MixDehazeNet": lambda: a.MixDehazeNet.MixDehazeNet(embed_dims=[8] * 5),
+        "RetinexFormer": lambda: a.RetinexFormer.RetinexFormer(n_feat=8, stage=1),
+        "FFTformer": lambda: a.FFTformer.FFTformer(dim=8, num_blocks=[1] * 3, num_refinement_blocks=1),
+        "SeemoRe": lambda: a.SeemoRe.SeemoRe(scale=2, num_layers=1, embedding_dim=8, num_experts=2),
+        "DRCT": lambda: a.DRCT.DRCT(embed_dim=12, depths=[1], gc=4, **shuffle),
+        "SAFMNBCIE": lambda: a.SAFMNBCIE.SAFMNBCIE(dim=8, n_blocks=1, num_layers=1),
+        "Uformer": lambda: a.Uformer.Uformer(img_size=128, embed_dim=4, depths=[1] * 9, num_heads=[1] * 9),
+        "HVICIDNet": lambda: a.HVICIDNet.HVICIDNet(channels=[4, 4, 8, 16]),
+        "SwiftSRGAN": lambda: a.SwiftSRGAN.SwiftSRGAN(num_channels=8, num_blocks=1, upscale_factor=2),
+        "RGT": lambda: a.RGT.RGT(img_size=16, embed_dim=16, depth=[2], num_heads=[2]),
+        "FDAT": lambda: a.FDAT.FDAT(scale=2, embed_dim=16, num_groups=1, depth_per_group=1, num_heads=2),
+        "MoESR": lambda: a.MoESR.MoESR(scale=2, dim=8, n_blocks=1, n_block=1, upsample_dim=8),
     }
 
 
-EXACT = ("PLKSR", "MoSR")
-OTHERS = ("SAFMN", "SwinIR", "OmniSR", "RCAN", "RealCUGAN", "KBNet", "HAT", "DAT", "SCUNet")
+EXACT = ("PLKSR", "MoSR", "SwiftSRGAN")
+OTHERS = (
+    *("SAFMN", "SwinIR", "OmniSR", "RCAN", "RealCUGAN", "KBNet", "HAT", "DAT", "SCUNet", "FBCNN", "DRUNet"),
+    *(
+        "FDnCNN",
+        "Swin2SR",
+        "CRAFT",
+        "DCTLSA",
+        "MixDehazeNet",
+        "RetinexFormer",
+        "FFTformer",
+        "SeemoRe",
+        "DRCT",
+    ),
+    *("SAFMNBCIE", "Uformer", "HVICIDNet", "RGT", "FDAT", "MoESR"),
+)
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -338,8 +370,49 @@ def test_networks_of_others_load_and_run(real: Any, tmp_path: Path, name: str) -
     assert loaded.header.arch == f"spandrel:{name}"
     geometry = loaded.network.geometry
     pixels = np.random.default_rng(0).random((20, 70, geometry.channels), np.float32)
-    whole, tiled = (run(loaded.network, pixels, (), Settings("cpu", tile=side)).pixels for side in (0, 32))
+    levels = (0.5,) * geometry.conditions
+    whole, tiled = (
+        run(loaded.network, pixels, levels, Settings("cpu", tile=side)).pixels for side in (0, 32)
+    )
     assert whole.shape[:2] == (20 * geometry.scale, 70 * geometry.scale)
     assert geometry.local == (name in EXACT)
     if geometry.local:
         assert np.abs(whole - tiled).max() <= 1e-5
+
+
+class Trap:
+    """Runs code where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> Any:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_folder_of_strangers_files(real: Any, tmp_path: Path) -> None:
+    """Each says what it is or is refused with one sentence, and nothing in it is executed."""
+    from spandrel import architectures
+
+    torch.manual_seed(0)
+    trap, folder = Trap(tmp_path / "executed"), tmp_path / "files"
+    folder.mkdir()
+    for name, make in random_networks().items():
+        torch.save(make().state_dict(), folder / f"{name}.pth")
+    few = {"n_embed": 8, "embed_dim": 8, "ch": 32, "num_res_blocks": 1, "z_channels": 8}
+    faces = architectures.RestoreFormer.RestoreFormer(ch_mult=(1,) * 6, **few)
+    torch.save(faces.state_dict(), folder / "faces.pth")
+    torch.save({"state_dict": {"weight": torch.ones(3)}, "optimizer": trap}, folder / "code.pth")
+    torch.save(trap, folder / "trap.pth", _use_new_zipfile_serialization=False)
+    torch.save({"weight": torch.ones(3, 3)}, folder / "unknown.pth")
+    refusals = {"faces", "code", "trap", "unknown"}
+    for file in sorted(folder.iterdir()):
+        answer = CliRunner().invoke(app, ["models", "show", str(file)])
+        said = " ".join((answer.stdout + answer.stderr).split())
+        if file.stem in refusals:
+            assert answer.exit_code == 3 and file.name in said, said
+        else:
+            assert f"architecture spandrel:{file.stem}" in said and " tiles " in said, said
+    assert len(list(folder.iterdir())) > 20 + len(refusals)
+    assert not trap.path.exists()

@@ -516,7 +516,7 @@ def header(**values: Any) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
-        ({}, "no header of ours.*model.0.bias.*known are the layouts of drunet-color"),
+        ({}, "no header of ours.*model.0.bias.*known are UNet"),
         ({weights.HEADER: "{"}, "header of .* is damaged"),
         ({weights.HEADER: "[]"}, "header of .* is damaged"),
         (header(format=3), "format 3, .*upgrade"),
@@ -696,7 +696,7 @@ class Bomb:
         ),
         (
             pickled({"m_head.weight": torch.ones(64, 4, 3, 3)}),
-            "of no known network; known are .* kair-dncnn-25",
+            "of no known network; known are .*DnCNN",
         ),
     ],
 )

@@ -46,5 +46,5 @@ class AODNet(Restorer):
         second = self.e_conv2(first).relu()
         third = self.e_conv3(torch.cat([first, second], dim=1)).relu()
         fourth = self.e_conv4(torch.cat([second, third], dim=1)).relu()
-        k = self.e_conv5(torch.cat([first, second, third, fourth], dim=1)).relu().to(x.dtype)
+        k: Tensor = self.e_conv5(torch.cat([first, second, third, fourth], dim=1)).relu().to(x.dtype)
         return (k * x - k + 1).relu()

@@ -31,10 +31,11 @@ class ChannelNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # N, width, H, W
         variance, mean = torch.var_mean(x, dim=1, keepdim=True, unbiased=False)
-        scale = self.body["weight"].view(-1, 1, 1) / (variance + 1e-5).sqrt()
+        scale: Tensor = self.body["weight"].view(-1, 1, 1) / (variance + 1e-5).sqrt()
         if "bias" not in self.body:
             return x * scale
-        return (x - mean) * scale + self.body["bias"].view(-1, 1, 1)
+        bias: Tensor = self.body["bias"].view(-1, 1, 1)
+        return (x - mean) * scale + bias
 
 
 class Attention(nn.Module):
@@ -135,8 +136,7 @@ class Restormer(Restorer):
         def enlarge(features: int) -> Shuffle:
             return Shuffle(features, nn.PixelShuffle(2))
 
-        self.patch_embed = nn.Module()
-        self.patch_embed.proj = nn.Conv2d(channels, width, 3, padding=1, bias=False)
+        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(channels, width, 3, padding=1, bias=False)})
         self.encoder_level1 = level(0, blocks[0], width)
         self.down1_2 = shrink(width)
         self.encoder_level2 = level(1, blocks[1], 2 * width)
@@ -175,11 +175,12 @@ class Restormer(Restorer):
         }
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W, both multiples of 8
-        first = self.encoder_level1(self.patch_embed.proj(x))
+        first = self.encoder_level1(self.patch_embed["proj"](x))
         second = self.encoder_level2(self.down1_2(first))
         third = self.encoder_level3(self.down2_3(second))
         up = self.up4_3(self.latent(self.down3_4(third)))
         up = self.decoder_level3(self.reduce_chan_level3(torch.cat([up, third], dim=1)))
         up = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(up), second], dim=1)))
         up = self.refinement(self.decoder_level1(torch.cat([self.up2_1(up), first], dim=1)))
-        return x + self.output(up).to(x.dtype)
+        change: Tensor = self.output(up).to(x.dtype)
+        return x + change
