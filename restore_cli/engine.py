@@ -248,7 +248,9 @@ def run(
         settings = replace(settings, device="cpu", precision="fp32")
     device = find_device(settings.device)
     precision = find_precision(settings.precision, device, network)
-    network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    flat = all(value.ndim < 5 for value in network.state_dict().values())  # else there is no such format
+    layout = torch.channels_last if flat else torch.preserve_format
+    network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
 
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)

@@ -51,6 +51,8 @@ HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours 
 HEADER_DEPTH = 8  # levels of tables and lists
 ONNX = ".onnx"
 ACCEPTED = "accepted-licenses.txt"  # of the cache
+LENT = "spandrel:"  # before the names of networks that an optional package makes, of tensors alone
+CHOICES = ("best", "fast", "photo")  # names that mean the default where no model of a task has them
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # what foreign files keep tensors under
 _PACKAGE = Path(__file__).parent
 
@@ -153,6 +155,11 @@ class Header:
         if not all(isinstance(name, str) for name in self.precisions):
             raise WeightsError(f"A checkpoint's precisions cannot be {brief(repr(self.precisions))}.")
 
+    @property
+    def lent(self) -> bool:
+        """Whether an optional package makes its network."""
+        return self.arch.startswith(LENT)
+
     def series(self) -> tuple[Series, ...]:
         """The scores, sorted into series; a kind of damage is a level in words, such as "text"."""
         groups: dict[frozenset[tuple[str, str]], list[Mapping[str, Any]]] = {}
@@ -196,7 +203,7 @@ class Entry(Header):
             of several scales.
         default: whether its task uses it for pictures of its channels when no model is named.
         source, sha256, size: the file; size in bytes, None where it is not known.
-        license: SPDX identifier.
+        license: SPDX identifier, or its name where it has none.
         paper: the publication, for models that are not ours.
         verified: how the sha256 is known, "bytes" of the file, "pointer" of Git LFS, or "catalogue", which
             others keep.
@@ -335,7 +342,8 @@ def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Ent
     """What `--model` means for a picture of these channels, and of so much that it is to be enlarged.
 
     Args:
-        model: a full or short name or a checkpoint's path; names win. None is the task's default.
+        model: a full or short name or a checkpoint's path; names win. None is the task's default, as is
+            one of CHOICES that no model of the task has; any model where there is no default.
 
     Returns:
         An entry for the task or the path of a file that exists. Where several entries answer, one of these
@@ -350,6 +358,9 @@ def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Ent
         return Path(model)
     named = [entry for entry in everything if entry.default] if model is None else find(model)
     fitting = [entry for entry in named if entry.task == task]
+    if not fitting and model in CHOICES:
+        known = [entry for entry in everything if entry.task == task]
+        fitting = [entry for entry in known if entry.default] or known
     if not fitting:
         names = ", ".join(entry.name for entry in everything if entry.task == task)
         if not names:
@@ -421,17 +432,32 @@ def check_license(entry: Entry) -> None:
     if entry.terms and entry.name not in _accepted():
         raise WeightsError(
             f"Cannot take {entry.name} without your consent: {entry.terms} ({entry.license}, {entry.source})."
-            f" If you accept that, run `restore models fetch {entry.name} --accept-license {entry.name}`."
+            f" If you accept that, add --accept-license {entry.name}, or run"
+            f" `restore models fetch {entry.name} --accept-license {entry.name}`."
         )
 
 
-def accept_license(entry: Entry) -> None:
-    """Keep in the cache that the user accepts an entry's license."""
-    if entry.terms and entry.name not in _accepted():
-        file = cache_dir() / ACCEPTED
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("a", encoding="utf-8") as lines:
-            lines.write(f"{entry.name} {entry.license}\n")
+def accept_license(name: str) -> None:
+    """Keep in the cache that the user accepts the licenses of the entries of a name.
+
+    Raises:
+        WeightsError: there is none, or it cannot be kept.
+        UsageError: it is one of CHOICES, which does not say whose license is meant.
+    """
+    if name in CHOICES:
+        raise UsageError(f"Cannot accept the license of {name!r}: it may be any model. Give its full name.")
+    new = [entry for entry in find(name) if entry.terms and entry.name not in _accepted()]
+    if not new:
+        return
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        with (cache_dir() / ACCEPTED).open("a", encoding="utf-8") as lines:
+            lines.writelines(f"{entry.name} {entry.license}\n" for entry in new)
+    except OSError as error:
+        raise WeightsError(
+            f"Cannot keep that a license is accepted: {error.strerror}. Check that {cache_dir()} can be"
+            " written."
+        ) from error
 
 
 def _accepted() -> set[str]:
@@ -530,6 +556,7 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
             network.
     """
     if not isinstance(model, Path):
+        _check_lender(model.name, model)  # before it is fetched
         state = _read(locate(model, offline=offline, progress=progress))[1]
         return Loaded(model.name, _make(model.name, model, state), model)
     if model.suffix.lower() == ONNX:
@@ -537,6 +564,8 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
     header, state = _read(model)
     if header is None:
         name, header, network = _recognise(model, state)
+        if network:
+            _check(network, header, model)
         return Loaded(name, network or _make(name, header, state), header)
 
     import torch
@@ -570,6 +599,9 @@ def _make(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
     """The network of a header, filled and in evaluation mode."""
     from restore_cli import archs
 
+    if header.lent:
+        _check_lender(name, header)
+        return _borrow(name, header, state)
     network = archs.build(header.arch, header.params)
     try:
         network.load_state_dict(_fit(network, state))
@@ -579,12 +611,42 @@ def _make(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
     return network.eval()
 
 
+def _check_lender(name: str, header: Header) -> None:
+    """Raise WeightsError where a network is to be borrowed, and cannot be."""
+    if header.lent:
+        from restore_cli import archs
+
+        try:
+            archs.check_lender()
+        except ImportError as error:
+            arch = header.arch.removeprefix(LENT)
+            raise WeightsError(
+                f"Cannot run {name}: {arch} is a network of another project. {error}"
+            ) from error
+
+
+def _borrow(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
+    """The network that an optional package makes, if it is the one that the header says."""
+    from restore_cli import archs
+
+    network = archs.borrow(state)
+    if not network:
+        raise WeightsError(f"{name} does not fit {header.arch}: its tensors are of no network it knows.")
+    geometry = network.geometry
+    found = f"{network.architecture} with {geometry.channels} channels and scale {geometry.scale}"
+    scale = header.conditions.get("scale", 1)
+    if found != f"{header.arch.removeprefix(LENT)} with {header.channels} channels and scale {scale}":
+        raise WeightsError(f"{name} does not fit {header.arch}: its tensors are of {found}.")
+    return network
+
+
 def _check(network: Restorer, header: Header, path: Path) -> None:
-    """Raise WeightsError unless the network does what its header says, on the smallest image."""
+    """Raise WeightsError unless the network does what its header says, on a small image."""
     import torch
 
     geometry = network.geometry
-    planes, side = geometry.channels + geometry.conditions, max(2, geometry.multiple)
+    planes = geometry.channels + geometry.conditions
+    side = -(-32 // geometry.multiple) * geometry.multiple if header.lent else max(2, geometry.multiple)
     try:
         with torch.inference_mode():
             made = tuple(network(torch.zeros(1, planes, side, side)).shape)
@@ -761,7 +823,8 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Re
             return str(path), _describe(arch, params, geometry), None
     layouts: dict[tuple[str, str], Entry] = {}
     for entry in foreign:
-        layouts.setdefault((entry.arch, repr(entry.params)), entry)
+        if not entry.lent:
+            layouts.setdefault((entry.arch, repr(entry.params)), entry)
     for like in layouts.values():
         if _geometry(like.arch, like.params, state):
             told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}
@@ -769,13 +832,22 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Re
                 task=like.task, arch=like.arch, params=like.params, channels=like.channels, conditions=told
             )
             return str(path), header, None
-    if network := archs.borrow(state):
-        return str(path), _describe(f"spandrel:{network.architecture}", {}, network.geometry), network
+    hint = "Spandrel does not know them, either."
+    try:
+        if network := archs.borrow(state):
+            header = _describe(f"{LENT}{network.architecture}", {}, network.geometry)
+            if network.task:
+                header = replace(header, task=network.task, conditions=network.levels)
+            return str(path), header, network
+    except ImportError as error:
+        hint = str(error)
+    except WeightsError as error:
+        raise WeightsError(f"{path} is refused. {error}") from error
+    known = ", ".join(dict.fromkeys(like.arch.partition(":")[2] for like in layouts.values()))
     found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
     raise WeightsError(
         f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
-        f" network; known are the layouts of {', '.join(entry.name for entry in layouts.values())}."
-        " Install restore-cli[community] for those of other projects."
+        f" network; known are {known}. {hint}"
     )
 
 

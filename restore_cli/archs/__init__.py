@@ -36,6 +36,8 @@ INFERRED = (  # the networks that keys and shapes tell
     "smfanet:SMFANet",
     "nafnet:NAFNet",
     "prenet:PReNet",
+    "restormer:Restormer",
+    "aodnet:AODNet",
 )
 
 
@@ -114,11 +116,22 @@ def infer(state: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def borrow(state: Mapping[str, Tensor]) -> Community | None:
-    """The network that an optional package makes of a state dict, if it can."""
+    """The network that an optional package makes of a state dict, if it can.
+
+    Raises:
+        ImportError, WeightsError: as `community.find`.
+    """
     from restore_cli.archs import community
 
     with _bounded(Room.of(state)):
         return community.find(state)
+
+
+def check_lender() -> None:
+    """Raise ImportError with a sentence on what to install, unless that package is here."""
+    from restore_cli.archs import community
+
+    community.lender()
 
 
 def _find(arch: str) -> type[Restorer]:

@@ -2,19 +2,24 @@
 
 It is given tensors, never a file, and tells by their keys and shapes which network they are of. It does not
 tell how far a network sees: where all layers are convolutions and work on single pixels, that is summed up
-and then tried; any other network's tiles are approximate.
+and then tried; any other network's tiles are approximate. Some networks are told more than a picture, which
+spandrel fixes or leaves out; here it is one more plane of their input, which their task makes.
 """
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from restore_cli.engine import Geometry, Restorer
+from restore_cli.errors import WeightsError
+from restore_cli.tables import brief
 
 OVERLAP = 64  # pixels, of approximate tiles
 FARTHEST = 160  # pixels of a radius that is tried
@@ -25,6 +30,46 @@ _POINTWISE = (
 )  # fmt: skip
 
 
+@dataclass(frozen=True)
+class Told:
+    """How a network is told what it has to know beside the picture.
+
+    Attributes:
+        task: whose plane it takes.
+        call: runs the network on pictures with that plane as their last one.
+        levels: that it knows, as a checkpoint's conditions.
+        multiple: as of `Geometry`.
+    """
+
+    task: str
+    call: Callable[[nn.Module, Tensor], Tensor]
+    levels: Mapping[str, Any] = field(default_factory=dict)
+    multiple: int = 1
+
+
+def _fill(model: nn.Module, x: Tensor) -> Tensor:
+    """LaMa fills where its mask is 1."""
+    return model(x[:, :-1], x[:, -1:])  # type: ignore[no-any-return]
+
+
+def _deblock(model: nn.Module, x: Tensor) -> Tensor:
+    """FBCNN takes 1 - quality / 100, N x 1, in place of what it would find in all of what it sees."""
+    return model(x[:, :-1], 1 - x[:, -1:].mean((2, 3)))[0]  # type: ignore[no-any-return]
+
+
+def _denoise(model: nn.Module, x: Tensor) -> Tensor:
+    """DRUNet and FDnCNN take sigma / 255 as a plane."""
+    return model(x)  # type: ignore[no-any-return]
+
+
+TOLD = {  # by the names that spandrel gives
+    "LaMa": Told("inpaint", _fill, multiple=16),
+    "FBCNN": Told("deblock", _deblock, {"quality": [5, 95]}, multiple=8),
+    "DRUNet": Told("denoise", _denoise, {"sigma": [0, 50]}, multiple=8),
+    "FDnCNN": Told("denoise", _denoise, {"sigma": [0, 75]}),
+}
+
+
 class Community(Restorer):
     """A network that spandrel made.
 
@@ -33,50 +78,97 @@ class Community(Restorer):
         model: the network.
         call: runs it, filling pictures up to the sizes that it takes.
         geometry: what the engine must know of it.
+        task, levels: what it is for, and the levels of damage that it is told, where that is known.
     """
 
     def __init__(
-        self, architecture: str, model: nn.Module, call: Callable[[Tensor], Tensor], geometry: Geometry
+        self,
+        architecture: str,
+        model: nn.Module,
+        call: Callable[[Tensor], Tensor],
+        geometry: Geometry,
+        task: str = "",
+        levels: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__()
         self.architecture, self.model, self.geometry = architecture, model, geometry
+        self.task, self.levels = task, levels or {}
         self._call = call
 
-    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, scale*H, scale*W, in [0, 1]
+    def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, scale*H, scale*W
         return self._call(x).to(x.dtype)
 
 
-def find(state: Mapping[str, Tensor]) -> Community | None:
-    """The network of a state dict; None where spandrel does not know it, or is not installed."""
+def lender() -> ModuleType:
+    """The package.
+
+    Raises:
+        ImportError: a sentence on what to install, where it is not here or does not start.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             import spandrel
+    except ModuleNotFoundError as error:
+        raise ImportError("Install restore-cli[community] for those of other projects.") from error
+    except Exception as error:  # what torchvision raises, which it imports, where that does not fit torch
+        raise ImportError(
+            f"Install the torchvision that fits PyTorch {torch.__version__} for those of other projects:"
+            f" spandrel does not start ({brief(str(error))})."
+        ) from error
+    return spandrel  # type: ignore[no-any-return]
 
-            found = spandrel.ModelLoader("cpu").load_from_state_dict(
-                spandrel.canonicalize_state_dict(dict(state))
+
+def find(state: Mapping[str, Tensor]) -> Community | None:
+    """The network of a state dict; None where spandrel does not know it.
+
+    Raises:
+        ImportError: as `lender`.
+        WeightsError: it is of a network that restores no pictures.
+    """
+    package = lender()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            found = package.ModelLoader("cpu").load_from_state_dict(
+                package.canonicalize_state_dict(dict(state))
             )
-            return _wrap(found) if isinstance(found, spandrel.ImageModelDescriptor) else None
-    except Exception:  # also what torchvision raises, which it imports, where that does not fit torch
+    except Exception:  # of its own and of any network's constructor
         return None
+    return _wrap(found)
 
 
-def _wrap(found: Any) -> Community | None:
-    channels, sizes = found.input_channels, found.size_requirements
-    if channels not in (1, 3) or found.output_channels != channels or sizes.square:
-        return None
-    found.model.eval().requires_grad_(False)
-
-    def make(geometry: Geometry) -> Community:
-        return Community(str(found.architecture.id), found.model, found, geometry)
-
-    basis = {"channels": channels, "scale": found.scale, "multiple": max(sizes.multiple_of, sizes.minimum)}
-    radius = _reach(found.model)
+def _wrap(found: Any) -> Community:
+    name, sizes = str(found.architecture.id), found.size_requirements
+    if name == "DnCNN" and found.model.mode == "FDnCNN":
+        name = "FDnCNN"
+    told = TOLD.get(name)
+    if fault := _fault(found, told):
+        raise WeightsError(f"Cannot run networks of {name}: {fault}. Give another model.")
+    model = found.model.eval().requires_grad_(False)
+    basis = {"channels": found.input_channels, "scale": found.scale}
+    if told:
+        geometry = Geometry(**basis, conditions=1, multiple=told.multiple, radius=OVERLAP, local=False)
+        call = told.call
+        return Community(name, model, lambda x: call(model, x), geometry, told.task, told.levels).eval()
+    basis["multiple"] = max(sizes.multiple_of, sizes.minimum)
+    radius = _reach(model)
     if radius is not None:
-        exact = make(Geometry(**basis, radius=radius))
+        exact = Community(name, model, found, Geometry(**basis, radius=radius)).eval()
         if _is_local(exact):
-            return exact.eval()
-    return make(Geometry(**basis, radius=OVERLAP, local=False)).eval()
+            return exact
+    return Community(name, model, found, Geometry(**basis, radius=OVERLAP, local=False)).eval()
+
+
+def _fault(found: Any, told: Told | None) -> str:
+    """Why a network cannot restore pictures, if so."""
+    if found.purpose == "FaceSR":
+        return "they restore faces that are cut out"
+    if found.purpose == "Inpainting" and not told:
+        return "how they are given a mask is not known"
+    if found.input_channels not in (1, 3) or found.output_channels != found.input_channels:
+        return f"they make {found.output_channels} channels of {found.input_channels}"
+    return ""
 
 
 def _reach(model: nn.Module) -> int | None:

@@ -17,7 +17,7 @@ from rich.table import Table
 from restore_cli import weights
 from restore_cli.atomic import check_place
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
-from restore_cli.cli.options import FLAG, model_names
+from restore_cli.cli.options import ACCEPT, FLAG, model_names
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.tasks import TASKS
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from restore_cli.jobs.bench import Remeasured
 
 TOLERANCE = 0.02  # dB
+EXTRA = "restore-cli[community]"
 
 app = typer.Typer(help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True)
 
@@ -47,12 +48,7 @@ TaskName = Annotated[
 ]
 Accepted = Annotated[
     list[str] | None,
-    typer.Option(
-        "--accept-license",
-        metavar="NAME",
-        help="Accept the license of this model, which allows no commercial use or is not stated.",
-        autocompletion=model_names,
-    ),
+    typer.Option("--accept-license", metavar="NAME", help=ACCEPT, autocompletion=model_names),
 ]
 
 
@@ -134,7 +130,8 @@ def fetch(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
-    _accept(accept)
+    for name in accept or ():
+        weights.accept_license(name)
     for entry in _select(names, everything, task):
         if not names and not weights.place(entry).is_file():
             try:
@@ -161,7 +158,8 @@ def add(
     accept: Accepted = None,
 ) -> None:
     """Put a file into the cache, if its sha256 is the model's, and print where it lies."""
-    _accept(accept)
+    for each in accept or ():
+        weights.accept_license(each)
     print_result(str(weights.add(name, file)))
 
 
@@ -297,13 +295,6 @@ def _of_task(task: str | None) -> list[Entry]:
     return entries
 
 
-def _accept(names: Sequence[str] | None) -> None:
-    """Keep which licenses the user accepts."""
-    for name in names or ():
-        for entry in weights.find(name):
-            weights.accept_license(entry)
-
-
 def _select(names: Sequence[str] | None, everything: bool, task: str | None = None) -> list[Entry]:
     if bool(names) + everything + bool(task) != 1:
         raise UsageError("Name the models, or give --all for all of them.")
@@ -327,7 +318,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
-        **_costs(model),
+        **({} if model.lent else _costs(model)),
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,
@@ -344,6 +335,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "speed": _speed(model),
         **common,
         "default": f"of {model.task}" if model.default else "",
+        "needs": EXTRA if model.lent else "",
         "paper": model.paper,
         "license": f"{model.license}, {model.terms}" if model.terms else model.license,
         "size": f"{model.size:,} bytes" if model.size else "",
@@ -398,10 +390,11 @@ def in_order(entries: Iterable[Entry] | None = None) -> list[Entry]:
 
 
 def _purpose(entry: Entry) -> str:
-    """Its other names, what it is good for, and what its license withholds."""
+    """Its other names, what it is good for, what its license withholds, and what is to be installed."""
     names = ", ".join(entry.names[1:])
     words = f"{names}: " * bool(names) + (entry.good or trained_for(entry) or entry.task)
-    return shorten(words + f" ({entry.terms})" * bool(entry.terms), 76, placeholder=" ...")
+    limits = ", ".join(filter(None, [entry.terms, f"needs {EXTRA}" * entry.lent]))
+    return shorten(words + f" ({limits})" * bool(limits), 76, placeholder=" ...")
 
 
 def colour(model: Header) -> str:

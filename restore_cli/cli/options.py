@@ -143,6 +143,11 @@ Model = Annotated[
         autocompletion=model_names,
     ),
 ]
+ACCEPT = "Accept the license of this model, which allows no commercial use or is not stated; may be repeated."
+Accept = Annotated[
+    list[str] | None,
+    typer.Option("--accept-license", metavar="NAME", help=ACCEPT, rich_help_panel=_NETWORK),
+]
 Offline = Annotated[
     bool,
     typer.Option("--offline", metavar=FLAG, help="Never download a model.", rich_help_panel=_NETWORK),

@@ -39,22 +39,25 @@ if TYPE_CHECKING:
 
 def add_commands(app: typer.Typer) -> None:
     """Give the app one command for each task."""
-    served = {entry.task for entry in weights.entries().values() if isinstance(entry.source, weights.Bundled)}
     for name in TASKS:
         task = find_task(name)
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
-        if name not in served:  # in the first paragraph, for `restore --help` shows that alone
-            first, *rest = summary.split("\n\n")
-            summary = "\n\n".join([f"{first.rstrip('.')} (no model is bundled; train your own).", *rest])
-        app.command(name, help=summary, epilog=_epilog(name, own=name in served))(compose(task))
+        entries = [entry for entry in weights.entries().values() if entry.task == name]
+        model = None
+        if not any(isinstance(entry.source, weights.Bundled) for entry in entries):
+            model = entries[0].short or entries[0].name if entries else "mine.safetensors"
+            hint = f"--model {model} downloads one" if entries else "train your own"
+            first, *rest = summary.split("\n\n")  # the first paragraph is all that `restore --help` shows
+            summary = "\n\n".join([f"{first.rstrip('.')} (no model is bundled; {hint}).", *rest])
+        app.command(name, help=summary, epilog=_epilog(name, model))(compose(task))
 
 
 _FIRST = {"inpaint": " --mask mask.png", "sr": " --scale 3"}  # what a first example has to say
 
 
-def _epilog(name: str, own: bool) -> str:
-    """What the help of a task ends with: examples and exit codes."""
-    words = f"{_FIRST.get(name, '')}{'' if own else ' --model mine.safetensors'}"
+def _epilog(name: str, model: str | None) -> str:
+    """What the help of a task ends with: examples, which name the model if they have to, and exit codes."""
+    words = f"{_FIRST.get(name, '')}{f' --model {model}' if model else ''}"
     return (
         f"Examples:\n"
         f"  restore {name} photo.jpg{words}\n"
@@ -116,6 +119,7 @@ def run(
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
     model: options.Model = None,
+    accept: options.Accept = None,
     offline: options.Offline = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -165,6 +169,8 @@ def run(
             f"skipped {skipped} that cannot be read: {files.count_unread(unread)}; convert them first"
         )
     side = options.parse_tile(tile)
+    for name in accept or ():
+        weights.accept_license(name)
     if dry_run:
         _print_plan(items, task, skip_existing, json)
         return

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from restore_cli import engine, weights
 from restore_cli.atomic import sweep
@@ -41,6 +42,7 @@ from restore_cli.report.html import Comparison, Version
 from restore_cli.tasks import Feed, Image, Task, find_task
 from restore_cli.weights import Loaded
 
+CONTEXT = 128  # pixels, at least, that networks which look at all of a photo see around what is missing
 WORK = 64  # times the work of the whole picture that tiles may cost
 APPROXIMATE = (
     "looks at the whole photo, so its tiles are approximate; --tile 0 avoids that, with more memory."
@@ -487,13 +489,37 @@ def _blend(restored: Image, observed: Image, strength: float, mask: Image | None
 def _restore(
     model: Loaded, task: Task, seen: Image, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
 ) -> Result:
-    """What the network gives; where the task asks for it, from coarse to fine."""
+    """What the network gives; where the task asks for it, from coarse to fine.
+
+    A network that looks at all it is given needs no coarser guess; it is given what is missing, and as much
+    again around it.
+    """
+    if task.exact and not model.network.geometry.local:
+        part = _around(seen)
+        planes = tuple(one if isinstance(one, float) else one[part] for one in feed.conditions)
+        cut = replace(feed, pixels=np.ascontiguousarray(feed.pixels[part]), conditions=planes)
+        result = _run(model, task, cut, settings, on_tile)
+        pixels = feed.pixels.copy()
+        pixels[part] = result.pixels
+        return replace(result, pixels=pixels)
     smaller = task.coarsen(seen)
     if smaller is not None:
         first = task.prepare(smaller, model.conditions, model.network.geometry)
         guess = _restore(model, task, smaller, first, settings, lambda share: None)
         feed = replace(feed, pixels=task.refine(feed.pixels, seen, guess.pixels))
     return _run(model, task, feed, settings, on_tile)
+
+
+def _around(seen: Image) -> tuple[slice, slice]:
+    """Rows and columns of what is missing, grown by their number on each side; all where nothing is."""
+
+    def grow(lines: NDArray[np.intp]) -> slice:
+        first, end = int(lines.min()), int(lines.max()) + 1
+        margin = max(CONTEXT, end - first)
+        return slice(max(0, first - margin), end + margin)
+
+    rows, columns, _ = np.nonzero(np.isnan(seen))
+    return (grow(rows), grow(columns)) if len(rows) else (slice(None), slice(None))
 
 
 def _run(
