@@ -111,9 +111,10 @@ class Trial:
         average = copy.deepcopy(network).eval().requires_grad_(False)
         self.state = State(network, average, Optimizer(network, self.recipe))
         geometry, side = network.geometry, self.recipe.sides[0]
-        self.observed = torch.rand(batch, geometry.channels + geometry.conditions, side, side)
-        self.clean = self.observed[:, : geometry.channels].contiguous(memory_format=torch.channels_last)
-        self.observed = self.observed.contiguous(memory_format=torch.channels_last)
+        self.observed, self.clean = (
+            torch.rand(batch, planes, side, side).to(memory_format=torch.channels_last)
+            for planes in (geometry.channels + geometry.conditions, geometry.channels)
+        )
 
     def step(self) -> None:
         """Train one step."""
