@@ -34,10 +34,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss
 
-from restore_cli.archs import infoaccum, layers, unet, xunit
+from restore_cli import memory
+from restore_cli.archs import layers, unet
 from restore_cli.archs.infoaccum import DenseLayer
 from restore_cli.archs.invertible import Flow, Step
-from restore_cli.jobs.train import Request, kept_memory, learn, make_network, train
+from restore_cli.jobs.train import Request, learn, make_network, train
 from restore_cli.training import optimizer
 from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import Recipe
@@ -47,7 +48,7 @@ from restore_cli.training.state import State
 def plainly_accumulated(layer: DenseLayer, x: Tensor) -> Tensor:
     """A dense layer in float32: PyTorch 2.13's bfloat16 gradient of dilated convolutions crashes."""
     with torch.autocast("cpu", enabled=False):
-        seen = torch.cat([nn.Conv2d.forward(path, x.float()) for path in layer.paths], dim=1)
+        seen = torch.cat([nn.Conv2d.forward(path, x.float()) for path in layer.paths], dim=1)  # type: ignore[arg-type]
     return torch.cat([x, layer.activation(seen)], dim=1)
 
 
@@ -81,7 +82,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "invertible:IRAE": {"steps": 8},
 }
 PLAIN: list[tuple[Any, str, Any]] = [  # what is put back to be plain
-    *((module, "trains_on_cpu", lambda _x: False) for module in (layers, unet, xunit, infoaccum)),
+    *((module, "computes_on_cpu", lambda _x: False) for module in (layers, unet)),
     (DenseLayer, "forward", plainly_accumulated),
     (Flow, "_run", plainly_run),
     (optimizer, "Muon", PlainMuon),
@@ -93,7 +94,7 @@ def plainly(plain: bool) -> Iterator[None]:
     """As PyTorch does it, or as this project."""
     with ExitStack() as stack:
         if not plain:
-            stack.enter_context(kept_memory())
+            stack.enter_context(memory.kept())
         for owner, name, other in PLAIN if plain else ():
             stack.enter_context(mock.patch.object(owner, name, other))
         yield
@@ -149,7 +150,7 @@ def compare(arch: str, rounds: int, batch: int, steps: int = 2) -> None:
 def work(threads: int, seconds: float, batch: int, ready: Barrier, speeds: Any) -> None:
     """Train the house network for a while; its patches a second."""
     torch.set_num_threads(threads)
-    with kept_memory():
+    with memory.kept():
         trial = Trial("unet:UNet", batch)
         trial.step()
         ready.wait()

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import dataclasses
 import errno
 import json
 import math
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -24,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.flop_counter import FlopCounterMode
 
-from restore_cli import weights
+from restore_cli import memory, weights
 from restore_cli.archs import build
 from restore_cli.archs.binarized import transition
 from restore_cli.engine import Geometry, Restorer, Settings, autocast, run
@@ -150,7 +148,7 @@ def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progr
         RestoreError: the objective is no longer finite, or the log to go on with is damaged.
         WeightsError: the state to resume from is damaged or another recipe's.
     """
-    with join(request.device) as group, kept_memory() if group.device.type == "cpu" else nullcontext():
+    with join(request.device) as group, memory.kept() if group.device.type == "cpu" else nullcontext():
         yield from _train(request, group, watch)
 
 
@@ -266,28 +264,6 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                 yield progress
             saved = time.monotonic() if keeps else saved
             meter, notes = Meter(device), ()
-
-
-@contextmanager
-def kept_memory() -> Iterator[None]:
-    """Let glibc keep the memory that a step frees for the next one, and return it in the end.
-
-    It otherwise gives large blocks back to the system, which clears them whenever they are taken again: a
-    tenth of a U-Net's step on a CPU.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if not mallopt:
-        yield
-        return
-    most_maps, trimmed_beyond = -4, -1  # M_MMAP_MAX, M_TRIM_THRESHOLD
-    mallopt(most_maps, 0)
-    mallopt(trimmed_beyond, -1)
-    try:
-        yield
-    finally:
-        mallopt(most_maps, 65_536)  # as a process begins
-        mallopt(trimmed_beyond, 131_072)
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 @contextmanager
