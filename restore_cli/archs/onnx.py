@@ -110,14 +110,9 @@ def _make(data: bytes, onnx: Any, runtime: Any) -> Onnx:
     height, width = size or _try_size(GRIDS[-1])  # which all grids have in common
     largest = _largest(model, (count, height, width), onnx)
     run = _session(data, kind, runtime)
-    geometry = _stated(told) if told else _found(run, count, size)
+    geometry = _stated(told, run, planes) if told else _found(run, count, size)
     floats = max(6 * largest // (height * width), FLOATS * geometry.scale**2)
     geometry = replace(geometry, floats=floats)
-    if told and planes != geometry.channels + geometry.conditions:
-        raise ValueError(f"it takes {planes} channels, not those that it states")
-    height, width = size or (3 * geometry.multiple, 5 * geometry.multiple)
-    if _scale(run, count, geometry.channels, height, width) != geometry.scale:
-        raise ValueError(f"it does not enlarge {geometry.scale} times, as it states")
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
     numbers = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
     traits = {
@@ -249,8 +244,8 @@ def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Number
     return run
 
 
-def _stated(told: Mapping[str, str]) -> Geometry:
-    """The geometry that an export of ours states."""
+def _stated(told: Mapping[str, str], run: Callable[[Numbers], Numbers], planes: int) -> Geometry:
+    """The geometry that an export of ours states, if the network agrees."""
     try:
         keys = ("channels", "conditions", "scale", "multiple", "radius")
         geometry = Geometry(**{key: int(told[key]) for key in keys}, local=told.get("local") != "False")
@@ -260,6 +255,11 @@ def _stated(told: Mapping[str, str]) -> Geometry:
     for key, (low, high) in {**bounds, "radius": (0, SEEN)}.items():
         if not low <= getattr(geometry, key) <= high:
             raise ValueError(f"its {key} of {getattr(geometry, key)} is not from {low} to {high}")
+    if planes != geometry.channels + geometry.conditions:
+        raise ValueError(f"it takes {planes} channels, not those that it states")
+    height, width = 3 * geometry.multiple, 5 * geometry.multiple
+    if _scale(run, planes, geometry.channels, height, width) != geometry.scale:
+        raise ValueError(f"it does not enlarge {geometry.scale} times, as it states")
     return geometry
 
 
