@@ -48,7 +48,8 @@ from restore_cli.training.state import State
 def plainly_accumulated(layer: DenseLayer, x: Tensor) -> Tensor:
     """A dense layer in float32: PyTorch 2.13's bfloat16 gradient of dilated convolutions crashes."""
     with torch.autocast("cpu", enabled=False):
-        seen = torch.cat([nn.Conv2d.forward(path, x.float()) for path in layer.paths], dim=1)  # type: ignore[arg-type]
+        paths = [path for path in layer.paths if isinstance(path, nn.Conv2d)]
+        seen = torch.cat([nn.Conv2d.forward(path, x.float()) for path in paths], dim=1)
     return torch.cat([x, layer.activation(seen)], dim=1)
 
 

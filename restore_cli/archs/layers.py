@@ -57,9 +57,10 @@ class DilatedConv2d(nn.Conv2d):
         if side == 1 or not trains:
             return super().forward(x)
         parts = pixel_unshuffle(pad(x, (0, -width % side, 0, -height % side)), side)
-        parts = parts.unflatten(1, (-1, side**2)).transpose(1, 2).flatten(0, 1)  # type: ignore[no-untyped-call]
+        size = parts.shape[2:]
+        parts = parts.view(batch, -1, side**2, *size).transpose(1, 2).flatten(0, 1)
         parts = conv2d(parts, self.weight, self.bias, padding=1)
-        parts = parts.unflatten(0, (batch, side**2)).transpose(1, 2).flatten(1, 2)  # type: ignore[no-untyped-call]
+        parts = parts.view(batch, side**2, -1, *size).transpose(1, 2).flatten(1, 2)
         return pixel_shuffle(parts, side)[..., :height, :width]
 
 
