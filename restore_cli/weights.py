@@ -620,9 +620,7 @@ def _check_lender(name: str, header: Header) -> None:
             archs.check_lender()
         except ImportError as error:
             arch = header.arch.removeprefix(LENT)
-            raise WeightsError(
-                f"Cannot run {name}: {arch} is a network of another project. {error}"
-            ) from error
+            raise WeightsError(f"Cannot run {name}: spandrel makes its network, {arch}. {error}") from error
 
 
 def _borrow(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:

@@ -204,6 +204,11 @@ def test_the_list_is_filtered(hub: Hub) -> None:
         shell("list", "--task", "derain")
 
 
+def test_what_has_to_be_installed_is_said() -> None:
+    assert "needs restore-cli[community]" in " ".join(shell("show", "scunet").stdout.split())
+    assert "best: large holes (needs restore-cli[community])" in shell("list", "--task", "inpaint").stdout
+
+
 def test_a_file_from_elsewhere_is_added(hub: Hub, tmp_path: Path) -> None:
     carried = tmp_path / "download.pth"
     carried.write_bytes(hub.files["/free.pth"])

@@ -272,7 +272,7 @@ def test_what_is_missing_is_named_before_anything_is_fetched(
     answer = CliRunner().invoke(app, ["denoise", given, "--model", "scunet"])
     assert answer.exit_code == 3
     said = " ".join(answer.stderr.split())
-    assert "Cannot run scunet-real-psnr: SCUNet is a network of another project." in said
+    assert "Cannot run scunet-real-psnr: spandrel makes its network, SCUNet." in said
     assert "Install restore-cli[community]" in said
     monkeypatch.delitem(sys.modules, "spandrel")
     (tmp_path / "spandrel.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")

@@ -110,10 +110,10 @@ def lender() -> ModuleType:
             warnings.simplefilter("ignore")
             import spandrel
     except ModuleNotFoundError as error:
-        raise ImportError("Install restore-cli[community] for those of other projects.") from error
+        raise ImportError("Install restore-cli[community] for networks of other projects.") from error
     except Exception as error:  # what torchvision raises, which it imports, where that does not fit torch
         raise ImportError(
-            f"Install the torchvision that fits PyTorch {torch.__version__} for those of other projects:"
+            f"Install the torchvision that fits PyTorch {torch.__version__} for networks of other projects:"
             f" spandrel does not start ({brief(str(error))})."
         ) from error
     return spandrel  # type: ignore[no-any-return]

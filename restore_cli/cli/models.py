@@ -141,6 +141,8 @@ def fetch(
                 continue
         if entry.terms:
             print_note(f"{entry.name}: {entry.terms} ({entry.license})")
+        if entry.lent:
+            print_note(f"{entry.name} needs {EXTRA} to run")
         with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
             bar = progress.add_task(entry.name, total=entry.size)
 
