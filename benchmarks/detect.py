@@ -98,7 +98,7 @@ def main() -> None:
 def measure(
     damaged: Image, plain: Image, mended: list[Image], idle: list[Image], task: Inpaint, filler: Loaded
 ) -> list[tuple[float, float]]:
-    """PSNR and SSIM before, by the first model's own pixels, and filled; what is found, rightly and wrongly."""
+    """PSNR and SSIM before, by the first model itself, and filled; what is found, rightly and wrongly."""
     known = task.locate(mended, damaged)[0]
     found = np.asarray((known != damaged).any(axis=2))
     own = np.where(found[..., None], mended[0], damaged)

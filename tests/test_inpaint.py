@@ -107,7 +107,7 @@ def save_finder(path: Path, threshold: float) -> None:
 
 @pytest.fixture
 def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of the models that find damage one that takes brightness above 0.9 for it; another sees none."""
+    """In place of models that find damage one that takes brightness above 0.9 for it; another sees none."""
     save_finder(tmp_path / "finder", 0.9)
     save_finder(tmp_path / "blind", 2)
     monkeypatch.setattr(weights, "entries", dict)
