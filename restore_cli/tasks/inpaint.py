@@ -23,7 +23,7 @@ DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
 PAINTED = ("text", "scratches")  # damages that can be found
 WEAK, STRONG = 36 / 255, 64 / 255  # changes that belong to paint, and that prove it
 SPECK = 6  # pixels; what is smaller is no paint
-LEAST, REACH = {"text": 150, "scratches": 50}, 16  # pixels in all of pieces that are so near each other
+LEAST, REACH = {"text": 100, "scratches": 50}, 16  # pixels in all of pieces that are so near each other
 LITTLE = {"text": 0.001, "scratches": 0.01}  # shares of a photo; smaller finds are doubtful
 AGREE = 0.7  # of what is found: if the network that knows hard paint finds as much, it is hard paint
 ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
@@ -298,7 +298,7 @@ def find_paint(change: Image, least: int) -> tuple[NDArray[np.uint8], int]:
         least: pixels; groups of pieces that are smaller are left out, too.
 
     Returns:
-        1 where it is, H x W, else 0; and how many pixels are changed that prove nothing.
+        1 where it is, H x W, else 0; and how many pixels more are changed, specks apart.
     """
     import cv2
 
@@ -310,7 +310,8 @@ def find_paint(change: Image, least: int) -> tuple[NDArray[np.uint8], int]:
     found = np.asarray((proven & (areas > 0))[parts], np.uint8)
     groups = cv2.connectedComponents(cv2.dilate(found, np.ones((REACH + 1,) * 2, np.uint8)))[1]
     sizes = np.bincount(groups.ravel(), found.ravel())
-    return np.asarray(found * (sizes >= least)[groups], np.uint8), int(areas[~proven].sum())
+    found *= (sizes >= least)[groups]
+    return found, int(areas.sum() - np.count_nonzero(found))
 
 
 def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
