@@ -197,10 +197,13 @@ def test_hard_paint_is_filled_and_its_edge_restored(
 
     save_finder(tmp_path / "blind", 0.945)
     save_finder(tmp_path / "finder", 0.9)
-    softer = (slice(24, 34), slice(20, 40))
-    paint(photo, softer, value=0.97)  # for that model too soft, and too much to pass over
+    far, near = (slice(30, 40), slice(20, 40)), (slice(19, 29), slice(20, 40))
+    paint(photo, far, value=0.97)  # for that model too soft: what is elsewhere is taken for a mistake,
     assert inpaint(model, "--detect", "text").exit_code == 0
-    assert changed(photo)[softer].all()
+    assert not changed(photo)[far].any()
+    paint(photo, near, value=0.97)  # but here that model misses something
+    assert inpaint(model, "--detect", "text").exit_code == 0
+    assert changed(photo)[near].all() and changed(photo)[far].all()
 
 
 def test_finds_that_are_little_are_doubtful(

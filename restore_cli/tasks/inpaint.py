@@ -25,7 +25,7 @@ WEAK, STRONG = 36 / 255, 64 / 255  # changes that belong to paint, and that prov
 SPECK = 6  # pixels; what is smaller is no paint
 LEAST, REACH = {"text": 100, "scratches": 50}, 16  # pixels in all of pieces that are so near each other
 LITTLE = {"text": 0.001, "scratches": 0.01}  # shares of a photo; smaller finds are doubtful
-AGREE = 0.7  # of what is found: if the network that knows hard paint finds as much, it is hard paint
+AGREE = 0.88  # of what is proven near hard paint is part of it, if hard paint is all there is
 ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
 MARGIN, FAINT = 2, 8 / 255  # pixels by which what is found grows, over what is changed this much
 DOUBT = 0.5  # of what is proven: so many changes that prove nothing mean that some damage may be missed
@@ -206,9 +206,9 @@ class Inpaint(Task):
     def locate(self, restored: Sequence[Image], observed: Image) -> tuple[Image, str]:
         """Make NaN of what the first network finds, grown over its soft edge, or of what the second finds.
 
-        The second knows hard paint alone, in PNGs and good JPEGs, and that to the pixel. Where it finds about
-        as much as the first, it is right, and the edges are its own pixels: growth would leave nothing
-        between dense letters to fill from. If the mask is to grow, edges are to be filled, too.
+        The second knows hard paint alone, in PNGs and good JPEGs, and that to the pixel. If it finds nearly
+        all that the first proves near there, it is right, and the edges are its own pixels: growth would
+        leave nothing between dense letters to fill from. If the mask is to grow, edges are filled, too.
 
         It is doubtful if much else is changed a little, or if a small or a large part of the photo is found.
         """
@@ -217,10 +217,9 @@ class Inpaint(Task):
         kind = str(self.detect)
         changes = [np.abs(image - observed).max(axis=2) for image in restored]
         finds = [find_paint(change, LEAST[kind]) for change in changes]
-        areas = [np.count_nonzero(found) for found, _ in finds]
-        hard = bool(len(finds) > 1 and areas[1] and areas[1] >= AGREE * areas[0])
+        hard = len(finds) > 1 and is_all(finds[1][0], changes[0])
         found, unsure = finds[hard]
-        sure = areas[hard]
+        sure = np.count_nonzero(found)
         if kind == "text" and not hard:
             found = fill_outlines(found)
         around = cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
@@ -312,6 +311,15 @@ def find_paint(change: Image, least: int) -> tuple[NDArray[np.uint8], int]:
     sizes = np.bincount(groups.ravel(), found.ravel())
     found *= (sizes >= least)[groups]
     return found, int(areas.sum() - np.count_nonzero(found))
+
+
+def is_all(found: NDArray[np.uint8], change: Image) -> bool:
+    """Whether what is found, 1 or 0, is nearly all of what another network's changes prove near there."""
+    import cv2
+
+    near = cv2.dilate(found, np.ones((REACH + 1,) * 2, np.uint8))
+    proven = near * (change > STRONG)
+    return bool(found.any() and np.count_nonzero(proven * found) >= AGREE * np.count_nonzero(proven))
 
 
 def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
