@@ -4,9 +4,10 @@
 
 These are the images that the recipe of inpaint-blind-color holds out. Their middle 256 pixels get damage, by
 other seeds than in trainings, and become PNGs and JPEGs. PSNR and SSIM are measured against the same file
-without the damage: as it is, with the pixels that the model which finds damage would put there itself, and as
-the command fills it. Then which share of the damage is found, which share of the rest is taken for it, and in
-how many of the undamaged files anything is found.
+without the damage: as it is, with the pixels that the first model which finds damage would put there itself,
+and as the command fills it. Then which share of the damage is found, which share of the rest is taken for it,
+and in how many of the undamaged files anything is found.
+`--dense` takes hard letters and lines over much of a photo, as `restore bench inpaint` does, in PNGs.
 `--weak` and `--strong` try other thresholds, on the 0..255 scale, than those of the command.
 """
 
@@ -31,6 +32,7 @@ SEED = 30_000
 SIZES = (10, 48)  # of text, in pixels
 SEEN = 16 / 255  # changes of a photo that are to be found
 QUALITIES = (None, 95, 85, 75)
+DENSE = {"text": 0.1, "scratches": 0.03}  # shares of a photo
 
 
 def middle(image: Image) -> Image:
@@ -45,16 +47,18 @@ def save(image: Image, quality: int | None) -> Image:
     return round_to_bytes(image) if quality is None else compress(image, quality, "4:2:0")
 
 
-def damage(clean: Image, kind: str, seed: int) -> Image:
+def damage(clean: Image, kind: str, seed: int, dense: bool) -> Image:
     """Text or scratches on a photo."""
     rng = np.random.default_rng(seed)
-    task = Inpaint(damage=kind, size=rng.uniform(*SIZES), share=0.01, blind=True, style="photo")
+    share, style = (DENSE[kind], "plain") if dense else (0.01, "photo")
+    task = Inpaint(damage=kind, size=rng.uniform(*SIZES), share=share, blind=True, style=style)
     return task.degrade(clean, rng).clip(0, 1)
 
 
-def look(finder: Loaded, image: Image, kind: str) -> Image:
-    """What the model that finds damage makes of an image."""
-    return run(finder.network, image, (float(kind == "scratches"),), Settings()).pixels.clip(0, 1)
+def look(finders: list[Loaded], image: Image, kind: str) -> list[Image]:
+    """What the models that find damage make of an image."""
+    planes = (float(kind == "scratches"),)
+    return [run(finder.network, image, planes, Settings()).pixels.clip(0, 1) for finder in finders]
 
 
 def main() -> None:
@@ -63,19 +67,21 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, nargs="+")
-    parser.add_argument("--model", default="blind", help="that finds damage")
+    parser.add_argument("--model", nargs="+", default=["finder", "blind"], help="that find damage")
+    parser.add_argument("--dense", action="store_true", help="hard letters and lines over much of each photo")
     parser.add_argument("--every", type=int, default=1, help="take each n-th image only")
     parser.add_argument("--weak", type=float, nargs="+", default=[255 * inpaint.WEAK])
     parser.add_argument("--strong", type=float, nargs="+", default=[255 * inpaint.STRONG])
     options = parser.parse_args()
-    finder, filler = load(options.model, "inpaint"), load(None, "inpaint")
+    finders, filler = [load(name, "inpaint") for name in options.model], load(None, "inpaint")
     paths = [path for folder in options.folder for path in sorted(folder.rglob("*")) if is_image_name(path)]
     clean = [middle(read_picture(path).opaque_pixels()) for path in paths[:: options.every]]
-    for kind, quality in itertools.product(inpaint.PAINTED, QUALITIES):
+    for kind, quality in itertools.product(inpaint.PAINTED, QUALITIES[: 1 if options.dense else None]):
         files = []
         for seed, image in enumerate(clean, SEED):
-            damaged, plain = save(damage(image, kind, seed), quality), save(image, quality)
-            files.append((damaged, plain, look(finder, damaged, kind), look(finder, plain, kind)))
+            damaged = save(damage(image, kind, seed, options.dense), quality)
+            plain = save(image, quality)
+            files.append((damaged, plain, look(finders, damaged, kind), look(finders, plain, kind)))
         for weak, strong in itertools.product(options.weak, options.strong):
             inpaint.WEAK, inpaint.STRONG = weak / 255, strong / 255
             rows = [measure(*file, Inpaint(detect=kind), filler) for file in files]
@@ -90,19 +96,20 @@ def main() -> None:
 
 
 def measure(
-    damaged: Image, plain: Image, mended: Image, idle: Image, task: Inpaint, filler: Loaded
+    damaged: Image, plain: Image, mended: list[Image], idle: list[Image], task: Inpaint, filler: Loaded
 ) -> list[tuple[float, float]]:
-    """PSNR and SSIM before, by the model's own pixels, and filled; what is found, rightly and wrongly."""
-    found = task.locate(mended, damaged)[0]
-    own = np.where(found[..., None] > 0, mended, damaged)
-    filled = restore(Picture(damaged), Inpaint(), filler, mask=found).pixels if found.any() else damaged
+    """PSNR and SSIM before, by the first model itself, and filled; what is found, rightly and wrongly."""
+    known = task.locate(mended, damaged)[0]
+    found = np.asarray((known != damaged).any(axis=2))
+    own = np.where(found[..., None], mended[0], damaged)
+    filled = restore(Picture(known), Inpaint(), filler).pixels if found.any() else damaged
     change = np.abs(damaged - plain).max(axis=2)
     near = cv2.dilate(np.asarray(change > 0, np.uint8), np.ones((9, 9), np.uint8)) > 0
     hidden = change > SEEN
     wrong = found[~near].mean() if not near.all() else 0.0
-    nothing = task.locate(idle, plain)[0].any()
+    anything = (task.locate(idle, plain)[0] != plain).any()
     scores = [(psnr(x, plain), ssim(x, plain)) for x in map(round_to_bytes, (damaged, own, filled))]
-    rest = (found[hidden].mean() if hidden.any() else 1.0, wrong, nothing)
+    rest = (found[hidden].mean() if hidden.any() else 1.0, wrong, anything)
     return [*scores, *((float(value), 0.0) for value in rest)]
 
 

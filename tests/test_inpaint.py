@@ -28,6 +28,7 @@ from restore_cli.image import Picture, read_picture
 from restore_cli.jobs.restore import load, restore
 from restore_cli.metrics import psnr
 from restore_cli.noise import Noise
+from restore_cli.tasks import inpaint as inpainting
 from restore_cli.tasks.inpaint import Inpaint, fill
 
 
@@ -92,17 +93,23 @@ def test_only_what_is_missing_changes(model: Path, photo: Path) -> None:
     np.testing.assert_array_equal(changed(photo), grown)
 
 
-@pytest.fixture
-def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of the model that finds damage one that takes brightness above 0.9 for it."""
+def save_finder(path: Path, threshold: float) -> None:
+    """A network that darkens what is brighter, by five times the difference."""
     params = {"channels": 3, "widths": [3], "kernels": [1, 1], "residual": True}
     network = ConvChain(**params)  # type: ignore[arg-type]
     for name, parameter in network.named_parameters():
-        factor = {"model.1": (1, -0.9), "model.4": (-5, 0)}[name.rpartition(".")[0]]
+        factor = {"model.1": (1, -threshold), "model.4": (-5, 0)}[name.rpartition(".")[0]]
         weight = torch.eye(3)[:, :, None, None] * factor[0]
         parameter.data = weight if name.endswith("weight") else torch.full((3,), float(factor[1]))
     header = weights.Header(task="inpaint", arch="baselines:ConvChain", params=params, channels=3)
-    weights.save(network, tmp_path / "finder", header)
+    weights.save(network, path, header)
+
+
+@pytest.fixture
+def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place of models that find damage one that takes brightness above 0.9 for it; another sees none."""
+    save_finder(tmp_path / "finder", 0.9)
+    save_finder(tmp_path / "blind", 2)
     monkeypatch.setattr(weights, "entries", dict)
     monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", lambda *_: Noise(0, white=True))
 
@@ -129,18 +136,19 @@ def grown(*places: tuple[slice, slice]) -> np.ndarray:
     return expected
 
 
-LINE = (slice(10, 12), slice(20, 30))
+LINE = (slice(10, 16), slice(20, 46))
 
 
 @pytest.mark.parametrize("words", [(), ("--box", "50,0,5,3")])
 def test_what_is_painted_is_found_and_filled(
     finder: None, model: Path, photo: Path, words: tuple[str, ...]
 ) -> None:
-    faint = (slice(12, 13), slice(20, 21))
+    faint = (slice(16, 17), slice(20, 21))
     paint(photo, LINE)
     paint(photo, faint, value=0.93)  # a faint edge goes with what it touches
     paint(photo, (slice(30, 33), slice(40, 43)), value=0.93)  # by itself it is no damage
     paint(photo, (slice(20, 22), slice(5, 7)))  # a speck is none
+    paint(photo, (slice(36, 40), slice(2, 9)))  # too little for text, and far from it
     expected = grown(LINE, faint)
     if words:
         expected[:3, 50:55] = True
@@ -167,6 +175,46 @@ def test_outlines_are_filled_but_for_scratches(finder: None, model: Path, photo:
         assert (~found[27:39, 30:55]).any()
 
 
+def test_hard_paint_is_filled_and_its_edge_restored(
+    finder: None, model: Path, photo: Path, tmp_path: Path
+) -> None:
+    paint(photo, LINE)
+    before, inside = read_picture(photo).pixels, np.zeros((40, 60), bool)
+    inside[LINE] = True
+    edge = grown(LINE) & ~inside
+    for threshold in (0.9, 2):  # what the model for it alone finds counts, too
+        save_finder(tmp_path / "blind", 0.9)
+        save_finder(tmp_path / "finder", threshold)
+        assert inpaint(model, "--detect", "text", "--save-mask", "found.png").exit_code == 0
+        after = read_picture(Path("photo.inpainted.png")).pixels
+        np.testing.assert_array_equal(read_picture(Path("found.png")).pixels[..., 0] == 1, grown(LINE))
+        np.testing.assert_array_equal(changed(photo), grown(LINE))
+        own = before[edge] - 5 * (before[edge] - 0.9)  # of the network that sees hard paint
+        np.testing.assert_allclose(after[edge], own + 0.1, atol=1 / 255)  # by the model that fills
+        assert after[inside].min() > 0.7  # from around, for its own are 0.5
+    assert inpaint(model, "--detect", "text", "--grow", "1").exit_code == 0
+    assert (read_picture(Path("photo.inpainted.png")).pixels[edge] != after[edge]).all()
+
+    save_finder(tmp_path / "blind", 0.945)
+    save_finder(tmp_path / "finder", 0.9)
+    far, near = (slice(30, 40), slice(20, 40)), (slice(19, 29), slice(20, 40))
+    paint(photo, far, value=0.97)  # for that model too soft: what is elsewhere is taken for a mistake,
+    assert inpaint(model, "--detect", "text").exit_code == 0
+    assert not changed(photo)[far].any()
+    paint(photo, near, value=0.97)  # but here that model misses something
+    assert inpaint(model, "--detect", "text").exit_code == 0
+    assert changed(photo)[near].all() and changed(photo)[far].all()
+
+
+def test_finds_that_are_little_are_doubtful(
+    finder: None, model: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paint(photo, LINE)
+    monkeypatch.setitem(inpainting.LITTLE, "text", 0.2)
+    result = inpaint(model, "--detect", "text")
+    assert "It is not certain where the photo has text: 300 pixels were found (12.50%)." in result.stderr
+
+
 def test_doubt_is_said(finder: None, model: Path, photo: Path) -> None:
     faint = (slice(25, 30), slice(30, 50))
     paint(photo, LINE)
@@ -184,7 +232,7 @@ def test_doubt_is_said(finder: None, model: Path, photo: Path) -> None:
 
 def test_python_finds_it_too(finder: None, model: Path, photo: Path) -> None:
     pixels = np.full((20, 20, 3), 0.5, np.float32)
-    pixels[5:8, 5:8] = 1
+    pixels[3:16, 3:16] = 1
     found = restore(Picture(pixels), Inpaint(detect="text"), load(str(model), "inpaint")).pixels
     np.testing.assert_array_equal((found != pixels).any(axis=2), pixels[..., 0] == 1)  # it has no soft edge
 
@@ -196,7 +244,7 @@ def test_where_nothing_is_found_nothing_changes(
     result = inpaint(model, "--detect", "scratches", "--json")
     assert result.exit_code == 0 and "Found no scratches; nothing is changed." in result.stderr
     assert Path("photo.inpainted.png").read_bytes() == photo.read_bytes()
-    assert len(ran) == 1 and json.loads(result.stdout)["model"] == "finder"
+    assert len(ran) == 2 and json.loads(result.stdout)["model"] == "finder + blind"
 
 
 def test_a_page_shows_what_is_missing_as_black(model: Path, photo: Path) -> None:

@@ -404,15 +404,18 @@ def _change(
     plain = task.plain(pixels)
     scale = task.enlargement(*pixels.shape[:2])
     passes: tuple[_Pass, ...] = ()
-    doubt = ""
+    known, doubt = pixels, ""
     if detector := task.detector(model.conditions):  # at strength 0, too, for its mask may be kept
-        blind, name = detector
-        finder = find(name, blind.name, picture.channels, scale) if name else model
-        feed = blind.prepare(pixels, finder.conditions, finder.network.geometry)
-        passes = (_Pass(finder, feed, _restore(finder, blind, pixels, feed, settings, told)),)
-        found, doubt = task.locate(blind.finish(passes[0].result.pixels, pixels), pixels)
-        mask = found if mask is None else np.maximum(mask, found)
-    seen, mask = task.mark(pixels, mask)
+        blind, names = detector
+        for name in names:
+            finder = find(name, blind.name, picture.channels, scale) if name else model
+            feed = blind.prepare(pixels, finder.conditions, finder.network.geometry)
+            result = _restore(finder, blind, pixels, feed, settings, lambda share: told(share / len(names)))
+            passes += (_Pass(finder, feed, result),)
+        known, doubt = task.locate([blind.finish(one.result.pixels, pixels) for one in passes], pixels)
+    seen, mask = task.mark(known, mask)
+    if passes and mask is not None:
+        mask = np.maximum(mask, (known != pixels).any(axis=2))
     wanted = strength > 0 and (mask is None or bool(mask.any()))
     if wanted and passes and passes[0].model is model:
         model = find(None, task.name, picture.channels, scale)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -191,8 +191,8 @@ class Task(ABC):
         """How many times wider or higher the result is than a picture of so many pixels."""
         return 1
 
-    def detector(self, trained: Mapping[str, Any]) -> tuple[Task, str | None] | None:  # noqa: ARG002
-        """The task and the model whose result shows where the picture is damaged, if that is to be found.
+    def detector(self, trained: Mapping[str, Any]) -> tuple[Task, tuple[str | None, ...]] | None:  # noqa: ARG002
+        """The task and the models whose results show where the picture is damaged, if that is to be found.
 
         Args:
             trained: the levels that the chosen model was trained for; None in place of another one's name
@@ -200,8 +200,12 @@ class Task(ABC):
         """
         return None
 
-    def locate(self, restored: Image, observed: Image) -> tuple[Image, str]:
-        """Where a detector's result says there is damage, H x W in [0, 1]; and a sentence if in doubt."""
+    def locate(self, restored: Sequence[Image], observed: Image) -> tuple[Image, str]:
+        """What is known of the picture by the detectors' results, and a sentence if in doubt.
+
+        Returns:
+            What was observed, NaN where it is damaged, and restored already where that is better.
+        """
         raise NotImplementedError
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:

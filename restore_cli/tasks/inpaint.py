@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -23,13 +23,16 @@ DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
 PAINTED = ("text", "scratches")  # damages that can be found
 WEAK, STRONG = 36 / 255, 64 / 255  # changes that belong to paint, and that prove it
 SPECK = 6  # pixels; what is smaller is no paint
+LEAST, REACH = {"text": 100, "scratches": 50}, 16  # pixels in all of pieces that are so near each other
+LITTLE = {"text": 0.001, "scratches": 0.01}  # shares of a photo; smaller finds are doubtful
+AGREE = 0.88  # of what is proven near hard paint is part of it, if hard paint is all there is
 ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
 MARGIN, FAINT = 2, 8 / 255  # pixels by which what is found grows, over what is changed this much
 DOUBT = 0.5  # of what is proven: so many changes that prove nothing mean that some damage may be missed
 TRACE, MUCH = 0.002, 0.2  # shares of a photo: doubts that do not count, and finds that are doubtful
 UNCERTAIN = (
-    "It is not certain where the photo has {}; check the result, or save the mask with --save-mask,"
-    " correct it and pass it with --mask."
+    "It is not certain where the photo has {}: {} pixels were found ({:.2%}). Check the result, or save the"
+    " mask with --save-mask, correct it and pass it with --mask."
 )
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
 STYLES = ("plain", "photo")
@@ -181,8 +184,8 @@ class Inpaint(Task):
         """Whether a network has to find the damage by itself, and nothing is known to be missing."""
         return self.blind and not self.detect
 
-    def detector(self, trained: Mapping[str, Any]) -> tuple[Inpaint, str | None] | None:
-        """The same task as one for whom nobody says where the damage is, and the model for that.
+    def detector(self, trained: Mapping[str, Any]) -> tuple[Inpaint, tuple[str | None, ...]] | None:
+        """The same task as one for whom nobody says where the damage is, and the models for that.
 
         A chosen model that finds damage does no more than that; the default fills what it finds.
 
@@ -191,35 +194,40 @@ class Inpaint(Task):
         """
         alone = bool(trained.get("blind"))
         if self.detect:
-            return replace(self, damage=self.detect, blind=True, detect=None), None if alone else "finder"
+            names = (None,) if alone else ("finder", "blind")
+            return replace(self, damage=self.detect, blind=True, detect=None), names
         if alone and not self.blind:
             raise UsageError(
                 "This model finds what is painted over a photo; give it --detect, or another --model."
             )
         return None
 
-    def locate(self, restored: Image, observed: Image) -> tuple[Image, str]:
-        """Where the network changed much, or less beside it (hysteresis as Canny's), and its soft edge.
+    def locate(self, restored: Sequence[Image], observed: Image) -> tuple[Image, str]:
+        """Make NaN of what the first network finds, grown over its soft edge, or of what the second finds.
 
-        Specks are left out, and outlines of letters filled. It is doubtful if much else is changed a little,
-        or if it is a large part of the photo.
+        The second knows hard paint alone, in PNGs and good JPEGs, and that to the pixel. If it finds nearly
+        all that the first proves near there, it is right, and the edges are its own pixels: growth would
+        leave nothing between dense letters to fill from. If the mask is to grow, edges are filled, too.
+
+        It is doubtful if much else is changed a little, or if a small or a large part of the photo is found.
         """
         import cv2
 
-        change = np.abs(restored - observed).max(axis=2)
-        count, parts, about, _ = cv2.connectedComponentsWithStats(np.asarray(change > WEAK, np.uint8))
-        areas = about[:, cv2.CC_STAT_AREA] * (about[:, cv2.CC_STAT_AREA] >= SPECK)
-        areas[0] = 0  # what is around the parts
-        proven = np.zeros(count, bool)
-        proven[parts[change > STRONG]] = True
-        found = np.asarray((proven & (areas > 0))[parts], np.uint8)
-        sure, unsure = areas[proven].sum(), areas[~proven].sum()
-        if self.detect == "text":
+        kind = str(self.detect)
+        changes = [np.abs(image - observed).max(axis=2) for image in restored]
+        finds = [find_paint(change, LEAST[kind]) for change in changes]
+        hard = len(finds) > 1 and is_all(finds[1][0], changes[0])
+        found, unsure = finds[hard]
+        sure = np.count_nonzero(found)
+        if kind == "text" and not hard:
             found = fill_outlines(found)
         around = cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
-        mask = np.maximum(found, around * (change > FAINT)).astype(np.float32)
-        doubtful = unsure > max(DOUBT * sure, TRACE * mask.size) or mask.mean() > MUCH
-        return mask, UNCERTAIN.format(self.detect) if doubtful else ""
+        mask = (found | around * (changes[hard] > FAINT)) > 0
+        known = np.where(mask[..., None], restored[hard], observed)
+        known[found > 0 if hard and not self.grow else mask] = np.nan
+        share = float(mask.mean())
+        doubtful = unsure > max(DOUBT * sure, TRACE * mask.size) or share > MUCH or 0 < share < LITTLE[kind]
+        return known, UNCERTAIN.format(kind, np.count_nonzero(mask), share) if doubtful else ""
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
         """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN already.
@@ -231,7 +239,7 @@ class Inpaint(Task):
         if self._sees:
             return pixels, None
         missing = np.asarray(np.isnan(pixels).any(axis=2), np.uint8)
-        if mask is None and not self.box and not missing.any():
+        if mask is None and not self.box and not self.detect and not missing.any():
             raise UsageError("Nothing says what is missing; give --mask, --box or --detect.")
         if mask is not None:
             missing[mask >= 0.5] = 1
@@ -278,6 +286,39 @@ class Inpaint(Task):
     def plain(self, observed: Image) -> Image:
         """Missing pixels smoothly filled; see `fill`."""
         return fill(observed, np.asarray(np.isnan(observed).any(axis=2)))
+
+
+def find_paint(change: Image, least: int) -> tuple[NDArray[np.uint8], int]:
+    """Where a network changed much, or less beside it (hysteresis as Canny's); specks are left out.
+
+    Args:
+        change: H x W in [0, 1].
+        least: pixels; groups of pieces that are smaller are left out, too.
+
+    Returns:
+        1 where it is, H x W, else 0; and how many pixels more are changed, specks apart.
+    """
+    import cv2
+
+    count, parts, about, _ = cv2.connectedComponentsWithStats(np.asarray(change > WEAK, np.uint8))
+    areas = about[:, cv2.CC_STAT_AREA] * (about[:, cv2.CC_STAT_AREA] >= SPECK)
+    areas[0] = 0  # what is around the parts
+    proven = np.zeros(count, bool)
+    proven[parts[change > STRONG]] = True
+    found = np.asarray((proven & (areas > 0))[parts], np.uint8)
+    groups = cv2.connectedComponents(cv2.dilate(found, np.ones((REACH + 1,) * 2, np.uint8)))[1]
+    sizes = np.bincount(groups.ravel(), found.ravel())
+    found *= (sizes >= least)[groups]
+    return found, int(areas.sum() - np.count_nonzero(found))
+
+
+def is_all(found: NDArray[np.uint8], change: Image) -> bool:
+    """Whether what is found, 1 or 0, is nearly all of what another network's changes prove near there."""
+    import cv2
+
+    near = cv2.dilate(found, np.ones((REACH + 1,) * 2, np.uint8))
+    proven = near * (change > STRONG)
+    return bool(found.any() and np.count_nonzero(proven * found) >= AGREE * np.count_nonzero(proven))
 
 
 def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
