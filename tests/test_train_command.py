@@ -450,7 +450,7 @@ def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
     first.send_signal(number)
     first.wait(60)
     second = subprocess.run(  # at once, while the training still ends its step
-        [*words, "1000"], env=environment, capture_output=True, text=True, timeout=120, check=False
+        [*words, "1000"], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert (second.returncode, second.stdout) == (0, "tiny.safetensors\n"), second.stderr
     told = Path("tiny.log").read_text()
