@@ -256,7 +256,7 @@ def run(
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
     output = np.zeros((height * geometry.scale, width * geometry.scale, channels), np.float32)
     total = None if geometry.local else np.zeros((*output.shape[:2], 1), np.float32)
-    pending = deque(_split(Box(0, 0, height, width), tile, geometry.multiple))
+    pending = deque(_split(Box(0, 0, height, width), tile, smallest))
     with memory.kept():
         while pending:
             box = pending.popleft()
@@ -272,9 +272,7 @@ def run(
                         " --device cpu."
                     ) from error
                 tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
-                pending = deque(
-                    part for whole in (box, *pending) for part in _split(whole, tile, geometry.multiple)
-                )
+                pending = deque(part for whole in (box, *pending) for part in _split(whole, tile, smallest))
                 memory.release()
                 if device.type == "cuda":
                     torch.cuda.empty_cache()
@@ -317,12 +315,12 @@ def check_tiles(
     return float(np.abs(whole - tiled).max())
 
 
-def _split(box: Box, side: int, multiple: int) -> Iterator[Box]:
+def _split(box: Box, side: int, grid: int) -> Iterator[Box]:
     """Cut into tiles of nearly equal sizes on the grid, none larger than a side."""
 
     def even(length: int) -> int:
         count = -(-length // side)
-        return -(-length // (count * multiple)) * multiple
+        return min(side, -(-length // (count * grid)) * grid)
 
     down, across = even(box.bottom - box.top), even(box.right - box.left)
     for top in range(box.top, box.bottom, down):

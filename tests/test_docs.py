@@ -43,7 +43,7 @@ def test_every_network_is_documented() -> None:
         for member in vars(file).values()
         if inspect.isclass(member) and issubclass(member, Restorer) and member.__module__ == file.__name__
     }
-    assert networks == {entry["arch"] for entry in NETWORKS.values()} | {"community:Community"}
+    assert networks == {entry["arch"] for entry in NETWORKS.values()} | {"community:Community", "onnx:Onnx"}
 
 
 def test_the_tables_of_models_are_up_to_date() -> None:

@@ -26,7 +26,6 @@ def test_freed_memory_is_used_again_and_given_back_at_the_end() -> None:
     process = psutil.Process()
     before = process.memory_info().rss
     with memory.kept():
-        assert faults_of_a_block() > 1000
         for _ in range(10):  # each of the first few leaves a crumb that keeps the next from fitting
             faults_of_a_block()
         with memory.kept():

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
+from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 
 
 class Bicubic(nn.Module):
@@ -120,6 +121,13 @@ def fused(
     added = added.contiguous(memory_format=torch.channels_last)
     summed: Tensor = pointwise.binary(given, added, weight, bias, *options, "add", 1.0, None, [], None)
     return summed
+
+
+@register_flop_formula(torch.ops.mkldnn._convolution_pointwise)
+def _fused_flops(x: Sequence[int], *others: Any, out_shape: Sequence[int], **_: Any) -> int:
+    """Operations of `fused`, by shapes: its weight comes second, or third after what is added."""
+    weight = next(shape for shape in others[1::-1] if shape is not None and len(shape) == 4)
+    return conv_flop_count(list(x), list(weight), list(out_shape))
 
 
 @cache

@@ -320,7 +320,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
-        **({} if model.lent else _costs(model)),
+        **({} if model.lent or model.arch == "onnx" else _costs(model)),
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,

@@ -547,11 +547,8 @@ def plan(request: Request) -> Plan:
 
     counter = FlopCounterMode(display=False)
     kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
-    with autocast(torch.device("cpu"), recipe.precision):
-        with counter, torch.no_grad():  # it does not see what `fused` computes
-            network.train()(observed)
-        with kept:
-            network(observed)
+    with autocast(torch.device("cpu"), recipe.precision), counter, kept:
+        network.train()(observed)
     trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
     part = -(-recipe.batch // recipe.accumulate)
     return Plan(
