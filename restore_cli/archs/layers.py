@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
+from torch.utils.flop_counter import FlopCounterMode
 
 
 class Bicubic(nn.Module):
@@ -129,6 +130,18 @@ def _fusible() -> set[torch.dtype]:
         return set()
     with_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return {torch.float32, torch.bfloat16} if with_bf16 else {torch.float32}
+
+
+def flop_counter() -> FlopCounterMode:
+    """PyTorch's counter of floating point operations, which sees those of `fused`, too."""
+
+    def count(_x: Any, *shapes: Any, out_shape: Any, **_others: Any) -> int:
+        # A weight and a bias, or what is added, a weight and a bias.
+        weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
+        return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+    fused_counts = {torch.ops.mkldnn._convolution_pointwise: count} if _fusible() else {}
+    return FlopCounterMode(display=False, custom_mapping=fused_counts)
 
 
 def gradients(
