@@ -96,12 +96,12 @@ def main() -> None:
 
 
 def measure(
-    damaged: Image, plain: Image, mended: list[Image], idle: list[Image], task: Inpaint, filler: Loaded
+    damaged: Image, plain: Image, restored: list[Image], idle: list[Image], task: Inpaint, filler: Loaded
 ) -> list[tuple[float, float]]:
     """PSNR and SSIM before, by the first model itself, and filled; what is found, rightly and wrongly."""
-    known = task.locate(mended, damaged)[0]
+    known = task.locate(restored, damaged)[0]
     found = np.asarray((known != damaged).any(axis=2))
-    own = np.where(found[..., None], mended[0], damaged)
+    own = np.where(found[..., None], restored[0], damaged)
     filled = restore(Picture(known), Inpaint(), filler).pixels if found.any() else damaged
     change = np.abs(damaged - plain).max(axis=2)
     near = cv2.dilate(np.asarray(change > 0, np.uint8), np.ones((9, 9), np.uint8)) > 0

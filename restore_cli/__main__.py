@@ -55,7 +55,7 @@ def _listen() -> None:
 
 
 def _follow() -> None:
-    """Be interrupted when standard input ends, if who started this process holds it open for that."""
+    """Interrupt this process when standard input ends, if its parent holds it open for that purpose."""
 
     def wait() -> None:
         os.read(0, 1)

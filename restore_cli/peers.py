@@ -226,7 +226,7 @@ def _run_ncnn(distribution: str, name: str, picture: Image) -> Image:
     fault, result = runner.extract(made)
     if fault:
         raise EngineError(
-            f"ncnn cannot run {name} ({fault}); memory may be too short for so large a picture."
+            f"Cannot run {name}: ncnn failed ({fault}), perhaps for want of memory. Take a smaller picture."
         )
     return np.array(result, np.float32).transpose(1, 2, 0)
 

@@ -51,7 +51,7 @@ HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours 
 HEADER_DEPTH = 8  # levels of tables and lists
 ONNX = ".onnx"
 ACCEPTED = "accepted-licenses.txt"  # of the cache
-LENT = "spandrel:"  # before the names of networks that an optional package makes, of tensors alone
+SPANDREL = "spandrel:"  # before the names of networks that this optional package makes
 CHOICES = ("best", "fast", "photo")  # names that mean the default where no model of a task has them
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # what foreign files keep tensors under
 _PACKAGE = Path(__file__).parent
@@ -156,9 +156,9 @@ class Header:
             raise WeightsError(f"A checkpoint's precisions cannot be {brief(repr(self.precisions))}.")
 
     @property
-    def lent(self) -> bool:
-        """Whether an optional package makes its network."""
-        return self.arch.startswith(LENT)
+    def by_spandrel(self) -> bool:
+        """Whether the optional package spandrel makes its network."""
+        return self.arch.startswith(SPANDREL)
 
     def series(self) -> tuple[Series, ...]:
         """The scores, sorted into series; a kind of damage is a level in words, such as "text"."""
@@ -365,7 +365,9 @@ def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Ent
         names = ", ".join(entry.name for entry in everything if entry.task == task)
         if not names:
             raise UsageError(f"No model for {task} is known; give --model one that `restore train` made.")
-        raise UsageError(f"There is no {model or 'default'} model for {task}; there are: {names}.")
+        if model is None:
+            raise UsageError(f"There is no default model for {task}; choose one with --model: {names}.")
+        raise UsageError(f"There is no {model} model for {task}; there are: {names}.")
 
     def misfit(entry: Entry) -> tuple[bool, bool, float]:
         away = _scale(entry) - scale
@@ -441,8 +443,8 @@ def accept_license(name: str) -> None:
     """Keep in the cache that the user accepts the licenses of the entries of a name.
 
     Raises:
-        WeightsError: there is none, or it cannot be kept.
-        UsageError: it is one of CHOICES, which does not say whose license is meant.
+        WeightsError: there is no such entry, or the cache cannot be written.
+        UsageError: it is one of CHOICES, which does not say which license is meant.
     """
     if name in CHOICES:
         raise UsageError(f"Cannot accept the license of {name!r}: it may be any model. Give its full name.")
@@ -556,7 +558,7 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
             network.
     """
     if not isinstance(model, Path):
-        _check_lender(model.name, model)  # before it is fetched
+        _check_spandrel(model.name, model)  # before it is fetched
         state = _read(locate(model, offline=offline, progress=progress))[1]
         return Loaded(model.name, _make(model.name, model, state), model)
     if model.suffix.lower() == ONNX:
@@ -585,10 +587,10 @@ def _load_onnx(path: Path) -> Loaded:
 
     network = onnx.read(path)
     header = _describe("onnx", {}, network.geometry)
-    if network.told:
+    if network.stated:
         try:
-            trained = json.loads(network.told["trained"])
-            values = {**vars(header), "task": network.told["task"], "conditions": trained}
+            trained = json.loads(network.stated["trained"])
+            values = {**vars(header), "task": network.stated["task"], "conditions": trained}
         except (ValueError, RecursionError) as error:
             raise WeightsError(f"The header of {path} is damaged.") from error
         header = fill_in(Header, values, f"The header of {path}", WeightsError)
@@ -599,9 +601,9 @@ def _make(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
     """The network of a header, filled and in evaluation mode."""
     from restore_cli import archs
 
-    if header.lent:
-        _check_lender(name, header)
-        return _borrow(name, header, state)
+    if header.by_spandrel:
+        _check_spandrel(name, header)
+        return _make_by_spandrel(name, header, state)
     network = archs.build(header.arch, header.params)
     try:
         network.load_state_dict(_fit(network, state))
@@ -611,29 +613,29 @@ def _make(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
     return network.eval()
 
 
-def _check_lender(name: str, header: Header) -> None:
-    """Raise WeightsError where a network is to be borrowed, and cannot be."""
-    if header.lent:
+def _check_spandrel(name: str, header: Header) -> None:
+    """Raise WeightsError where spandrel has to make the network, and cannot."""
+    if header.by_spandrel:
         from restore_cli import archs
 
         try:
-            archs.check_lender()
+            archs.check_spandrel()
         except ImportError as error:
-            arch = header.arch.removeprefix(LENT)
+            arch = header.arch.removeprefix(SPANDREL)
             raise WeightsError(f"Cannot run {name}: spandrel makes its network, {arch}. {error}") from error
 
 
-def _borrow(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
-    """The network that an optional package makes, if it is the one that the header says."""
+def _make_by_spandrel(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
+    """The network that spandrel makes, if it is the one that the header says."""
     from restore_cli import archs
 
-    network = archs.borrow(state)
+    network = archs.build_by_spandrel(state)
     if not network:
-        raise WeightsError(f"{name} does not fit {header.arch}: its tensors are of no network it knows.")
+        raise WeightsError(f"{name} does not fit {header.arch}: its tensors are of no known network.")
     geometry = network.geometry
     found = f"{network.architecture} with {geometry.channels} channels and scale {geometry.scale}"
     scale = header.conditions.get("scale", 1)
-    if found != f"{header.arch.removeprefix(LENT)} with {header.channels} channels and scale {scale}":
+    if found != f"{header.arch.removeprefix(SPANDREL)} with {header.channels} channels and scale {scale}":
         raise WeightsError(f"{name} does not fit {header.arch}: its tensors are of {found}.")
     return network
 
@@ -644,7 +646,9 @@ def _check(network: Restorer, header: Header, path: Path) -> None:
 
     geometry = network.geometry
     planes = geometry.channels + geometry.conditions
-    side = -(-32 // geometry.multiple) * geometry.multiple if header.lent else max(2, geometry.multiple)
+    side = (
+        -(-32 // geometry.multiple) * geometry.multiple if header.by_spandrel else max(2, geometry.multiple)
+    )
     try:
         with torch.inference_mode():
             made = tuple(network(torch.zeros(1, planes, side, side)).shape)
@@ -821,7 +825,7 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Re
             return str(path), _describe(arch, params, geometry), None
     layouts: dict[tuple[str, str], Entry] = {}
     for entry in foreign:
-        if not entry.lent:
+        if not entry.by_spandrel:
             layouts.setdefault((entry.arch, repr(entry.params)), entry)
     for like in layouts.values():
         if _geometry(like.arch, like.params, state):
@@ -832,8 +836,8 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Re
             return str(path), header, None
     hint = "Spandrel does not know them, either."
     try:
-        if network := archs.borrow(state):
-            header = _describe(f"{LENT}{network.architecture}", {}, network.geometry)
+        if network := archs.build_by_spandrel(state):
+            header = _describe(f"{SPANDREL}{network.architecture}", {}, network.geometry)
             if network.task:
                 header = replace(header, task=network.task, conditions=network.levels)
             return str(path), header, network

@@ -180,6 +180,18 @@ def test_a_license_is_accepted_where_a_model_is_used(
     assert vague.exit_code == 2 and "Give its full name" in " ".join(vague.stderr.split())
 
 
+def test_compare_accepts_a_license_too(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {**weights.entries(), "noise-level": TABLE["noise-level"]}  # which measures every photo
+    monkeypatch.setattr(weights, "entries", lambda: table)
+    Image.new("RGB", (20, 20), "gray").save(tmp_path / "x.png")
+    words = ["compare", str(tmp_path / "x.png"), "--models", "bound", "--level", "scale=4", "--device", "cpu"]
+    words += ["-o", str(tmp_path / "page.html")]
+    refused = CliRunner().invoke(app, words)
+    assert refused.exit_code == 1 and "add --accept-license bound" in " ".join(refused.stderr.split())
+    taken = CliRunner().invoke(app, [*words, "--accept-license", "bound"])
+    assert taken.exit_code == 0, taken.stderr
+
+
 def test_fetching_many_leaves_out_what_is_not_accepted(hub: Hub) -> None:
     fetched = shell("fetch", "--task", "sr", "--accept-license", "bound")
     assert [line.split()[0] for line in fetched.stdout.splitlines()] == ["free", "bound", "own"]

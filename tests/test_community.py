@@ -219,15 +219,15 @@ def test_a_level_of_noise_is_given(spandrel: Any, tmp_path: Path) -> None:
 
 # By name
 
-LENT = [entry.name for entry in weights.entries().values() if entry.lent]
+NAMES = [entry.name for entry in weights.entries().values() if entry.by_spandrel]
 
 
-@pytest.mark.parametrize("name", LENT)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_network_is_told_what_its_task_says(name: str) -> None:
     entry = weights.entries()[name]
-    told = community.TOLD.get(entry.arch.removeprefix(weights.LENT))
-    geometry = Geometry(entry.channels, conditions=int(told is not None))
-    assert not told or (entry.task, dict(entry.conditions)) == (told.task, dict(told.levels))
+    plane = community.PLANES.get(entry.arch.removeprefix(weights.SPANDREL))
+    geometry = Geometry(entry.channels, conditions=int(plane is not None))
+    assert not plane or (entry.task, dict(entry.conditions)) == (plane.task, dict(plane.levels))
     task = find_task(entry.task).draw(entry.conditions, np.random.default_rng(0))
     pixels = np.full((48, 48, entry.channels), 0.5, np.float32)
     assert len(task.prepare(pixels, entry.conditions, geometry).conditions) == geometry.conditions
@@ -261,7 +261,7 @@ def test_a_name_is_fetched_checked_and_run(spandrel: Any, served: Hub, tmp_path:
     with pytest.raises(WeightsError, match=r"scunet-real-psnr does not fit spandrel:SCUNet: .* are of HAT"):
         weights.load(weights.find("scunet")[0])
     spandrel.found = ValueError("no such network")
-    with pytest.raises(WeightsError, match="its tensors are of no network it knows"):
+    with pytest.raises(WeightsError, match="its tensors are of no known network"):
         weights.load(weights.find("scunet")[0])
 
 

@@ -187,9 +187,9 @@ def test_compare_takes_a_mask(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["a.png"], 2, "nothing to compare with"),
-        (["a.png", "--task", "sr"], 2, "nothing to compare with"),
-        (["a.png", "b.png", "--level", "scale=2"], 2, "give --models"),
+        (["a.png"], 2, "Cannot compare a.png with nothing"),
+        (["a.png", "--task", "sr"], 2, "Cannot compare a.png with nothing"),
+        (["a.png", "b.png", "--level", "scale=2"], 2, "Give --models"),
         (["a.png", "--models", "default"], 2, "default may be for any. Give --task"),
         (["a.png", "--models", "drunet,realesrgan"], 2, "drunet is for denoise, realesrgan is for sr. Give"),
         (["a.png", "--models", "fast,best"], 2, "Cannot tell the task: fast is for"),

@@ -31,7 +31,7 @@ def slim(entry: Entry) -> dict[str, Any]:
 NETWORKS = {
     entry.name: (entry.arch, slim(entry))
     for entry in entries().values()
-    if not entry.lent and entry.arch not in ("invertible:IRAE", *INFERRED)
+    if not entry.by_spandrel and entry.arch not in ("invertible:IRAE", *INFERRED)
 }
 
 

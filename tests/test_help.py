@@ -208,6 +208,7 @@ def test_networks_are_listed() -> None:
     result = CliRunner().invoke(app, ["train", "--list-archs"])
     assert result.exit_code == 0, result.stderr
     listed = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
-    assert set(listed) >= {entry.arch for entry in weights.entries().values() if not entry.lent}
+    assert set(listed) >= {entry.arch for entry in weights.entries().values() if not entry.by_spandrel}
+    assert not any(arch.startswith(("community:", "onnx:")) for arch in listed)
     assert listed == sorted(set(listed)) and "unet:UNet" in listed
     assert "width=64" in result.stdout.partition("rednet:REDNet")[2].partition("\nrrdb")[0]

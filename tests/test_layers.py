@@ -179,3 +179,17 @@ def test_training_computes_what_pytorch_does(network: nn.Module, monkeypatch: py
     assert_near(ours, derivatives(network, network, x), 1e-10)
     with torch.no_grad():
         assert_near([network.float()(x.float())], ours[:1], 1e-5)
+
+
+def test_fused_convolutions_count_as_they_do_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, x = UNet(channels=3, widths=[4, 8]), torch.rand(1, 4, 16, 16)
+
+    def count() -> int:
+        with layers.flop_counter() as counter, torch.no_grad():
+            network(x)
+        return int(counter.get_total_flops())
+
+    ours = count()
+    for module in (layers, unet):
+        monkeypatch.setattr(module, "computes_on_cpu", lambda _x: False)
+    assert ours == count() > 0

@@ -88,7 +88,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 # The table
 
 
-@pytest.mark.parametrize("name", [entry.name for entry in weights.entries().values() if not entry.lent])
+@pytest.mark.parametrize(
+    "name", [entry.name for entry in weights.entries().values() if not entry.by_spandrel]
+)
 def test_entry_builds_and_takes_what_it_is_told(name: str) -> None:
     known = weights.entries()[name]
     with torch.device("meta"):

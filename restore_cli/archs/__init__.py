@@ -96,14 +96,18 @@ def build(arch: str, params: Mapping[str, Any], room: Room = ROOM) -> Restorer:
 
 
 def known() -> dict[str, type[Restorer]]:
-    """The networks by what `build` calls them, sorted; without former names and those of other packages."""
+    """The networks by what `build` calls them, sorted, without former names.
+
+    What an optional package makes or runs is left out: it is not built of parameters.
+    """
     modules = (importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__))
     found = {
         f"{module.__name__.rpartition('.')[2]}:{name}": member
         for module in modules
         for name, member in vars(module).items()
         if inspect.isclass(member) and issubclass(member, Restorer)
-        if (member.__module__, member.__name__) == (module.__name__, name) and name != "Community"
+        if (member.__module__, member.__name__) == (module.__name__, name)
+        if name not in ("Community", "Onnx")
     }
     return dict(sorted(found.items()))
 
@@ -115,8 +119,8 @@ def infer(state: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield arch, _find(arch).infer(state)
 
 
-def borrow(state: Mapping[str, Tensor]) -> Community | None:
-    """The network that an optional package makes of a state dict, if it can.
+def build_by_spandrel(state: Mapping[str, Tensor]) -> Community | None:
+    """The network that spandrel makes of a state dict, if it can.
 
     Raises:
         ImportError, WeightsError: as `community.find`.
@@ -127,11 +131,11 @@ def borrow(state: Mapping[str, Tensor]) -> Community | None:
         return community.find(state)
 
 
-def check_lender() -> None:
-    """Raise ImportError with a sentence on what to install, unless that package is here."""
+def check_spandrel() -> None:
+    """Raise ImportError with a sentence on what to install, unless spandrel is here."""
     from restore_cli.archs import community
 
-    community.lender()
+    community.load_spandrel()
 
 
 def _find(arch: str) -> type[Restorer]:

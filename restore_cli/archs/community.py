@@ -2,7 +2,7 @@
 
 It is given tensors, never a file, and tells by their keys and shapes which network they are of. It does not
 tell how far a network sees: where all layers are convolutions and work on single pixels, that is summed up
-and then tried; any other network's tiles are approximate. Some networks are told more than a picture, which
+and then tried; any other network's tiles are approximate. Some networks take more than a picture, which
 spandrel fixes or leaves out; here it is one more plane of their input, which their task makes.
 """
 
@@ -11,17 +11,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.engine import OVERLAP, Geometry, Restorer
 from restore_cli.errors import WeightsError
 from restore_cli.tables import brief
 
-OVERLAP = 64  # pixels, of approximate tiles
 FARTHEST = 160  # pixels of a radius that is tried
 EXACT = 1e-5  # by which tiles may differ
 _POINTWISE = (
@@ -31,13 +31,13 @@ _POINTWISE = (
 
 
 @dataclass(frozen=True)
-class Told:
-    """How a network is told what it has to know beside the picture.
+class Plane:
+    """What a network takes in addition to the picture, as one more plane.
 
     Attributes:
-        task: whose plane it takes.
-        call: runs the network on pictures with that plane as their last one.
-        levels: that it knows, as a checkpoint's conditions.
+        task: the task that makes the plane.
+        call: runs the network on pictures whose last plane it is.
+        levels: the damage that it was trained for, as a checkpoint's conditions.
         multiple: as of `Geometry`.
     """
 
@@ -62,11 +62,11 @@ def _denoise(model: nn.Module, x: Tensor) -> Tensor:
     return model(x)  # type: ignore[no-any-return]
 
 
-TOLD = {  # by the names that spandrel gives
-    "LaMa": Told("inpaint", _fill, multiple=16),
-    "FBCNN": Told("deblock", _deblock, {"quality": [5, 95]}, multiple=8),
-    "DRUNet": Told("denoise", _denoise, {"sigma": [0, 50]}, multiple=8),
-    "FDnCNN": Told("denoise", _denoise, {"sigma": [0, 75]}),
+PLANES = {  # by the names that spandrel gives
+    "LaMa": Plane("inpaint", _fill, multiple=16),
+    "FBCNN": Plane("deblock", _deblock, {"quality": [5, 95]}, multiple=8),
+    "DRUNet": Plane("denoise", _denoise, {"sigma": [0, 50]}, multiple=8),
+    "FDnCNN": Plane("denoise", _denoise, {"sigma": [0, 75]}),
 }
 
 
@@ -78,7 +78,7 @@ class Community(Restorer):
         model: the network.
         call: runs it, filling pictures up to the sizes that it takes.
         geometry: what the engine must know of it.
-        task, levels: what it is for, and the levels of damage that it is told, where that is known.
+        task, levels: what it is for, and the damage that it was trained for, where that is known.
     """
 
     def __init__(
@@ -99,11 +99,11 @@ class Community(Restorer):
         return self._call(x).to(x.dtype)
 
 
-def lender() -> ModuleType:
-    """The package.
+def load_spandrel() -> ModuleType:
+    """The package spandrel.
 
     Raises:
-        ImportError: a sentence on what to install, where it is not here or does not start.
+        ImportError: it is not here or does not start; the message says what to install.
     """
     try:
         with warnings.catch_warnings():
@@ -123,10 +123,10 @@ def find(state: Mapping[str, Tensor]) -> Community | None:
     """The network of a state dict; None where spandrel does not know it.
 
     Raises:
-        ImportError: as `lender`.
+        ImportError: as `load_spandrel`.
         WeightsError: it is of a network that restores no pictures.
     """
-    package = lender()
+    package = load_spandrel()
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -142,15 +142,15 @@ def _wrap(found: Any) -> Community:
     name, sizes = str(found.architecture.id), found.size_requirements
     if name == "DnCNN" and found.model.mode == "FDnCNN":
         name = "FDnCNN"
-    told = TOLD.get(name)
-    if fault := _fault(found, told):
+    plane = PLANES.get(name)
+    if fault := _fault(found, plane):
         raise WeightsError(f"Cannot run networks of {name}: {fault}. Give another model.")
     model = found.model.eval().requires_grad_(False)
     basis = {"channels": found.input_channels, "scale": found.scale}
-    if told:
-        geometry = Geometry(**basis, conditions=1, multiple=told.multiple, radius=OVERLAP, local=False)
-        call = told.call
-        return Community(name, model, lambda x: call(model, x), geometry, told.task, told.levels).eval()
+    if plane:
+        geometry = Geometry(**basis, conditions=1, multiple=plane.multiple, radius=OVERLAP, local=False)
+        call = partial(plane.call, model)
+        return Community(name, model, call, geometry, plane.task, plane.levels).eval()
     basis["multiple"] = max(sizes.multiple_of, sizes.minimum)
     radius = _reach(model)
     if radius is not None:
@@ -160,11 +160,11 @@ def _wrap(found: Any) -> Community:
     return Community(name, model, found, Geometry(**basis, radius=OVERLAP, local=False)).eval()
 
 
-def _fault(found: Any, told: Told | None) -> str:
+def _fault(found: Any, plane: Plane | None) -> str:
     """Why a network cannot restore pictures, if so."""
     if found.purpose == "FaceSR":
         return "they restore faces that are cut out"
-    if found.purpose == "Inpainting" and not told:
+    if found.purpose == "Inpainting" and not plane:
         return "how they are given a mask is not known"
     if found.input_channels not in (1, 3) or found.output_channels != found.input_channels:
         return f"they make {found.output_channels} channels of {found.input_channels}"

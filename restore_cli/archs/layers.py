@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
-from torch.utils.flop_counter import conv_flop_count, register_flop_formula
 
 
 class Bicubic(nn.Module):
@@ -123,13 +122,6 @@ def fused(
     return summed
 
 
-@register_flop_formula(torch.ops.mkldnn._convolution_pointwise)
-def _fused_flops(x: Sequence[int], *others: Any, out_shape: Sequence[int], **_: Any) -> int:
-    """Operations of `fused`, by shapes: its weight comes second, or third after what is added."""
-    weight = next(shape for shape in others[1::-1] if shape is not None and len(shape) == 4)
-    return conv_flop_count(list(x), list(weight), list(out_shape))
-
-
 @cache
 def _fusible() -> set[torch.dtype]:
     """What oneDNN computes in, here."""
@@ -137,6 +129,18 @@ def _fusible() -> set[torch.dtype]:
         return set()
     with_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return {torch.float32, torch.bfloat16} if with_bf16 else {torch.float32}
+
+
+def flop_counter() -> FlopCounterMode:
+    """PyTorch's counter of floating point operations, which sees those of `fused`, too."""
+
+    def count(_x: Any, *shapes: Any, out_shape: Any, **_others: Any) -> int:
+        # A weight and a bias, or what is added, a weight and a bias.
+        weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
+        return 2 * math.prod(out_shape) * math.prod(weight[1:])
+
+    fused_counts = {torch.ops.mkldnn._convolution_pointwise: count} if _fusible() else {}
+    return FlopCounterMode(display=False, custom_mapping=fused_counts)
 
 
 def gradients(

@@ -1,6 +1,6 @@
 """Networks of ONNX files by onnxruntime, which is optional.
 
-A file that `restore models export` wrote says how far its network sees and what it is given beside a picture.
+A file that `restore models export` wrote says how far its network sees and what it takes besides a picture.
 Of any other, scale and grid are found by running it on small pictures, and its tiles are approximate. Only
 plain networks are run: one picture in, one out, all numbers in the file, and no operator of other libraries.
 """
@@ -20,11 +20,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.engine import OVERLAP, Geometry, Restorer
 from restore_cli.errors import EngineError, WeightsError
 from restore_cli.tables import brief
 
-OVERLAP = 64  # pixels, of approximate tiles, and at most an eighth of a size that is fixed
 GRIDS = (1, 2, 4, 8, 16, 32, 64)  # of which one size after the other is tried
 SIDES = (16, 4096)  # pixels, of a size that is fixed
 ENLARGES = 16  # times at most
@@ -44,7 +43,7 @@ class Onnx(Restorer):
         run: makes of N x planes x H x W, float32, what the network makes of it.
         geometry: what the engine must know of it.
         size: height and width of the only pictures that it takes; smaller ones are continued by mirroring.
-        told: what the file says, if it is an export of ours.
+        stated: what the file states, if `restore models export` wrote it.
         traits: what else there is to know of the file, in words.
     """
 
@@ -55,11 +54,11 @@ class Onnx(Restorer):
         run: Callable[[Numbers], Numbers],
         geometry: Geometry,
         size: tuple[int, int] | None = None,
-        told: Mapping[str, str] | None = None,
+        stated: Mapping[str, str] | None = None,
         traits: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__()
-        self.geometry, self.told, self.traits = geometry, told or {}, traits or {}
+        self.geometry, self.stated, self.traits = geometry, stated or {}, traits or {}
         self._run, self._size = run, size
 
     def forward(self, x: Tensor) -> Tensor:  # N, planes, H, W -> N, channels, scale*H, scale*W
@@ -102,15 +101,15 @@ def _make(data: bytes, onnx: Any, runtime: Any) -> Onnx:
         raise ValueError("it is no ONNX file, or is damaged") from error
     _check_plain(model, onnx)
     kind, (planes, *sides) = _input(model.graph, onnx)
-    told = {entry.key: entry.value for entry in model.metadata_props}
+    stated = {entry.key: entry.value for entry in model.metadata_props}
     size = _fixed(sides)
-    if size or not all(key in told for key in EXPORTED):
-        told = {}
+    if size or not all(key in stated for key in EXPORTED):
+        stated = {}
     count = planes or 3
     height, width = size or _try_size(GRIDS[-1])  # which all grids have in common
     largest = _largest(model, (count, height, width), onnx)
     run = _session(data, kind, runtime)
-    geometry = _stated(told, run, planes) if told else _found(run, count, size)
+    geometry = _stated_geometry(stated, run, planes) if stated else _found_geometry(run, count, size)
     floats = max(6 * largest // (height * width), FLOATS * geometry.scale**2)
     geometry = replace(geometry, floats=floats)
     opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
@@ -122,7 +121,7 @@ def _make(data: bytes, onnx: Any, runtime: Any) -> Onnx:
         "opset": str(opset),
         "written by": brief(f"{model.producer_name} {model.producer_version}".strip()),
     }
-    return Onnx(run, geometry, size, told, traits).eval()
+    return Onnx(run, geometry, size, stated, traits).eval()
 
 
 def _check_plain(model: Any, onnx: Any) -> None:
@@ -244,11 +243,11 @@ def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Number
     return run
 
 
-def _stated(told: Mapping[str, str], run: Callable[[Numbers], Numbers], planes: int) -> Geometry:
+def _stated_geometry(stated: Mapping[str, str], run: Callable[[Numbers], Numbers], planes: int) -> Geometry:
     """The geometry that an export of ours states, if the network agrees."""
     try:
         keys = ("channels", "conditions", "scale", "multiple", "radius")
-        geometry = Geometry(**{key: int(told[key]) for key in keys}, local=told.get("local") != "False")
+        geometry = Geometry(**{key: int(stated[key]) for key in keys}, local=stated.get("local") != "False")
     except ValueError as error:
         raise ValueError("what it states of its network is damaged") from error
     bounds = {"channels": (1, 3), "conditions": (0, 64), "scale": (1, ENLARGES), "multiple": (1, GRIDS[-1])}
@@ -263,7 +262,9 @@ def _stated(told: Mapping[str, str], run: Callable[[Numbers], Numbers], planes: 
     return geometry
 
 
-def _found(run: Callable[[Numbers], Numbers], channels: int, size: tuple[int, int] | None) -> Geometry:
+def _found_geometry(
+    run: Callable[[Numbers], Numbers], channels: int, size: tuple[int, int] | None
+) -> Geometry:
     """The geometry of a network that states none: the first grid on which it makes pictures of pictures."""
     if channels not in (1, 3):
         raise ValueError(f"it takes {channels} channels, not 1 or 3")

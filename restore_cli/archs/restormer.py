@@ -14,9 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
-from restore_cli.engine import Geometry, Restorer
-
-OVERLAP = 64  # pixels, of approximate tiles
+from restore_cli.engine import OVERLAP, Geometry, Restorer
 
 
 class ChannelNorm(nn.Module):

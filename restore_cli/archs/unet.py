@@ -80,8 +80,8 @@ class Residual(torch.autograd.Function):
 def enlarge(up: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
     """The pixel shuffle by 2 of a 1x1 convolution, and what is added to it, N, C, H, W -> N, C/4, 2H, 2W.
 
-    On a CPU the convolution gives the features of each new pixel next to each
-    other, as they lie in memory after the shuffle: PyTorch's shuffle, sum and gradients take twice as long.
+    On a CPU the convolution gives the features of each new pixel next to each other, as they lie in memory
+    after the shuffle: PyTorch's shuffle, sum and gradients take twice as long.
     """
     if not computes_on_cpu(x):
         larger = pixel_shuffle(up(x), 2)

@@ -187,7 +187,7 @@ def run_suite(
 
 @app.command("sets")
 def list_sets(data: Data = None, json: Json = False) -> None:
-    """List the sets that are known by name, and where they are: at hand, to download, or to get by hand."""
+    """List the sets known by name: which are here, can be downloaded, or must be fetched by hand."""
     from restore_cli.sets import find_folder, known
 
     places = {name: find_folder(name, data or ()) for name in known()}

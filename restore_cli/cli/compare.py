@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from restore_cli import weights
 from restore_cli.cli import options
 from restore_cli.cli.display import print_error, print_note, print_result, print_warning, show_progress
 from restore_cli.cli.options import FLAG, Debug
@@ -72,6 +73,7 @@ def compare(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar=FLAG, help="Replace a page that exists.")
     ] = False,
+    accept: options.Accept = None,
     offline: options.Offline = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
@@ -87,18 +89,20 @@ def compare(
     Of folders it compares the pictures of one name, such as photo.jpg and photo.denoised.jpg: the first 50,
     or with --reference the 50 worst.
 
-    With --models one photo is restored by each of them as the task's command does, and nothing but the page
-    is kept. A model that cannot be had is named, and the others go on.
+    With --models one photo is restored by each of them as the task's command does, and only the page is kept.
+    A model that cannot be loaded is named, and the others go on.
     """
     from restore_cli.report.html import Gallery, check_page
 
     names = [name for word in models or () for name in word.split(",") if name]
     if not names and not after:
-        raise UsageError("There is nothing to compare with; name another picture, or give --models.")
+        raise UsageError(f"Cannot compare {before} with nothing. Name another picture, or give --models.")
     if not names and (task or level or mask):
-        raise UsageError("Options of models are given without any; give --models.")
+        raise UsageError("Cannot use --task, --level or --mask without models. Give --models.")
     if task and task not in TASKS:
         raise UsageError(f"There is no task {task!r}; choose {', '.join(TASKS)}.")
+    for name in accept or ():
+        weights.accept_license(name)
     check_page(out, overwrite=overwrite)
     page = Gallery(out, "compared")
     if names:
@@ -117,7 +121,7 @@ def compare(
     if page.kept:
         print_result(str(out))
     if page.left_out:
-        print_warning(f"{out} has room for {page.photos}: the first, or by --reference the worst")
+        print_warning(f"{out} has room for {page.photos}: the first, or with --reference the worst")
     if failed:
         raise typer.Exit(1)
 

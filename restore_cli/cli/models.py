@@ -141,7 +141,7 @@ def fetch(
                 continue
         if entry.terms:
             print_note(f"{entry.name}: {entry.terms} ({entry.license})")
-        if entry.lent:
+        if entry.by_spandrel:
             print_note(f"{entry.name} needs {EXTRA} to run")
         with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
             bar = progress.add_task(entry.name, total=entry.size)
@@ -320,7 +320,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
-        **({} if model.lent or model.arch == "onnx" else _costs(model)),
+        **({} if model.by_spandrel or model.arch == "onnx" else _costs(model)),
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,
@@ -337,7 +337,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "speed": _speed(model),
         **common,
         "default": f"of {model.task}" if model.default else "",
-        "needs": EXTRA if model.lent else "",
+        "needs": EXTRA if model.by_spandrel else "",
         "paper": model.paper,
         "license": f"{model.license}, {model.terms}" if model.terms else model.license,
         "size": f"{model.size:,} bytes" if model.size else "",
@@ -395,7 +395,7 @@ def _purpose(entry: Entry) -> str:
     """Its other names, what it is good for, what its license withholds, and what is to be installed."""
     names = ", ".join(entry.names[1:])
     words = f"{names}: " * bool(names) + (entry.good or trained_for(entry) or entry.task)
-    limits = ", ".join(filter(None, [entry.terms, f"needs {EXTRA}" * entry.lent]))
+    limits = ", ".join(filter(None, [entry.terms, f"needs {EXTRA}" * entry.by_spandrel]))
     return shorten(words + f" ({limits})" * bool(limits), 76, placeholder=" ...")
 
 

@@ -146,7 +146,13 @@ Model = Annotated[
 ACCEPT = "Accept the license of this model, which allows no commercial use or is not stated; may be repeated."
 Accept = Annotated[
     list[str] | None,
-    typer.Option("--accept-license", metavar="NAME", help=ACCEPT, rich_help_panel=_NETWORK),
+    typer.Option(
+        "--accept-license",
+        metavar="NAME",
+        help=ACCEPT,
+        rich_help_panel=_NETWORK,
+        autocompletion=model_names,
+    ),
 ]
 Offline = Annotated[
     bool,

@@ -42,7 +42,8 @@ def _recipe_names() -> list[str]:
 def _arch_names() -> list[str]:
     """Those that recipes and models use, which are known without torch."""
     used = [row.keys["arch"] for row in recipes.rows().values()]
-    return sorted({*used, *(entry.arch for entry in weights.entries().values())})
+    ours = (entry.arch for entry in weights.entries().values() if not entry.by_spandrel)
+    return sorted({*used, *ours})
 
 
 def train(

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.flop_counter import FlopCounterMode
 
 from restore_cli import __version__, weights
+from restore_cli.archs.layers import flop_counter
 from restore_cli.download import digest
 from restore_cli.engine import Restorer, Settings, find_device
 from restore_cli.errors import PictureError, RestoreError, UsageError
@@ -205,7 +205,7 @@ def count_flops(network: Restorer) -> float:
     network = copy.deepcopy(network).requires_grad_(False)  # which the counter's hooks would follow
     geometry = network.geometry
     side = 8 * geometry.multiple
-    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+    with flop_counter() as counter, torch.inference_mode():
         network(torch.zeros(1, geometry.channels + geometry.conditions, side, side))
     return float(counter.get_total_flops()) / (side * geometry.scale) ** 2
 
@@ -572,9 +572,9 @@ def _row(
 
 def measure_costs(network: Restorer) -> dict[str, float]:
     """A network's parameters, and thousands of floating point operations for a pixel of the result."""
-    parameters = sum(parameter.numel() for parameter in network.parameters())
     if network.on_cpu:  # by another library, whose work is not counted
         return {}
+    parameters = sum(parameter.numel() for parameter in network.parameters())
     return {"parameters": parameters, "kFLOP/pixel": count_flops(network) / 1e3}
 
 

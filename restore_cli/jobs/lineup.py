@@ -28,7 +28,8 @@ class Entrant:
         model: as it was named.
         before: the photo at the result's size; None where there is no result.
         after: the result, whose note says which model it was and how long it took.
-        warnings: sentences for the user; error: why there is no result.
+        warnings: sentences for the user.
+        error: why there is no result.
     """
 
     model: str
@@ -62,14 +63,14 @@ def _tasks(name: str) -> set[str]:
     except RestoreError:
         try:
             return {weights.load(Path(name)).task} & {*TASKS}
-        except RestoreError:  # is said when it is its turn
+        except RestoreError:  # `line_up` reports it
             return set()
 
 
 def line_up(photo: Path, models: Sequence[str], request: Request, watch: Watch) -> Iterator[Entrant]:
     """Restore a photo by one model after the other, as the task's command does, and yield what comes of each.
 
-    A model that cannot be had, or fails, does not stop the others. No file is written.
+    A model that cannot be loaded, or fails, does not stop the others. No file is written.
 
     Args:
         models: as `--model` takes them; DEFAULT is the task's own.
@@ -101,7 +102,7 @@ def line_up(photo: Path, models: Sequence[str], request: Request, watch: Watch) 
 
 
 def _restore(request: Request, watch: Watch) -> tuple[Record, Comparison | None]:
-    """The record of a request's one item, and what came of it beside what it was, if that is to be had."""
+    """The record of a request's one item, and its versions before and after, unless it failed."""
     kept: list[Comparison] = []
 
     def keep(_: float, make: Callable[[], Comparison]) -> None:

@@ -23,7 +23,8 @@ class Event:
 
     Attributes:
         job: its name.
-        kind: "started", "finished", "failed", or "waiting" for an earlier list that still trains it.
+        kind: "started", "finished", "failed", "waiting" for an earlier list that still trains it, or, in the
+            log alone, "stopped".
         seconds: since it was started.
     """
 

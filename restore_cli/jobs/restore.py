@@ -494,7 +494,7 @@ def _restore(
 ) -> Result:
     """What the network gives; where the task asks for it, from coarse to fine.
 
-    A network that looks at all it is given needs no coarser guess; it is given what is missing, and as much
+    A network that looks at the whole picture needs no coarser guess; it sees what is missing, and as much
     again around it.
     """
     if task.exact and not model.network.geometry.local:

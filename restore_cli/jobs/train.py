@@ -20,11 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from torch.utils.flop_counter import FlopCounterMode
 
 from restore_cli import memory, weights
 from restore_cli.archs import build
 from restore_cli.archs.binarized import transition
+from restore_cli.archs.layers import flop_counter
 from restore_cli.engine import Geometry, Restorer, Settings, autocast, run
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tasks import Image, find_task
@@ -545,7 +545,7 @@ def plan(request: Request) -> Plan:
             activations[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
         return tensor
 
-    counter = FlopCounterMode(display=False)
+    counter = flop_counter()
     kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
     with autocast(torch.device("cpu"), recipe.precision), counter, kept:
         network.train()(observed)

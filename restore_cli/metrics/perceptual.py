@@ -106,7 +106,7 @@ def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
         except (RuntimeError, OSError, AttributeError) as error:
             raise UsageError(
                 f"{metric.title} needs a torchvision of the same build as torch ({_reason(error)}); install"
-                " both anew, by one pip command from one index."
+                " both again, by one pip command from one index."
             ) from error
         folder = Path(get_dir())
         missing = [name for name in metric.files if not (folder / name).is_file()]

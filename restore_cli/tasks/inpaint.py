@@ -203,11 +203,11 @@ class Inpaint(Task):
         return None
 
     def locate(self, restored: Sequence[Image], observed: Image) -> tuple[Image, str]:
-        """Make NaN of what the first network finds, grown over its soft edge, or of what the second finds.
+        """Set to NaN what the first network finds, grown over its soft edge, or what the second finds.
 
-        The second knows hard paint alone, in PNGs and good JPEGs, and that to the pixel. If it finds nearly
-        all that the first proves near there, it is right, and the edges are its own pixels: growth would
-        leave nothing between dense letters to fill from. If the mask is to grow, edges are filled, too.
+        The second finds only paint with hard edges, in PNGs and good JPEGs, but to the pixel. If it finds
+        nearly all that the first proves near there, its find counts, and the edges are its own pixels: growth
+        would leave nothing between dense letters to fill from. If the mask is to grow, edges are filled, too.
 
         It is doubtful if much else is changed a little, or if a small or a large part of the photo is found.
         """

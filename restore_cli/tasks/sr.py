@@ -151,9 +151,8 @@ class Sr(Task):
         if self.size:
             options = {"size": "x".join(str(side or "") for side in self.size)}
             height, width = pixels.shape[:2]
-            if (
-                all(self.size) and abs(self.size[0] * height / width - self.size[1]) > 1
-            ):  # a pixel is rounding
+            stretched = abs(self.size[0] * height / width - self.size[1]) > 1  # a pixel is rounding
+            if all(self.size) and stretched:
                 warnings += (f"The size has another shape than {width} x {height}; the photo is stretched.",)
         if geometry.scale == 1:
             pixels = resize(pixels, *(round(size * scale) for size in pixels.shape[:2]))
