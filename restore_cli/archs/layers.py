@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, pad, pixel_shuffle, pixel_unshuffle
+from torch.utils.flop_counter import FlopCounterMode
 
 
 class Bicubic(nn.Module):
@@ -137,7 +138,7 @@ def flop_counter() -> FlopCounterMode:
     def count(_x: Any, *shapes: Any, out_shape: Any, **_others: Any) -> int:
         # A weight and a bias, or what is added, a weight and a bias.
         weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
-        return 2 * math.prod(out_shape) * math.prod(weight[1:])
+        return int(2 * math.prod(out_shape) * math.prod(weight[1:]))
 
     fused_counts = {torch.ops.mkldnn._convolution_pointwise: count} if _fusible() else {}
     return FlopCounterMode(display=False, custom_mapping=fused_counts)
