@@ -138,7 +138,8 @@ def flop_counter() -> FlopCounterMode:
     def count(_x: Any, *shapes: Any, out_shape: Any, **_others: Any) -> int:
         # A weight and a bias, or what is added, a weight and a bias.
         weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
-        return 2 * math.prod(out_shape) * math.prod(weight[1:])
+        operations: int = 2 * math.prod(out_shape) * math.prod(weight[1:])
+        return operations
 
     fused_counts = {torch.ops.mkldnn._convolution_pointwise: count} if _fusible() else {}
     return FlopCounterMode(display=False, custom_mapping=fused_counts)
