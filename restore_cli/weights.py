@@ -160,6 +160,11 @@ class Header:
         """Whether the optional package spandrel makes its network."""
         return self.arch.startswith(SPANDREL)
 
+    @property
+    def is_built(self) -> bool:
+        """Whether `archs.build` makes its network, and not spandrel or onnxruntime."""
+        return ":" in self.arch and not self.by_spandrel
+
     def series(self) -> tuple[Series, ...]:
         """The scores, sorted into series; a kind of damage is a level in words, such as "text"."""
         groups: dict[frozenset[tuple[str, str]], list[Mapping[str, Any]]] = {}

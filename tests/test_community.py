@@ -40,10 +40,11 @@ class Descriptor:
         scale: int = 1,
         architecture: str = "Stand-in",
         purpose: str = "Restoration",
+        multiple: int = 1,
     ) -> None:
         self.model, self.scale, self.purpose = model, scale, purpose
         self.input_channels = self.output_channels = channels
-        self.size_requirements = SimpleNamespace(minimum=0, multiple_of=1, square=False)
+        self.size_requirements = SimpleNamespace(minimum=0, multiple_of=multiple, square=False)
         self.architecture = SimpleNamespace(id=architecture)
 
     def __call__(self, x: Tensor) -> Tensor:
@@ -99,7 +100,7 @@ def spandrel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     ],
 )
 def test_what_tiles_cost_is_tried(spandrel: Any, model: nn.Module, radius: int, local: bool) -> None:
-    spandrel.found = Descriptor(model)
+    spandrel.found = Descriptor(model, multiple=2)  # as the one of stride 2 needs
     loaded = weights.load(spandrel.file)
     geometry = loaded.network.geometry
     assert (geometry.radius, geometry.local, loaded.task) == (radius, local, "")

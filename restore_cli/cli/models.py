@@ -320,7 +320,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "colour": colour(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
-        **({} if model.by_spandrel or model.arch == "onnx" else _costs(model)),
+        **(_costs(model) if model.is_built else {}),
         "precisions": ", ".join(model.precisions),
         "recipe": _pairs(model.recipe),
         "data": model.data,
