@@ -123,7 +123,7 @@ def test_a_constant_comes_back_from_blended_tiles() -> None:
     [
         (10, (1000, 1000), 1000),  # of which half the memory holds all, so that no halo is computed twice
         (10, (3000, 4000), 174),  # half the halo, not the 16 pixels that a quarter of the memory leaves
-        (200, (3000, 4000), 1024),
+        (200, (3000, 4000), 768),
     ],
 )
 def test_wide_halos_do_not_make_tiny_tiles(

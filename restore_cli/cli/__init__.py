@@ -19,9 +19,12 @@ class Boundary(TyperGroup):
     """The single error boundary: one sentence on stderr and an exit code; --debug lets errors through."""
 
     def make_context(self, *words: Any, **options: Any) -> Any:
-        """Read the words; raises typer.Exit where help cannot be printed."""
+        """Read the words; raises typer.Exit where help cannot be printed, or at an interrupt."""
         try:
             return super().make_context(*words, **options)
+        except KeyboardInterrupt as error:
+            print_error("Interrupted.")
+            raise typer.Exit(130) from error
         except OSError as error:
             print_error(_sentence(error))
             raise typer.Exit(1) from error
