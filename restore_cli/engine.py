@@ -298,7 +298,8 @@ def _run_tiles(
                 share = _fade(box, seen, scale)
                 output[place] += share * restored
                 total[place] += share
-            memory.release()  # or the pieces of tiles of other sizes would add up
+            if pending:  # or the pieces of tiles of other sizes would add up
+                memory.release()
             on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
     if total is not None:
         output /= total

@@ -344,8 +344,8 @@ def run(
         pairs=pairs,
         degrade=bool(degrade),
         levels=tuple(parse_levels(task, given, [*(level or ()), *(degrade or ())])),
-        models=tuple(None if name == "default" else name for name in split(model)) or (None,),
-        peers=tuple(split(peer)),
+        models=tuple(None if name == "default" else name for name in options.split(model)) or (None,),
+        peers=tuple(options.split(peer)),
         metrics=_metrics(metric),
         gray=gray or full_range,
         full_range=full_range,
@@ -373,12 +373,7 @@ def _shown(reports: Sequence[Path] | None, show: int) -> int:
 
 
 def _metrics(words: Sequence[str] | None) -> tuple[Metric, ...]:
-    return tuple(map(find_metric, dict.fromkeys(split(words))))
-
-
-def split(words: Sequence[str] | None) -> list[str]:
-    """The words between commas."""
-    return [part for word in words or () for part in word.split(",") if part]
+    return tuple(map(find_metric, dict.fromkeys(options.split(words))))
 
 
 def parse_levels(

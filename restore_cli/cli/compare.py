@@ -94,7 +94,7 @@ def compare(
     """
     from restore_cli.report.html import Gallery, check_page
 
-    names = [name for word in models or () for name in word.split(",") if name]
+    names = options.split(models)
     if not names and not after:
         raise UsageError(f"Cannot compare {before} with nothing. Name another picture, or give --models.")
     if not names and (task or level or mask):

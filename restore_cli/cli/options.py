@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -303,6 +303,11 @@ Debug = Annotated[
         rich_help_panel=_SAID,
     ),
 ]
+
+
+def split(words: Sequence[str] | None) -> list[str]:
+    """The words between commas."""
+    return [part for word in words or () for part in word.split(",") if part]
 
 
 def parse_tile(word: str) -> int | None:
