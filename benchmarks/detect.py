@@ -21,11 +21,12 @@ import cv2
 import numpy as np
 
 from restore_cli import Inpaint, Picture, load, restore
+from restore_cli.degradations import Image, round_to_bytes
 from restore_cli.engine import Settings, run
 from restore_cli.image import compress, is_image_name, read_picture, to_rgb
 from restore_cli.metrics import psnr, ssim
-from restore_cli.tasks import Image, inpaint, round_to_bytes
-from restore_cli.weights import Loaded
+from restore_cli.models.catalogue import Loaded
+from restore_cli.tasks import inpaint
 
 SIDE = 256
 SEED = 30_000

@@ -21,7 +21,7 @@ from torch import Tensor
 from restore_cli.archs import invertible
 from restore_cli.archs.invertible import IRAE
 from restore_cli.image import read_picture, to_rgb
-from restore_cli.weights import load
+from restore_cli.models.catalogue import load
 
 
 def choose(words: str) -> IRAE:

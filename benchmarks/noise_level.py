@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from restore_cli.datasets.known import ImageSet, open_set
+from restore_cli.degradations import Image, camera, round_to_bytes
 from restore_cli.image import read_picture
 from restore_cli.noise import measure_noise
-from restore_cli.sets import ImageSet, open_set
-from restore_cli.tasks import Image, camera, round_to_bytes
 
 Photo = tuple[Image, float]  # and its noise level
 

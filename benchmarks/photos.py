@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from restore_cli import Denoise, Picture, load, restore
+from restore_cli.degradations import Image, camera, round_to_bytes
 from restore_cli.image import compress, is_image_name, read_picture
 from restore_cli.metrics import psnr
-from restore_cli.tasks import Image, camera, round_to_bytes
-from restore_cli.weights import Loaded
+from restore_cli.models.catalogue import Loaded
 
 SIDE = 256
 SEED = 20_000

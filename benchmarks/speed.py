@@ -20,10 +20,11 @@ import numpy as np
 import torch
 
 from restore_cli.archs.baselines import DnCNN
+from restore_cli.degradations import Image
 from restore_cli.image import Picture
-from restore_cli.jobs.restore import restore
-from restore_cli.tasks import Image, Task, find_task
-from restore_cli.weights import Entry, entries, find, load
+from restore_cli.models.catalogue import Entry, entries, find, load
+from restore_cli.pipeline.batch import restore
+from restore_cli.tasks import Task, find_task
 
 OPTIONS = {"denoise": {"sigma": 25}, "deblock": {"quality": 50}}
 

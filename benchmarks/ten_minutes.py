@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from restore_cli.jobs.train import Request, make_network, train
+from restore_cli.training.loop import Request, make_network, train
 from restore_cli.training.recipe import Recipe
 
 

@@ -38,8 +38,8 @@ from restore_cli import memory
 from restore_cli.archs import layers, unet
 from restore_cli.archs.infoaccum import DenseLayer
 from restore_cli.archs.invertible import Flow, Step
-from restore_cli.jobs.train import Request, learn, make_network, train
 from restore_cli.training import optimizer
+from restore_cli.training.loop import Request, learn, make_network, train
 from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import State

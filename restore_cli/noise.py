@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from restore_cli.metrics import estimate_noise
 
 if TYPE_CHECKING:
-    from restore_cli.weights import Loaded
+    from restore_cli.models.catalogue import Loaded
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -128,6 +128,6 @@ def _windows(height: int, width: int) -> list[tuple[int, int]]:
 
 @cache
 def _network() -> Loaded:
-    from restore_cli import weights
+    from restore_cli.models import catalogue as weights
 
     return weights.load(weights.choose(MODEL, "noise", 3))

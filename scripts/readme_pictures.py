@@ -16,8 +16,9 @@ import numpy as np
 from skimage import data
 
 import restore_cli
+from restore_cli.degradations import round_to_bytes
 from restore_cli.image import Pixels, compress, resize, to_pillow
-from restore_cli.tasks import Task, round_to_bytes
+from restore_cli.tasks import Task
 
 SIDE = 300, 200  # of each half, in pixels
 GAP = 4
@@ -35,7 +36,7 @@ def main(folder: Path) -> None:
     """Write NAME.jpg for each task."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, (photo, left, top) in PLACES.items():
-        clean = np.asarray(getattr(data, photo)(), np.float32) / 255
+        clean = np.divide(getattr(data, photo)(), 255, dtype=np.float32)
         pair = [image[top : top + SIDE[1], left : left + SIDE[0]] for image in restore(name, clean)]
         white = np.ones((SIDE[1], GAP, 3), np.float32)
         strip = np.concatenate([pair[0], white, pair[1]], axis=1)
@@ -63,8 +64,9 @@ def restore(name: str, clean: Pixels) -> tuple[Pixels, Pixels]:
             task = restore_cli.Sr(scale=4)
             damaged = task.degrade(clean, rng)
     result = restore_cli.restore(_picture(damaged), task, mask=_mask(damaged)).pixels
-    shown = np.nan_to_num(damaged, nan=1.0)
-    return resize(shown, *clean.shape[:2]).clip(0, 1) if name == "sr" else shown, result
+    if name == "sr":
+        return np.asarray(resize(damaged, *clean.shape[:2]).clip(0, 1)), result
+    return np.where(np.isnan(damaged), np.float32(1), damaged), result
 
 
 def _mask(damaged: Pixels) -> Pixels | None:

@@ -15,8 +15,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 @pytest.fixture(scope="session")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Tiny denoisers that return their input, by image channels."""
-    from restore_cli import weights
     from restore_cli.archs.unet import UNet
+    from restore_cli.models import catalogue as weights
 
     folder = tmp_path_factory.mktemp("checkpoints")
     paths = {}

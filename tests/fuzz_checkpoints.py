@@ -27,8 +27,9 @@ from safetensors.torch import save
 from torch import Tensor
 from typer.testing import CliRunner
 
-from restore_cli import archs, weights
+from restore_cli import archs
 from restore_cli.cli import app
+from restore_cli.models import catalogue as weights
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "unet:UNet": {"channels": 1, "conditions": 1, "widths": [4, 6], "blocks": [1, 1], "unshuffle": 1},

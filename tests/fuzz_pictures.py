@@ -30,10 +30,10 @@ import tifffile
 from fuzzing import Case, Verdict, garble, invoke
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
-from restore_cli import weights
 from restore_cli.archs.unet import UNet
 from restore_cli.errors import PictureError
 from restore_cli.image import FORMATS, LOSSY, Picture, find_damage, read_picture
+from restore_cli.models import catalogue as weights
 
 Array = npt.NDArray[Any]
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.archs.unet import UNet
 from restore_cli.archs.xunit import XUnit
-from restore_cli.engine import Restorer, Settings, run
+from restore_cli.engine import Settings, run
 from restore_cli.errors import WeightsError
+from restore_cli.models import catalogue as weights
+from restore_cli.network import Restorer
 
 
 def test_xunit_has_the_papers_parameters_and_formula() -> None:

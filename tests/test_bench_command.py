@@ -27,17 +27,18 @@ from PIL import Image
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
-from restore_cli import __version__, weights
+from restore_cli import __version__
 from restore_cli.archs import build
+from restore_cli.bench import run as job
+from restore_cli.bench.baselines import Peer
+from restore_cli.bench.run import Bench, Moment, Request, interval, judge
 from restore_cli.cli import app
 from restore_cli.download import digest
 from restore_cli.engine import Settings, find_device
 from restore_cli.errors import UsageError
 from restore_cli.image import to_gray
-from restore_cli.jobs import bench as job
-from restore_cli.jobs.bench import Bench, Moment, Request, interval, judge
 from restore_cli.metrics import psnr
-from restore_cli.peers import Peer
+from restore_cli.models import catalogue as weights
 from restore_cli.report.html import Row
 from restore_cli.tasks import find_task
 

@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate
 
-from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.archs.binarized import (
     QUANTIZERS,
@@ -30,6 +29,7 @@ from restore_cli.archs.binarized import (
 from restore_cli.archs.layers import Bicubic
 from restore_cli.engine import Settings, run
 from restore_cli.errors import WeightsError
+from restore_cli.models import catalogue as weights
 
 ALL = list(QUANTIZERS)
 each = pytest.mark.parametrize("quantizer", ALL)

@@ -10,11 +10,11 @@ import pytest
 
 from restore_cli.engine import Settings, run
 from restore_cli.image import Picture, read_picture, to_gray, to_pillow
-from restore_cli.jobs import restore as jobs
-from restore_cli.jobs.files import Item
 from restore_cli.metrics import psnr
+from restore_cli.models.catalogue import Bundled, Entry, entries, load
+from restore_cli.pipeline import batch
+from restore_cli.pipeline.files import Item
 from restore_cli.tasks import TASKS, Task, find_task
-from restore_cli.weights import Bundled, Entry, entries, load
 
 pytestmark = pytest.mark.weights
 BUNDLED = {
@@ -110,7 +110,7 @@ def test_a_gray_photo_goes_through_the_one_model(name: str) -> None:
     levels, gain = GAIN[name]
     task, image = find_task(name)(**levels), to_gray(CAT[:300, :444])
     observed = task.degrade(image, np.random.RandomState(0))
-    restored = jobs.restore(Picture(observed), task).pixels
+    restored = batch.restore(Picture(observed), task).pixels
     assert restored.shape == image.shape and psnr(restored, image) > psnr(observed, image) + gain
 
 
@@ -122,11 +122,11 @@ def test_light_compression_is_never_made_worse(name: str, quality: int, tmp_path
     task = find_task("deblock")(quality=quality)
     compressed = task.degrade(image, np.random.RandomState(0))
     before = psnr(compressed, image)
-    assert psnr(jobs.restore(Picture(compressed), task).pixels, image) >= before
+    assert psnr(batch.restore(Picture(compressed), task).pixels, image) >= before
     source, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
     to_pillow(image).save(source, quality=quality, subsampling="4:2:0")
-    request = jobs.Request(find_task("deblock")(), [Item(str(source), str(target), "a.jpg")])
-    assert [record.status for record in jobs.restore_files(request)] == ["done"]
+    request = batch.Request(find_task("deblock")(), [Item(str(source), str(target), "a.jpg")])
+    assert [record.status for record in batch.restore_files(request)] == ["done"]
     assert psnr(read_picture(target).pixels, image) >= psnr(read_picture(source).pixels, image)
 
 
@@ -135,7 +135,7 @@ def test_painted_damage_is_found_and_mended(damage: str) -> None:
     painter = find_task("inpaint")(damage=damage, size=16, share=0.05, blind=True)
     photo = CAT[:300, :444]
     painted = painter.degrade(photo, np.random.RandomState(0))
-    mended = jobs.restore(Picture(painted), find_task("inpaint")(detect=damage)).pixels
+    mended = batch.restore(Picture(painted), find_task("inpaint")(detect=damage)).pixels
     assert psnr(mended, photo) > psnr(painted, photo) + 8
     strong = np.abs(painted - photo).max(axis=2) > 0.3
     changed = (mended != painted).any(axis=2)

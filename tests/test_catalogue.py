@@ -18,11 +18,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 from typer.testing import CliRunner
 
-from restore_cli import archs, weights
+from restore_cli import archs
 from restore_cli.cli import app, models
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import Bundled, Entry, Url
 from restore_cli.tasks import TASKS
-from restore_cli.weights import Bundled, Entry, Url
 
 TABLE = weights.entries()
 PUBLIC = [name for name, entry in TABLE.items() if entry.good]

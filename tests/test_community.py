@@ -19,13 +19,14 @@ from PIL import Image
 from torch import Tensor, library, nn
 from typer.testing import CliRunner
 
-from restore_cli import weights
 from restore_cli.archs import community
 from restore_cli.cli import app
 from restore_cli.download import Url
-from restore_cli.engine import Geometry, Settings, run
+from restore_cli.engine import Settings, run
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.jobs import restore as job
+from restore_cli.models import catalogue as weights
+from restore_cli.network import Geometry
+from restore_cli.pipeline import batch as job
 from restore_cli.tasks import find_task
 from restore_cli.tasks.denoise import Denoise
 

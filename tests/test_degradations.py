@@ -12,11 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore_cli.engine import Geometry
+from restore_cli.degradations import Random, camera, round_to_bytes
+from restore_cli.degradations.weather import Layer, draw_depth, noise_streaks, scatter, streaks
 from restore_cli.errors import UsageError
 from restore_cli.image import compress, luma, read_picture, resize, to_gray, to_pillow
 from restore_cli.metrics import estimate_quality, psnr
-from restore_cli.tasks import TASKS, Random, camera, find_task, round_to_bytes
+from restore_cli.network import Geometry
+from restore_cli.tasks import TASKS, find_task
 from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.deblur import KERNELS, Deblur, blur_kernel
 from restore_cli.tasks.dehaze import Dehaze
@@ -24,7 +26,6 @@ from restore_cli.tasks.denoise import Denoise
 from restore_cli.tasks.derain import Derain
 from restore_cli.tasks.inpaint import Inpaint, draw_mask, fill
 from restore_cli.tasks.sr import Sr
-from restore_cli.tasks.weather import Layer, draw_depth, noise_streaks, scatter, streaks
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "../shared/data/eval"

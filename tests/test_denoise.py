@@ -6,11 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
-from restore_cli.engine import Geometry
+from restore_cli.degradations import camera
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture
+from restore_cli.network import Geometry
 from restore_cli.noise import from_plane, split, split_white
-from restore_cli.tasks import camera
 from restore_cli.tasks.denoise import RAISE, Denoise
 
 GRAY = np.full((40, 50, 1), 0.5, np.float32)

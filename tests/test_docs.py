@@ -13,14 +13,15 @@ import pytest
 
 from restore_cli import archs
 from restore_cli.archs import build
-from restore_cli.weights import Bundled, entries
+from restore_cli.models.catalogue import Bundled, entries
 
 DOCS = Path(__file__).parents[1] / "docs"
+SCRIPTS = DOCS.parent / "scripts"
 NETWORKS = tomllib.loads((DOCS / "networks.toml").read_text(encoding="utf-8"))
 
 
 def test_the_page_of_networks_is_up_to_date() -> None:
-    write = runpy.run_path(str(DOCS / "networks.py"))["write"]
+    write = runpy.run_path(str(SCRIPTS / "networks_table.py"))["write"]
     assert (DOCS / "networks.md").read_text(encoding="utf-8") == write()
 
 
@@ -28,7 +29,7 @@ def test_the_page_of_networks_is_up_to_date() -> None:
 def test_every_parameter_of_a_network_is_documented(arch: str) -> None:
     module, _, name = arch.partition(":")
     network = getattr(import_module(f"restore_cli.archs.{module}"), name)
-    explained = runpy.run_path(str(DOCS / "networks.py"))["explain"](network)
+    explained = runpy.run_path(str(SCRIPTS / "networks_table.py"))["explain"](network)
     assert all(explained.values())
     assert sorted(", ".join(explained).split(", ")) == sorted(inspect.signature(network).parameters)
 
@@ -38,10 +39,10 @@ def test_every_network_is_documented() -> None:
 
 
 def test_the_tables_of_models_are_up_to_date() -> None:
-    pages = runpy.run_path(str(DOCS / "models.py"))["write"]()
+    pages = runpy.run_path(str(SCRIPTS / "models_table.py"))["write"]()
     assert {path.name for path in pages} == {"README.md", "models.md", "public-models.md"}
     for path, page in pages.items():
-        assert path.read_text(encoding="utf-8") == page, "run `python docs/models.py`"
+        assert path.read_text(encoding="utf-8") == page, "run `python scripts/models_table.py`"
 
 
 @pytest.mark.parametrize(
@@ -60,8 +61,10 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 def test_the_tables_of_what_is_kept_are_up_to_date() -> None:
-    write = runpy.run_path(str(DOCS / "fidelity.py"))["write"]
-    assert (DOCS / "fidelity.md").read_text(encoding="utf-8") == write(), "run `python docs/fidelity.py`"
+    write = runpy.run_path(str(SCRIPTS / "fidelity_table.py"))["write"]
+    assert (DOCS / "fidelity.md").read_text(encoding="utf-8") == write(), (
+        "run `python scripts/fidelity_table.py`"
+    )
 
 
 def test_every_guarantee_names_the_tests_that_hold_it() -> None:
@@ -97,7 +100,7 @@ def test_the_benchmarks_hold_every_bundled_model_of_a_task(task: str) -> None:
 
 
 def test_a_benchmark_becomes_tables() -> None:
-    tables = runpy.run_path(str(DOCS / "benchmarks.py"))["tables"]
+    tables = runpy.run_path(str(SCRIPTS / "benchmark_tables.py"))["tables"]
 
     def row(model: str, level: str, psnr: float, note: str = "", **other: object) -> dict[str, object]:
         figures = {"PSNR": psnr, "SSIM": 0.5, "kFLOP/pixel": 151.2 if model == "house" else None}

@@ -13,9 +13,9 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from restore_cli import weights
 from restore_cli.cli import app, display
 from restore_cli.cli import bench as bench_command
+from restore_cli.models import catalogue as weights
 from restore_cli.report import Record, write_report
 from restore_cli.report.bench import Origin, write_bench
 from restore_cli.report.html import Row

@@ -12,14 +12,14 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.archs.invertible import IRAE
 from restore_cli.cli.models import app
-from restore_cli.engine import Restorer
 from restore_cli.errors import EngineError, RestoreError, UsageError
-from restore_cli.jobs import export as job
-from restore_cli.weights import Header, Loaded
+from restore_cli.models import catalogue as weights
+from restore_cli.models import export as job
+from restore_cli.models.catalogue import Header, Loaded
+from restore_cli.network import Restorer
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("rednet:REDNet", {"depth": 10, "width": 6}),

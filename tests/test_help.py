@@ -15,11 +15,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import restore_cli
-from restore_cli import weights
 from restore_cli.cli import app
 from restore_cli.cli.display import describe
 from restore_cli.cli.options import parse_strength
 from restore_cli.errors import UsageError
+from restore_cli.models import catalogue as weights
 from restore_cli.report import Record
 from restore_cli.tasks import TASKS
 from restore_cli.tasks.denoise import Denoise

@@ -10,11 +10,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.archs.infoaccum import MODULES, Accumulation, InfoAccum, InfoAccumUNet, PatchGAN
-from restore_cli.engine import Restorer, Settings, run
+from restore_cli.engine import Settings, run
 from restore_cli.errors import WeightsError
+from restore_cli.models import catalogue as weights
+from restore_cli.network import Restorer
 
 INFOACCUM, PLAIN = "infoaccum:InfoAccumUNet", "baselines:RonnebergerUNet"
 IRAES = {"width": 64, "levels": 4, "slope": 0.2, "pool": "average", "tail": 3}

@@ -18,16 +18,17 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from restore_cli import engine, weights
+from restore_cli import engine
 from restore_cli.archs.baselines import ConvChain
 from restore_cli.archs.unet import UNet
 from restore_cli.cli import app
-from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture
-from restore_cli.jobs.restore import load, restore
 from restore_cli.metrics import psnr
+from restore_cli.models import catalogue as weights
+from restore_cli.network import Geometry
 from restore_cli.noise import Noise
+from restore_cli.pipeline.batch import load, restore
 from restore_cli.tasks import inpaint as inpainting
 from restore_cli.tasks.inpaint import Inpaint, fill
 
@@ -62,7 +63,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     ran: list[object] = []
     run = engine.run
     monkeypatch.setattr(engine, "run", lambda *words: (ran.append(words[0]), run(*words))[1])
-    monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", lambda *_: Noise(0, white=True))
+    monkeypatch.setattr("restore_cli.pipeline.batch.measure_noise", lambda *_: Noise(0, white=True))
     return ran
 
 
@@ -111,7 +112,7 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_finder(tmp_path / "finder", 0.9)
     save_finder(tmp_path / "blind", 2)
     monkeypatch.setattr(weights, "entries", dict)
-    monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", lambda *_: Noise(0, white=True))
+    monkeypatch.setattr("restore_cli.pipeline.batch.measure_noise", lambda *_: Noise(0, white=True))
 
 
 def paint(photo: Path, *places: tuple[slice, slice], value: float = 1) -> np.ndarray:

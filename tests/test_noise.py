@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from restore_cli.degradations import camera, round_to_bytes
 from restore_cli.image import read_picture, to_gray
 from restore_cli.noise import from_plane, measure_noise, split, split_white, to_plane
-from restore_cli.tasks import camera, find_task, round_to_bytes
+from restore_cli.tasks import find_task
 
 pytestmark = pytest.mark.weights
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels

@@ -15,11 +15,11 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from restore_cli import weights
 from restore_cli.cli import app
 from restore_cli.engine import Settings, run
 from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.jobs.export import export
+from restore_cli.models import catalogue as weights
+from restore_cli.models.export import export
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

@@ -29,14 +29,14 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     (points,) = (name for name in names if name.endswith("/entry_points.txt"))
     scripts = zipfile.ZipFile(wheel).read(points).decode()
     assert "restore = restore_cli" in scripts and "restore-cli = restore_cli" in scripts
-    tables = {f"restore_cli/{table}.toml" for table in ("weights", "sets", "published")}
+    places = "weights", "datasets/sets", "bench/published", "bench/suites", "training/studies"
+    tables = {f"restore_cli/{place}.toml" for place in places}
     assert tables <= set(names)
     assert any(name.startswith("restore_cli/checkpoints/") for name in names)
     page = {name.rpartition("/")[2] for name in names if name.startswith("restore_cli/report/page/")}
     charts = {"study.html.j2", "study.svg.j2"}
     assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"} | charts
     assert {f"restore_cli/recipes/{paper}.toml" for paper in (*recipes.PAPERS, recipes.CPU)} <= set(names)
-    assert "restore_cli/jobs/studies.toml" in names
     assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
 
     site = tmp_path / "site"

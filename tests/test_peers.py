@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from restore_cli.bench.baselines import _load_ncnn, peers
 from restore_cli.errors import UsageError
 from restore_cli.image import read_picture, to_gray
 from restore_cli.metrics import psnr
-from restore_cli.peers import _load_ncnn, peers
 from restore_cli.tasks import TASKS, find_task
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels[60:204, 150:294]

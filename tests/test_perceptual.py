@@ -16,15 +16,16 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from restore_cli.bench import run as job
+from restore_cli.bench.run import Moment, Request
 from restore_cli.cli import app
+from restore_cli.degradations import round_to_bytes
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.image import read_picture, to_gray
-from restore_cli.jobs import bench as job
-from restore_cli.jobs.bench import Moment, Request
 from restore_cli.metrics import perceptual
 from restore_cli.metrics.perceptual import METRICS, find_metric
 from restore_cli.report.bench import format_figure
-from restore_cli.tasks import find_task, round_to_bytes
+from restore_cli.tasks import find_task
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels[60:204, 150:294]
 SIDES = {"large": 100, "medium": 40, "small": 20}  # for both metrics, for LPIPS alone, for none

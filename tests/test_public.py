@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, leaky_relu, pad, pixel_shuffle, pixel_unshuffle
 from typer.testing import CliRunner
 
-from restore_cli import engine, weights
+from restore_cli import engine
 from restore_cli.archs import build, rrdb
 from restore_cli.cli import app
-from restore_cli.engine import Restorer, Settings, run
+from restore_cli.engine import Settings, run
+from restore_cli.models import catalogue as weights
+from restore_cli.network import Restorer
 
 FILES = Path(__file__).parents[1] / "../shared/checkpoints"
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from restore_cli.bench.published import published, read_figures
+from restore_cli.datasets.known import known
 from restore_cli.errors import RestoreError
-from restore_cli.published import published, read_figures
-from restore_cli.sets import known
 from restore_cli.tasks import find_task
 
 ELSEWHERE = {  # sets that are not in sets.toml: private, or not scored image by image

@@ -16,11 +16,12 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from restore_cli import recipes, weights
+from restore_cli import recipes
 from restore_cli.archs import build
 from restore_cli.cli import app
-from restore_cli.jobs.train import learn, make_network
+from restore_cli.models import catalogue as weights
 from restore_cli.training.distributed import join
+from restore_cli.training.loop import learn, make_network
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.pairs import Patches, Sample

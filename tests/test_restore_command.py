@@ -25,14 +25,14 @@ from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner, Result
 
-from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.cli import app, display
 from restore_cli.cli.restore import compose
 from restore_cli.image import Picture, read_picture, write_picture
-from restore_cli.jobs.files import Naming, plan
 from restore_cli.metrics import psnr
+from restore_cli.models import catalogue as weights
 from restore_cli.noise import Noise
+from restore_cli.pipeline.files import Naming, plan
 from restore_cli.report import Record, write_report
 from restore_cli.tasks import option
 from restore_cli.tasks.denoise import Denoise
@@ -554,8 +554,8 @@ def test_reference(run: Run, tmp_path: Path) -> None:
 
 def save_brighter(task: str, conditions: int, **levels: object) -> None:
     """A model, "brighter.safetensors", that makes every pixel brighter by a tenth."""
-    from restore_cli import weights
     from restore_cli.archs.unet import UNet
+    from restore_cli.models import catalogue as weights
 
     params = {"channels": 3, "widths": [8, 8], "conditions": conditions}
     network = UNet(**params)  # type: ignore[arg-type]
@@ -653,7 +653,7 @@ def test_no_network_runs_where_nothing_can_change(tmp_path: Path, monkeypatch: p
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("restore_cli.engine.run", fail)
-    monkeypatch.setattr("restore_cli.jobs.restore.measure_noise", lambda *_: Noise(0, white=True))
+    monkeypatch.setattr("restore_cli.pipeline.batch.measure_noise", lambda *_: Noise(0, white=True))
     save_brighter("deblock", conditions=1, quality=[5, 90])
     Image.open(photo(Path("a.png"))).save("a.jpg", quality=97)
     Image.new("L", (24, 20)).save("black.png")

@@ -14,9 +14,10 @@ import pytest
 from hub import Hub, serving
 from PIL import Image
 
-from restore_cli import download, sets
+from restore_cli import download
+from restore_cli.datasets import known as sets
+from restore_cli.datasets.known import ImageSet, Source, known, open_set, read_table
 from restore_cli.errors import PictureError, RestoreError, UsageError
-from restore_cli.sets import ImageSet, Source, known, open_set, read_table
 
 REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
 

@@ -12,12 +12,12 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.cli import app
-from restore_cli.engine import Geometry
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture, resize
+from restore_cli.models import catalogue as weights
+from restore_cli.network import Geometry
 from restore_cli.tasks.sr import Sr, parse_size
 
 NETWORKS = {  # none does anything beyond bicubic

@@ -18,8 +18,8 @@ from typer.testing import CliRunner, Result
 
 from restore_cli.atomic import write_whole
 from restore_cli.cli import app
-from restore_cli.jobs.files import Naming, plan
 from restore_cli.noise import Noise
+from restore_cli.pipeline.files import Naming, plan
 
 ROOT = Path(__file__).parents[1]
 MODULE = [sys.executable, "-m", "restore_cli"]
@@ -349,11 +349,11 @@ main()
 @pytest.mark.parametrize(
     ("place", "words", "said"),
     [
-        ("restore_cli.jobs.compare.read_picture", "compare a.png a.png -o page.html", "Finished outputs"),
-        ("restore_cli.weights.load", "models show MODEL", "Finished outputs"),
-        ("restore_cli.weights.load", "models verify denoise-color", "Finished outputs"),
-        ("restore_cli.jobs.export._samples", "models export MODEL a.onnx", "Finished outputs"),
-        ("restore_cli.jobs.bench._measure", "bench denoise --data . --model MODEL", "What was measured"),
+        ("restore_cli.pipeline.compare.read_picture", "compare a.png a.png -o page.html", "Finished outputs"),
+        ("restore_cli.models.catalogue.load", "models show MODEL", "Finished outputs"),
+        ("restore_cli.models.catalogue.load", "models verify denoise-color", "Finished outputs"),
+        ("restore_cli.models.export._samples", "models export MODEL a.onnx", "Finished outputs"),
+        ("restore_cli.bench.run._measure", "bench denoise --data . --model MODEL", "What was measured"),
     ],
 )
 def test_every_command_answers_a_signal_at_once(

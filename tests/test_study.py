@@ -14,9 +14,9 @@ from typer.testing import CliRunner, Result
 
 from restore_cli.cli import app
 from restore_cli.errors import UsageError
-from restore_cli.jobs import study as job
-from restore_cli.jobs.train import Beat
 from restore_cli.report.study import Chart, Mark, to_markdown, to_svg
+from restore_cli.training import study as job
+from restore_cli.training.loop import Beat
 
 TINY = {"batch": 1, "patch": 8, "params": {"width": 2}, "precision": "fp32", "holdout": 2}
 

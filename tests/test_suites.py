@@ -11,17 +11,17 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from restore_cli import weights
+from restore_cli.bench import run as job
+from restore_cli.bench.baselines import peers
+from restore_cli.bench.run import Bench, Model, Moment, Request
+from restore_cli.bench.suites import Part, plan, suites
 from restore_cli.cli import app
+from restore_cli.datasets.known import known
 from restore_cli.engine import Settings
-from restore_cli.jobs import bench as job
-from restore_cli.jobs.bench import Bench, Model, Moment, Request
-from restore_cli.jobs.suite import Part, plan, suites
-from restore_cli.peers import peers
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import Bundled
 from restore_cli.recipes import read_keys
-from restore_cli.sets import known
 from restore_cli.tasks import MEASURES, find_task
-from restore_cli.weights import Bundled
 
 PARTS = [pytest.param(part, id=f"{name}: {part.about}") for name, parts in suites().items() for part in parts]
 

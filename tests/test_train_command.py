@@ -24,15 +24,15 @@ from rich.text import Text
 from safetensors import safe_open
 from typer.testing import CliRunner, Result
 
-from restore_cli import weights
 from restore_cli.cli import app
 from restore_cli.cli.display import Silence
 from restore_cli.cli.train import describe, format_time, read_recipe
 from restore_cli.cli.train import train as train_command
 from restore_cli.errors import UsageError
-from restore_cli.jobs.train import Progress
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import Bundled, Entry
+from restore_cli.training.loop import Progress
 from restore_cli.training.recipe import Recipe
-from restore_cli.weights import Bundled, Entry
 
 RECIPE = """
 task = "denoise"
@@ -123,7 +123,7 @@ def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.
 
 STUCK = """
 import hashlib, sys
-from restore_cli.jobs import train
+from restore_cli.training import loop as train
 learn = train.learn
 def stuck(state, *others):
     if state.moment.step == 3:

@@ -25,19 +25,19 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from restore_cli.archs import build
-from restore_cli.engine import Geometry
 from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.jobs import train as jobs_train
-from restore_cli.jobs.train import Beat, Progress, Request, make_network, plan, train
+from restore_cli.models.catalogue import load
+from restore_cli.network import Geometry
 from restore_cli.tasks import TASKS
+from restore_cli.training import loop
 from restore_cli.training.distributed import Group
 from restore_cli.training.log import Log
+from restore_cli.training.loop import Beat, Progress, Request, make_network, plan, train
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Muon, Optimizer, learning_rate
 from restore_cli.training.pairs import Patches, Sample, _Store, batches, load_corpus
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import Moment, State, uninterrupted
-from restore_cli.weights import load
 
 TINY = {
     "task": "denoise",
@@ -100,7 +100,7 @@ def test_a_killed_training_goes_on_exactly(
         changes |= {"arch": arch, "params": {"channels": 3, "depth": 3, "width": 8}, "levels": {"sigma": 25}}
     whole = run(data, tmp_path / "whole.safetensors", **changes)
 
-    monkeypatch.setattr("restore_cli.jobs.train.STATE_SECONDS", 0)
+    monkeypatch.setattr("restore_cli.training.loop.STATE_SECONDS", 0)
     request = Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu")
     steps = train(request)
     while next(steps).step < 3:
@@ -271,14 +271,14 @@ def test_an_interrupted_training_goes_on_exactly(
     run(data, whole, steps=8)
     with monkeypatch.context() as patch:
         if at == 3:
-            learned = jobs_train.learn
+            learned = loop.learn
 
             def learn(state: State, *others: Any) -> torch.Tensor:
                 if state.moment.step == 3:
                     signal.raise_signal(signal.SIGINT)  # waits until the step is whole
                 return learned(state, *others)
 
-            patch.setattr(jobs_train, "learn", learn)
+            patch.setattr(loop, "learn", learn)
 
         def watch(beat: Beat) -> None:
             place = (beat.step, beat.doing == "training")
@@ -430,7 +430,7 @@ def test_what_objectives_draw_and_learn_is_resumed_too(
         params = {"channels": 3, "width": 8}
         changes = {"arch": "binarized:BTNet", "params": params, "transition": 1e-3, "optimizer": "adam"}
     run(data, tmp_path / "whole.safetensors", **changes)
-    monkeypatch.setattr("restore_cli.jobs.train.STATE_SECONDS", 0)
+    monkeypatch.setattr("restore_cli.training.loop.STATE_SECONDS", 0)
     steps = train(Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu"))
     while next(steps).step < 3:
         pass

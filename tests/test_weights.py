@@ -33,13 +33,14 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d
 from typer.testing import CliRunner
 
-from restore_cli import archs, download, weights
+from restore_cli import archs, download
 from restore_cli.cli import models
 from restore_cli.cli.train import read_recipe
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import Bundled, Entry, Header, Url
 from restore_cli.tasks import find_task
 from restore_cli.training.recipe import Recipe
-from restore_cli.weights import Bundled, Entry, Header, Url
 
 REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
 SMALL = Header(

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
-from restore_cli.engine import Restorer
 from restore_cli.errors import WeightsError
+from restore_cli.network import Restorer
 from restore_cli.tables import brief
 
 if TYPE_CHECKING:

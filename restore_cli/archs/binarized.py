@@ -38,7 +38,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from restore_cli.archs.layers import Bicubic
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 THRESHOLD = 0.66  # of mean |W|: below it TWN and BT quantize to zero (section 3)
 NOISE = 0.1  # of mean |W|: how far the transition term disturbs the weights (section 3.2)

@@ -18,8 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restore_cli.engine import OVERLAP, Geometry, Restorer
+from restore_cli.engine import OVERLAP
 from restore_cli.errors import WeightsError
+from restore_cli.network import Geometry, Restorer
 from restore_cli.tables import brief
 
 FARTHEST = 160  # pixels of a radius that is tried

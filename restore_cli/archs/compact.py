@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle
 
 from restore_cli.archs.layers import side_of
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 
 class Compact(Restorer):

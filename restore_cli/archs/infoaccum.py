@@ -25,7 +25,7 @@ from torch.nn.functional import leaky_relu, pad
 
 from restore_cli.archs.layers import DilatedConv2d, trains_on_cpu
 from restore_cli.archs.rivals import RIVALS, Rival
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 NORMS = ("batch", "instance", "none")
 DILATIONS = (1, 3, 5)

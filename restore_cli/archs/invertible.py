@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from torch.nn.functional import conv2d, pixel_shuffle, pixel_unshuffle
 
 from restore_cli.archs.layers import fused, gradients, through_relu
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 
 class Invertible(nn.Module):

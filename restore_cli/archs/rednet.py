@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from restore_cli.archs.layers import convolve
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 
 class REDNet(Restorer):

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
-from restore_cli.engine import OVERLAP, Geometry, Restorer
+from restore_cli.engine import OVERLAP
+from restore_cli.network import Geometry, Restorer
 
 
 class ChannelNorm(nn.Module):

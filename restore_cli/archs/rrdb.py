@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pixel_unshuffle
 
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 SQUARE = 128  # side, in pixels of the small size, of what is enlarged at once
 # The names of the authors' first two ways to write the network, from the oldest.

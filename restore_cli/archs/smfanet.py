@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import gelu, interpolate, max_pool2d, normalize
 
 from restore_cli.archs.layers import side_of
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 CELL = 8
 

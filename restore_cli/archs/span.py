@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, pixel_shuffle, silu
 
 from restore_cli.archs.layers import side_of
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, RGB
 LAYERS = ("c1_r", "c2_r", "c3_r")  # of a block, as the authors call them

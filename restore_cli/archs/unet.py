@@ -28,7 +28,7 @@ from restore_cli.archs.layers import (
     mirror,
     through_relu,
 )
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 
 class ResidualBlock(nn.Module):

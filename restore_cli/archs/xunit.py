@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from restore_cli.archs.layers import DepthwiseConv2d, trains_on_cpu
-from restore_cli.engine import Geometry, Restorer
+from restore_cli.network import Geometry, Restorer
 
 
 class XUnit(nn.Module):

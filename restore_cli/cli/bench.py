@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 from rich.table import Table
 
+from restore_cli.bench.baselines import peer_names
 from restore_cli.cli import options
 from restore_cli.cli.display import (
     literal,
@@ -28,12 +29,11 @@ from restore_cli.cli.display import (
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError
 from restore_cli.metrics.perceptual import METRICS, Metric, find_metric
-from restore_cli.peers import peer_names
 from restore_cli.tables import read_value
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
-    from restore_cli.jobs.bench import Request
+    from restore_cli.bench.run import Request
     from restore_cli.report.bench import Origin
     from restore_cli.report.html import Row
 
@@ -49,7 +49,7 @@ def _word(text: str, metavar: str | None, panel: str, complete: Callable[..., An
 
 
 def _set_names() -> list[str]:
-    from restore_cli.sets import known
+    from restore_cli.datasets.known import known
 
     return list(known())
 
@@ -163,9 +163,9 @@ def run_suite(
     """
     check_reports(report or ())
 
+    from restore_cli.bench.run import Request
+    from restore_cli.bench.suites import plan
     from restore_cli.engine import Settings  # imports torch
-    from restore_cli.jobs.bench import Request
-    from restore_cli.jobs.suite import plan
 
     common = Request(
         task="",
@@ -188,7 +188,7 @@ def run_suite(
 @app.command("sets")
 def list_sets(data: Data = None, json: Json = False) -> None:
     """List the sets known by name: which are here, can be downloaded, or must be fetched by hand."""
-    from restore_cli.sets import find_folder, known
+    from restore_cli.datasets.known import find_folder, known
 
     places = {name: find_folder(name, data or ()) for name in known()}
     if json:
@@ -334,8 +334,8 @@ def run(
     check_reports(report or ())
     side = options.parse_tile(tile)
 
+    from restore_cli.bench import run as job
     from restore_cli.engine import Settings  # imports torch
-    from restore_cli.jobs import bench as job
 
     request = job.Request(
         task=task.name,
@@ -384,7 +384,7 @@ def parse_levels(
     Raises:
         UsageError: a word is no KEY=VALUE, or the task has no such level.
     """
-    from restore_cli.jobs.suite import combine
+    from restore_cli.bench.suites import combine
 
     parsers = _parsers(task)
     values = {key: list(found) for key, found in given.items()}
@@ -406,7 +406,7 @@ def _parsers(task: type[Task]) -> dict[str, Callable[[str], Any]]:
 def _render(
     title: str, requests: Sequence[Request], reports: Sequence[Path], json: bool, quiet: bool
 ) -> None:
-    from restore_cli.jobs import bench as job
+    from restore_cli.bench import run as job
     from restore_cli.report.bench import to_json, write_bench
 
     origin = job.origin(requests[0].settings, shlex.join(["restore", *sys.argv[1:]]))

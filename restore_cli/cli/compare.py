@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore_cli import weights
 from restore_cli.cli import options
 from restore_cli.cli.display import print_error, print_note, print_result, print_warning, show_progress
 from restore_cli.cli.options import FLAG, Debug
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import PictureError, UsageError
+from restore_cli.models import catalogue as weights
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
-    from restore_cli.jobs.restore import Request
+    from restore_cli.pipeline.batch import Request
     from restore_cli.report.html import Gallery, Version
 
 EPILOG = (
@@ -107,8 +107,8 @@ def compare(
     page = Gallery(out, "compared")
     if names:
         from restore_cli.engine import Settings  # imports torch
-        from restore_cli.jobs import restore as job
-        from restore_cli.jobs.lineup import find_task_of
+        from restore_cli.pipeline import batch as job
+        from restore_cli.pipeline.lineup import find_task_of
 
         kind = _fill(find_task(task or call(find_task_of, names)), level or ())
         settings = Settings(device, precision, options.parse_tile(tile))
@@ -128,8 +128,8 @@ def compare(
 
 def _add_pictures(page: Gallery, paths: Sequence[Path], reference: Path | None, debug: bool) -> bool:
     """Compare files, or those of folders that have one name; say whether any fails."""
-    from restore_cli.jobs.compare import make_alike, measure, pair, read_versions
     from restore_cli.metrics import psnr
+    from restore_cli.pipeline.compare import make_alike, measure, pair, read_versions
     from restore_cli.report.html import Comparison
 
     failed = False
@@ -181,7 +181,7 @@ def _add_restored(
     Args:
         measured: the last of the others is what all are measured against.
     """
-    from restore_cli.jobs.compare import make_alike, measure, read_versions
+    from restore_cli.pipeline.compare import make_alike, measure, read_versions
     from restore_cli.report.html import Comparison
 
     if photo.is_dir():
@@ -200,8 +200,8 @@ def _add_restored(
 
 def _restore(photo: Path, models: Sequence[str], request: Request, quiet: bool) -> tuple[list[Version], bool]:
     """The photo and what the models make of it, nothing where all fail; and whether any fails."""
-    from restore_cli.jobs.lineup import line_up
-    from restore_cli.jobs.restore import Watch
+    from restore_cli.pipeline.batch import Watch
+    from restore_cli.pipeline.lineup import line_up
 
     versions: list[Version] = []
     names, done, failed = list(dict.fromkeys(models)), 0, False

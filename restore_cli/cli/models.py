@@ -14,17 +14,17 @@ import typer
 from rich.filesize import decimal
 from rich.table import Table
 
-from restore_cli import weights
 from restore_cli.atomic import check_place
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
 from restore_cli.cli.options import ACCEPT, FLAG, model_names
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import Bundled, Entry, Header, Loaded
 from restore_cli.tasks import TASKS
-from restore_cli.weights import Bundled, Entry, Header, Loaded
 
 if TYPE_CHECKING:
-    from restore_cli.jobs.bench import Remeasured
+    from restore_cli.bench.run import Remeasured
 
 TOLERANCE = 0.02  # dB
 EXTRA = "restore-cli[community]"
@@ -218,7 +218,7 @@ def verify(
 
 def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
     """Measure and print an entry's scores."""
-    from restore_cli.jobs.bench import remeasure
+    from restore_cli.bench.run import remeasure
 
     with Worker() as worker:
         for score in worker.each(remeasure(entry, data)):
@@ -250,10 +250,9 @@ def export(
 ) -> None:
     """Write a model as ONNX, for other runtimes, and measure how far its results differ."""
     check_place(output, (".onnx",), overwrite=overwrite)
+    from restore_cli.models import export as job
+
     model = _one(name)
-
-    from restore_cli.jobs import export as job
-
     difference = call(lambda: job.export(weights.load(model), output))
     print_note(f"results differ by {difference:.2g} at most")
     print_result(str(output))
@@ -350,7 +349,7 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
 def _costs(model: Header) -> dict[str, str]:
     """How large its network is, and how much it computes."""
     from restore_cli import archs
-    from restore_cli.jobs.bench import measure_costs
+    from restore_cli.bench.run import measure_costs
 
     found = measure_costs(archs.build(model.arch, model.params))
     work = (

@@ -118,7 +118,7 @@ _NETWORK = "Network"
 
 def model_names() -> list[str]:
     """Full and short names of all models, to complete a word."""
-    from restore_cli import weights
+    from restore_cli.models import catalogue as weights
 
     entries = weights.entries().values()
     return sorted({name for entry in entries for name in entry.names})

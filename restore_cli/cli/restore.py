@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore_cli import weights
 from restore_cli.cli import options
 from restore_cli.cli.display import (
     Pace,
@@ -29,11 +28,12 @@ from restore_cli.cli.display import (
 )
 from restore_cli.cli.signals import Worker
 from restore_cli.errors import PictureError, UsageError
+from restore_cli.models import catalogue as weights
 from restore_cli.report import Record, check_report, write_report
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
-    from restore_cli.jobs.files import Item
+    from restore_cli.pipeline.files import Item
     from restore_cli.report.html import Gallery
 
 
@@ -137,7 +137,7 @@ def run(
     debug: options.Debug = False,
 ) -> None:
     """Restore what the words of a command line ask for; raises typer.Exit with 1 if an input failed."""
-    from restore_cli.jobs import files
+    from restore_cli.pipeline import files
     from restore_cli.report.html import Gallery, check_page
 
     if skip_existing and overwrite:
@@ -181,7 +181,7 @@ def run(
         raise UsageError("Cannot show a picture in a terminal. Give a file as -o, or redirect it.")
 
     from restore_cli.engine import Settings  # imports torch
-    from restore_cli.jobs import restore as job
+    from restore_cli.pipeline import batch as job
 
     request = job.Request(
         task=task,

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore_cli import jobs
+from restore_cli import training
 from restore_cli.cli.display import print_note, print_result, show_progress
 from restore_cli.cli.options import FLAG, Debug, Device, parse_keys
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import read_toml
 
 if TYPE_CHECKING:
-    from restore_cli.jobs.train import Beat
+    from restore_cli.training.loop import Beat
 
 
 def _word(text: str, metavar: str, *names: str, **others: Any) -> Any:
@@ -23,7 +23,7 @@ def _word(text: str, metavar: str, *names: str, **others: Any) -> Any:
 
 
 def _study_names() -> list[str]:
-    table = Path(jobs.__file__).with_name("studies.toml")  # which its module would read behind torch
+    table = Path(training.__file__).with_name("studies.toml")  # which its module would read behind torch
     return list(read_toml(table, RestoreError))
 
 
@@ -68,7 +68,7 @@ def study(
     After each training it writes NAME.html (chart and table), .svg, .md and .json.
     Started again, a study that was interrupted goes on where it was.
     """
-    from restore_cli.jobs import study as job
+    from restore_cli.training import study as job
 
     if list_studies:
         for key, found in job.studies().items():

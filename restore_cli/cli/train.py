@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore_cli import recipes, weights
+from restore_cli import recipes
 from restore_cli.cli.display import print_note, print_result, show_progress
 from restore_cli.cli.options import FLAG, Debug, Device, model_names, parse_keys
 from restore_cli.cli.signals import Worker
 from restore_cli.errors import RestoreError, UsageError
+from restore_cli.models import catalogue as weights
 from restore_cli.tables import read_toml, to_toml
 from restore_cli.tasks import TASKS
 
 if TYPE_CHECKING:
-    from restore_cli.jobs.train import Beat, Progress, Request
+    from restore_cli.training.loop import Beat, Progress, Request
 
 _RECIPE = "Recipe"
 _DATA = "Data"
@@ -257,8 +258,8 @@ def train(
             " `restore train --task denoise --data photos/`."
         )
 
-    from restore_cli.jobs.train import Request
-    from restore_cli.jobs.train import train as run
+    from restore_cli.training.loop import Request
+    from restore_cli.training.loop import train as run
     from restore_cli.training.recipe import Recipe
 
     recipe = Recipe.parse(values)
@@ -312,7 +313,7 @@ def train_list(models: list[str], slots: int, options: Mapping[str, object]) -> 
         UsageError: no models, or two of one name.
         RestoreError: some failed, after all others are done.
     """
-    from restore_cli.jobs.queue import run_queue
+    from restore_cli.training.queue import run_queue
 
     names = list(map(_name, models))
     if not names or len(set(names)) < len(names):
@@ -405,7 +406,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 def show_plan(request: Request) -> None:
     """Print the whole recipe, as TOML that `restore train` takes, and in comments what it would take."""
-    from restore_cli.jobs.train import plan
+    from restore_cli.training.loop import plan
 
     found = plan(request)
     for note in found.unreadable:

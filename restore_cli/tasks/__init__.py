@@ -9,18 +9,14 @@ from dataclasses import Field, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
+from restore_cli.degradations import Image, Random, round_to_bytes
 from restore_cli.errors import UsageError
 from restore_cli.metrics import psnr
 
 if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for torch
-    from restore_cli.engine import Geometry
     from restore_cli.image import Picture
-
-Image = NDArray[np.float32]
-Mask = NDArray[np.bool_]
-Random = np.random.Generator | np.random.RandomState
+    from restore_cli.network import Geometry
 
 TASKS = {  # command -> file:class of this package
     "denoise": "denoise:Denoise",
@@ -262,11 +258,6 @@ def keep_colour(restored: Image, observed: Image) -> None:
     channels = restored.shape[2]
     shift = np.subtract(cv2.mean(restored)[:channels], cv2.mean(observed)[:channels])
     restored -= shift.astype(np.float32)
-
-
-def round_to_bytes(image: Image) -> Image:
-    """The image as a file of 8 bits a sample holds it, still in [0, 1]."""
-    return np.asarray(np.rint(image.clip(0, 1) * 255) / 255, np.float32)
 
 
 def find_task(name: str) -> type[Task]:

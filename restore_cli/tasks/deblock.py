@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from restore_cli.degradations import Image, Random
 from restore_cli.errors import UsageError
 from restore_cli.metrics import estimate_quality
-from restore_cli.tasks import Feed, Image, Random, Task, option, span
+from restore_cli.tasks import Feed, Task, option, span
 
 if TYPE_CHECKING:
-    from restore_cli.engine import Geometry
     from restore_cli.image import Picture
+    from restore_cli.network import Geometry
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
 BLIND_REACH = 2  # times the best quality that a network knows, and is not told, from where on it does harm

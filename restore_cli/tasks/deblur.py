@@ -17,8 +17,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from restore_cli.degradations import Image, Random, round_to_bytes
 from restore_cli.errors import UsageError
-from restore_cli.tasks import Image, Random, Task, round_to_bytes
+from restore_cli.tasks import Task
 
 KERNELS = ("disk", "motion", "gaussian")
 BORDERS = ("mirror", "replicate")

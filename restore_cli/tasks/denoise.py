@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from restore_cli.degradations import Image, Random, camera
 from restore_cli.errors import UsageError
 from restore_cli.noise import Levels, Noise, measure_noise, split, split_white, to_plane
-from restore_cli.tasks import Feed, Image, Random, Task, camera, option, span
+from restore_cli.tasks import Feed, Task, option, span
 
 if TYPE_CHECKING:
-    from restore_cli.engine import Geometry
     from restore_cli.image import Picture
+    from restore_cli.network import Geometry
 
 
 FAINT, SEEN = 0.3, 2.5  # levels up to which noise is not seen, and from which on all of the change is made

@@ -8,9 +8,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from restore_cli.degradations import Image, Random
+from restore_cli.degradations.weather import Layer, draw_depth, noise_streaks, scatter, smooth_field, streaks
 from restore_cli.errors import UsageError
-from restore_cli.tasks import Image, Random, Task
-from restore_cli.tasks.weather import Layer, draw_depth, noise_streaks, scatter, smooth_field, streaks
+from restore_cli.tasks import Task
 
 RAINS = ("streaks", "density", "screen", "heavy", "depth", "none")
 STYLES = ("fine", "bold", "dense")

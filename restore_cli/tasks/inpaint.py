@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from restore_cli.degradations import Image, Mask, Random, paint
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.tasks import Feed, Image, Mask, Random, Task, option, paint
+from restore_cli.tasks import Feed, Task, option
 
 if TYPE_CHECKING:
-    from restore_cli.engine import Geometry
     from restore_cli.image import Picture
+    from restore_cli.network import Geometry
 
 DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
 PAINTED = ("text", "scratches")  # damages that can be found

@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from restore_cli.degradations import Image, Random, camera
 from restore_cli.noise import from_plane, split, to_plane
-from restore_cli.tasks import Image, Random, Task, camera
+from restore_cli.tasks import Task
 
 CLEAN = 0.05  # share of photos without noise, apart from those that `camera.draw_level` gives none
 

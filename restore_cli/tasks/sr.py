@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from restore_cli.degradations import Image, Random, camera, round_to_bytes
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.metrics import estimate_quality
-from restore_cli.tasks import Feed, Image, Random, Task, camera, option, round_to_bytes
+from restore_cli.tasks import Feed, Task, option
 
 if TYPE_CHECKING:
-    from restore_cli.engine import Geometry
     from restore_cli.image import Picture
+    from restore_cli.network import Geometry
 
 LARGEST = 8
 WORN = 20.0  # the most noise of small photos, on the 0..255 scale

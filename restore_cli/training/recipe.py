@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from restore_cli import weights
 from restore_cli.archs import build
 from restore_cli.errors import RestoreError, UsageError, WeightsError
+from restore_cli.models import catalogue as weights
 from restore_cli.tasks import MEASURES, TASKS, Task, find_task
 
 Levels = Mapping[str, Any]  # a task's fields, as `Task.draw` takes them

@@ -20,13 +20,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from restore_cli.engine import Restorer
 from restore_cli.errors import WeightsError
+from restore_cli.models.catalogue import FORMAT, renew
+from restore_cli.network import Restorer
 from restore_cli.tables import fill_in
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import LENGTH, Recipe
-from restore_cli.weights import FORMAT, renew
 
 # What reading a file raises that is cut, torn or of other contents.
 _DAMAGE = (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)

@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from restore_cli.atomic import write_whole
-from restore_cli.engine import Geometry, Restorer
 from restore_cli.errors import EngineError, RestoreError, UsageError
-from restore_cli.weights import Loaded
+from restore_cli.models.catalogue import Loaded
+from restore_cli.network import Geometry, Restorer
 
 TOLERANCE = 1e-4  # a fortieth of an 8-bit level
 

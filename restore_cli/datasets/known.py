@@ -30,8 +30,8 @@ from typing import IO, Any, Self
 from restore_cli.download import Hub, Progress, Url, digest, download, is_offline
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import is_image_name, read_size
+from restore_cli.models.catalogue import cache_dir
 from restore_cli.tables import fill_in, read_toml
-from restore_cli.weights import cache_dir
 
 EXPANSION = 20  # times the size of an archive of images, which are compressed, that it may unpack to
 CLEAN = ("clean", "gt", "target", "groundtruth", "norain", "hr")

@@ -1,6 +1,6 @@
 """Puts what `restore bench --suite bundled --report FILE.json` measured into benchmarks.md.
 
-    python docs/benchmarks.py FILE.json...
+    python scripts/benchmark_tables.py FILE.json...
 
 Between the markers of each task stands a table for each of its sets, and one of what papers say of it.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-PAGE = Path(__file__).with_name("benchmarks.md")
+PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 Row = Mapping[str, Any]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.tasks import Image, Random, camera
+from restore_cli.degradations import Image, Random, camera
 
 UNTOUCHED = 0.12  # share of photos on which nothing lies
 FURNISHED = 0.3  # share of photos that get letters or lines which belong to them

@@ -24,22 +24,25 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from restore_cli import __version__, weights
+from restore_cli import __version__
 from restore_cli.archs.layers import flop_counter
+from restore_cli.bench.baselines import Peer, peers
+from restore_cli.bench.published import published
+from restore_cli.datasets.known import Example, ImageSet, find_sets, known, open_set
+from restore_cli.degradations import Image, round_to_bytes
 from restore_cli.download import digest
-from restore_cli.engine import Restorer, Settings, find_device
+from restore_cli.engine import Settings, find_device
 from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import Picture, luma, read_picture, to_gray
-from restore_cli.jobs.restore import Models, restore
 from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
 from restore_cli.metrics.perceptual import Metric
-from restore_cli.peers import Peer, peers
-from restore_cli.published import published
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import SCORE, Entry, Loaded, cache_dir
+from restore_cli.network import Restorer
+from restore_cli.pipeline.batch import Models, restore
 from restore_cli.report.bench import Origin
 from restore_cli.report.html import Comparison, Row, Version
-from restore_cli.sets import Example, ImageSet, find_sets, known, open_set
-from restore_cli.tasks import Image, Task, find_task, round_to_bytes
-from restore_cli.weights import SCORE, Entry, Loaded, cache_dir
+from restore_cli.tasks import Task, find_task
 
 COSTS = ("seconds", "MP", "channels", "peak MB")  # of an image, beside its figures
 RESAMPLES = 10_000  # of the bootstrap
@@ -770,7 +773,7 @@ def _processor() -> str:
 def _code() -> str:
     """Of the package and its table of models."""
     code = hashlib.sha256(repr(weights.entries()).encode())
-    for path in sorted(Path(weights.__file__).parent.rglob("*.py")):
+    for path in sorted(Path(weights.__file__).parents[1].rglob("*.py")):
         code.update(path.read_bytes())
     return code.hexdigest()
 

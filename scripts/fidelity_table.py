@@ -1,6 +1,6 @@
 """Writes the tables of what is kept into fidelity.md, by reading and writing pictures of every kind.
 
-    python docs/fidelity.py
+    python scripts/fidelity_table.py
 
 A test fails when the page is stale.
 """
@@ -24,8 +24,8 @@ from PIL import ExifTags, Image, ImageCms
 from restore_cli.errors import PictureError
 from restore_cli.image import FORMATS, Metadata, Picture, encode_picture, is_altered, read_picture
 
-PAGE = Path(__file__).with_suffix(".md")
-START, END = "<!-- docs/fidelity.py writes what stands here -->\n", "<!-- and no further -->\n"
+PAGE = Path(__file__).parents[1] / "docs" / "fidelity.md"
+START, END = "<!-- scripts/fidelity_table.py writes what stands here -->\n", "<!-- and no further -->\n"
 TITLES = {"WEBP": "WebP"}
 
 Array = npt.NDArray[Any]

@@ -21,13 +21,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from restore_cli import memory, weights
+from restore_cli import memory
 from restore_cli.archs import build
 from restore_cli.archs.binarized import transition
 from restore_cli.archs.layers import flop_counter
-from restore_cli.engine import Geometry, Restorer, Settings, autocast, run
+from restore_cli.degradations import Image
+from restore_cli.engine import Settings, autocast, run
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.tasks import Image, find_task
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import Header, save
+from restore_cli.network import Geometry, Restorer
+from restore_cli.tasks import find_task
 from restore_cli.training.distributed import Group, join
 from restore_cli.training.log import Log
 from restore_cli.training.objectives import OBJECTIVES, Adversary
@@ -35,7 +39,6 @@ from restore_cli.training.optimizer import Optimizer, learning_rate
 from restore_cli.training.pairs import Corpus, Patches, Sample, batches, load_corpus, to_float
 from restore_cli.training.recipe import Levels, Recipe
 from restore_cli.training.state import State, uninterrupted
-from restore_cli.weights import Header, save
 
 STATE_SECONDS = 180  # a kill loses no more than this
 TELL_SECONDS, TELL_STEPS = 20, 100  # a moment is told after whichever comes first

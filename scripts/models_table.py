@@ -2,7 +2,7 @@
 
 They follow from weights.toml and the networks themselves.
 
-    python docs/models.py
+    python scripts/models_table.py
 
 A test fails when a page is stale.
 """
@@ -20,12 +20,12 @@ from rich.filesize import decimal
 
 from restore_cli.archs import build
 from restore_cli.cli.models import colour, in_order, trained_for
-from restore_cli.sets import known
+from restore_cli.datasets.known import known
+from restore_cli.models.catalogue import Bundled, Entry, Series
 from restore_cli.tasks import TASKS, find_task
-from restore_cli.weights import Bundled, Entry, Series
 
-PAGE = Path(__file__).with_suffix(".md")
-START, END = "<!-- docs/models.py writes what stands here -->\n", "<!-- and no further -->\n"
+PAGE = Path(__file__).parents[1] / "docs" / "models.md"
+START, END = "<!-- scripts/models_table.py writes what stands here -->\n", "<!-- and no further -->\n"
 
 
 def write() -> dict[Path, str]:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from restore_cli.bench.run import Request
+from restore_cli.datasets.known import open_set
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.jobs.bench import Request
-from restore_cli.sets import open_set
 from restore_cli.tables import fill_in, read_toml
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.tasks import Image, Random
+from restore_cli.degradations import Image, Random
 
 if TYPE_CHECKING:
     Plane = NDArray[np.float32]

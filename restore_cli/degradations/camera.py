@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.tasks import Image, Random, round_to_bytes
+from restore_cli.degradations import Image, Random, round_to_bytes
 
 NOISES = ("gaussian", "camera", "random")
 LEVELS = (1.0, 40.0)  # standard deviations on the 0..255 scale between which a photo's noise is drawn

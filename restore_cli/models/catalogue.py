@@ -37,7 +37,7 @@ from restore_cli.tables import brief, fill_in, read_toml
 if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` needs none of it
     from torch import Tensor
 
-    from restore_cli.engine import Geometry, Restorer
+    from restore_cli.network import Geometry, Restorer
 
 HEADER = "restore_cli"  # the metadata key that holds our header
 FORMAT = 2
@@ -54,7 +54,7 @@ ACCEPTED = "accepted-licenses.txt"  # of the cache
 SPANDREL = "spandrel:"  # before the names of networks that this optional package makes
 CHOICES = ("best", "fast", "photo")  # names that mean the default where no model of a task has them
 WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # what foreign files keep tensors under
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
-from restore_cli import engine, weights
+from restore_cli import engine
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import read_picture
-from restore_cli.jobs.files import STREAM, Item, Naming
-from restore_cli.jobs.restore import Request, Watch, restore_files
+from restore_cli.models import catalogue as weights
+from restore_cli.pipeline.batch import Request, Watch, restore_files
+from restore_cli.pipeline.files import STREAM, Item, Naming
 from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
 from restore_cli.tasks import TASKS

@@ -1,6 +1,6 @@
 """Writes networks.md, the tables of the papers' networks, from networks.toml and the networks themselves.
 
-    python docs/networks.py
+    python scripts/networks_table.py
 
 A test fails when the page is stale.
 """
@@ -14,10 +14,11 @@ from pathlib import Path
 
 from restore_cli.archs import build
 
-PAGE = Path(__file__).with_suffix(".md")
+PAGE = Path(__file__).parents[1] / "docs" / "networks.md"
 HEAD = """# The networks of the papers
 
-Made by docs/networks.py from docs/networks.toml; `restore train --arch ARCH --param KEY=VALUE` trains one.
+Made by scripts/networks_table.py from docs/networks.toml. To train one:
+`restore train --arch ARCH --param KEY=VALUE`.
 The receptive field is the side, in input pixels, of the square that an output pixel can see.
 
 | network | arch | params | parameters | published | receptive field | paper |

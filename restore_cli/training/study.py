@@ -17,15 +17,16 @@ from typing import Any
 import torch
 from torch import nn
 
-from restore_cli import recipes, weights
+from restore_cli import recipes
 from restore_cli.archs import build
 from restore_cli.archs.xunit import XUnit
 from restore_cli.atomic import write_text
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.jobs.train import Beat, train
-from restore_cli.jobs.train import Request as Training
+from restore_cli.models import catalogue as weights
 from restore_cli.report.study import Chart, Mark
 from restore_cli.tables import fill_in, read_toml
+from restore_cli.training.loop import Beat, train
+from restore_cli.training.loop import Request as Training
 from restore_cli.training.recipe import Recipe
 
 ONCE: Mapping[str, Any] = {"validate_every": 2**31}  # a point is scored at its end

@@ -20,9 +20,10 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from restore_cli.degradations import Image, Mask
 from restore_cli.errors import EngineError, UsageError
 from restore_cli.metrics import estimate_noise, estimate_quality
-from restore_cli.tasks import Image, Mask, Task, find_task
+from restore_cli.tasks import Task, find_task
 from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.deblur import Deblur, blur_kernel
 from restore_cli.tasks.denoise import Denoise

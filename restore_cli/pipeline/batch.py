@@ -13,8 +13,9 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli import engine, weights
+from restore_cli import engine
 from restore_cli.atomic import sweep
+from restore_cli.degradations import Image
 from restore_cli.engine import Result, Settings
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
@@ -33,14 +34,15 @@ from restore_cli.image import (
     write_encoded,
     write_picture,
 )
-from restore_cli.jobs.compare import measure
-from restore_cli.jobs.files import STREAM, Item, Naming, find_partner
 from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import Loaded
 from restore_cli.noise import measure_noise
+from restore_cli.pipeline.compare import measure
+from restore_cli.pipeline.files import STREAM, Item, Naming, find_partner
 from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
-from restore_cli.tasks import Feed, Image, Task, find_task
-from restore_cli.weights import Loaded
+from restore_cli.tasks import Feed, Task, find_task
 
 CONTEXT = 128  # pixels, at least, that networks which look at all of a photo see around what is missing
 WORK = 64  # times the work of the whole picture that tiles may cost

@@ -1,0 +1,1 @@
+"""What models and methods are worth, measured on sets of images."""

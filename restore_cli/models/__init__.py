@@ -1,0 +1,1 @@
+"""The catalog of checkpoints, and networks made from them."""

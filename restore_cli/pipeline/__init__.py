@@ -1,0 +1,1 @@
+"""Input files to output files, and one picture in memory."""
