@@ -71,7 +71,7 @@ def restore(name: str, clean: Pixels) -> tuple[Pixels, Pixels]:
 
 def _mask(damaged: Pixels) -> Pixels | None:
     missing = np.isnan(damaged).any(axis=2)
-    return missing.astype(np.float32) if missing.any() else None
+    return np.asarray(missing, np.float32) if missing.any() else None
 
 
 def _picture(pixels: Pixels) -> restore_cli.Picture:
