@@ -1,14 +1,15 @@
-"""The other half of the BT paper: VGG-6(K) trained with each weight quantizer; accuracy on held-out images.
+"""The other half of the BT paper: VGG-6(K) trained with each weight quantizer; accuracy on held-out
+images.
 
     python benchmarks/classify.py                                # ten digits, drawn here
-    python benchmarks/classify.py DIR --width 64 --steps 20000   # DIR/train/CLASS/*, DIR/test/CLASS/*
-    python benchmarks/classify.py DIR --holdout 0.2              # DIR/CLASS/*, a fifth of them for the test
-    python benchmarks/classify.py DIR --published cifar10        # beside the figures of classify.toml
+    python benchmarks/classify.py DIR --width 64 --steps 20000  # DIR/{train,test}/CLASS/*
+    python benchmarks/classify.py DIR --holdout 0.2  # DIR/CLASS/*, a fifth of them to test on
+    python benchmarks/classify.py DIR --published cifar10  # beside the figures of classify.toml
 
-Adam, batches of 128, crops of the image padded by 4 pixels, and cutout, as sections 3.3 and 4.1 have it. The
-paper leaves open learning rate, schedule and length: here 1e-3, falling to 0 along a cosine, and --steps.
---regularizer is the weight of the transition term in the loss, 0.1 in the paper; every quantizer is trained
-with each value given.
+Adam, batches of 128, crops of the image padded by 4 pixels, and cutout, as sections 3.3 and 4.1
+have it. The paper leaves open learning rate, schedule and length: here 1e-3, falling to 0 along a
+cosine, and --steps. --regularizer is the weight of the transition term in the loss, 0.1 in the
+paper; every quantizer is trained with each value given.
 """
 
 from __future__ import annotations
@@ -40,7 +41,10 @@ def draw_glyphs(count: int, side: int, seed: int) -> Labelled:
         font = ImageFont.load_default(side * rng.uniform(0.6, 0.9))
         place = tuple(side / 2 + rng.uniform(-0.12, 0.12, 2) * side)
         ImageDraw.Draw(stencil).text(place, str(digit), 255, font, anchor="mm")
-        mask = np.asarray(stencil.rotate(rng.uniform(-20, 20), Image.Resampling.BICUBIC))[:, :, None] / 255
+        mask = (
+            np.asarray(stencil.rotate(rng.uniform(-20, 20), Image.Resampling.BICUBIC))[:, :, None]
+            / 255
+        )
         paper = rng.random(3)
         ink = (paper + rng.uniform(0.3, 0.7, 3)) % 1
         image[:] = paper + (ink - paper) * mask + rng.normal(0, 0.1, image.shape)
@@ -49,15 +53,21 @@ def draw_glyphs(count: int, side: int, seed: int) -> Labelled:
 
 def read_folder(folder: Path, kinds: list[str], side: int) -> Labelled:
     """The images of FOLDER/CLASS/*, for each class in turn."""
-    paths = [sorted(path for path in (folder / kind).iterdir() if is_image_name(path)) for kind in kinds]
+    paths = [
+        sorted(path for path in (folder / kind).iterdir() if is_image_name(path)) for kind in kinds
+    ]
     size, box = (side, side), Image.Resampling.BOX
-    images = [np.asarray(Image.open(path).convert("RGB").resize(size, box)) for path in chain(*paths)]
+    images = [
+        np.asarray(Image.open(path).convert("RGB").resize(size, box)) for path in chain(*paths)
+    ]
     classes = [number for number, kind in enumerate(paths) for _ in kind]
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2) / 255, torch.tensor(classes)
 
 
 def read_sets(folder: Path, side: int, holdout: float) -> tuple[Labelled, Labelled]:
-    """What to train on and what to test on; a holdout is every n-th image of a folder without these two."""
+    """What to train on and what to test on; a holdout is every n-th image of a folder without these
+    two.
+    """
     root = folder if holdout else folder / "train"
     kinds = sorted(path.name for path in root.iterdir() if path.is_dir())
     images, classes = read_folder(root, kinds, side)
@@ -68,7 +78,9 @@ def read_sets(folder: Path, side: int, holdout: float) -> tuple[Labelled, Labell
 
 
 def published(name: str, width: int) -> dict[tuple[str, float], float]:
-    """The paper's accuracy in percent, by quantizer and weight of the transition term, where it has one."""
+    """The paper's accuracy in percent, by quantizer and weight of the transition term, where it has
+    one.
+    """
     tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     row = tables.get(name, {}).get(str(width), {"plain": [], "transition": []})
     kinds = {
@@ -83,11 +95,18 @@ def published(name: str, width: int) -> dict[tuple[str, float], float]:
 
 
 def augment(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Each shifted by up to 4 pixels over black, with a black square of a quarter of its side somewhere."""
+    """Each shifted by up to 4 pixels over black, with a black square of a quarter of its side
+    somewhere.
+    """
     side = images.shape[-1]
     padded, result = pad(images, (4, 4, 4, 4)), torch.empty_like(images)
-    for number, numbers in enumerate(torch.randint(1 << 16, (len(images), 4), generator=rng).tolist()):
-        (top, left), (y, x) = (value % 9 for value in numbers[:2]), (value % side for value in numbers[2:])
+    for number, numbers in enumerate(
+        torch.randint(1 << 16, (len(images), 4), generator=rng).tolist()
+    ):
+        (top, left), (y, x) = (
+            (value % 9 for value in numbers[:2]),
+            (value % side for value in numbers[2:]),
+        )
         result[number] = padded[number, :, top : top + side, left : left + side]
         result[number, :, y : y + side // 4, x : x + side // 4] = 0
     return result
@@ -99,12 +118,14 @@ def accuracy(
     """Train a classifier and score it, in percent."""
     torch.manual_seed(options.seed)
     rng = torch.Generator().manual_seed(options.seed)
-    network = VGG6(int(train[1].max()) + 1, options.width, side=options.side, quantizer=quantizer).to(
-        options.device
-    )
+    network = VGG6(
+        int(train[1].max()) + 1, options.width, side=options.side, quantizer=quantizer
+    ).to(options.device)
     adam = torch.optim.Adam(network.parameters(), lr=options.lr)
     for step in range(options.steps):
-        adam.param_groups[0]["lr"] = options.lr * 0.5 * (1 + math.cos(math.pi * step / options.steps))
+        adam.param_groups[0]["lr"] = (
+            options.lr * 0.5 * (1 + math.cos(math.pi * step / options.steps))
+        )
         chosen = torch.randint(len(train[1]), (options.batch,), generator=rng)
         scores = network(augment(train[0][chosen], rng).to(options.device))
         loss = cross_entropy(scores, train[1][chosen].to(options.device))
@@ -124,23 +145,31 @@ def main() -> None:
     """Parse, train, print."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--quantizer", default="none,bwn,twn,ttq,lq,bt", type=lambda text: text.split(","))
+    parser.add_argument(
+        "--quantizer", default="none,bwn,twn,ttq,lq,bt", type=lambda text: text.split(",")
+    )
     parser.add_argument("--regularizer", type=float, nargs="+", default=[0.0, 0.1])
     training = {"width": 16, "steps": 300, "batch": 128, "lr": 1e-3, "seed": 0, "device": "cpu"}
     for name, value in {**training, "side": 32, "holdout": 0.0, "published": ""}.items():
         parser.add_argument(f"--{name}", type=type(value), default=value)
     options = parser.parse_args()
     if options.folder is None:
-        train, test = (draw_glyphs(count, options.side, seed) for count, seed in ((4000, 1), (2000, 2)))
+        train, test = (
+            draw_glyphs(count, options.side, seed) for count, seed in ((4000, 1), (2000, 2))
+        )
     else:
         try:
             train, test = read_sets(options.folder, options.side, options.holdout)
         except (OSError, ValueError) as error:
             parser.error(
-                f"Cannot read {options.folder} as a folder of classes: {error}. See --help for its form."
+                f"Cannot read {options.folder} as a folder of classes: {error}. See --help for its"
+                " form."
             )
     figures = published(options.published, options.width)
-    print(f"VGG-6({options.width}), {len(train[1])} images to train on; % right of {len(test[1])} others")
+    print(
+        f"VGG-6({options.width}), {len(train[1])} images to train on; % right of {len(test[1])}"
+        " others"
+    )
     print("quantizer" + "".join(f"  lambda {value:<6g}" for value in options.regularizer))
     for quantizer in options.quantizer:
         values = options.regularizer if quantizer != "none" else [0.0]

@@ -1,14 +1,15 @@
-"""What `restore inpaint --detect` makes of photos with stamps, captions, watermarks or scratches on them.
+"""What `restore inpaint --detect` makes of photos with stamps, captions, watermarks or scratches on
+them.
 
     cd DATA; python detect.py bsds_train bsds_test t91 photos photos_more --every 24
 
-These are the images that the recipe of inpaint-blind-color holds out. Their middle 256 pixels get damage, by
-other seeds than in trainings, and become PNGs and JPEGs. PSNR and SSIM are measured against the same file
-without the damage: as it is, with the pixels that the first model which finds damage would put there itself,
-and as the command fills it. Then which share of the damage is found, which share of the rest is taken for it,
-and in how many of the undamaged files anything is found.
-`--dense` takes hard letters and lines over much of a photo, as `restore bench inpaint` does, in PNGs.
-`--weak` and `--strong` try other thresholds, on the 0..255 scale, than those of the command.
+These are the images that the recipe of inpaint-blind-color holds out. Their middle 256 pixels get
+damage, by other seeds than in trainings, and become PNGs and JPEGs. PSNR and SSIM are measured
+against the same file without the damage: as it is, with the pixels that the first model which finds
+damage would put there itself, and as the command fills it. Then which share of the damage is found,
+which share of the rest is taken for it, and in how many of the undamaged files anything is found.
+`--dense` takes hard letters and lines over much of a photo, as `restore bench inpaint` does, in
+PNGs. `--weak` and `--strong` try other thresholds, on the 0..255 scale, than those of the command.
 """
 
 from __future__ import annotations
@@ -69,15 +70,24 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, nargs="+")
     parser.add_argument("--model", nargs="+", default=["finder", "blind"], help="that find damage")
-    parser.add_argument("--dense", action="store_true", help="hard letters and lines over much of each photo")
+    parser.add_argument(
+        "--dense", action="store_true", help="hard letters and lines over much of each photo"
+    )
     parser.add_argument("--every", type=int, default=1, help="take each n-th image only")
     parser.add_argument("--weak", type=float, nargs="+", default=[255 * inpaint.WEAK])
     parser.add_argument("--strong", type=float, nargs="+", default=[255 * inpaint.STRONG])
     options = parser.parse_args()
     finders, filler = [load(name, "inpaint") for name in options.model], load(None, "inpaint")
-    paths = [path for folder in options.folder for path in sorted(folder.rglob("*")) if is_image_name(path)]
+    paths = [
+        path
+        for folder in options.folder
+        for path in sorted(folder.rglob("*"))
+        if is_image_name(path)
+    ]
     clean = [middle(read_picture(path).opaque_pixels()) for path in paths[:: options.every]]
-    for kind, quality in itertools.product(inpaint.PAINTED, QUALITIES[: 1 if options.dense else None]):
+    for kind, quality in itertools.product(
+        inpaint.PAINTED, QUALITIES[: 1 if options.dense else None]
+    ):
         files = []
         for seed, image in enumerate(clean, SEED):
             damaged = save(damage(image, kind, seed, options.dense), quality)
@@ -88,18 +98,27 @@ def main() -> None:
             rows = [measure(*file, Inpaint(detect=kind), filler) for file in files]
             before, own, filled, found, wrong, clear = np.mean(rows, axis=0)
             print(
-                f"{kind}, {f'JPEG {quality}' if quality else 'PNG'}, thresholds {weak:g} and {strong:g}:"
+                f"{kind}, {f'JPEG {quality}' if quality else 'PNG'}, thresholds {weak:g} and"
+                f" {strong:g}:"
                 f" {before[0]:.2f} dB {before[1]:.4f}, own pixels {own[0]:.2f} {own[1]:.4f},"
-                f" filled {filled[0]:.2f} {filled[1]:.4f}; found {found[0]:.1%}, wrongly {wrong[0]:.2%};"
+                f" filled {filled[0]:.2f} {filled[1]:.4f}; found {found[0]:.1%}, wrongly"
+                f" {wrong[0]:.2%};"
                 f" something in {clear[0]:.0%} of undamaged files",
                 flush=True,
             )
 
 
 def measure(
-    damaged: Image, plain: Image, restored: list[Image], idle: list[Image], task: Inpaint, filler: Loaded
+    damaged: Image,
+    plain: Image,
+    restored: list[Image],
+    idle: list[Image],
+    task: Inpaint,
+    filler: Loaded,
 ) -> list[tuple[float, float]]:
-    """PSNR and SSIM before, by the first model itself, and filled; what is found, rightly and wrongly."""
+    """PSNR and SSIM before, by the first model itself, and filled; what is found, rightly and
+    wrongly.
+    """
     known = task.locate(restored, damaged)[0]
     found = np.asarray((known != damaged).any(axis=2))
     own = np.where(found[..., None], restored[0], damaged)

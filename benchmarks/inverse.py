@@ -3,10 +3,10 @@
     python benchmarks/inverse.py mine.safetensors photo.png ...
     python benchmarks/inverse.py 0.0 photo.png ...
 
-The network is a checkpoint, or a fresh one whose couplings have this floor. Measured on each photo's corner,
-256 pixels a side at most, with empty planes where the network takes conditions, and on uniform noise, in
-float32 and float64. Printed, too, is the smallest scale of all couplings on the photos: errors grow by its
-inverse.
+The network is a checkpoint, or a fresh one whose couplings have this floor. Measured on each
+photo's corner, 256 pixels a side at most, with empty planes where the network takes conditions, and
+on uniform noise, in float32 and float64. Printed, too, is the smallest scale of all couplings on
+the photos: errors grow by its inverse.
 """
 
 from __future__ import annotations

@@ -4,9 +4,10 @@
     python benchmarks/noise_level.py DATA/live1 --noise camera random --sigma 0 3 10 25
     python benchmarks/noise_level.py DATA/cc15
 
-To clean images noise of each level is added: white noise once in float and unclipped, once rounded to 8 bits;
-the noise of cameras and of a random kind as files, most of them JPEGs. The truth is how far a photo is from
-the same without the noise, as root mean square. An estimate is right within a quarter of it, or 1.5 levels.
+To clean images noise of each level is added: white noise once in float and unclipped, once rounded
+to 8 bits; the noise of cameras and of a random kind as files, most of them JPEGs. The truth is how
+far a photo is from the same without the noise, as root mean square. An estimate is right within a
+quarter of it, or 1.5 levels.
 """
 
 from __future__ import annotations
@@ -29,14 +30,19 @@ def real(images: ImageSet) -> Iterator[Photo]:
     """Pairs of a clean and a noisy photo."""
     for example in images.examples:
         assert example.damaged
-        noisy, clean = (read_picture(path).opaque_pixels() for path in (example.damaged, example.clean))
+        noisy, clean = (
+            read_picture(path).opaque_pixels() for path in (example.damaged, example.clean)
+        )
         yield noisy, 255 * float(np.sqrt(np.square(noisy - clean).mean()))
 
 
 def drawn(images: ImageSet, noise: str, sigma: float, clip: bool) -> Iterator[Photo]:
     """Photos with noise that is added."""
     for seed, example in enumerate(images.examples):
-        clean, rng = read_picture(example.clean).opaque_pixels(), np.random.default_rng(30_000 + seed)
+        clean, rng = (
+            read_picture(example.clean).opaque_pixels(),
+            np.random.default_rng(30_000 + seed),
+        )
         if noise == "gaussian":
             noisy = camera.add_noise(clean, noise, sigma, rng)
             yield (round_to_bytes(noisy) if clip else noisy), sigma
@@ -50,7 +56,10 @@ def report(title: str, photos: Iterator[Photo]) -> None:
     found, true = np.array([(measure_noise(noisy).level, level) for noisy, level in photos]).T
     errors = np.abs(found - true)
     right = (errors <= np.maximum(1.5, true / 4)).mean()
-    means = f"level {true.mean():.2f}, found {found.mean():.2f}, mean absolute error {errors.mean():.2f}"
+    means = (
+        f"level {true.mean():.2f}, found {found.mean():.2f},"
+        f" mean absolute error {errors.mean():.2f}"
+    )
     print(f"{title}: {means}, worst {errors.max():.2f}, right {right:.0%}", flush=True)
 
 

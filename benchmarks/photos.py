@@ -3,11 +3,11 @@
     python benchmarks/photos.py DATA/live1 DATA/set14/x2/hr
     python benchmarks/photos.py DATA/cbsd68 --noise gaussian --level 15 25 50
 
-The middle 256 pixels of every image get the noise of a random camera, of a random kind, or white noise, at
-levels from light to heavy, and become files, most of them JPEGs but for white noise, with other seeds than in
-trainings. What the command makes of them is compared with the model that is given a level, at the level that
-suits all images of a row best. Then the PSNR of clean images to themselves, as they are and as JPEGs of
-quality 95, at most 60 dB each.
+The middle 256 pixels of every image get the noise of a random camera, of a random kind, or white
+noise, at levels from light to heavy, and become files, most of them JPEGs but for white noise, with
+other seeds than in trainings. What the command makes of them is compared with the model that is
+given a level, at the level that suits all images of a row best. Then the PSNR of clean images to
+themselves, as they are and as JPEGs of quality 95, at most 60 dB each.
 """
 
 from __future__ import annotations
@@ -38,11 +38,16 @@ def middle(image: Image) -> Image:
 
 
 def score(
-    observed: Sequence[Image], clean: Sequence[Image], model: Loaded | str | None, sigma: float | None
+    observed: Sequence[Image],
+    clean: Sequence[Image],
+    model: Loaded | str | None,
+    sigma: float | None,
 ) -> list[float]:
     """PSNR in dB of what a model makes of each image."""
     results = (restore(Picture(image), Denoise(sigma=sigma), model).pixels for image in observed)
-    return [psnr(round_to_bytes(result), image) for result, image in zip(results, clean, strict=True)]
+    return [
+        psnr(round_to_bytes(result), image) for result, image in zip(results, clean, strict=True)
+    ]
 
 
 def main() -> None:
@@ -51,12 +56,19 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path, nargs="+")
-    parser.add_argument("--model", help="as of the command; by default its own choice for each photo")
+    parser.add_argument(
+        "--model", help="as of the command; by default its own choice for each photo"
+    )
     parser.add_argument("--noise", nargs="+", choices=camera.NOISES, default=["camera", "random"])
     parser.add_argument("--level", type=float, nargs="+", default=LEVELS)
     options = parser.parse_args()
     given = load("denoise-color")
-    paths = [path for folder in options.folder for path in sorted(folder.iterdir()) if is_image_name(path)]
+    paths = [
+        path
+        for folder in options.folder
+        for path in sorted(folder.iterdir())
+        if is_image_name(path)
+    ]
     clean = [middle(read_picture(path).opaque_pixels()) for path in paths]
     for noise in options.noise:
         for level in options.level:
@@ -68,7 +80,10 @@ def main() -> None:
             ]
             before = np.mean([psnr(*pair) for pair in zip(observed, clean, strict=True)])
             own = np.mean(score(observed, clean, options.model, None))
-            told = {share * level: np.mean(score(observed, clean, given, share * level)) for share in GIVEN}
+            told = {
+                share * level: np.mean(score(observed, clean, given, share * level))
+                for share in GIVEN
+            }
             best = max(told, key=lambda sigma: told[sigma])
             print(
                 f"{noise} {level:g}: input {before:.2f}, found {own:.2f}, "

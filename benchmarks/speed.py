@@ -1,12 +1,13 @@
 """Models against DnCNN as the field's scripts run it, side by side: megapixels a second of each.
 
-    python benchmarks/speed.py                                                # all defaults for colour
+    python benchmarks/speed.py  # all defaults for colour
     python benchmarks/speed.py denoise-color --megapixels 12 --contiguous
 
-DnCNN (17 layers, 64 features) runs eagerly in fp32 over the whole picture, in channels_last, or contiguously,
-which is what scripts do that say nothing about it; ours run as their commands do, with all defaults, from
-picture to picture in memory. Weights do not matter for the time: DnCNN's are random. Rounds alternate, and
-the median of each is taken. Of super-resolution the pixels of the result count.
+DnCNN (17 layers, 64 features) runs eagerly in fp32 over the whole picture, in channels_last, or
+contiguously, which is what scripts do that say nothing about it; ours run as their commands do,
+with all defaults, from picture to picture in memory. Weights do not matter for the time: DnCNN's
+are random. Rounds alternate, and the median of each is taken. Of super-resolution the pixels of the
+result count.
 """
 
 from __future__ import annotations
@@ -85,7 +86,9 @@ def main() -> None:
     options = parser.parse_args()
     layout = torch.contiguous_format if options.contiguous else torch.channels_last
     chosen = [entry for name in options.models for entry in find(name)]
-    for entry in chosen or [entry for entry in entries().values() if entry.default and entry.channels == 3]:
+    for entry in chosen or [
+        entry for entry in entries().values() if entry.default and entry.channels == 3
+    ]:
         compare(entry, options.megapixels, options.rounds, layout)
     print(f"{options.megapixels:g} MP, {torch.get_num_threads()} threads, {layout}")
 

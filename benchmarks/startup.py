@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py [--rounds 5] [--megapixels 48]
 
-Printed: `restore --help`; a 256 x 256 photo end to end against `python -c "import torch"`; and the peak
-memory of a large photo.
+Printed: `restore --help`; a 256 x 256 photo end to end against `python -c "import torch"`; and the
+peak memory of a large photo.
 """
 
 from __future__ import annotations
@@ -69,9 +69,13 @@ def main() -> None:
         bare = seconds([sys.executable, "-c", "import torch"], options.rounds)
         whole = seconds([*restore, str(small)], options.rounds)
         print(
-            f"256 x 256: {whole:.2f} s, import torch: {bare:.2f} s, bound {1.5 * bare + 1:.2f} s", flush=True
+            f"256 x 256: {whole:.2f} s, import torch: {bare:.2f} s, bound {1.5 * bare + 1:.2f} s",
+            flush=True,
         )
-        print(f"{options.megapixels:g} MP: peak memory {peak_gigabytes([*restore, str(large)]):.2f} GB")
+        print(
+            f"{options.megapixels:g} MP: peak memory {peak_gigabytes([*restore, str(large)]):.2f}"
+            " GB"
+        )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
     python benchmarks/strides.py [--side 384] [--rounds 3]
 
-Weights are random, for they do not matter to the time; gray, fp32, through the engine in one piece. Printed:
-the median seconds of each variant and how many times faster than without strides it is.
+Weights are random, for they do not matter to the time; gray, fp32, through the engine in one piece.
+Printed: the median seconds of each variant and how many times faster than without strides it is.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def main() -> None:
             started = time.perf_counter()
             run(network, picture, settings=Settings(precision="fp32", tile=0))
             seconds[strides].append(time.perf_counter() - started)
-    medians = {strides: median(times[1:]) for strides, times in seconds.items()}  # the first round warms up
+    medians = {
+        strides: median(times[1:]) for strides, times in seconds.items()
+    }  # the first round warms up
     for strides, value in medians.items():
         name = f"stride 2 in {' and '.join(map(str, strides))}" if strides else "RED30"
         print(f"{name:20} {value:.2f} s   {medians[()] / value:.1f} times as fast")

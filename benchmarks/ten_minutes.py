@@ -1,10 +1,11 @@
-"""Trains each architecture for ten minutes on one thread and prints what it gained on held-out images.
+"""Trains each architecture for ten minutes on one thread and prints what it gained on held-out
+images.
 
     python benchmarks/ten_minutes.py --data DATA [--out FOLDER] [NAME ...]
 
-The recipes are those of ten_minutes.toml; DATA holds the folders that they name (docs/training.md). Printed
-is a row of Markdown for each: network, parameters, task and level, PSNR of the damaged and the restored
-images by the task's protocol, steps, minutes.
+The recipes are those of ten_minutes.toml; DATA holds the folders that they name (docs/training.md).
+Printed is a row of Markdown for each: network, parameters, task and level, PSNR of the damaged and
+the restored images by the task's protocol, steps, minutes.
 """
 
 from __future__ import annotations
@@ -42,9 +43,11 @@ def main() -> None:
             *_, last = train(Request(recipe, options.data, out, "cpu"))
             level = " ".join(f"{key} {value}" for key, value in recipe.validation[0].items())
             print(
-                f"| {name} | {sum(p.numel() for p in make_network(recipe).parameters()):,} | {recipe.task}"
+                f"| {name} | {sum(p.numel() for p in make_network(recipe).parameters()):,} |"
+                f" {recipe.task}"
                 f" {level} | {last.inputs[0]:.2f} | {last.scores[0]:.2f} |"
-                f" {last.scores[0] - last.inputs[0]:+.2f} | {last.step} | {last.seconds / 60:.1f} |",
+                f" {last.scores[0] - last.inputs[0]:+.2f} | {last.step} | {last.seconds / 60:.1f}"
+                " |",
                 flush=True,
             )
 

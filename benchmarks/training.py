@@ -1,18 +1,20 @@
-"""What training costs on a CPU: steps of networks and their plain form, `restore train` and a bare network.
+"""What training costs on a CPU: steps of networks and their plain form, `restore train` and a bare
+network.
 
     python benchmarks/training.py [DATA] [--steps 10] [--rounds 3] [--batch 8] [--only unet]
     python benchmarks/training.py --processes [--seconds 10] [--rounds 3]
 
-A step of a training (forward, L1, backward, Muon, moving average) in bfloat16 and channels_last is timed in
-turn with the same step in PyTorch's own operations and optimizer, and memory as it comes, in processor time,
-which other load disturbs less than the clock; printed is the least of all rounds. With DATA follows what the
-rest of a training costs, bare and trained: bare is forward, L1 and backward of DnCNN (17 layers, 64 features)
-on one batch of 16 patches of 64x64 that lies ready. The training draws and damages such batches from the
-images below DATA, and moves the weights, by Adam, and their average. Printed: patches a second in each round,
-the ratio of the medians, and the share of time that the training waited for data.
+A step of a training (forward, L1, backward, Muon, moving average) in bfloat16 and channels_last is
+timed in turn with the same step in PyTorch's own operations and optimizer, and memory as it comes,
+in processor time, which other load disturbs less than the clock; printed is the least of all
+rounds. With DATA follows what the rest of a training costs, bare and trained: bare is forward, L1
+and backward of DnCNN (17 layers, 64 features) on one batch of 16 patches of 64x64 that lies ready.
+The training draws and damages such batches from the images below DATA, and moves the weights, by
+Adam, and their average. Printed: patches a second in each round, the ratio of the medians, and the
+share of time that the training waited for data.
 
-With --processes: patches a second of one process of two threads, and of two processes of one thread each, by
-the clock, in turn, which says something only where two cores are free.
+With --processes: patches a second of one process of two threads, and of two processes of one thread
+each, by the clock, in turn, which says something only where two cores are free.
 """
 
 from __future__ import annotations
@@ -46,7 +48,9 @@ from restore_cli.training.state import State
 
 
 def plainly_accumulated(layer: DenseLayer, x: Tensor) -> Tensor:
-    """A dense layer in float32: PyTorch 2.13's bfloat16 gradient of dilated convolutions crashes."""
+    """A dense layer in float32: PyTorch 2.13's bfloat16 gradient of dilated convolutions
+    crashes.
+    """
     with torch.autocast("cpu", enabled=False):
         paths = [path for path in layer.paths if isinstance(path, nn.Conv2d)]
         seen = torch.cat([nn.Conv2d.forward(path, x.float()) for path in paths], dim=1)
@@ -106,7 +110,12 @@ class Trial:
 
     def __init__(self, arch: str, batch: int) -> None:
         self.recipe = Recipe.parse(
-            {"task": "denoise", "arch": arch, "params": NETWORKS[arch], "patch": SIDES.get(arch, 64)}
+            {
+                "task": "denoise",
+                "arch": arch,
+                "params": NETWORKS[arch],
+                "patch": SIDES.get(arch, 64),
+            }
         )
         network = make_network(self.recipe).train()
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -142,7 +151,8 @@ def compare(arch: str, rounds: int, batch: int, steps: int = 2) -> None:
     ours, plainly_timed = min(times[False]), min(times[True])
     side = trials[False].recipe.sides[0]
     print(
-        f"{arch:24} {batch} x {side}x{side}  {1000 * plainly_timed:8.0f} ms -> {1000 * ours:6.0f} ms"
+        f"{arch:24} {batch} x {side}x{side}  {1000 * plainly_timed:8.0f} ms -> {1000 * ours:6.0f}"
+        " ms"
         f"   {plainly_timed / ours:.2f} times as fast",
         flush=True,
     )
@@ -234,7 +244,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(options.rounds):
             bares.append(bare(recipe, options.steps))
-            *_, last = train(Request(recipe, options.data, Path(folder) / "dncnn.safetensors", "cpu"))
+            *_, last = train(
+                Request(recipe, options.data, Path(folder) / "dncnn.safetensors", "cpu")
+            )
             trainings.append(last.images_per_s)
             waits.append(last.waiting)
             print(f"bare {bares[-1]:.1f}   training {trainings[-1]:.1f} patches/s", flush=True)

@@ -7,7 +7,8 @@ The command line is `restore`; the same verbs from Python:
     clean = restore_cli.restore(picture, restore_cli.Denoise(sigma=25))
     restore_cli.write_picture(clean, "clean.png")
 
-Names are imported when they are first used: `import restore_cli` alone loads neither torch nor numpy.
+Names are imported when they are first used: `import restore_cli` alone loads neither torch nor
+numpy.
 """
 
 from __future__ import annotations

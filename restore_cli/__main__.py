@@ -1,4 +1,6 @@
-"""The process of `restore`: its streams and signals are in order before anything slow is imported."""
+"""The process of `restore`: its streams and signals are in order before anything slow is
+imported.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def _load() -> Callable[..., object]:
 
 
 def _listen() -> None:
-    """Let a polite kill and a closed terminal be a Ctrl-C, unless they are to be ignored, as under nohup."""
+    """Let a polite kill and a closed terminal be a Ctrl-C, unless they are to be ignored, as under
+    nohup.
+    """
     last = float("-inf")
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
@@ -55,7 +59,9 @@ def _listen() -> None:
 
 
 def _follow() -> None:
-    """Interrupt this process when standard input ends, if its parent holds it open for that purpose."""
+    """Interrupt this process when standard input ends, if its parent holds it open for that
+    purpose.
+    """
 
     def wait() -> None:
         os.read(0, 1)
@@ -66,7 +72,9 @@ def _follow() -> None:
 
 
 def _open_streams() -> None:
-    """Open those that are closed, lest a file gets their numbers; reading or printing results there fails."""
+    """Open those that are closed, lest a file gets their numbers; reading or printing results there
+    fails.
+    """
     for name, access, mode in (
         ("stdin", os.O_WRONLY, "r"),
         ("stdout", os.O_RDONLY, "w"),
@@ -101,7 +109,9 @@ def _silence_libraries() -> None:
 
 
 def _end(code: int | str | None) -> None:
-    """Leave with a code, though a thread be in the middle of a photo, and standard output be full."""
+    """Leave with a code, though a thread be in the middle of a photo, and standard output be
+    full.
+    """
     if code == 130 and any(not thread.daemon for thread in threading.enumerate()[1:]):
         from restore_cli.atomic import abandon
 

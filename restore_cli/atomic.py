@@ -41,22 +41,29 @@ def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False)
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, which may hold file names that are none; raises RestoreError, and an older file stays."""
+    """Write a text, which may hold file names that are none; raises RestoreError, and an older file
+    stays.
+    """
     try:
         write_whole(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise RestoreError(f"Cannot write {path}: {error.strerror}; choose another place.") from error
+        raise RestoreError(
+            f"Cannot write {path}: {error.strerror}; choose another place."
+        ) from error
 
 
 def write_whole(target: Path, data: bytes) -> None:
-    """Put a file in the place of the target, which keeps its permissions; an older one stays if that fails.
+    """Put a file in the place of the target, which keeps its permissions; an older one stays if
+    that fails.
 
-    The bytes go to a temporary file in its folder first, `.restore-*.part`; those that killed processes left
-    there are removed. Raises OSError.
+    The bytes go to a temporary file in its folder first, `.restore-*.part`; those that killed
+    processes left there are removed. Raises OSError.
     """
     target = target.resolve()  # a link keeps pointing at the file it names
     mode = target.stat().st_mode if target.exists() else None
-    if mode is not None and not stat.S_ISREG(mode):  # /dev/null and pipes are written to, never replaced
+    if mode is not None and not stat.S_ISREG(
+        mode
+    ):  # /dev/null and pipes are written to, never replaced
         target.write_bytes(data)
         return
     sweep(target.parent)
@@ -87,7 +94,9 @@ _TEMPORARY = re.compile(r"\.restore-[0-9a-f]{16}\.part")
 
 
 def _create(folder: Path) -> tuple[Path, BinaryIO]:
-    """A new temporary file, locked, so that no other process takes it for one that was left behind."""
+    """A new temporary file, locked, so that no other process takes it for one that was left
+    behind.
+    """
     while True:
         path = folder / f".restore-{secrets.token_hex(8)}.part"
         stream = path.open("xb")  # unlike mkstemp, open lets the umask decide on permissions
@@ -100,7 +109,9 @@ def _create(folder: Path) -> tuple[Path, BinaryIO]:
 
 @cache
 def sweep(folder: Path) -> None:
-    """Remove a folder's temporary files of processes that no longer run, once in a process's life."""
+    """Remove a folder's temporary files of processes that no longer run, once in a process's
+    life.
+    """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):

@@ -1,4 +1,6 @@
-"""Files from the web: from the Hugging Face hub by its client, from elsewhere by URL; resumed when cut."""
+"""Files from the web: from the Hugging Face hub by its client, from elsewhere by URL; resumed when
+cut.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-Progress = Callable[[int, int], None]  # bytes done, bytes in all; 0 in all if the server does not say
+Progress = Callable[
+    [int, int], None
+]  # bytes done, bytes in all; 0 in all if the server does not say
 
 TIMEOUT = 30  # seconds without a byte
 LARGEST = 4 * 2**30  # bytes of a file whose size no table gives
@@ -98,7 +102,8 @@ def download(
     """Put a file to its place, in one step once it is whole.
 
     Args:
-        path: where to; it ends with the source's `file_name`. Beside it may stay what a later call resumes.
+        path: where to; it ends with the source's `file_name`. Beside it may stay what a later call
+            resumes.
         progress: called while downloading.
         largest: bytes that the file may have; None where that is not known.
 
@@ -110,7 +115,8 @@ def download(
         """Take note of what has come, which is never written beyond what the file may have."""
         if max(done, total) > (largest or LARGEST):
             raise RefusedError(
-                f"the server sends more than the {largest or LARGEST:,} bytes that the file may have"
+                f"the server sends more than the {largest or LARGEST:,} bytes that the file may"
+                " have"
             )
         if progress:
             progress(done, total)
@@ -123,13 +129,17 @@ def download(
             _from_url(source.url, path, check)
     except RefusedError as error:
         raise ConnectionError(str(error)) from error
-    except Exception as error:  # the hub's client also raises what its HTTP library does, whichever that is
+    except (
+        Exception
+    ) as error:  # the hub's client also raises what its HTTP library does, whichever that is
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
         raise ConnectionError(reason) from error
 
 
 def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
-    """Through the hub's client: anonymously, over plain HTTP, which it resumes when the connection is cut."""
+    """Through the hub's client: anonymously, over plain HTTP, which it resumes when the connection
+    is cut.
+    """
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # keeps a cache of its own and cannot resume
     import huggingface_hub
@@ -155,26 +165,34 @@ def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
     folder = path.parents[len(PurePosixPath(hub.file).parts) - 1]
     endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
-        with _silence("huggingface_hub"), _guard(huggingface_hub.get_session(), endpoint or "https:"):
+        with (
+            _silence("huggingface_hub"),
+            _guard(huggingface_hub.get_session(), endpoint or "https:"),
+        ):
             fetch(
                 hub.repo,
                 hub.file,
                 revision=hub.revision,
                 repo_type=hub.kind,
                 local_dir=folder,
-                cache_dir=path.parent / "hub",  # never filled: a damaged file of the user's would come back
+                cache_dir=path.parent
+                / "hub",  # never filled: a damaged file of the user's would come back
                 endpoint=endpoint,
                 token=False,
                 tqdm_class=Bar,
             )
     except RefusedError:
-        shutil.rmtree(folder / ".cache", ignore_errors=True)  # what has come, which the client would resume
+        shutil.rmtree(
+            folder / ".cache", ignore_errors=True
+        )  # what has come, which the client would resume
         raise
 
 
 @contextmanager
 def _guard(session: Any, endpoint: str) -> Iterator[None]:
-    """Let the hub's client go where it is led by https only, but for the endpoint that the user chose."""
+    """Let the hub's client go where it is led by https only, but for the endpoint that the user
+    chose.
+    """
     chosen = urlsplit(endpoint)
 
     def check(request: Any) -> None:

@@ -1,10 +1,10 @@
 """Runs a network over a picture of any size: device, precision, exact tiles, ensemble, back-off.
 
-Tiling is exact because a tile is cut with a halo at least as wide as the network's receptive field, starts
-on the network's grid, and ends where the picture ends: the network's own zero padding acts at the picture's
-borders, as it would on the whole picture, and what it does at the other edges never reaches the tile.
-Networks that look at all of what they are given see a part of the picture in a tile; their tiles overlap and
-are blended, which is approximate.
+Tiling is exact because a tile is cut with a halo at least as wide as the network's receptive field,
+starts on the network's grid, and ends where the picture ends: the network's own zero padding acts
+at the picture's borders, as it would on the whole picture, and what it does at the other edges
+never reaches the tile. Networks that look at all of what they are given see a part of the picture
+in a tile; their tiles overlap and are blended, which is approximate.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ class Settings:
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        precision: "auto", "fp32", "bf16" or "fp16"; "auto" takes the fastest that the checkpoint was
-            measured to stand and the device computes natively.
-        tile: side of a tile without its halo, in input pixels; None chooses from the free memory, 0 runs
-            the whole picture at once.
-        ensemble: average over the eight flips and rotations (section 3.5 of RED-Net), eight times slower.
+        precision: "auto", "fp32", "bf16" or "fp16"; "auto" takes the fastest that the checkpoint
+            was measured to stand and the device computes natively.
+        tile: side of a tile without its halo, in input pixels; None chooses from the free memory, 0
+            runs the whole picture at once.
+        ensemble: average over the eight flips and rotations (section 3.5 of RED-Net), eight times
+            slower.
     """
 
     device: str = "auto"
@@ -54,7 +55,9 @@ class Settings:
 
 @dataclass(frozen=True)
 class Result:
-    """A restored picture, and how it was run: `tile` is the smallest that was used, 0 for the whole."""
+    """A restored picture, and how it was run: `tile` is the smallest that was used, 0 for the
+    whole.
+    """
 
     pixels: Image
     device: str
@@ -86,14 +89,18 @@ def find_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"Device {name!r} is not available here; use --device cpu or auto.") from error
+        raise UsageError(
+            f"Device {name!r} is not available here; use --device cpu or auto."
+        ) from error
     if device.type not in AUTO_TILE:
         raise UsageError(f"Device {name!r} computes no pictures; use --device cpu or auto.")
     return device
 
 
 def find_precision(name: str, device: torch.device, network: Restorer) -> str:
-    """Resolve "auto": bf16 where the checkpoint stands it and the device computes it natively, else fp32."""
+    """Resolve "auto": bf16 where the checkpoint stands it and the device computes it natively, else
+    fp32.
+    """
     if name != "auto":
         if name not in PRECISIONS:
             raise UsageError(f"Unknown precision {name!r}; choose auto, {', '.join(PRECISIONS)}.")
@@ -134,7 +141,8 @@ def run(
 
     Raises:
         UsageError: the device is not there, or channels or conditions do not fit the network.
-        EngineError: memory is short even for the smallest tile, or the network yields NaN in fp32 too.
+        EngineError: memory is short even for the smallest tile, or the network yields NaN in fp32
+            too.
     """
     settings = settings or Settings()
     geometry = network.geometry
@@ -147,12 +155,15 @@ def run(
     if network.on_cpu:
         if settings.device not in ("auto", "cpu"):
             raise UsageError(
-                f"Cannot run this network on {settings.device}: its file runs on the CPU. Give --device cpu."
+                f"Cannot run this network on {settings.device}: its file runs on the CPU. Give"
+                " --device cpu."
             )
         settings = replace(settings, device="cpu", precision="fp32")
     device = find_device(settings.device)
     settings = replace(settings, precision=find_precision(settings.precision, device, network))
-    flat = all(value.ndim < 5 for value in network.state_dict().values())  # else there is no such format
+    flat = all(
+        value.ndim < 5 for value in network.state_dict().values()
+    )  # else there is no such format
     layout = torch.channels_last if flat else torch.preserve_format
     network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     return _run_tiles(network, pixels, conditions, device, settings, on_tile)
@@ -166,8 +177,14 @@ def _run_tiles(
     settings: Settings,
     on_tile: Callable[[float], None],
 ) -> Result:
-    """Run a network that is on the device tile by tile, with smaller ones whenever memory runs out."""
-    geometry, precision, (height, width, channels) = network.geometry, settings.precision, pixels.shape
+    """Run a network that is on the device tile by tile, with smaller ones whenever memory runs
+    out.
+    """
+    geometry, precision, (height, width, channels) = (
+        network.geometry,
+        settings.precision,
+        pixels.shape,
+    )
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
     output = np.zeros((height * geometry.scale, width * geometry.scale, channels), np.float32)
@@ -178,23 +195,31 @@ def _run_tiles(
             box = pending.popleft()
             seen = box if geometry.local else _grow(box, geometry.halo, height, width)
             try:
-                restored = _run_box(network, pixels, conditions, seen, device, precision, settings.ensemble)
+                restored = _run_box(
+                    network, pixels, conditions, seen, device, precision, settings.ensemble
+                )
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
                 if tile <= smallest:
                     raise EngineError(
-                        f"Memory is too short even for tiles of {tile} pixels; close other programs or use"
+                        f"Memory is too short even for tiles of {tile} pixels; close other"
+                        " programs or use"
                         " --device cpu."
                     ) from error
                 tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
-                pending = deque(part for whole in (box, *pending) for part in _split(whole, tile, smallest))
+                pending = deque(
+                    part for whole in (box, *pending) for part in _split(whole, tile, smallest)
+                )
                 memory.release()
                 if device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
             scale = geometry.scale
-            place = slice(seen.top * scale, seen.bottom * scale), slice(seen.left * scale, seen.right * scale)
+            place = (
+                slice(seen.top * scale, seen.bottom * scale),
+                slice(seen.left * scale, seen.right * scale),
+            )
             if total is None:
                 output[place] = restored
             else:
@@ -212,10 +237,11 @@ def _run_tiles(
 def check_tiles(
     network: Restorer, pixels: Image, conditions: Sequence[Condition], settings: Settings
 ) -> float | None:
-    """Largest absolute difference, in [0, 1], of tiled and whole output in fp32 on the picture's middle.
+    """Largest absolute difference, in [0, 1], of tiled and whole output in fp32 on the picture's
+    middle.
 
-    The crop is three tiles a side, and larger than two halos, so that inner tiles see cut edges. None of a
-    picture that is no larger than one tile.
+    The crop is three tiles a side, and larger than two halos, so that inner tiles see cut edges.
+    None of a picture that is no larger than one tile.
     """
     geometry = network.geometry
     tile = max(128, geometry.halo)
@@ -253,7 +279,9 @@ def _grow(box: Box, overlap: int, height: int, width: int) -> Box:
 
 
 def _fade(box: Box, seen: Box, scale: int) -> Image:
-    """How much a tile counts, h x w x 1: half at its edges, hardly where its neighbours' overlap ends."""
+    """How much a tile counts, h x w x 1: half at its edges, hardly where its neighbours' overlap
+    ends.
+    """
 
     def ramp(before: int, length: int, after: int) -> Image:
         at = (np.arange(length * scale) + 0.5) / (2 * scale)
@@ -266,9 +294,17 @@ def _fade(box: Box, seen: Box, scale: int) -> Image:
 
 
 def _tile_side(
-    network: Restorer, device: torch.device, wanted: int | None, size: tuple[int, ...], smallest: int
+    network: Restorer,
+    device: torch.device,
+    wanted: int | None,
+    size: tuple[int, ...],
+    smallest: int,
 ) -> int:
-    multiple, halo, largest = network.geometry.multiple, network.geometry.halo, network.geometry.largest
+    multiple, halo, largest = (
+        network.geometry.multiple,
+        network.geometry.halo,
+        network.geometry.largest,
+    )
     if largest:
         return max(size) if max(size) <= largest else largest - 2 * halo
     if wanted is None:
@@ -290,7 +326,9 @@ def _free_memory(device: torch.device) -> int:
 
 
 def _bytes_per_pixel(network: Restorer) -> float:
-    """Memory for one input pixel: six times the largest activation (its input, output, skips, workspace)."""
+    """Memory for one input pixel: six times the largest activation (its input, output, skips,
+    workspace).
+    """
     geometry = network.geometry
     if geometry.floats:
         return 4 * geometry.floats
@@ -317,7 +355,9 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     text = str(error).lower()
-    return any(words in text for words in ("out of memory", "not enough memory", "can't allocate memory"))
+    return any(
+        words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
+    )
 
 
 def _run_box(
@@ -347,7 +387,9 @@ def _run_box(
     if not restored.isfinite().all() and precision != "fp32":
         restored = _forward(network, batch, device, "fp32", ensemble)
     if not restored.isfinite().all():
-        raise EngineError("The network's output is not finite; try another --model, or --device cpu.")
+        raise EngineError(
+            "The network's output is not finite; try another --model, or --device cpu."
+        )
 
     inner = restored[
         0,
@@ -359,7 +401,9 @@ def _run_box(
 
 
 def _window(image: Image, top: int, left: int, bottom: int, right: int, multiple: int) -> Image:
-    """Cut H x W x C to C x h x w; only past the picture's bottom and right is it mirrored, to the grid."""
+    """Cut H x W x C to C x h x w; only past the picture's bottom and right is it mirrored, to the
+    grid.
+    """
     cut = image[top:bottom, left:right]
     padding = [(0, -size % multiple) for size in cut.shape[:2]]
     if any(after for _, after in padding):

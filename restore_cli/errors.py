@@ -2,7 +2,7 @@
 
 RestoreError            1   an input could not be restored; the rest of a batch goes on
 |-- PictureError        1   an image cannot be read or written
-|-- EngineError         1   the network's result is unusable (NaN, out of memory at the smallest tile)
+|-- EngineError         1   the network's result is unusable (NaN), or memory is too short for it
 |-- UsageError          2   the request makes no sense
 `-- WeightsError        3   a checkpoint is missing, damaged, unknown or cannot be fetched
 """

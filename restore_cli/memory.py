@@ -1,4 +1,6 @@
-"""Memory that is kept while a network runs, instead of being given back to the system and cleared again."""
+"""Memory that is kept while a network runs, instead of being given back to the system and cleared
+again.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +24,10 @@ _users = 0
 def kept() -> Iterator[None]:
     """While inside, freed memory is used again; at the end all of it goes back to the system.
 
-    The GNU C library maps large blocks, such as a layer's output, and unmaps them when they are freed. Each
-    time the system has to clear them page by page, which takes as long as the convolutions of a fast CPU.
-    Make whole pictures outside of this, so that they are no part of what is kept. Other C libraries
-    are left as they are.
+    The GNU C library maps large blocks, such as a layer's output, and unmaps them when they are
+    freed. Each time the system has to clear them page by page, which takes as long as the
+    convolutions of a fast CPU. Make whole pictures outside of this, so that they are no part of
+    what is kept. Other C libraries are left as they are.
     """
     global _users
     with _lock:

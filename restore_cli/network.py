@@ -19,8 +19,8 @@ class Geometry:
         conditions: planes that follow the image channels in the input.
         scale: output pixels for each input pixel along a side.
         multiple: input sizes and tile origins must be divisible by this.
-        radius: how far, in input pixels, an output pixel can see; where that is everywhere, how far tiles
-            overlap.
+        radius: how far, in input pixels, an output pixel can see; where that is everywhere, how far
+            tiles overlap.
         local: whether it sees no farther than the radius, so that tiles are exact.
         tile: the side of tiles that suits it best, 0 for any.
         largest: the largest side that it takes, a tile's halo included, 0 for any.
@@ -46,29 +46,34 @@ class Geometry:
 class Restorer(nn.Module):
     """A network from pictures to pictures that states its own geometry.
 
-    `forward` maps N x (channels + conditions) x H x W to N x channels x scale*H x scale*W; pictures are in
-    [0, 1], noise and results may leave it.
+    `forward` maps N x (channels + conditions) x H x W to N x channels x scale*H x scale*W; pictures
+    are in [0, 1], noise and results may leave it.
     """
 
     geometry: Geometry
     precisions: tuple[str, ...] = ("fp32",)  # measured to cost at most 0.02 dB; set by the loader
     on_cpu: bool = False  # whether it runs nowhere else, and in fp32
-    bounds: tuple[float, float] | None = None  # which results leave where the network fails, if it does
+    bounds: tuple[float, float] | None = (
+        None  # which results leave where the network fails, if it does
+    )
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:  # noqa: ARG003
-        """The arguments that make the network of a state dict without a header, by its keys and shapes.
+        """The arguments that make the network of a state dict without a header, by its keys and
+        shapes.
 
         Raises:
-            LookupError, ValueError: it is another network's, or of one that does not follow from them.
+            LookupError, ValueError: it is another network's, or of one that does not follow from
+                them.
         """
         raise LookupError(f"{cls.__name__} does not follow from its layers")
 
     def initialise(self) -> None:
-        """Set up the weights for training: He's normal initialisation at half its variance, biases zero.
+        """Set up the weights for training: He's normal initialisation at half its variance, biases
+        zero.
 
-        Half the variance because of residual blocks and summed skips, whose variances add up; the last
-        kernel is zero, so that a network with a residual starts as the identity.
+        Half the variance because of residual blocks and summed skips, whose variances add up; the
+        last kernel is zero, so that a network with a residual starts as the identity.
         """
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
         convolutions = [module for module in self.modules() if isinstance(module, kinds)]
@@ -81,7 +86,9 @@ class Restorer(nn.Module):
         nn.init.zeros_(convolutions[-1].weight)
 
     def fold(self) -> None:
-        """Put what only training needs, for good, into a simpler form that gives the same pictures."""
+        """Put what only training needs, for good, into a simpler form that gives the same
+        pictures.
+        """
 
     def pack(self) -> dict[str, Tensor]:
         """The tensors as a checkpoint keeps them, on the CPU.
@@ -90,7 +97,9 @@ class Restorer(nn.Module):
         (docs/training.md); all else, such as biases and batch statistics, as float32.
         """
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
-        kernels = {f"{name}.weight" for name, module in self.named_modules() if isinstance(module, kinds)}
+        kernels = {
+            f"{name}.weight" for name, module in self.named_modules() if isinstance(module, kinds)
+        }
         packed = {}
         for key, value in self.state_dict().items():
             if value.is_floating_point():
@@ -99,7 +108,8 @@ class Restorer(nn.Module):
         return packed
 
     def adopt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Turn what `pack` made, or a state dict of the authors' own code, into a state dict of this network.
+        """Turn what `pack` made, or a state dict of the authors' own code, into a state dict of
+        this network.
 
         Raises:
             LookupError, ValueError, RuntimeError: it is neither.

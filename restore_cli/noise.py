@@ -45,7 +45,8 @@ class Noise:
 
 
 def split(noise: Image) -> Levels:
-    """Standard deviations on the 0..255 scale of what noise is made of; their squares add up to its own.
+    """Standard deviations on the 0..255 scale of what noise is made of; their squares add up to its
+    own.
 
     Args:
         noise: H x W x C, at least 4 x 4, on the 0..1 scale.
@@ -70,8 +71,8 @@ def split_white(level: float, channels: int) -> Levels:
 def measure_noise(image: Image, visible: Mask | None = None) -> Noise:
     """Measure a photo's noise, from the photo alone.
 
-    A small network, which has seen the noise of many cameras and JPEGs, judges windows all over the photo.
-    Where `estimate_noise` agrees the noise is white, and its more exact figure counts.
+    A small network, which has seen the noise of many cameras and JPEGs, judges windows all over the
+    photo. Where `estimate_noise` agrees the noise is white, and its more exact figure counts.
 
     Args:
         image: H x W x C in [0, 1]; fewer than 20 pixels a side give 0.

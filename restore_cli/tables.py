@@ -1,4 +1,6 @@
-"""Tables of data, TOML or JSON, read strictly: what is unknown, missing or of another type is a mistake."""
+"""Tables of data, TOML or JSON, read strictly: what is unknown, missing or of another type is a
+mistake.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def _literal(value: Any) -> str:
         return f"{{ {items} }}" if items else "{}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_literal, value))}]"
-    # JSON's text, numbers and truths are TOML's, but for infinity and the one control character that it keeps
+    # JSON's text, numbers and truths are TOML's, but for infinity and the one control character
+    # that it keeps
     return repr(value) if isinstance(value, float) else _quote(value)
 
 
@@ -65,7 +68,9 @@ def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[R
         error: raised for a key that is unknown, missing or of another type.
     """
     hints = get_type_hints(kind)
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+    values = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
+    }
     unknown = values.keys() - hints.keys()
     if unknown:
         raise error(f"{where} has unknown keys: {brief(', '.join(sorted(unknown)))}.")
@@ -74,7 +79,11 @@ def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[R
         options = get_args(hint) if get_origin(hint) is UnionType else (hint,)
         if not isinstance(value, tuple(get_origin(option) or option for option in options)):
             raise error(f"{where}: {key} cannot be {brief(repr(value))}.")
-    required = [item.name for item in fields(kind) if item.default is item.default_factory is MISSING]  # type: ignore[arg-type]
+    required = [
+        item.name
+        for item in fields(kind)  # type: ignore[arg-type]
+        if item.default is MISSING and item.default_factory is MISSING
+    ]
     missing = [key for key in required if key not in values]
     if missing:
         raise error(f"{where} lacks {', '.join(missing)}.")
@@ -82,5 +91,7 @@ def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[R
 
 
 def brief(text: str) -> str:
-    """A stranger's words in an error's sentence: all of them, or both ends of more than 200 characters."""
+    """A stranger's words in an error's sentence: all of them, or both ends of more than 200
+    characters.
+    """
     return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"

@@ -2,7 +2,8 @@
 
     python scripts/benchmark_tables.py FILE.json...
 
-Between the markers of each task stands a table for each of its sets, and one of what papers say of it.
+Between the markers of each task stands a table for each of its sets, and one of what papers say of
+it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ Row = Mapping[str, Any]
 
 
 def tables(rows: Sequence[Row]) -> Iterator[str]:
-    """The tables of a task: what was measured, protocol by protocol and set by set, then what papers say."""
+    """The tables of a task: what was measured, protocol by protocol and set by set, then what
+    papers say.
+    """
     measured = [row for row in rows if row["measured"]]
     papers = [row for row in rows if not row["measured"] and cell(row)]
     for protocol in unique(row["protocol"] for row in measured):
@@ -43,7 +46,11 @@ def table(name: str, rows: Sequence[Row], last: Callable[[Sequence[Row]], str]) 
     lines = [[name, *(level or "real pairs" for level in levels), ""]]
     lines.append(["---", *["---:"] * len(levels), "---"])
     for key in unique((row["model"], row["measured"] or row["note"]) for row in rows):
-        own = {row["level"]: row for row in rows if (row["model"], row["measured"] or row["note"]) == key}
+        own = {
+            row["level"]: row
+            for row in rows
+            if (row["model"], row["measured"] or row["note"]) == key
+        }
         cells = [cell(own[level]) if level in own else "" for level in levels]
         lines.append([key[0], *cells, last(list(own.values()))])
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -82,7 +89,9 @@ def unique(values: Iterable[Any]) -> list[Any]:
 
 def main() -> None:
     """Rewrite the page."""
-    rows = [row for path in sys.argv[1:] for row in json.loads(Path(path).read_text(encoding="utf-8"))]
+    rows = [
+        row for path in sys.argv[1:] for row in json.loads(Path(path).read_text(encoding="utf-8"))
+    ]
     page = PAGE.read_text(encoding="utf-8")
     for task in unique(row["task"] for row in rows):
         start, end = f"<!-- {task} -->\n", "<!-- end -->"

@@ -1,4 +1,5 @@
-"""Writes the tables of what is kept into fidelity.md, by reading and writing pictures of every kind.
+"""Writes the tables of what is kept into fidelity.md, by reading and writing pictures of every
+kind.
 
     python scripts/fidelity_table.py
 
@@ -25,7 +26,10 @@ from restore_cli.errors import PictureError
 from restore_cli.image import FORMATS, Metadata, Picture, encode_picture, is_altered, read_picture
 
 PAGE = Path(__file__).parents[1] / "docs" / "fidelity.md"
-START, END = "<!-- scripts/fidelity_table.py writes what stands here -->\n", "<!-- and no further -->\n"
+START, END = (
+    "<!-- scripts/fidelity_table.py writes what stands here -->\n",
+    "<!-- and no further -->\n",
+)
 TITLES = {"WEBP": "WebP"}
 
 Array = npt.NDArray[Any]
@@ -35,7 +39,8 @@ def write() -> str:
     """The page.
 
     Raises:
-        ValueError: it does not have each of the two marks once, or something is lost without a warning.
+        ValueError: it does not have each of the two marks once, or something is lost without a
+            warning.
     """
     head, rest = PAGE.read_text(encoding="utf-8").split(START)
     _, tail = rest.split(END)
@@ -105,12 +110,25 @@ def _files() -> Iterator[tuple[str, str, bytes]]:
     for bits in 8, 16:
         for bands, words in {1: "gray", 2: "gray and alpha", 3: "RGB", 4: "RGB and alpha"}.items():
             yield "TIFF", f"{words}, {bits} bits", _tiff(_photo(bands, bits))
-        yield "TIFF", f"RGB, {bits} bits, tiles", _tiff(_photo(3, bits), tile=(16, 16), compression="zlib")
+        yield (
+            "TIFF",
+            f"RGB, {bits} bits, tiles",
+            _tiff(_photo(3, bits), tile=(16, 16), compression="zlib"),
+        )
         planes = np.ascontiguousarray(np.moveaxis(_photo(3, bits), 2, 0))
-        yield "TIFF", f"RGB, {bits} bits, planes", _tiff(planes, photometric="rgb", planarconfig="separate")
+        yield (
+            "TIFF",
+            f"RGB, {bits} bits, planes",
+            _tiff(planes, photometric="rgb", planarconfig="separate"),
+        )
         extra = _tiff(_photo(4, bits), extrasamples=["unspecified"])
         yield "TIFF", f"RGB and a channel that is no alpha, {bits} bits", extra
-    for mode, words in {"1": "1 bit", "P": "palette", "CMYK": "CMYK, 8 bits", "LAB": "LAB, 8 bits"}.items():
+    for mode, words in {
+        "1": "1 bit",
+        "P": "palette",
+        "CMYK": "CMYK, 8 bits",
+        "LAB": "LAB, 8 bits",
+    }.items():
         yield "TIFF", words, _saved(mode, "TIFF")
     yield "TIFF", "RGB, 8 bits, JPEG inside", _saved("RGB", "TIFF", compression="jpeg")
     yield "TIFF", "several pages", _saved("RGB", "TIFF", save_all=True, append_images=frames)
@@ -118,7 +136,12 @@ def _files() -> Iterator[tuple[str, str, bytes]]:
     yield "TIFF", "gray, 32 bits", _tiff(_photo(1).astype(np.uint32))
     yield "TIFF", "gray, 16 bits with a sign", _tiff(_photo(1).astype(np.int16))
     yield "TIFF", "BigTIFF", _tiff(_photo(3), bigtiff=True)
-    for mode, words in {"1": "1 bit", "L": "gray, 8 bits", "P": "palette", "RGB": "RGB, 8 bits"}.items():
+    for mode, words in {
+        "1": "1 bit",
+        "L": "gray, 8 bits",
+        "P": "palette",
+        "RGB": "RGB, 8 bits",
+    }.items():
         yield "BMP", words, _saved(mode, "BMP")
     yield "BMP", "32 bits, the last 8 not declared", _saved("RGBA", "BMP")
     for mode, words in {"1": "1 bit", "L": "gray, 8 bits", "RGB": "RGB, 8 bits"}.items():
@@ -133,7 +156,9 @@ def _files() -> Iterator[tuple[str, str, bytes]]:
 
 
 def _kinds() -> str:
-    """A row for each kind of file: what it is read as, and what becomes of its pixels in each format."""
+    """A row for each kind of file: what it is read as, and what becomes of its pixels in each
+    format.
+    """
     rows = []
     for format, kind, data in _files():
         try:
@@ -198,7 +223,9 @@ KINDS: dict[str, Metadata] = {
 
 
 def _metadata() -> str:
-    """A row for each kind of metadata: whether a format keeps it, when it is written and read again."""
+    """A row for each kind of metadata: whether a format keeps it, when it is written and read
+    again.
+    """
     picture = read_picture(_saved("RGB", "PNG"))
     rows = [
         [kind, *(_kept(replace(picture, metadata=metadata), format) for format in FORMATS)]

@@ -1,4 +1,5 @@
-"""Give `restore` thousands of damaged and hostile pictures, checkpoints, recipes and states of trainings.
+"""Give `restore` thousands of damaged and hostile pictures, checkpoints, recipes and states of
+trainings.
 
     python scripts/fuzz.py --cases 10000 --seed 7 --keep faults/
 
@@ -31,19 +32,27 @@ KINDS = ("pictures", "checkpoints")
 def main() -> int:
     """Run the cases of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cases", type=int, default=100, help="how many of each kind (default 100)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first case; each next one has the next")
+    parser.add_argument(
+        "--cases", type=int, default=100, help="how many of each kind (default 100)"
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the first case; each next one has the next"
+    )
     parser.add_argument(
         "--what", choices=[*KINDS, "all"], default="all", help="what is damaged (default all)"
     )
-    parser.add_argument("--minutes", type=float, default=float("inf"), help="end sooner, after so many")
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="end sooner, after so many"
+    )
     parser.add_argument("--keep", type=Path, help="folder for the files of wrong answers")
     asked = parser.parse_args()
 
     warnings.simplefilter("error")
     resource.setrlimit(resource.RLIMIT_AS, (4 * MEMORY, 4 * MEMORY))  # ends a bomb, not the machine
     wrong = sum(fuzz(kind, asked) for kind in KINDS if asked.what in (kind, "all"))
-    status = Path("/proc/self/status").read_text(encoding="utf-8")  # ru_maxrss begins at the parent's
+    status = Path("/proc/self/status").read_text(
+        encoding="utf-8"
+    )  # ru_maxrss begins at the parent's
     peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
     print(f"peak memory {peak / 1e6:.0f} MB{', which is too much' if peak > MEMORY else ''}")
     return int(wrong > 0 or peak > MEMORY)

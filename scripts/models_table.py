@@ -25,7 +25,10 @@ from restore_cli.models.catalogue import Bundled, Entry, Series
 from restore_cli.tasks import TASKS, find_task
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
-START, END = "<!-- scripts/models_table.py writes what stands here -->\n", "<!-- and no further -->\n"
+START, END = (
+    "<!-- scripts/models_table.py writes what stands here -->\n",
+    "<!-- and no further -->\n",
+)
 
 
 def write() -> dict[Path, str]:
@@ -57,14 +60,18 @@ def _titled(score: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _overview(models: Sequence[Entry]) -> str:
-    """A line for each default of a command: what it is for, and its first score, at the middle level."""
+    """A line for each default of a command: what it is for, and its first score, at the middle
+    level.
+    """
     rows = []
     for model in models:
         if not model.default or model.task not in TASKS:
             continue
         damage = trained_for(model).partition(",")[0]
         score = ", ".join(str(series.middle) for series in model.series()[:1])
-        rows.append([f"`{model.name}`", model.task, f"{colour(model)}, {damage}", _size(model), score])
+        rows.append(
+            [f"`{model.name}`", model.task, f"{colour(model)}, {damage}", _size(model), score]
+        )
     return _table(["model", "task", "for", "size", "PSNR in dB"], rows)
 
 
@@ -89,7 +96,16 @@ def _public(models: Iterable[Entry]) -> Iterator[str]:
             ]
             for model in group
         ]
-        head = ["model", "short names", "good for", "speed", "size", "license", "PSNR in dB", "paper"]
+        head = [
+            "model",
+            "short names",
+            "good for",
+            "speed",
+            "size",
+            "license",
+            "PSNR in dB",
+            "paper",
+        ]
         yield _table(head, rows)
 
 
@@ -119,21 +135,33 @@ def _tables(models: Sequence[Entry]) -> Iterator[str]:
 
 
 def _scores(models: Sequence[Entry], scored: str, notes: dict[str, str]) -> str:
-    """All scores of a task's models: by set, a column for each level; what is new to `notes` is added."""
+    """All scores of a task's models: by set, a column for each level; what is new to `notes` is
+    added.
+    """
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
     for model in models:
         for score in model.scores:
             one = Series((score,))
-            note = "the authors'" if one.published else notes.setdefault(one.protocol, f"[^{len(notes) + 1}]")
-            figures = f"{score['psnr']:.2f}" + (f" / {score['ssim']:.4f}" if "ssim" in score else "")
+            note = (
+                "the authors'"
+                if one.published
+                else notes.setdefault(one.protocol, f"[^{len(notes) + 1}]")
+            )
+            figures = f"{score['psnr']:.2f}" + (
+                f" / {score['ssim']:.4f}" if "ssim" in score else ""
+            )
             cells.setdefault((one.set, f"`{model.name}`", note), {})[one.level] = figures
     levels = list(dict.fromkeys(level for row in cells.values() for level in row))
     sets = list(dict.fromkeys(name for name, _, _ in cells))
     rows = [
         [name, model, *(row.get(level, "") for level in levels), note]
-        for (name, model, note), row in sorted(cells.items(), key=lambda item: sets.index(item[0][0]))
+        for (name, model, note), row in sorted(
+            cells.items(), key=lambda item: sets.index(item[0][0])
+        )
     ]
-    return _table([f"{scored} / SSIM", "model", *(level or "as given" for level in levels), "protocol"], rows)
+    return _table(
+        [f"{scored} / SSIM", "model", *(level or "as given" for level in levels), "protocol"], rows
+    )
 
 
 def _name(model: Entry) -> str:

@@ -1,4 +1,5 @@
-"""Writes networks.md, the tables of the papers' networks, from networks.toml and the networks themselves.
+"""Writes networks.md, the tables of the papers' networks, from networks.toml and the networks
+themselves.
 
     python scripts/networks_table.py
 

@@ -2,8 +2,8 @@
 
     python scripts/readme_pictures.py docs/pictures
 
-The photos come with scikit-image: Chelsea the cat (Stéfan van der Walt, CC0), coffee (Rachel Michetti, CC0)
-and a rocket (SpaceX, public domain). The damage is that of benchmarks.
+The photos come with scikit-image: Chelsea the cat (Stéfan van der Walt, CC0), coffee (Rachel
+Michetti, CC0) and a rocket (SpaceX, public domain). The damage is that of benchmarks.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from restore_cli.tasks import Task
 SIDE = 300, 200  # of each half, in pixels
 GAP = 4
 QUALITY = 84
-PLACES = {  # photo, left and top of the part that is shown, and how many pixels of the file are one of it
+PLACES = {  # photo, left and top of the part that is shown
     "denoise": ("chelsea", 90, 40),
     "deblock": ("coffee", 150, 40),
     "derain": ("rocket", 200, 150),
@@ -56,7 +56,9 @@ def restore(name: str, clean: Pixels) -> tuple[Pixels, Pixels]:
             task, damaged = restore_cli.Deblock(), compress(clean, 12, "4:2:0")
         case "derain":
             task = restore_cli.Derain()
-            damaged = round_to_bytes(restore_cli.Derain(heaviness=0.8, style="any").degrade(clean, rng))
+            damaged = round_to_bytes(
+                restore_cli.Derain(heaviness=0.8, style="any").degrade(clean, rng)
+            )
         case "inpaint":
             task = restore_cli.Inpaint(size=18, share=0.1)
             damaged = task.degrade(clean, rng)

@@ -1,4 +1,6 @@
-"""What the tests share: one thread, and checkpoints that need no training because they do nothing."""
+"""What the tests share: one thread, and checkpoints that need no training because they do
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-# Read when torch is imported: the tests' networks are too small for threads, which on a busy machine make
-# them ten times slower.
+# Read when torch is imported: the tests' networks are too small for threads, which on a busy
+# machine make them ten times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 

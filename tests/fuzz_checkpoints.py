@@ -1,7 +1,9 @@
-"""Damaged and hostile checkpoints, recipes and states of trainings, by seeds, and the answers they may get.
+"""Damaged and hostile checkpoints, recipes and states of trainings, by seeds, and the answers they
+may get.
 
-Each case is a file, and the commands that are given it. Whatever is in it, a command ends within `PATIENCE`
-seconds by an exit code of its own, and if that is not 0, by one sentence on standard error.
+Each case is a file, and the commands that are given it. Whatever is in it, a command ends within
+`PATIENCE` seconds by an exit code of its own, and if that is not 0, by one sentence on standard
+error.
 """
 
 from __future__ import annotations
@@ -32,7 +34,13 @@ from restore_cli.cli import app
 from restore_cli.models import catalogue as weights
 
 NETWORKS: dict[str, dict[str, Any]] = {
-    "unet:UNet": {"channels": 1, "conditions": 1, "widths": [4, 6], "blocks": [1, 1], "unshuffle": 1},
+    "unet:UNet": {
+        "channels": 1,
+        "conditions": 1,
+        "widths": [4, 6],
+        "blocks": [1, 1],
+        "unshuffle": 1,
+    },
     "baselines:DnCNN": {"channels": 1, "depth": 3, "width": 4, "norm": True},
     "baselines:ConvChain": {"channels": 1, "widths": [4, 2], "kernels": [3, 1, 5]},
     "baselines:RonnebergerUNet": {"channels": 1, "width": 4, "levels": 2},
@@ -161,7 +169,9 @@ def toml(values: Mapping[str, Any]) -> str:
     def literal(value: Any) -> str:
         if isinstance(value, dict):
             return (
-                "{ " + ", ".join(f"{json.dumps(key)} = {literal(one)}" for key, one in value.items()) + " }"
+                "{ "
+                + ", ".join(f"{json.dumps(key)} = {literal(one)}" for key, one in value.items())
+                + " }"
             )
         if isinstance(value, (list, tuple)):
             return "[" + ", ".join(map(literal, value)) + "]"
@@ -179,12 +189,20 @@ def another(rng: random.Random, value: Any) -> Any:
 
 
 def change(rng: random.Random, tree: Any) -> Any:
-    """A copy of tables and lists in which something is another value, missing, new, or elsewhere."""
+    """A copy of tables and lists in which something is another value, missing, new, or
+    elsewhere.
+    """
     tree = json.loads(json.dumps(tree))
     places: list[tuple[Any, Any]] = []
 
     def walk(node: Any) -> None:
-        items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ()
+        items = (
+            node.items()
+            if isinstance(node, dict)
+            else enumerate(node)
+            if isinstance(node, list)
+            else ()
+        )
         for key, value in items:
             places.append((node, key))
             walk(value)
@@ -197,7 +215,9 @@ def change(rng: random.Random, tree: Any) -> Any:
             case 0 if isinstance(node, dict):
                 node.pop(key, None)
             case 1 if isinstance(node, dict):
-                node[rng.choice(("new", "x" * 100_000, "\x1b[31m", "", key + "s"))] = rng.choice(VALUES)
+                node[rng.choice(("new", "x" * 100_000, "\x1b[31m", "", key + "s"))] = rng.choice(
+                    VALUES
+                )
             case 2 if (
                 isinstance(other, dict)
                 and elsewhere in other
@@ -229,10 +249,14 @@ def disturb(rng: random.Random, state: Mapping[str, Tensor]) -> dict[str, Tensor
             case 2:
                 value = torch.zeros(rng.choice((0, 1, 7)))
             case 3:
-                value = value.to(rng.choice((torch.float64, torch.bfloat16, torch.uint8, torch.bool)))
+                value = value.to(
+                    rng.choice((torch.float64, torch.bfloat16, torch.uint8, torch.bool))
+                )
             case _:
                 number = (
-                    rng.choice((0, 1, 255)) if not value.is_floating_point() else rng.choice((math.nan, 6e4))
+                    rng.choice((0, 1, 255))
+                    if not value.is_floating_point()
+                    else rng.choice((math.nan, 6e4))
                 )
                 value = torch.full_like(value, number)
         state[rng.choice((key, key, key, "new", "\x1b[31m", key * 1000))] = value
@@ -303,7 +327,10 @@ def _pickle(rng: random.Random, seeds: Seeds, file: Path) -> Path:
 def _repack(rng: random.Random, data: bytes) -> bytes:
     """An archive whose members are other, larger, missing or there twice."""
     packed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
+    with (
+        zipfile.ZipFile(io.BytesIO(data)) as old,
+        zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new,
+    ):
         for info in old.infolist():
             content = old.read(info)
             match rng.randrange(8):
@@ -315,7 +342,9 @@ def _repack(rng: random.Random, data: bytes) -> bytes:
                     continue
                 case 3:
                     new.writestr(f"{info.filename}/../../x", content, zipfile.ZIP_STORED)
-            new.writestr(info.filename, content, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)))
+            new.writestr(
+                info.filename, content, rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED))
+            )
     return packed.getvalue()
 
 
@@ -364,14 +393,29 @@ def make(seeds: Seeds, seed: int) -> Case:
     work.mkdir()
     file = KINDS[kind][0](rng, seeds, work / "case")
     if kind == "recipe":
-        return Case(file, (train(seeds.folder, file, "--dry-run", "--out", str(work / "new.safetensors")),))
+        return Case(
+            file, (train(seeds.folder, file, "--dry-run", "--out", str(work / "new.safetensors")),)
+        )
     if kind == "state":
         shutil.copy(seeds.state.with_name("seed.csv"), work / "case.csv")
         out = str(work / "case.safetensors")
-        return Case(file, (train(seeds.folder, seeds.folder / "recipe.toml", "--resume", "--out", out),))
+        return Case(
+            file, (train(seeds.folder, seeds.folder / "recipe.toml", "--resume", "--out", out),)
+        )
     photo = str(seeds.folder / "photos" / "0.png")
-    restored = ("denoise", photo, "--sigma", "25", "-o", str(work / "new.png"), "--model", str(file))
-    return Case(file, (("models", "show", str(file)), ("models", "show", "--json", str(file)), restored))
+    restored = (
+        "denoise",
+        photo,
+        "--sigma",
+        "25",
+        "-o",
+        str(work / "new.png"),
+        "--model",
+        str(file),
+    )
+    return Case(
+        file, (("models", "show", str(file)), ("models", "show", "--json", str(file)), restored)
+    )
 
 
 # Answers
@@ -387,7 +431,9 @@ def examine(case: Case) -> Verdict:
         if fault:
             faults.append(f"{' '.join(command[:2])}: {fault}")
         if code and (made := [path.name for path in work.iterdir() if path.name.startswith("new")]):
-            faults.append(f"{' '.join(command[:2])}: exit code {code}, but it wrote {', '.join(made)}")
+            faults.append(
+                f"{' '.join(command[:2])}: exit code {code}, but it wrote {', '.join(made)}"
+            )
     if case.commands[0][0] == "models":
         if codes[0] not in (0, 3) or codes[1] != codes[0]:
             faults.append(f"models show: exit codes {codes[:2]}, not 0 or 3")

@@ -1,8 +1,9 @@
 """Damaged and hostile pictures of all formats, by seeds, and what may come of them.
 
-Each case is a file that one command restores. Beyond a fair answer of the command, a file that is read must
-give the same pixels whatever was read before it, the pixels that another reader finds where that one can be
-asked, and an output that holds them; one that is refused must leave nothing behind.
+Each case is a file that one command restores. Beyond a fair answer of the command, a file that is
+read must give the same pixels whatever was read before it, the pixels that another reader finds
+where that one can be asked, and an output that holds them; one that is refused must leave nothing
+behind.
 """
 
 from __future__ import annotations
@@ -46,7 +47,9 @@ CLOSE = {"JPEG": 3, "AVIF": 4}  # how much two decoders may differ, of 255; 0 fo
 
 @dataclass(frozen=True)
 class Seeds:
-    """Pictures by their names, whose suffixes say their formats, and the network they are restored by."""
+    """Pictures by their names, whose suffixes say their formats, and the network they are restored
+    by.
+    """
 
     folder: Path
     pictures: Mapping[str, bytes]
@@ -84,7 +87,8 @@ def plant(folder: Path) -> Seeds:
     weights.save(network, seeds.model, header)
     rng = np.random.default_rng(0)
     return Seeds(
-        folder, {name: data for make in (_pngs, _tiffs, _jpegs, _others) for name, data in make(rng)}
+        folder,
+        {name: data for make in (_pngs, _tiffs, _jpegs, _others) for name, data in make(rng)},
     )
 
 
@@ -118,7 +122,10 @@ def _exif(orientation: int) -> bytes:
     exif[ExifTags.Base.Make] = "Maker"
     exif[ExifTags.Base.Orientation] = orientation
     exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 300.0
-    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ISOSpeedRatings: 400, ExifTags.Base.MakerNote: b"secret note"}
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.ISOSpeedRatings: 400,
+        ExifTags.Base.MakerNote: b"secret note",
+    }
     exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
     return exif.tobytes()
 
@@ -126,17 +133,32 @@ def _exif(orientation: int) -> bytes:
 XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 IPTC = b"\x1c\x02\x78\x00\x07caption\x1c\x02\x19\x00\x04word"
-RESOURCES = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(IPTC)) + IPTC + b"8BIM\x04\x0b\0\0\0\0\0\1u\0"
+RESOURCES = (
+    b"8BIM\x04\x04\0\0" + struct.pack(">I", len(IPTC)) + IPTC + b"8BIM\x04\x0b\0\0\0\0\0\1u\0"
+)
 
 
 # PNG by the letter of its standard, for Pillow writes neither all depths nor interlaced files
 
 COLOUR_TYPES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # and their samples a pixel
-PASSES = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+PASSES = [
+    (0, 0, 8, 8),
+    (0, 4, 8, 8),
+    (4, 0, 8, 4),
+    (0, 2, 4, 4),
+    (2, 0, 4, 2),
+    (0, 1, 2, 2),
+    (1, 0, 2, 1),
+]
 
 
 def _chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+    return (
+        struct.pack(">I", len(payload))
+        + kind
+        + payload
+        + struct.pack(">I", zlib.crc32(kind + payload))
+    )
 
 
 def _scanlines(samples: Array, depth: int) -> bytes:
@@ -150,26 +172,48 @@ def _scanlines(samples: Array, depth: int) -> bytes:
     return np.pad(packed, ((0, 0), (1, 0))).tobytes()
 
 
-def _png(samples: Array, colours: int, depth: int, *extra: tuple[bytes, bytes], adam7: bool = False) -> bytes:
+def _png(
+    samples: Array, colours: int, depth: int, *extra: tuple[bytes, bytes], adam7: bool = False
+) -> bytes:
     height, width, _ = samples.shape
-    parts = [samples[top::down, left::across] for top, left, down, across in PASSES] if adam7 else [samples]
+    parts = (
+        [samples[top::down, left::across] for top, left, down, across in PASSES]
+        if adam7
+        else [samples]
+    )
     packed = zlib.compress(b"".join(_scanlines(part, depth) for part in parts if part.size))
     header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, adam7)
     half = len(packed) // 2
-    body = [(b"IHDR", header), *extra, (b"IDAT", packed[:half]), (b"IDAT", packed[half:]), (b"IEND", b"")]
+    body = [
+        (b"IHDR", header),
+        *extra,
+        (b"IDAT", packed[:half]),
+        (b"IDAT", packed[half:]),
+        (b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(*one) for one in body)
 
 
 def _pngs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
-    for colours, depths in {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}.items():
+    for colours, depths in {
+        0: (1, 2, 4, 8, 16),
+        2: (8, 16),
+        3: (1, 2, 4, 8),
+        4: (8, 16),
+        6: (8, 16),
+    }.items():
         for depth in depths:
             samples = _photo(rng, COLOUR_TYPES[colours], depth)
-            palette = [(b"PLTE", rng.integers(0, 256, 3 * 2**depth, np.uint8).tobytes())] * (colours == 3)
+            palette = [(b"PLTE", rng.integers(0, 256, 3 * 2**depth, np.uint8).tobytes())] * (
+                colours == 3
+            )
             name = f"png-{colours}-{depth}"
             yield f"{name}.png", _png(samples, colours, depth, *palette)
             yield f"{name}-adam7.png", _png(samples, colours, depth, *palette, adam7=True)
             if colours < 4:
-                key = samples[0, 0].astype(">u2").tobytes() if colours < 3 else bytes(range(2**depth))
+                key = (
+                    samples[0, 0].astype(">u2").tobytes() if colours < 3 else bytes(range(2**depth))
+                )
                 yield f"{name}-key.png", _png(samples, colours, depth, *palette, (b"tRNS", key))
     said = [
         (b"gAMA", struct.pack(">I", 45455)),
@@ -188,7 +232,10 @@ def _pngs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     texts = PngImagePlugin.PngInfo()
     texts.add_itxt("Author", "Ann", "en", "Author")
     frames = [_image(rng, "RGB") for _ in range(2)]
-    yield "png-frames.png", _saved(frames[0], "PNG", save_all=True, append_images=frames[1:], pnginfo=texts)
+    yield (
+        "png-frames.png",
+        _saved(frames[0], "PNG", save_all=True, append_images=frames[1:], pnginfo=texts),
+    )
 
 
 # The other formats
@@ -226,7 +273,10 @@ def _tiffs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
         yield f"tiff-{bits}-white.tif", white
         multiplied = tiff(_photo(rng, 4, bits), extrasamples=["assocalpha"], rowsperstrip=9)
         yield f"tiff-{bits}-multiplied.tif", multiplied
-        yield f"tiff-{bits}-five.tif", tiff(_photo(rng, 5, bits), extrasamples=["unspecified", "unassalpha"])
+        yield (
+            f"tiff-{bits}-five.tif",
+            tiff(_photo(rng, 5, bits), extrasamples=["unspecified", "unassalpha"]),
+        )
     yield "tiff-float.tif", tiff(_photo(rng, 3).astype(np.float32) / 255)
     yield "tiff-double.tif", tiff(_photo(rng, 1).astype(np.float64))
     yield "tiff-signed.tif", tiff(_photo(rng, 1).astype(np.int16))
@@ -249,7 +299,12 @@ def _tiffs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     tags[33723], tags[34377], tags[700], tags.tagtype[33723] = IPTC, RESOURCES, XMP, 1
     for orientation in (1, 3, 6, 8):
         tags[ExifTags.Base.Orientation] = orientation
-        options = {"tiffinfo": tags, "icc_profile": SRGB, "dpi": (300, 200), "compression": "tiff_lzw"}
+        options = {
+            "tiffinfo": tags,
+            "icc_profile": SRGB,
+            "dpi": (300, 200),
+            "compression": "tiff_lzw",
+        }
         yield f"tiff-said-{orientation}.tif", _saved(_image(rng, "RGB"), "TIFF", **options)
     pages = [_image(rng, mode) for mode in ("RGB", "L")]
     yield "tiff-pages.tif", _saved(pages[0], "TIFF", save_all=True, append_images=pages[1:])
@@ -258,7 +313,10 @@ def _tiffs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
 def _jpegs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     for mode in "L", "RGB", "CMYK":
         yield f"jpeg-{mode}.jpg", _saved(_image(rng, mode), "JPEG", quality=90)
-        yield f"jpeg-{mode}-progressive.jpg", _saved(_image(rng, mode), "JPEG", quality=60, progressive=True)
+        yield (
+            f"jpeg-{mode}-progressive.jpg",
+            _saved(_image(rng, mode), "JPEG", quality=60, progressive=True),
+        )
     for sampling in "4:4:4", "4:2:2", "4:2:0":
         yield f"jpeg-{sampling}.jpg", _saved(_image(rng, "RGB"), "JPEG", subsampling=sampling)
     yield "jpeg-restarts.jpg", _saved(_image(rng, "RGB"), "JPEG", restart_marker_blocks=2)
@@ -270,7 +328,10 @@ def _jpegs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     for orientation in range(1, 9):
         said = {"exif": _exif(orientation), "xmp": XMP, "comment": b"a comment", "dpi": (300, 200)}
         resources = b"Photoshop 3.0\0" + RESOURCES
-        said |= {"icc_profile": SRGB, "extra": struct.pack(">HH", 0xFFED, 2 + len(resources)) + resources}
+        said |= {
+            "icc_profile": SRGB,
+            "extra": struct.pack(">HH", 0xFFED, 2 + len(resources)) + resources,
+        }
         yield f"jpeg-said-{orientation}.jpg", _saved(_image(rng, "RGB"), "JPEG", **said)
     both = [_image(rng, "RGB") for _ in range(2)]
     yield "jpeg-two.jpg", _saved(both[0], "MPO", save_all=True, append_images=both[1:])
@@ -282,8 +343,14 @@ def _others(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     for mode in "RGB", "RGBA":
         for name, options in {"lossy": {}, "lossless": {"lossless": True, "exact": True}}.items():
             yield f"webp-{mode}-{name}.webp", _saved(_image(rng, mode), "WEBP", **options)
-            yield f"webp-{mode}-{name}-said.webp", _saved(_image(rng, mode), "WEBP", **options, **said)
-            yield f"webp-{mode}-{name}-frames.webp", _saved(_image(rng, mode), "WEBP", **options, **frames)
+            yield (
+                f"webp-{mode}-{name}-said.webp",
+                _saved(_image(rng, mode), "WEBP", **options, **said),
+            )
+            yield (
+                f"webp-{mode}-{name}-frames.webp",
+                _saved(_image(rng, mode), "WEBP", **options, **frames),
+            )
     for mode in "L", "LA", "RGB", "RGBA":
         yield f"avif-{mode}.avif", _saved(_image(rng, mode), "AVIF", speed=10)
         yield (
@@ -292,7 +359,10 @@ def _others(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
         )
     if cv2.haveImageWriter("x.avif"):
         for bits in 10, 12:
-            photo, options = _photo(rng, 3, bits), [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_SPEED, 9]
+            photo, options = (
+                _photo(rng, 3, bits),
+                [cv2.IMWRITE_AVIF_DEPTH, bits, cv2.IMWRITE_AVIF_SPEED, 9],
+            )
             yield f"avif-{bits}.avif", cv2.imencode(".avif", photo, options)[1].tobytes()
     for mode in "1", "L", "P", "RGB", "RGBA":
         yield f"bmp-{mode}.bmp", _saved(_image(rng, mode), "BMP", dpi=(300, 200))
@@ -331,7 +401,9 @@ def dissect(data: bytes) -> Anatomy:
         b"BM": _dissect_bmp,
     }
     with suppress(struct.error, IndexError):
-        dissectors.get(data[:2], _dissect_avif if data[4:8] == b"ftyp" else _dissect_text)(data, found)
+        dissectors.get(data[:2], _dissect_avif if data[4:8] == b"ftyp" else _dissect_text)(
+            data, found
+        )
     found.numbers = [one for one in found.numbers if one[0] + struct.calcsize(one[1]) <= len(data)]
     return found
 
@@ -420,7 +492,9 @@ NUMBERS += [2**24, 2**31 - 1, 2**31, 2**32 - 1]
 
 
 def edit(rng: random.Random, data: bytes) -> bytes:
-    """Numbers of the format become others, or blocks are there twice, missing, or in another place."""
+    """Numbers of the format become others, or blocks are there twice, missing, or in another
+    place.
+    """
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         found = dissect(bytes(changed))
@@ -471,7 +545,9 @@ def repack(rng: random.Random, data: bytes) -> bytes:
     except zlib.error:
         return data
     chunks = [
-        data[start:end] for start, end in found if data[start + 4 : start + 8] not in (b"IDAT", b"IEND")
+        data[start:end]
+        for start, end in found
+        if data[start + 4 : start + 8] not in (b"IDAT", b"IEND")
     ]
     body = zlib.compress(garble(rng, plain))
     return data[:8] + b"".join([*chunks, _chunk(b"IDAT", body), _chunk(b"IEND", b"")])
@@ -498,7 +574,9 @@ def make(seeds: Seeds, seed: int) -> Damaged:
             data = data[: rng.randrange(len(data))]
         case 1:
             data = splice(
-                rng, data, seeds.pictures[others[0] if rng.random() < 0.7 else rng.choice([*seeds.pictures])]
+                rng,
+                data,
+                seeds.pictures[others[0] if rng.random() < 0.7 else rng.choice([*seeds.pictures])],
             )
         case 2:
             data = garble(rng, data)
@@ -516,8 +594,18 @@ def make(seeds: Seeds, seed: int) -> Damaged:
     file = work / f"case{Path(name).suffix}"
     file.write_bytes(data)
     suffix = rng.choice([suffixes[0] for suffixes in FORMATS.values()] + [".png", ".tif"])
-    words = ("--strength", "0") if rng.random() < 0.6 else ("--sigma", "9", "--max-pixels", str(MOST))
-    command = ("denoise", str(file), "-o", str(work / f"new{suffix}"), *words, "--model", str(seeds.model))
+    words = (
+        ("--strength", "0") if rng.random() < 0.6 else ("--sigma", "9", "--max-pixels", str(MOST))
+    )
+    command = (
+        "denoise",
+        str(file),
+        "-o",
+        str(work / f"new{suffix}"),
+        *words,
+        "--model",
+        str(seeds.model),
+    )
     return Damaged(file, (command,), (seeds.pictures[others[1]], seeds.pictures[others[2]]))
 
 
@@ -549,10 +637,11 @@ def samples_of(picture: Picture) -> Array:
 
 
 def ask_another(data: bytes) -> Array | None:
-    """H x W x C as another reader has them, uint8 or uint16, upright; None where it cannot be asked.
+    """H x W x C as another reader has them, uint8 or uint16, upright; None where it cannot be
+    asked.
 
-    That is tifffile or Pillow for TIFF, of which only its unpacking is used, and OpenCV for all others; but
-    where a tag of EXIF is broken, Pillow, for OpenCV reads none behind it.
+    That is tifffile or Pillow for TIFF, of which only its unpacking is used, and OpenCV for all
+    others; but where a tag of EXIF is broken, Pillow, for OpenCV reads none behind it.
     """
     if data[:2] in (b"II", b"MM"):
         return _ask_tifffile(data) if (found := _ask_pillow(data)) is None else found
@@ -563,7 +652,9 @@ def ask_another(data: bytes) -> Array | None:
         samples = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
         if samples is None or samples.dtype not in (np.uint8, np.uint16):
             return None
-        if re.match(rb"P[2356]", data) and not re.match(rb"P.(\s|#.*\n)+\d+\s+\d+\s+(255|65535)\s", data):
+        if re.match(rb"P[2356]", data) and not re.match(
+            rb"P.(\s|#.*\n)+\d+\s+\d+\s+(255|65535)\s", data
+        ):
             return None  # it takes another maximum for 255 or 65535
         if data[:4] == b"\x89PNG" and b"acTL" in data:
             return None  # it takes the first frame, which the picture need not be
@@ -576,8 +667,13 @@ def ask_another(data: bytes) -> Array | None:
 
 
 def _is_palette_odd(data: bytes) -> bool:
-    """Whether a BMP's pixels may have colors beyond its palette, or begin within it, where readers differ."""
-    (start, header), (bits,) = struct.unpack_from("<II", data, 10), struct.unpack_from("<H", data, 28)
+    """Whether a BMP's pixels may have colors beyond its palette, or begin within it, where readers
+    differ.
+    """
+    (start, header), (bits,) = (
+        struct.unpack_from("<II", data, 10),
+        struct.unpack_from("<H", data, 28),
+    )
     (colours,) = struct.unpack_from("<I", data, 46)
     within = bits <= 8 and start < 14 + header + 4 * (colours or 2**bits)
     return within or 0 < colours < 2**bits
@@ -587,15 +683,21 @@ def _ask_pillow(data: bytes) -> Array | None:
     with suppress(Exception), overheard(), Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
         tags: Any = image.tag_v2  # type: ignore[attr-defined]
         multiplied = 1 in tags.get(ExifTags.Base.ExtraSamples, ())
-        turned = ExifTags.Base.Orientation not in tags and b"tiff:Orientation" in data  # by XMP alone
+        turned = (
+            ExifTags.Base.Orientation not in tags and b"tiff:Orientation" in data
+        )  # by XMP alone
         deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8  # which it would halve
-        if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not (multiplied or turned or deep):
+        if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not (
+            multiplied or turned or deep
+        ):
             return np.asarray(image.convert("RGB"))
     return None
 
 
 def _ask_by_broken_exif(data: bytes) -> Array | None:
-    """A photo turned upright by an orientation that is whole, though another tag of its EXIF is not."""
+    """A photo turned upright by an orientation that is whole, though another tag of its EXIF is
+    not.
+    """
     with suppress(Exception), overheard(), Image.open(io.BytesIO(data)) as image:
         image.info.pop("xmp", None)  # whose orientation Pillow would take where EXIF has none
         with warnings.catch_warnings(record=True) as said:
@@ -610,7 +712,12 @@ def _ask_tifffile(data: bytes) -> Array | None:
     with suppress(Exception), tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
         bits, colours = page.bitspersample, {0: 1, 1: 1, 2: 3}.get(page.photometric)
-        if bits not in (8, 16) or not colours or page.predictor not in (1, 2) or 1 in page.extrasamples:
+        if (
+            bits not in (8, 16)
+            or not colours
+            or page.predictor not in (1, 2)
+            or 1 in page.extrasamples
+        ):
             return None
         if page.tags.valueof(ExifTags.Base.Orientation, 1) != 1:
             return None
@@ -631,7 +738,9 @@ def compare(data: bytes, picture: Picture) -> tuple[str, list[str]]:
     if other is None or "broken EXIF is left out" in picture.notes:  # by which others may turn it
         return "not compared", []
     if other.dtype != own.dtype or other.shape[:2] != own.shape[:2]:
-        return "compared", [f"{own.dtype} {own.shape}, another reader has {other.dtype} {other.shape}"]
+        return "compared", [
+            f"{own.dtype} {own.shape}, another reader has {other.dtype} {other.shape}"
+        ]
     own, other = (np.broadcast_to(one, (*one.shape[:2], 3)).astype(int) for one in (own, other))
     difference = np.abs(own - other).max(initial=0) * 255 / (2**picture.depth - 1)
     allowed = CLOSE.get(picture.format, 0)
@@ -660,11 +769,19 @@ def examine(case: Damaged) -> Verdict:
             pictures.append(read_picture(data))
     except PictureError as error:
         too_large = "megapixels" in str(error) or "memory" in str(error)
-        damaged = "too large" if too_large else "damaged" if "damaged" in str(error) else "of another kind"
+        damaged = (
+            "too large"
+            if too_large
+            else "damaged"
+            if "damaged" in str(error)
+            else "of another kind"
+        )
         faults += ["it is restored, but cannot be read"] * (code == 0)
         return Verdict(f"{kind}: refused, {damaged}", faults)
     first, second = pictures
-    if not np.array_equal(first.pixels, second.pixels) or not np.array_equal(first.alpha, second.alpha):
+    if not np.array_equal(first.pixels, second.pixels) or not np.array_equal(
+        first.alpha, second.alpha
+    ):
         faults.append("two readings differ")
     if first.metadata != second.metadata:
         faults.append("two readings differ in metadata")
@@ -700,5 +817,7 @@ def _check_output(case: Damaged, data: bytes, picture: Picture) -> list[str]:
     if not flat and own is not None and not np.array_equal(own, other):
         faults.append("its output has other pixels")
     if picture.alpha is not None and not flat and picture.depth == result.depth:
-        faults += ["its output has another alpha"] * (not np.array_equal(picture.alpha, result.alpha))
+        faults += ["its output has another alpha"] * (
+            not np.array_equal(picture.alpha, result.alpha)
+        )
     return faults

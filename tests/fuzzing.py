@@ -1,7 +1,8 @@
-"""What fuzzing of pictures and of checkpoints share: bytes that are changed at random, and fair answers.
+"""What fuzzing of pictures and of checkpoints share: bytes that are changed at random, and fair
+answers.
 
-Whatever is in a file, a command ends within `PATIENCE` seconds by an exit code of its own, and if that is not
-0, by one sentence on standard error.
+Whatever is in a file, a command ends within `PATIENCE` seconds by an exit code of its own, and if
+that is not 0, by one sentence on standard error.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Case:
 
 
 def garble(rng: random.Random, data: bytes) -> bytes:
-    """Bytes that are flipped, cut, left out, repeated or strange, many of them near the beginning."""
+    """Bytes that are flipped, cut, left out, repeated or strange, many of them near the
+    beginning.
+    """
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 3, 20))):
         at = rng.randrange(min(len(changed), rng.choice((16, 400, 10**9, 10**9)))) if changed else 0
@@ -48,7 +51,9 @@ def garble(rng: random.Random, data: bytes) -> bytes:
             case 2:
                 changed[at:at] = changed[at : at + rng.choice((1, 8, 500))]
             case 3:
-                changed[at : at + 8] = struct.pack("<q", rng.choice((-1, 0, 1, 2**31, 2**62, 10**8)))
+                changed[at : at + 8] = struct.pack(
+                    "<q", rng.choice((-1, 0, 1, 2**31, 2**62, 10**8))
+                )
             case _:
                 changed[at : at + 1] = bytes([rng.randrange(256)])
     return bytes(changed)
@@ -59,7 +64,9 @@ def garble(rng: random.Random, data: bytes) -> bytes:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a case, in a few words to count by, and what is wrong with that, a line for each fault."""
+    """What came of a case, in a few words to count by, and what is wrong with that, a line for each
+    fault.
+    """
 
     outcome: str
     faults: list[str]
@@ -71,7 +78,9 @@ class Hang(BaseException):
 
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Raise Hang in what takes longer than PATIENCE seconds; six times as long where the machine is busy."""
+    """Raise Hang in what takes longer than PATIENCE seconds; six times as long where the machine is
+    busy.
+    """
     started, waited = time.process_time(), 0
 
     def give_up(_signal: int, _frame: FrameType | None) -> None:

@@ -1,4 +1,6 @@
-"""A Hugging Face hub, and a plain web server, on loopback: what the real client and urllib see of them."""
+"""A Hugging Face hub, and a plain web server, on loopback: what the real client and urllib see of
+them.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Hub(ThreadingHTTPServer):
-    """Serves `files` by path: `/REPO/resolve/REVISION/FILE` as the hub does, all others as they are.
+    """Serves `files` by path: `/REPO/resolve/REVISION/FILE` as the hub does, all others as they
+    are.
 
     Repositories of data are below `/datasets`.
 
     Attributes:
         files: path to content.
-        cuts: path to how many bytes of each of the next answers go through before the connection breaks.
+        cuts: path to how many bytes of each of the next answers go through before the connection
+            breaks.
         endless: paths whose answers do not say how long they are.
         redirects: path to the URL that it leads to.
         requests: "METHOD PATH RANGE" of all that came.
@@ -58,7 +62,9 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Location", self.server.redirects[self.path])
             self.send_header("Content-Length", "0")
             if "/resolve/" in self.path:
-                self.send_header("X-Linked-ETag", f'"{hashlib.sha256(self.path.encode()).hexdigest()}"')
+                self.send_header(
+                    "X-Linked-ETag", f'"{hashlib.sha256(self.path.encode()).hexdigest()}"'
+                )
                 self.send_header("X-Linked-Size", "300000")
                 self.send_header("X-Repo-Commit", revision(self.path))
             self.end_headers()

@@ -69,14 +69,20 @@ def test_inner_and_outer_skips_are_different_networks() -> None:
         ("unet:Nothing", {}, "Unknown architecture 'unet:Nothing'"),
         ("nowhere:UNet", {}, "Unknown architecture"),
         ("unet", {}, "Unknown architecture"),
-        ("unet:UNet", {"depth": 3}, "cannot be built .*: it has no parameter depth, but channels, .*widths"),
+        (
+            "unet:UNet",
+            {"depth": 3},
+            "cannot be built .*: it has no parameter depth, but channels, .*widths",
+        ),
         ("unet:UNet", {"widths": [8, 8], "blocks": [1]}, "1 entries for 2 levels"),
         ("unet:UNet", {"skips": "none"}, "not 'inner' or 'outer'"),
         ("unet:UNet", {"masked": True, "conditions": 0}, "masked needs a condition"),
         ("unet:ResidualBlock", {"width": 4, "bias": True}, "no restoration network"),
     ],
 )
-def test_nonsense_is_refused_in_one_sentence(arch: str, params: dict[str, object], message: str) -> None:
+def test_nonsense_is_refused_in_one_sentence(
+    arch: str, params: dict[str, object], message: str
+) -> None:
     with pytest.raises(WeightsError, match=message):
         build(arch, params)
 
@@ -96,7 +102,10 @@ LAYERED = [
     ("baselines:FFDNet", {"depth": 6, "width": 6}),
     ("baselines:FFDNet", {"channels": 3, "depth": 6, "width": 6}),
     ("baselines:ConvChain", {"widths": [6, 6]}),
-    ("baselines:ConvChain", {"channels": 3, "widths": [6, 6], "kernels": [16, 1, 8], "bias": False}),
+    (
+        "baselines:ConvChain",
+        {"channels": 3, "widths": [6, 6], "kernels": [16, 1, 8], "bias": False},
+    ),
     ("baselines:ConvChain", {"widths": [6, 6], "residual": True}),
     ("baselines:DnCNN", {"channels": 3, "depth": 6, "width": 6, "residual": False}),
     ("xunit:XSRCNN", {"widths": [6, 6]}),
@@ -145,7 +154,8 @@ def test_any_size_comes_back_and_tiles_are_exact(
     pixels = np.random.default_rng(0).random((*size, network.geometry.channels), np.float32)
     conditions = (0.1,) * network.geometry.conditions
     whole, tiled = (
-        run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16)
+        run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels
+        for tile in (0, 16)
     )
     assert whole.shape == pixels.shape
     assert np.abs(whole - tiled).max() <= 1e-5
@@ -155,7 +165,9 @@ def test_any_size_comes_back_and_tiles_are_exact(
 def test_the_stated_radius_is_the_receptive_field(arch: str, params: dict[str, Any]) -> None:
     network = build(arch, params).eval().double()
     geometry = network.geometry
-    for parameter in network.parameters():  # positive weights: nothing cancels, ReLU passes everything
+    for (
+        parameter
+    ) in network.parameters():  # positive weights: nothing cancels, ReLU passes everything
         nn.init.constant_(parameter, 1 / parameter[0].numel())
     middle = -(-(geometry.radius + 2) // geometry.multiple) * geometry.multiple
     reach = 0
@@ -221,7 +233,10 @@ def test_red_net_refuses_strides_that_nothing_mirrors(params: dict[str, Any]) ->
         ({"depth": 10, "skip": 0}, 296_641),
         ({"depth": 20}, 665_921),
         ({"depth": 30}, 1_035_201),
-        ({"depth": 30, "width": 128}, 4_134_785),  # the authors' released networks, gray and in color
+        (
+            {"depth": 30, "width": 128},
+            4_134_785,
+        ),  # the authors' released networks, gray and in color
         ({"depth": 30, "width": 128, "channels": 3}, 4_139_395),
         ({"depth": 30, "mirrored": False}, 1_035_201),
         ({"depth": 10, "skip": 0, "deconvolution": False}, 296_641),  # figure 2
@@ -229,7 +244,9 @@ def test_red_net_refuses_strides_that_nothing_mirrors(params: dict[str, Any]) ->
     ],
 )
 def test_red_net_has_the_parameters_of_the_paper(params: dict[str, Any], count: int) -> None:
-    assert sum(parameter.numel() for parameter in build("rednet:REDNet", params).parameters()) == count
+    assert (
+        sum(parameter.numel() for parameter in build("rednet:REDNet", params).parameters()) == count
+    )
 
 
 def by_hand(network: Restorer, x: torch.Tensor, sums: dict[int, int]) -> torch.Tensor:
@@ -263,7 +280,9 @@ def test_red_net_sums_what_relus_have_passed(params: dict[str, Any], sums: dict[
 
 
 def test_five_strides_of_three_make_a_vector_of_a_patch() -> None:
-    network = made("rednet:REDNet", {"depth": 10, "width": 4, "strides": [1, 2, 3, 4, 5], "stride": 3})
+    network = made(
+        "rednet:REDNet", {"depth": 10, "width": 4, "strides": [1, 2, 3, 4, 5], "stride": 3}
+    )
     sizes = []
     for layer in network.encoder:
         layer.register_forward_hook(lambda _layer, _given, made: sizes.append(made.shape[-1]))

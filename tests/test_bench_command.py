@@ -70,11 +70,15 @@ def rows(*words: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_model_and_peer_on_every_set_at_every_level(sets: Path, checkpoints: dict[int, Path]) -> None:
+def test_every_model_and_peer_on_every_set_at_every_level(
+    sets: Path, checkpoints: dict[int, Path]
+) -> None:
     words = "denoise", "small", "--data", str(sets), "--model", str(checkpoints[3]), "--peer", "tv"
     found = rows(*words, "--sigma", "15,25")
     assert [(row["level"], row["model"]) for row in found] == [
-        (level, model) for level in ("sigma 15", "sigma 25") for model in ("input", str(checkpoints[3]), "tv")
+        (level, model)
+        for level in ("sigma 15", "sigma 25")
+        for model in ("input", str(checkpoints[3]), "tv")
     ]
     noisy, same, smooth = found[3:]
     assert noisy["figures"]["images"] == 3 and set(noisy["images"]) == {"a", "b", "c"}
@@ -83,18 +87,28 @@ def test_every_model_and_peer_on_every_set_at_every_level(sets: Path, checkpoint
         assert noisy["figures"][key] == pytest.approx(mean)
     assert all(image["seconds"] > 0 for image in smooth["images"].values())
     assert noisy["figures"]["PSNR"] == pytest.approx(20.2, abs=0.3)  # sigma 25
-    assert same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1  # what lies outside 0..255 is clipped
+    assert (
+        same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1
+    )  # what lies outside 0..255 is clipped
     assert smooth["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 1
     assert noisy["figures"]["PSNR Y"] > noisy["figures"]["PSNR"] + 1
     assert same["figures"]["parameters"] > 1000 and same["figures"]["kFLOP/pixel"] > 1
     assert {"MP/s", "seconds"} <= smooth["figures"].keys() and "MP/s" not in noisy["figures"]
     assert smooth["about"].startswith("scikit-image ") and same["about"] == ""
     clipped = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--clip")[0]
-    assert clipped["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1 and "8 bits" in clipped["protocol"]
+    assert (
+        clipped["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1
+        and "8 bits" in clipped["protocol"]
+    )
     gray = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--gray")[0]
     assert "PSNR Y" not in gray["figures"] and gray["set"] == "small luma"
-    full = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--gray", "--full-range")[0]
-    assert full["set"] == "small gray" and "of the gray of full range, rounded to 8 bits" in full["protocol"]
+    full = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--gray", "--full-range")[
+        0
+    ]
+    assert (
+        full["set"] == "small gray"
+        and "of the gray of full range, rounded to 8 bits" in full["protocol"]
+    )
     alone = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--full-range")[0]
     assert (alone["set"], alone["figures"]["PSNR"]) == ("small gray", full["figures"]["PSNR"])
 
@@ -137,7 +151,9 @@ def test_a_run_that_was_cut_off_goes_on(
     cut(request, 4)
     counted: list[str] = []
     measure = job._measure
-    monkeypatch.setattr(job, "_measure", lambda *words: counted.append(words[2].name) or measure(*words))
+    monkeypatch.setattr(
+        job, "_measure", lambda *words: counted.append(words[2].name) or measure(*words)
+    )
     again = list(job.bench(request))
     assert counted == ["b", "c"]
     for first, second in zip(results(whole).rows, results(again).rows, strict=True):
@@ -215,7 +231,9 @@ def test_memory_is_that_of_the_method(sets: Path, monkeypatch: pytest.MonkeyPatc
 
         return Peer(name, "numpy", "numpy", restore)
 
-    monkeypatch.setattr(job, "peers", lambda task: {"big": method("big", 300), "small": method("small", 40)})
+    monkeypatch.setattr(
+        job, "peers", lambda task: {"big": method("big", 300), "small": method("small", 40)}
+    )
     request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25},), models=())
     request = dataclasses.replace(request, peers=("big", "small"))
     _, big, small = results(list(job.bench(request))).rows
@@ -242,12 +260,18 @@ def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
         list(base + np.random.default_rng(seed).normal(mean, 0.1, 40))
         for seed, mean in ((1, 0.2), (2, 0.19), (3, -0.2))
     )
-    judged = judge([row("input", list(base)), row("good", good), row("chance", chance), row("bad", bad)])
+    judged = judge(
+        [row("input", list(base)), row("good", good), row("chance", chance), row("bad", bad)]
+    )
     notes = {found.model: found.note for found in judged}
     best = max(("good", "chance"), key=lambda name: np.mean({"good": good, "chance": chance}[name]))
     other = "chance" if best == "good" else "good"
     assert notes[best] == f"not told apart from {other}"
-    assert notes["input"] == "" and notes["bad"].startswith("-0.") and notes["bad"].endswith(f"dB to {best}")
+    assert (
+        notes["input"] == ""
+        and notes["bad"].startswith("-0.")
+        and notes["bad"].endswith(f"dB to {best}")
+    )
     notes = {found.model: found.note for found in judge([row("good", good), row("bad", bad)])}
     assert notes["good"] == "best"
     assert judge([row("input", list(base)), row("good", good)])[1].note == ""
@@ -255,7 +279,9 @@ def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
 
 def test_no_winner_is_named_of_few_images() -> None:
     def notes(count: int) -> list[str]:
-        return [found.note for found in judge([row("good", [30.0] * count), row("bad", [29.5] * count)])]
+        return [
+            found.note for found in judge([row("good", [30.0] * count), row("bad", [29.5] * count)])
+        ]
 
     assert notes(1) == ["too few images to name a best, 1 of at least 5", "-0.50 dB to good"]
     assert notes(4)[0].startswith("too few")
@@ -280,13 +306,26 @@ def test_images_that_are_restored_exactly_are_compared_without_nonsense() -> Non
     assert judge([swapped, other])[1].note == "±∞ [-∞, +∞] dB to swapped"
 
 
-def test_an_untouched_image_is_left_out_of_the_mean(sets: Path, checkpoints: dict[int, Path]) -> None:
+def test_an_untouched_image_is_left_out_of_the_mean(
+    sets: Path, checkpoints: dict[int, Path]
+) -> None:
     Image.open(sets / "small/a.png").save(sets / "rain/clean/a.png")
     Image.open(sets / "small/a.png").save(sets / "rain/rainy/a.png")
     found = rows("denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3]))[0]
     assert 5 < found["figures"]["PSNR"] < 50
     assert found["note"] == "not in the means: 1 of 3 images, equal to the clean ones"
-    words = "sr", "small", "--data", str(sets), "--scale", "1", "--model", "bt", "--peer", "bicubic,lanczos"
+    words = (
+        "sr",
+        "small",
+        "--data",
+        str(sets),
+        "--scale",
+        "1",
+        "--model",
+        "bt",
+        "--peer",
+        "bicubic,lanczos",
+    )
     result = run(*words)
     assert (result.exit_code, result.stderr) == (0, "") and "nan" not in result.stdout
 
@@ -294,8 +333,12 @@ def test_an_untouched_image_is_left_out_of_the_mean(sets: Path, checkpoints: dic
 def test_what_is_not_of_all_images_is_said(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def choose(model: str | None, task: str, channels: int, scale: float = 1) -> weights.Entry | Path:
-        return chosen("red30-gray-denoise" if model == "house" and channels == 1 else model, task, channels)
+    def choose(
+        model: str | None, task: str, channels: int, scale: float = 1
+    ) -> weights.Entry | Path:
+        return chosen(
+            "red30-gray-denoise" if model == "house" and channels == 1 else model, task, channels
+        )
 
     chosen = weights.choose
     monkeypatch.setattr(weights, "choose", choose)
@@ -336,7 +379,15 @@ def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
     reports = [f"report.{suffix}" for suffix in ("json", "csv", "md", "html")]
     words = [word for report in reports for word in ("--report", report)]
     result = run(
-        "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3]), *words
+        "denoise",
+        "small",
+        "--data",
+        str(sets),
+        "--sigma",
+        "25",
+        "--model",
+        str(checkpoints[3]),
+        *words,
     )
     assert result.exit_code == 0, result.stderr
     assert result.stdout.count("| small |") == 2  # no terminal: Markdown
@@ -371,7 +422,10 @@ def test_reports_say_where_figures_come_from(
     house, mine = weights.entries()["denoise-color"].sha256, digest(checkpoints[3])
     noisy, *measured = json.loads(Path("report.json").read_text())
     assert noisy["sha256"] == {}
-    assert [row["sha256"] for row in measured] == [{"denoise-color": house}, {str(checkpoints[3]): mine}]
+    assert [row["sha256"] for row in measured] == [
+        {"denoise-color": house},
+        {str(checkpoints[3]): mine},
+    ]
     origin = noisy["origin"]
     assert origin["command"] == f"restore {' '.join(words)} 'a b'"
     assert (origin["version"], origin["torch"]) == (__version__, torch.__version__)
@@ -383,12 +437,15 @@ def test_reports_say_where_figures_come_from(
     for report in ("report.md", "report.html", "report.toml"):
         text = html.unescape(Path(report).read_text())
         assert all(
-            word in text for word in (house, mine, origin["command"], origin["date"], origin["machine"])
+            word in text
+            for word in (house, mine, origin["command"], origin["date"], origin["machine"])
         )
     assert tomllib.loads(Path("report.toml").read_text()).keys() == {"house", str(checkpoints[3])}
 
 
-def test_a_model_outside_of_its_training_is_marked(sets: Path, checkpoints: dict[int, Path]) -> None:
+def test_a_model_outside_of_its_training_is_marked(
+    sets: Path, checkpoints: dict[int, Path]
+) -> None:
     words = "denoise", "small", "--data", str(sets), "--model", f"xdncnn,{checkpoints[3]}", "--gray"
     marked = {
         (row["level"], row["model"] == "xdncnn"): row["note"]
@@ -429,7 +486,10 @@ def test_images_without_a_clean_side_are_refused(sets: Path) -> None:
     for word in ("rain", str(sets / "rain/rainy"), "real_rain_20", str(sets / "real_rain_20")):
         result = run("derain", word, "--data", str(sets))
         assert (result.exit_code, result.stdout) == (2, "")
-        assert "its images have no clean side" in result.stderr and "--degrade KEY=VALUE" in result.stderr
+        assert (
+            "its images have no clean side" in result.stderr
+            and "--degrade KEY=VALUE" in result.stderr
+        )
     words = "derain", "rain", "--data", str(sets), "--degrade", "rain=streaks", "--model", "house"
     noisy, *_ = rows(*words, "--degrade", "heaviness=0.2,0.8")
     assert noisy["level"] == "rain streaks heaviness 0.2" and noisy["figures"]["images"] == 3
@@ -446,7 +506,16 @@ def test_the_clean_side_of_pairs_can_be_degraded(sets: Path, checkpoints: dict[i
 def test_images_that_cannot_be_read_are_left_out(sets: Path, checkpoints: dict[int, Path]) -> None:
     damaged = (sets / "small/b.png").read_bytes()[:-40]
     (sets / "small/b.png").write_bytes(damaged)
-    words = "denoise", "small", "--data", str(sets), "--sigma", "15,25", "--model", str(checkpoints[3])
+    words = (
+        "denoise",
+        "small",
+        "--data",
+        str(sets),
+        "--sigma",
+        "15,25",
+        "--model",
+        str(checkpoints[3]),
+    )
     result = run(*words, "--json")
     assert result.exit_code == 0
     assert [set(row["images"]) for row in json.loads(result.stdout)] == [{"a", "c"}] * 4
@@ -454,7 +523,10 @@ def test_images_that_cannot_be_read_are_left_out(sets: Path, checkpoints: dict[i
     for name in "ac":
         (sets / f"small/{name}.png").write_bytes(damaged)
     result = run(*words)
-    assert (result.exit_code, result.stderr.count("\n")) == (1, 1) and "small/a.png" in result.stderr
+    assert (result.exit_code, result.stderr.count("\n")) == (
+        1,
+        1,
+    ) and "small/a.png" in result.stderr
 
 
 @pytest.mark.parametrize("place", ["/proc/cache", "file/cache", "full"])
@@ -470,7 +542,9 @@ def test_what_cannot_be_kept_is_one_sentence(
                 raise sqlite3.OperationalError("database or disk is full")
 
         monkeypatch.setattr(job.Journal, "add", add)
-    result = run("denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3]))
+    result = run(
+        "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
+    )
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
     assert "Cannot keep what is measured in" in result.stderr and "RESTORE_CACHE" in result.stderr
 
@@ -481,7 +555,16 @@ def test_notes_stand_below_the_table_of_a_terminal(
     shutil.copy(checkpoints[3], "[a].safetensors")
     terminal = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     monkeypatch.setattr("restore_cli.cli.bench.stdout", terminal)
-    words = "denoise", "small", "--data", str(sets), "--sigma", "25,60", "--model", "[a].safetensors"
+    words = (
+        "denoise",
+        "small",
+        "--data",
+        str(sets),
+        "--sigma",
+        "25,60",
+        "--model",
+        "[a].safetensors",
+    )
     assert run(*words, "--peer", "tv").exit_code == 0
     said = terminal.file.getvalue()  # type: ignore[attr-defined]
     lines = said.splitlines()
@@ -527,7 +610,9 @@ def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
 def test_scores_for_the_table_of_models(sets: Path) -> None:
     words = "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt", "--peer", "lanczos"
     assert run(*words, "--report", "scores.toml").exit_code == 0
-    [(name, table)] = tomllib.loads(Path("scores.toml").read_text()).items()  # the library is no model
+    [(name, table)] = tomllib.loads(
+        Path("scores.toml").read_text()
+    ).items()  # the library is no model
     [score] = table["scores"]
     assert name == "bt"
     measured = rows(*words)[1]
@@ -592,7 +677,9 @@ def test_a_published_figure_stands_under_what_it_measures(sets: Path) -> None:
     colour, gray = run(*words), run(*words, "--gray")
     [title] = [line for line in colour.stdout.splitlines() if line == "deblock, as published: luma"]
     _, table = colour.stdout.split(f"{title}\n\n")
-    assert table.startswith("| set | level | model | PSNR Y | SSIM Y |")  # the models' PSNR is over RGB
+    assert table.startswith(
+        "| set | level | model | PSNR Y | SSIM Y |"
+    )  # the models' PSNR is over RGB
     assert "| live1 | quality 10 | DRUNet | 29.79 | 0.8278 |" in table
     assert "| live1 luma | quality 10 | DRUNet | 29.79 | 0.8278 |" in gray.stdout
     assert "PSNR Y" not in gray.stdout.partition("PSNR and SSIM are")[0]
@@ -653,7 +740,8 @@ def test_what_cannot_be_measured_is_said_at_once(
 
 
 @pytest.mark.parametrize(
-    ("library", "words"), [("bm3d", ["--peer", "nlm,bm3d"]), ("plotly.offline", ["--report", "x.html"])]
+    ("library", "words"),
+    [("bm3d", ["--peer", "nlm,bm3d"]), ("plotly.offline", ["--report", "x.html"])],
 )
 def test_a_library_that_is_missing_is_noticed_before_any_work(
     sets: Path, monkeypatch: pytest.MonkeyPatch, library: str, words: list[str]
@@ -680,8 +768,12 @@ def test_a_folder_without_sets_of_the_task_is_refused(sets: Path) -> None:
     assert "data is no set but holds Set12, rain; name what to measure on" in result.stderr
 
 
-@pytest.mark.parametrize("words", [["data/set12", "other/set12"], ["--data", "data", "--data", "other"]])
-def test_sets_of_one_name_are_told_apart(sets: Path, checkpoints: dict[int, Path], words: list[str]) -> None:
+@pytest.mark.parametrize(
+    "words", [["data/set12", "other/set12"], ["--data", "data", "--data", "other"]]
+)
+def test_sets_of_one_name_are_told_apart(
+    sets: Path, checkpoints: dict[int, Path], words: list[str]
+) -> None:
     (sets / "rain" / "clean").rename(sets / "set12")
     (sets.parent / "other").mkdir()
     (sets / "small").rename(sets.parent / "other" / "set12")
@@ -690,7 +782,9 @@ def test_sets_of_one_name_are_told_apart(sets: Path, checkpoints: dict[int, Path
     assert found[0]["images"] != found[2]["images"]
 
 
-def test_a_known_set_that_is_not_whole_is_warned_of_once(sets: Path, checkpoints: dict[int, Path]) -> None:
+def test_a_known_set_that_is_not_whole_is_warned_of_once(
+    sets: Path, checkpoints: dict[int, Path]
+) -> None:
     words = (
         "denoise",
         "small",
@@ -718,11 +812,15 @@ def test_known_sets_are_listed() -> None:
     result = run("sets")
     assert result.exit_code == 0
     head, *rows = (line.split("  ") for line in result.stdout.splitlines())
-    assert head[0] == "set" and {"set12", "urban100", "rain100h"} <= {row[0].strip() for row in rows}
+    assert head[0] == "set" and {"set12", "urban100", "rain100h"} <= {
+        row[0].strip() for row in rows
+    }
     assert "manga109: its authors give it on request" in result.stdout
 
 
-def test_known_sets_say_whether_they_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_sets_say_whether_they_are_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
     for place in ("data/Set12", "cache/sets/set5"):
         (tmp_path / place).mkdir(parents=True)
@@ -778,12 +876,21 @@ def torches(clean: Image.Image, size: tuple[int, int]) -> Image.Image:
 
 @pytest.mark.parametrize(
     ("reduce", "scale", "more"),
-    [(opencv, 2, 0.77), (opencv, 4, -0.63), (pillow, 2, 0), (pillow, 4, 0), (torches, 2, 0), (torches, 4, 0)],
+    [
+        (opencv, 2, 0.77),
+        (opencv, 4, -0.63),
+        (pillow, 2, 0),
+        (pillow, 4, 0),
+        (torches, 2, 0),
+        (torches, 4, 0),
+    ],
 )
 def test_who_made_the_low_resolution_matters(
     sets: Path, reduce: Callable[..., Image.Image], scale: int, more: float
 ) -> None:
-    """Against MATLAB's: OpenCV smooths nothing first, Pillow and torch with antialiasing are the same."""
+    """Against MATLAB's: OpenCV smooths nothing first, Pillow and torch with antialiasing are the
+    same.
+    """
     level = {"scale": float(scale)}
     theirs = figure("sr", "set5", level)["PSNR Y"]
     made = sets / "made"
@@ -802,15 +909,21 @@ def test_who_made_the_low_resolution_matters(
 
 def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
     noisy = figure("denoise", "cbsd68", {"sigma": 25.0})
-    assert noisy["PSNR Y"] - noisy["PSNR"] == pytest.approx(4.80, abs=0.02)  # white noise is less in luma
+    assert noisy["PSNR Y"] - noisy["PSNR"] == pytest.approx(
+        4.80, abs=0.02
+    )  # white noise is less in luma
     random = np.random.default_rng(0)
     clean, image = (random.random((64, 64, 3), np.float32) for _ in range(2))
     gray = psnr(to_gray(image), to_gray(clean))
-    assert job.score(image, clean, find_task("denoise")())["PSNR Y"] - gray == pytest.approx(1.32, abs=0.01)
+    assert job.score(image, clean, find_task("denoise")())["PSNR Y"] - gray == pytest.approx(
+        1.32, abs=0.01
+    )
 
 
 def test_gray_of_full_range_is_matlabs(sets: Path) -> None:
-    """Of pixels whose rgb2gray and rgb2ycbcr are known: red, white, and a gray that keeps its value."""
+    """Of pixels whose rgb2gray and rgb2ycbcr are known: red, white, and a gray that keeps its
+    value.
+    """
     pixels = np.array([[[255, 0, 0], [255, 255, 255], [128, 128, 128]]], np.uint8)
     path = sets / "known.png"
     Image.fromarray(pixels).save(path)
@@ -824,7 +937,9 @@ def test_a_level_that_is_no_word_of_the_task_is_refused() -> None:
         list(job.bench(Request("derain", ("x",), levels=({"rain": "frogs"},))))
 
 
-def test_a_hole_out_of_the_corner_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hole_out_of_the_corner_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
     random = np.random.default_rng(0)
     small = Image.fromarray(random.integers(0, 256, (6, 6, 3), np.uint8))

@@ -37,7 +37,9 @@ COUNTS = {"bwn": 2, "twn": 3, "ttq": 3, "lq": 4, "bt": 5}
 
 
 def trained(quantizer: str, **params: Any) -> BTNet:
-    """A network whose every layer does something, with learned scales away from where they began."""
+    """A network whose every layer does something, with learned scales away from where they
+    began.
+    """
     torch.manual_seed(0)
     network = BTNet(quantizer=quantizer, **params)
     network.initialise()
@@ -52,20 +54,27 @@ def trained(quantizer: str, **params: Any) -> BTNet:
 
 
 def layers(network: nn.Module) -> dict[str, QuantizedConv2d]:
-    return {name: part for name, part in network.named_modules() if isinstance(part, QuantizedConv2d)}
+    return {
+        name: part for name, part in network.named_modules() if isinstance(part, QuantizedConv2d)
+    }
 
 
 def header(network: BTNet, **params: Any) -> weights.Header:
     channels = network.geometry.channels
     return weights.Header(
-        task="denoise", arch="binarized:BTNet", params={"channels": channels, **params}, channels=channels
+        task="denoise",
+        arch="binarized:BTNet",
+        params={"channels": channels, **params},
+        channels=channels,
     )
 
 
 # The quantizers
 
 
-def expected(quantizer: str, w: NDArray[np.float64], scales: NDArray[np.float64]) -> NDArray[np.float64]:
+def expected(
+    quantizer: str, w: NDArray[np.float64], scales: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """The papers' formulas, one weight at a time."""
     mean = np.abs(w).mean()
     result = np.empty_like(w)
@@ -83,7 +92,9 @@ def expected(quantizer: str, w: NDArray[np.float64], scales: NDArray[np.float64]
             value = (scales[0, 1] if x > 0 else -scales[0, 0]) if beyond else 0.0
         elif quantizer == "lq":
             v1, v2 = scales[place[0]]
-            value = min((s * v1 + t * v2 for s in (-1, 1) for t in (-1, 1)), key=lambda v: abs(v - x))
+            value = min(
+                (s * v1 + t * v2 for s in (-1, 1) for t in (-1, 1)), key=lambda v: abs(v - x)
+            )
         else:
             first = 1 if x >= 0 else -1
             error = x - mean * first
@@ -110,7 +121,8 @@ def test_the_formulas_are_the_papers(quantizer: str) -> None:
 
 def test_the_five_values_of_bt_by_hand() -> None:
     weight = torch.tensor([0.1, -0.1, 1.0, -1.0, 2.3, -2.3, 1.1, -1.1])[:, None, None, None]
-    # alpha1 = 1.125; errors 1.025, 0.125, 1.175, 0.025: alpha2 = 0.5875, threshold 0.38775, scale 0.696875
+    # alpha1 = 1.125; errors 1.025, 0.125, 1.175, 0.025: alpha2 = 0.5875, threshold 0.38775, scale
+    # 0.696875
     values = QUANTIZERS["bt"](8)(weight).flatten() / 0.696875
     torch.testing.assert_close(values, torch.tensor([0.0, 0, 1, -1, 2, -2, 1, -1]))
 
@@ -120,7 +132,9 @@ def test_a_higher_threshold_gives_fewer_values_beyond_it(quantizer: str) -> None
     weight = torch.randn(4, 4, 3, 3)
     low, high = (QUANTIZERS[quantizer](4, threshold).split(weight)[1] for threshold in (0.3, 0.9))
     zero = QUANTIZERS[quantizer](4).count // 2
-    beyond = [((codes - zero).abs() != (1 if quantizer == "bt" else 0)).sum() for codes in (low, high)]
+    beyond = [
+        ((codes - zero).abs() != (1 if quantizer == "bt" else 0)).sum() for codes in (low, high)
+    ]
     assert beyond[0] > beyond[1]
 
 
@@ -128,7 +142,10 @@ def test_scales_that_ttq_learns_begin_at_the_mean_of_their_side_and_get_a_gradie
     weight = torch.randn(4, 4, 3, 3)
     part = QUANTIZERS["ttq"](4)
     part.reset(weight)
-    sides = [-weight[weight < -0.05 * weight.abs().max()], weight[weight > 0.05 * weight.abs().max()]]
+    sides = [
+        -weight[weight < -0.05 * weight.abs().max()],
+        weight[weight > 0.05 * weight.abs().max()],
+    ]
     torch.testing.assert_close(part.scales, torch.stack([side.mean() for side in sides])[None])
     part(weight).sum().backward()
     assert part.scales.grad is not None
@@ -243,14 +260,21 @@ def test_vgg6_quantizes_all_convolutions_and_no_linear_layer() -> None:
     network = VGG6(10, width=16, quantizer="bt")
     shapes = [tuple(layer.weight.shape[:2]) for layer in layers(network).values()]
     assert shapes == [(16, 3), (16, 16), (32, 16), (32, 32), (64, 32), (64, 64)]
-    linear = [(part.in_features, part.out_features) for part in network.modules() if type(part) is nn.Linear]
+    linear = [
+        (part.in_features, part.out_features)
+        for part in network.modules()
+        if type(part) is nn.Linear
+    ]
     assert linear == [(64 * 16, 128), (128, 10)]
     assert network(torch.rand(2, 3, 32, 32)).shape == (2, 10)
 
 
 @pytest.mark.parametrize(
     ("params", "words"),
-    [({"quantizer": "int8"}, "quantizer is 'int8', not one of none, bwn"), ({"scale": 5}, "scale is 5")],
+    [
+        ({"quantizer": "int8"}, "quantizer is 'int8', not one of none, bwn"),
+        ({"scale": 5}, "scale is 5"),
+    ],
 )
 def test_nonsense_is_refused(params: dict[str, Any], words: str) -> None:
     with pytest.raises(WeightsError, match=words):
@@ -282,10 +306,14 @@ def test_an_untrained_denoiser_is_the_identity_and_scales_follow_its_weights() -
 
 @pytest.mark.parametrize(("quantizer", "scale"), [("bt", 1), ("bt", 2), ("lq", 3), ("none", 4)])
 @pytest.mark.parametrize("size", [(1, 1), (9, 70), (67, 41)])
-def test_any_size_comes_back_and_tiles_are_exact(quantizer: str, scale: int, size: tuple[int, int]) -> None:
+def test_any_size_comes_back_and_tiles_are_exact(
+    quantizer: str, scale: int, size: tuple[int, int]
+) -> None:
     network = trained(quantizer, scale=scale, width=8)
     pixels = np.random.default_rng(0).random((*size, 1), np.float32)
-    whole, tiled = (run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16))
+    whole, tiled = (
+        run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16)
+    )
     assert whole.shape == (size[0] * scale, size[1] * scale, 1)
     assert np.abs(whole - tiled).max() <= 1e-5
 
@@ -439,6 +467,8 @@ def test_training_goes_on_from_the_values_of_a_checkpoint(quantizer: str, tmp_pa
     values = {name: layer.weight.detach().clone() for name, layer in layers(loaded).items()}
     for name, layer in layers(loaded.train()).items():
         assert not layer.fixed
-        torch.testing.assert_close(layer.quantizer(layer.weight).detach(), values[name], atol=1e-7, rtol=1e-5)
+        torch.testing.assert_close(
+            layer.quantizer(layer.weight).detach(), values[name], atol=1e-7, rtol=1e-5
+        )
     loaded(torch.rand(1, 1, 9, 9)).sum().backward()
     assert all(layer.weight.grad is not None for layer in layers(loaded).values())

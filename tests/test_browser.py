@@ -1,4 +1,6 @@
-"""The pages as a browser shows them: Debian's Chromium, which Playwright drives; it downloads none."""
+"""The pages as a browser shows them: Debian's Chromium, which Playwright drives; it downloads
+none.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +15,21 @@ import pytest
 from restore_cli.atomic import write_text
 from restore_cli.report.html import Comparison, Row, Version, render_bench, render_comparisons
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium is installed (apt install chromium)")
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium is installed (apt install chromium)"
+)
 
 Open = Callable[..., Any]
 WIDTH, HEIGHT = 200, 120
 
 
 def pictures() -> tuple[Version, ...]:
-    """Every pixel says where it is; the second picture is the negative of the first, the third is gray."""
+    """Every pixel says where it is; the second picture is the negative of the first, the third is
+    gray.
+    """
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     place = np.stack([columns, rows, (columns // 16 + rows // 16) % 2 * 255], axis=2) / 255
     negative, gray = 1 - place, np.full((HEIGHT, WIDTH, 1), 0.5)
@@ -38,8 +46,12 @@ def rows() -> list[Row]:
         figures = {"PSNR": psnr, "kFLOP/pixel": cost, "parameters": 10 ** (index + 3)}
         made.append(Row("denoise", "Set12", "sigma 25", model, "8 bit", True, figures, images))
     paper = {"PSNR": 30.44, "kFLOP/pixel": 1110.0}
-    made.append(Row("denoise", "Set12", "sigma 25", "dncnn", "paper", False, paper, {}, "its table 2"))
-    made.append(Row("sr", "Set5", "x2", "<i>bt</i>", "luma", True, {"PSNR": 36.5}, {"baby.png": 38.0}))
+    made.append(
+        Row("denoise", "Set12", "sigma 25", "dncnn", "paper", False, paper, {}, "its table 2")
+    )
+    made.append(
+        Row("sr", "Set5", "x2", "<i>bt</i>", "luma", True, {"PSNR": 36.5}, {"baby.png": 38.0})
+    )
     return made
 
 
@@ -55,7 +67,9 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open a page from its file; at the end its console must be clean and no request have left the file."""
+    """Open a page from its file; at the end its console must be clean and no request have left the
+    file.
+    """
     contexts, faults = [], []
 
     def open_page(html: str, *, width: int = 1000, height: int = 800, **settings: Any) -> Any:
@@ -68,7 +82,9 @@ def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
         page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: faults.append(str(error)))
         allowed = ("data:", path.as_uri())
-        page.on("request", lambda asked: asked.url.startswith(allowed) or faults.append(asked.url[:200]))
+        page.on(
+            "request", lambda asked: asked.url.startswith(allowed) or faults.append(asked.url[:200])
+        )
         page.goto(path.as_uri())
         if 'id="stage"' in html:
             page.locator("#scale", has_text="%").wait_for()
@@ -87,11 +103,15 @@ def viewer(open_page: Open) -> Any:
 
 def settle(page: Any) -> None:
     """Wait until what was done is drawn."""
-    page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+    page.evaluate(
+        "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
 
 
 def colours(page: Any, x: float, y: float) -> list[list[int]]:
-    """What every pane shows at a place given as a share of its width and height; transparent is empty."""
+    """What every pane shows at a place given as a share of its width and height; transparent is
+    empty.
+    """
     settle(page)
     samples: list[list[int]] = page.evaluate(
         """([x, y]) => [...document.querySelectorAll('.pane canvas')].map(canvas => {
@@ -216,14 +236,18 @@ def test_magnified_pixels_are_true_up_to_32_times(viewer: Any) -> None:
         viewer.keyboard.press("+")
     assert zoom(viewer) == 3200
     values = {tuple(colours(viewer, 0.2 + step / 500, 0.52)[0]) for step in range(64)}
-    assert len(values) <= 5  # 64 places over some 120 pixels of the screen are 4 or 5 of the picture
+    assert (
+        len(values) <= 5
+    )  # 64 places over some 120 pixels of the screen are 4 or 5 of the picture
     viewer.keyboard.press("f")
     assert zoom(viewer) < 1000
 
 
 def test_keys_and_lists_lead_through_the_comparisons(open_page: Open) -> None:
     flipped = tuple(Version(v.name, v.pixels[:, ::-1], v.note) for v in pictures())
-    page = open_page(render_comparisons("t", [Comparison("one", pictures()), Comparison("two", flipped)]))
+    page = open_page(
+        render_comparisons("t", [Comparison("one", pictures()), Comparison("two", flipped)])
+    )
     (one,) = colours(page, 0.4, 0.52)
     page.keyboard.press("n")
     page.locator("#stage[aria-label^=two]").wait_for()
@@ -235,8 +259,12 @@ def test_keys_and_lists_lead_through_the_comparisons(open_page: Open) -> None:
 
 
 def test_a_phone_drags_and_pinches(open_page: Open) -> None:
-    html = render_comparisons("A rather long name of a picture.png", [Comparison("first", pictures())])
-    page = open_page(html, width=360, height=640, has_touch=True, is_mobile=True, device_scale_factor=2)
+    html = render_comparisons(
+        "A rather long name of a picture.png", [Comparison("first", pictures())]
+    )
+    page = open_page(
+        html, width=360, height=640, has_touch=True, is_mobile=True, device_scale_factor=2
+    )
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     stage = page.locator("#stage").bounding_box()
     assert stage["width"] > 300 and stage["height"] > 250 and stage["y"] + stage["height"] <= 640
@@ -286,7 +314,14 @@ def models(page: Any) -> list[str]:
 def test_the_table_sorts_both_ways_and_published_rows_stay_apart(bench: Any) -> None:
     head = bench.locator("thead button", has_text="PSNR")
     head.click()
-    assert models(bench) == ["<i>bt</i>", "house", "bt", "dncnn", "lost", "dncnn"]  # the best comes first
+    assert models(bench) == [
+        "<i>bt</i>",
+        "house",
+        "bt",
+        "dncnn",
+        "lost",
+        "dncnn",
+    ]  # the best comes first
     assert bench.locator("th[aria-sort=descending]").inner_text() == "PSNR"
     head.press("Enter")
     assert models(bench) == ["dncnn", "bt", "house", "<i>bt</i>", "lost", "dncnn"]
@@ -318,16 +353,21 @@ def test_charts_show_the_chosen_set(bench: Any) -> None:
 
 
 FULL = {
-    "images": 12, "PSNR": 30.04, "SSIM": 0.8553, "PSNR Y": 31.36, "SSIM Y": 0.8712, "PSNR-B Y": 31.2,
-    "median": 29.9, "worst": 25.1, "seconds": 0.6, "MP/s": 0.1, "peak MB": 210.0, "parameters": 1_860_364,
-    "kFLOP/pixel": 156.0,
+    "images": 12, "PSNR": 30.04, "SSIM": 0.8553, "PSNR Y": 31.36, "SSIM Y": 0.8712,
+    "PSNR-B Y": 31.2, "median": 29.9, "worst": 25.1, "seconds": 0.6, "MP/s": 0.1,
+    "peak MB": 210.0, "parameters": 1_860_364, "kFLOP/pixel": 156.0,
 }  # fmt: skip
 
 
 def full(model: str, note: str = "", **other: Any) -> Row:
     """A row with all that a benchmark measures."""
     images = {"barbara.png": 25.1, "boats.png": 33.0}
-    words = {"protocol": "noise of one kind " * 8, "measured": True, "figures": FULL, "images": images}
+    words = {
+        "protocol": "noise of one kind " * 8,
+        "measured": True,
+        "figures": FULL,
+        "images": images,
+    }
     return Row("denoise", "kodak24", "sigma 25", model, note=note, **(words | other))
 
 
@@ -336,7 +376,13 @@ def test_what_matters_is_in_sight(open_page: Open) -> None:
     paper = full("dncnn", long, measured=False, figures={"PSNR": 30.4, "SSIM": 0.86}, images={})
     rows = [full("default", "best"), full("xdncnn", "-0.31 [-0.40, -0.22] dB to default"), paper]
     page = open_page(render_bench("t", rows, [], notes=["What they are."]), width=1280)
-    for text in ("PSNR Y", "SSIM Y", "kFLOP/pixel", "Protocol", "-0.31 [-0.40, -0.22] dB to default"):
+    for text in (
+        "PSNR Y",
+        "SSIM Y",
+        "kFLOP/pixel",
+        "Protocol",
+        "-0.31 [-0.40, -0.22] dB to default",
+    ):
         cell = page.locator("#figures").get_by_text(text, exact=True)
         end = """cell => {
             const range = new Range();
@@ -349,18 +395,26 @@ def test_what_matters_is_in_sight(open_page: Open) -> None:
     assert not worst.is_visible()
     page.check("#all")
     assert worst.is_visible()
-    assert page.locator("li#protocol-2").inner_text() == f"denoise, as published: {rows[0].protocol}".strip()
+    assert (
+        page.locator("li#protocol-2").inner_text()
+        == f"denoise, as published: {rows[0].protocol}".strip()
+    )
 
 
 def test_every_method_has_its_place_beside_what_it_costs(open_page: Open) -> None:
     library = full("tv", figures={"PSNR": 28.0, "MP/s": 0.05})
     paper = full("paper", measured=False, figures={"PSNR": 30.4}, images={})
     page = open_page(
-        render_bench("t", [full("input", figures={"PSNR": 20.0}), full("house"), library, paper], [])
+        render_bench(
+            "t", [full("input", figures={"PSNR": 20.0}), full("house"), library, paper], []
+        )
     )
     drawn = """[...document.querySelectorAll('#scatter .scatterlayer')]
         .map(layer => layer.querySelectorAll('path.point').length)"""
-    assert page.evaluate(drawn) == [2, 2]  # the model and the library; at the right the input and the paper
+    assert page.evaluate(drawn) == [
+        2,
+        2,
+    ]  # the model and the library; at the right the input and the paper
     assert "Hollow marks are published" in page.locator("#read").inner_text()
     page.select_option("#cost", "kFLOP/pixel")
     assert page.evaluate(drawn) == [1, 3]

@@ -1,4 +1,6 @@
-"""The bundled checkpoints themselves: what they do to a damaged photo, exactly tiled, in either precision."""
+"""The bundled checkpoints themselves: what they do to a damaged photo, exactly tiled, in either
+precision.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +27,9 @@ BUNDLED = {
 EACH = pytest.mark.parametrize("entry", BUNDLED.values(), ids=BUNDLED)
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
 
-# Of each task: damage and the gain in dB that its defaults must bring, other models half of it; damage in all
-# precisions; the least that must be done to an undamaged photo, and how much it may lose.
+# Of each task: damage and the gain in dB that its defaults must bring, other models half of it;
+# damage in all precisions; the least that must be done to an undamaged photo, and how much it may
+# lose.
 GAIN: dict[str, tuple[dict[str, Any], float]] = {
     "denoise": ({"sigma": 25}, 8),
     "deblock": ({"quality": 10}, 1),
@@ -54,8 +57,14 @@ def restore(entry: Entry, task: Task, image: np.ndarray, settings: Settings) -> 
 
 
 def damage(entry: Entry, levels: dict[str, Any]) -> tuple[Task, np.ndarray]:
-    """The task, with what the model was trained for where that is one level, and a photo it damaged."""
-    fixed = {key: value for key, value in entry.conditions.items() if not isinstance(value, (list, tuple))}
+    """The task, with what the model was trained for where that is one level, and a photo it
+    damaged.
+    """
+    fixed = {
+        key: value
+        for key, value in entry.conditions.items()
+        if not isinstance(value, (list, tuple))
+    }
     task = find_task(entry.task)(**(levels | fixed))
     return task, task.degrade(clean(entry), np.random.RandomState(0))
 
@@ -76,16 +85,21 @@ def test_the_damage_goes_and_the_photo_stays(entry: Entry) -> None:
 def test_tiles_are_exact_with_the_real_weights(entry: Entry) -> None:
     task, _ = damage(entry, GAIN[entry.task][0])
     image = clean(entry)[:211, :307]
-    whole, tiled = (restore(entry, task, image, Settings("cpu", "fp32", tile=tile)) for tile in (0, 64))
+    whole, tiled = (
+        restore(entry, task, image, Settings("cpu", "fp32", tile=tile)) for tile in (0, 64)
+    )
     assert np.abs(whole - tiled).max() <= 1e-5
 
 
 @pytest.mark.parametrize(
-    "entry", [pytest.param(entry, id=name) for name, entry in BUNDLED.items() if "bf16" in entry.precisions]
+    "entry",
+    [pytest.param(entry, id=name) for name, entry in BUNDLED.items() if "bf16" in entry.precisions],
 )
 def test_the_listed_precision_costs_little(entry: Entry) -> None:
     told = any(isinstance(level, list) for level in entry.conditions.values())
-    for levels in PRECISE.get(entry.task, [GAIN[entry.task][0]]) if told else [dict(entry.conditions)]:
+    for levels in (
+        PRECISE.get(entry.task, [GAIN[entry.task][0]]) if told else [dict(entry.conditions)]
+    ):
         task, damaged = damage(entry, levels)
         exact, fast = (
             psnr(restore(entry, task, damaged, Settings("cpu", kind)), clean(entry))

@@ -1,4 +1,6 @@
-"""The catalogue of public models: licenses, the cache, files from elsewhere, and what is said of them."""
+"""The catalogue of public models: licenses, the cache, files from elsewhere, and what is said of
+them.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def test_a_public_entry_says_what_users_ask(name: str) -> None:
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if TABLE[name].arch in archs.INFERRED])
 def test_a_public_entrys_size_is_that_of_its_network(name: str) -> None:
-    """As float32; SPAN's files hold the unmerged convolutions, too. Each tensor takes some 400 bytes more."""
+    """As float32; SPAN's files hold the unmerged convolutions, too. Each tensor takes some 400
+    bytes more.
+    """
     entry = TABLE[name]
     with torch.device("meta"):
         state = archs.build(entry.arch, entry.params).state_dict()
@@ -92,7 +96,9 @@ def test_every_task_has_a_choice(choice: str, task: str) -> None:
     chosen = weights.choose(choice, task, 3, 2)
     assert isinstance(chosen, Entry)
     if choice not in chosen.names:
-        assert chosen.default or not any(entry.default for entry in TABLE.values() if entry.task == task)
+        assert chosen.default or not any(
+            entry.default for entry in TABLE.values() if entry.task == task
+        )
 
 
 # A table of three small networks on a server
@@ -119,7 +125,9 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
             ("bare", "none stated", 3),
         ):
             torch.manual_seed(scale)
-            content = pickled(archs.build("compact:Compact", {**params, "scale": scale}).state_dict())
+            content = pickled(
+                archs.build("compact:Compact", {**params, "scale": scale}).state_dict()
+            )
             server.files[f"/{name}.pth"] = content
             table[name] = replace(
                 TABLE["realesr-general-x4v3"],
@@ -181,14 +189,27 @@ def test_a_license_is_accepted_where_a_model_is_used(
     assert vague.exit_code == 2 and "Give its full name" in " ".join(vague.stderr.split())
 
 
-def test_compare_accepts_a_license_too(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compare_accepts_a_license_too(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     table = {**weights.entries(), "noise-level": TABLE["noise-level"]}  # which measures every photo
     monkeypatch.setattr(weights, "entries", lambda: table)
     Image.new("RGB", (20, 20), "gray").save(tmp_path / "x.png")
-    words = ["compare", str(tmp_path / "x.png"), "--models", "bound", "--level", "scale=4", "--device", "cpu"]
+    words = [
+        "compare",
+        str(tmp_path / "x.png"),
+        "--models",
+        "bound",
+        "--level",
+        "scale=4",
+        "--device",
+        "cpu",
+    ]
     words += ["-o", str(tmp_path / "page.html")]
     refused = CliRunner().invoke(app, words)
-    assert refused.exit_code == 1 and "add --accept-license bound" in " ".join(refused.stderr.split())
+    assert refused.exit_code == 1 and "add --accept-license bound" in " ".join(
+        refused.stderr.split()
+    )
     taken = CliRunner().invoke(app, [*words, "--accept-license", "bound"])
     assert taken.exit_code == 0, taken.stderr
 
@@ -196,7 +217,9 @@ def test_compare_accepts_a_license_too(hub: Hub, tmp_path: Path, monkeypatch: py
 def test_fetching_many_leaves_out_what_is_not_accepted(hub: Hub) -> None:
     fetched = shell("fetch", "--task", "sr", "--accept-license", "bound")
     assert [line.split()[0] for line in fetched.stdout.splitlines()] == ["free", "bound", "own"]
-    assert "bare is left out. Cannot take bare without your consent" in " ".join(fetched.stderr.split())
+    assert "bare is left out. Cannot take bare without your consent" in " ".join(
+        fetched.stderr.split()
+    )
 
 
 def test_the_list_is_filtered(hub: Hub) -> None:
@@ -219,7 +242,10 @@ def test_the_list_is_filtered(hub: Hub) -> None:
 
 def test_what_has_to_be_installed_is_said() -> None:
     assert "needs restore-cli[community]" in " ".join(shell("show", "scunet").stdout.split())
-    assert "best: large holes (needs restore-cli[community])" in shell("list", "--task", "inpaint").stdout
+    assert (
+        "best: large holes (needs restore-cli[community])"
+        in shell("list", "--task", "inpaint").stdout
+    )
 
 
 def test_a_file_from_elsewhere_is_added(hub: Hub, tmp_path: Path) -> None:
@@ -236,7 +262,9 @@ def test_a_file_from_elsewhere_is_added(hub: Hub, tmp_path: Path) -> None:
         shell("add", "bare", str(carried))
     shell("add", "bare", str(carried), "--accept-license", "bare")
     carried.write_bytes(b"other")
-    with pytest.raises(WeightsError, match=r"Cannot add .*download.pth as free: its sha256 is d9298a10d1b07"):
+    with pytest.raises(
+        WeightsError, match=r"Cannot add .*download.pth as free: its sha256 is d9298a10d1b07"
+    ):
         shell("add", "free", str(carried))
     with pytest.raises(WeightsError, match=r"Cannot add .*none.pth: No such file"):
         shell("add", "free", str(tmp_path / "none.pth"))
@@ -289,7 +317,9 @@ class Net:
 
 def test_a_pickled_class_is_named_and_refused(tmp_path: Path) -> None:
     torch.save({"net": Net()}, tmp_path / "x.pth")
-    with pytest.raises(WeightsError, match=r"Cannot load .*holds more than tensors .*Net could run code"):
+    with pytest.raises(
+        WeightsError, match=r"Cannot load .*holds more than tensors .*Net could run code"
+    ):
         shell("show", str(tmp_path / "x.pth"))
 
 

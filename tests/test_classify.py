@@ -1,4 +1,6 @@
-"""benchmarks/classify.py: quantizers compared on folders of classes, beside the figures of their paper."""
+"""benchmarks/classify.py: quantizers compared on folders of classes, beside the figures of their
+paper.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ def classes(tmp_path: Path) -> Path:
         for name, level in (("dark", 60), ("light", 200)):
             (tmp_path / part / name).mkdir(parents=True)
             for number in range(4):
-                pixels = np.random.default_rng(number).integers(level - 40, level + 40, (8, 8, 3), np.uint8)
+                pixels = np.random.default_rng(number).integers(
+                    level - 40, level + 40, (8, 8, 3), np.uint8
+                )
                 Image.fromarray(pixels).save(tmp_path / part / name / f"{number}.png")
     return tmp_path
 
@@ -57,5 +61,7 @@ def test_the_papers_figures() -> None:
     published = runpy.run_path(str(SCRIPT))["published"]
     assert published("svhn", 16)["bwn", 0.0] == 93.15
     assert published("imagenet64", 128)["bt", 0.1] == 43.22
-    assert published("cifar10", 64)["none", 0.0] == 92.89 and ("ttq", 0.1) not in published("cifar10", 64)
+    assert published("cifar10", 64)["none", 0.0] == 92.89 and ("ttq", 0.1) not in published(
+        "cifar10", 64
+    )
     assert published("cifar10", 20) == published("digits", 16) == {}

@@ -1,4 +1,6 @@
-"""Networks of other projects by spandrel: real ones where it is installed, and a stand-in everywhere."""
+"""Networks of other projects by spandrel: real ones where it is installed, and a stand-in
+everywhere.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,12 @@ class Wide(nn.Module):
 
 
 def convolutions(*, norm: bool = False) -> nn.Module:
-    layers = [nn.Conv2d(3, 4, 5, padding=2), *([nn.GroupNorm(1, 4)] * norm), nn.Mish(), nn.Conv2d(4, 3, 1)]
+    layers = [
+        nn.Conv2d(3, 4, 5, padding=2),
+        *([nn.GroupNorm(1, 4)] * norm),
+        nn.Mish(),
+        nn.Conv2d(4, 3, 1),
+    ]
     return nn.Sequential(*layers)
 
 
@@ -100,21 +107,27 @@ def spandrel(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         (nn.Sequential(nn.Conv2d(3, 3, 2, stride=2), nn.Upsample(scale_factor=2)), 64, False),
     ],
 )
-def test_what_tiles_cost_is_tried(spandrel: Any, model: nn.Module, radius: int, local: bool) -> None:
+def test_what_tiles_cost_is_tried(
+    spandrel: Any, model: nn.Module, radius: int, local: bool
+) -> None:
     spandrel.found = Descriptor(model, multiple=2)  # as the one of stride 2 needs
     loaded = weights.load(spandrel.file)
     geometry = loaded.network.geometry
     assert (geometry.radius, geometry.local, loaded.task) == (radius, local, "")
     assert loaded.header.arch == "spandrel:Stand-in"
     pixels = np.random.default_rng(0).random((40, 150, 3), np.float32)
-    whole, tiled = (run(loaded.network, pixels, (), Settings("cpu", tile=side)).pixels for side in (0, 16))
+    whole, tiled = (
+        run(loaded.network, pixels, (), Settings("cpu", tile=side)).pixels for side in (0, 16)
+    )
     if local:
         assert np.abs(whole - tiled).max() <= 1e-5
 
 
 def test_what_it_does_not_know_is_refused(spandrel: Any) -> None:
     spandrel.found = ValueError("no such network")
-    with pytest.raises(WeightsError, match=r"are of no known network; .*Spandrel does not know them, either"):
+    with pytest.raises(
+        WeightsError, match=r"are of no known network; .*Spandrel does not know them, either"
+    ):
         weights.load(spandrel.file)
 
 
@@ -123,12 +136,17 @@ def test_what_it_does_not_know_is_refused(spandrel: Any) -> None:
     [
         (Descriptor(convolutions(), channels=4), "they make 4 channels of 4"),
         (Descriptor(convolutions(), purpose="FaceSR"), "they restore faces that are cut out"),
-        (Descriptor(convolutions(), purpose="Inpainting"), "how they are given a mask is not known"),
+        (
+            Descriptor(convolutions(), purpose="Inpainting"),
+            "how they are given a mask is not known",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused(spandrel: Any, found: Any, reason: str) -> None:
     spandrel.found = found
-    with pytest.raises(WeightsError, match=f"x.pth is refused. Cannot run networks of Stand-in: {reason}"):
+    with pytest.raises(
+        WeightsError, match=f"x.pth is refused. Cannot run networks of Stand-in: {reason}"
+    ):
         weights.load(spandrel.file)
 
 
@@ -165,8 +183,12 @@ class Blind(nn.Module):
         return x, quality
 
 
-@pytest.mark.parametrize(("words", "quality"), [(["--quality", "20"], 20), ([], 35), (["--quality", "2"], 5)])
-def test_the_quality_is_given_or_read(spandrel: Any, tmp_path: Path, words: list[str], quality: int) -> None:
+@pytest.mark.parametrize(
+    ("words", "quality"), [(["--quality", "20"], 20), ([], 35), (["--quality", "2"], 5)]
+)
+def test_the_quality_is_given_or_read(
+    spandrel: Any, tmp_path: Path, words: list[str], quality: int
+) -> None:
     model = Blind()
     spandrel.found = Descriptor(model, architecture="FBCNN")
     jpeg = str(photo(tmp_path / "photo.jpg", quality=35))
@@ -198,7 +220,10 @@ def test_a_hole_is_filled_from_what_is_around_it(
     spandrel.found = Descriptor(model, architecture="LaMa", purpose="Inpainting")
     given = photo(tmp_path / "photo.png", 160)
     record = restored("inpaint", str(given), "--box", "40,96,20,12", "--model", str(spandrel.file))
-    assert not record["tile"] and model.sizes[-1] == (48, 64)  # of 12 + 2 * 16 and 20 + 2 * 20 pixels
+    assert not record["tile"] and model.sizes[-1] == (
+        48,
+        64,
+    )  # of 12 + 2 * 16 and 20 + 2 * 20 pixels
     before, after = (np.asarray(Image.open(path)) for path in (given, record["output"]))
     hole = np.zeros(before.shape, bool)
     hole[96:108, 40:60] = True
@@ -247,7 +272,10 @@ def served(spandrel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         source = Url(f"{hub.url}/scunet.pth")
         sha256, size = hashlib.sha256(content).hexdigest(), len(content)
         scunet = replace(known, source=source, sha256=sha256, size=size)
-        table = {known.name: scunet, "noise-level": weights.entries()["noise-level"]}  # measures every photo
+        table = {
+            known.name: scunet,
+            "noise-level": weights.entries()["noise-level"],
+        }  # measures every photo
         monkeypatch.setattr(weights, "entries", lambda: table)
         yield hub
 
@@ -260,7 +288,9 @@ def test_a_name_is_fetched_checked_and_run(spandrel: Any, served: Hub, tmp_path:
     assert len([line for line in served.requests if line.startswith("GET")]) == 1
     assert weights.load(spandrel.file).name == "scunet-real-psnr"  # its bytes tell
     spandrel.found = Descriptor(convolutions(), architecture="HAT")
-    with pytest.raises(WeightsError, match=r"scunet-real-psnr does not fit spandrel:SCUNet: .* are of HAT"):
+    with pytest.raises(
+        WeightsError, match=r"scunet-real-psnr does not fit spandrel:SCUNet: .* are of HAT"
+    ):
         weights.load(weights.find("scunet")[0])
     spandrel.found = ValueError("no such network")
     with pytest.raises(WeightsError, match="its tensors are of no known network"):
@@ -278,9 +308,13 @@ def test_what_is_missing_is_named_before_anything_is_fetched(
     assert "Cannot run scunet-real-psnr: spandrel makes its network, SCUNet." in said
     assert "Install restore-cli[community]" in said
     monkeypatch.delitem(sys.modules, "spandrel")
-    (tmp_path / "spandrel.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    (tmp_path / "spandrel.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(WeightsError, match=r"Install the torchvision that fits .*operator torchvision::nms"):
+    with pytest.raises(
+        WeightsError, match=r"Install the torchvision that fits .*operator torchvision::nms"
+    ):
         weights.load(weights.find("scunet")[0])
     assert not served.requests
 
@@ -299,7 +333,8 @@ def real() -> Any:
         except RuntimeError:
             for name in ("nms", "qnms"):
                 library.define(
-                    f"torchvision::{name}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+                    f"torchvision::{name}",
+                    "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
                 )
             for module in [name for name in sys.modules if name.startswith("torchvision")]:
                 del sys.modules[module]
@@ -322,7 +357,9 @@ def random_networks() -> dict[str, Any]:
         "RealCUGAN": lambda: a.RealCUGAN.UpCunet2x(),
         "KBNet": lambda: a.KBNet.KBNet_s(width=8, **one),
         "HAT": lambda: a.HAT.HAT(embed_dim=12, depths=[1], squeeze_factor=4, **shuffle),
-        "DAT": lambda: a.DAT.DAT(upscale=2, embed_dim=16, depth=[1], num_heads=[2], split_size=[8, 8]),
+        "DAT": lambda: a.DAT.DAT(
+            upscale=2, embed_dim=16, depth=[1], num_heads=[2], split_size=[8, 8]
+        ),
         "SCUNet": lambda: a.SCUNet.SCUNet(config=[1] * 7, dim=64),
         "FBCNN": lambda: a.FBCNN.FBCNN(nc=[8, 8, 8, 512], nb=2),
         "DRUNet": lambda: a.DRUNet.DRUNet(in_nc=4, out_nc=3, nc=[8] * 4, nb=2),
@@ -332,22 +369,42 @@ def random_networks() -> dict[str, Any]:
         "DCTLSA": lambda: a.DCTLSA.DCTLSA(nf=10, upscale=2),
         "MixDehazeNet": lambda: a.MixDehazeNet.MixDehazeNet(embed_dims=[8] * 5),
         "RetinexFormer": lambda: a.RetinexFormer.RetinexFormer(n_feat=8, stage=1),
-        "FFTformer": lambda: a.FFTformer.FFTformer(dim=8, num_blocks=[1] * 3, num_refinement_blocks=1),
+        "FFTformer": lambda: a.FFTformer.FFTformer(
+            dim=8, num_blocks=[1] * 3, num_refinement_blocks=1
+        ),
         "SeemoRe": lambda: a.SeemoRe.SeemoRe(scale=2, num_layers=1, embedding_dim=8, num_experts=2),
         "DRCT": lambda: a.DRCT.DRCT(embed_dim=12, depths=[1], gc=4, **shuffle),
         "SAFMNBCIE": lambda: a.SAFMNBCIE.SAFMNBCIE(dim=8, n_blocks=1, num_layers=1),
-        "Uformer": lambda: a.Uformer.Uformer(img_size=128, embed_dim=4, depths=[1] * 9, num_heads=[1] * 9),
+        "Uformer": lambda: a.Uformer.Uformer(
+            img_size=128, embed_dim=4, depths=[1] * 9, num_heads=[1] * 9
+        ),
         "HVICIDNet": lambda: a.HVICIDNet.HVICIDNet(channels=[4, 4, 8, 16]),
-        "SwiftSRGAN": lambda: a.SwiftSRGAN.SwiftSRGAN(num_channels=8, num_blocks=1, upscale_factor=2),
+        "SwiftSRGAN": lambda: a.SwiftSRGAN.SwiftSRGAN(
+            num_channels=8, num_blocks=1, upscale_factor=2
+        ),
         "RGT": lambda: a.RGT.RGT(img_size=16, embed_dim=16, depth=[2], num_heads=[2]),
-        "FDAT": lambda: a.FDAT.FDAT(scale=2, embed_dim=16, num_groups=1, depth_per_group=1, num_heads=2),
+        "FDAT": lambda: a.FDAT.FDAT(
+            scale=2, embed_dim=16, num_groups=1, depth_per_group=1, num_heads=2
+        ),
         "MoESR": lambda: a.MoESR.MoESR(scale=2, dim=8, n_blocks=1, n_block=1, upsample_dim=8),
     }
 
 
 EXACT = ("PLKSR", "MoSR", "SwiftSRGAN")
 OTHERS = (
-    *("SAFMN", "SwinIR", "OmniSR", "RCAN", "RealCUGAN", "KBNet", "HAT", "DAT", "SCUNet", "FBCNN", "DRUNet"),
+    *(
+        "SAFMN",
+        "SwinIR",
+        "OmniSR",
+        "RCAN",
+        "RealCUGAN",
+        "KBNet",
+        "HAT",
+        "DAT",
+        "SCUNet",
+        "FBCNN",
+        "DRUNet",
+    ),
     *(
         "FDnCNN",
         "Swin2SR",

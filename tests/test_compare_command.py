@@ -55,8 +55,17 @@ def shown(path: str = "out.html") -> list[dict[str, str]]:
 def test_compare_writes_a_page_and_prints_its_name(folder: Path) -> None:
     result = compare("a.png", "b.png", "-o", "out.html")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "out.html\n", "")
-    assert [(version["name"], version["note"]) for version in shown()] == [("a.png", ""), ("b.png", "")]
-    assert {path.name for path in folder.iterdir()} == {"a.png", "b.png", "gray.png", "half.png", "out.html"}
+    assert [(version["name"], version["note"]) for version in shown()] == [
+        ("a.png", ""),
+        ("b.png", ""),
+    ]
+    assert {path.name for path in folder.iterdir()} == {
+        "a.png",
+        "b.png",
+        "gray.png",
+        "half.png",
+        "out.html",
+    }
 
 
 def test_compare_measures_against_a_reference(folder: Path) -> None:
@@ -85,7 +94,9 @@ def test_compare_tells_pictures_of_one_name_apart_by_their_folders(folder: Path)
         (["a.png", "b.png", "-o", "old.html"], 2, "--overwrite"),
     ],
 )
-def test_compare_refuses_with_one_sentence(folder: Path, words: list[str], code: int, sentence: str) -> None:
+def test_compare_refuses_with_one_sentence(
+    folder: Path, words: list[str], code: int, sentence: str
+) -> None:
     Path("old.html").write_text("old")
     result = compare(*words)
     assert result.exit_code == code
@@ -156,7 +167,9 @@ def test_compare_goes_on_without_a_model_that_cannot_be_had(
 
 
 def test_compare_stops_at_the_first_error_to_debug(folder: Path) -> None:
-    result = compare("a.png", "--models", "no-such-model", "--task", "denoise", "-o", "out.html", "--debug")
+    result = compare(
+        "a.png", "--models", "no-such-model", "--task", "denoise", "-o", "out.html", "--debug"
+    )
     assert isinstance(result.exception, WeightsError)
 
 
@@ -171,7 +184,10 @@ def test_compare_warns_as_the_task_does(same: str) -> None:
     result = compare("a.png", "--models", same, "--level", "sigma=70", "-o", "out.html")
     assert result.exit_code == 0
     assert f"warning: {same}: " in result.stderr and "sigma" in result.stderr
-    assert compare("a.png", "--models", same, "--level", "sigma=70", "-o", "quiet.html", "-q").stderr == ""
+    assert (
+        compare("a.png", "--models", same, "--level", "sigma=70", "-o", "quiet.html", "-q").stderr
+        == ""
+    )
 
 
 @pytest.mark.weights
@@ -191,12 +207,24 @@ def test_compare_takes_a_mask(folder: Path) -> None:
         (["a.png", "--task", "sr"], 2, "Cannot compare a.png with nothing"),
         (["a.png", "b.png", "--level", "scale=2"], 2, "Give --models"),
         (["a.png", "--models", "default"], 2, "default may be for any. Give --task"),
-        (["a.png", "--models", "drunet,realesrgan"], 2, "drunet is for denoise, realesrgan is for sr. Give"),
+        (
+            ["a.png", "--models", "drunet,realesrgan"],
+            2,
+            "drunet is for denoise, realesrgan is for sr. Give",
+        ),
         (["a.png", "--models", "fast,best"], 2, "Cannot tell the task: fast is for"),
         (["a.png", "--models", "default", "--task", "sharpen"], 2, "no task 'sharpen'"),
         (["a.png", "--models", "default", "--task", "noise"], 2, "no task 'noise'"),
-        (["a.png", "--models", "drunet", "--level", "quality=3"], 2, "denoise takes KEY=VALUE of sigma"),
-        (["a.png", "--models", "drunet", "--level", "sigma"], 2, "denoise takes KEY=VALUE of sigma"),
+        (
+            ["a.png", "--models", "drunet", "--level", "quality=3"],
+            2,
+            "denoise takes KEY=VALUE of sigma",
+        ),
+        (
+            ["a.png", "--models", "drunet", "--level", "sigma"],
+            2,
+            "denoise takes KEY=VALUE of sigma",
+        ),
         (["a.png", "--models", "drunet", "--level", "sigma=much"], 2, "much"),
         (["none.png", "--models", "drunet"], 1, "none.png"),
         (["a.png", "--models", "drunet", "--device", "abacus"], 2, "abacus"),
@@ -221,8 +249,13 @@ def test_compare_pairs_the_pictures_of_folders_by_their_names(folder: Path) -> N
     save("new/b.png", noise(seed=9))  # the same name, before one with a word more
     result = compare("old", "new", "-o", "out.html")
     assert (result.exit_code, result.stdout) == (0, "out.html\n")
-    assert result.stderr == "warning: lost.png is left out: not every folder has a picture of its name\n"
-    assert {one["title"]: [version["name"] for version in one["versions"]] for one in comparisons()} == {
+    assert (
+        result.stderr
+        == "warning: lost.png is left out: not every folder has a picture of its name\n"
+    )
+    assert {
+        one["title"]: [version["name"] for version in one["versions"]] for one in comparisons()
+    } == {
         "a[1].png": ["a[1].png", "a[1].denoised.png"],
         "b.jpg": ["b.jpg", "b.png"],
         "b.more.png": ["b.more.png", "b.more.denoised.png"],
@@ -250,7 +283,9 @@ def test_compare_begins_with_the_worst_of_a_folder_and_goes_on_after_a_fault(fol
         (["empty", "old"], "Cannot compare empty"),
     ],
 )
-def test_compare_refuses_folders_that_do_not_fit(folder: Path, words: list[str], sentence: str) -> None:
+def test_compare_refuses_folders_that_do_not_fit(
+    folder: Path, words: list[str], sentence: str
+) -> None:
     save("old/a.png", noise())
     Path("empty").mkdir()
     result = compare(*words, "-o", "out.html")

@@ -65,7 +65,9 @@ def test_every_damage_keeps_to_its_contract(
         assert len(known)
         if not isinstance(task, Denoise):
             assert known.min() >= 0 and known.max() <= 1
-        feed = task.prepare(observed, levels, Geometry(channels, conditions=name in ("denoise", "inpaint")))
+        feed = task.prepare(
+            observed, levels, Geometry(channels, conditions=name in ("denoise", "inpaint"))
+        )
         assert np.isfinite(feed.pixels).all()
         assert feed.pixels.dtype == np.float32
         assert np.isfinite(task.score(np.full_like(target, 0.3), target))
@@ -118,14 +120,18 @@ def test_blocks_are_those_of_pillow_itself(subsampling: str) -> None:
     data = io.BytesIO()
     samples = (clean * 255).round().astype(np.uint8)
     Image.fromarray(samples).save(data, "JPEG", quality=20, subsampling=subsampling)
-    observed = Deblock(quality=20.4, subsampling=subsampling).degrade(clean, np.random.default_rng(0))
+    observed = Deblock(quality=20.4, subsampling=subsampling).degrade(
+        clean, np.random.default_rng(0)
+    )
     np.testing.assert_array_equal(np.rint(observed * 255), np.asarray(Image.open(data)))
 
 
 def test_gray_is_compressed_as_gray() -> None:
     clean = picture(48, 48, 1)
     data = io.BytesIO()
-    Image.fromarray((clean[..., 0] * 255).round().astype(np.uint8), "L").save(data, "JPEG", quality=10)
+    Image.fromarray((clean[..., 0] * 255).round().astype(np.uint8), "L").save(
+        data, "JPEG", quality=10
+    )
     observed = Deblock(quality=10).degrade(clean, np.random.default_rng(0))
     np.testing.assert_array_equal(np.rint(observed[..., 0] * 255), np.asarray(Image.open(data)))
 
@@ -138,7 +144,11 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
         assert bool(feed.warnings) == (quality != 20)
         assert feed.strength == (quality < 95)  # there is nothing to mend above
     feed = Deblock(quality=20).prepare(image, {"quality": 10}, Geometry(3))
-    assert feed.conditions == () and "trained for quality 10" in feed.warnings[0] and feed.strength == 1
+    assert (
+        feed.conditions == ()
+        and "trained for quality 10" in feed.warnings[0]
+        and feed.strength == 1
+    )
     feed = Deblock(quality=21).prepare(image, {"quality": 10}, Geometry(3))
     assert "nothing is changed" in feed.warnings[0] and feed.strength == 0
 
@@ -190,12 +200,17 @@ def test_the_quality_of_what_was_cut_hidden_or_never_compressed() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_blocks_start_in_the_corner_of_a_photo_turned_upright(orientation: int, tmp_path: Path) -> None:
+def test_blocks_start_in_the_corner_of_a_photo_turned_upright(
+    orientation: int, tmp_path: Path
+) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     to_pillow(CAT[:187, :203]).save(tmp_path / "turned.jpg", quality=30, exif=exif)
     photo = read_picture(tmp_path / "turned.jpg")
-    for known in (photo, replace(photo, jpeg_quality=None, corner=(0, 0))):  # of the file, from the pixels
+    for known in (
+        photo,
+        replace(photo, jpeg_quality=None, corner=(0, 0)),
+    ):  # of the file, from the pixels
         feed = Deblock().prepare(photo.pixels, {}, Geometry(3), known)
         assert estimate_quality(feed.pixels) == (30, (0, 0))
         assert np.array_equal(Deblock().finish(feed.pixels, photo.pixels), photo.pixels)
@@ -287,7 +302,8 @@ def test_a_streak_is_as_long_wide_and_slanted_as_asked() -> None:
     assert 4 < np.abs(np.diff(slanted, axis=0)).sum() / np.abs(np.diff(slanted, axis=1)).sum() < 16
     leaning = streaks(128, 128, Layer(30, 60, 1.5, 0.2, 1), np.random.default_rng(2))
     moved = [
-        np.corrcoef(leaning[:-10].ravel(), np.roll(leaning, s, 1)[10:].ravel())[0, 1] for s in (-6, 0, 6)
+        np.corrcoef(leaning[:-10].ravel(), np.roll(leaning, s, 1)[10:].ravel())[0, 1]
+        for s in (-6, 0, 6)
     ]
     assert np.argmax(moved) in (0, 2) and max(moved) > 0.6 > moved[1]
 
@@ -298,7 +314,9 @@ def test_heavier_rain_does_more_harm(rain: str) -> None:
 
     def harm(heaviness: float) -> float:
         task = Derain(rain=rain, heaviness=heaviness, mist=0.3)
-        return float(np.mean([psnr(task.degrade(clean, np.random.default_rng(i)), clean) for i in range(24)]))
+        return float(
+            np.mean([psnr(task.degrade(clean, np.random.default_rng(i)), clean) for i in range(24)])
+        )
 
     assert harm(0.1) > harm(0.5) + 0.3 > harm(1) + 0.6
 
@@ -308,16 +326,24 @@ def test_a_veil_is_bright_and_its_streaks_are_faint() -> None:
         noise_streaks(128, 128, 0.3, 10, 30, 1, np.random.default_rng(3), veil) for veil in (0, 1)
     )
     assert veiled.min() > 0 and (clear == 0).mean() > 0.2
-    assert veiled.std() < clear.std() and veiled.std() / veiled.mean() < clear.std() / clear.mean() / 2
+    assert (
+        veiled.std() < clear.std() and veiled.std() / veiled.mean() < clear.std() / clear.mean() / 2
+    )
 
 
 def test_streaks_and_noise_add_light_and_are_gray() -> None:
     clean = np.full((64, 64, 3), 0.25, np.float32)
-    for task in (Derain(), Derain(rain="density"), *(Derain(style=s) for s in ("fine", "bold", "dense"))):
+    for task in (
+        Derain(),
+        Derain(rain="density"),
+        *(Derain(style=s) for s in ("fine", "bold", "dense")),
+    ):
         added = task.degrade(clean, np.random.default_rng(3)) - clean
         assert added.min() >= 0 and added.max() > 0.02
         np.testing.assert_array_equal(added, added[..., :1].repeat(3, axis=2))
-    light, heavy = (noise_streaks(64, 64, a, 10, 20, 1.2, np.random.default_rng(0)) for a in (0.2, 0.8))
+    light, heavy = (
+        noise_streaks(64, 64, a, 10, 20, 1.2, np.random.default_rng(0)) for a in (0.2, 0.8)
+    )
     np.testing.assert_allclose(heavy, 4 * light, rtol=1e-3, atol=1e-5)
 
 
@@ -367,10 +393,15 @@ def test_kernels_sum_to_one_and_spread_as_asked(kind: str, size: float) -> None:
     if size > 2:
         assert variance == pytest.approx(expected, rel=0.15, abs=0.3)  # pixels have a width
     if kind == "motion" and size == 15:
-        assert (kernel * x * y).sum() / (kernel * x**2).sum() == pytest.approx(-np.tan(np.pi / 6), abs=0.03)
+        assert (kernel * x * y).sum() / (kernel * x**2).sum() == pytest.approx(
+            -np.tan(np.pi / 6), abs=0.03
+        )
 
 
-RED_NET = {"border": "replicate", "rounded": True}  # what the authors' code does with MATLAB's imfilter
+RED_NET = {
+    "border": "replicate",
+    "rounded": True,
+}  # what the authors' code does with MATLAB's imfilter
 
 
 def test_red_nets_disk_covers_what_a_circle_of_radius_7_covers() -> None:
@@ -423,7 +454,9 @@ def test_no_blur_is_no_change_and_borders_are_mirrored() -> None:
 @pytest.mark.parametrize("make", RANDOM)
 @pytest.mark.parametrize("damage", ["scratches", "boxes", "hole"])
 @pytest.mark.parametrize("share", [0, 0.05, 0.25])
-def test_masks_cover_the_share_asked_for(damage: str, share: float, make: Callable[[int], Random]) -> None:
+def test_masks_cover_the_share_asked_for(
+    damage: str, share: float, make: Callable[[int], Random]
+) -> None:
     shares = [(draw_mask(damage, 128, 160, make(i), share=share) > 0).mean() for i in range(8)]
     slack = {"scratches": 0.03, "boxes": 0.11, "hole": 0.005}[damage]
     assert min(shares) >= share - 0.005 and max(shares) <= share + slack
@@ -433,9 +466,9 @@ def test_masks_cover_the_share_asked_for(damage: str, share: float, make: Callab
 def test_text_covers_its_share_until_its_lines_are_full(size: int) -> None:
     for seed in range(12):
         rng = np.random.default_rng
-        assert (draw_mask("text", 160, 160, rng(seed), size=size, share=0.05) > 0).mean() == pytest.approx(
-            0.05, abs=0.003
-        )
+        assert (
+            draw_mask("text", 160, 160, rng(seed), size=size, share=0.05) > 0
+        ).mean() == pytest.approx(0.05, abs=0.003)
         full = draw_mask("text", 160, 160, rng(seed), size=size, share=0.9)
         assert 0.1 < (full > 0).mean() < 0.6
         assert full.max() > 0.9 and len(np.unique(full)) > 10  # letters are soft
@@ -445,7 +478,9 @@ def test_text_covers_its_share_until_its_lines_are_full(size: int) -> None:
 def test_a_shifted_hole_is_what_a_square_at_random_covers_of_the_middle(
     make: Callable[[int], Random],
 ) -> None:
-    """IRAE's paper: squares of 128 pixels at random places of 256, without what leaves the central region."""
+    """IRAE's paper: squares of 128 pixels at random places of 256, without what leaves the central
+    region.
+    """
     masks = [draw_mask("shifted", 256, 256, make(seed), share=0.25) for seed in range(60)]
     corners, sides = [], []
     for mask in masks:
@@ -453,7 +488,9 @@ def test_a_shifted_hole_is_what_a_square_at_random_covers_of_the_middle(
         assert mask.sum() == len(rows) * len(columns)  # one rectangle
         corners += [(rows[0], rows[-1]), (columns[0], columns[-1])]
         sides += [len(rows), len(columns)]
-    assert all(first >= 64 and last < 192 and (first == 64 or last == 191) for first, last in corners)
+    assert all(
+        first >= 64 and last < 192 and (first == 64 or last == 191) for first, last in corners
+    )
     assert min(sides) >= 64 and max(sides) <= 128
     assert min(sides) < 80 and max(sides) > 115 and len({mask.tobytes() for mask in masks}) > 50
     lost = Inpaint(damage="shifted", share=0.25).degrade(picture(64, 64), np.random.default_rng(1))
@@ -493,7 +530,9 @@ def test_blind_damage_is_painted_in_one_colour(damage: str) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("damage", ["text", "scratches"])
-def test_damage_as_on_photos_comes_in_many_looks_and_leaves_the_rest(damage: str, channels: int) -> None:
+def test_damage_as_on_photos_comes_in_many_looks_and_leaves_the_rest(
+    damage: str, channels: int
+) -> None:
     clean = np.full((80, 80, channels), 0.4, np.float32)
     task = Inpaint(damage=damage, size=20, share=0.02, blind=True, style="photo")
     changes = []
@@ -569,7 +608,9 @@ def test_a_cameras_noise_has_about_its_level_at_middle_gray(sigma: float) -> Non
 def test_processing_leaves_a_photo_without_noise_as_it_is() -> None:
     clean = picture(64, 80)
     for seed in range(20):
-        np.testing.assert_allclose(camera.photograph(clean, 0, np.random.default_rng(seed)), clean, atol=1e-6)
+        np.testing.assert_allclose(
+            camera.photograph(clean, 0, np.random.default_rng(seed)), clean, atol=1e-6
+        )
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -589,7 +630,9 @@ def test_saving_makes_files_of_8_bits_most_of_them_jpegs_at_any_place() -> None:
     assert all(np.abs(image * 255 - np.rint(image * 255)).max() < 1e-3 for image in saved)
     jpegs = sum(not np.array_equal(image, round_to_bytes(clean)) for image in saved)
     assert 0.5 < jpegs / 200 < 0.7
-    corners = {estimate_quality(image)[1] for image in saved[:60] if estimate_quality(image)[0] < 95}
+    corners = {
+        estimate_quality(image)[1] for image in saved[:60] if estimate_quality(image)[0] < 95
+    }
     assert (0, 0) in corners and len(corners) > 3
 
 
@@ -606,7 +649,8 @@ def test_levels_of_noise_are_drawn_from_none_to_heavy() -> None:
 def test_a_level_of_none_is_drawn(noise: str) -> None:
     clean = picture(48, 48)
     errors = [
-        np.std(Denoise(noise=noise).degrade(clean, np.random.default_rng(i)) - clean) for i in range(40)
+        np.std(Denoise(noise=noise).degrade(clean, np.random.default_rng(i)) - clean)
+        for i in range(40)
     ]
     assert min(errors) < 2 / 255 and max(errors) > 15 / 255
 

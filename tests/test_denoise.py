@@ -25,7 +25,9 @@ def test_noise_is_the_benchmarks_field_in_float_and_unclipped() -> None:
 
 
 def test_white_noise_without_a_level_is_of_any() -> None:
-    levels = [255 * (Denoise().degrade(GRAY, np.random.default_rng(i)) - GRAY).std() for i in range(60)]
+    levels = [
+        255 * (Denoise().degrade(GRAY, np.random.default_rng(i)) - GRAY).std() for i in range(60)
+    ]
     assert min(levels) < 5 and 45 < max(levels) < 52
 
 
@@ -51,7 +53,9 @@ def test_the_model_for_photos_is_given_the_level_that_is_measured() -> None:
     noisy = Denoise(sigma=15).degrade(np.tile(GRAY, (4, 4, 1)), np.random.RandomState(0))
     feed = Denoise().prepare(noisy, PHOTO, Geometry(1, conditions=3), Picture(noisy))
     assert feed.noise == pytest.approx(15, abs=1)
-    assert from_plane(np.array(feed.conditions)) == pytest.approx(RAISE * split_white(feed.noise, 1))
+    assert from_plane(np.array(feed.conditions)) == pytest.approx(
+        RAISE * split_white(feed.noise, 1)
+    )
     assert feed.warnings == () and feed.strength == 1
     given = Denoise(sigma=25).prepare(noisy, PHOTO, Geometry(1, conditions=3), Picture(noisy))
     assert np.linalg.norm(from_plane(np.array(given.conditions))) == pytest.approx(25)
@@ -116,7 +120,9 @@ def test_a_model_for_one_level_warns_of_others(sigma: float, warned: bool) -> No
 
 
 def test_levels_are_drawn_from_their_range() -> None:
-    drawn = [Denoise.draw({"sigma": [10, 20]}, np.random.default_rng(seed)).sigma for seed in range(50)]
+    drawn = [
+        Denoise.draw({"sigma": [10, 20]}, np.random.default_rng(seed)).sigma for seed in range(50)
+    ]
     assert all(sigma is not None and 10 <= sigma <= 20 for sigma in drawn)
     assert len(set(drawn)) == 50
     assert Denoise.draw({"sigma": 25}, np.random.default_rng(0)).sigma == 25

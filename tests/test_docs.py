@@ -1,4 +1,6 @@
-"""The generated pages are what code and tables say; networks have the parameters that were published."""
+"""The generated pages are what code and tables say; networks have the parameters that were
+published.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,9 @@ def test_the_tables_of_models_are_up_to_date() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     heads = {
-        line.lstrip("# ").lower().replace(" ", "-") for line in text.splitlines() if line.startswith("#")
+        line.lstrip("# ").lower().replace(" ", "-")
+        for line in text.splitlines()
+        if line.startswith("#")
     }
     for link in re.findall(r"\]\(([^)\s]+)\)", text):
         if link.startswith("#"):
@@ -84,7 +88,9 @@ def test_every_guarantee_names_the_tests_that_hold_it() -> None:
 @pytest.mark.parametrize("name", [name for name, entry in NETWORKS.items() if "published" in entry])
 def test_networks_have_the_published_parameters(name: str) -> None:
     entry = NETWORKS[name]
-    count = sum(parameter.numel() for parameter in build(entry["arch"], entry["params"]).parameters())
+    count = sum(
+        parameter.numel() for parameter in build(entry["arch"], entry["params"]).parameters()
+    )
     number, unit = float(entry["published"][:-1]), {"K": 1e3, "M": 1e6}[entry["published"][-1]]
     assert count == pytest.approx(number * unit, rel=0.02, abs=1000)
 
@@ -93,16 +99,24 @@ def test_networks_have_the_published_parameters(name: str) -> None:
 def test_the_benchmarks_hold_every_bundled_model_of_a_task(task: str) -> None:
     page = (DOCS / "benchmarks.md").read_text(encoding="utf-8")
     section = page.partition(f"<!-- {task} -->")[2].partition("<!-- end -->")[0]
-    rows = {line.split(" | ")[0].removeprefix("| ") for line in section.splitlines() if line.startswith("| ")}
+    rows = {
+        line.split(" | ")[0].removeprefix("| ")
+        for line in section.splitlines()
+        if line.startswith("| ")
+    }
     for entry in entries().values():
         if entry.task == task and isinstance(entry.source, Bundled):
-            assert rows & {entry.name, entry.short, "default" if entry.default else entry.name}, entry.name
+            assert rows & {entry.name, entry.short, "default" if entry.default else entry.name}, (
+                entry.name
+            )
 
 
 def test_a_benchmark_becomes_tables() -> None:
     tables = runpy.run_path(str(SCRIPTS / "benchmark_tables.py"))["tables"]
 
-    def row(model: str, level: str, psnr: float, note: str = "", **other: object) -> dict[str, object]:
+    def row(
+        model: str, level: str, psnr: float, note: str = "", **other: object
+    ) -> dict[str, object]:
         figures = {"PSNR": psnr, "SSIM": 0.5, "kFLOP/pixel": 151.2 if model == "house" else None}
         words = {"task": "denoise", "set": "set12", "protocol": "float", "measured": True}
         return {**words, "model": model, "level": level, "figures": figures, "note": note, **other}

@@ -1,4 +1,6 @@
-"""The engine: exact tiles at every size and border, back-off, precision, ensemble, refusal of nonsense."""
+"""The engine: exact tiles at every size and border, back-off, precision, ensemble, refusal of
+nonsense.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ from restore_cli.network import Geometry, Restorer
 
 
 def slim(entry: Entry) -> dict[str, Any]:
-    """An entry's parameters with fewer features: depth, strides and kernels, which tiling hangs on, stay."""
+    """An entry's parameters with fewer features: depth, strides and kernels, which tiling hangs on,
+    stay.
+    """
     if "widths" in entry.params:
         return {**entry.params, "widths": [width // 8 for width in entry.params["widths"]]}
     if entry.arch == "xunit:XSRCNN":
@@ -27,8 +31,8 @@ def slim(entry: Entry) -> dict[str, Any]:
     return {**entry.params, "width": 12}
 
 
-# Without IRAE, whose values random weights let grow beyond bounds; test_bundled tiles it with its real ones.
-# Networks that their layers tell are tiled in test_public.
+# Without IRAE, whose values random weights let grow beyond bounds; test_bundled tiles it with its
+# real ones. Networks that their layers tell are tiled in test_public.
 NETWORKS = {
     entry.name: (entry.arch, slim(entry))
     for entry in entries().values()
@@ -67,7 +71,10 @@ def test_tiles_equal_the_whole_picture(name: str, size: tuple[int, int]) -> None
     conditions = (0.1,) * network.geometry.conditions
     whole = run(network, pixels, conditions, Settings("cpu", "fp32", tile=0))
     assert whole.tile == 0
-    assert whole.pixels.shape == (*(side * network.geometry.scale for side in size), pixels.shape[2])
+    assert whole.pixels.shape == (
+        *(side * network.geometry.scale for side in size),
+        pixels.shape[2],
+    )
     for tile in (16, 48):
         tiled = run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels
         assert np.abs(tiled - whole.pixels).max() <= 1e-5
@@ -81,26 +88,35 @@ def test_tiles_are_exact_where_the_halo_cuts_the_picture(name: str) -> None:
     pixels = photo(24, 3 * halo + 29, network.geometry.channels)
     conditions = (0.1,) * network.geometry.conditions
     whole, tiled = (
-        run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 32)
+        run(network, pixels, conditions, Settings("cpu", "fp32", tile=tile)).pixels
+        for tile in (0, 32)
     )
     assert np.abs(tiled - whole).max() <= 1e-5
 
 
 # InfoAccum always computes in single precision; its own tests hold its radius.
-@pytest.mark.parametrize("name", [name for name in NETWORKS if "InfoAccum" not in NETWORKS[name][0]])
+@pytest.mark.parametrize(
+    "name", [name for name in NETWORKS if "InfoAccum" not in NETWORKS[name][0]]
+)
 def test_the_stated_radius_is_the_receptive_field(name: str) -> None:
     network = make(name)
     geometry = network.geometry
-    for parameter in network.parameters():  # positive weights: nothing cancels, ReLU passes everything
+    for (
+        parameter
+    ) in network.parameters():  # positive weights: nothing cancels, ReLU passes everything
         nn.init.constant_(parameter, 1 / parameter[0].numel())
     size = 2 * (geometry.halo + geometry.multiple) + 1
     reach = 0
     for offset in range(geometry.multiple):
         width = size // geometry.multiple * geometry.multiple
-        x = torch.rand(1, geometry.channels + geometry.conditions, geometry.multiple, width).double()
+        x = torch.rand(
+            1, geometry.channels + geometry.conditions, geometry.multiple, width
+        ).double()
         x.requires_grad_()
         centre = size // 2 // geometry.multiple * geometry.multiple + offset
-        network.double()(x)[0, :, 0, centre * geometry.scale : (centre + 1) * geometry.scale].sum().backward()
+        network.double()(x)[
+            0, :, 0, centre * geometry.scale : (centre + 1) * geometry.scale
+        ].sum().backward()
         assert x.grad is not None
         reached = x.grad.abs().sum((0, 1, 2)).nonzero()
         reach = max(reach, int((reached - centre).abs().max()))
@@ -134,7 +150,9 @@ def test_condition_maps_are_cut_with_the_tiles() -> None:
     network = make("denoise-color")
     pixels = photo(50, 90, 3)
     level = np.linspace(0, 0.3, 50 * 90, dtype=np.float32).reshape(50, 90)
-    whole, tiled = (run(network, pixels, (level,), Settings("cpu", "fp32", tile=t)).pixels for t in (0, 32))
+    whole, tiled = (
+        run(network, pixels, (level,), Settings("cpu", "fp32", tile=t)).pixels for t in (0, 32)
+    )
     assert np.abs(tiled - whole).max() <= 1e-5
     constant = run(network, pixels, (0.0,), Settings("cpu", "fp32", tile=0)).pixels
     assert np.abs(constant - whole).max() > 1e-3
@@ -151,7 +169,9 @@ def test_the_ensemble_averages_eight_views_and_tiles_exactly() -> None:
     turned = run(
         network, np.rot90(pixels)[:32], (0.1,), Settings("cpu", "fp32", tile=0, ensemble=True)
     ).pixels
-    straight = run(network, pixels[:, -32:], (0.1,), Settings("cpu", "fp32", tile=0, ensemble=True)).pixels
+    straight = run(
+        network, pixels[:, -32:], (0.1,), Settings("cpu", "fp32", tile=0, ensemble=True)
+    ).pixels
     assert np.abs(np.rot90(straight) - turned).max() <= 1e-5
 
 
@@ -170,7 +190,9 @@ class Scripted(Restorer):
         self.sizes.append((x.shape[2], x.shape[3]))
         if x.shape[2] * x.shape[3] > self.fail_above:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        dtype = (
+            torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        )
         return x * (float("nan") if dtype in self.nan_in else 2)
 
 
@@ -217,7 +239,8 @@ def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("stands", "native", "expected"), [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32")]
+    ("stands", "native", "expected"),
+    [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32")],
 )
 def test_auto_precision_needs_a_checkpoint_that_stands_it_and_a_cpu_that_computes_it(
     monkeypatch: pytest.MonkeyPatch, stands: bool, native: bool, expected: str
@@ -253,6 +276,7 @@ def test_tiles_are_exact_on_cuda(name: str) -> None:
     pixels = photo(131, 97, network.geometry.channels)
     conditions = (0.1,) * network.geometry.conditions
     whole, tiled = (
-        run(network, pixels, conditions, Settings("cuda", "fp32", tile=tile)).pixels for tile in (0, 48)
+        run(network, pixels, conditions, Settings("cuda", "fp32", tile=tile)).pixels
+        for tile in (0, 48)
     )
     assert np.abs(tiled - whole).max() <= 1e-5

@@ -34,7 +34,9 @@ ATTACKS = [
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
-    """What would be shown; both consoles are made believe that they are terminals without colors."""
+    """What would be shown; both consoles are made believe that they are terminals without
+    colors.
+    """
     shown = io.StringIO()
     for module, name in ((display, "stdout"), (display, "stderr"), (bench_command, "stdout")):
         console = Console(file=shown, force_terminal=True, color_system=None, width=200)
@@ -125,7 +127,15 @@ def test_texts_of_a_checkpoint(tmp_path: Path, checkpoints: dict[int, Path], tex
 
 
 FORMULAS = ["=cmd|' /C calc'!A0", "+1+1", "@SUM(A1)", "-2+3", "\t=1", "\r=1", "＝1"]
-LINKS = ["![x](http://a.b/c)", "[x](javascript:alert)", "<img src=x onerror=y>", "a|b", "a\nb", "`x", "\\|"]
+LINKS = [
+    "![x](http://a.b/c)",
+    "[x](javascript:alert)",
+    "<img src=x onerror=y>",
+    "a|b",
+    "a\nb",
+    "`x",
+    "\\|",
+]
 
 
 def row(text: str) -> Row:
@@ -136,13 +146,23 @@ def row(text: str) -> Row:
 def report(text: str, path: Path) -> None:
     options: dict[str, float | str] = {text: text}
     record = Record(
-        text, "done", text, task=text, model=text, options=options, psnr=-3.5, warnings=(text,), error=text
+        text,
+        "done",
+        text,
+        task=text,
+        model=text,
+        options=options,
+        psnr=-3.5,
+        warnings=(text,),
+        error=text,
     )
     write_report([record, Record("-", "done", "-")], path)
 
 
 def origin(text: str) -> Origin:
-    words = dict.fromkeys(("version", "command", "date", "machine", "device", "torch", "precision"), text)
+    words = dict.fromkeys(
+        ("version", "command", "date", "machine", "device", "torch", "precision"), text
+    )
     return Origin(**words, threads=1)
 
 
@@ -175,7 +195,10 @@ def test_no_markdown_leaves_its_cell(tmp_path: Path, write: Write, text: str) ->
     hostile, harmless = ((tmp_path / name).read_text() for name in ("hostile.md", "plain.md"))
     assert not STEERING.search(hostile)
     table = [line for line in hostile.splitlines() if line.startswith("|")]
-    assert len(table) == sum(line.startswith("|") for line in harmless.splitlines()) + (write is bench) * 2
+    assert (
+        len(table)
+        == sum(line.startswith("|") for line in harmless.splitlines()) + (write is bench) * 2
+    )
     columns = {len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in table}
     assert len(columns) == 1
     assert not re.search(r"(?<!\\)[\[<`]", "".join(table))

@@ -1,4 +1,6 @@
-"""Every block of code in README.md, docs/ and the package's docstring: run, or read by the command line."""
+"""Every block of code in README.md, docs/ and the package's docstring: run, or read by the command
+line.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +50,9 @@ def programs(line: str) -> list[list[str]]:
     return found
 
 
-SHELL = [line for page in PAGES for kind, block in blocks(page) if kind == "sh" for line in lines(block)]
+SHELL = [
+    line for page in PAGES for kind, block in blocks(page) if kind == "sh" for line in lines(block)
+]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -106,19 +110,31 @@ def test_what_readme_says_of_photos_runs_in_its_order(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
-    draw("photo.jpg", "scans/a.jpg", "scans/deep/b.png", "c.tif", "huge.tif", "noisy.png", "clean.png")
+    draw(
+        "photo.jpg",
+        "scans/a.jpg",
+        "scans/deep/b.png",
+        "c.tif",
+        "huge.tif",
+        "noisy.png",
+        "clean.png",
+    )
     draw("mask.png", "house.png", "drunet.png", "original.png", "photos/d.jpg", "photos/e.png")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     part = text[text.index("\n## Denoise") : text.index("\n## Models")]
     commands = [
-        line for block in re.findall("^```sh\n(.*?)^```$", part, re.M | re.S) for line in lines(block)
+        line
+        for block in re.findall("^```sh\n(.*?)^```$", part, re.M | re.S)
+        for line in lines(block)
     ]
     assert len(commands) > 10
     for line in commands:
         given = b""
         for program, *words in programs(line):
             if program != "restore":
-                given = subprocess.run([program, *words], input=given, capture_output=True, check=True).stdout
+                given = subprocess.run(
+                    [program, *words], input=given, capture_output=True, check=True
+                ).stdout
                 continue
             target = words[words.index(">") + 1] if ">" in words else None
             result = CliRunner().invoke(app, words[:-2] if target else words, input=given)

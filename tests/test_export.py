@@ -39,7 +39,9 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("binarized:BTNet", {"width": 6, "scale": 3, "quantizer": "none"}),
 ]
 EACH = pytest.mark.parametrize(
-    ("arch", "params"), NETWORKS, ids=lambda value: value.split(":")[1] if isinstance(value, str) else ""
+    ("arch", "params"),
+    NETWORKS,
+    ids=lambda value: value.split(":")[1] if isinstance(value, str) else "",
 )
 
 
@@ -61,7 +63,9 @@ def loaded(arch: str, params: dict[str, Any]) -> Loaded:
     network = made(arch, params)
     channels = network.geometry.channels
     conditions = {"sigma": [0, 50]} if network.geometry.conditions else {"sigma": 25}
-    header = Header(task="denoise", arch=arch, params=params, channels=channels, conditions=conditions)
+    header = Header(
+        task="denoise", arch=arch, params=params, channels=channels, conditions=conditions
+    )
     return Loaded("model", network, header)
 
 
@@ -71,7 +75,9 @@ def sample(network: Restorer) -> torch.Tensor:
 
 
 @EACH
-def test_onnx_gives_what_pytorch_does_at_any_size(arch: str, params: dict[str, Any], tmp_path: Path) -> None:
+def test_onnx_gives_what_pytorch_does_at_any_size(
+    arch: str, params: dict[str, Any], tmp_path: Path
+) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     model = loaded(arch, params)
     parts = list(model.network.state_dict())
@@ -84,7 +90,9 @@ def test_onnx_gives_what_pytorch_does_at_any_size(arch: str, params: dict[str, A
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     x = sample(model.network)
     (output,) = session.run(["output"], {"input": x.numpy()})
-    torch.testing.assert_close(torch.from_numpy(output), model.network(x).detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(
+        torch.from_numpy(output), model.network(x).detach(), atol=1e-5, rtol=1e-5
+    )
     geometry = model.network.geometry
     metadata = session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata.pop("trained")) == model.conditions
@@ -136,7 +144,9 @@ def test_a_file_that_computes_something_else_is_not_kept(
     model = loaded("baselines:DnCNN", {"depth": 3, "width": 4})
     monkeypatch.setattr(job, "_write", lambda *arguments: b"something else")
     monkeypatch.setattr(job, "_compare", lambda *_: float("nan"))
-    with pytest.raises(EngineError, match="model cannot be exported: its results in ONNX differ by nan"):
+    with pytest.raises(
+        EngineError, match="model cannot be exported: its results in ONNX differ by nan"
+    ):
         job.export(model, tmp_path / "model.onnx")
     assert not list(tmp_path.iterdir())
 
@@ -144,7 +154,9 @@ def test_a_file_that_computes_something_else_is_not_kept(
 def test_a_place_that_is_not_there_is_named(tmp_path: Path) -> None:
     pytest.importorskip("onnxruntime")
     model = loaded("baselines:DnCNN", {"depth": 3, "width": 4})
-    with pytest.raises(RestoreError, match=r"model\.onnx cannot be written: No such file or directory"):
+    with pytest.raises(
+        RestoreError, match=r"model\.onnx cannot be written: No such file or directory"
+    ):
         job.export(model, tmp_path / "nowhere" / "model.onnx")
 
 

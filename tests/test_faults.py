@@ -1,7 +1,7 @@
 """A batch under faults: kills at any moment, full and read-only disks, two runs at once.
 
-Whatever happens, an output is whole or not there, no input changes, a later run makes what is missing, and
-nothing else is left. Closed streams and signals are in test_streams.py.
+Whatever happens, an output is whole or not there, no input changes, a later run makes what is
+missing, and nothing else is left. Closed streams and signals are in test_streams.py.
 
 For more than the suite has time for, by kill -9 alone:
 
@@ -37,8 +37,9 @@ KILLS = int(os.environ.get("RESTORE_KILLS", 0))  # or as many as fit into
 SECONDS = 30.0  # which are hundreds where nothing else runs
 SIZE = (64, 96) if PHOTOS <= 20 else (16, 24)
 
-# Starts runs as forks of a process that has made one, for what they import takes seconds: on each line the
-# words of runs that start together; answers their process ids, and when all have ended their exit codes.
+# Starts runs as forks of a process that has made one, for what they import takes seconds: on each
+# line the words of runs that start together; answers their process ids, and when all have ended
+# their exit codes.
 SERVER = """
 import functools, json, os, sys
 import typer.main
@@ -80,7 +81,11 @@ class Batch:
         """Outputs are whole, inputs as they were; a kill alone may leave its temporary file."""
         assert contents(self.folder) == self.inputs
         found = contents(out) if out.exists() else {}
-        torn = {name for name, data in found.items() if name in self.expected and data != self.expected[name]}
+        torn = {
+            name
+            for name, data in found.items()
+            if name in self.expected and data != self.expected[name]
+        }
         left = set(found) - set(self.expected)
         assert not torn
         assert len(left) <= killed and all(name.startswith(".restore-") for name in left)
@@ -102,7 +107,16 @@ def batch(checkpoints: dict[int, Path], tmp_path_factory: pytest.TempPathFactory
     for index in range(PHOTOS):
         samples = rng.integers(0, 256, SIZE, np.uint8)
         Image.fromarray(samples).save(folder / f"{index:02}.png")
-    words = ("denoise", str(folder), "--sigma", "5", "--format", "bmp", "--model", str(checkpoints[1]))
+    words = (
+        "denoise",
+        str(folder),
+        "--sigma",
+        "5",
+        "--format",
+        "bmp",
+        "--model",
+        str(checkpoints[1]),
+    )
     out = tmp_path_factory.mktemp("expected")
     result = denoise(words, "-o", out)
     assert result.exit_code == 0, result.output
@@ -112,7 +126,9 @@ def batch(checkpoints: dict[int, Path], tmp_path_factory: pytest.TempPathFactory
 
 
 @pytest.fixture(scope="module")
-def server(batch: Batch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen[str]]:
+def server(
+    batch: Batch, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[subprocess.Popen[str]]:
     said = tmp_path_factory.mktemp("said") / "stderr"
     words = json.dumps([*batch.words, "-o", str(tmp_path_factory.mktemp("first"))])
     with (
@@ -153,7 +169,9 @@ def run(
     return [int(code) for code in pipe(server.stdout).readline().split()]
 
 
-def test_kills_at_random_moments(batch: Batch, server: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_kills_at_random_moments(
+    batch: Batch, server: subprocess.Popen[str], tmp_path: Path
+) -> None:
     rng = random.Random(13)
     started = time.monotonic()
     assert run(server, [*batch.words, "-o", tmp_path / "whole"]) == [0]
@@ -171,7 +189,9 @@ def test_kills_at_random_moments(batch: Batch, server: subprocess.Popen[str], tm
             done = rng.randint(done, min(done + max(4, PHOTOS // 10), PHOTOS - 1))
 
             def wait(done: int = done, out: Path = out) -> None:
-                """Until there are so many outputs, and then for as long as a photo takes, or less."""
+                """Until there are so many outputs, and then for as long as a photo takes, or
+                less.
+                """
                 end = time.monotonic() + 2 * length
                 while time.monotonic() < end and len(list(out.glob("*.bmp"))) < done:
                     time.sleep(0.001)
@@ -213,7 +233,9 @@ def mounted(folder: Path, options: str) -> Iterator[Path]:
     """A file system in memory; the test is skipped where it cannot be mounted."""
     folder.mkdir()
     mount = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", options, "restore-test", folder], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", options, "restore-test", folder],
+        capture_output=True,
+        check=False,
     )
     if mount.returncode:
         pytest.skip("mounting needs root")
@@ -261,4 +283,6 @@ def test_a_folder_that_cannot_be_written(batch: Batch, tmp_path: Path) -> None:
     if not os.geteuid():
         pytest.skip("root may write everywhere")
     (tmp_path / "out").mkdir(mode=0o500)
-    check_failures(denoise(batch.words, "-o", tmp_path / "out"), batch, tmp_path / "out", "permission denied")
+    check_failures(
+        denoise(batch.words, "-o", tmp_path / "out"), batch, tmp_path / "out", "permission denied"
+    )

@@ -22,8 +22,19 @@ SCRIPT = Path(__file__).parents[1] / "scripts" / "fuzz.py"
 
 
 def test_hundred_hostile_files(tmp_path: Path) -> None:
-    command = [sys.executable, str(SCRIPT), "--what", "checkpoints", "--cases", "100", "--seed", "13"]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    command = [
+        sys.executable,
+        str(SCRIPT),
+        "--what",
+        "checkpoints",
+        "--cases",
+        "100",
+        "--seed",
+        "13",
+    ]
+    answer = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False
+    )
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
@@ -38,9 +49,13 @@ def test_hundred_hostile_files(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("name", ["step", "exp_avg", "momentum_buffer"])
-def test_momenta_of_other_parameters(name: str, change: Callable[[str, Tensor], dict[str, Tensor]]) -> None:
+def test_momenta_of_other_parameters(
+    name: str, change: Callable[[str, Tensor], dict[str, Tensor]]
+) -> None:
     params = {"channels": 1, "widths": [4, 4]}
-    recipe = Recipe.parse({"task": "denoise", "arch": "unet:UNet", "params": params, "optimizer": "muon"})
+    recipe = Recipe.parse(
+        {"task": "denoise", "arch": "unet:UNet", "params": params, "optimizer": "muon"}
+    )
     network = build(recipe.arch, recipe.params)
     optimizer = Optimizer(network, recipe)
     for parameter in network.parameters():

@@ -43,7 +43,9 @@ def test_seeds_are_read_as_another_reader_reads_them(seeds: fuzz_pictures.Seeds)
 def test_three_hundred_hostile_files(tmp_path: Path) -> None:
     words = ["--what", "pictures", "--cases", "300", "--seed", "13"]
     command = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), *words]
-    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
+    answer = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False
+    )
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
@@ -73,11 +75,15 @@ def test_the_real_command_answers_as_it_does_in_the_process(
         "0",
     ]
     command = [sys.executable, "-m", "restore_cli", *words, "--model", str(seeds.model)]
-    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    answer = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
     refused = {name: fault for name, fault in expected.items() if isinstance(fault, str)}
     assert answer.returncode == 1 and 10 < len(refused) < 39
     errors = [
-        line.removeprefix("error: ") for line in answer.stderr.splitlines() if line.startswith("error: ")
+        line.removeprefix("error: ")
+        for line in answer.stderr.splitlines()
+        if line.startswith("error: ")
     ]
     assert sorted(errors) == sorted(refused.values())
     assert not re.search(r"Traceback|unexpected [A-Z]", answer.stderr)

@@ -35,7 +35,11 @@ def told(*words: str, width: int = 400) -> str:
 
 
 def test_tasks_without_a_bundled_model_say_so() -> None:
-    served = {entry.task for entry in weights.entries().values() if isinstance(entry.source, weights.Bundled)}
+    served = {
+        entry.task
+        for entry in weights.entries().values()
+        if isinstance(entry.source, weights.Bundled)
+    }
     assert served
     overview = told()
     for task in TASKS:
@@ -62,7 +66,15 @@ def test_help_loses_nothing(task: str) -> None:
 
 
 def test_help_has_no_words_of_programs() -> None:
-    commands = [[], ["train"], ["compare"], ["bench"], ["bench", "sr"], ["bench", "sets"], ["models"]]
+    commands = [
+        [],
+        ["train"],
+        ["compare"],
+        ["bench"],
+        ["bench", "sr"],
+        ["bench", "sets"],
+        ["models"],
+    ]
     commands += [["models", name] for name in ("list", "show", "fetch", "verify", "export")]
     for words in commands:
         text = told(*words)
@@ -208,7 +220,9 @@ def test_networks_are_listed() -> None:
     result = CliRunner().invoke(app, ["train", "--list-archs"])
     assert result.exit_code == 0, result.stderr
     listed = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
-    assert set(listed) >= {entry.arch for entry in weights.entries().values() if not entry.by_spandrel}
+    assert set(listed) >= {
+        entry.arch for entry in weights.entries().values() if not entry.by_spandrel
+    }
     assert not any(arch.startswith(("community:", "onnx:")) for arch in listed)
     assert listed == sorted(set(listed)) and "unet:UNet" in listed
     assert "width=64" in result.stdout.partition("rednet:REDNet")[2].partition("\nrrdb")[0]

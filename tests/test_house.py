@@ -1,4 +1,6 @@
-"""The house rules: which module may import which, and that formatter, linter and type checker are content."""
+"""The house rules: which module may import which, and that formatter, linter and type checker are
+content.
+"""
 
 from __future__ import annotations
 
@@ -45,9 +47,10 @@ SHARED = {  # what brothers may import
     "report": {"html"},
 }
 LINES = {  # packages whose files form a line, too: left may import right
-    "image": "read damage write fit png_read png_write tiff_read tiff_samples tiff_write tiff_layout"
-    " tiff_tags avif bmp jpeg pnm webp photoshop compression pillow_read pillow_write resolution pillow"
-    " opencv stderr bounds raster exif formats png_chunks color picture resampling arrays",
+    "image": "read damage write fit png_read png_write tiff_read tiff_samples tiff_write"
+    " tiff_layout tiff_tags avif bmp jpeg pnm webp photoshop compression pillow_read"
+    " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
+    " picture resampling arrays",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
 }
 
@@ -59,7 +62,9 @@ def imports(path: Path) -> Iterator[tuple[str, ...]]:
             assert node.level == 0, f"{path}: relative import"
             module = node.module or ""
             names = (
-                [f"{module}.{alias.name}" for alias in node.names] if module == "restore_cli" else [module]
+                [f"{module}.{alias.name}" for alias in node.names]
+                if module == "restore_cli"
+                else [module]
             )
         elif isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
@@ -78,7 +83,9 @@ def test_imports_go_one_way(path: Path) -> None:
     for there in imports(path):
         if here[0] in ("__init__", "__main__") or there[0] not in ORDER:
             continue
-        assert ORDER.index(here[0]) <= ORDER.index(there[0]), f"{'.'.join(here)} imports {'.'.join(there)}"
+        assert ORDER.index(here[0]) <= ORDER.index(there[0]), (
+            f"{'.'.join(here)} imports {'.'.join(there)}"
+        )
         if here[0] == there[0] and here[0] in LINES and here[1] != "__init__":
             line = LINES[here[0]].split()
             assert len(there) > 1, f"{here} imports its package, not a file of it"
@@ -86,12 +93,16 @@ def test_imports_go_one_way(path: Path) -> None:
             continue
         brothers = here[0] == there[0] and len(there) > 1 and here[1] != "__init__"
         allowed = SHARED.get(here[0], set())
-        assert not brothers or "*" in allowed or there[1] in allowed, f"{here} imports its brother {there}"
+        assert not brothers or "*" in allowed or there[1] in allowed, (
+            f"{here} imports its brother {there}"
+        )
 
 
 def test_the_order_names_every_module() -> None:
     modules = {
-        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+        path.stem
+        for path in PACKAGE.iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
     }
     assert modules - {"__init__", "__main__"} == set(ORDER)
 

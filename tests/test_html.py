@@ -56,15 +56,25 @@ def pair(name: str = "input", title: str = "one") -> Comparison:
 
 
 def row(model: str = "house", **other: Any) -> Row:
-    words = {"task": "denoise", "set": "Set12", "level": "sigma 25", "protocol": "8 bit", "measured": True}
+    words = {
+        "task": "denoise",
+        "set": "Set12",
+        "level": "sigma 25",
+        "protocol": "8 bit",
+        "measured": True,
+    }
     figures = {"PSNR": 30.0, "kFLOP/pixel": 38.0}
-    return Row(**({**words, "model": model, "figures": figures, "images": {"01.png": 30.0}} | other))
+    return Row(
+        **({**words, "model": model, "figures": figures, "images": {"01.png": 30.0}} | other)
+    )
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_pictures_are_embedded_exactly(channels: int) -> None:
     pixels = noise(channels=channels)
-    page = Page(render_comparisons("t", [Comparison("c", (Version("a", pixels), Version("b", 1 - pixels)))]))
+    page = Page(
+        render_comparisons("t", [Comparison("c", (Version("a", pixels), Version("b", 1 - pixels)))])
+    )
     (comparison,) = page.read("comparisons")
     for version, expected in zip(comparison["versions"], (pixels, 1 - pixels), strict=True):
         kind, _, data = version["source"].partition(",")
@@ -78,7 +88,9 @@ def test_pictures_are_embedded_exactly(channels: int) -> None:
 
 def test_values_that_are_no_colour_are_shown_as_black_or_clipped() -> None:
     pixels = np.array([[[np.nan], [-1.0], [2.0]]], np.float32)
-    page = Page(render_comparisons("t", [Comparison("c", (Version("a", pixels), Version("b", pixels)))]))
+    page = Page(
+        render_comparisons("t", [Comparison("c", (Version("a", pixels), Version("b", pixels)))])
+    )
     data = page.read("comparisons")[0]["versions"][0]["source"].partition(",")[2]
     assert np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))).tolist() == [[0, 0, 255]]
 
@@ -132,7 +144,10 @@ def test_charts_without_plotly_say_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_figures_are_rounded_for_people_and_sorted_by_value() -> None:
     rows = [
-        row("a", figures={"PSNR": 28.4149, "SSIM": 0.81234, "parameters": 1900000, "MP/s": float("inf")}),
+        row(
+            "a",
+            figures={"PSNR": 28.4149, "SSIM": 0.81234, "parameters": 1900000, "MP/s": float("inf")},
+        ),
         row("b", figures={"PSNR": None, "SSIM": 0.9, "parameters": 4}),
         row("c", figures={"PSNR": float("nan"), "MP/s": 0.00123}, measured=False),
     ]

@@ -50,7 +50,10 @@ Array = npt.NDArray[Any]
 RNG = np.random.default_rng(7)
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 GRAY_PROFILE = SRGB[:16] + b"GRAY" + SRGB[20:]
-XMP = b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/><tiff:Orientation>6</tiff:Orientation></x:xmpmeta>'
+XMP = (
+    b'<x:xmpmeta><rdf:Description tiff:Orientation="6"/>'
+    b"<tiff:Orientation>6</tiff:Orientation></x:xmpmeta>"
+)
 
 
 def noise(bands: int, depth: int = 8, size: tuple[int, int] = (23, 31)) -> Array:
@@ -68,7 +71,12 @@ def opened(data: bytes) -> Image.Image:
 
 
 def chunk(kind: bytes, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+    return (
+        struct.pack(">I", len(payload))
+        + kind
+        + payload
+        + struct.pack(">I", zlib.crc32(kind + payload))
+    )
 
 
 def png_16(samples: Array, *extra: bytes) -> bytes:
@@ -76,7 +84,12 @@ def png_16(samples: Array, *extra: bytes) -> bytes:
     height, width, bands = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    chunks = [chunk(b"IHDR", header), *extra, chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    chunks = [
+        chunk(b"IHDR", header),
+        *extra,
+        chunk(b"IDAT", zlib.compress(rows)),
+        chunk(b"IEND", b""),
+    ]
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
 
@@ -109,7 +122,10 @@ def exif_with(orientation: int) -> bytes:
     exif = Image.Exif()
     exif[ExifTags.Base.Make] = "Maker"
     exif[ExifTags.Base.Orientation] = orientation
-    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ISOSpeedRatings: 400, ExifTags.Base.MakerNote: b"secret note"}
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.ISOSpeedRatings: 400,
+        ExifTags.Base.MakerNote: b"secret note",
+    }
     exif[ExifTags.IFD.GPSInfo] = {ExifTags.GPS.GPSLatitudeRef: "N"}
     return exif.tobytes()
 
@@ -134,7 +150,11 @@ def test_samples_come_out_as_they_went_in(
 ) -> None:
     samples = noise(bands, depth, size)
     picture = read_picture(source(samples))
-    assert (picture.format, picture.depth, picture.channels) == (format, depth, 1 if bands < 3 else 3)
+    assert (picture.format, picture.depth, picture.channels) == (
+        format,
+        depth,
+        1 if bands < 3 else 3,
+    )
     assert picture.pixels.dtype == np.float32
     np.testing.assert_array_equal(samples_of(picture), samples)
     data, losses = encode_picture(picture, format)
@@ -214,7 +234,9 @@ def test_16_bit_tiff_with_lzw(bands: int) -> None:
 @pytest.mark.parametrize("planes", ["contig", "separate"])
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
-def test_every_layout_of_a_tiff(bands: int, depth: int, planes: str, layout: dict[str, Any]) -> None:
+def test_every_layout_of_a_tiff(
+    bands: int, depth: int, planes: str, layout: dict[str, Any]
+) -> None:
     samples = noise(bands, depth, (37, 53))
     data = tiff(samples, **({"planarconfig": planes} if bands > 1 else {}), **layout)
     np.testing.assert_array_equal(samples_of(read_picture(data)), samples)
@@ -238,7 +260,9 @@ def retagged(data: bytes, tag: int, *, number: int | None = None, kind: int | No
 
 
 def with_number(data: bytes, tag: int, value: int, *, count: int | None = None) -> bytes:
-    """The first value of the tag, a SHORT or a LONG in the entry itself, and how many there are, changed."""
+    """The first value of the tag, a SHORT or a LONG in the entry itself, and how many there are,
+    changed.
+    """
     changed, entry = bytearray(data), entry_of(data, tag)
     kind, own = struct.unpack_from("<HI", data, entry + 2)
     struct.pack_into("<I", changed, entry + 4, own if count is None else count)
@@ -266,7 +290,9 @@ def test_a_tiff_whose_tags_disagree_is_refused(
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-@pytest.mark.parametrize("layout", [{"rowsperstrip": 10}, {"tile": (16, 16)}], ids=["strips", "tiles"])
+@pytest.mark.parametrize(
+    "layout", [{"rowsperstrip": 10}, {"tile": (16, 16)}], ids=["strips", "tiles"]
+)
 @pytest.mark.parametrize("compression", ["zlib", None])
 def test_missing_parts_of_a_tiff_are_no_pixels(
     depth: int, layout: dict[str, Any], compression: str | None
@@ -329,7 +355,9 @@ def test_the_quality_of_a_jpeg_is_read_from_its_tables(quality: int, mode: str) 
 @pytest.mark.parametrize("bands", [2, 3, 4])
 def test_16_bit_tiff_in_separate_planes(bands: int) -> None:
     samples = noise(bands, 16)
-    np.testing.assert_array_equal(samples_of(read_picture(tiff(samples, planarconfig="separate"))), samples)
+    np.testing.assert_array_equal(
+        samples_of(read_picture(tiff(samples, planarconfig="separate"))), samples
+    )
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -342,7 +370,9 @@ def test_tiff_where_white_is_zero(depth: int) -> None:
 def test_16_bit_tiff_with_colours_multiplied_by_alpha() -> None:
     samples = np.array([[[100, 200, 300, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]], np.uint16)
     picture = read_picture(tiff(samples, extrasamples=["assocalpha"]))
-    assert samples_of(picture).tolist() == [[[200, 400, 600, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]]
+    assert samples_of(picture).tolist() == [
+        [[200, 400, 600, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]
+    ]
 
 
 def test_16_bit_tiff_with_a_channel_that_is_no_alpha() -> None:
@@ -370,7 +400,11 @@ def test_gray_png_of_few_bits_with_a_transparent_level(depth: int) -> None:
     rows = b"".join(b"\0" + row.tobytes() for row in np.packbits(bits, axis=1))
     for key in (0, 1):
         header = struct.pack(">IIBBBBB", 16, 8, depth, 0, 0, 0, 0)
-        parts = [(b"IHDR", header), (b"tRNS", struct.pack(">H", key)), (b"IDAT", zlib.compress(rows))]
+        parts = [
+            (b"IHDR", header),
+            (b"tRNS", struct.pack(">H", key)),
+            (b"IDAT", zlib.compress(rows)),
+        ]
         data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in [*parts, (b"IEND", b"")])
         expected = np.dstack([levels * (255 // (2**depth - 1)), np.where(levels == key, 0, 255)])
         np.testing.assert_array_equal(samples_of(read_picture(data)), expected)
@@ -406,7 +440,9 @@ def test_gray_jpeg_stays_gray() -> None:
 
 
 def test_cmyk_is_converted_and_its_profile_left_behind() -> None:
-    data = saved(Image.fromarray(PHOTO).convert("CMYK"), "JPEG", quality=100, icc_profile=b"no profile")
+    data = saved(
+        Image.fromarray(PHOTO).convert("CMYK"), "JPEG", quality=100, icc_profile=b"no profile"
+    )
     picture = read_picture(data)
     assert picture.notes == ("CMYK converted to RGB without an ICC profile",)
     assert picture.metadata.icc is None
@@ -414,7 +450,9 @@ def test_cmyk_is_converted_and_its_profile_left_behind() -> None:
 
 
 def cmyk_profile() -> bytes:
-    """Build an ICC v2 profile in whose inks all is gray: L* falls by 60/255 for each ink, by 75/255 for K."""
+    """Build an ICC v2 profile in whose inks all is gray: L* falls by 60/255 for each ink, by 75/255
+    for K.
+    """
     corners = [(c, m, y, k) for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)]
     grid = bytes(v for c, m, y, k in corners for v in (255 - 60 * (c + m + y) - 75 * k, 128, 128))
     unity = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
@@ -429,7 +467,9 @@ def cmyk_profile() -> bytes:
     )
     tags = struct.pack(">I4sII", 1, b"A2B0", 144, len(lut)) + lut
     white = struct.pack(">3i", 63190, 65536, 54061)  # D50
-    head = struct.pack(">I4sI4s4s4s", 128 + len(tags), b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab ")
+    head = struct.pack(
+        ">I4sI4s4s4s", 128 + len(tags), b"lcms", 0x02400000, b"prtr", b"CMYK", b"Lab "
+    )
     return (head + bytes(12) + b"acsp" + bytes(28) + white).ljust(128, b"\0") + tags
 
 
@@ -445,7 +485,9 @@ def test_cmyk_goes_through_its_profile() -> None:
 def test_lab_is_converted() -> None:
     lab = ImageCms.createProfile("LAB")
     transform = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), lab, "RGB", "LAB")
-    picture = read_picture(saved(ImageCms.applyTransform(Image.fromarray(PHOTO), transform), "TIFF"))
+    picture = read_picture(
+        saved(ImageCms.applyTransform(Image.fromarray(PHOTO), transform), "TIFF")
+    )
     assert picture.notes == ("LAB converted to sRGB",)
     assert np.abs(samples_of(picture).astype(int) - PHOTO).mean() < 3
 
@@ -481,17 +523,23 @@ def test_the_colors_of_hdr_are_kept_or_named() -> None:
         assert read_picture(written).metadata.chunks == picture.metadata.chunks
         assert np.abs(shown(written).astype(int) - PHOTO).mean() < 3
     for format in ("JPEG", "TIFF", "WEBP", "PPM"):
-        assert encode_picture(picture, format)[1] == (f"{format} holds no CICP color space: left out",)
+        assert encode_picture(picture, format)[1] == (
+            f"{format} holds no CICP color space: left out",
+        )
 
 
 def test_lossless_webp_stays_lossless() -> None:
     animated = {"save_all": True, "append_images": [Image.fromarray(noise(3))]}
     for samples, options in ((noise(4), {}), (noise(3), animated)):
-        picture = read_picture(saved(Image.fromarray(samples), "WEBP", lossless=True, exact=True, **options))
+        picture = read_picture(
+            saved(Image.fromarray(samples), "WEBP", lossless=True, exact=True, **options)
+        )
         assert picture.lossless
         data, _ = encode_picture(picture, "WEBP")
         np.testing.assert_array_equal(np.asarray(opened(data)), samples)
-        assert not read_picture(encode_picture(replace(picture, lossless=False), "WEBP")[0]).lossless
+        assert not read_picture(
+            encode_picture(replace(picture, lossless=False), "WEBP")[0]
+        ).lossless
     assert not read_picture(saved(Image.fromarray(samples), "WEBP", exif=exif_with(1))).lossless
 
 
@@ -526,10 +574,14 @@ def test_channels_of_a_tiff_beyond_its_colors_are_noted(depth: int) -> None:
         picture = read_picture(tiff(samples, photometric="rgb", extrasamples=extra))
         kept = bands - left
         np.testing.assert_array_equal(samples_of(picture), samples[..., :kept])
-        assert picture.notes == (f"{left} channel{'s' * (left > 1)} beyond colors and alpha left out",)
+        assert picture.notes == (
+            f"{left} channel{'s' * (left > 1)} beyond colors and alpha left out",
+        )
 
 
-@pytest.mark.parametrize(("format", "lossless"), [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})])
+@pytest.mark.parametrize(
+    ("format", "lossless"), [("PNG", {}), ("WEBP", {"lossless": True}), ("TIFF", {})]
+)
 def test_only_the_first_frame_is_read(format: str, lossless: Any) -> None:
     first, *others = (Image.fromarray(noise(3)) for _ in range(3))
     picture = read_picture(saved(first, format, save_all=True, append_images=others, **lossless))
@@ -554,7 +606,16 @@ def turned(format: str, orientation: int) -> bytes:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize(
     "format",
-    ["JPEG", "PNG", "WEBP", "AVIF", "TIFF", "16-bit PNG", "16-bit TIFF", "16-bit gray TIFF with alpha"],
+    [
+        "JPEG",
+        "PNG",
+        "WEBP",
+        "AVIF",
+        "TIFF",
+        "16-bit PNG",
+        "16-bit TIFF",
+        "16-bit gray TIFF with alpha",
+    ],
 )
 def test_the_photo_stays_the_right_way_up(format: str, orientation: int) -> None:
     picture = read_picture(turned(format, orientation))
@@ -617,10 +678,14 @@ def test_metadata_accompanies_16_bits(format: str, bands: int) -> None:
 
 def test_exif_is_patched_and_not_rewritten() -> None:
     exif = exif_with(6)
-    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=XMP, dpi=(300, 150)))
+    picture = read_picture(
+        saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=XMP, dpi=(300, 150))
+    )
     result = opened(encode_picture(picture, "JPEG")[0])
     changed = [
-        at for at, pair in enumerate(zip(result.info["exif"], exif, strict=True)) if pair[0] != pair[1]
+        at
+        for at, pair in enumerate(zip(result.info["exif"], exif, strict=True))
+        if pair[0] != pair[1]
     ]
     assert len(changed) == 1  # the orientation
     assert re.findall(rb"Orientation\D+(\d)", result.info["xmp"]) == [b"1", b"1"]
@@ -654,7 +719,9 @@ def test_a_thumbnail_is_cut_off_only_where_it_would_lie_on_its_side() -> None:
 def test_broken_exif_does_not_stop_a_photo(exif: bytes) -> None:
     picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=exif))
     assert (picture.height, picture.width) == PHOTO.shape[:2]
-    assert picture.notes == (() if exif in (b"Exif\0\0", b"rubbish") else ("broken EXIF is left out",))
+    assert picture.notes == (
+        () if exif in (b"Exif\0\0", b"rubbish") else ("broken EXIF is left out",)
+    )
     for format in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF"):
         assert read_picture(encode_picture(picture, format)[0]).width == picture.width
 
@@ -673,22 +740,33 @@ def test_exif_with_a_tag_of_the_wrong_type_does_not_stop_a_tiff() -> None:
 @pytest.mark.parametrize("depth", [8, 16])
 def test_png_text_and_the_meaning_of_colours_are_kept(depth: int) -> None:
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
-    late = chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP)  # after the pixels, where ExifTool puts it
-    text = chunk(b"tEXt", b"Title\0Harbour") + chunk(b"zTXt", b"Comment\0\0" + zlib.compress(b"evening"))
+    late = chunk(
+        b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP
+    )  # after the pixels, where ExifTool puts it
+    text = chunk(b"tEXt", b"Title\0Harbour") + chunk(
+        b"zTXt", b"Comment\0\0" + zlib.compress(b"evening")
+    )
     plain = png(noise(3, depth))
     picture = read_picture(plain[:33] + gamma + text + plain[33:-12] + late + plain[-12:])
     assert picture.metadata.xmp == XMP
     result = opened(encode_picture(picture, "PNG")[0])
     result.load()
     assert isinstance(result, PngImagePlugin.PngImageFile)
-    assert result.text == {"Title": "Harbour", "Comment": "evening", "XML:com.adobe.xmp": XMP.decode()}
+    assert result.text == {
+        "Title": "Harbour",
+        "Comment": "evening",
+        "XML:com.adobe.xmp": XMP.decode(),
+    }
     assert result.info["gamma"] == 1.0
 
 
 IPTC = b"".join(
-    b"\x1c\2" + struct.pack(">BH", *head) + text for *head, text in [(120, 7, b"Harbour"), (25, 4, b"boat")]
+    b"\x1c\2" + struct.pack(">BH", *head) + text
+    for *head, text in [(120, 7, b"Harbour"), (25, 4, b"boat")]
 )
-RESOURCES = b"8BIM\x04\x0a\0\0\0\0\0\1\1\0" + b"8BIM\x04\x0b\5names\0\0\0\2ab"  # a flag, and one with a name
+RESOURCES = (
+    b"8BIM\x04\x0a\0\0\0\0\0\1\1\0" + b"8BIM\x04\x0b\5names\0\0\0\2ab"
+)  # a flag, and one with a name
 
 
 def app13(block: bytes) -> bytes:
@@ -701,7 +779,14 @@ def jpeg_with(*segments: bytes) -> bytes:
 
 
 def test_iptc_resources_and_comments_of_a_jpeg() -> None:
-    block = RESOURCES[:14] + b"8BIM\4\4\0\0" + struct.pack(">I", len(IPTC)) + IPTC + b"\0" + RESOURCES[14:]
+    block = (
+        RESOURCES[:14]
+        + b"8BIM\4\4\0\0"
+        + struct.pack(">I", len(IPTC))
+        + IPTC
+        + b"\0"
+        + RESOURCES[14:]
+    )
     assert len(IPTC) % 2 == 1
     comments = (b"first", b"second")
     coms = (b"\xff\xfe" + struct.pack(">H", 2 + len(text)) + text for text in comments)
@@ -724,7 +809,9 @@ def test_iptc_resources_and_comments_of_a_jpeg() -> None:
 
 def test_large_resources_take_several_segments() -> None:
     metadata = Metadata(iptc=IPTC * 9000, photoshop=RESOURCES)
-    data, losses = encode_picture(Picture(np.zeros((8, 8, 3), np.float32), metadata=metadata), "JPEG")
+    data, losses = encode_picture(
+        Picture(np.zeros((8, 8, 3), np.float32), metadata=metadata), "JPEG"
+    )
     assert losses == ()
     assert data.count(b"Photoshop 3.0") == 3
     assert read_picture(data).metadata == metadata
@@ -805,7 +892,9 @@ def test_wrong_checksums_of_a_png(depth: int) -> None:
     for place in (-13, -17):  # the checksum of IDAT, and Adler-32 within
         wrong = bytearray(data)
         wrong[place] ^= 1
-        assert find_damage(bytes(wrong)) == ("it is damaged: a checksum is wrong, and pixels may be",)
+        assert find_damage(bytes(wrong)) == (
+            "it is damaged: a checksum is wrong, and pixels may be",
+        )
     other = bytearray(data)
     other[33 + len(text) - 1] ^= 1
     picture = read_picture(bytes(other))
@@ -818,8 +907,12 @@ def test_wrong_checksums_of_a_png(depth: int) -> None:
         read_picture(bytes(header))
 
 
-@pytest.mark.parametrize("options", [{}, {"restart_marker_blocks": 2}, {"progressive": True}], ids=str)
-def test_damage_of_a_jpeg_that_libjpeg_sees(options: Any, capfd: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    "options", [{}, {"restart_marker_blocks": 2}, {"progressive": True}], ids=str
+)
+def test_damage_of_a_jpeg_that_libjpeg_sees(
+    options: Any, capfd: pytest.CaptureFixture[str]
+) -> None:
     data = saved(Image.fromarray(noise(3, size=(128, 128))), "JPEG", quality=90, **options)
     assert find_damage(data) == ()
     wrong = bytearray(data)
@@ -827,12 +920,15 @@ def test_damage_of_a_jpeg_that_libjpeg_sees(options: Any, capfd: pytest.CaptureF
     wrong[start + 40 : start + 140] = bytes(100)
     assert read_picture(bytes(wrong)).height == 128
     (sentence,) = find_damage(bytes(wrong))
-    assert sentence.startswith("it is damaged: parts of the picture may be wrong (Corrupt JPEG data: ")
+    assert sentence.startswith(
+        "it is damaged: parts of the picture may be wrong (Corrupt JPEG data: "
+    )
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize(
-    ("found", "other"), [(b"JFIF\0\1", b"JFIF\0\x99"), (b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\7")]
+    ("found", "other"),
+    [(b"JFIF\0\1", b"JFIF\0\x99"), (b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\7")],
 )
 def test_odd_versions_of_a_jpeg_are_no_damage(
     found: bytes, other: bytes, capfd: pytest.CaptureFixture[str]
@@ -847,7 +943,9 @@ def test_odd_versions_of_a_jpeg_are_no_damage(
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 def test_damage_of_an_avif_that_libaom_sees(mode: str) -> None:
-    data = saved(Image.fromarray(noise(4, size=(64, 64))).convert(mode), "AVIF", subsampling="4:2:0")
+    data = saved(
+        Image.fromarray(noise(4, size=(64, 64))).convert(mode), "AVIF", subsampling="4:2:0"
+    )
     assert find_damage(data) == ()
     found = 0
     for place in range(len(data) // 2, len(data), len(data) // 20):
@@ -880,7 +978,9 @@ def test_what_others_write_to_stderr_comes_through(
 
 
 def rich_picture() -> Picture:
-    metadata = Metadata(exif_with(1)[6:], SRGB, XMP, (300.0, 300.0), ((b"tEXt", b"Title\0Harbour"),))
+    metadata = Metadata(
+        exif_with(1)[6:], SRGB, XMP, (300.0, 300.0), ((b"tEXt", b"Title\0Harbour"),)
+    )
     return replace(read_picture(png_16(noise(4, 16))), metadata=metadata)
 
 
@@ -973,16 +1073,24 @@ def test_metadata_too_long_for_jpeg_is_named(field: str) -> None:
         (1, SRGB, "JPEG", True),
     ],
 )
-def test_a_profile_must_fit_the_channels(bands: int, profile: bytes, format: str, kept: bool) -> None:
+def test_a_profile_must_fit_the_channels(
+    bands: int, profile: bytes, format: str, kept: bool
+) -> None:
     picture = replace(read_picture(png(noise(bands))), metadata=Metadata(icc=profile))
     data, losses = encode_picture(picture, format)
-    assert losses == (() if kept else ("the ICC profile does not fit the channels written: left out",))
+    assert losses == (
+        () if kept else ("the ICC profile does not fit the channels written: left out",)
+    )
     assert opened(data).info.get("icc_profile") == (profile if kept else None)
 
 
 @pytest.mark.parametrize("bands", [1, 3])
 def test_reading_prints_nothing(bands: int, capfd: pytest.CaptureFixture[str]) -> None:
-    odd = chunk(b"iCCP", b"x\0\0" + zlib.compress(SRGB)) + chunk(b"gAMA", bytes(4)) + chunk(b"sRGB", b"\x09")
+    odd = (
+        chunk(b"iCCP", b"x\0\0" + zlib.compress(SRGB))
+        + chunk(b"gAMA", bytes(4))
+        + chunk(b"sRGB", b"\x09")
+    )
     samples = noise(bands, 16)
     np.testing.assert_array_equal(samples_of(read_picture(png_16(samples, odd))), samples)
     assert capfd.readouterr() == ("", "")
@@ -991,7 +1099,9 @@ def test_reading_prints_nothing(bands: int, capfd: pytest.CaptureFixture[str]) -
 def test_jpeg_keeps_colour_at_full_resolution_and_obeys_its_quality() -> None:
     picture = read_picture(png(noise(3)))
     best, rough = (encode_picture(picture, "JPEG", jpeg_quality=quality)[0] for quality in (95, 30))
-    assert b"\xff\xc0\x00\x11\x08\x00\x17\x00\x1f\x03\x01\x11" in best  # SOF0: component 1 sampled 1 x 1
+    assert (
+        b"\xff\xc0\x00\x11\x08\x00\x17\x00\x1f\x03\x01\x11" in best
+    )  # SOF0: component 1 sampled 1 x 1
     assert len(rough) < len(best) / 2
 
 
@@ -1017,7 +1127,9 @@ def test_hidden_colours_neither_bleed_nor_change(depth: int) -> None:
     opaque = picture.opaque_pixels()
     visible = samples[..., 3] > 0
     np.testing.assert_array_equal(opaque[visible], picture.pixels[visible])
-    np.testing.assert_array_equal(opaque[10, 12:38], picture.pixels[9, 12:38])  # nearest is the one above
+    np.testing.assert_array_equal(
+        opaque[10, 12:38], picture.pixels[9, 12:38]
+    )  # nearest is the one above
     np.testing.assert_array_equal(opaque[12:28, 39], picture.pixels[12:28, 40])
     restored = picture.with_pixels(np.zeros_like(opaque))
     expected = np.where(visible[..., None], 0, samples[..., :3])
@@ -1105,7 +1217,10 @@ def test_png_with_a_flipped_bit_is_refused(depth: int, capfd: pytest.CaptureFixt
         (b"II*\0", "damaged"),
         (b"II+\0" + bytes(60), "BigTIFF"),
         (saved(Image.fromarray(PHOTO), "GIF"), "it is none of PNG, JPEG"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\xff\xc0\0\x11\x0c" + bytes(99), "it is none of PNG, JPEG"),
+        (
+            b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\xff\xc0\0\x11\x0c" + bytes(99),
+            "it is none of PNG, JPEG",
+        ),
         (tiff(noise(3).astype(np.float32)), "32-bit float"),
         (tiff(noise(1).astype(np.float16)), "16-bit float"),
         (tiff(noise(1).astype(np.uint32)), "32-bit integer"),
@@ -1115,7 +1230,10 @@ def test_png_with_a_flipped_bit_is_refused(depth: int, capfd: pytest.CaptureFixt
             r"it is a TIFF of a kind that is not read \(8 bits, .*LERC",
         ),
         (with_number(tiff(noise(3, 16)), 262, 8), r"not read \(16 bits, photometric 8"),  # LAB
-        (jpeg_with()[:-1].replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"), "JPEG of 12 bits a sample"),
+        (
+            jpeg_with()[:-1].replace(b"\xff\xc0\0\x11\x08", b"\xff\xc1\0\x11\x0c"),
+            "JPEG of 12 bits a sample",
+        ),
     ],
 )
 def test_files_that_are_no_pictures(content: bytes, reason: str, tmp_path: Path) -> None:
@@ -1144,7 +1262,12 @@ def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_large_scans_open_and_bombs_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow would refuse 200 and warn from 100
-    sources = (png(PHOTO), tiff(PHOTO), tiff(PHOTO.astype(np.uint16)), saved(Image.fromarray(PHOTO), "JPEG"))
+    sources = (
+        png(PHOTO),
+        tiff(PHOTO),
+        tiff(PHOTO.astype(np.uint16)),
+        saved(Image.fromarray(PHOTO), "JPEG"),
+    )
     for data in sources:
         assert read_picture(data).height == 32
     assert Image.MAX_IMAGE_PIXELS == 100
@@ -1169,13 +1292,19 @@ def flat_png(width: int, height: int) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("data", "megapixels"), [(WEBP_OF_268_MP, 268), (flat_png(12_000, 12_000), 144)], ids=["WEBP", "PNG"]
+    ("data", "megapixels"),
+    [(WEBP_OF_268_MP, 268), (flat_png(12_000, 12_000), 144)],
+    ids=["WEBP", "PNG"],
 )
 def test_a_few_bytes_are_no_large_photo(data: bytes, megapixels: int) -> None:
-    expected = f"it has {megapixels} megapixels, above the limit of 64 for a file of {len(data)} bytes"
+    expected = (
+        f"it has {megapixels} megapixels, above the limit of 64 for a file of {len(data)} bytes"
+    )
     with pytest.raises(PictureError, match=expected):
         read_picture(data)
-    with pytest.raises(PictureError, match=rf"it has {megapixels} megapixels, above the limit of 1[:,]"):
+    with pytest.raises(
+        PictureError, match=rf"it has {megapixels} megapixels, above the limit of 1[:,]"
+    ):
         read_picture(data, max_pixels=1_000_000)
 
 
@@ -1202,7 +1331,9 @@ def test_the_limit_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_free_memory_is_asked_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bounds, "_free_memory", lambda: 40_000)
-    with pytest.raises(PictureError, match=r"it needs about 0\.0 GB of memory, and 0\.0 GB are free"):
+    with pytest.raises(
+        PictureError, match=r"it needs about 0\.0 GB of memory, and 0\.0 GB are free"
+    ):
         read_picture(data)
     monkeypatch.setattr(bounds, "_free_memory", lambda: 100_000)
     assert read_picture(data).height == 32
@@ -1278,7 +1409,9 @@ def test_a_failed_write_leaves_nothing_behind(existing: bool, tmp_path: Path) ->
     if existing:
         target.write_bytes(b"older")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))  # the file system takes 100 bytes a file
+    resource.setrlimit(
+        resource.RLIMIT_FSIZE, (100, limits[1])
+    )  # the file system takes 100 bytes a file
     try:
         with pytest.raises(
             PictureError, match=f"^cannot write {target}: File too large, make room or choose"
@@ -1289,7 +1422,9 @@ def test_a_failed_write_leaves_nothing_behind(existing: bool, tmp_path: Path) ->
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"older"] * existing
 
 
-def test_interruption_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_interruption_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def interrupt(path: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
@@ -1335,7 +1470,10 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
     for name, reason in [
         ("folder.png", "is a folder"),
         ("missing/photo.png", "its folder does not exist"),
-        ("photo.gif", "cannot tell the image format of .*photo.gif: give it one of the suffixes .png .jpg"),
+        (
+            "photo.gif",
+            "cannot tell the image format of .*photo.gif: give it one of the suffixes .png .jpg",
+        ),
         ("photo", "cannot tell the image format"),
         (f"{'a' * 300}.png", "its name is too long, give a shorter one"),
     ]:
@@ -1348,7 +1486,13 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "format"),
-    [("a.JPG", "JPEG"), ("a.jpeg", "JPEG"), ("b.c.tif", "TIFF"), ("a.pgm", "PPM"), ("a.webp", "WEBP")],
+    [
+        ("a.JPG", "JPEG"),
+        ("a.jpeg", "JPEG"),
+        ("b.c.tif", "TIFF"),
+        ("a.pgm", "PPM"),
+        ("a.webp", "WEBP"),
+    ],
 )
 def test_suffixes(name: str, format: str) -> None:
     assert format_of(Path(name)) == format
@@ -1381,12 +1525,18 @@ def test_colour_by_bt601(kind: type) -> None:
 
 def test_measures() -> None:
     picture = Picture(np.zeros((200, 300, 3), np.float32))
-    assert (picture.height, picture.width, picture.channels, picture.megapixels) == (200, 300, 3, 0.06)
+    assert (picture.height, picture.width, picture.channels, picture.megapixels) == (
+        200,
+        300,
+        3,
+        0.06,
+    )
 
 
 def test_heavy_libraries_wait_until_they_are_needed() -> None:
-    code = (
-        "import sys, restore_cli.image; print({'cv2', 'tifffile', 'torch', 'PIL.ImageCms'} & {*sys.modules})"
+    slow = "{'cv2', 'tifffile', 'torch', 'PIL.ImageCms'}"
+    code = f"import sys, restore_cli.image; print({slow} & {{*sys.modules}})"
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

@@ -1,4 +1,6 @@
-"""InfoAccum's U-Net, its discriminator, and the plain U-Net: sizes, how far they see, what they keep."""
+"""InfoAccum's U-Net, its discriminator, and the plain U-Net: sizes, how far they see, what they
+keep.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +25,19 @@ IRAES = {"width": 64, "levels": 4, "slope": 0.2, "pool": "average", "tail": 3}
 SMALL = [
     (INFOACCUM, {"levels": 2, "width": 4, "layers": 2, "growth": 2}),
     (INFOACCUM, {"levels": 3, "width": 4, "places": [], "subpixel": False, "channels": 1}),
-    (INFOACCUM, {"levels": 3, "width": 4, "places": [1, 3], "layers": 1, "growth": 2, "norm": "none"}),
+    (
+        INFOACCUM,
+        {"levels": 3, "width": 4, "places": [1, 3], "layers": 1, "growth": 2, "norm": "none"},
+    ),
     (INFOACCUM, {"levels": 1, "width": 4, "layers": 1, "growth": 2, "subpixel": False}),
-    (INFOACCUM, {"levels": 2, "width": 4, "layers": 2, "growth": 2, "skips": False, "residual": True}),
-    (INFOACCUM, {"levels": 3, "width": 4, "places": [], "subpixel": False, "skips": False, "pooling": True}),
+    (
+        INFOACCUM,
+        {"levels": 2, "width": 4, "layers": 2, "growth": 2, "skips": False, "residual": True},
+    ),
+    (
+        INFOACCUM,
+        {"levels": 3, "width": 4, "places": [], "subpixel": False, "skips": False, "pooling": True},
+    ),
     (INFOACCUM, {"levels": 2, "width": 4, "places": [], "pooling": True}),
     *(
         (INFOACCUM, {"levels": 2, "width": 4, "layers": 5, "growth": 1, "module": module})
@@ -56,14 +67,22 @@ def count(network: nn.Module) -> int:
 @pytest.mark.parametrize(
     ("arch", "params", "parameters"),
     [
-        (INFOACCUM, {"levels": 8, "places": [], "subpixel": False}, 54_413_955),  # 54.4M, pix2pix's unet_256
+        (
+            INFOACCUM,
+            {"levels": 8, "places": [], "subpixel": False},
+            54_413_955,
+        ),  # 54.4M, pix2pix's unet_256
         (INFOACCUM, {"levels": 5, "places": [], "subpixel": False}, 16_659_075),  # UNet-5
         (INFOACCUM, {"subpixel": False}, 16_984_515),  # + InfoAccum-15
         (INFOACCUM, {}, 16_992_204),  # + SubPixUpsamp
         (PLAIN, {"channels": 3}, 7_760_163),
         (PLAIN, {"channels": 1}, 7_759_521),
         (PLAIN, IRAES, 7_699_011),  # 7.70M, section 5 of IRAE's paper
-        ("baselines:DnCNN", {"channels": 3, "depth": 42, "residual": False}, 1_483_200),  # 1.48M, there too
+        (
+            "baselines:DnCNN",
+            {"channels": 3, "depth": 42, "residual": False},
+            1_483_200,
+        ),  # 1.48M, there too
     ],
 )
 def test_they_have_the_papers_sizes(arch: str, params: dict[str, Any], parameters: int) -> None:
@@ -80,14 +99,18 @@ def test_the_u_net_averages_and_leaks_where_it_is_said() -> None:
     x = torch.rand(1, 3, 8, 8)
     finest = network.encoder[0](x)
     assert finest.min() < 0
-    torch.testing.assert_close(network.pool(finest, 2), finest.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5)))
+    torch.testing.assert_close(
+        network.pool(finest, 2), finest.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
+    )
     with pytest.raises(WeightsError, match="pool is one of max, average"):
         build(PLAIN, {"pool": "median"})
 
 
 def test_a_direct_dncnn_gives_the_image_itself() -> None:
     params = {"depth": 4, "width": 4}
-    noise, image = (made("baselines:DnCNN", {**params, "residual": residual}) for residual in (True, False))
+    noise, image = (
+        made("baselines:DnCNN", {**params, "residual": residual}) for residual in (True, False)
+    )
     image.load_state_dict(noise.state_dict())
     x = torch.rand(1, 1, 8, 8)
     torch.testing.assert_close(x - image(x), noise(x))
@@ -95,7 +118,9 @@ def test_a_direct_dncnn_gives_the_image_itself() -> None:
 
 @pytest.mark.parametrize(("arch", "params"), SMALL)
 def test_they_see_as_far_as_they_say(arch: str, params: dict[str, Any]) -> None:
-    """With positive kernels, no biases and a plane that becomes zeros, a spike shows wherever it is seen."""
+    """With positive kernels, no biases and a plane that becomes zeros, a spike shows wherever it is
+    seen.
+    """
     network = build(arch, params).eval()
     for name, parameter in network.named_parameters():
         nn.init.zeros_(parameter) if name.endswith("bias") else nn.init.ones_(parameter)
@@ -120,7 +145,9 @@ def test_any_size_comes_back_and_tiles_are_exact(
 ) -> None:
     network = made(arch, params)
     pixels = np.random.default_rng(0).random((*size, network.geometry.channels), np.float32)
-    whole, tiled = (run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16))
+    whole, tiled = (
+        run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16)
+    )
     assert whole.shape == pixels.shape
     assert np.abs(whole - tiled).max() <= 1e-5
 
@@ -256,7 +283,9 @@ def test_infoaccum_trains_in_bfloat16() -> None:
     assert rounded.dtype == torch.bfloat16
     ours = torch.autograd.grad(rounded, list(module.parameters()), gradient.bfloat16())
     our, right = (torch.cat([part.flatten() for part in parts]) for parts in (ours, exact))
-    assert (our - right).norm() <= 0.08 * right.norm()  # weights rounded to bfloat16 alone make it 0.03
+    assert (
+        our - right
+    ).norm() <= 0.08 * right.norm()  # weights rounded to bfloat16 alone make it 0.03
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -1,4 +1,6 @@
-"""Inpainting: what is missing, how it is filled before a network sees it, and that all else stays."""
+"""Inpainting: what is missing, how it is filled before a network sees it, and that all else
+stays.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def inpaint(model: Path, *words: str) -> Result:
-    return CliRunner().invoke(app, ["inpaint", "photo.png", "--model", str(model), "--overwrite", *words])
+    return CliRunner().invoke(
+        app, ["inpaint", "photo.png", "--model", str(model), "--overwrite", *words]
+    )
 
 
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
@@ -108,7 +112,9 @@ def save_finder(path: Path, threshold: float) -> None:
 
 @pytest.fixture
 def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """In place of models that find damage one that takes brightness above 0.9 for it; another sees none."""
+    """In place of models that find damage one that takes brightness above 0.9 for it; another sees
+    none.
+    """
     save_finder(tmp_path / "finder", 0.9)
     save_finder(tmp_path / "blind", 2)
     monkeypatch.setattr(weights, "entries", dict)
@@ -166,7 +172,11 @@ def test_outlines_are_filled_but_for_scratches(finder: None, model: Path, photo:
     outside, inside = (slice(8, 20), slice(10, 22)), (slice(10, 18), slice(12, 20))
     paint(photo, outside)
     paint(photo, inside, value=0.4)
-    frame = (slice(27, 28), slice(30, 55)), (slice(38, 39), slice(30, 55)), (slice(27, 39), slice(30, 31))
+    frame = (
+        (slice(27, 28), slice(30, 55)),
+        (slice(38, 39), slice(30, 55)),
+        (slice(27, 39), slice(30, 31)),
+    )
     frame = (*frame, (slice(27, 39), slice(54, 55)))  # far from full
     paint(photo, *frame)
     for kind, hole in (("text", 0), ("scratches", 64)):
@@ -188,7 +198,9 @@ def test_hard_paint_is_filled_and_its_edge_restored(
         save_finder(tmp_path / "finder", threshold)
         assert inpaint(model, "--detect", "text", "--save-mask", "found.png").exit_code == 0
         after = read_picture(Path("photo.inpainted.png")).pixels
-        np.testing.assert_array_equal(read_picture(Path("found.png")).pixels[..., 0] == 1, grown(LINE))
+        np.testing.assert_array_equal(
+            read_picture(Path("found.png")).pixels[..., 0] == 1, grown(LINE)
+        )
         np.testing.assert_array_equal(changed(photo), grown(LINE))
         own = before[edge] - 5 * (before[edge] - 0.9)  # of the network that sees hard paint
         np.testing.assert_allclose(after[edge], own + 0.1, atol=1 / 255)  # by the model that fills
@@ -199,7 +211,9 @@ def test_hard_paint_is_filled_and_its_edge_restored(
     save_finder(tmp_path / "blind", 0.945)
     save_finder(tmp_path / "finder", 0.9)
     far, near = (slice(30, 40), slice(20, 40)), (slice(19, 29), slice(20, 40))
-    paint(photo, far, value=0.97)  # for that model too soft: what is elsewhere is taken for a mistake,
+    paint(
+        photo, far, value=0.97
+    )  # for that model too soft: what is elsewhere is taken for a mistake,
     assert inpaint(model, "--detect", "text").exit_code == 0
     assert not changed(photo)[far].any()
     paint(photo, near, value=0.97)  # but here that model misses something
@@ -213,7 +227,10 @@ def test_finds_that_are_little_are_doubtful(
     paint(photo, LINE)
     monkeypatch.setitem(inpainting.LITTLE, "text", 0.2)
     result = inpaint(model, "--detect", "text")
-    assert "It is not certain where the photo has text: 300 pixels were found (12.50%)." in result.stderr
+    assert (
+        "It is not certain where the photo has text: 300 pixels were found (12.50%)."
+        in result.stderr
+    )
 
 
 def test_doubt_is_said(finder: None, model: Path, photo: Path) -> None:
@@ -235,7 +252,9 @@ def test_python_finds_it_too(finder: None, model: Path, photo: Path) -> None:
     pixels = np.full((20, 20, 3), 0.5, np.float32)
     pixels[3:16, 3:16] = 1
     found = restore(Picture(pixels), Inpaint(detect="text"), load(str(model), "inpaint")).pixels
-    np.testing.assert_array_equal((found != pixels).any(axis=2), pixels[..., 0] == 1)  # it has no soft edge
+    np.testing.assert_array_equal(
+        (found != pixels).any(axis=2), pixels[..., 0] == 1
+    )  # it has no soft edge
 
 
 def test_where_nothing_is_found_nothing_changes(
@@ -252,7 +271,9 @@ def test_a_page_shows_what_is_missing_as_black(model: Path, photo: Path) -> None
     words = ["--box", "20,10,10,4", "--compare", "page.html", "--reference", str(photo)]
     assert inpaint(model, *words).exit_code == 0
     page = Path("page.html").read_text()
-    (note, before), *_ = re.findall(r'"note": "(.*?)", "source": "data:image/png;base64,(.*?)"', page)
+    (note, before), *_ = re.findall(
+        r'"note": "(.*?)", "source": "data:image/png;base64,(.*?)"', page
+    )
     expected = np.array(Image.open(photo))
     expected[10:14, 20:30] = 0
     with Image.open(io.BytesIO(base64.b64decode(before))) as shown:
@@ -272,7 +293,9 @@ def test_half_the_strength_is_half_of_the_way_from_the_photo(model: Path, photo:
         result = inpaint(model, *words)
         results.append(read_picture(Path("photo.inpainted.png")).pixels)
         painted, whole = read_picture(photo).pixels, read_picture(Path("clean.png")).pixels
-        assert json.loads(result.stdout)["input_psnr"] == pytest.approx(psnr(painted, whole), abs=1e-4)
+        assert json.loads(result.stdout)["input_psnr"] == pytest.approx(
+            psnr(painted, whole), abs=1e-4
+        )
     np.testing.assert_array_equal(results[0], painted)
     np.testing.assert_allclose(results[1], (results[0] + results[2]) / 2, atol=1 / 255)
     assert np.abs(results[2] - painted)[10:14, 20:24].min() > 0.3
@@ -306,7 +329,9 @@ def test_a_jpeg_keeps_what_is_not_missing_as_png(model: Path, photo: Path) -> No
     Image.open(photo).save("photo.jpg", quality=80)
     words = ["inpaint", "photo.jpg", "--model", str(model), "--box", "20,10,4,4"]
     assert CliRunner().invoke(app, words).exit_code == 0
-    before, after = (read_picture(Path(name)).pixels for name in ("photo.jpg", "photo.inpainted.png"))
+    before, after = (
+        read_picture(Path(name)).pixels for name in ("photo.jpg", "photo.inpainted.png")
+    )
     expected = np.zeros((40, 60), bool)
     expected[10:14, 20:24] = True
     np.testing.assert_array_equal((before != after).any(axis=2), expected)
@@ -328,7 +353,9 @@ def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> N
     Image.new("L", (60, 40), 255).crop((0, 0, 60, 40)).save("used.png")
 
     def run(*words: str) -> Result:
-        return CliRunner().invoke(app, ["inpaint", "--model", str(model), "--box", "1,1,4,4", *words])
+        return CliRunner().invoke(
+            app, ["inpaint", "--model", str(model), "--box", "1,1,4,4", *words]
+        )
 
     for words, said in (
         (["photo.png", "--save-mask", "photo.png"], "photo.png is an input"),
@@ -346,14 +373,21 @@ def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> N
         result = run(*words)
         assert result.exit_code == 2 and said in result.stderr, (words, result.stderr)
     assert photo.read_bytes() == before
-    assert {path.name for path in Path().iterdir()} == {"photo.png", "used.png", "model.safetensors"}
+    assert {path.name for path in Path().iterdir()} == {
+        "photo.png",
+        "used.png",
+        "model.safetensors",
+    }
 
     for name in ("tree/x/a.png", "tree/y/a.png"):
         Path(name).parent.mkdir(parents=True)
         photo.rename(name) if name[5] == "y" else Path(name).write_bytes(before)
     result = run("tree", "-r", "-o", "out/", "--save-mask", "masks/")
     assert result.exit_code == 0, result.stderr
-    assert {str(path) for path in Path("masks").rglob("*.png")} == {"masks/x/a.png", "masks/y/a.png"}
+    assert {str(path) for path in Path("masks").rglob("*.png")} == {
+        "masks/x/a.png",
+        "masks/y/a.png",
+    }
     assert read_picture(Path("masks/x/a.png")).pixels.sum() == 16
     Path("tree/x/a.png").write_bytes(b"junk")
     assert run("tree/x/a.png", "-o", "b.png", "--save-mask", "c.png").exit_code == 1
@@ -402,8 +436,16 @@ def test_what_a_model_finds_the_default_fills(
         (["--mask", "black.png"], 1, "photo.png: nothing is missing"),
         (["--mask", "white.png"], 1, "photo.png: all of it is missing"),
         (["--box", "0,0,5,5", "--grow", "100000"], 1, "photo.png: all of it is missing"),
-        (["--box", "0,0,5,5", "--box", "90,9,5,5"], 1, "photo.png: the box 90,9,5,5 lies outside of 60 x 40"),
-        (["--mask", "small.png"], 1, "its mask small.png has 6 x 4 pixels, not the photo's 60 x 40"),
+        (
+            ["--box", "0,0,5,5", "--box", "90,9,5,5"],
+            1,
+            "photo.png: the box 90,9,5,5 lies outside of 60 x 40",
+        ),
+        (
+            ["--mask", "small.png"],
+            1,
+            "its mask small.png has 6 x 4 pixels, not the photo's 60 x 40",
+        ),
         (["--mask", "none.png"], 2, "no mask none.png"),
     ],
 )
@@ -420,7 +462,9 @@ def test_a_mask_that_does_not_do_is_refused(
 
 
 def test_other_commands_have_no_mask_of_their_own(photo: Path) -> None:
-    result = CliRunner().invoke(app, ["denoise", "photo.png", "--sigma", "5", "--save-mask", "used.png"])
+    result = CliRunner().invoke(
+        app, ["denoise", "photo.png", "--sigma", "5", "--save-mask", "used.png"]
+    )
     assert result.exit_code == 2 and "no mask to save" in result.stderr
 
 
@@ -450,7 +494,9 @@ def test_a_wide_gap_is_restored_at_half_the_size_first() -> None:
     task = Inpaint()
     smaller = task.coarsen(observed)
     assert smaller is not None and smaller.shape == (21, 30, 3)
-    assert np.isnan(smaller).any(axis=2).sum() == 8 * 20  # of 17 rows 8 pairs are missing as a whole
+    assert (
+        np.isnan(smaller).any(axis=2).sum() == 8 * 20
+    )  # of 17 rows 8 pairs are missing as a whole
     restored = np.full_like(smaller, 0.7)
     refined = task.refine(task.plain(observed), observed, restored)
     np.testing.assert_array_equal(refined[~missing], image[~missing])

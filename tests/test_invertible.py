@@ -30,7 +30,9 @@ def test_it_has_the_papers_size() -> None:
 @pytest.mark.parametrize(("levels", "channels"), [(2, 3), (3, 1)])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float32, 1e-4), (torch.float64, 1e-9)])
 def test_it_can_be_undone(levels: int, channels: int, dtype: torch.dtype, bound: float) -> None:
-    network = grown(channels=channels, levels=levels, steps=16 if levels == 2 else 8).to(dtype).eval()
+    network = (
+        grown(channels=channels, levels=levels, steps=16 if levels == 2 else 8).to(dtype).eval()
+    )
     x = torch.rand(2, channels, 24, 32, dtype=dtype)
     with torch.no_grad():
         y = network(x)
@@ -61,7 +63,9 @@ def test_training_leaves_it_invertible_at_any_padded_size() -> None:
 def test_a_mixing_starts_as_a_rotation_and_is_its_lu_factors() -> None:
     mixing = Mixing(8).double()
     weight = mixing.weight()
-    torch.testing.assert_close(weight @ weight.T, torch.eye(8, dtype=torch.float64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        weight @ weight.T, torch.eye(8, dtype=torch.float64), atol=1e-5, rtol=0
+    )
 
 
 def test_the_first_batch_sets_the_normalisation_and_no_other() -> None:
@@ -84,7 +88,9 @@ def test_training_begins_at_the_identity(conditions: int) -> None:
     network.initialise()
     x = torch.rand(2, 3 + conditions, 16, 24)
     assert (network.eval()(x) - x[:, :3]).abs().max() < 1e-4
-    assert (network.train()(x) - x[:, :3]).abs().max() < 1e-4  # normalisations set by this very batch
+    assert (
+        network.train()(x) - x[:, :3]
+    ).abs().max() < 1e-4  # normalisations set by this very batch
     norms = [module for module in network.modules() if isinstance(module, ActNorm)]
     assert all(norm.ready for norm in norms) and any((norm.scale != 1).any() for norm in norms)
 
@@ -117,7 +123,9 @@ def test_recomputing_gives_the_same_gradients(levels: int) -> None:
 def test_tiles_are_exact() -> None:
     network = grown(channels=1, steps=2, levels=2, hidden=8).eval()
     pixels = np.random.default_rng(0).random((13, 150, 1), np.float32)
-    whole, tiled = (run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16))
+    whole, tiled = (
+        run(network, pixels, (), Settings("cpu", "fp32", tile=tile)).pixels for tile in (0, 16)
+    )
     assert np.abs(whole - tiled).max() <= 1e-5
 
 
@@ -132,9 +140,12 @@ def test_the_gradients_of_a_step_are_right(backwards: bool, floor: float) -> Non
     with torch.no_grad():
         [kernels] = fold([step], backwards)
     given = [
-        kernel.clone().requires_grad_() for kernel in (torch.randn(2, 4, 5, 3, dtype=torch.float64), *kernels)
+        kernel.clone().requires_grad_()
+        for kernel in (torch.randn(2, 4, 5, 3, dtype=torch.float64), *kernels)
     ]
-    assert torch.autograd.gradcheck(lambda x, *others: Taken.apply(x, backwards, floor, *others), given)
+    assert torch.autograd.gradcheck(
+        lambda x, *others: Taken.apply(x, backwards, floor, *others), given
+    )
 
 
 def test_steps_are_what_their_parts_are() -> None:

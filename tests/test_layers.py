@@ -63,7 +63,9 @@ def test_without_gradients_a_depthwise_layer_is_pytorchs() -> None:
 
 
 def test_gated_gradients_are_right() -> None:
-    z, distance = (torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    z, distance = (
+        torch.randn(2, 3, 4, 5, dtype=torch.float64, requires_grad=True) for _ in range(2)
+    )
     assert torch.autograd.gradcheck(Gated.apply, (z, distance))
 
 
@@ -136,7 +138,9 @@ def test_convolving_is_the_layer_and_its_relu(
 
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize(("dtype", "bound"), [(torch.float64, 1e-12), (torch.float32, 1e-5)])
-def test_a_residual_block_in_training_is_its_parts(bias: bool, dtype: torch.dtype, bound: float) -> None:
+def test_a_residual_block_in_training_is_its_parts(
+    bias: bool, dtype: torch.dtype, bound: float
+) -> None:
     torch.manual_seed(0)
     block, x = ResidualBlock(6, bias).to(dtype), torch.randn(2, 6, 8, 12, dtype=dtype)
     ours = derivatives(block, block, x)
@@ -151,7 +155,9 @@ def test_enlarging_in_training_is_a_pixel_shuffle(bias: bool) -> None:
     up, x = nn.Conv2d(5, 12, 1, bias=bias).double(), torch.randn(2, 5, 4, 6).double()
     added = torch.randn(2, 3, 8, 12, dtype=torch.float64)
     ours = derivatives(lambda x: enlarge(up, x, added), up, x)
-    assert_near(ours, derivatives(lambda x: nn.functional.pixel_shuffle(up(x), 2) + added, up, x), 1e-12)
+    assert_near(
+        ours, derivatives(lambda x: nn.functional.pixel_shuffle(up(x), 2) + added, up, x), 1e-12
+    )
     torch.testing.assert_close(enlarge(up, x), nn.functional.pixel_shuffle(up(x), 2))
 
 
@@ -166,7 +172,9 @@ def test_enlarging_in_training_is_a_pixel_shuffle(bias: bool) -> None:
     ],
     ids=lambda network: type(network).__name__,
 )
-def test_training_computes_what_pytorch_does(network: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_computes_what_pytorch_does(
+    network: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     network = network.double().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     for parameter in network.parameters():

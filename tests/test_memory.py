@@ -39,5 +39,7 @@ assert all(faults() > 1000 for _ in range(20))
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
 def test_freed_memory_is_used_again_and_given_back_at_the_end() -> None:
     """In a process of its own, which holds no freed memory of other tests."""
-    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False
+    )
     assert result.returncode == 0, result.stderr

@@ -24,7 +24,9 @@ def noisy(clean: np.ndarray, sigma: float, clip: bool) -> np.ndarray:
 def test_psnr_is_ten_log_ten_of_peak_over_error() -> None:
     black = np.zeros((4, 5, 3), np.float32)
     assert psnr(black + np.float32(0.1), black) == pytest.approx(20, abs=1e-4)
-    assert psnr(black + np.float32(0.1), black, peak=219 / 255) == pytest.approx(20 - 1.3219, abs=1e-3)
+    assert psnr(black + np.float32(0.1), black, peak=219 / 255) == pytest.approx(
+        20 - 1.3219, abs=1e-3
+    )
     assert psnr(black, black) == math.inf
     with pytest.raises(ValueError, match="shapes differ"):
         psnr(black, black[:3])
@@ -32,7 +34,9 @@ def test_psnr_is_ten_log_ten_of_peak_over_error() -> None:
 
 def test_psnr_does_not_lose_precision_in_float32() -> None:
     bright = np.full((512, 512, 3), 0.5, np.float32)
-    assert psnr(bright + np.float32(2**-12), bright) == pytest.approx(20 * math.log10(2**12), abs=1e-6)
+    assert psnr(bright + np.float32(2**-12), bright) == pytest.approx(
+        20 * math.log10(2**12), abs=1e-6
+    )
 
 
 def test_ssim_falls_with_noise_and_is_one_for_equal_images() -> None:

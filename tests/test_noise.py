@@ -61,10 +61,14 @@ def test_photos_of_any_size_are_measured(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_noise_has_parts_that_add_up(channels: int) -> None:
-    white = np.random.default_rng(0).standard_normal((256, 256, channels)).astype(np.float32) * 20 / 255
+    white = (
+        np.random.default_rng(0).standard_normal((256, 256, channels)).astype(np.float32) * 20 / 255
+    )
     assert split(white) == pytest.approx(split_white(20, channels), rel=0.02)
     fine, coarse, color = split(np.repeat(np.repeat(white, 8, axis=0), 8, axis=1))
-    assert fine == pytest.approx(0, abs=0.1) and np.hypot(coarse, color) == pytest.approx(20, rel=0.02)
+    assert fine == pytest.approx(0, abs=0.1) and np.hypot(coarse, color) == pytest.approx(
+        20, rel=0.02
+    )
 
 
 def test_planes_hold_levels() -> None:

@@ -52,7 +52,9 @@ def write(
         tensors,
     )
     opsets = [helper.make_opsetid(domain, 17 if not domain else 1) for domain in domains]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=9, producer_name="a test", **others)
+    model = helper.make_model(
+        graph, opset_imports=opsets, ir_version=9, producer_name="a test", **others
+    )
     path.write_bytes(model.SerializeToString())
     return path
 
@@ -64,7 +66,9 @@ def node(name: str, *words: str, **attributes: Any) -> Any:
 
 def blur(channels: int = 3) -> np.ndarray:
     """A 5 x 5 mean of each channel."""
-    return np.eye(channels, dtype=np.float32)[:, :, None, None] * np.full((5, 5), 1 / 25, np.float32)
+    return np.eye(channels, dtype=np.float32)[:, :, None, None] * np.full(
+        (5, 5), 1 / 25, np.float32
+    )
 
 
 def conv(*, channels: int = 3) -> list[Any]:
@@ -92,7 +96,9 @@ def restore(*words: str) -> Result:
 
 
 @pytest.fixture(scope="module", params=["deblock-color", "sr-color-x3"])
-def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def exported(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
     """A default's name, and its export, which takes its time."""
     pytest.importorskip("onnxscript")
     path = tmp_path_factory.mktemp("exported") / "mine.onnx"
@@ -126,7 +132,9 @@ def test_an_export_restores_a_photo_as_the_model_does(
     scale = ["--scale", "3"] * (task == "sr")
     Image.fromarray(np.uint8(RGB * 255)).save("photo.png")
     for out, model in (("a.png", name), ("b.png", file)):
-        result = restore(task, "photo.png", "-o", out, "--model", model, "--precision", "fp32", *scale)
+        result = restore(
+            task, "photo.png", "-o", out, "--model", model, "--precision", "fp32", *scale
+        )
         assert result.exit_code == 0, result.stderr
     first, second = (np.asarray(Image.open(out), np.int16) for out in ("a.png", "b.png"))
     assert np.abs(first - second).max() <= 1
@@ -163,7 +171,12 @@ def test_what_a_file_states_is_checked(key: str, value: str, sentence: str, tmp_
 def test_a_plain_network_runs_in_tiles_that_overlap(tile: int, tmp_path: Path) -> None:
     loaded = weights.load(write(tmp_path / "x.onnx", conv(), blur()))
     geometry = loaded.network.geometry
-    assert (geometry.channels, geometry.scale, geometry.multiple, geometry.local) == (3, 1, 1, False)
+    assert (geometry.channels, geometry.scale, geometry.multiple, geometry.local) == (
+        3,
+        1,
+        1,
+        False,
+    )
     assert (loaded.task, loaded.header.arch) == ("", "onnx")
     pixels = np.random.default_rng(0).random((90, 200, 3), np.float32)
     made = run(loaded.network, pixels, (), Settings("cpu", tile=tile)).pixels
@@ -178,7 +191,10 @@ def test_a_network_that_enlarges_is_for_sr(tmp_path: Path) -> None:
 
 
 def test_a_grid_is_found(tmp_path: Path) -> None:
-    nodes = [node("SpaceToDepth", "x", "s", blocksize=4), node("DepthToSpace", "s", "y", blocksize=4)]
+    nodes = [
+        node("SpaceToDepth", "x", "s", blocksize=4),
+        node("DepthToSpace", "s", "y", blocksize=4),
+    ]
     loaded = weights.load(write(tmp_path / "x.onnx", nodes))
     assert loaded.network.geometry.multiple == 4
     pixels = RGB[:, :58]
@@ -219,9 +235,14 @@ def test_the_command_says_what_tiles_cost(tmp_path: Path, monkeypatch: pytest.Mo
     Image.fromarray(np.uint8(RGB * 255)).resize((200, 150)).save("photo.png")
     write(Path("any.onnx"), conv(), blur())
     write(Path("fixed.ONNX"), conv(), blur(), shape=(1, 3, 64, 64))
-    for name, sentence in (("any", "--tile 0 avoids that"), ("fixed", "takes 64 x 64 pixels at once")):
+    for name, sentence in (
+        ("any", "--tile 0 avoids that"),
+        ("fixed", "takes 64 x 64 pixels at once"),
+    ):
         file = next(tmp_path.glob(f"{name}.*")).name
-        result = restore("denoise", "photo.png", "-o", f"{name}.png", "--model", file, "--tile", "96")
+        result = restore(
+            "denoise", "photo.png", "-o", f"{name}.png", "--model", file, "--tile", "96"
+        )
         assert result.exit_code == 0, result.stderr
         assert f"{file} " in result.stderr and sentence in " ".join(result.stderr.split())
         with Image.open(f"{name}.png") as made:
@@ -255,7 +276,9 @@ def test_it_is_measured_by_bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert "parameters" not in rows[1]["figures"]
 
 
-def test_it_runs_with_as_many_threads_as_pytorch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_runs_with_as_many_threads_as_pytorch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import onnxruntime
 
     path, kept = write(tmp_path / "x.onnx", conv(), blur()), list[Any]()
@@ -295,7 +318,9 @@ def outside(path: Path) -> Path:
 
 def hidden(path: Path) -> Path:
     """The same, in the attribute of a node within a branch."""
-    tensor = onnx.TensorProto(name="t", data_type=FLOAT, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    tensor = onnx.TensorProto(
+        name="t", data_type=FLOAT, dims=[1], data_location=onnx.TensorProto.EXTERNAL
+    )
     tensor.external_data.add(key="location", value="secret.bin")
     made = helper.make_tensor_value_info("t", FLOAT, [1])
     branch = helper.make_graph([node("Constant", "t", value=tensor)], "branch", [], [made])
@@ -320,26 +345,42 @@ def endless(path: Path) -> Path:
         [helper.make_tensor_value_info("d", onnx.TensorProto.BOOL, []), made],
     )
     rounds = helper.make_tensor("n", onnx.TensorProto.INT64, [], [2**62])
-    return write(path, [node("Constant", "n", value=rounds), node("Loop", "n", "", "x", "y", body=body)])
+    return write(
+        path, [node("Constant", "n", value=rounds), node("Loop", "n", "", "x", "y", body=body)]
+    )
 
 
 def huge(path: Path) -> Path:
     """16 GiB of zeros."""
     return write(
-        path, [node("ConstantOfShape", "w", "z"), node("Add", "x", "z", "y")], np.array([1, 1, 2**16, 2**16])
+        path,
+        [node("ConstantOfShape", "w", "z"), node("Add", "x", "z", "y")],
+        np.array([1, 1, 2**16, 2**16]),
     )
 
 
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
-    "two inputs": (lambda p: write(p, [node("Add", "x", "x1", "y")], inputs=2), r"takes 2 things \(x, x1\)"),
+    "two inputs": (
+        lambda p: write(p, [node("Add", "x", "x1", "y")], inputs=2),
+        r"takes 2 things \(x, x1\)",
+    ),
     "two outputs": (
         lambda p: write(p, [node("Identity", "x", "y"), node("Abs", "x", "z")], outputs=("y", "z")),
         r"makes 2 things \(y, z\)",
     ),
-    "rank 3": (lambda p: write(p, [node("Identity", "x", "y")], shape=(3, "h", "w")), "has 3 dimensions"),
+    "rank 3": (
+        lambda p: write(p, [node("Identity", "x", "y")], shape=(3, "h", "w")),
+        "has 3 dimensions",
+    ),
     "no shape": (lambda p: write(p, [node("Identity", "x", "y")], shape=None), "has 0 dimensions"),
-    "bytes": (lambda p: write(p, [node("Identity", "x", "y")], kind=onnx.TensorProto.UINT8), "type uint8"),
-    "double": (lambda p: write(p, [node("Identity", "x", "y")], kind=onnx.TensorProto.DOUBLE), "double"),
+    "bytes": (
+        lambda p: write(p, [node("Identity", "x", "y")], kind=onnx.TensorProto.UINT8),
+        "type uint8",
+    ),
+    "double": (
+        lambda p: write(p, [node("Identity", "x", "y")], kind=onnx.TensorProto.DOUBLE),
+        "double",
+    ),
     "a batch": (
         lambda p: write(p, [node("Identity", "x", "y")], shape=(4, 3, "h", "w")),
         "4 pictures at once",
@@ -352,26 +393,40 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda p: write(p, [node("Identity", "x", "y")], shape=(1, 4, "h", "w")),
         "takes 4 channels",
     ),
-    "a class": (lambda p: write(p, [node("GlobalAveragePool", "x", "y")]), r"makes \[1, 3, 1, 1\] of"),
+    "a class": (
+        lambda p: write(p, [node("GlobalAveragePool", "x", "y")]),
+        r"makes \[1, 3, 1, 1\] of",
+    ),
     "a number": (lambda p: write(p, [node("ReduceMax", "x", "y", keepdims=0)]), r"makes \[\] of"),
     "smaller": (
         lambda p: write(p, [node("AveragePool", "x", "y", kernel_shape=[2, 2], strides=[2, 2])]),
         "which is no picture",
     ),
-    "tiny": (lambda p: write(p, [node("Identity", "x", "y")], shape=(1, 3, 8, 8)), "8 x 8 pixels alone"),
-    "vast": (lambda p: write(p, [node("Identity", "x", "y")], shape=(1, 3, 64, 2**30)), "pixels alone"),
+    "tiny": (
+        lambda p: write(p, [node("Identity", "x", "y")], shape=(1, 3, 8, 8)),
+        "8 x 8 pixels alone",
+    ),
+    "vast": (
+        lambda p: write(p, [node("Identity", "x", "y")], shape=(1, 3, 64, 2**30)),
+        "pixels alone",
+    ),
     "other file": (outside, "other files, which are never opened"),
     "other file, hidden": (hidden, "other files, which are never opened"),
     "own operator": (
         lambda p: write(p, [node("Run", "x", "y", domain="strange")], domains=("", "strange")),
         "operator strange:Run, whose library is never loaded",
     ),
-    "unknown operator": (lambda p: write(p, [node("Restore", "x", "y")]), "onnxruntime .* does not take it"),
+    "unknown operator": (
+        lambda p: write(p, [node("Restore", "x", "y")]),
+        "onnxruntime .* does not take it",
+    ),
     "endless": (endless, "operator Loop, which may never end"),
     "huge": (huge, "makes 4,294,967,296 numbers"),
     "text": (lambda p: p.write_bytes(b"no network"), "no ONNX file"),
     "no text": (
-        lambda p: p.write_bytes(write(p, conv(), blur()).read_bytes().replace(b"Conv", b"C\xfb\xfbv")),
+        lambda p: p.write_bytes(
+            write(p, conv(), blur()).read_bytes().replace(b"Conv", b"C\xfb\xfbv")
+        ),
         "Cannot load",
     ),
     "nothing": (lambda p: p.write_bytes(b""), "Cannot load"),

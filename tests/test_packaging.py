@@ -22,7 +22,15 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     source = tmp_path / "source"  # a build leaves nothing in the checkout
     ignored = shutil.ignore_patterns(".git", ".venv", "build", "dist", "runs", ".*_cache")
     shutil.copytree(ROOT, source, ignore=ignored)
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(source)]
+    build = [
+        *pip,
+        "wheel",
+        "--no-deps",
+        "--no-build-isolation",
+        "--wheel-dir",
+        str(tmp_path),
+        str(source),
+    ]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
@@ -33,10 +41,14 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     tables = {f"restore_cli/{place}.toml" for place in places}
     assert tables <= set(names)
     assert any(name.startswith("restore_cli/checkpoints/") for name in names)
-    page = {name.rpartition("/")[2] for name in names if name.startswith("restore_cli/report/page/")}
+    page = {
+        name.rpartition("/")[2] for name in names if name.startswith("restore_cli/report/page/")
+    }
     charts = {"study.html.j2", "study.svg.j2"}
     assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"} | charts
-    assert {f"restore_cli/recipes/{paper}.toml" for paper in (*recipes.PAPERS, recipes.CPU)} <= set(names)
+    assert {f"restore_cli/recipes/{paper}.toml" for paper in (*recipes.PAPERS, recipes.CPU)} <= set(
+        names
+    )
     assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
 
     site = tmp_path / "site"

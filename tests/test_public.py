@@ -1,4 +1,6 @@
-"""The public networks: exact tiles or blended ones, the authors' names and shapes, and their own files."""
+"""The public networks: exact tiles or blended ones, the authors' names and shapes, and their own
+files.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,10 @@ LOCAL = [
 WIDE = [
     ("smfanet:SMFANet", {"scale": 2, "width": 8, "blocks": 2}),
     ("nafnet:NAFNet", {"width": 6, "encoder": [1, 1], "decoder": [1, 1]}),
-    ("restormer:Restormer", {"width": 8, "blocks": [1] * 4, "heads": [1, 2, 2, 4], "refinement": 1}),
+    (
+        "restormer:Restormer",
+        {"width": 8, "blocks": [1] * 4, "heads": [1, 2, 2, 4], "refinement": 1},
+    ),
     ("restormer:Restormer", {"width": 4, "blocks": [1] * 4, "heads": [1] * 4, "biased": True}),
 ]
 
@@ -68,7 +73,9 @@ def photo(height: int, width: int, channels: int = 3) -> np.ndarray:
 def test_tiles_are_exact(arch: str, params: dict[str, Any], size: tuple[int, int]) -> None:
     network = made(arch, params)
     pixels = photo(*size, network.geometry.channels)
-    whole, tiled = (run(network, pixels, (), Settings("cpu", "fp32", tile=side)).pixels for side in (0, 16))
+    whole, tiled = (
+        run(network, pixels, (), Settings("cpu", "fp32", tile=side)).pixels for side in (0, 16)
+    )
     assert whole.shape[:2] == tuple(side * network.geometry.scale for side in size)
     assert np.abs(whole - tiled).max() <= 1e-5
 
@@ -83,7 +90,9 @@ def test_the_stated_radius_is_the_receptive_field(arch: str, params: dict[str, A
     reach = 0
     for at in range(middle, middle + geometry.multiple):
         shape = (1, geometry.channels, 2 * middle, 2 * middle)
-        x = (1 + torch.rand(shape, dtype=torch.float64)).requires_grad_()  # of which AOD-Net makes no black
+        x = (
+            1 + torch.rand(shape, dtype=torch.float64)
+        ).requires_grad_()  # of which AOD-Net makes no black
         inside = slice(at * geometry.scale, (at + 1) * geometry.scale)
         network(x)[0, 0, inside, inside].sum().backward()
         assert x.grad is not None
@@ -92,7 +101,9 @@ def test_the_stated_radius_is_the_receptive_field(arch: str, params: dict[str, A
 
 
 @pytest.mark.parametrize(("arch", "params"), WIDE)
-def test_tiles_of_networks_that_see_everything_are_blended(arch: str, params: dict[str, Any]) -> None:
+def test_tiles_of_networks_that_see_everything_are_blended(
+    arch: str, params: dict[str, Any]
+) -> None:
     network = made(arch, params)
     assert not network.geometry.local
     for size in ((1, 1), (9, 70)):
@@ -102,7 +113,8 @@ def test_tiles_of_networks_that_see_everything_are_blended(arch: str, params: di
     pixels = photo(40, 260)
     shares: list[float] = []
     whole, tiled = (
-        run(network, pixels, (), Settings("cpu", "fp32", tile=side), shares.append).pixels for side in (0, 64)
+        run(network, pixels, (), Settings("cpu", "fp32", tile=side), shares.append).pixels
+        for side in (0, 64)
     )
     assert sum(shares) == pytest.approx(2)
     difference = np.abs(whole - tiled)
@@ -123,8 +135,16 @@ def test_a_constant_comes_back_from_blended_tiles() -> None:
 @pytest.mark.parametrize(
     ("gigabytes", "size", "side"),
     [
-        (10, (1000, 1000), 1000),  # of which half the memory holds all, so that no halo is computed twice
-        (10, (3000, 4000), 174),  # half the halo, not the 16 pixels that a quarter of the memory leaves
+        (
+            10,
+            (1000, 1000),
+            1000,
+        ),  # of which half the memory holds all, so that no halo is computed twice
+        (
+            10,
+            (3000, 4000),
+            174,
+        ),  # half the halo, not the 16 pixels that a quarter of the memory leaves
         (200, (3000, 4000), 768),
     ],
 )
@@ -146,7 +166,9 @@ def write(path: Path, state: Mapping[str, Tensor], wrapper: str = "", prefix: st
 
 @pytest.mark.parametrize("wrapper", ["", "params_ema", "params", "state_dict", "model", "net"])
 @pytest.mark.parametrize("prefix", ["", "module."])
-def test_state_dicts_are_found_where_authors_put_them(tmp_path: Path, wrapper: str, prefix: str) -> None:
+def test_state_dicts_are_found_where_authors_put_them(
+    tmp_path: Path, wrapper: str, prefix: str
+) -> None:
     arch, params = LOCAL[0]
     network = made(arch, params)
     loaded = weights.load(write(tmp_path / "x.pth", network.state_dict(), wrapper, prefix))
@@ -163,7 +185,9 @@ def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("arch", "params"), [*LOCAL, *WIDE])
-def test_keys_and_shapes_tell_the_network(tmp_path: Path, arch: str, params: dict[str, Any]) -> None:
+def test_keys_and_shapes_tell_the_network(
+    tmp_path: Path, arch: str, params: dict[str, Any]
+) -> None:
     network = made(arch, params)
     if arch.startswith("prenet"):  # whose stages share their weights
         params = {**params, "stages": 6}
@@ -185,7 +209,9 @@ def chain(state: dict[str, Tensor], name: str, taken: int, given: int) -> None:
         "conv.2": (given, 2 * given, 1),
     }
     for part, (out, into, side) in shapes.items():
-        state[f"{name}.{part}.weight"] = torch.randn(out, into, side, side) / (into * side**2) ** 0.5
+        state[f"{name}.{part}.weight"] = (
+            torch.randn(out, into, side, side) / (into * side**2) ** 0.5
+        )
         state[f"{name}.{part}.bias"] = torch.randn(out) / 10
 
 
@@ -195,7 +221,9 @@ def span(state: Mapping[str, Tensor], x: Tensor, scale: int) -> Tensor:
     def convolve(name: str, x: Tensor) -> Tensor:
         inner = pad(x, (1, 1, 1, 1))
         for part in range(3):
-            inner = conv2d(inner, state[f"{name}.conv.{part}.weight"], state[f"{name}.conv.{part}.bias"])
+            inner = conv2d(
+                inner, state[f"{name}.conv.{part}.weight"], state[f"{name}.conv.{part}.bias"]
+            )
         return inner + conv2d(x, state[f"{name}.sk.weight"], state[f"{name}.sk.bias"])
 
     mean = torch.tensor([0.4488, 0.4371, 0.4040]).view(3, 1, 1)
@@ -203,7 +231,9 @@ def span(state: Mapping[str, Tensor], x: Tensor, scale: int) -> Tensor:
     results, inners = [], []
     for number in range(1, 7):
         inner = nn.functional.silu(convolve(f"block_{number}.c1_r", features))
-        last = convolve(f"block_{number}.c3_r", nn.functional.silu(convolve(f"block_{number}.c2_r", inner)))
+        last = convolve(
+            f"block_{number}.c3_r", nn.functional.silu(convolve(f"block_{number}.c2_r", inner))
+        )
         features = (last + features) * (torch.sigmoid(last) - 0.5)
         results.append(features)
         inners.append(inner)
@@ -217,7 +247,11 @@ def test_span_of_the_authors_is_merged(tmp_path: Path) -> None:
     torch.manual_seed(0)
     width, scale = 8, 2
     state: dict[str, Tensor] = {}
-    for name in ("conv_1", *(f"block_{i}.c{j}_r" for i in range(1, 7) for j in (1, 2, 3)), "conv_2"):
+    for name in (
+        "conv_1",
+        *(f"block_{i}.c{j}_r" for i in range(1, 7) for j in (1, 2, 3)),
+        "conv_2",
+    ):
         chain(state, name, 3 if name == "conv_1" else width, width)
     for name, shape in {
         "conv_cat": (width, 4 * width, 1, 1),
@@ -298,7 +332,9 @@ def rrdbnet(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
     return convolve("conv_last", leaky_relu(convolve("conv_hr", x), 0.2))
 
 
-def test_rrdb_enlarges_in_squares_what_its_authors_do_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rrdb_enlarges_in_squares_what_its_authors_do_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(rrdb, "SQUARE", 5)
     network = made("rrdb:RRDBNet", {"blocks": 2, "width": 6, "growth": 3, "unshuffle": 2})
     x = torch.rand(2, 3, 26, 38)
@@ -308,7 +344,16 @@ def test_rrdb_enlarges_in_squares_what_its_authors_do_at_once(monkeypatch: pytes
 def restored(folder: Path, model: Path, *words: str) -> Any:
     """What `restore sr` says of a photo, as JSON."""
     Image.fromarray((photo(40, 60) * 255).astype(np.uint8)).save(folder / "photo.png")
-    command = ["sr", str(folder / "photo.png"), "--model", str(model), "--device", "cpu", "--json", *words]
+    command = [
+        "sr",
+        str(folder / "photo.png"),
+        "--model",
+        str(model),
+        "--device",
+        "cpu",
+        "--json",
+        *words,
+    ]
     answer = CliRunner().invoke(app, command)
     assert answer.exit_code == 0, answer.output
     return json.loads(answer.stdout)

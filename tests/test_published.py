@@ -1,4 +1,6 @@
-"""Published figures: what papers print, found by task, set and level; mistakes in the table are named."""
+"""Published figures: what papers print, found by task, set and level; mistakes in the table are
+named.
+"""
 
 from __future__ import annotations
 
@@ -72,14 +74,21 @@ def test_figures_of_another_level_are_left_out() -> None:
     assert published("denoise", "bsd68", {"sigma": 26}) == ()
     assert published("denoise", "bsd68", {}) == ()
     assert published("deblur", "images-of-xu", {"kernel": "motion"})
-    assert not [figure for figure in published("deblur") if figure.model == "Schuler" and figure.psnr is None]
+    assert not [
+        figure
+        for figure in published("deblur")
+        if figure.model == "Schuler" and figure.psnr is None
+    ]
 
 
 ROW = '{ set = "set5", scale = 2, psnr = [30.0, nan] }'
 
 
 def write(path: Path, rows: str, extra: str = "", models: str = '["A", "B"]') -> Path:
-    text = f'[t]\npaper = "P"\nwhere = "W"\ntask = "sr"\nprotocol = "Q"\nmodels = {models}\nrows = [{rows}]\n'
+    text = (
+        '[t]\npaper = "P"\nwhere = "W"\ntask = "sr"\nprotocol = "Q"\n'
+        f"models = {models}\nrows = [{rows}]\n"
+    )
     path.write_text(text + extra)
     return path
 

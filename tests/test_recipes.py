@@ -37,7 +37,13 @@ SMALL: dict[str, Any] = {
     "depth": 6,
     "levels": 2,
 }
-QUICK = {"precision": "fp32", "pretrain": 0, "pretrain_discriminator": 0, "discriminator": 3, "batch": 2}
+QUICK = {
+    "precision": "fp32",
+    "pretrain": 0,
+    "pretrain_discriminator": 0,
+    "discriminator": 3,
+    "batch": 2,
+}
 ROWS = list(recipes.rows().values())
 TABLES = [next(group) for _, group in groupby(ROWS, lambda row: row.name.partition("-")[0])]
 
@@ -93,7 +99,9 @@ def test_a_recipe_builds_its_network(row: recipes.Row) -> None:
         with torch.device("meta"):
             geometry = build(recipe.arch, recipe.params).geometry
         scales = [level.get("scale", 1) for level in recipe.validation]
-        assert not any(side % cell for side in recipe.sides for cell in (geometry.multiple, *scales))
+        assert not any(
+            side % cell for side in recipe.sides for cell in (geometry.multiple, *scales)
+        )
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -122,12 +130,25 @@ def test_recipes_are_listed_by_paper() -> None:
     assert any(line.split()[0] == "rednet/denoise-30" and line.endswith(" :cpu") for line in lines)
 
 
-def test_a_row_of_a_paper_is_trained_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_row_of_a_paper_is_trained_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("data").mkdir()
     for name, sample in zip("ab", pictures(), strict=True):
         Image.fromarray(sample.clean[:48, :48]).save(f"data/{name}.png")
-    tiny = ["--param", "width=8", "--batch", "1", "--patch", "16", "--set", "holdout=2", "--device", "cpu"]
+    tiny = [
+        "--param",
+        "width=8",
+        "--batch",
+        "1",
+        "--patch",
+        "16",
+        "--set",
+        "holdout=2",
+        "--device",
+        "cpu",
+    ]
     tiny += ["--set", "warmup=0", "--set", "ema=0", "--set", "lr=0.01"]  # for ten steps
     result = train("rednet/denoise-30:red20", "--cpu", "--data", "data", "--steps", "10", *tiny)
     assert result.exit_code == 0, result.stderr
@@ -143,16 +164,29 @@ def test_a_row_of_a_paper_is_trained_by_name(tmp_path: Path, monkeypatch: pytest
 def test_no_default_of_the_tool_is_a_papers() -> None:
     for row in TABLES:
         recipe, own = Recipe.parse(row.vary()), Recipe(task="denoise")
-        assert (recipe.optimizer, recipe.ema, recipe.warmup, recipe.clip) == ("adam", 0.0, 0, math.inf)
+        assert (recipe.optimizer, recipe.ema, recipe.warmup, recipe.clip) == (
+            "adam",
+            0.0,
+            0,
+            math.inf,
+        )
         assert (own.optimizer, own.ema, own.warmup, own.clip) == ("muon", 0.999, 100, 1.0)
         cheap = Recipe.parse(row.vary("cpu"))
-        assert (cheap.minutes, cheap.ema, cheap.clip, cheap.levels) == (30, 0.999, 1.0, recipe.levels)
+        assert (cheap.minutes, cheap.ema, cheap.clip, cheap.levels) == (
+            30,
+            0.999,
+            1.0,
+            recipe.levels,
+        )
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["rednet/denoise-31"], "There is no recipe 'rednet/denoise-31'; `restore train --list` shows all."),
+        (
+            ["rednet/denoise-31"],
+            "There is no recipe 'rednet/denoise-31'; `restore train --list` shows all.",
+        ),
         (["rednet/denoise-30:red11"], "its variants are red10, red20, wide, cpu."),
         (["denoise-color", "--cpu"], "Cannot use --cpu without a paper's recipe."),
         (["--cpu"], "Cannot use --cpu without a paper's recipe."),

@@ -42,7 +42,9 @@ ROOT = Path(__file__).parents[1]  # where subprocesses find the package
 MODULE = [sys.executable, "-m", "restore_cli"]
 
 
-def photo(path: Path, size: tuple[int, int] = (24, 20), mode: str = "RGB", sigma: float = 10) -> Path:
+def photo(
+    path: Path, size: tuple[int, int] = (24, 20), mode: str = "RGB", sigma: float = 10
+) -> Path:
     """A smooth picture with noise, the same for every call."""
     width, height = size
     ramp = np.linspace(60, 200, width * height).reshape(height, width, 1)
@@ -116,16 +118,22 @@ def test_a_bomb_stops_no_batch(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert names(tmp_path / "out") == {"a.denoised.png", "c.denoised.png"}
     error = (
-        "error: cannot read in/bomb.webp: it has 268 megapixels, above the limit of 64 for a file of 34 bytes"
+        "error: cannot read in/bomb.webp: it has 268 megapixels, above the limit of 64 for a"
+        " file of 34 bytes"
     )
-    assert next(line for line in result.stderr.splitlines() if line.startswith("error")).startswith(error)
+    assert next(line for line in result.stderr.splitlines() if line.startswith("error")).startswith(
+        error
+    )
 
 
 def test_the_limit_of_pixels(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "a.png", (40, 30))
     result = run("a.png", "--max-pixels", 1199)
     assert result.exit_code == 1
-    assert "it has 0 megapixels, above the limit of 0.0012: split it, or give a larger" in result.stderr
+    assert (
+        "it has 0 megapixels, above the limit of 0.0012: split it, or give a larger"
+        in result.stderr
+    )
     ok(run("a.png", "--max-pixels", 1200))
     assert "above the limit" in run("-", "--max-pixels", 1, stdin=Path("a.png").read_bytes()).stderr
     photo(tmp_path / "large.png", (80, 60), "L")
@@ -172,7 +180,9 @@ def test_known_damage_is_said_of_copies_too(run: Run, tmp_path: Path) -> None:
 
 def test_a_tree_is_kept(run: Run, tmp_path: Path) -> None:
     for name in ("a.png", "deep/b.png", "deep/er/c.jpg", ".hidden/d.png", "notes.txt"):
-        photo(tmp_path / "in" / name) if name != "notes.txt" else (tmp_path / "in/notes.txt").touch()
+        photo(tmp_path / "in" / name) if name != "notes.txt" else (
+            tmp_path / "in/notes.txt"
+        ).touch()
     ok(run("in", "-o", "flat/"))
     assert names(tmp_path / "flat") == {"a.denoised.png"}
     ok(run("in", "-r", "-o", "in/out"))
@@ -320,7 +330,9 @@ def test_an_input_is_never_overwritten(run: Run, tmp_path: Path, existing: str) 
     assert source.read_bytes() == before
 
 
-@pytest.mark.parametrize("words", [("--reference", "kept"), ("--mask", "kept"), ("--mask", "kept/a.png")])
+@pytest.mark.parametrize(
+    "words", [("--reference", "kept"), ("--mask", "kept"), ("--mask", "kept/a.png")]
+)
 @pytest.mark.parametrize("folder", ["kept/", "alias/"])
 def test_references_and_masks_are_never_overwritten(
     run: Run, tmp_path: Path, words: tuple[str, ...], folder: str
@@ -344,7 +356,9 @@ def test_no_photo_is_its_own_reference(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
     refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png is an input")
     photo(tmp_path / "a.bmp", sigma=0)
-    record = json.loads(ok(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", "", "--json")).stdout)
+    record = json.loads(
+        ok(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", "", "--json")).stdout
+    )
     assert record["output"] == "./a.png" and record["psnr"] < 50
 
 
@@ -358,7 +372,10 @@ def test_outputs_that_exist(run: Run, tmp_path: Path) -> None:
     assert "(skipped)" not in ok(run("a.png", "b.png", "--overwrite", "--dry-run")).stdout
     assert "a.png: skipped" in ok(run("a.png", "b.png", "--skip-existing", "--dry-run")).stdout
     result = ok(run("a.png", "b.png", "--skip-existing", "--json"))
-    assert [json.loads(line)["status"] for line in result.stdout.splitlines()] == ["skipped", "done"]
+    assert [json.loads(line)["status"] for line in result.stdout.splitlines()] == [
+        "skipped",
+        "done",
+    ]
     assert existing.read_text() == "mine"
     ok(run("a.png", "b.png", "--overwrite"))
     assert existing.read_bytes().startswith(b"\x89PNG")
@@ -395,13 +412,19 @@ def test_debug_raises(run: Run, tmp_path: Path) -> None:
     assert type(run("--debug").exception).__name__ == "UsageError"
 
 
-def test_places_that_cannot_be_written(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_that_cannot_be_written(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo(tmp_path / "a.png")
     photo(tmp_path / "b.png")
     (tmp_path / "file").touch()
     (tmp_path / "a.denoised.png").mkdir()
     result = run("a.png", "b.png")
-    assert result.exit_code == 1 and "a.denoised.png" in result.stderr and "1 done, 1 failed" in result.stderr
+    assert (
+        result.exit_code == 1
+        and "a.denoised.png" in result.stderr
+        and "1 done, 1 failed" in result.stderr
+    )
     assert run("a.png", "-o", "file/a.png").exit_code == 1
 
     def full(self: Path, target: Path) -> None:
@@ -441,7 +464,9 @@ def test_models_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     photo(tmp_path / "a.png")
     (tmp_path / "junk.safetensors").write_bytes(b"junk")
     for words in ["nonesuch"], ["drunet", "--offline"], ["junk.safetensors"]:
-        result = CliRunner().invoke(app, ["denoise", "a.png", "--report", "r.csv", "--model", *words])
+        result = CliRunner().invoke(
+            app, ["denoise", "a.png", "--report", "r.csv", "--model", *words]
+        )
         assert result.exit_code == 3, result.output
         assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
     assert names(tmp_path) == {"a.png", "junk.safetensors"}
@@ -461,7 +486,8 @@ def test_a_network_that_enlarges_is_refused_before_a_photo_is_read(
     result = CliRunner().invoke(app, ["denoise", "a.png", "b.png", "--model", "x4.safetensors"])
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
-        "error: Cannot use x4.safetensors for denoise: its network enlarges 4 times. Give another --model.\n"
+        "error: Cannot use x4.safetensors for denoise: its network enlarges 4 times. Give another"
+        " --model.\n"
     )
 
 
@@ -479,7 +505,9 @@ def test_tiles_far_below_what_a_network_sees_are_refused(
     result = CliRunner().invoke(
         app, ["denoise", "a.png", "b.png", "--tile", "16", "--model", "deep.safetensors"]
     )
-    refused(result, "Cannot cut tiles of 16 pixels: deep.safetensors looks at ", " times slower. Give ")
+    refused(
+        result, "Cannot cut tiles of 16 pixels: deep.safetensors looks at ", " times slower. Give "
+    )
     assert names(tmp_path) == {"a.png", "b.png", "deep.safetensors"}
 
 
@@ -489,7 +517,9 @@ def test_tiles_far_below_what_a_network_sees_are_refused(
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
 @pytest.mark.parametrize("depth", [8, 16])
-def test_every_kind_goes_through(run: Run, tmp_path: Path, mode: str, depth: int, channels: int) -> None:
+def test_every_kind_goes_through(
+    run: Run, tmp_path: Path, mode: str, depth: int, channels: int
+) -> None:
     rng = np.random.default_rng(1)
     peak, bands = 2**depth - 1, 1 if mode[0] == "L" else 3
     pixels = rng.integers(0, peak, (21, 17, bands), endpoint=True).astype(np.float32) / peak
@@ -520,7 +550,9 @@ def test_warnings_are_said(run: Run, tmp_path: Path) -> None:
     assert ok(run("a.png", "--format", "jpg", "--sigma", 60, "--overwrite", "--quiet")).output == ""
 
 
-def test_progress_is_for_terminals(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_progress_is_for_terminals(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo(tmp_path / "a.png")
     assert "photos, " not in ok(run("a.png")).stderr
     monkeypatch.setattr(display, "stderr", Console(stderr=True, force_terminal=True, width=200))
@@ -561,11 +593,15 @@ def save_brighter(task: str, conditions: int, **levels: object) -> None:
     network = UNet(**params)  # type: ignore[arg-type]
     network.initialise()
     nn.init.constant_(network.tail.bias, 0.1)
-    header = weights.Header(task=task, arch="unet:UNet", params=params, channels=3, conditions=levels)
+    header = weights.Header(
+        task=task, arch="unet:UNet", params=params, channels=3, conditions=levels
+    )
     weights.save(network, Path("brighter.safetensors"), header)
 
 
-def test_strength_and_mask_limit_the_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strength_and_mask_limit_the_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     save_brighter("derain", conditions=0)  # deraining may darken or brighten a photo
     before = read_picture(photo(Path("in/a.png"))).pixels
@@ -593,7 +629,9 @@ def test_strength_and_mask_limit_the_change(tmp_path: Path, monkeypatch: pytest.
     words = ["derain", "in/a.png", "--model", "brighter.safetensors", "--overwrite", "--mask"]
     failed = CliRunner().invoke(app, [*words, "small.png"])
     assert failed.exit_code == 1
-    assert "in/a.png: its mask small.png has 24 x 5 pixels, not the photo's 24 x 20" in failed.stderr
+    assert (
+        "in/a.png: its mask small.png has 24 x 5 pixels, not the photo's 24 x 20" in failed.stderr
+    )
     Path("broken.png").write_bytes(b"junk")
     assert "in/a.png: its mask fails: " in CliRunner().invoke(app, [*words, "broken.png"]).stderr
     refused(CliRunner().invoke(app, [*words, "nowhere"]), "no mask nowhere")
@@ -603,10 +641,13 @@ def test_quality_is_read_from_a_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.chdir(tmp_path)
     save_brighter("deblock", conditions=1, quality=[5, 95])
     Image.open(photo(Path("a.png"))).save("a.jpg", quality=23)
-    result = ok(CliRunner().invoke(app, ["deblock", "a.jpg", "--model", "brighter.safetensors", "--json"]))
+    result = ok(
+        CliRunner().invoke(app, ["deblock", "a.jpg", "--model", "brighter.safetensors", "--json"])
+    )
     assert json.loads(result.stdout)["options"] == {"quality": 23, "quality_from": "the file"}
     result = CliRunner().invoke(
-        app, ["deblock", "a.jpg", "--model", "brighter.safetensors", "--strength", "0.5", "-o", "b.png"]
+        app,
+        ["deblock", "a.jpg", "--model", "brighter.safetensors", "--strength", "0.5", "-o", "b.png"],
     )
     assert "quality 23 (of the file)  strength 0.5  " in ok(result).stderr
     result = CliRunner().invoke(app, ["deblock", "b.png", "--model", "brighter.safetensors"])
@@ -647,7 +688,9 @@ def test_a_photo_that_stays_as_it_is_is_not_compressed_anew(
         assert read_picture(Path(f"{name}.deblocked.jpg")).jpeg_quality == quality
 
 
-def test_no_network_runs_where_nothing_can_change(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_network_runs_where_nothing_can_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: object) -> None:
         raise AssertionError
 
@@ -660,7 +703,9 @@ def test_no_network_runs_where_nothing_can_change(tmp_path: Path, monkeypatch: p
     words = ["deblock", "--model", "brighter.safetensors", "--json", "--overwrite", "--check-tiles"]
     for more in ["a.jpg"], ["a.png", "--strength", "0"], ["a.png", "--mask", "black.png"]:
         record = json.loads(ok(CliRunner().invoke(app, [*words, *more])).stdout)
-        assert record["status"] == "done" and not {"model", "device", "tile_difference"} & set(record)
+        assert record["status"] == "done" and not {"model", "device", "tile_difference"} & set(
+            record
+        )
         assert Path(record["output"]).read_bytes() == Path(record["input"]).read_bytes()
 
 
@@ -668,19 +713,43 @@ def test_figures_are_those_of_the_file(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     save_brighter("derain", conditions=0)
     clean = read_picture(photo(Path("a.png"))).pixels
-    words = ["a.png", "--model", "brighter.safetensors", "--json", "--reference", "a.png", "-o", "a.jpg"]
-    record = json.loads(ok(CliRunner().invoke(app, ["derain", *words, "--jpeg-quality", "5"])).stdout)
-    assert record["psnr"] == pytest.approx(psnr(read_picture(Path("a.jpg")).pixels, clean), abs=1e-4)
+    words = [
+        "a.png",
+        "--model",
+        "brighter.safetensors",
+        "--json",
+        "--reference",
+        "a.png",
+        "-o",
+        "a.jpg",
+    ]
+    record = json.loads(
+        ok(CliRunner().invoke(app, ["derain", *words, "--jpeg-quality", "5"])).stdout
+    )
+    assert record["psnr"] == pytest.approx(
+        psnr(read_picture(Path("a.jpg")).pixels, clean), abs=1e-4
+    )
 
 
 @pytest.mark.parametrize("format", ["jpg", "webp", "avif"])
 def test_gray_photos_are_measured_on_gray(run: Run, tmp_path: Path, format: str) -> None:
     photo(tmp_path / "a.png", (40, 30), "L")
     clean = read_picture(photo(tmp_path / "clean.png", (40, 30), "L", sigma=0)).pixels
-    words = "a.png", "--format", format, "--reference", "clean.png", "--compare", "page.html", "--json"
+    words = (
+        "a.png",
+        "--format",
+        format,
+        "--reference",
+        "clean.png",
+        "--compare",
+        "page.html",
+        "--json",
+    )
     record = json.loads(ok(run(*words, channels=1)).stdout)
     written = read_picture(Path(record["output"])).pixels[..., :1]
-    assert record["psnr"] == pytest.approx(psnr(written, clean), abs=0.01) and "psnr_y" not in record
+    assert (
+        record["psnr"] == pytest.approx(psnr(written, clean), abs=0.01) and "psnr_y" not in record
+    )
     ((_, versions),) = compared()
     assert f"{record['psnr']:.2f} dB" in versions["denoised"]["note"]
 
@@ -703,10 +772,16 @@ def test_tables_have_a_column_for_each_option(tmp_path: Path) -> None:
         rows = list(csv.DictReader(file))
     own = ["options.quality", "options.quality_from", "options.sigma"]
     assert list(rows[0]) == ["input", "status", *own, "depth", "error"]
-    assert [[row[key] for key in own] for row in rows] == [["23", "the file", ""], [""] * 3, ["", "", "2.25"]]
+    assert [[row[key] for key in own] for row in rows] == [
+        ["23", "the file", ""],
+        [""] * 3,
+        ["", "", "2.25"],
+    ]
     write_report(records, tmp_path / "r.md")
     head, _, first, *_ = (tmp_path / "r.md").read_text().splitlines()
-    assert head.startswith("| input | status | options.quality |") and "| 23 | the file |  |" in first
+    assert (
+        head.startswith("| input | status | options.quality |") and "| 23 | the file |  |" in first
+    )
 
 
 @pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "md"])
@@ -767,7 +842,9 @@ def test_a_page_compares_what_went_in_and_what_was_written(
     save_brighter("derain", conditions=0)
     depth, bands = 16 if kind == "16 bit" else 8, 1 if kind == "gray" else 3
     peak = 2**depth - 1
-    pixels = np.random.default_rng(1).integers(0, 0.8 * peak, (21, 17, bands)).astype(np.float32) / peak
+    pixels = (
+        np.random.default_rng(1).integers(0, 0.8 * peak, (21, 17, bands)).astype(np.float32) / peak
+    )
     alpha = np.random.default_rng(2).integers(0, 3, (21, 17), np.uint8) if kind == "alpha" else None
     write_picture(Picture(pixels, alpha, depth), Path("a.png"))
     if kind == "turned":
@@ -842,7 +919,9 @@ def test_a_page_of_what_came_through_a_pipe(run: Run, tmp_path: Path) -> None:
     with Image.open(io.BytesIO(result.stdout_bytes)) as image:
         assert image.size == (24, 20)
     ((title, versions),) = compared()
-    assert title == "standard input" and np.array_equal(seen(versions["denoised"]), samples("a.png"))
+    assert title == "standard input" and np.array_equal(
+        seen(versions["denoised"]), samples("a.png")
+    )
 
 
 # Streams, signals and the start
@@ -854,22 +933,30 @@ def test_a_picture_through_pipes(run: Run, tmp_path: Path) -> None:
         result = ok(run(*words, stdin=data))
         with Image.open(io.BytesIO(result.stdout_bytes)) as image:
             assert (image.format, image.size) == ("JPEG", (24, 20))
-    assert ok(run("-", "--format", "png", "--quiet", stdin=data)).stdout_bytes.startswith(b"\x89PNG")
+    assert ok(run("-", "--format", "png", "--quiet", stdin=data)).stdout_bytes.startswith(
+        b"\x89PNG"
+    )
     assert ok(run("-", "-o", "b.webp", "--json", stdin=data)).stdout.startswith('{"input": "-"')
     assert run("-", stdin=b"").exit_code == 1
     assert names(tmp_path) == {"a.jpg", "b.webp"}
 
 
-def test_a_terminal_gets_no_picture(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_gets_no_picture(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo(tmp_path / "a.png")
-    monkeypatch.setattr("typer.testing._NamedTextIOWrapper.isatty", lambda self: True, raising=False)
+    monkeypatch.setattr(
+        "typer.testing._NamedTextIOWrapper.isatty", lambda self: True, raising=False
+    )
     refused(run("a.png", "-o", "-"), "terminal")
 
 
 def test_a_closed_pipe_is_no_traceback(checkpoints: dict[int, Path], tmp_path: Path) -> None:
     source = photo(tmp_path / "a.png", (700, 500), sigma=30)  # more than a pipe holds
     argv = [*MODULE, "denoise", str(source), "-o", "-", "-q", "--model", str(checkpoints[3])]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout and process.stderr
         assert process.stdout.read(1) == b"\x89"
         process.stdout.close()
@@ -884,7 +971,16 @@ def test_interrupted(checkpoints: dict[int, Path], tmp_path: Path, number: signa
         shutil.copy(first, tmp_path / f"in/{i:03}.png")
     report = tmp_path / "report.jsonl"
     page = tmp_path / "page.html"
-    argv = [*MODULE, "denoise", tmp_path / "in", "-o", tmp_path / "out/", "--json", "--report", report]
+    argv = [
+        *MODULE,
+        "denoise",
+        tmp_path / "in",
+        "-o",
+        tmp_path / "out/",
+        "--json",
+        "--report",
+        report,
+    ]
     with subprocess.Popen(
         [*argv, "--compare", page, "--model", checkpoints[3]],
         cwd=ROOT,
@@ -916,7 +1012,8 @@ def test_nothing_slow_is_imported_before_a_job_starts(words: list[str]) -> None:
         f"sys.argv = ['restore', *{words!r}]\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n"
-        "    slow = {'torch', 'cv2', 'skimage', 'huggingface_hub', 'safetensors'} & set(sys.modules)\n"
+        "    slow = {'torch', 'cv2', 'skimage', 'huggingface_hub', 'safetensors'} &"
+        " set(sys.modules)\n"
         "    sys.exit(end.code or bool(slow))\n"
     )
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
@@ -924,7 +1021,8 @@ def test_nothing_slow_is_imported_before_a_job_starts(words: list[str]) -> None:
 
 def test_a_large_folder_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "os.walk", lambda folder, onerror: [(folder, [], [f"{i}.jpg" for i in reversed(range(100_000))])]
+        "os.walk",
+        lambda folder, onerror: [(folder, [], [f"{i}.jpg" for i in reversed(range(100_000))])],
     )
     items = plan([str(tmp_path)], Naming(suffix=".denoised"))
     assert len(items) == 100_000 and items[0].relative == "0.jpg"
@@ -955,7 +1053,9 @@ def test_the_library(checkpoints: dict[int, Path], tmp_path: Path) -> None:
     restored = restore_cli.restore(picture, restore_cli.Denoise(sigma=25), str(checkpoints[3]))
     assert np.abs(restored.pixels - picture.pixels).max() < 1e-6
     loaded = restore_cli.load(str(checkpoints[1]), channels=1)
-    restored = restore_cli.restore(picture, restore_cli.Denoise(), loaded, restore_cli.Settings(device="cpu"))
+    restored = restore_cli.restore(
+        picture, restore_cli.Denoise(), loaded, restore_cli.Settings(device="cpu")
+    )
     assert np.abs(restored.pixels - picture.pixels).max() < 1e-6
     with pytest.raises(AttributeError, match="nothing"):
         restore_cli.nothing  # noqa: B018

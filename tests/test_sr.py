@@ -1,4 +1,6 @@
-"""Super-resolution: any factor and size, by networks that keep the size or enlarge, gray or colour."""
+"""Super-resolution: any factor and size, by networks that keep the size or enlarge, gray or
+colour.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,11 @@ from restore_cli.network import Geometry
 from restore_cli.tasks.sr import Sr, parse_size
 
 NETWORKS = {  # none does anything beyond bicubic
-    "any": ("unet:UNet", {"channels": 3, "widths": [8], "conditions": 1}, {"scale": ["2", "3", "4"]}),
+    "any": (
+        "unet:UNet",
+        {"channels": 3, "widths": [8], "conditions": 1},
+        {"scale": ["2", "3", "4"]},
+    ),
     "gray": ("unet:UNet", {"channels": 1, "widths": [8], "conditions": 0}, {"scale": 2}),
     "thrice": ("binarized:BTNet", {"channels": 1, "width": 4, "scale": 3}, {"scale": 3}),
 }
@@ -34,7 +40,11 @@ def models(tmp_path: Path) -> dict[str, Path]:
         network = build(arch, params)
         network.initialise()
         header = weights.Header(
-            task="sr", arch=arch, params=params, channels=network.geometry.channels, conditions=levels
+            task="sr",
+            arch=arch,
+            params=params,
+            channels=network.geometry.channels,
+            conditions=levels,
         )
         paths[name] = tmp_path / f"{name}.safetensors"
         weights.save(network, paths[name], header)
@@ -42,7 +52,15 @@ def models(tmp_path: Path) -> dict[str, Path]:
 
 
 def enlarge(photo: Path, model: Path, *words: str) -> Result:
-    argv = ["sr", str(photo), "--model", str(model), "-o", str(photo.with_name("out.png")), "--overwrite"]
+    argv = [
+        "sr",
+        str(photo),
+        "--model",
+        str(model),
+        "-o",
+        str(photo.with_name("out.png")),
+        "--overwrite",
+    ]
     return CliRunner().invoke(app, [*argv, "--json", *words])
 
 
@@ -81,7 +99,9 @@ def test_any_factor_and_size(
     speed = size[0] * size[1] / 1e6 / record["seconds"]
     assert record["megapixels_per_s"] == pytest.approx(speed, rel=0.01)
     plain = resize(read_picture(photo).pixels, size[1], size[0]).clip(0, 1)
-    assert np.abs(restored - plain).mean() < 0.03  # by way of another scale bicubic is not quite the same
+    assert (
+        np.abs(restored - plain).mean() < 0.03
+    )  # by way of another scale bicubic is not quite the same
 
 
 @pytest.mark.parametrize("name", ["any", "gray"])
@@ -97,7 +117,13 @@ def test_at_a_scale_that_is_known_nothing_is_resampled_twice(
 def test_the_scale_is_told_to_the_network_and_what_it_cannot_is_said() -> None:
     pixels = np.random.default_rng(0).random((10, 12, 3), np.float32)
     trained, geometry = {"scale": ["2", "3", "4"]}, Geometry(3, conditions=1)
-    for scale, told, size in ((1.5, 0.5, 20), (2, 0.5, 20), (2.5, 0.75, 30), (4, 1, 40), (6, 1, 40)):
+    for scale, told, size in (
+        (1.5, 0.5, 20),
+        (2, 0.5, 20),
+        (2.5, 0.75, 30),
+        (4, 1, 40),
+        (6, 1, 40),
+    ):
         feed = Sr(scale=scale).prepare(pixels, trained, geometry)
         assert (feed.conditions, feed.pixels.shape[0]) == ((told,), size)
         assert bool(feed.warnings) == (scale > 4)
@@ -119,7 +145,9 @@ def test_alpha_and_reference_go_with_it(models: dict[str, Path], photo: Path) ->
     record = json.loads(result.stdout)
     assert record["psnr"] == pytest.approx(record["input_psnr"], abs=0.1) and record["psnr"] > 20
     notes = re.findall(r'"note": "(.*?)"', page.read_text())
-    assert re.fullmatch(rf"enlarged 2 times, {record['input_psnr']:.2f} dB, SSIM 0\.\d{{4}}", notes[0])
+    assert re.fullmatch(
+        rf"enlarged 2 times, {record['input_psnr']:.2f} dB, SSIM 0\.\d{{4}}", notes[0]
+    )
     assert notes[1:] == [f"{record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}", ""]
     out = read_picture(photo.with_name("out.png"))
     assert out.alpha is not None and out.alpha.shape == (28, 42)
@@ -174,11 +202,21 @@ def test_one_photo_too_small_for_a_size_does_not_stop_the_others(
 ) -> None:
     photo.with_name("tiny.png").write_bytes(photo.read_bytes())
     Image.open(photo).resize((5, 4)).save(photo.with_name("tiny.png"))
-    words = ["sr", str(photo.with_name("tiny.png")), str(photo), "--size", "60x40", "--model", models["any"]]
+    words = [
+        "sr",
+        str(photo.with_name("tiny.png")),
+        str(photo),
+        "--size",
+        "60x40",
+        "--model",
+        models["any"],
+    ]
     result = CliRunner().invoke(app, [*map(str, words), "-o", str(photo.with_name("out")) + "/"])
     assert result.exit_code == 1
     assert "tiny.png: the size is 12 times its own; give one of at most 8 times" in result.stderr
-    assert [path.name for path in photo.with_name("out").iterdir()] == [f"{photo.stem}.enlarged.png"]
+    assert [path.name for path in photo.with_name("out").iterdir()] == [
+        f"{photo.stem}.enlarged.png"
+    ]
 
 
 def test_words_of_a_recipe_are_scales() -> None:

@@ -44,7 +44,9 @@ def denoise(model: Path, *words: object) -> Result:
 
 
 @pytest.mark.parametrize("strength", [0, 1])
-def test_a_pipe_is_read_once(checkpoints: dict[int, Path], tmp_path: Path, feed: Feed, strength: int) -> None:
+def test_a_pipe_is_read_once(
+    checkpoints: dict[int, Path], tmp_path: Path, feed: Feed, strength: int
+) -> None:
     source = tmp_path / "a.png"
     Image.linear_gradient("L").save(source)
     output = tmp_path / "b.png"
@@ -92,15 +94,22 @@ def test_photos_of_other_formats_are_counted(
         Path(name).touch()
     refused = denoise(checkpoints[1], "in", "-r")
     assert refused.exit_code == 2
-    assert refused.stderr == "error: No image in in can be read (2 .heic, 1 .cr2); convert them first.\n"
+    assert (
+        refused.stderr
+        == "error: No image in in can be read (2 .heic, 1 .cr2); convert them first.\n"
+    )
     Image.linear_gradient("L").save("in/f.png")
     result = denoise(checkpoints[1], "in", "-r", "--json")
     assert result.exit_code == 0, result.output
-    assert "skipped 3 files that cannot be read: 2 .heic, 1 .cr2; convert them first" in result.stderr
+    assert (
+        "skipped 3 files that cannot be read: 2 .heic, 1 .cr2; convert them first" in result.stderr
+    )
     assert denoise(checkpoints[1], "in", "--overwrite", "-q").stderr == ""
 
 
-def test_leftovers_are_removed_where_all_is_skipped(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+def test_leftovers_are_removed_where_all_is_skipped(
+    checkpoints: dict[int, Path], tmp_path: Path
+) -> None:
     for name in ("a.png", "a.denoised.png"):
         Image.linear_gradient("L").save(tmp_path / name)
     (tmp_path / ".restore-0123456789abcdef.part").touch()
@@ -165,7 +174,9 @@ def test_closed_streams_that_are_not_needed(
     checkpoints: dict[int, Path], tmp_path: Path, closed: str
 ) -> None:
     Image.linear_gradient("L").save(tmp_path / "a.png")
-    result = shell(f"restore denoise a.png -o b.png --sigma 5 --model {checkpoints[1]} {closed}", tmp_path)
+    result = shell(
+        f"restore denoise a.png -o b.png --sigma 5 --model {checkpoints[1]} {closed}", tmp_path
+    )
     assert (result.returncode, result.stdout) == (0, "")
     assert result.stderr.startswith("a.png -> b.png") or "2>&-" in closed
     with Image.open(tmp_path / "b.png") as image:  # and nothing else got its way into the file
@@ -195,7 +206,9 @@ def test_results_that_cannot_be_printed_are_an_error(
     assert result.stderr.startswith(f"error: {said}") and result.stderr.count("\n") == 1
 
 
-def test_notes_that_cannot_be_printed_stop_nothing(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+def test_notes_that_cannot_be_printed_stop_nothing(
+    checkpoints: dict[int, Path], tmp_path: Path
+) -> None:
     for name in "abc":
         Image.linear_gradient("L").save(tmp_path / f"{name}.png")
     (tmp_path / "d.png").touch()
@@ -210,7 +223,10 @@ def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     result = shell("cd gone; rmdir ../gone; restore denoise a.png --dry-run", tmp_path)
     assert result.returncode == 1
-    assert result.stderr == "error: The current folder does not exist any more; change to another one.\n"
+    assert (
+        result.stderr
+        == "error: The current folder does not exist any more; change to another one.\n"
+    )
 
 
 NOISY = """
@@ -248,7 +264,7 @@ def busy(*words):
     photos.extend([1] * (len(words) > 4))  # what measures noise does not say how far it is
     if len(photos) == 2 and len(words) > 4:
         print("busy", flush=True)
-        hashlib.pbkdf2_hmac("sha256", b"", b"", 3 * 10**7)  # many seconds, without a look at signals
+        hashlib.pbkdf2_hmac("sha256", b"", b"", 3 * 10**7)  # many seconds, deaf to signals
     return run(*words)
 engine.run = busy
 from restore_cli.__main__ import main
@@ -264,7 +280,16 @@ def test_signals_are_answered_at_once(
         Image.linear_gradient("L").save(tmp_path / f"{name}.png")
     if signal.getsignal(number) == signal.SIG_IGN:
         pytest.skip("the signal is ignored here, as under nohup")
-    words = ["denoise", tmp_path, "-o", tmp_path / "out", "--report", tmp_path / "r.jsonl", "--sigma", "5"]
+    words = [
+        "denoise",
+        tmp_path,
+        "-o",
+        tmp_path / "out",
+        "--report",
+        tmp_path / "r.jsonl",
+        "--sigma",
+        "5",
+    ]
     with subprocess.Popen(
         [sys.executable, "-c", BUSY, *words, "--model", checkpoints[1]],
         cwd=ROOT,
@@ -282,17 +307,32 @@ def test_signals_are_answered_at_once(
         seconds = time.monotonic() - started
     assert process.returncode == 130
     assert said.rstrip() == (
-        "error: Interrupted. 1 of 3 photos are done; run it again with --skip-existing for the rest."
+        "error: Interrupted. 1 of 3 photos are done; run it again with --skip-existing for the"
+        " rest."
     )
     assert seconds < 3  # about 0.1, but machines are busy
     assert os.listdir(tmp_path / "out") == ["a.denoised.png"]
     assert len((tmp_path / "r.jsonl").read_text().splitlines()) == 1
 
 
-def test_a_reader_that_stands_still_holds_up_no_signal(checkpoints: dict[int, Path], tmp_path: Path) -> None:
+def test_a_reader_that_stands_still_holds_up_no_signal(
+    checkpoints: dict[int, Path], tmp_path: Path
+) -> None:
     Image.effect_noise((700, 500), 80).save(tmp_path / "a.png")  # more than a pipe holds
-    argv = [*MODULE, "denoise", tmp_path / "a.png", "-o", "-", "--sigma", "5", "--model", checkpoints[1]]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+    argv = [
+        *MODULE,
+        "denoise",
+        tmp_path / "a.png",
+        "-o",
+        "-",
+        "--sigma",
+        "5",
+        "--model",
+        checkpoints[1],
+    ]
+    with subprocess.Popen(
+        argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
         assert process.stdout and process.stderr
         process.stdout.read(1)
         process.terminate()
@@ -338,7 +378,7 @@ module = importlib.import_module(module)
 done = getattr(module, name)
 def stuck(*words, **others):
     print("busy", flush=True)
-    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**7)  # many seconds, without a look at signals
+    hashlib.pbkdf2_hmac("sha256", b"", b"", 10**7)  # many seconds, deaf to signals
     return done(*words, **others)
 setattr(module, name, stuck)
 from restore_cli.__main__ import main
@@ -349,11 +389,19 @@ main()
 @pytest.mark.parametrize(
     ("place", "words", "said"),
     [
-        ("restore_cli.pipeline.compare.read_picture", "compare a.png a.png -o page.html", "Finished outputs"),
+        (
+            "restore_cli.pipeline.compare.read_picture",
+            "compare a.png a.png -o page.html",
+            "Finished outputs",
+        ),
         ("restore_cli.models.catalogue.load", "models show MODEL", "Finished outputs"),
         ("restore_cli.models.catalogue.load", "models verify denoise-color", "Finished outputs"),
         ("restore_cli.models.export._samples", "models export MODEL a.onnx", "Finished outputs"),
-        ("restore_cli.bench.run._measure", "bench denoise --data . --model MODEL", "What was measured"),
+        (
+            "restore_cli.bench.run._measure",
+            "bench denoise --data . --model MODEL",
+            "What was measured",
+        ),
     ],
 )
 def test_every_command_answers_a_signal_at_once(

@@ -28,14 +28,18 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data").mkdir()
     random = np.random.default_rng(0)
     for name in "ab":
-        Image.fromarray(random.integers(0, 256, (16, 16), np.uint8)).save(tmp_path / f"data/{name}.png")
+        Image.fromarray(random.integers(0, 256, (16, 16), np.uint8)).save(
+            tmp_path / f"data/{name}.png"
+        )
     return tmp_path
 
 
 def study(*words: str) -> Result:
     tiny = ["batch=1", "patch=8", "params={ width = 2 }", "precision=fp32", "holdout=2"]
     settings = [part for word in tiny for part in ("--set", word)]
-    return CliRunner().invoke(app, ["study", *words, "--steps-each", "1", "--device", "cpu", *settings])
+    return CliRunner().invoke(
+        app, ["study", *words, "--steps-each", "1", "--device", "cpu", *settings]
+    )
 
 
 @pytest.mark.parametrize("name", job.studies())
@@ -44,7 +48,9 @@ def test_the_points_of_a_study_can_be_trained(name: str) -> None:
     points = list(job.points(found, {}))
     assert len(points) == len(found.curves) * len(next(iter(found.vary.values())))
     assert len({(point.curve, point.x) for point in points}) == len(points)
-    assert len({json.dumps([point.recipe.params, point.recipe.patch]) for point in points}) == len(points)
+    assert len({json.dumps([point.recipe.params, point.recipe.patch]) for point in points}) == len(
+        points
+    )
 
 
 def test_the_share_of_activations_is_drawn_at_equal_parameters() -> None:
@@ -61,7 +67,11 @@ def test_a_study_becomes_a_figure_and_is_not_made_twice(
     assert result.exit_code == 0, result.stderr
     assert "12/12  skips of step 2, layers: 30, seed 1: " in result.stderr
     out = folder / "studies/rednet-depth"
-    assert result.stdout.count("\n| without skips | ") == result.stdout.count("\n| skips of step 2 | ") == 3
+    assert (
+        result.stdout.count("\n| without skips | ")
+        == result.stdout.count("\n| skips of step 2 | ")
+        == 3
+    )
     assert "PSNR in dB on held-out images, sigma 70. 1 steps for each training" in result.stdout
     assert {path.suffix for path in out.glob("rednet-depth.*")} == {".html", ".svg", ".md", ".json"}
     assert len(list(out.glob("*.safetensors"))) == len(list(out.glob("*.csv"))) == 12
@@ -78,7 +88,9 @@ def test_a_study_becomes_a_figure_and_is_not_made_twice(
 
 
 def test_a_study_that_was_cut_off_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    request = job.Request("rednet-filters", folder / "data", folder / "out", steps=3, device="cpu", keys=TINY)
+    request = job.Request(
+        "rednet-filters", folder / "data", folder / "out", steps=3, device="cpu", keys=TINY
+    )
 
     def stop(done: int, beat: Beat) -> None:
         if (done, beat.step) == (1, 2):
@@ -99,7 +111,10 @@ def test_a_damaged_list_of_points_is_not_thrown_away(folder: Path) -> None:
     (folder / "studies/rednet-depth").mkdir(parents=True)
     (folder / "studies/rednet-depth/points.json").write_text("{")
     result = study("rednet-depth", "--data", "data")
-    assert result.exit_code == 1 and "points.json: it is damaged. Remove it, or give another" in result.stderr
+    assert (
+        result.exit_code == 1
+        and "points.json: it is damaged. Remove it, or give another" in result.stderr
+    )
 
 
 def test_words_that_make_no_study(folder: Path) -> None:

@@ -23,7 +23,11 @@ from restore_cli.models.catalogue import Bundled
 from restore_cli.recipes import read_keys
 from restore_cli.tasks import MEASURES, find_task
 
-PARTS = [pytest.param(part, id=f"{name}: {part.about}") for name, parts in suites().items() for part in parts]
+PARTS = [
+    pytest.param(part, id=f"{name}: {part.about}")
+    for name, parts in suites().items()
+    for part in parts
+]
 
 
 @pytest.fixture
@@ -49,7 +53,9 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
         for value in values if isinstance(values, list) else [values]:
             task(**{name: value})
     for model in part.models if part.sets else ():
-        entry = weights.choose(None if model == "default" else model, part.task, 1 if part.gray else 3)
+        entry = weights.choose(
+            None if model == "default" else model, part.task, 1 if part.gray else 3
+        )
         assert isinstance(entry, weights.Entry)
         assert isinstance(entry.source, Bundled)
     assert set(part.peers) <= set(peers(part.task))
@@ -62,10 +68,14 @@ def test_every_bundled_model_is_measured() -> None:
         if entry.task in MEASURES:  # benchmarks/noise_level.py does
             continue
         names = {entry.name, entry.short, "default" if entry.default else ""}
-        assert not isinstance(entry.source, Bundled) or any((entry.task, name) in asked for name in names)
+        assert not isinstance(entry.source, Bundled) or any(
+            (entry.task, name) in asked for name in names
+        )
 
 
-def test_a_suite_measures_the_sets_at_hand_and_says_what_is_missing(data: Path, tmp_path: Path) -> None:
+def test_a_suite_measures_the_sets_at_hand_and_says_what_is_missing(
+    data: Path, tmp_path: Path
+) -> None:
     report = tmp_path / "papers.json"
     result = run("--suite", "papers", "--data", str(data), "--report", str(report))
     assert result.exit_code == 0, result.stderr
@@ -91,7 +101,9 @@ def test_a_suite_says_what_each_table_of_a_paper_lacks(data: Path) -> None:
     ):
         assert f"warning: {table}, " in command.stderr
     assert "no xDnCNN for it is bundled (recipe xunit/denoise-50)" in command.stderr
-    published = {(row["level"], row["model"]) for row in json.loads(command.stdout) if not row["measured"]}
+    published = {
+        (row["level"], row["model"]) for row in json.loads(command.stdout) if not row["measured"]
+    }
     assert {("sigma 25", "DnCNN-S"), ("sigma 50", "xDnCNN")} <= published
 
 
@@ -116,7 +128,9 @@ def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) ->
     first, *_, second = requests
     whole = list(job.bench(first, second))
     cut = job.bench(first, second)
-    last = next(moment for moment in cut if isinstance(moment, Moment) and moment.done == len(whole) - 4)
+    last = next(
+        moment for moment in cut if isinstance(moment, Moment) and moment.done == len(whole) - 4
+    )
     cut.close()
     again = list(job.bench(first, second))
     assert {moment.kept for moment in again if isinstance(moment, Moment)} == {last.done}

@@ -57,7 +57,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rng = np.random.default_rng(0)
     (tmp_path / "data/photos").mkdir(parents=True)
     for i in range(6):
-        Image.fromarray(rng.integers(0, 255, (32, 40), np.uint8)).save(tmp_path / f"data/photos/{i}.png")
+        Image.fromarray(rng.integers(0, 255, (32, 40), np.uint8)).save(
+            tmp_path / f"data/photos/{i}.png"
+        )
     (tmp_path / "tiny.toml").write_text(RECIPE)
     return tmp_path
 
@@ -107,7 +109,9 @@ def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.
         stderr=subprocess.PIPE,
         text=True,
     )
-    while not Path("tiny.csv").exists() and process.poll() is None:  # 100 steps, long before the first state
+    while (
+        not Path("tiny.csv").exists() and process.poll() is None
+    ):  # 100 steps, long before the first state
         time.sleep(0.05)
     process.send_signal(number)
     asked = time.monotonic()
@@ -117,7 +121,9 @@ def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.
     with safe_open("tiny.state.safetensors", "pt") as file:
         step = json.loads(file.metadata()["moment"])["step"]
     assert step >= 100
-    again = train(*words[1:4], "--resume", "--steps", str(step + 1), "--set", "validate_every=1000000")
+    again = train(
+        *words[1:4], "--resume", "--steps", str(step + 1), "--set", "validate_every=1000000"
+    )
     assert again.exit_code == 0 and f"step {step + 1}  " in again.stderr
 
 
@@ -159,13 +165,28 @@ def test_a_long_step_holds_up_no_signal(folder: Path, twice: bool) -> None:
     assert process.returncode == 130
     if twice:
         assert time.monotonic() - asked < 5
-    assert rest.startswith("tiny.state.safetensors is kept; go on with --resume\nerror: Interrupted")
+    assert rest.startswith(
+        "tiny.state.safetensors is kept; go on with --resume\nerror: Interrupted"
+    )
     with safe_open("tiny.state.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["moment"])["step"] == (2 if twice else 4)  # 2 of a validation
+        assert json.loads(file.metadata()["moment"])["step"] == (
+            2 if twice else 4
+        )  # 2 of a validation
 
 
 OWN = ["--task", "denoise", "--arch", "rednet:REDNet", "--param", "depth=4", "--param", "width=4"]
-SHORT = ["--steps", "2", "--batch", "2", "--patch", "16", "--set", "holdout=3", "--set", "validate_every=2"]
+SHORT = [
+    "--steps",
+    "2",
+    "--batch",
+    "2",
+    "--patch",
+    "16",
+    "--set",
+    "holdout=3",
+    "--set",
+    "validate_every=2",
+]
 
 
 def test_options_make_a_recipe(folder: Path) -> None:
@@ -186,7 +207,11 @@ def test_options_make_a_recipe(folder: Path) -> None:
     header = weights.load(Path("my.safetensors")).header
     assert (header.arch, header.params) == ("rednet:REDNet", {"depth": 4, "width": 4})
     assert header.conditions == {"sigma": [10, 30]}
-    assert (header.recipe["seed"], header.recipe["holdout"], header.recipe["precision"]) == (7, 3, "fp32")
+    assert (header.recipe["seed"], header.recipe["holdout"], header.recipe["precision"]) == (
+        7,
+        3,
+        "fp32",
+    )
     assert {score["sigma"] for score in header.scores} == {15, 25, 50}
     assert {score["set"] for score in header.scores} == {"photos"}
     onward = train(*words[:-1], "on.safetensors", "--init", "my.safetensors", "--data", "data")
@@ -194,7 +219,9 @@ def test_options_make_a_recipe(folder: Path) -> None:
 
 
 def test_options_take_the_place_of_a_recipes_keys(folder: Path) -> None:
-    result = train("tiny.toml", "--data", "data", "--steps", "2", "--param", "widths=[4]", "--set", "lr=0.01")
+    result = train(
+        "tiny.toml", "--data", "data", "--steps", "2", "--param", "widths=[4]", "--set", "lr=0.01"
+    )
     assert result.exit_code == 0, result.stderr
     header = weights.load(Path("tiny.safetensors")).header
     assert header.params == {"channels": 1, "widths": [4]}
@@ -220,21 +247,37 @@ def test_a_dry_run_of_a_large_patch_takes_no_time(folder: Path) -> None:
         result = train(*OWN, "--data", "data", "--patch", str(patch), "--batch", "1", "--dry-run")
         assert result.exit_code == 0, result.stderr
         assert f"patch = {patch}" in result.stdout
-        words = (re.search(pattern, result.stdout) for pattern in (r"([\d.e+]+) GFLOP", r"about ([\d,]+) MB"))
+        words = (
+            re.search(pattern, result.stdout)
+            for pattern in (r"([\d.e+]+) GFLOP", r"about ([\d,]+) MB")
+        )
         return [float(word[1].replace(",", "")) for word in words if word]
 
     small = figures(250)
     started = time.process_time()
     large = figures(4097)
     assert time.process_time() - started < 2  # in full 8
-    np.testing.assert_allclose(large, np.multiply(small, (4097 / 250) ** 2), rtol=0.3)  # of rounded figures
+    np.testing.assert_allclose(
+        large, np.multiply(small, (4097 / 250) ** 2), rtol=0.3
+    )  # of rounded figures
     words = ["--task", "sr", "--level", "scale=7", "--arch", "baselines:DnCNN", "--data", "data"]
     assert train(*words, "--patch", "1400", "--dry-run").exit_code == 0
-    assert "does not fit patches of 1401 pixels" in train(*words, "--patch", "1401", "--dry-run").stderr
+    assert (
+        "does not fit patches of 1401 pixels"
+        in train(*words, "--patch", "1401", "--dry-run").stderr
+    )
 
 
 def test_a_dry_run_is_a_recipe(folder: Path) -> None:
-    words = ["--level", "sigma=[10,30]", "--set", 'exclude="a \\"b\\" ü.txt"', "--set", "clip=inf", *SHORT]
+    words = [
+        "--level",
+        "sigma=[10,30]",
+        "--set",
+        'exclude="a \\"b\\" ü.txt"',
+        "--set",
+        "clip=inf",
+        *SHORT,
+    ]
     (folder / 'data/a "b" ü.txt').touch()
     printed = train(*OWN, *words, "--data", "data", "--dry-run").stdout
     (folder / "saved.toml").write_text(printed, encoding="utf-8")
@@ -264,7 +307,13 @@ def test_a_task_alone_can_be_trained(folder: Path, task: str) -> None:
 
 
 def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    keys = {"folders": ("photos",), "steps": 2, "validation": ({"sigma": 25},), "batch": 1, "patch": 16}
+    keys = {
+        "folders": ("photos",),
+        "steps": 2,
+        "validation": ({"sigma": 25},),
+        "batch": 1,
+        "patch": 16,
+    }
     entries = [
         Entry(
             name=f"tiny-{kind}",
@@ -283,7 +332,11 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     ]
     monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry for entry in entries})
     recipe = read_recipe("tiny-gray")
-    assert (recipe["arch"], recipe["levels"], recipe["steps"]) == ("unet:UNet", {"sigma": [0, 50]}, 2)
+    assert (recipe["arch"], recipe["levels"], recipe["steps"]) == (
+        "unet:UNet",
+        {"sigma": [0, 50]},
+        2,
+    )
     result = train("tiny-gray", "--data", "data", "--out", "new/made.safetensors")
     assert result.exit_code == 0, result.stderr
     assert weights.load(Path("new/made.safetensors")).channels == 1
@@ -315,8 +368,16 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         ),
         ([*OWN, "--param", "depth", "--data", "data"], 2, "--param takes KEY=VALUE, not 'depth'"),
         ([*OWN, "--param", "depth=5", "--data", "data"], 2, "depth is even"),
-        (["tiny.toml", "--param", "scale=4", "--data", "data"], 2, "for denoise: it enlarges 4 times"),
-        ([*OWN, "--level", "sigma=999", "--set", "speed=1", "--data", "data"], 2, "unknown key 'speed'"),
+        (
+            ["tiny.toml", "--param", "scale=4", "--data", "data"],
+            2,
+            "for denoise: it enlarges 4 times",
+        ),
+        (
+            [*OWN, "--level", "sigma=999", "--set", "speed=1", "--data", "data"],
+            2,
+            "unknown key 'speed'",
+        ),
         ([*OWN, "--level", "sigma=999", "--data", "data"], 2, "Sigma is 999"),
         (
             [*OWN, "--level", "quality=9", "--data", "data"],
@@ -368,7 +429,11 @@ def test_help_says_the_defaults_of_a_recipe() -> None:
     said = inspect.signature(train_command, eval_str=True).parameters
     for item in dataclasses.fields(Recipe):
         if item.name in ("steps", "batch", "patch", "precision", "seed"):
-            assert said[item.name].annotation.__metadata__[0].help.endswith(f"by default {item.default}.")
+            assert (
+                said[item.name]
+                .annotation.__metadata__[0]
+                .help.endswith(f"by default {item.default}.")
+            )
 
 
 def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -380,7 +445,9 @@ def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.Monk
         def update(self, done: float, total: float, note: str = "") -> None:
             shown.append((done / total, note))
 
-    monkeypatch.setattr("restore_cli.cli.train.show_progress", lambda title: nullcontext(Recorder()))
+    monkeypatch.setattr(
+        "restore_cli.cli.train.show_progress", lambda title: nullcontext(Recorder())
+    )
     result = train("tiny.toml", "--data", "data")
     assert result.exit_code == 0, result.stderr
     assert [share for share, _ in shown] == sorted(share for share, _ in shown)
@@ -431,7 +498,8 @@ def test_a_list_is_trained_some_at_a_time_and_resumed(folder: Path) -> None:
     Path("broken.toml").write_text(RECIPE)
     assert train(*words, "--steps", "6").exit_code == 0  # the others are prolonged
     assert all(
-        Path(f"{name}.csv").read_text().splitlines()[-1].startswith("6,") for name in ("first", "broken")
+        Path(f"{name}.csv").read_text().splitlines()[-1].startswith("6,")
+        for name in ("first", "broken")
     )
 
 
@@ -440,12 +508,24 @@ def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
     folder: Path, number: signal.Signals
 ) -> None:
     fcntl = pytest.importorskip("fcntl")
-    words = [sys.executable, "-m", "restore_cli", "train", "tiny.toml", "--jobs", "2", "--data", "data"]
+    words = [
+        sys.executable,
+        "-m",
+        "restore_cli",
+        "train",
+        "tiny.toml",
+        "--jobs",
+        "2",
+        "--data",
+        "data",
+    ]
     words += ["--device", "cpu", "--steps"]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     Path("tiny.toml").write_text(RECIPE.replace("validate_every = 2", "validate_every = 1000000"))
     first = subprocess.Popen([*words, "1000000"], env=environment, stdout=subprocess.DEVNULL)
-    while not Path("tiny.csv").exists() and first.poll() is None:  # 100 steps, long before the first state
+    while (
+        not Path("tiny.csv").exists() and first.poll() is None
+    ):  # 100 steps, long before the first state
         time.sleep(0.05)
     first.send_signal(number)
     first.wait(60)
@@ -475,6 +555,8 @@ def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
         (("--jobs", "2"), "different names"),
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused(folder: Path, words: tuple[str, ...], reason: str) -> None:
+def test_a_list_that_makes_no_sense_is_refused(
+    folder: Path, words: tuple[str, ...], reason: str
+) -> None:
     result = train(*words)
     assert result.exit_code == 2 and reason in " ".join(result.stderr.split())

@@ -1,4 +1,6 @@
-"""Training: exact resume, what is learned, recipes read strictly, the optimizer's view of the kernels."""
+"""Training: exact resume, what is learned, recipes read strictly, the optimizer's view of the
+kernels.
+"""
 
 from __future__ import annotations
 
@@ -97,7 +99,11 @@ def test_a_killed_training_goes_on_exactly(
 ) -> None:
     changes: dict[str, object] = {"optimizer": optimizer}
     if arch == "xunit:XDnCNN":
-        changes |= {"arch": arch, "params": {"channels": 3, "depth": 3, "width": 8}, "levels": {"sigma": 25}}
+        changes |= {
+            "arch": arch,
+            "params": {"channels": 3, "depth": 3, "width": 8},
+            "levels": {"sigma": 25},
+        }
     whole = run(data, tmp_path / "whole.safetensors", **changes)
 
     monkeypatch.setattr("restore_cli.training.loop.STATE_SECONDS", 0)
@@ -128,15 +134,24 @@ def test_what_cannot_be_written_is_named(data: Path, tmp_path: Path, blocked: st
     (tmp_path / blocked / "a folder").mkdir(parents=True)
     with pytest.raises(RestoreError, match=rf"Cannot write \S*/{blocked}: Is a directory"):
         run(data, tmp_path / "out.safetensors")
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == [blocked]  # no step
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == [
+        blocked
+    ]  # no step
 
 
-def test_a_place_that_takes_no_files_is_refused_before_the_first_step(data: Path, tmp_path: Path) -> None:
+def test_a_place_that_takes_no_files_is_refused_before_the_first_step(
+    data: Path, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("no folder")
     long = tmp_path / f"{'x' * 230}.safetensors"  # which leaves no room for the other names
     for out in (Path("/proc/out.safetensors"), tmp_path / "file/out.safetensors", long):
         with pytest.raises(UsageError, match=r"Cannot write .* Give another --out"):
-            next(train(Request(Recipe.parse(TINY), data, out, "cpu"), lambda beat: pytest.fail("a step")))
+            next(
+                train(
+                    Request(Recipe.parse(TINY), data, out, "cpu"),
+                    lambda beat: pytest.fail("a step"),
+                )
+            )
 
 
 def test_the_checkpoint_names_all_its_folders(data: Path, tmp_path: Path) -> None:
@@ -147,7 +162,9 @@ def test_the_checkpoint_names_all_its_folders(data: Path, tmp_path: Path) -> Non
 
 def test_a_worse_validation_does_not_replace_the_best(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
-    saved = [moment for moment in run(data, out, steps=30, validate_every=1, lr=0.05) if moment.saved]
+    saved = [
+        moment for moment in run(data, out, steps=30, validate_every=1, lr=0.05) if moment.saved
+    ]
     scores = [moment.scores[0] for moment in saved]
     assert scores == sorted(scores)
 
@@ -217,12 +234,16 @@ MOMENT = {"step": 6, "seconds": 1.0, "best": 20.0, "stale": 0, "drops": 0}
         ("optimizer.1.1.exp_avg_sq", {}),
     ],
 )
-def test_a_damaged_state_is_refused(data: Path, tmp_path: Path, drop: str, header: dict[str, str]) -> None:
+def test_a_damaged_state_is_refused(
+    data: Path, tmp_path: Path, drop: str, header: dict[str, str]
+) -> None:
     state = tmp_path / "out.state.safetensors"
     run(data, tmp_path / "out.safetensors", steps=2)
     assert not drop or drop in load_file(state)
     damage(state, drop, **header)
-    with pytest.raises(WeightsError, match=r"Cannot resume from \S*: it is damaged \(.*\)\. Delete it"):
+    with pytest.raises(
+        WeightsError, match=r"Cannot resume from \S*: it is damaged \(.*\)\. Delete it"
+    ):
         run(data, tmp_path / "out.safetensors", resume=True, steps=8)
 
 
@@ -240,7 +261,9 @@ def test_a_state_may_be_read_as_the_checkpoint_may(data: Path, tmp_path: Path) -
     assert len(modes) == 4 and len(set(modes.values())) == 1
 
 
-def test_a_finished_training_makes_no_step_more_but_can_be_prolonged(data: Path, tmp_path: Path) -> None:
+def test_a_finished_training_makes_no_step_more_but_can_be_prolonged(
+    data: Path, tmp_path: Path
+) -> None:
     whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
     common: dict[str, object] = {"schedule": "step", "validate_every": 2}
     run(data, whole, **common, steps=6)
@@ -248,7 +271,9 @@ def test_a_finished_training_makes_no_step_more_but_can_be_prolonged(data: Path,
     before = {path: path.read_bytes() for path in tmp_path.glob("out*")}
     [told] = run(data, out, resume=True, **common, steps=4)
     assert told.step == 4 and "more --steps or --minutes to prolong it" in told.notes[-1]
-    assert all(path.read_bytes() == data for path, data in before.items() if "state" not in path.name)
+    assert all(
+        path.read_bytes() == data for path, data in before.items() if "state" not in path.name
+    )
     assert [moment.step for moment in run(data, out, resume=True, **common, steps=6)] == [6]
     one, other = (load_file(path.with_suffix(".state.safetensors")) for path in (whole, out))
     assert all(torch.equal(one[key], other[key]) for key in one)
@@ -308,9 +333,13 @@ def test_a_second_signal_does_not_wait() -> None:
 
 def test_what_it_does_is_told_at_each_step_and_image(data: Path, tmp_path: Path) -> None:
     beats: list[Beat] = []
-    list(train(Request(Recipe.parse(TINY), data, tmp_path / "out.safetensors", "cpu"), beats.append))
+    list(
+        train(Request(Recipe.parse(TINY), data, tmp_path / "out.safetensors", "cpu"), beats.append)
+    )
     assert [beat.step for beat in beats if beat.doing == "training"] == [1, 2, 3, 4, 5, 6]
-    assert [beat.done for beat in beats] == sorted(beat.done for beat in beats) and beats[-1].done == 1
+    assert [beat.done for beat in beats] == sorted(beat.done for beat in beats) and beats[
+        -1
+    ].done == 1
     assert [beat.doing for beat in beats if beat.step == 4][1:] == [
         "validating 1 of 2",
         "validating 2 of 2",
@@ -319,9 +348,16 @@ def test_what_it_does_is_told_at_each_step_and_image(data: Path, tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("steps", "every", "expected"),
-    [(40, 0, range(4, 41, 4)), (40, 16, [16, 32, 40]), (5, 0, range(1, 6)), (4000, 0, range(400, 4001, 400))],
+    [
+        (40, 0, range(4, 41, 4)),
+        (40, 16, [16, 32, 40]),
+        (5, 0, range(1, 6)),
+        (4000, 0, range(400, 4001, 400)),
+    ],
 )
-def test_short_trainings_validate_at_each_tenth(steps: int, every: int, expected: Sequence[int]) -> None:
+def test_short_trainings_validate_at_each_tenth(
+    steps: int, every: int, expected: Sequence[int]
+) -> None:
     recipe = Recipe.parse(TINY | {"steps": steps, "validate_every": every})
     shares = [recipe.done(step, 0) for step in range(steps + 1)]
     pairs = enumerate(pairwise(shares), 1)
@@ -331,15 +367,22 @@ def test_short_trainings_validate_at_each_tenth(steps: int, every: int, expected
 
 def test_trainings_by_the_clock_validate_as_far_as_they_have_time() -> None:
     recipe = Recipe.parse(TINY | {"minutes": 1, "validate_every": 0})
-    assert recipe.validates(7, 0.09, 0.11, spare=0.1) and not recipe.validates(7, 0.09, 0.11, spare=-0.1)
-    assert not recipe.validates(7, 0.11, 0.12, spare=0.1) and recipe.validates(4000, 0.11, 0.12, spare=0.1)
+    assert recipe.validates(7, 0.09, 0.11, spare=0.1) and not recipe.validates(
+        7, 0.09, 0.11, spare=-0.1
+    )
+    assert not recipe.validates(7, 0.11, 0.12, spare=0.1) and recipe.validates(
+        4000, 0.11, 0.12, spare=0.1
+    )
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"speed": 3}, "unknown key 'speed'"),
-        ({"steps": "many", "batch": 1.5}, "steps must be int, not 'many'; batch must be int, not 1.5"),
+        (
+            {"steps": "many", "batch": 1.5},
+            "steps must be int, not 'many'; batch must be int, not 1.5",
+        ),
         ({"folders": ["nowhere"]}, "nowhere is no folder"),
         ({"objective": "l7"}, "objective must be one of l1, .* not 'l7'"),
         ({"optimizer": "sgd"}, "optimizer must be one of muon, .* not 'sgd'"),
@@ -425,13 +468,24 @@ def initialised() -> nn.Module:
 def test_what_objectives_draw_and_learn_is_resumed_too(
     data: Path, tmp_path: Path, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    changes: dict[str, object] = {"objective": "lsgan", "pretrain_discriminator": 1, "patch": [32, 64]}
+    changes: dict[str, object] = {
+        "objective": "lsgan",
+        "pretrain_discriminator": 1,
+        "patch": [32, 64],
+    }
     if objective == "transition":
         params = {"channels": 3, "width": 8}
-        changes = {"arch": "binarized:BTNet", "params": params, "transition": 1e-3, "optimizer": "adam"}
+        changes = {
+            "arch": "binarized:BTNet",
+            "params": params,
+            "transition": 1e-3,
+            "optimizer": "adam",
+        }
     run(data, tmp_path / "whole.safetensors", **changes)
     monkeypatch.setattr("restore_cli.training.loop.STATE_SECONDS", 0)
-    steps = train(Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu"))
+    steps = train(
+        Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu")
+    )
     while next(steps).step < 3:
         pass
     steps.close()
@@ -457,7 +511,9 @@ def test_the_adversary_tells_clean_from_restored() -> None:
 
 
 def test_adversaries_have_the_objectives_of_their_papers() -> None:
-    """LSGAN: equations 16 and 17 of Kang et al.; "gan": the value of Goodfellow et al., not saturating."""
+    """LSGAN: equations 16 and 17 of Kang et al.; "gan": the value of Goodfellow et al., not
+    saturating.
+    """
     real, fake = torch.rand(2, 4, 1, 32, 32)
     for objective in ("lsgan", "gan"):
         adversary = make_adversary(objective=objective)
@@ -511,7 +567,9 @@ def test_the_discriminator_learns_alone_after_the_autoencoder(data: Path, tmp_pa
         states.append(load_file(tmp_path / f"{steps}.state.safetensors"))
 
     def changed(one: int, other: int, owner: str) -> bool:
-        keys = [key for key in states[one] if key.startswith(f"{owner}.") and key.endswith("weight")]
+        keys = [
+            key for key in states[one] if key.startswith(f"{owner}.") and key.endswith("weight")
+        ]
         return any(not torch.equal(states[one][key], states[other][key]) for key in keys)
 
     assert [changed(0, 1, owner) for owner in ("network", "adversary")] == [False, True]
@@ -527,7 +585,8 @@ def test_each_step_draws_one_side_for_its_patches(data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("patch", "words"), [([], "must not be empty"), ([32, 0], "at least 1"), ([32, "x"], "patch must be int")]
+    ("patch", "words"),
+    [([], "must not be empty"), ([32, 0], "at least 1"), ([32, "x"], "patch must be int")],
 )
 def test_sides_that_are_none(patch: list[object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
@@ -556,7 +615,9 @@ def test_the_transition_term_changes_what_is_learned(data: Path, tmp_path: Path)
     for weight in (0.0, 0.1):
         run(data, tmp_path / f"{weight}.safetensors", **common, transition=weight)
     one, other = (load_file(tmp_path / f"{weight}.state.safetensors") for weight in (0.0, 0.1))
-    assert any(not torch.equal(one[key], other[key]) for key in one if key.startswith("network.pairs"))
+    assert any(
+        not torch.equal(one[key], other[key]) for key in one if key.startswith("network.pairs")
+    )
 
 
 def test_a_batch_in_parts_is_the_same_batch(data: Path, tmp_path: Path) -> None:
@@ -612,13 +673,25 @@ def test_training_by_the_clock_ends_and_its_rate_with_it(data: Path, tmp_path: P
 
 def test_steps_and_plateaus_lower_the_rate() -> None:
     recipe = Recipe.parse(
-        TINY | {"schedule": "plateau", "drop_at": [100], "drop": 0.2, "patience": 2, "lr_final": 1e-6}
+        TINY
+        | {"schedule": "plateau", "drop_at": [100], "drop": 0.2, "patience": 2, "lr_final": 1e-6}
     )
-    rates = [learning_rate(recipe, step, 0.5, drops) for step, drops in ((99, 0), (100, 0), (100, 1))]
+    rates = [
+        learning_rate(recipe, step, 0.5, drops) for step, drops in ((99, 0), (100, 0), (100, 1))
+    ]
     assert rates == pytest.approx([2e-3, 4e-4, 8e-5])
-    assert not recipe.is_over(101, 8e-5) and recipe.is_over(101, 9e-7) and not recipe.is_over(5, 9e-7)
+    assert (
+        not recipe.is_over(101, 8e-5) and recipe.is_over(101, 9e-7) and not recipe.is_over(5, 9e-7)
+    )
     moment = Moment()
-    assert [moment.judge(score, 2) for score in (1, 2, 1, 2, 1, 3)] == [True, True, False, False, False, True]
+    assert [moment.judge(score, 2) for score in (1, 2, 1, 2, 1, 3)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
     assert (moment.drops, moment.stale, moment.best) == (1, 0, 3)
 
 
@@ -649,10 +722,16 @@ def test_an_autoencoder_comes_first(data: Path) -> None:
 @pytest.mark.parametrize("share", [0, 0.5, 1])
 def test_patches_lose_their_colour_and_then_are_damaged(data: Path, share: float) -> None:
     recipe = Recipe.parse(TINY | {"gray": share, "batch": 40})
-    observed, clean = Patches(load_corpus(data, recipe, 3).training, recipe, initialised().geometry)[0]
+    observed, clean = Patches(
+        load_corpus(data, recipe, 3).training, recipe, initialised().geometry
+    )[0]
     assert observed.shape[1] == 4 and clean.shape[1] == 3
-    gray = [bool((image[:1] == image[:3]).all()) for image in observed]  # the noise has no colour either
-    assert all(torch.equal(image[0], image[2]) for image, flat in zip(clean, gray, strict=True) if flat)
+    gray = [
+        bool((image[:1] == image[:3]).all()) for image in observed
+    ]  # the noise has no colour either
+    assert all(
+        torch.equal(image[0], image[2]) for image, flat in zip(clean, gray, strict=True) if flat
+    )
     assert not torch.equal(observed[:, :3], clean)
     assert sum(gray) == pytest.approx(40 * share, abs=12 if 0 < share < 1 else 0)
 
@@ -689,7 +768,9 @@ def test_a_cache_that_cannot_be_written_is_named_where_it_is_needed(
     monkeypatch.setenv("RESTORE_CACHE", "/proc/cache")
     assert load_corpus(data, recipe, 3).training
     monkeypatch.setattr(_Store, "__init__", lambda self: setattr(self, "left", 0))
-    with pytest.raises(RestoreError, match=r"Cannot keep images in a file in /proc/cache.*RESTORE_CACHE"):
+    with pytest.raises(
+        RestoreError, match=r"Cannot keep images in a file in /proc/cache.*RESTORE_CACHE"
+    ):
         load_corpus(data, recipe, 3)
 
 
@@ -709,7 +790,8 @@ def twins(tmp_path: Path) -> Path:
 
 def test_real_pairs_stay_in_register(twins: Path) -> None:
     recipe = Recipe.parse(
-        TINY | {"task": "derain", "pairs": ["large:same"], "folders": [], "levels": {}, "validation": []}
+        TINY
+        | {"task": "derain", "pairs": ["large:same"], "folders": [], "levels": {}, "validation": []}
     )
     patches = Patches(load_corpus(twins, recipe, 3).training, recipe, Geometry(3))
     for step in range(5):
@@ -720,7 +802,13 @@ def test_real_pairs_stay_in_register(twins: Path) -> None:
 def test_real_pairs_may_differ_in_scale(twins: Path) -> None:
     recipe = Recipe.parse(
         TINY
-        | {"task": "sr", "pairs": ["large:small"], "folders": [], "levels": {"scale": 2}, "validation": []}
+        | {
+            "task": "sr",
+            "pairs": ["large:small"],
+            "folders": [],
+            "levels": {"scale": 2},
+            "validation": [],
+        }
     )
     patches = Patches(load_corpus(twins, recipe, 3).training, recipe, Geometry(3, scale=2))
     for step in range(5):
@@ -822,20 +910,27 @@ def test_tensorboard_gets_figures_and_pictures(data: Path, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("name", TASKS)
 def test_every_task_makes_pairs(data: Path, name: str) -> None:
-    recipe = Recipe.parse({"task": name, "arch": "unet:UNet", "folders": ["photos"], "batch": 2, "patch": 32})
+    recipe = Recipe.parse(
+        {"task": name, "arch": "unet:UNet", "folders": ["photos"], "batch": 2, "patch": 32}
+    )
     patches = Patches(load_corpus(data, recipe, 3).training, recipe, Geometry(3))
     observed, clean = patches[0]
     assert observed.shape == clean.shape == (2, 3, 32, 32)
     assert observed.isfinite().all() and not torch.equal(observed, clean)
 
 
-def test_a_network_that_expects_more_than_the_task_gives_is_refused(data: Path, tmp_path: Path) -> None:
+def test_a_network_that_expects_more_than_the_task_gives_is_refused(
+    data: Path, tmp_path: Path
+) -> None:
     with pytest.raises(UsageError, match="takes 1 conditions where derain gives 0"):
         run(data, tmp_path / "out.safetensors", task="derain", levels={}, validation=[])
 
 
 def test_a_plan_says_what_a_training_takes(data: Path, tmp_path: Path) -> None:
-    network = {"arch": "baselines:ConvChain", "params": {"channels": 3, "widths": [4], "kernels": [3, 1]}}
+    network = {
+        "arch": "baselines:ConvChain",
+        "params": {"channels": 3, "widths": [4], "kernels": [3, 1]},
+    }
     found = plan(Request(Recipe.parse(TINY | network), data, tmp_path / "out.safetensors"))
     assert found.parameters == 3 * 4 * 9 + 4 + 4 * 3 + 3
     assert found.flops == 2 * 32 * 32 * (3 * 4 * 9 + 4 * 3)
@@ -846,7 +941,14 @@ def test_a_plan_says_what_a_training_takes(data: Path, tmp_path: Path) -> None:
 def test_a_plan_counts_a_unet_too(data: Path, tmp_path: Path) -> None:
     found = plan(Request(Recipe.parse(TINY), data, tmp_path / "out.safetensors"))
     network = build("unet:UNet", TINY["params"])  # type: ignore[arg-type]
-    pixels = {"head": 16**2, "encoder": 16**2, "down": 8**2, "body": 8**2, "up": 8**2, "decoder": 16**2}
+    pixels = {
+        "head": 16**2,
+        "encoder": 16**2,
+        "down": 8**2,
+        "body": 8**2,
+        "up": 8**2,
+        "decoder": 16**2,
+    }
     kernels = [(name, value) for name, value in network.named_parameters() if value.ndim == 4]
     assert found.flops == sum(
         2 * pixels.get(name.partition(".")[0], 16**2) * value.numel() for name, value in kernels
@@ -872,7 +974,9 @@ def test_muon_moves_the_kernels_themselves(memory_format: torch.memory_format) -
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="PyTorch has it since 2.9")
 def test_muon_in_batches_is_pytorchs() -> None:
     torch.manual_seed(0)
-    ours = [nn.Parameter(torch.randn(shape)) for shape in ((4, 36), (6, 6), (4, 36), (16, 4), (4, 36))]
+    ours = [
+        nn.Parameter(torch.randn(shape)) for shape in ((4, 36), (6, 6), (4, 36), (16, 4), (4, 36))
+    ]
     theirs = [nn.Parameter(matrix.detach().clone()) for matrix in ours]
     optimizers = (
         Muon(ours, lr=0.01, weight_decay=0.1),
@@ -881,7 +985,9 @@ def test_muon_in_batches_is_pytorchs() -> None:
     for step in range(4):
         for our, their in zip(ours, theirs, strict=True):
             our.grad = their.grad = torch.randn(our.shape)
-        ours[1].grad = theirs[1].grad = ours[1].grad if step % 2 else None  # as of a layer that rests
+        ours[1].grad = theirs[1].grad = (
+            ours[1].grad if step % 2 else None
+        )  # as of a layer that rests
         for optimizer in optimizers:
             optimizer.step()
         if step == 1:  # as a training that is resumed

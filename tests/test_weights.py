@@ -1,4 +1,6 @@
-"""Checkpoints: the table, downloads by the real clients from a server on loopback, files good and bad."""
+"""Checkpoints: the table, downloads by the real clients from a server on loopback, files good and
+bad.
+"""
 
 from __future__ import annotations
 
@@ -58,7 +60,13 @@ CONTENT = random.Random(0).randbytes(300_000)
 
 
 def entry(name: str = "net", content: bytes = CONTENT, source: Any = None, **values: Any) -> Entry:
-    defaults = {"task": "denoise", "arch": "unet:UNet", "params": {}, "channels": 3, "license": "MIT"}
+    defaults = {
+        "task": "denoise",
+        "arch": "unet:UNet",
+        "params": {},
+        "channels": 3,
+        "license": "MIT",
+    }
     digest = hashlib.sha256(content).hexdigest()
     return Entry(name=name, source=source or Bundled("x"), sha256=digest, **{**defaults, **values})
 
@@ -129,7 +137,9 @@ def write_table(path: Path, *tables: Mapping[str, str | None]) -> Path:
     lines = []
     for number, table in enumerate(tables):
         lines.append(f"[net{number}]")
-        lines += [f"{key} = {value}" for key, value in {**TABLE, **table}.items() if value is not None]
+        lines += [
+            f"{key} = {value}" for key, value in {**TABLE, **table}.items() if value is not None
+        ]
     path.write_text("\n".join(lines))
     return path
 
@@ -169,13 +179,17 @@ def test_table_is_read(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_mistake_in_the_table_is_named(tmp_path: Path, mistake: dict[str, str | None], words: str) -> None:
+def test_mistake_in_the_table_is_named(
+    tmp_path: Path, mistake: dict[str, str | None], words: str
+) -> None:
     with pytest.raises(WeightsError, match=words):
         weights.read_table(write_table(tmp_path / "t.toml", mistake))
 
 
 @pytest.mark.parametrize("twice", [{"short": '"house"'}, {"default": "true"}])
-def test_two_entries_of_one_role_are_a_mistake(tmp_path: Path, twice: dict[str, str | None]) -> None:
+def test_two_entries_of_one_role_are_a_mistake(
+    tmp_path: Path, twice: dict[str, str | None]
+) -> None:
     path = write_table(tmp_path / "t.toml", twice, {**twice, "channels": "1"})
     assert len(weights.read_table(path)) == 2
     with pytest.raises(WeightsError, match="net0 and net1 are both"):
@@ -221,7 +235,9 @@ def test_choose(house: None, model: str | None, task: str, channels: int, name: 
         (1, 2, "sr-gray"),
     ],
 )
-def test_choose_by_the_scale(use: Callable[..., None], channels: int, scale: float, name: str) -> None:
+def test_choose_by_the_scale(
+    use: Callable[..., None], channels: int, scale: float, name: str
+) -> None:
     use(
         entry("sr-color-x2", default=True, task="sr", conditions={"scale": 2}),
         entry("sr-color-x4", default=True, task="sr", conditions={"scale": 4}),
@@ -248,7 +264,12 @@ def test_choose_takes_a_path_unless_it_is_a_name(
         ("denoise-colour", "denoise", WeightsError, "did you mean denoise-color"),
         ("zzz", "denoise", WeightsError, "file 'zzz'; `restore models list` names all"),
         ("", "denoise", WeightsError, "no model and no file ''"),
-        ("dncnn-25", "deblock", UsageError, "no dncnn-25 model for deblock; there are: deblock-gray"),
+        (
+            "dncnn-25",
+            "deblock",
+            UsageError,
+            "no dncnn-25 model for deblock; there are: deblock-gray",
+        ),
         (None, "sr", UsageError, "No model for sr is known"),
     ],
 )
@@ -334,7 +355,9 @@ def test_cut_connection_is_resumed(
 def test_broken_download_is_resumed_by_the_next_call(hub: Hub) -> None:
     wanted, path = on_web(hub)
     hub.cuts[path] = [100_000, 0]
-    with pytest.raises(WeightsError, match=r"cut after 100000 of 300000 bytes.*`restore models fetch net`"):
+    with pytest.raises(
+        WeightsError, match=r"cut after 100000 of 300000 bytes.*`restore models fetch net`"
+    ):
         weights.locate(wanted)
     assert not weights.place(wanted).exists()
     assert weights.locate(wanted).read_bytes() == CONTENT
@@ -419,11 +442,15 @@ def test_unreachable_server() -> None:
 
 @both
 @pytest.mark.parametrize("variable", [True, False])
-def test_offline(hub: Hub, publish: Publish, variable: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline(
+    hub: Hub, publish: Publish, variable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     if variable:
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     wanted, _ = publish(hub)
-    with pytest.raises(WeightsError, match="`restore models fetch net` on a connected machine") as caught:
+    with pytest.raises(
+        WeightsError, match="`restore models fetch net` on a connected machine"
+    ) as caught:
         weights.locate(wanted, offline=not variable)
     assert hub.requests == []
     path = weights.place(wanted)
@@ -433,7 +460,9 @@ def test_offline(hub: Hub, publish: Publish, variable: bool, monkeypatch: pytest
     assert weights.locate(wanted, offline=True) == path
 
 
-def test_bundled_file_that_is_damaged_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bundled_file_that_is_damaged_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(weights, "_PACKAGE", tmp_path)
     with pytest.raises(WeightsError, match=r"net is missing at .*; reinstall"):
         weights.locate(entry())
@@ -503,7 +532,10 @@ def test_entry_is_loaded_from_its_file(small: Any, hub: Hub, tmp_path: Path) -> 
     content = (tmp_path / "small.safetensors").read_bytes()
     hub.files["/net.safetensors"] = content
     known = entry(
-        content=content, source=Url(f"{hub.url}/net.safetensors"), arch=SMALL.arch, params=SMALL.params
+        content=content,
+        source=Url(f"{hub.url}/net.safetensors"),
+        arch=SMALL.arch,
+        params=SMALL.params,
     )
     loaded = weights.load(known)
     assert (loaded.name, loaded.header) == ("net", known)
@@ -541,7 +573,9 @@ def header(**values: Any) -> dict[str, str]:
         ),
     ],
 )
-def test_header_that_is_wrong(small: Any, tmp_path: Path, metadata: dict[str, str], words: str) -> None:
+def test_header_that_is_wrong(
+    small: Any, tmp_path: Path, metadata: dict[str, str], words: str
+) -> None:
     path = tmp_path / "x.safetensors"
     save_file(small.state_dict(), path, metadata)
     with pytest.raises(WeightsError, match=words):
@@ -559,7 +593,9 @@ def test_a_red_net_of_format_1_is_what_it_was_when_it_was_written(tmp_path: Path
         (2, "rednet:REDNet", True),
     ):
         save_file(
-            first.state_dict(), tmp_path / "x.safetensors", header(format=version, arch=arch, params=params)
+            first.state_dict(),
+            tmp_path / "x.safetensors",
+            header(format=version, arch=arch, params=params),
         )
         loaded = weights.load(tmp_path / "x.safetensors")
         assert loaded.header.params.get("rectified", True) == rectified
@@ -613,7 +649,10 @@ NESTED = weights.HEADER_DEPTH + 1
         (header(scores=[{"set": "s", "protocol": "p", "psnr": "high"}]), "score cannot be"),
         (header(scores=["good"]), "score cannot be"),
         (header(precisions=[1]), r"precisions cannot be \(1,\)"),
-        (header(recipe=json.loads('{"a": ' * NESTED + "1" + "}" * NESTED)), "header of .* is damaged"),
+        (
+            header(recipe=json.loads('{"a": ' * NESTED + "1" + "}" * NESTED)),
+            "header of .* is damaged",
+        ),
         ({weights.HEADER: "[" * 10**5}, "header of .* is damaged"),
         (
             {weights.HEADER: '{"format": 1, "x": ' + "[" * 10**5 + "]" * 10**5 + "}"},
@@ -640,7 +679,11 @@ def test_header_of_a_stranger_costs_nothing(
 def test_parameters_that_contradict_each_other(tmp_path: Path) -> None:
     params = {"width": 4, "quantizer": "twn", "threshold": "high"}
     network = archs.build("binarized:BTNet", params)
-    save_file(network.state_dict(), tmp_path / "x.safetensors", header(arch="binarized:BTNet", params=params))
+    save_file(
+        network.state_dict(),
+        tmp_path / "x.safetensors",
+        header(arch="binarized:BTNet", params=params),
+    )
     with pytest.raises(WeightsError, match="its parameters contradict each other"):
         weights.load(tmp_path / "x.safetensors")
 
@@ -720,7 +763,9 @@ def test_archive_that_unpacks_to_more_than_it_is(tmp_path: Path) -> None:
     ):
         for info in archive.infolist():
             content = archive.read(info)
-            bomb.writestr(info.filename, bytes(10**7) if info.filename.endswith("data/0") else content)
+            bomb.writestr(
+                info.filename, bytes(10**7) if info.filename.endswith("data/0") else content
+            )
     with pytest.raises(WeightsError, match=r"it unpacks to 10,0.* bytes, more than its own size"):
         weights.load(tmp_path / "x.pth")
 
@@ -743,7 +788,9 @@ def test_pickle_of_other_tensors(tmp_path: Path, state: object) -> None:
 
 def test_tensors_with_more_numbers_than_the_file(tmp_path: Path) -> None:
     large = torch.ones(1).expand(2000, 2000, 2, 2)
-    (tmp_path / "x.pth").write_bytes(pickled({"m_head.weight": torch.ones(1), "m_up1.0.weight": large}))
+    (tmp_path / "x.pth").write_bytes(
+        pickled({"m_head.weight": torch.ones(1), "m_up1.0.weight": large})
+    )
     with pytest.raises(WeightsError, match="its tensors have more numbers than the file holds"):
         weights.load(tmp_path / "x.pth")
 
@@ -763,12 +810,18 @@ def test_dncnn_of_kair(tmp_path: Path, wrap: Callable[[object], object]) -> None
     state = dncnn_layout()
     (tmp_path / "dncnn_50.pth").write_bytes(pickled(wrap(state)))
     loaded = weights.load(tmp_path / "dncnn_50.pth")
-    assert (loaded.task, loaded.channels, loaded.name) == ("denoise", 1, str(tmp_path / "dncnn_50.pth"))
+    assert (loaded.task, loaded.channels, loaded.name) == (
+        "denoise",
+        1,
+        str(tmp_path / "dncnn_50.pth"),
+    )
     assert loaded.conditions == {}  # the layout does not tell the level
 
     x = noise = torch.rand(1, 1, 12, 10)
     for number in range(0, 34, 2):
-        noise = conv2d(noise, state[f"model.{number}.weight"], state[f"model.{number}.bias"], padding=1)
+        noise = conv2d(
+            noise, state[f"model.{number}.weight"], state[f"model.{number}.bias"], padding=1
+        )
         noise = noise.relu() if number < 32 else noise
     with torch.inference_mode():
         torch.testing.assert_close(loaded.network(x), x - noise)
@@ -784,9 +837,16 @@ def test_foreign_file_of_an_entry_is_that_entry(tmp_path: Path, use: Callable[..
     assert (loaded.name, loaded.conditions) == ("kair-dncnn-25", {"sigma": 25})
 
 
-def drunet_layout(channels: int, widths: tuple[int, ...] = (64, 128, 256, 512)) -> dict[str, Tensor]:
-    """No biases; 4 residual blocks a level, before each strided and after each transposed convolution."""
-    shapes = {"m_head.weight": (widths[0], channels + 1, 3, 3), "m_tail.weight": (channels, widths[0], 3, 3)}
+def drunet_layout(
+    channels: int, widths: tuple[int, ...] = (64, 128, 256, 512)
+) -> dict[str, Tensor]:
+    """No biases; 4 residual blocks a level, before each strided and after each transposed
+    convolution.
+    """
+    shapes = {
+        "m_head.weight": (widths[0], channels + 1, 3, 3),
+        "m_tail.weight": (channels, widths[0], 3, 3),
+    }
 
     def blocks(prefix: str, first: int, width: int) -> None:
         for number in range(first, first + 4):
@@ -801,7 +861,8 @@ def drunet_layout(channels: int, widths: tuple[int, ...] = (64, 128, 256, 512)) 
         blocks(f"m_up{level}", 1, fine)
     blocks("m_body", 0, widths[3])
     return {
-        key: torch.randn(shape) / (shape[1] * shape[2] * shape[3]) ** 0.5 for key, shape in shapes.items()
+        key: torch.randn(shape) / (shape[1] * shape[2] * shape[3]) ** 0.5
+        for key, shape in shapes.items()
     }
 
 
@@ -819,7 +880,9 @@ def drunet(state: Mapping[str, Tensor], x: Tensor) -> Tensor:
     x = blocks(skips[3], "m_body")
     for level in (3, 2, 1):
         up = f"m_up{level}"
-        x = blocks(conv_transpose2d(x + skips[level], state[f"{up}.0.weight"], stride=2), up, first=1)
+        x = blocks(
+            conv_transpose2d(x + skips[level], state[f"{up}.0.weight"], stride=2), up, first=1
+        )
     return conv2d(x + skips[0], state["m_tail.weight"], padding=1)
 
 
@@ -828,7 +891,9 @@ def narrow(known: Entry) -> Entry:
 
 
 @pytest.mark.parametrize("name", ["drunet-color", "drunet-gray"])
-def test_drunet_computes_what_its_authors_do(tmp_path: Path, use: Callable[..., None], name: str) -> None:
+def test_drunet_computes_what_its_authors_do(
+    tmp_path: Path, use: Callable[..., None], name: str
+) -> None:
     channels = weights.entries()[name].channels
     use(*(narrow(weights.entries()[other]) for other in ("drunet-gray", "drunet-color")))
     torch.manual_seed(0)
@@ -863,14 +928,18 @@ def shell(hub: Hub, use: Callable[..., None]) -> Callable[..., Any]:
     hub.files["/dncnn.pth"] = content
     source = Url(f"{hub.url}/dncnn.pth")
     use(
-        replace(known, source=source, size=len(content), sha256=hashlib.sha256(content).hexdigest()),
+        replace(
+            known, source=source, size=len(content), sha256=hashlib.sha256(content).hexdigest()
+        ),
         entry("other", short="house", default=True, source=Url(f"{hub.url}/none.pth")),
     )
     return lambda *words: CliRunner().invoke(models.app, words)
 
 
 def test_models_fetch_list_and_verify(shell: Callable[..., Any]) -> None:
-    assert [record["where"] for record in json.loads(shell("list", "--json").stdout)] == ["download"] * 2
+    assert [record["where"] for record in json.loads(shell("list", "--json").stdout)] == [
+        "download"
+    ] * 2
     fetched = shell("fetch", "dncnn")
     name, path = fetched.stdout.rstrip("\n").split(" ", 1)
     assert (name, fetched.stderr) == ("kair-dncnn-25", "")
@@ -902,7 +971,9 @@ def test_models_list_reads_well_at_80_columns() -> None:
     heads = [line.split()[0] for line in lines if line[0] != " " and not line.endswith(":")]
     assert sorted(heads) == sorted(["model", *weights.entries()])
     below = Counter(line.strip() for line in lines[3:] if line[0] == " ")
-    scores = Counter(str(series) for entry in weights.entries().values() for series in entry.series())
+    scores = Counter(
+        str(series) for entry in weights.entries().values() for series in entry.series()
+    )
     assert below >= scores
     purposes = below - scores
     assert purposes.total() == len(weights.entries())
@@ -913,11 +984,18 @@ def test_models_list_reads_well_at_80_columns() -> None:
 
 def test_models_list_and_show(shell: Callable[..., Any]) -> None:
     table = shell("list").stdout
-    assert all(word in table for word in ("kair-dncnn-25", "gray", " 2.2", "MIT", "download", "29.23"))
+    assert all(
+        word in table for word in ("kair-dncnn-25", "gray", " 2.2", "MIT", "download", "29.23")
+    )
     sheet = shell("show", "dncnn").stdout
-    assert all(word in sheet for word in ("baselines:DnCNN", "depth=17", "sigma 25", "BSD68 sigma 25: 29.23"))
+    assert all(
+        word in sheet
+        for word in ("baselines:DnCNN", "depth=17", "sigma 25", "BSD68 sigma 25: 29.23")
+    )
     assert re.search(r"^parameters +555,\d{3} *$", sheet, re.MULTILINE)
-    assert re.search(r"^work +1,10\d kFLOP per pixel", sheet, re.MULTILINE)  # two for each parameter
+    assert re.search(
+        r"^work +1,10\d kFLOP per pixel", sheet, re.MULTILINE
+    )  # two for each parameter
     (record,) = json.loads(shell("show", "dncnn", "--json").stdout)
     assert record["conditions"] == {"sigma": 25}
     assert record["path"] == str(weights.place(weights.find("dncnn")[0]))
@@ -929,8 +1007,18 @@ def test_models_show_tells_what_a_checkpoint_says_of_itself(
     network = weights.load(checkpoints[1]).network
     levels = {"rain": ["streaks", "streaks", "depth"], "heaviness": [0, 1]}
     scores = [
-        {"set": "held out", "rain": rain, "heaviness": heaviness, "psnr": psnr, "protocol": "validation"}
-        for rain, heaviness, psnr in (("streaks", 0.2, 30), ("streaks", 0.8, 25), ("depth", 0.5, 20))
+        {
+            "set": "held out",
+            "rain": rain,
+            "heaviness": heaviness,
+            "psnr": psnr,
+            "protocol": "validation",
+        }
+        for rain, heaviness, psnr in (
+            ("streaks", 0.2, 30),
+            ("streaks", 0.8, 25),
+            ("depth", 0.5, 20),
+        )
     ]
     header = weights.Header(
         task="derain",
@@ -950,7 +1038,9 @@ def test_models_show_tells_what_a_checkpoint_says_of_itself(
         "2 images of photos",
     ):
         assert words in sheet
-    assert sheet.count(" [1]") == 3 and re.search(r"^measured +\[1\] validation *$", sheet, re.MULTILINE)
+    assert sheet.count(" [1]") == 3 and re.search(
+        r"^measured +\[1\] validation *$", sheet, re.MULTILINE
+    )
     (record,) = json.loads(shell("show", str(tmp_path / "mine.safetensors"), "--json").stdout)
     assert record["task"] == "derain"
 

@@ -24,8 +24,9 @@ from restore_cli.tables import brief
 if TYPE_CHECKING:
     from restore_cli.archs.community import Community
 
-# Bounds that no published restoration network comes near, for `arch` and `params` may come from a stranger's
-# file: on each number and each list of `params`, and on the grid to which the engine pads a picture.
+# Bounds that no published restoration network comes near, for `arch` and `params` may come from a
+# stranger's file: on each number and each list of `params`, and on the grid to which the engine
+# pads a picture.
 LARGEST = 4096
 LONGEST = 256
 COARSEST = 256
@@ -46,7 +47,8 @@ class Room:
     """How large a network may be.
 
     Attributes:
-        tensors: of parameters, two for a convolution with a bias; the largest network of ours has 672.
+        tensors: of parameters, two for a convolution with a bias; the largest network of ours has
+            672.
         numbers: in all of them; 2**30 are 4 GiB in float32.
     """
 
@@ -59,7 +61,9 @@ class Room:
 
         A byte holds up to eight numbers (`Restorer.pack`).
         """
-        numbers = sum(value.numel() * (8 if value.dtype == torch.uint8 else 1) for value in state.values())
+        numbers = sum(
+            value.numel() * (8 if value.dtype == torch.uint8 else 1) for value in state.values()
+        )
         return cls(min(100 + 2 * len(state), cls.tensors), min(2**20 + 2 * numbers, cls.numbers))
 
 
@@ -67,30 +71,39 @@ ROOM = Room()
 
 
 def build(arch: str, params: Mapping[str, Any], room: Room = ROOM) -> Restorer:
-    """Make the network that `arch` ("file:Class" of this package, in any case) and its parameters describe.
+    """Make the network that `arch` ("file:Class" of this package, in any case) and its parameters
+    describe.
 
     Args:
         arch, params: which network, and the arguments of its class.
         room: how large it may be; what is larger is refused while it is being made.
 
     Raises:
-        WeightsError: there is no such class, it does not take these parameters, or the network is too large.
+        WeightsError: there is no such class, it does not take these parameters, or the network is
+            too large.
     """
     found = _find(arch)
     try:
         _check(params)
         with _bounded(room), warnings.catch_warnings():
-            warnings.filterwarnings("error", "Initializing zero-element tensors")  # of a layer of no width
+            warnings.filterwarnings(
+                "error", "Initializing zero-element tensors"
+            )  # of a layer of no width
             known = inspect.signature(found).parameters
             if strange := [key for key in params if key not in known]:
-                raise ValueError(f"it has no parameter {', '.join(strange)}, but {', '.join(known)}")
+                raise ValueError(
+                    f"it has no parameter {', '.join(strange)}, but {', '.join(known)}"
+                )
             network = found(**params)
         if network.geometry.multiple > COARSEST:
-            raise ValueError(f"its grid of {network.geometry.multiple} pixels is coarser than {COARSEST}")
+            raise ValueError(
+                f"its grid of {network.geometry.multiple} pixels is coarser than {COARSEST}"
+            )
     except Exception as error:  # strange parameters make a constructor fail in any way
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
-            f"Architecture {arch} cannot be built from {brief(repr(dict(params)))}: {brief(reason)}."
+            f"Architecture {arch} cannot be built from {brief(repr(dict(params)))}:"
+            f" {brief(reason)}."
         ) from error
     return network
 
@@ -100,7 +113,10 @@ def known() -> dict[str, type[Restorer]]:
 
     What an optional package makes or runs is left out: it is not built of parameters.
     """
-    modules = (importlib.import_module(f"{__name__}.{file.name}") for file in pkgutil.iter_modules(__path__))
+    modules = (
+        importlib.import_module(f"{__name__}.{file.name}")
+        for file in pkgutil.iter_modules(__path__)
+    )
     found = {
         f"{module.__name__.rpartition('.')[2]}:{name}": member
         for module in modules
@@ -166,7 +182,9 @@ def _check(params: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _bounded(room: Room) -> Iterator[None]:
-    """Raise ValueError as soon as the modules that this thread makes need more than there is room for."""
+    """Raise ValueError as soon as the modules that this thread makes need more than there is room
+    for.
+    """
     thread, tensors, numbers = threading.get_ident(), 0, 0
 
     def count(_module: nn.Module, _name: str, parameter: Tensor) -> None:
@@ -174,7 +192,9 @@ def _bounded(room: Room) -> Iterator[None]:
         if threading.get_ident() == thread:
             tensors, numbers = tensors + 1, numbers + math.prod(parameter.shape)
             if tensors > room.tensors or numbers > room.numbers:
-                raise ValueError(f"it has more than {room.tensors:,} tensors or {room.numbers:,} numbers")
+                raise ValueError(
+                    f"it has more than {room.tensors:,} tensors or {room.numbers:,} numbers"
+                )
 
     hook = register_module_parameter_registration_hook(count)
     try:

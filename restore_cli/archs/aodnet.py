@@ -1,8 +1,8 @@
 """AOD-Net: Li et al., "AOD-Net: All-in-One Dehazing Network", ICCV 2017.
 
-Five convolutions of three features estimate K, in which the air's light and how much of the scene comes
-through it are one; the clean picture is K x - K + 1. Its layers are named as in the PyTorch port whose
-checkpoint is free, which loads unchanged.
+Five convolutions of three features estimate K, in which the air's light and how much of the scene
+comes through it are one; the clean picture is K x - K + 1. Its layers are named as in the PyTorch
+port whose checkpoint is free, which loads unchanged.
 """
 
 from __future__ import annotations
@@ -46,5 +46,7 @@ class AODNet(Restorer):
         second = self.e_conv2(first).relu()
         third = self.e_conv3(torch.cat([first, second], dim=1)).relu()
         fourth = self.e_conv4(torch.cat([second, third], dim=1)).relu()
-        k: Tensor = self.e_conv5(torch.cat([first, second, third, fourth], dim=1)).relu().to(x.dtype)
+        k: Tensor = (
+            self.e_conv5(torch.cat([first, second, third, fourth], dim=1)).relu().to(x.dtype)
+        )
         return (k * x - k + 1).relu()

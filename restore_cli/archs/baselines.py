@@ -13,18 +13,20 @@ from restore_cli.network import Geometry, Restorer
 
 
 class DnCNN(Restorer):
-    """DnCNN of Zhang et al., "Beyond a Gaussian Denoiser", TIP 2017: convolutions that predict the noise.
+    """DnCNN of Zhang et al., "Beyond a Gaussian Denoiser", TIP 2017: convolutions that predict the
+    noise.
 
-    Its layers are numbered as in the authors' released checkpoints, whose batch normalisation is merged
-    into the convolutions: with `norm=False` those load as they are. The DnCNN that IRAE's paper compares
-    with, 1.48 million parameters, has depth 42 and residual False.
+    Its layers are numbered as in the authors' released checkpoints, whose batch normalisation is
+    merged into the convolutions: with `norm=False` those load as they are. The DnCNN that IRAE's
+    paper compares with, 1.48 million parameters, has depth 42 and residual False.
 
     Args:
         channels: image channels, 1 or 3.
         depth: convolutions, 17 in DnCNN-S.
         width: features.
         norm: batch normalisation between convolution and ReLU, in all but the first and last layer.
-        residual: whether it predicts the noise, which is taken from the input, and not the image itself.
+        residual: whether it predicts the noise, which is taken from the input, and not the image
+            itself.
     """
 
     def __init__(
@@ -51,7 +53,8 @@ class DnCNN(Restorer):
 
 
 class FFDNet(Restorer):
-    """FFDNet of Zhang et al., TIP 2018: DnCNN at half the resolution with the noise level as a plane.
+    """FFDNet of Zhang et al., TIP 2018: DnCNN at half the resolution with the noise level as a
+    plane.
 
     Args:
         channels: image channels, 1 or 3.
@@ -78,9 +81,9 @@ class FFDNet(Restorer):
 class ConvChain(Restorer):
     """Convolutions with ReLU between them, from the damaged to the clean image.
 
-    SRCNN of Dong et al., 2014: widths [64, 32], kernels [9, 5, 5]. AR-CNN of Dong et al., 2015: widths
-    [64, 32, 16], kernels [9, 7, 1, 5]. DerainNet of Fu et al., 2017: widths [512, 512], kernels [16, 1, 8],
-    no biases. Even kernels reach one pixel farther to the right and down.
+    SRCNN of Dong et al., 2014: widths [64, 32], kernels [9, 5, 5]. AR-CNN of Dong et al., 2015:
+    widths [64, 32, 16], kernels [9, 7, 1, 5]. DerainNet of Fu et al., 2017: widths [512, 512],
+    kernels [16, 1, 8], no biases. Even kernels reach one pixel farther to the right and down.
 
     Args:
         channels: image channels, 1 or 3.
@@ -116,8 +119,9 @@ class ConvChain(Restorer):
 class RonnebergerUNet(Restorer):
     """U-Net of Ronneberger, Fischer and Brox, 2015, from the damaged to the clean image.
 
-    Its convolutions pad; by default it has half the original's width. That of IRAE's paper, 7,699,011
-    parameters, is as in its authors' code: width 64, levels 4, slope 0.2, pool "average", tail 3.
+    Its convolutions pad; by default it has half the original's width. That of IRAE's paper,
+    7,699,011 parameters, is as in its authors' code: width 64, levels 4, slope 0.2, pool "average",
+    tail 3.
 
     Args:
         channels: image channels, 1 or 3.
@@ -141,7 +145,10 @@ class RonnebergerUNet(Restorer):
         tail: int = 1,
     ) -> None:
         super().__init__()
-        pools: dict[str, Callable[[Tensor, int], Tensor]] = {"max": max_pool2d, "average": avg_pool2d}
+        pools: dict[str, Callable[[Tensor, int], Tensor]] = {
+            "max": max_pool2d,
+            "average": avg_pool2d,
+        }
         if pool not in pools or tail % 2 == 0:
             raise ValueError(f"pool is one of {', '.join(pools)}, tail is odd")
         self.pool = pools[pool]

@@ -1,29 +1,41 @@
-"""BT: Ozkan and Akar, "Binarized Weight Error Networks With a Transition Regularization Term", 2021.
+"""BT: Ozkan and Akar, "Binarized Weight Error Networks With a Transition Regularization Term",
+2021.
 
-Convolutions whose weights take few values. Training keeps a full-precision shadow weight, computes with its
-quantized values and passes their gradient straight through to it; a checkpoint keeps the values alone,
-several to a byte (`BTNet.pack`).
+Convolutions whose weights take few values. Training keeps a full-precision shadow weight, computes
+with its quantized values and passes their gradient straight through to it; a checkpoint keeps the
+values alone, several to a byte (`BTNet.pack`).
 
-Equation 6 stands as printed, though for normally distributed weights the scale of least squares is 1.67 times
-as large, and alone makes the error smaller than TWN's (0.09 of the variance, TWN 0.19, equation 6 0.23).
+Equation 6 stands as printed, though for normally distributed weights the scale of least squares is
+1.67 times as large, and alone makes the error smaller than TWN's (0.09 of the variance, TWN 0.19,
+equation 6 0.23).
 
 What the paper leaves open, and what stands here:
 
 - One scale for a layer, as its equations have it; LQ has a basis for each filter, as LQ-Nets has.
-- The scale of TWN is the least-squares one of its own paper, the mean of the weights beyond the threshold.
-- The straight-through gradient is the identity for all; TTQ's own paper scales it by the weight's scale.
-- N(0, alpha) of the transition term has standard deviation alpha, so that the term does not depend on the
-  unit of the weights; both sides have the scales of the undisturbed weight, so that only transitions count.
-- Differentiated on both sides the transition term's gradient is zero, for their straight-through gradients
-  cancel; here it flows through the disturbed side, which is the one that pulls weights to transitions.
-- The L1 norm is that of a filter, mean over a layer's filters: chosen because lambda = 0.1 then helps narrow
-  networks, as table 2 has it. On the glyphs of benchmarks/classify.py VGG-6(8), seeds 0 and 1, gains 3.7 and
-  6.6 points with BT, 5.6 and 5.3 with TWN, 0.5 and 5.2 with BWN; VGG-6(16), seed 0, gains -1.0, 1.1 and 3.2.
-  Summed over a layer, 0.1 outweighs the loss: VGG-6(16) with BT falls by 25 points.
-- A "skip-connection" spans a pair of convolutions, is summed, then ReLU; "residual-based learning" adds what
+- The scale of TWN is the least-squares one of its own paper, the mean of the weights beyond the
+threshold.
+- The straight-through gradient is the identity for all; TTQ's own paper scales it by the weight's
+scale.
+- N(0, alpha) of the transition term has standard deviation alpha, so that the term does not depend
+on the
+  unit of the weights; both sides have the scales of the undisturbed weight, so that only
+  transitions count.
+- Differentiated on both sides the transition term's gradient is zero, for their straight-through
+gradients
+  cancel; here it flows through the disturbed side, which is the one that pulls weights to
+  transitions.
+- The L1 norm is that of a filter, mean over a layer's filters: chosen because lambda = 0.1 then
+helps narrow
+  networks, as table 2 has it. On the glyphs of benchmarks/classify.py VGG-6(8), seeds 0 and 1,
+  gains 3.7 and 6.6 points with BT, 5.6 and 5.3 with TWN, 0.5 and 5.2 with BWN; VGG-6(16), seed 0,
+  gains -1.0, 1.1 and 3.2. Summed over a layer, 0.1 outweighs the loss: VGG-6(16) with BT falls by
+  25 points.
+- A "skip-connection" spans a pair of convolutions, is summed, then ReLU; "residual-based learning"
+adds what
   the network makes to its input, enlarged bicubically for super-resolution.
 - The restoration network has no normalisation, of which the paper does not speak.
-- "SubPixel" is a quantized convolution to width * scale^2 features and a pixel shuffle: 64 features cannot
+- "SubPixel" is a quantized convolution to width * scale^2 features and a pixel shuffle: 64 features
+cannot
   be shuffled by 3.
 """
 
@@ -63,7 +75,9 @@ class Quantizer(nn.Module):
 
     def __init__(self, filters: int, threshold: float = THRESHOLD) -> None:
         super().__init__()
-        self.register_buffer("multiples", torch.tensor(self.table, dtype=torch.float32), persistent=False)
+        self.register_buffer(
+            "multiples", torch.tensor(self.table, dtype=torch.float32), persistent=False
+        )
         self.shape = (filters if self.by_filter else 1, len(self.table))  # of the scales
         self.count = len(self.table[0])
         self.threshold = threshold
@@ -79,7 +93,9 @@ class Quantizer(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         scales, codes = self.split(weight.detach())
-        return self.join(scales, codes) + (weight - weight.detach())  # to the bit, with the gradient of both
+        return self.join(scales, codes) + (
+            weight - weight.detach()
+        )  # to the bit, with the gradient of both
 
     def read(self, weight: Tensor) -> tuple[Tensor, Tensor]:
         """Scales and codes of a weight that has its values already."""
@@ -112,7 +128,9 @@ class BWN(Quantizer):
 
 
 class TWN(Quantizer):
-    """{-1, 0, 1} times a scale (equation 3; Li et al., "Ternary Weight Networks", 2016, threshold 0.7)."""
+    """{-1, 0, 1} times a scale (equation 3; Li et al., "Ternary Weight Networks", 2016, threshold
+    0.7).
+    """
 
     table = ((-1, 0, 1),)
 
@@ -144,15 +162,17 @@ class TTQ(Quantizer):
     @torch.no_grad()
     def reset(self, weight: Tensor) -> None:
         signs = self.signs(weight)
-        means = [(weight.abs() * side).sum() / side.sum().clamp(min=1) for side in (signs < 0, signs > 0)]
+        means = [
+            (weight.abs() * side).sum() / side.sum().clamp(min=1) for side in (signs < 0, signs > 0)
+        ]
         self.scales.copy_(torch.stack(means)[None])
 
 
 class LQ(Quantizer):
     """The sums +-v1 +-v2 of a learned basis, two bits (Zhang et al., "LQ-Nets", ECCV 2018).
 
-    Learned by their algorithm QEM: in each step the codes of the closest values, then the basis that suits
-    the codes best, of which a moving average with momentum 0.9 is kept.
+    Learned by their algorithm QEM: in each step the codes of the closest values, then the basis
+    that suits the codes best, of which a moving average with momentum 0.9 is kept.
     """
 
     table = ((-1, 1, -1, 1), (-1, -1, 1, 1))
@@ -177,13 +197,16 @@ class LQ(Quantizer):
     def follow(self, weight: Tensor) -> None:
         signs = self.multiples.T[self.nearest(self.scales, weight).flatten(1)]  # O, n, 2
         seen = (signs * weight.flatten(1)[:, :, None]).mean(1)
-        # The normal equations [[r, c], [c, r]] v = seen; the ridge is for filters that use two values only.
+        # The normal equations [[r, c], [c, r]] v = seen; the ridge is for filters that use two
+        # values only.
         c, r = signs.prod(2).mean(1, keepdim=True), 1 + 1e-4
         self.scales.lerp_((r * seen - c * seen.flip(1)) / (r * r - c * c), 0.1)
 
 
 class BT(Quantizer):
-    """{-2, -1, 0, 1, 2} times a scale: a binary step, then a ternary one on its error (section 3.1)."""
+    """{-2, -1, 0, 1, 2} times a scale: a binary step, then a ternary one on its error (section
+    3.1).
+    """
 
     table = ((-2, -1, 0, 1, 2),)
 
@@ -202,15 +225,21 @@ QUANTIZERS: dict[str, type[Quantizer]] = {"bwn": BWN, "twn": TWN, "ttq": TTQ, "l
 class QuantizedConv2d(nn.Conv2d):
     """A 3x3 convolution with a quantized weight; `weight` is the shadow that is trained.
 
-    Once loaded from a packed checkpoint it is `fixed`: the shadow is gone, `weight` holds the values
-    themselves and is used as it is. `train` ends that: the values become the shadow, enlarged so that
-    quantizing gives them again (BT finds about half the scale in its own five values).
+    Once loaded from a packed checkpoint it is `fixed`: the shadow is gone, `weight` holds the
+    values themselves and is used as it is. `train` ends that: the values become the shadow,
+    enlarged so that quantizing gives them again (BT finds about half the scale in its own five
+    values).
     """
 
     fixed: Tensor  # bool; in the state, so that a copy and an average of weights follow
 
     def __init__(
-        self, taken: int, given: int, quantizer: str, threshold: float = THRESHOLD, bias: bool = True
+        self,
+        taken: int,
+        given: int,
+        quantizer: str,
+        threshold: float = THRESHOLD,
+        bias: bool = True,
     ) -> None:
         super().__init__(taken, given, 3, padding=1, bias=bias)
         self.quantizer = QUANTIZERS[quantizer](given, threshold)
@@ -253,7 +282,9 @@ def transition(network: nn.Module) -> Tensor:
 
     A training subtracts 0.1 of it from its loss. It is random, from torch's generator.
     """
-    terms = [layer.transition() for layer in network.modules() if isinstance(layer, QuantizedConv2d)]
+    terms = [
+        layer.transition() for layer in network.modules() if isinstance(layer, QuantizedConv2d)
+    ]
     return torch.stack(terms).sum() if terms else torch.zeros(())
 
 
@@ -273,7 +304,9 @@ def convolution(
 
 
 def to_bytes(codes: Tensor, count: int) -> Tensor:
-    """Codes as digits to the base `count`, as many to a byte as fit: 8, 5, 4 and 3 for 2, 3, 4 and 5."""
+    """Codes as digits to the base `count`, as many to a byte as fit: 8, 5, 4 and 3 for 2, 3, 4 and
+    5.
+    """
     digits = int(8 / math.log2(count))
     flat = codes.flatten()
     rows = pad(flat, (0, -len(flat) % digits)).view(-1, digits)
@@ -325,7 +358,9 @@ class BTNet(Restorer):
 
         self.enlarge = nn.Identity() if scale == 1 else Bicubic(scale)
         self.head = nn.Conv2d(channels, width, 3, padding=1)
-        self.pairs = nn.ModuleList(nn.Sequential(inner(width), nn.ReLU(), inner(width)) for _ in range(2))
+        self.pairs = nn.ModuleList(
+            nn.Sequential(inner(width), nn.ReLU(), inner(width)) for _ in range(2)
+        )
         subpixel = [inner(width * scale**2), nn.ReLU(), nn.PixelShuffle(scale)] if scale > 1 else []
         self.subpixel = nn.Sequential(*subpixel)
         self.tail = nn.Conv2d(width, channels, 3, padding=1)
@@ -348,8 +383,9 @@ class BTNet(Restorer):
     def pack(self) -> dict[str, Tensor]:
         """A quantized layer as `codes` (`to_bytes`) and `scales` (float32), all else as float32.
 
-        A weight takes 1 bit with BWN, 1.6 with TWN and TTQ, 2 with LQ and 8/3 with BT. The shadow weights
-        are not in it: a training that starts from such a file starts from the quantized values.
+        A weight takes 1 bit with BWN, 1.6 with TWN and TTQ, 2 with LQ and 8/3 with BT. The shadow
+        weights are not in it: a training that starts from such a file starts from the quantized
+        values.
         """
         layers = self._quantized()
         if not layers:
@@ -359,7 +395,10 @@ class BTNet(Restorer):
             scales, codes = layer.split()
             for key in ("weight", "fixed", "quantizer.scales"):
                 state.pop(f"{name}.{key}", None)
-            state |= {f"{name}.codes": to_bytes(codes, layer.quantizer.count), f"{name}.scales": scales}
+            state |= {
+                f"{name}.codes": to_bytes(codes, layer.quantizer.count),
+                f"{name}.scales": scales,
+            }
         return {key: value.detach().cpu().contiguous() for key, value in state.items()}
 
     def adopt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -372,23 +411,31 @@ class BTNet(Restorer):
             if scales.shape != quantizer.shape:
                 raise ValueError(f"{list(scales.shape)} scales for {list(quantizer.shape)}")
             codes = from_bytes(adopted.pop(f"{name}.codes"), quantizer.count, layer.weight.shape)
-            adopted |= {f"{name}.weight": quantizer.join(scales, codes), f"{name}.fixed": torch.tensor(True)}
+            adopted |= {
+                f"{name}.weight": quantizer.join(scales, codes),
+                f"{name}.fixed": torch.tensor(True),
+            }
             if "scales" in quantizer.state_dict():
                 adopted[f"{name}.quantizer.scales"] = scales
         return adopted
 
     def _quantized(self) -> dict[str, QuantizedConv2d]:
-        return {name: part for name, part in self.named_modules() if isinstance(part, QuantizedConv2d)}
+        return {
+            name: part for name, part in self.named_modules() if isinstance(part, QuantizedConv2d)
+        }
 
 
 class VGG6(nn.Module):
-    """VGG-6(K), the paper's classifier (section 3.3): all convolutions quantized, the linear layers not.
+    """VGG-6(K), the paper's classifier (section 3.3): all convolutions quantized, the linear layers
+    not.
 
-    Batch normalisation follows each convolution and the first linear layer; softmax is left to the loss.
+    Batch normalisation follows each convolution and the first linear layer; softmax is left to the
+    loss.
 
     Args:
         classes: how many there are.
-        width: K, features of the first two convolutions; then 2K and 4K, and 8K of the linear layer.
+        width: K, features of the first two convolutions; then 2K and 4K, and 8K of the linear
+            layer.
         channels, side: image channels, and image side in pixels, a multiple of 8.
         quantizer, threshold: as of `BTNet`.
     """
@@ -412,7 +459,11 @@ class VGG6(nn.Module):
             layers.append(nn.MaxPool2d(2))
             taken = given
         hidden = 8 * width
-        layers += [nn.Flatten(), nn.Linear(taken * (side // 8) ** 2, hidden), nn.BatchNorm1d(hidden)]
+        layers += [
+            nn.Flatten(),
+            nn.Linear(taken * (side // 8) ** 2, hidden),
+            nn.BatchNorm1d(hidden),
+        ]
         self.model = nn.Sequential(*layers, nn.ReLU(), nn.Linear(hidden, classes))
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, side, side -> N, classes

@@ -1,9 +1,10 @@
 """Networks of other projects, some forty architectures, by spandrel, which is optional.
 
-It is given tensors, never a file, and tells by their keys and shapes which network they are of. It does not
-tell how far a network sees: where all layers are convolutions and work on single pixels, that is summed up
-and then tried; any other network's tiles are approximate. Some networks take more than a picture, which
-spandrel fixes or leaves out; here it is one more plane of their input, which their task makes.
+It is given tensors, never a file, and tells by their keys and shapes which network they are of. It
+does not tell how far a network sees: where all layers are convolutions and work on single pixels,
+that is summed up and then tried; any other network's tiles are approximate. Some networks take more
+than a picture, which spandrel fixes or leaves out; here it is one more plane of their input, which
+their task makes.
 """
 
 from __future__ import annotations
@@ -54,7 +55,9 @@ def _fill(model: nn.Module, x: Tensor) -> Tensor:
 
 
 def _deblock(model: nn.Module, x: Tensor) -> Tensor:
-    """FBCNN takes 1 - quality / 100, N x 1, in place of what it would find in all of what it sees."""
+    """FBCNN takes 1 - quality / 100, N x 1, in place of what it would find in all of what it
+    sees.
+    """
     return model(x[:, :-1], 1 - x[:, -1:].mean((2, 3)))[0]  # type: ignore[no-any-return]
 
 
@@ -96,7 +99,9 @@ class Community(Restorer):
         self.task, self.levels = task, levels or {}
         self._call = call
 
-    def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, scale*H, scale*W
+    def forward(
+        self, x: Tensor
+    ) -> Tensor:  # N, channels + conditions, H, W -> N, channels, scale*H, scale*W
         return self._call(x).to(x.dtype)
 
 
@@ -111,10 +116,15 @@ def load_spandrel() -> ModuleType:
             warnings.simplefilter("ignore")
             import spandrel
     except ModuleNotFoundError as error:
-        raise ImportError("Install restore-cli[community] for networks of other projects.") from error
-    except Exception as error:  # what torchvision raises, which it imports, where that does not fit torch
         raise ImportError(
-            f"Install the torchvision that fits PyTorch {torch.__version__} for networks of other projects:"
+            "Install restore-cli[community] for networks of other projects."
+        ) from error
+    except (
+        Exception
+    ) as error:  # what torchvision raises, which it imports, where that does not fit torch
+        raise ImportError(
+            f"Install the torchvision that fits PyTorch {torch.__version__} for networks of other"
+            " projects:"
             f" spandrel does not start ({brief(str(error))})."
         ) from error
     return spandrel  # type: ignore[no-any-return]
@@ -149,7 +159,9 @@ def _wrap(found: Any) -> Community:
     model = found.model.eval().requires_grad_(False)
     basis = {"channels": found.input_channels, "scale": found.scale}
     if plane:
-        geometry = Geometry(**basis, conditions=1, multiple=plane.multiple, radius=OVERLAP, local=False)
+        geometry = Geometry(
+            **basis, conditions=1, multiple=plane.multiple, radius=OVERLAP, local=False
+        )
         call = partial(plane.call, model)
         return Community(name, model, call, geometry, plane.task, plane.levels).eval()
     basis["multiple"] = max(sizes.multiple_of, sizes.minimum)
@@ -180,7 +192,8 @@ def _reach(model: nn.Module) -> int | None:
             if {*module.stride} != {1}:
                 return None
             reach += max(
-                side // 2 * step for side, step in zip(module.kernel_size, module.dilation, strict=True)
+                side // 2 * step
+                for side, step in zip(module.kernel_size, module.dilation, strict=True)
             )
         elif not (_is_pointwise(module) or any(True for _ in module.children())):
             return None
@@ -188,7 +201,9 @@ def _reach(model: nn.Module) -> int | None:
 
 
 def _is_pointwise(module: nn.Module) -> bool:
-    """Whether a layer works on single pixels; a norm of their channels many write for themselves."""
+    """Whether a layer works on single pixels; a norm of their channels many write for
+    themselves.
+    """
     return isinstance(module, _POINTWISE) or type(module).__name__ == "LayerNorm"
 
 
@@ -198,7 +213,9 @@ def _is_local(network: Community) -> bool:
     geometry = network.geometry
     cell, halo, scale = geometry.multiple, geometry.halo, geometry.scale
     side = 2 * halo + 4 * cell
-    picture = torch.rand(1, geometry.channels, side, side, generator=torch.Generator().manual_seed(0))
+    picture = torch.rand(
+        1, geometry.channels, side, side, generator=torch.Generator().manual_seed(0)
+    )
     whole, tile = network(picture), network(picture[:, :, cell : side - cell, cell : side - cell])
     inside, same = (slice(start * scale, (start + cell) * scale) for start in (halo + cell, halo))
     return bool((whole[:, :, inside, inside] - tile[:, :, same, same]).abs().max() <= EXACT)

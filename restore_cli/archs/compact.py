@@ -1,8 +1,8 @@
 """Compact, the small network of Real-ESRGAN: Wang et al., "Real-ESRGAN: Training Real-World Blind
 Super-Resolution with Pure Synthetic Data", ICCVW 2021, where it is called SRVGGNetCompact.
 
-Plain convolutions at the small size, a sub-pixel convolution, and the picture added as it is, its pixels
-repeated. Its layers are numbered as in the released checkpoints, which load unchanged.
+Plain convolutions at the small size, a sub-pixel convolution, and the picture added as it is, its
+pixels repeated. Its layers are numbered as in the released checkpoints, which load unchanged.
 """
 
 from __future__ import annotations
@@ -47,4 +47,6 @@ class Compact(Restorer):
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, scale*H, scale*W
         details: Tensor = self.body(x)
-        return pixel_shuffle(details.to(x.dtype) + x.repeat_interleave(self.scale**2, dim=1), self.scale)
+        return pixel_shuffle(
+            details.to(x.dtype) + x.repeat_interleave(self.scale**2, dim=1), self.scale
+        )

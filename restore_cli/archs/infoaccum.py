@@ -1,16 +1,17 @@
-"""InfoAccum: Kang et al., "Rethinking Generative Methods for Image Restoration in Physics-based Vision: A
-Theoretical Analysis from the Perspective of Information", 2022.
+"""InfoAccum: Kang et al., "Rethinking Generative Methods for Image Restoration in Physics-based
+Vision: A Theoretical Analysis from the Perspective of Information", 2022.
 
-The U-Net of pix2pix (Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017)
-with fewer levels, dense layers before it that accumulate details, and a sub-pixel convolution at its end that
-keeps them; and the discriminator that judges patches.
+The U-Net of pix2pix (Isola et al., "Image-to-Image Translation with Conditional Adversarial
+Networks", 2017) with fewer levels, dense layers before it that accumulate details, and a sub-pixel
+convolution at its end that keeps them; and the discriminator that judges patches.
 
-The paper leaves open, and here it is so: InfoAccum adds 4 features a path, has the encoder's leaky ReLU and
-no normalisation; before a deeper layer of the encoder it leaves the skips alone; the sub-pixel convolution
-is 3x3. Deviations: there is no dropout, so that a photo has one result; batch normalisation uses the
-statistics of the training, not of the photo; it starts as all of ours do (`Restorer.initialise`). The paper's
-En/Decoder (appendix G.F), which pools and interpolates, has skips False, pooling True, places [] and subpixel
-False; that its convolutions are 3x3, one a level, is a guess.
+The paper leaves open, and here it is so: InfoAccum adds 4 features a path, has the encoder's leaky
+ReLU and no normalisation; before a deeper layer of the encoder it leaves the skips alone; the
+sub-pixel convolution is 3x3. Deviations: there is no dropout, so that a photo has one result; batch
+normalisation uses the statistics of the training, not of the photo; it starts as all of ours do
+(`Restorer.initialise`). The paper's En/Decoder (appendix G.F), which pools and interpolates, has
+skips False, pooling True, places [] and subpixel False; that its convolutions are 3x3, one a level,
+is a guess.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ SLOPE = 0.2  # of the leaky ReLU
 
 
 class DenseLayer(nn.Module):
-    """Concatenates to its input what 3x3 convolutions of dilation 1, 3 and 5 see in it (equation 14)."""
+    """Concatenates to its input what 3x3 convolutions of dilation 1, 3 and 5 see in it (equation
+    14).
+    """
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -48,15 +51,21 @@ class DenseLayer(nn.Module):
 
     def kernels(self) -> tuple[Tensor, Tensor]:
         """The paths' weights, 3 x growth x C x 3 x 3, and biases, 3 x growth."""
-        weights, biases = ([getattr(path, name) for path in self.paths] for name in ("weight", "bias"))
+        weights, biases = (
+            [getattr(path, name) for path in self.paths] for name in ("weight", "bias")
+        )
         return torch.stack(weights), torch.stack(biases)
 
 
 class InfoAccum(nn.Sequential):
-    """InfoAccum-n: n dense layers (appendix G.C); adds 3 * n * growth features to those it is given."""
+    """InfoAccum-n: n dense layers (appendix G.C); adds 3 * n * growth features to those it is
+    given.
+    """
 
     def __init__(self, width: int, layers: int = 15, growth: int = 4) -> None:
-        super().__init__(*(DenseLayer(width + 3 * growth * layer, growth) for layer in range(layers)))
+        super().__init__(
+            *(DenseLayer(width + 3 * growth * layer, growth) for layer in range(layers))
+        )
         self.outputs, self.reach = width + 3 * growth * layers, EDGE * layers
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 3 n growth, H, W
@@ -74,12 +83,13 @@ MODULES: dict[str, type[InfoAccum] | type[Rival]] = {"infoaccum": InfoAccum, **R
 
 
 class Accumulation(torch.autograd.Function):
-    """All layers of an InfoAccum in one buffer, as matrix products; PyTorch's dilated gradients are slow.
+    """All layers of an InfoAccum in one buffer, as matrix products; PyTorch's dilated gradients are
+    slow.
 
-    A convolution multiplies each pixel with each of its kernel's nine matrices, and adds up the products of
-    nine pixels. Rows and pictures lie one after another within margins of zeros, so that a neighbor is the
-    same distance away wherever a pixel lies: C, N, H + 2 EDGE, W + 2 EDGE. The first and last pixels, which
-    lie in margins and have no neighbors, are left out.
+    A convolution multiplies each pixel with each of its kernel's nine matrices, and adds up the
+    products of nine pixels. Rows and pictures lie one after another within margins of zeros, so
+    that a neighbor is the same distance away wherever a pixel lies: C, N, H + 2 EDGE, W + 2 EDGE.
+    The first and last pixels, which lie in margins and have no neighbors, are left out.
     """
 
     @staticmethod
@@ -101,7 +111,9 @@ class Accumulation(torch.autograd.Function):
                 sums.append(upper.add_(others[0]).add_(others[1]))
             seen = leaky_relu(torch.cat(sums).add_(bias.flatten()[:, None]), SLOPE, inplace=True)
             last, planes = planes, planes + bias.numel()
-            inner[last:planes] = pad(seen, (start, start)).view(-1, *grid)[..., EDGE:-EDGE, EDGE:-EDGE]
+            inner[last:planes] = pad(seen, (start, start)).view(-1, *grid)[
+                ..., EDGE:-EDGE, EDGE:-EDGE
+            ]
         ctx.save_for_backward(buffer, *kernels)
         return inner[:total].transpose(0, 1).contiguous()
 
@@ -111,16 +123,22 @@ class Accumulation(torch.autograd.Function):
         buffer, *kernels = ctx.saved_tensors
         planes, wide = gradient.shape[1], buffer.shape[3]
         start = EDGE * (wide + 1)
-        flowing = pad(gradient.transpose(0, 1).contiguous(), [EDGE] * 4)  # whose margins are never read
+        flowing = pad(
+            gradient.transpose(0, 1).contiguous(), [EDGE] * 4
+        )  # whose margins are never read
         seen = buffer.new_zeros(len(_rows(kernels[0])), buffer[0].numel() - 2 * start)
         collected: list[Tensor] = []
         for weight, bias in zip(kernels[-2::-2], kernels[::-2], strict=True):
             last, planes = planes, planes - bias.numel()
             inner = slice(planes, last), ..., slice(EDGE, -EDGE), slice(EDGE, -EDGE)
             own = torch.ops.aten.leaky_relu_backward(flowing[inner], buffer[inner], SLOPE, True)
-            around = pad(own, [EDGE] * 4).flatten(1).view(*bias.shape, 1, 1, -1).expand(-1, -1, 3, 3, -1)
+            around = (
+                pad(own, [EDGE] * 4).flatten(1).view(*bias.shape, 1, 1, -1).expand(-1, -1, 3, 3, -1)
+            )
             for taps, path, dilation in zip(_taps(seen, weight), around, DILATIONS, strict=True):
-                taps.copy_(_neighbors(path, dilation, wide))  # by the kernel's elements, turned around
+                taps.copy_(
+                    _neighbors(path, dilation, wide)
+                )  # by the kernel's elements, turned around
             rows = _rows(weight.flip(3, 4))
             of_rows = seen @ buffer[: rows.shape[1]].flatten(1)[:, start:-start].mT
             of_weight = torch.stack(_taps(of_rows, weight)).movedim(-1, 2)[:, :, :planes].flip(3, 4)
@@ -130,7 +148,9 @@ class Accumulation(torch.autograd.Function):
 
 
 def _rows(weight: Tensor) -> Tensor:
-    """Kernels, paths x growth x C x 3 x 3, as a matrix, paths growth 9 x C, with zeros to whole tiles."""
+    """Kernels, paths x growth x C x 3 x 3, as a matrix, paths growth 9 x C, with zeros to whole
+    tiles.
+    """
     rows = weight.movedim(2, -1).flatten(0, -2)
     return pad(rows, (0, -rows.shape[1] % MULTIPLE, 0, -rows.shape[0] % MULTIPLE))
 
@@ -158,21 +178,25 @@ def _neighbors(taps: Tensor, dilation: int, wide: int) -> Tensor:
 class InfoAccumUNet(Restorer):
     """UNet-N + InfoAccum-n + SubPixUpsamp; by default the paper's best, UNet-5 and InfoAccum-15.
 
-    pix2pix (UNet-8) has levels 8, places [] and subpixel False. With norm "instance" a result depends on the
-    whole picture, so that tiled output differs from whole output; with the others tiles are exact.
+    pix2pix (UNet-8) has levels 8, places [] and subpixel False. With norm "instance" a result
+    depends on the whole picture, so that tiled output differs from whole output; with the others
+    tiles are exact.
 
     Args:
         channels: image channels, 1 or 3.
         levels: N, times that the resolution is halved, 1 to 8.
         width: features of the first level; the others have 2, 4, 8, 8, 8, 8 and 8 times as many.
-        layers, growth: n, layers of an InfoAccum, and features that each of a layer's three paths adds.
-        places: the layers of the encoder, counted from 1, before which an InfoAccum stands (appendix H.A).
-        module: what stands there, "infoaccum" or, of figure 14, "dense", "residual", "context", "scan",
-            "recursive" or "attention"; "scan" sees the whole picture, so that tiles are not exact.
+        layers, growth: n, layers of an InfoAccum, and features that each of a layer's three paths
+            adds.
+        places: the layers of the encoder, counted from 1, before which an InfoAccum stands
+            (appendix H.A).
+        module: what stands there, "infoaccum" or, of figure 14, "dense", "residual", "context",
+            "scan", "recursive" or "attention"; "scan" sees the whole picture, so that tiles are not
+            exact.
         subpixel: whether the last layer is a sub-pixel convolution, in place of a transposed one.
         skips: whether the encoder hands its features to the decoder.
-        pooling: whether 3x3 convolutions with max-pooling and nearest neighbors change the resolution, in
-            place of strides.
+        pooling: whether 3x3 convolutions with max-pooling and nearest neighbors change the
+            resolution, in place of strides.
         residual: add the input to the output; the paper does not.
         norm: "batch", "instance" or "none".
     """
@@ -222,10 +246,13 @@ class InfoAccumUNet(Restorer):
                 decoder.append(nn.Sequential(nn.ReLU(), *_up(taken, channels, True, pooling)))
         self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
 
-        # A 4x4 stride sees one finer cell past its own, its transpose two from the farther of its pixels; a
-        # sub-pixel convolution one cell past its own of two pixels, three from the farther one.
+        # A 4x4 stride sees one finer cell past its own, its transpose two from the farther of its
+        # pixels; a sub-pixel convolution one cell past its own of two pixels, three from the
+        # farther one.
         cells = [2**level for level in range(levels)]
-        reach = _pooled_reach(levels, subpixel) if pooling else 3 * sum(cells) + (1 if subpixel else 0)
+        reach = (
+            _pooled_reach(levels, subpixel) if pooling else 3 * sum(cells) + (1 if subpixel else 0)
+        )
         self.geometry = Geometry(
             channels=channels,
             multiple=2**levels,
@@ -247,10 +274,12 @@ class InfoAccumUNet(Restorer):
 
 
 class PatchGAN(nn.Module):
-    """pix2pix's discriminator, which judges overlapping patches: of 70x70 pixels at depth 5, the paper's.
+    """pix2pix's discriminator, which judges overlapping patches: of 70x70 pixels at depth 5, the
+    paper's.
 
-    Without a sigmoid at its end, for LSGAN takes the score as it is. At depth 3, 4 and 6 a patch has 16, 34
-    and 142 pixels a side. Pictures are at least 32x32, at depth 6 64x64, at depth 7 128x128.
+    Without a sigmoid at its end, for LSGAN takes the score as it is. At depth 3, 4 and 6 a patch
+    has 16, 34 and 142 pixels a side. Pictures are at least 32x32, at depth 6 64x64, at depth 7
+    128x128.
 
     Args:
         channels: of the observed and the candidate picture together.
@@ -259,7 +288,9 @@ class PatchGAN(nn.Module):
         norm: "batch", "instance" or "none".
     """
 
-    def __init__(self, channels: int = 6, depth: int = 5, width: int = 64, norm: str = "batch") -> None:
+    def __init__(
+        self, channels: int = 6, depth: int = 5, width: int = 64, norm: str = "batch"
+    ) -> None:
         super().__init__()
         if not 3 <= depth <= 7:
             raise ValueError("depth is 3 to 7")
@@ -316,5 +347,8 @@ def _pooled_reach(levels: int, subpixel: bool) -> int:
 
 
 def _normalise(width: int, norm: str) -> list[nn.Module]:
-    kinds: dict[str, list[type[nn.Module]]] = {"batch": [nn.BatchNorm2d], "instance": [nn.InstanceNorm2d]}
+    kinds: dict[str, list[type[nn.Module]]] = {
+        "batch": [nn.BatchNorm2d],
+        "instance": [nn.InstanceNorm2d],
+    }
     return [kind(width) for kind in kinds.get(norm, [])]

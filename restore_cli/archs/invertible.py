@@ -1,16 +1,16 @@
 """IRAE: Liu, Qin, Anwar, Caldwell and Gedeon, "Invertible Restoring Autoencoder", 2020.
 
-Two normalising flows of Glow's form (Kingma and Dhariwal, 2018): an encoder that is run forwards and a
-decoder that is run backwards. Nothing is sampled; what the encoder splits off is handed to the decoder, and
-so the whole network can be undone: `inverse` finds the input from the output.
+Two normalising flows of Glow's form (Kingma and Dhariwal, 2018): an encoder that is run forwards
+and a decoder that is run backwards. Nothing is sampled; what the encoder splits off is handed to
+the decoder, and so the whole network can be undone: `inverse` finds the input from the output.
 
-Deviations: a coupling's first 3x3 convolution pads, not the 1x1 after it as in the authors' code, which
-would shut out a ring of one pixel around the picture. The invertible convolutions are kept as Glow's LU
-factors, with which the whole has the paper's 1.33 million parameters. A coupling scales by more than 0.9,
-where the paper's scale may vanish (`floor` 0): ten minutes of denoising brought that to 5e-8, and float32
-lost the way back.
-The decoder begins as a copy of the encoder, normalisations too, which its inverse undoes: training begins
-at the identity, and need not learn to copy before it learns to restore.
+Deviations: a coupling's first 3x3 convolution pads, not the 1x1 after it as in the authors' code,
+which would shut out a ring of one pixel around the picture. The invertible convolutions are kept as
+Glow's LU factors, with which the whole has the paper's 1.33 million parameters. A coupling scales
+by more than 0.9, where the paper's scale may vanish (`floor` 0): ten minutes of denoising brought
+that to 5e-8, and float32 lost the way back.
+The decoder begins as a copy of the encoder, normalisations too, which its inverse undoes: training
+begins at the identity, and need not learn to copy before it learns to restore.
 """
 
 from __future__ import annotations
@@ -70,7 +70,9 @@ class ActNorm(Invertible):
 
 
 class Mixing(Invertible):
-    """An invertible 1x1 convolution W = P L (U + diag(s)), at first a random rotation (Glow, section 3.2)."""
+    """An invertible 1x1 convolution W = P L (U + diag(s)), at first a random rotation (Glow,
+    section 3.2).
+    """
 
     permutation: Tensor
     sign: Tensor
@@ -90,7 +92,9 @@ class Mixing(Invertible):
         """The matrix, C x C."""
         unit = torch.eye(len(self.sign), dtype=self.lower.dtype, device=self.lower.device)
         diagonal = torch.diag(self.sign * self.log_diagonal.exp())
-        product: Tensor = self.permutation @ (self.lower.tril(-1) + unit) @ (self.upper.triu(1) + diagonal)
+        product: Tensor = (
+            self.permutation @ (self.lower.tril(-1) + unit) @ (self.upper.triu(1) + diagonal)
+        )
         return product
 
     def inverse_weight(self) -> Tensor:
@@ -136,7 +140,9 @@ class Coupling(nn.Module):
             nn.init.normal_(convolution.weight, std=0.05)
         for parameter in last.parameters():
             nn.init.zeros_(parameter)
-        self.net = nn.Sequential(first, ActNorm(hidden), nn.ReLU(), second, ActNorm(hidden), nn.ReLU(), last)
+        self.net = nn.Sequential(
+            first, ActNorm(hidden), nn.ReLU(), second, ActNorm(hidden), nn.ReLU(), last
+        )
         self.log_scale = nn.Parameter(torch.zeros(1, width, 1, 1))
 
 
@@ -147,7 +153,11 @@ class Step(Invertible):
 
     def __init__(self, width: int, hidden: int, floor: float) -> None:
         super().__init__()
-        self.norm, self.mixing, self.coupling = ActNorm(width), Mixing(width), Coupling(width, hidden)
+        self.norm, self.mixing, self.coupling = (
+            ActNorm(width),
+            Mixing(width),
+            Coupling(width, hidden),
+        )
         self.floor = floor
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
@@ -160,18 +170,24 @@ class Step(Invertible):
         return take(y, kernels, True, self.floor)[0]
 
     def set_up(self, x: Tensor) -> None:
-        """Set up the normalisations by what comes in, N, C, H, W, if it is the first in training."""
+        """Set up the normalisations by what comes in, N, C, H, W, if it is the first in
+        training.
+        """
         if self.training and not self.norm.ready:
             with torch.no_grad():
                 told, _ = self.mixing(self.norm(x)).chunk(2, dim=1)
                 self.coupling.net(told)
 
 
-Kernels = tuple[Tensor, ...]  # weight and bias of the mixing, and of the coupling's three convolutions
+Kernels = tuple[
+    Tensor, ...
+]  # weight and bias of the mixing, and of the coupling's three convolutions
 
 
 def fold(steps: Sequence[Step], backwards: bool) -> list[Kernels]:
-    """Steps of one width as convolutions, normalisations folded in, in the precision of autocast."""
+    """Steps of one width as convolutions, normalisations folded in, in the precision of
+    autocast.
+    """
 
     def stack(tensors: Iterable[Any]) -> Tensor:
         return torch.stack(list(tensors))
@@ -204,7 +220,8 @@ def take(x: Tensor, kernels: Kernels, backwards: bool, floor: float) -> tuple[Te
 
     A coupling's scale lies between `floor` and 1.
 
-    The few channels of a flow lie plane by plane, those within a coupling pixel by pixel: as fast as it gets.
+    The few channels of a flow lie plane by plane, those within a coupling pixel by pixel: as fast
+    as it gets.
     """
     mixing, offset, first, first_bias, second, second_bias, last, last_bias = kernels
     x = x.to(mixing.dtype).contiguous()
@@ -258,7 +275,9 @@ class Taken(torch.autograd.Function):
             of_scale, of_changed = of_changed * moved, of_changed * scale
             of_shift = of_changed
         of_raw = torch.ops.aten.sigmoid_backward(of_scale, gate) * (1 - ctx.floor)
-        of_last_output = torch.cat([of_raw, of_shift], dim=1).contiguous(memory_format=torch.channels_last)
+        of_last_output = torch.cat([of_raw, of_shift], dim=1).contiguous(
+            memory_format=torch.channels_last
+        )
         of_outer, *of_last = gradients(of_last_output, outer, last)
         of_inner, *of_second = gradients(through_relu(of_outer, outer), inner, second)
         of_seen, *of_first = gradients(through_relu(of_inner, inner), seen, first)
@@ -285,10 +304,14 @@ class Flow(nn.Module):
         super().__init__()
         self.recompute = recompute
         widths = [channels * 4 * 2**level for level in range(levels)]
-        self.steps = nn.ModuleList(Step(width, hidden, floor) for width in widths for _ in range(steps))
+        self.steps = nn.ModuleList(
+            Step(width, hidden, floor) for width in widths for _ in range(steps)
+        )
         self.per_level = steps
 
-    def forward(self, x: Tensor) -> list[Tensor]:  # N, C, H, W -> N, 2C, H/2, W/2; N, 4C, H/4, W/4; ...
+    def forward(
+        self, x: Tensor
+    ) -> list[Tensor]:  # N, C, H, W -> N, 2C, H/2, W/2; N, 4C, H/4, W/4; ...
         parts: list[Tensor] = []
         for steps in self._levels():
             if parts:
@@ -310,7 +333,11 @@ class Flow(nn.Module):
         return [steps[at : at + self.per_level] for at in range(0, len(steps), self.per_level)]
 
     def _run(self, steps: list[Step], x: Tensor, backwards: bool) -> Tensor:
-        if not self.recompute and torch.is_grad_enabled() and all(step.norm.ready for step in steps):
+        if (
+            not self.recompute
+            and torch.is_grad_enabled()
+            and all(step.norm.ready for step in steps)
+        ):
             for kernels in fold(steps, backwards):
                 x = Taken.apply(x, backwards, steps[0].floor, *kernels)  # type: ignore[no-untyped-call]
             return x
@@ -343,10 +370,11 @@ class Turn:
 
 
 class Recomputed(torch.autograd.Function):
-    """Steps that keep only their last output; the backward pass finds each input again by undoing the step.
+    """Steps that keep only their last output; the backward pass finds each input again by undoing
+    the step.
 
-    Memory no longer grows with the number of steps, for the time of one more forward pass (Gomez et al.,
-    "The Reversible Residual Network", 2017).
+    Memory no longer grows with the number of steps, for the time of one more forward pass (Gomez et
+    al., "The Reversible Residual Network", 2017).
     """
 
     @staticmethod
@@ -367,7 +395,9 @@ class Recomputed(torch.autograd.Function):
             with torch.enable_grad():
                 x.requires_grad_()
                 wanted = [x, *turn.step.parameters()]
-                gradient, *own = torch.autograd.grad(turn.run(x), wanted, gradient, allow_unused=True)
+                gradient, *own = torch.autograd.grad(
+                    turn.run(x), wanted, gradient, allow_unused=True
+                )
             collected.append(list(own))
             y = x.detach()
         return (None, gradient, *(own for step in reversed(collected) for own in step))
@@ -382,9 +412,10 @@ class IRAE(Restorer):
         levels: L, levels of each flow: 2; 3 for inpainting.
         hidden: features within the couplings.
         recompute: save memory in training by recomputing activations; gradients stay the same.
-        conditions: planes that go through the flows beside the image, and come out beside it; 1 says where a
-            hole is, where the paper's is always in the same place.
-        floor: of the couplings' scales, which are floor + (1 - floor) sigmoid(s + 2); 0 is the paper's.
+        conditions: planes that go through the flows beside the image, and come out beside it; 1
+            says where a hole is, where the paper's is always in the same place.
+        floor: of the couplings' scales, which are floor + (1 - floor) sigmoid(s + 2); 0 is the
+            paper's.
     """
 
     def __init__(
@@ -401,7 +432,9 @@ class IRAE(Restorer):
         if not 0 <= floor < 1:
             raise ValueError(f"floor is {floor}, not 0 or more and less than 1")
         planes = channels + conditions
-        self.encoder, self.decoder = (Flow(planes, steps, levels, hidden, recompute, floor) for _ in range(2))
+        self.encoder, self.decoder = (
+            Flow(planes, steps, levels, hidden, recompute, floor) for _ in range(2)
+        )
         cells = [2 ** (level + 1) for level in range(levels)]
         self.geometry = Geometry(
             channels=channels,
@@ -427,7 +460,9 @@ class IRAE(Restorer):
         return self.encoder.inverse(self.decoder(y - 0.5)) + 0.5
 
     def fold(self) -> None:
-        """Make constants of the mixings, which ends training, for ONNX has no inverse of a matrix."""
+        """Make constants of the mixings, which ends training, for ONNX has no inverse of a
+        matrix.
+        """
         for module in self.modules():
             if isinstance(module, Step):
                 module.mixing = Folded(module.mixing)

@@ -16,7 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 class Bicubic(nn.Module):
     """Enlarges bicubically, with a = -1/2 and edges repeated.
 
-    A convolution, for `interpolate` computes positions in float32: a tile's pixels would differ by 1e-4.
+    A convolution, for `interpolate` computes positions in float32: a tile's pixels would differ by
+    1e-4.
     """
 
     kernels: Tensor
@@ -41,8 +42,8 @@ class Bicubic(nn.Module):
 class DilatedConv2d(nn.Conv2d):
     """A dilated 3x3 convolution that keeps the size, and on a CPU trains as one without dilation.
 
-    To a dilated kernel a picture is dilation x dilation interleaved ones, and its neighbors there are next to
-    each other. PyTorch 2.13's own gradients crash in bfloat16 on some CPUs.
+    To a dilated kernel a picture is dilation x dilation interleaved ones, and its neighbors there
+    are next to each other. PyTorch 2.13's own gradients crash in bfloat16 on some CPUs.
 
     Args:
         width, given: features in and out.
@@ -54,7 +55,9 @@ class DilatedConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, given, H, W
         side, (batch, _, height, width) = self.dilation[0], x.shape
-        trains = x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        trains = (
+            x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_exporting()
+        )
         if side == 1 or not trains:
             return super().forward(x)
         parts = pixel_unshuffle(pad(x, (0, -width % side, 0, -height % side)), side)
@@ -66,12 +69,14 @@ class DilatedConv2d(nn.Conv2d):
 
 
 def convolve(layer: nn.Module, x: Tensor, rectified: bool = False) -> Tensor:
-    """What a convolution makes of x, or its ReLU, N x C x H x W; quickly where a CPU computes gradients.
+    """What a convolution makes of x, or its ReLU, N x C x H x W; quickly where a CPU computes
+    gradients.
 
     The layer may be a transposed one. Of stride 1, it keeps the size.
 
-    The ReLU there takes no pass over memory of its own, and a transposed convolution is an ordinary one by
-    the mirrored kernel: PyTorch's own gradient of its bias takes twice as long as all the rest of it.
+    The ReLU there takes no pass over memory of its own, and a transposed convolution is an ordinary
+    one by the mirrored kernel: PyTorch's own gradient of its bias takes twice as long as all the
+    rest of it.
     """
     assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
     if max(layer.stride) > 1 or not trains_on_cpu(x):
@@ -86,7 +91,9 @@ class Convolved(torch.autograd.Function):
     """A convolution that keeps the size, or its ReLU."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool) -> Tensor:
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool
+    ) -> Tensor:
         result = fused(x, weight, bias, rectified)
         ctx.save_for_backward(x, weight, result if rectified else None)
         return result
@@ -100,12 +107,16 @@ class Convolved(torch.autograd.Function):
 
 
 def fused(
-    x: Tensor, weight: Tensor, bias: Tensor | None, rectified: bool = False, added: Tensor | None = None
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    rectified: bool = False,
+    added: Tensor | None = None,
 ) -> Tensor:
     """A convolution that keeps the size; then a ReLU, or a sum.
 
-    On a CPU, within a function that knows its gradients itself, oneDNN does both in one pass over memory: its
-    operation has none.
+    On a CPU, within a function that knows its gradients itself, oneDNN does both in one pass over
+    memory: its operation has none.
     """
     side = weight.shape[-1] // 2
     given = x.contiguous(memory_format=torch.channels_last)
@@ -116,10 +127,14 @@ def fused(
     pointwise = torch.ops.mkldnn._convolution_pointwise
     options = ([side, side], [1, 1], [1, 1], 1)
     if added is None:
-        convolved: Tensor = pointwise(given, weight, bias, *options, "relu" if rectified else "none", [], "")
+        convolved: Tensor = pointwise(
+            given, weight, bias, *options, "relu" if rectified else "none", [], ""
+        )
         return convolved
     added = added.contiguous(memory_format=torch.channels_last)
-    summed: Tensor = pointwise.binary(given, added, weight, bias, *options, "add", 1.0, None, [], None)
+    summed: Tensor = pointwise.binary(
+        given, added, weight, bias, *options, "add", 1.0, None, [], None
+    )
     return summed
 
 
@@ -147,7 +162,8 @@ def flop_counter() -> FlopCounterMode:
 def gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool] = (True, True, True)
 ) -> tuple[Any, ...]:
-    """Of input, weight and bias of a convolution that keeps the size; None where they are not wanted.
+    """Of input, weight and bias of a convolution that keeps the size; None where they are not
+    wanted.
 
     PyTorch's own gradient of a bias can take six times as long.
     """
@@ -198,9 +214,9 @@ class DepthwiseConv2d(nn.Conv2d):
 class Depthwise(torch.autograd.Function):
     """A depthwise convolution whose gradients are a convolution and matrix products.
 
-    PyTorch's own gradient of the weights takes 13 times as long in bfloat16. Here each channel's 16 x 16
-    blocks of the gradient are multiplied with the blocks of the input that they see: of a product of all
-    pixels with all pixels, summed over blocks, a kernel's element is one diagonal.
+    PyTorch's own gradient of the weights takes 13 times as long in bfloat16. Here each channel's 16
+    x 16 blocks of the gradient are multiplied with the blocks of the input that they see: of a
+    product of all pixels with all pixels, summed over blocks, a kernel's element is one diagonal.
     """
 
     @staticmethod
@@ -243,12 +259,16 @@ def _depthwise_weights(gradient: Tensor, x: Tensor, side: int, block: int = 16) 
 
 
 def trains_on_cpu(x: Tensor) -> bool:
-    """Whether gradients of what is computed from x will be asked for, on a CPU, outside a compiler."""
+    """Whether gradients of what is computed from x will be asked for, on a CPU, outside a
+    compiler.
+    """
     return torch.is_grad_enabled() and computes_on_cpu(x)
 
 
 def computes_on_cpu(x: Tensor) -> bool:
-    """Whether what is computed from x is computed now, and on a CPU, rather than compiled or exported."""
+    """Whether what is computed from x is computed now, and on a CPU, rather than compiled or
+    exported.
+    """
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 

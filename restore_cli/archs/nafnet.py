@@ -1,10 +1,10 @@
 """NAFNet: Chen et al., "Simple Baselines for Image Restoration", ECCV 2022.
 
-A U-Net without activation functions: halves of the features are multiplied, and channels are weighted by
-their mean over the whole map. That mean is why tiles are approximate. It was trained on pictures of 256
-pixels a side and does best near that size (Chu et al., "Improving Image Restoration by Revisiting Global
-Information Aggregation", ECCV 2022, at 1.5 times as much), which is why it asks for tiles of 384.
-Its layers are named as in the released checkpoints, which load unchanged.
+A U-Net without activation functions: halves of the features are multiplied, and channels are
+weighted by their mean over the whole map. That mean is why tiles are approximate. It was trained on
+pictures of 256 pixels a side and does best near that size (Chu et al., "Improving Image Restoration
+by Revisiting Global Information Aggregation", ECCV 2022, at 1.5 times as much), which is why it
+asks for tiles of 384. Its layers are named as in the released checkpoints, which load unchanged.
 """
 
 from __future__ import annotations
@@ -39,7 +39,9 @@ def gate(x: Tensor) -> Tensor:  # N, 2*C, H, W -> N, C, H, W
 
 
 class Block(nn.Module):
-    """NAFBlock, figure 3: a depthwise convolution and channel attention, then a feed-forward part."""
+    """NAFBlock, figure 3: a depthwise convolution and channel attention, then a feed-forward
+    part.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -67,8 +69,8 @@ class NAFNet(Restorer):
     Args:
         channels: image channels, 1 or 3.
         width: features of the finest level, doubled on each coarser one: 32 or 64.
-        encoder, middle, decoder: blocks of each level from fine to coarse, of the coarsest, and of each level
-            from coarse to fine.
+        encoder, middle, decoder: blocks of each level from fine to coarse, of the coarsest, and of
+            each level from coarse to fine.
     """
 
     def __init__(
@@ -104,7 +106,9 @@ class NAFNet(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `intro`, `encoders`, `middle_blks`, `decoders` and `ending`."""
+        """The arguments for a state dict of `intro`, `encoders`, `middle_blks`, `decoders` and
+        `ending`.
+        """
         width, channels = state["intro.weight"].shape[:2]
 
         def count(prefix: str) -> int:

@@ -1,8 +1,9 @@
 """Networks of ONNX files by onnxruntime, which is optional.
 
-A file that `restore models export` wrote says how far its network sees and what it takes besides a picture.
-Of any other, scale and grid are found by running it on small pictures, and its tiles are approximate. Only
-plain networks are run: one picture in, one out, all numbers in the file, and no operator of other libraries.
+A file that `restore models export` wrote says how far its network sees and what it takes besides a
+picture. Of any other, scale and grid are found by running it on small pictures, and its tiles are
+approximate. Only plain networks are run: one picture in, one out, all numbers in the file, and no
+operator of other libraries.
 """
 
 from __future__ import annotations
@@ -29,9 +30,16 @@ GRIDS = (1, 2, 4, 8, 16, 32, 64)  # of which one size after the other is tried
 SIDES = (16, 4096)  # pixels, of a size that is fixed
 ENLARGES = 16  # times at most
 SEEN = 4096  # pixels of the largest radius that an export may state
-FLOATS = 256  # numbers that a network holds at least for a pixel of its result, for all that is known
+FLOATS = (
+    256  # numbers that a network holds at least for a pixel of its result, for all that is known
+)
 PER_PIXEL, AT_ONCE = 2**14, 2**30  # numbers that one of its layers may make of a pixel, and in all
-DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # of operators that are a part of onnxruntime
+DOMAINS = (
+    "",
+    "ai.onnx",
+    "ai.onnx.ml",
+    "com.microsoft",
+)  # of operators that are a part of onnxruntime
 ENDLESS = ("Loop", "Scan")  # operators that may never end
 EXPORTED = ("task", "channels", "conditions", "scale", "multiple", "radius", "trained")
 Numbers = NDArray[np.float32]
@@ -43,7 +51,8 @@ class Onnx(Restorer):
     Args:
         run: makes of N x planes x H x W, float32, what the network makes of it.
         geometry: what the engine must know of it.
-        size: height and width of the only pictures that it takes; smaller ones are continued by mirroring.
+        size: height and width of the only pictures that it takes; smaller ones are continued by
+            mirroring.
         stated: what the file states, if `restore models export` wrote it.
         traits: what else there is to know of the file, in words.
     """
@@ -75,14 +84,15 @@ def read(path: Path) -> Onnx:
     """The network of an ONNX file.
 
     Raises:
-        WeightsError: onnxruntime is not installed; the file cannot be read, is damaged, refers to other files
-            or libraries, or takes or makes something else than a picture.
+        WeightsError: onnxruntime is not installed; the file cannot be read, is damaged, refers to
+            other files or libraries, or takes or makes something else than a picture.
     """
     try:
         onnx, runtime = (importlib.import_module(name) for name in ("onnx", "onnxruntime"))
     except ImportError as error:
         raise WeightsError(
-            f"Cannot load {path}: ONNX Runtime is not installed. Run `pip install 'restore-cli[onnx]'`."
+            f"Cannot load {path}: ONNX Runtime is not installed. Run `pip install"
+            " 'restore-cli[onnx]'`."
         ) from error
     try:
         data = path.read_bytes()
@@ -110,10 +120,14 @@ def _make(data: bytes, onnx: Any, runtime: Any) -> Onnx:
     height, width = size or _try_size(GRIDS[-1])  # which all grids have in common
     largest = _largest(model, (count, height, width), onnx)
     run = _session(data, kind, runtime)
-    geometry = _stated_geometry(stated, run, planes) if stated else _found_geometry(run, count, size)
+    geometry = (
+        _stated_geometry(stated, run, planes) if stated else _found_geometry(run, count, size)
+    )
     floats = max(6 * largest // (height * width), FLOATS * geometry.scale**2)
     geometry = replace(geometry, floats=floats)
-    opset = next((entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0)
+    opset = next(
+        (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0
+    )
     numbers = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
     traits = {
         "parameters": f"{numbers:,}",
@@ -149,7 +163,9 @@ def _parts(message: Any) -> Iterator[Any]:
 
 
 def _input(graph: Any, onnx: Any) -> tuple[str, list[int]]:
-    """The type of numbers that a network takes, and channels, height and width, 0 where they are free."""
+    """The type of numbers that a network takes, and channels, height and width, 0 where they are
+    free.
+    """
     kept = {tensor.name for tensor in graph.initializer}
     inputs = [one for one in graph.input if one.name not in kept]
     for what, ports in (("takes", inputs), ("makes", graph.output)):
@@ -178,7 +194,8 @@ def _fixed(sides: list[int]) -> tuple[int, int] | None:
     height, width = (side or max(sides) for side in sides)
     if min(height, width) < SIDES[0] or max(height, width) > SIDES[1]:
         raise ValueError(
-            f"it takes pictures of {width} x {height} pixels alone, not of {SIDES[0]} to {SIDES[1]} a side"
+            f"it takes pictures of {width} x {height} pixels alone, not of {SIDES[0]} to"
+            f" {SIDES[1]} a side"
         )
     return height, width
 
@@ -210,8 +227,12 @@ def _largest(model: Any, shape: tuple[int, int, int], onnx: Any) -> int:
     ]
     most = max(map(math.prod, layers), default=0)
     if most > min(AT_ONCE, PER_PIXEL * max(math.prod(shape[1:]), math.prod(_try_size(GRIDS[-1])))):
-        raise ValueError(f"it makes {most:,} numbers of a picture of {shape[2]} x {shape[1]} pixels")
-    return max((math.prod(layer) for layer in layers if len(layer) == 4 and layer[0] == 1), default=0)
+        raise ValueError(
+            f"it makes {most:,} numbers of a picture of {shape[2]} x {shape[1]} pixels"
+        )
+    return max(
+        (math.prod(layer) for layer in layers if len(layer) == 4 and layer[0] == 1), default=0
+    )
 
 
 def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Numbers]:
@@ -226,7 +247,9 @@ def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Number
         )  # which would print
     except Exception as error:
         reason = brief(" ".join(str(error).split()))
-        raise ValueError(f"onnxruntime {runtime.__version__} does not take it ({reason})") from error
+        raise ValueError(
+            f"onnxruntime {runtime.__version__} does not take it ({reason})"
+        ) from error
     (given,) = session.get_inputs()
     quiet = runtime.RunOptions()
     quiet.log_severity_level = 4
@@ -239,19 +262,30 @@ def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Number
             reason = " ".join(str(error).split())
             if "allocate" in reason:
                 raise MemoryError(reason) from error
-            raise EngineError(f"The network cannot be run: {brief(reason)}. Try another --model.") from error
+            raise EngineError(
+                f"The network cannot be run: {brief(reason)}. Try another --model."
+            ) from error
 
     return run
 
 
-def _stated_geometry(stated: Mapping[str, str], run: Callable[[Numbers], Numbers], planes: int) -> Geometry:
+def _stated_geometry(
+    stated: Mapping[str, str], run: Callable[[Numbers], Numbers], planes: int
+) -> Geometry:
     """The geometry that an export of ours states, if the network agrees."""
     try:
         keys = ("channels", "conditions", "scale", "multiple", "radius")
-        geometry = Geometry(**{key: int(stated[key]) for key in keys}, local=stated.get("local") != "False")
+        geometry = Geometry(
+            **{key: int(stated[key]) for key in keys}, local=stated.get("local") != "False"
+        )
     except ValueError as error:
         raise ValueError("what it states of its network is damaged") from error
-    bounds = {"channels": (1, 3), "conditions": (0, 64), "scale": (1, ENLARGES), "multiple": (1, GRIDS[-1])}
+    bounds = {
+        "channels": (1, 3),
+        "conditions": (0, 64),
+        "scale": (1, ENLARGES),
+        "multiple": (1, GRIDS[-1]),
+    }
     for key, (low, high) in {**bounds, "radius": (0, SEEN)}.items():
         if not low <= getattr(geometry, key) <= high:
             raise ValueError(f"its {key} of {getattr(geometry, key)} is not from {low} to {high}")
@@ -266,7 +300,9 @@ def _stated_geometry(stated: Mapping[str, str], run: Callable[[Numbers], Numbers
 def _found_geometry(
     run: Callable[[Numbers], Numbers], channels: int, size: tuple[int, int] | None
 ) -> Geometry:
-    """The geometry of a network that states none: the first grid on which it makes pictures of pictures."""
+    """The geometry of a network that states none: the first grid on which it makes pictures of
+    pictures.
+    """
     if channels not in (1, 3):
         raise ValueError(f"it takes {channels} channels, not 1 or 3")
     if size:
@@ -285,8 +321,12 @@ def _found_geometry(
     raise fault
 
 
-def _scale(run: Callable[[Numbers], Numbers], planes: int, channels: int, height: int, width: int) -> int:
-    """How many times a network enlarges a picture of this size; raises ValueError where that is none."""
+def _scale(
+    run: Callable[[Numbers], Numbers], planes: int, channels: int, height: int, width: int
+) -> int:
+    """How many times a network enlarges a picture of this size; raises ValueError where that is
+    none.
+    """
     picture = np.random.default_rng(0).random((1, planes, height, width), np.float32)
     try:
         made = run(picture)
@@ -296,5 +336,7 @@ def _scale(run: Callable[[Numbers], Numbers], planes: int, channels: int, height
         ) from error
     scale: int = (made.shape or (0,))[-1] // width
     if made.shape != (1, channels, scale * height, scale * width) or not 1 <= scale <= ENLARGES:
-        raise ValueError(f"it makes {list(made.shape)} of {list(picture.shape)}, which is no picture")
+        raise ValueError(
+            f"it makes {list(made.shape)} of {list(picture.shape)}, which is no picture"
+        )
     return scale

@@ -1,7 +1,9 @@
-"""PReNet: Ren et al., "Progressive Image Deraining Networks: A Better and Simpler Baseline", CVPR 2019.
+"""PReNet: Ren et al., "Progressive Image Deraining Networks: A Better and Simpler Baseline", CVPR
+2019.
 
-One small network that is run several times, each time over the rainy picture and what it made of it, with an
-LSTM that remembers. Its layers are named as in the released checkpoints, which load unchanged.
+One small network that is run several times, each time over the rainy picture and what it made of
+it, with an LSTM that remembers. Its layers are named as in the released checkpoints, which load
+unchanged.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ class PReNet(Restorer):
 
         self.conv0 = convolve(2 * channels, width, nn.ReLU())
         for number in range(1, RESIDUALS + 1):
-            block = convolve(width, width, nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU())
+            block = convolve(
+                width, width, nn.ReLU(), nn.Conv2d(width, width, 3, padding=1), nn.ReLU()
+            )
             self.add_module(f"res_conv{number}", block)
         for gate in "ifgo":
             squash = nn.Tanh() if gate == "g" else nn.Sigmoid()
@@ -46,7 +50,9 @@ class PReNet(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `conv0`, `res_conv1` and so on; the paper's six stages."""
+        """The arguments for a state dict of `conv0`, `res_conv1` and so on; the paper's six
+        stages.
+        """
         state["conv_g.0.weight"]
         width, taken = state["conv0.0.weight"].shape[:2]
         return {"channels": taken // 2, "width": width}

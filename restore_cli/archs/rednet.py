@@ -1,14 +1,14 @@
-"""RED-Net: Mao, Shen and Yang, "Image Restoration Using Convolutional Auto-encoders with Symmetric Skip
-Connections", 2016.
+"""RED-Net: Mao, Shen and Yang, "Image Restoration Using Convolutional Auto-encoders with Symmetric
+Skip Connections", 2016.
 
-Convolutions that take the damage away, mirrored transposed convolutions that bring the details back, and
-skips that hand details across. A ReLU follows each layer and each sum (equations 2 and 3), as in the authors'
-released network; the paper leaves open whether one follows the last layer. There and here none does, for what
-that layer gives is the damage, which has either sign.
+Convolutions that take the damage away, mirrored transposed convolutions that bring the details
+back, and skips that hand details across. A ReLU follows each layer and each sum (equations 2 and
+3), as in the authors' released network; the paper leaves open whether one follows the last layer.
+There and here none does, for what that layer gives is the damage, which has either sign.
 
-The paper leaves open, and here it is so: He et al.'s skips (figure 7) span blocks between the first and the
-last layer, which alone change the number of features; a stride as large as the kernel (figure 5) takes no
-padding, so that no pixel is left out.
+The paper leaves open, and here it is so: He et al.'s skips (figure 7) span blocks between the first
+and the last layer, which alone change the number of features; a stride as large as the kernel
+(figure 5) takes no padding, so that no pixel is left out.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class REDNet(Restorer):
         width: features; 64 in the paper's studies, 128 in the authors' released networks.
         kernel: side of all kernels, odd.
         skip: layers from one skip to the next; 0 for none.
-        strides: the convolutions, counted from 1, that lower the resolution; their mirrors raise it. The
-            paper's variants are [1], [5], [9] and [5, 9]; with depth 10 and stride 3, [1, 2, 3, 4, 5] makes a
-            vector of 243x243 pixels (figure 5).
+        strides: the convolutions, counted from 1, that lower the resolution; their mirrors raise
+            it. The paper's variants are [1], [5], [9] and [5, 9]; with depth 10 and stride 3, [1,
+            2, 3, 4, 5] makes a vector of 243x243 pixels (figure 5).
         stride: how many times those lower it; at most the kernel's side.
-        mirrored: whether a skip goes from a convolution to its mirror, and not over a block of `skip` layers,
-            as in He et al.'s residual networks (figure 7).
-        deconvolution: whether the second half are transposed convolutions. Without them (figure 2) all layers
-            are convolutions, whose number may then be odd if there are no skips.
+        mirrored: whether a skip goes from a convolution to its mirror, and not over a block of
+            `skip` layers, as in He et al.'s residual networks (figure 7).
+        deconvolution: whether the second half are transposed convolutions. Without them (figure 2)
+            all layers are convolutions, whose number may then be odd if there are no skips.
         rectified: whether a ReLU follows a layer before a sum, too, and not the sum alone.
 
     Raises:
@@ -63,7 +63,9 @@ class REDNet(Restorer):
         if half < 1 or (odd and not chain) or kernel % 2 == 0 or not 1 <= stride <= kernel:
             raise ValueError("depth is even, kernel is odd, stride is from 1 to kernel")
         if not all(1 <= layer <= half for layer in strides):
-            raise ValueError("depth is even, kernel is odd, strides are convolutions from 1 to depth / 2")
+            raise ValueError(
+                "depth is even, kernel is odd, strides are convolutions from 1 to depth / 2"
+            )
         if strides and not (deconvolution and mirrored):
             raise ValueError("strides need deconvolution, and skips that are mirrored")
         self.rectified = rectified
@@ -77,13 +79,22 @@ class REDNet(Restorer):
         )
         self.decoder = nn.ModuleList(
             nn.ConvTranspose2d(
-                width, given, kernel, stride=step, padding=pad, output_padding=step + 2 * pad - kernel
+                width,
+                given,
+                kernel,
+                stride=step,
+                padding=pad,
+                output_padding=step + 2 * pad - kernel,
             )
             if deconvolution
             else nn.Conv2d(width, given, kernel, padding=pad)
-            for given, step, pad in zip(outputs, steps[half - 1 :: -1], pads[half - 1 :: -1], strict=True)
+            for given, step, pad in zip(
+                outputs, steps[half - 1 :: -1], pads[half - 1 :: -1], strict=True
+            )
         )
-        self.handed: dict[int, int] = {}  # layer to whose output another one's is added -> that one, from 1
+        self.handed: dict[
+            int, int
+        ] = {}  # layer to whose output another one's is added -> that one, from 1
         if skip and mirrored:
             self.handed = {depth - layer: layer for layer in range(skip, half, skip)}
         elif skip:
@@ -98,10 +109,14 @@ class REDNet(Restorer):
         features = x
         kept: dict[int, Tensor] = {}
         for number, layer in enumerate((*self.encoder, *self.decoder[:-1]), start=1):
-            features = convolve(layer, features, rectified=self.rectified or number not in self.handed)
+            features = convolve(
+                layer, features, rectified=self.rectified or number not in self.handed
+            )
             if number in self.handed:
                 features = features + kept.pop(self.handed[number])
-                features = features if self.rectified else features.relu()  # else neither is below 0
+                features = (
+                    features if self.rectified else features.relu()
+                )  # else neither is below 0
             if number in self.handed.values():
                 kept[number] = features
         damage = convolve(self.decoder[-1], features)

@@ -1,8 +1,9 @@
-"""Restormer: Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image Restoration", 2022.
+"""Restormer: Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image
+Restoration", 2022.
 
-A U-Net of transformer blocks whose attention is between channels, so that its cost grows with the pixels and
-not with their square. Attention looks at all of what it is given, which is why tiles are approximate. Its
-layers are named as in the released checkpoints, which load unchanged.
+A U-Net of transformer blocks whose attention is between channels, so that its cost grows with the
+pixels and not with their square. Attention looks at all of what it is given, which is why tiles are
+approximate. Its layers are named as in the released checkpoints, which load unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from restore_cli.network import Geometry, Restorer
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each pixel; without a bias the mean stays in, too."""
+    """Layer normalisation over the channels of each pixel; without a bias the mean stays in,
+    too.
+    """
 
     def __init__(self, width: int, biased: bool) -> None:
         super().__init__()
@@ -44,13 +47,17 @@ class Attention(nn.Module):
         super().__init__()
         self.temperature = nn.Parameter(torch.ones(heads, 1, 1))
         self.qkv = nn.Conv2d(width, 3 * width, 1, bias=False)
-        self.qkv_dwconv = nn.Conv2d(3 * width, 3 * width, 3, padding=1, groups=3 * width, bias=False)
+        self.qkv_dwconv = nn.Conv2d(
+            3 * width, 3 * width, 3, padding=1, groups=3 * width, bias=False
+        )
         self.project_out = nn.Conv2d(width, width, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:  # N, width, H, W
         count, width, height, length = x.shape
         heads = len(self.temperature)
-        features = self.qkv_dwconv(self.qkv(x)).reshape(count, 3, heads, width // heads, height * length)
+        features = self.qkv_dwconv(self.qkv(x)).reshape(
+            count, 3, heads, width // heads, height * length
+        )
         query, key, value = features.unbind(1)
         alike = normalize(query, dim=-1) @ normalize(key, dim=-1).transpose(-2, -1)
         mixed = (alike * self.temperature).softmax(dim=-1).to(value.dtype) @ value
@@ -127,7 +134,9 @@ class Restormer(Restorer):
         super().__init__()
 
         def level(index: int, count: int, features: int) -> nn.Sequential:
-            return nn.Sequential(*(Block(features, heads[index], expansion, biased) for _ in range(count)))
+            return nn.Sequential(
+                *(Block(features, heads[index], expansion, biased) for _ in range(count))
+            )
 
         def shrink(features: int) -> Shuffle:
             return Shuffle(features, nn.PixelUnshuffle(2))
@@ -135,7 +144,9 @@ class Restormer(Restorer):
         def enlarge(features: int) -> Shuffle:
             return Shuffle(features, nn.PixelShuffle(2))
 
-        self.patch_embed = nn.ModuleDict({"proj": nn.Conv2d(channels, width, 3, padding=1, bias=False)})
+        self.patch_embed = nn.ModuleDict(
+            {"proj": nn.Conv2d(channels, width, 3, padding=1, bias=False)}
+        )
         self.encoder_level1 = level(0, blocks[0], width)
         self.down1_2 = shrink(width)
         self.encoder_level2 = level(1, blocks[1], 2 * width)
@@ -173,13 +184,17 @@ class Restormer(Restorer):
             "biased": "latent.0.norm1.body.bias" in state,
         }
 
-    def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W, both multiples of 8
+    def forward(
+        self, x: Tensor
+    ) -> Tensor:  # N, channels, H, W -> N, channels, H, W, both multiples of 8
         first = self.encoder_level1(self.patch_embed["proj"](x))
         second = self.encoder_level2(self.down1_2(first))
         third = self.encoder_level3(self.down2_3(second))
         up = self.up4_3(self.latent(self.down3_4(third)))
         up = self.decoder_level3(self.reduce_chan_level3(torch.cat([up, third], dim=1)))
-        up = self.decoder_level2(self.reduce_chan_level2(torch.cat([self.up3_2(up), second], dim=1)))
+        up = self.decoder_level2(
+            self.reduce_chan_level2(torch.cat([self.up3_2(up), second], dim=1))
+        )
         up = self.refinement(self.decoder_level1(torch.cat([self.up2_1(up), first], dim=1)))
         change: Tensor = self.output(up).to(x.dtype)
         return x + change

@@ -1,15 +1,22 @@
-"""The modules that InfoAccum's paper puts in the place of InfoAccum, to compare (appendix H.B, figure 14).
+"""The modules that InfoAccum's paper puts in the place of InfoAccum, to compare (appendix H.B,
+figure 14).
 
-The paper names them and whose they are, and no more. They are plain here: without the losses that some of
-their papers add, and with like features and depth, for the comparison is of modules. Each takes the features
-of its place and gives its own; none but `Dense` and `Attention` hands on what it was given.
+The paper names them and whose they are, and no more. They are plain here: without the losses that
+some of their papers add, and with like features and depth, for the comparison is of modules. Each
+takes the features of its place and gives its own; none but `Dense` and `Attention` hands on what it
+was given.
 
-- dense: Huang et al., "Densely Connected Convolutional Networks", 2017; without dilation, else as InfoAccum.
+- dense: Huang et al., "Densely Connected Convolutional Networks", 2017; without dilation, else as
+InfoAccum.
 - residual: He et al., "Deep Residual Learning for Image Recognition", 2016; without normalisation.
-- context: Yang et al., "Deep Joint Rain Detection and Removal from a Single Image", 2017; its blocks alone.
-- scan: Li et al., "Recurrent Squeeze-and-Excitation Context Aggregation Net", 2018; one stage of it.
-- recursive: Ren et al., "Progressive Image Deraining Networks", 2019; one residual block, again and again.
-- attention: Qian et al., "Attentive Generative Adversarial Network for Raindrop Removal", 2018; its map is
+- context: Yang et al., "Deep Joint Rain Detection and Removal from a Single Image", 2017; its
+blocks alone.
+- scan: Li et al., "Recurrent Squeeze-and-Excitation Context Aggregation Net", 2018; one stage of
+it.
+- recursive: Ren et al., "Progressive Image Deraining Networks", 2019; one residual block, again and
+again.
+- attention: Qian et al., "Attentive Generative Adversarial Network for Raindrop Removal", 2018; its
+map is
   learned from the result alone.
 
 Which papers are meant by residual and recursive is a guess: the list of references is not at hand.
@@ -36,7 +43,8 @@ class Rival(nn.Module):
     Args:
         width: features that it is given.
         layers: 3x3 convolutions one after another, about.
-        growth: an eighth of its own features; at 4 and 15 layers most have about InfoAccum's parameters.
+        growth: an eighth of its own features; at 4 and 15 layers most have about InfoAccum's
+            parameters.
 
     Attributes:
         outputs: features that it gives.
@@ -55,7 +63,9 @@ class Dense(Rival):
     def __init__(self, width: int, layers: int, growth: int) -> None:
         super().__init__()
         widths = [width + 3 * growth * layer for layer in range(layers + 1)]
-        self.layers = nn.ModuleList(nn.Conv2d(taken, 3 * growth, 3, padding=1) for taken in widths[:-1])
+        self.layers = nn.ModuleList(
+            nn.Conv2d(taken, 3 * growth, 3, padding=1) for taken in widths[:-1]
+        )
         self.outputs, self.reach = widths[-1], layers
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 3 n growth, H, W
@@ -72,7 +82,9 @@ class ResidualBlock(nn.Module):
         inner = width // len(dilations)
         self.paths = nn.ModuleList(
             nn.Sequential(
-                DilatedConv2d(width, inner, dilation), nn.ReLU(), DilatedConv2d(inner, width, dilation)
+                DilatedConv2d(width, inner, dilation),
+                nn.ReLU(),
+                DilatedConv2d(inner, width, dilation),
             )
             for dilation in dilations
         )
@@ -92,7 +104,9 @@ class Residual(Rival):
         self.outputs, self.turns = 8 * growth, max(1, (layers - 1) // 2)
         self.head = nn.Conv2d(width, self.outputs, 3, padding=1)
         blocks = 1 if self.shared else self.turns
-        self.blocks = nn.ModuleList(ResidualBlock(self.outputs, self.dilations) for _ in range(blocks))
+        self.blocks = nn.ModuleList(
+            ResidualBlock(self.outputs, self.dilations) for _ in range(blocks)
+        )
         self.reach = 1 + 2 * max(self.dilations) * self.turns
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, 8 growth, H, W
@@ -115,7 +129,9 @@ class Recursive(Residual):
 
 
 class Scan(Rival):
-    """Convolutions of growing dilation, whose features are weighed by their means over the picture."""
+    """Convolutions of growing dilation, whose features are weighed by their means over the
+    picture.
+    """
 
     local = False
     dilations: ClassVar[tuple[int, ...]] = (1, 2, 4, 8, 16)
@@ -130,7 +146,9 @@ class Scan(Rival):
         )
         self.weights = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(features, features // 8, 1), nn.ReLU(), nn.Conv2d(features // 8, features, 1)
+                nn.Conv2d(features, features // 8, 1),
+                nn.ReLU(),
+                nn.Conv2d(features // 8, features, 1),
             )
             for _ in dilations
         )
@@ -144,13 +162,19 @@ class Scan(Rival):
 
 
 class Attention(Rival):
-    """Hands on its input with a map of where to look, which a recurrent network draws in four steps."""
+    """Hands on its input with a map of where to look, which a recurrent network draws in four
+    steps.
+    """
 
     steps: ClassVar[int] = 4
 
     def __init__(self, width: int, layers: int, growth: int) -> None:
         super().__init__()
-        self.outputs, features, blocks = width + 1, 8 * growth, max(1, (layers - 1) // (2 * self.steps))
+        self.outputs, features, blocks = (
+            width + 1,
+            8 * growth,
+            max(1, (layers - 1) // (2 * self.steps)),
+        )
         self.head = nn.Conv2d(width + 1, features, 3, padding=1)
         self.blocks = nn.Sequential(*(ResidualBlock(features) for _ in range(blocks)))
         self.gates = nn.Conv2d(2 * features, 4 * features, 3, padding=1)
@@ -162,7 +186,9 @@ class Attention(Rival):
         memory = hidden = x.new_zeros(len(x), self.gates.out_channels // 4, *x.shape[2:])
         for _ in range(self.steps):
             features = self.blocks(self.head(torch.cat([x, where], dim=1)).relu())
-            taken, kept, given, new = self.gates(torch.cat([features, hidden], dim=1)).chunk(4, dim=1)
+            taken, kept, given, new = self.gates(torch.cat([features, hidden], dim=1)).chunk(
+                4, dim=1
+            )
             memory = kept.sigmoid() * memory + taken.sigmoid() * new.tanh()
             hidden = given.sigmoid() * memory.tanh()
             where = self.look(hidden).sigmoid()

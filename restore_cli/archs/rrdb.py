@@ -1,8 +1,8 @@
-"""RRDBNet: Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW 2018, and
-as Real-ESRGAN (ICCVW 2021) and BSRGAN (ICCV 2021) use it.
+"""RRDBNet: Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW
+2018, and as Real-ESRGAN (ICCVW 2021) and BSRGAN (ICCV 2021) use it.
 
-Residual-in-residual dense blocks at the small size, then the size is doubled, each time followed by a
-convolution. At the large size features take most of the memory, so that they are made in squares.
+Residual-in-residual dense blocks at the small size, then the size is doubled, each time followed by
+a convolution. At the large size features take most of the memory, so that they are made in squares.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ class RRDBNet(Restorer):
         blocks: 23, or 6 in the network for drawings.
         width, growth: features, and those that a convolution adds.
         doublings: how often the size is doubled.
-        unshuffle: side of the squares of pixels that become one with more channels; 2 in Real-ESRGAN's
-            network that enlarges twice.
+        unshuffle: side of the squares of pixels that become one with more channels; 2 in
+            Real-ESRGAN's network that enlarges twice.
     """
 
     def __init__(
@@ -109,7 +109,9 @@ class RRDBNet(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of the authors' code, as it was written first, then and now."""
+        """The arguments for a state dict of the authors' code, as it was written first, then and
+        now.
+        """
         own = rename(state)
         width, taken = own["conv_first.weight"].shape[:2]
         channels = len(own["conv_last.weight"])
@@ -140,7 +142,8 @@ class RRDBNet(Restorer):
         """A square of the result, from the features that it sees."""
         above, before = min(top, self.reach), min(left, self.reach)
         inside = (
-            slice(start - more, start + SQUARE + self.reach) for start, more in ((top, above), (left, before))
+            slice(start - more, start + SQUARE + self.reach)
+            for start, more in ((top, above), (left, before))
         )
         square = features[:, :, *inside]
         for number in range(1, self.doublings + 1):
@@ -149,10 +152,13 @@ class RRDBNet(Restorer):
             )
         image: Tensor = self.conv_last(leaky_relu(self.conv_hr(square), 0.2))
         height, width = (
-            min(SQUARE, size - start) for size, start in zip(features.shape[2:], (top, left), strict=True)
+            min(SQUARE, size - start)
+            for size, start in zip(features.shape[2:], (top, left), strict=True)
         )
         side = 2**self.doublings
-        return image[:, :, above * side : (above + height) * side, before * side : (before + width) * side]
+        return image[
+            :, :, above * side : (above + height) * side, before * side : (before + width) * side
+        ]
 
 
 def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -164,7 +170,9 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     if "conv_first.weight" in state and "conv_body.weight" in state:
         return dict(state)
     own = {}
-    late = sorted({int(key.split(".")[1]) for key in state if re.fullmatch(r"model\.\d+\.weight", key)})
+    late = sorted(
+        {int(key.split(".")[1]) for key in state if re.fullmatch(r"model\.\d+\.weight", key)}
+    )
     *ups, high, last = late[1:] or (0, 0)
     oldest = {f"model.{number}": f"conv_up{i}" for i, number in enumerate(ups, 1)}
     oldest |= {f"model.{high}": "conv_hr", f"model.{last}": "conv_last"} if late else {}
@@ -174,7 +182,9 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             own[f"{oldest[layer]}.{part}"] = value
             continue
         matches = (
-            re.sub(f"^{theirs}$", ours, key) for theirs, ours in _NAMES.items() if re.fullmatch(theirs, key)
+            re.sub(f"^{theirs}$", ours, key)
+            for theirs, ours in _NAMES.items()
+            if re.fullmatch(theirs, key)
         )
         own[next(matches, key)] = value
     if "conv_first.weight" not in own or "conv_body.weight" not in own:

@@ -1,10 +1,10 @@
-"""SMFANet+: Zheng et al., "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for Efficient
-Image Super-Resolution", ECCV 2024.
+"""SMFANet+: Zheng et al., "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for
+Efficient Image Super-Resolution", ECCV 2024.
 
-Each block adds what is modulated by coarse features, their maxima of 8x8 pixels and their variance over the
-whole map, to what depthwise convolutions see of details. The variance is why tiles are approximate.
-Its layers are named as in the released checkpoints, which load unchanged. Where the paper's code cuts a map
-into blocks of about 8 pixels, here the engine fills it up to whole ones.
+Each block adds what is modulated by coarse features, their maxima of 8x8 pixels and their variance
+over the whole map, to what depthwise convolutions see of details. The variance is why tiles are
+approximate. Its layers are named as in the released checkpoints, which load unchanged. Where the
+paper's code cuts a map into blocks of about 8 pixels, here the engine fills it up to whole ones.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ class Modulation(nn.Module):
 
 
 class Mixing(nn.Module):
-    """Partial convolution-based feed-forward network (PCFN): a 3x3 convolution of the first quarter."""
+    """Partial convolution-based feed-forward network (PCFN): a 3x3 convolution of the first
+    quarter.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -98,7 +100,9 @@ class SMFANet(Restorer):
         super().__init__()
         self.to_feat = nn.Conv2d(3, width, 3, padding=1)
         self.feats = nn.Sequential(*(Block(width) for _ in range(blocks)))
-        self.to_img = nn.Sequential(nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale))
+        self.to_img = nn.Sequential(
+            nn.Conv2d(width, 3 * scale**2, 3, padding=1), nn.PixelShuffle(scale)
+        )
         self.geometry = Geometry(channels=3, scale=scale, multiple=CELL, radius=32, local=False)
 
     @classmethod

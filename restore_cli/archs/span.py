@@ -1,8 +1,9 @@
-"""SPAN: Wan et al., "Swift Parameter-free Attention Network for Efficient Super-Resolution", CVPRW 2024.
+"""SPAN: Wan et al., "Swift Parameter-free Attention Network for Efficient Super-Resolution", CVPRW
+2024.
 
-Blocks of three convolutions whose result is weighted by a function of itself, which takes no parameters.
-The paper trains each 3x3 convolution as a chain of 1x1, 3x3 and 1x1 beside a 1x1; here they are what these
-merge to, and `adopt` merges those of the released checkpoints.
+Blocks of three convolutions whose result is weighted by a function of itself, which takes no
+parameters. The paper trains each 3x3 convolution as a chain of 1x1, 3x3 and 1x1 beside a 1x1; here
+they are what these merge to, and `adopt` merges those of the released checkpoints.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ LAYERS = ("c1_r", "c2_r", "c3_r")  # of a block, as the authors call them
 
 
 class SPAN(Restorer):
-    """Six blocks, of which the first, the fifth's successor and the last are joined before the enlargement.
+    """Six blocks, of which the first, the fifth's successor and the last are joined before the
+    enlargement.
 
     Args:
         scale: how many times wider and higher.
@@ -55,12 +57,16 @@ class SPAN(Restorer):
         return {"scale": side_of(len(up), 3), "width": width}
 
     def adopt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Merge the convolutions of the authors' own code, whose `eval_conv` need not be up to date."""
+        """Merge the convolutions of the authors' own code, whose `eval_conv` need not be up to
+        date.
+        """
         if "upsampler.0.weight" not in state:
             return dict(state)
         own = {f"conv_cat.{part}": state[f"conv_cat.{part}"] for part in ("weight", "bias")}
         own |= {f"up.{part}": state[f"upsampler.0.{part}"] for part in ("weight", "bias")}
-        names = {f"blocks.{i}.{j}": f"block_{i + 1}.{LAYERS[j]}" for i in range(6) for j in range(3)}
+        names = {
+            f"blocks.{i}.{j}": f"block_{i + 1}.{LAYERS[j]}" for i in range(6) for j in range(3)
+        }
         for name, theirs in (names | {"conv_1": "conv_1", "conv_2": "conv_2"}).items():
             own[f"{name}.weight"], own[f"{name}.bias"] = _merge(state, theirs)
         return own | {"mean": self.mean}
@@ -81,7 +87,8 @@ class SPAN(Restorer):
 def _merge(state: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
     """Kernel and bias of the one 3x3 convolution that 1x1, 3x3 and 1x1 beside a 1x1 are."""
     (first, a), (middle, b), (last, c) = (
-        (state[f"{name}.conv.{i}.weight"].double(), state[f"{name}.conv.{i}.bias"].double()) for i in range(3)
+        (state[f"{name}.conv.{i}.weight"].double(), state[f"{name}.conv.{i}.bias"].double())
+        for i in range(3)
     )
     first, last = first.flatten(1), last.flatten(1)
     kernel = torch.einsum("om,mnyx,ni->oiyx", last, middle, first)

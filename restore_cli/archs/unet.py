@@ -1,12 +1,12 @@
 """The house family: residual U-Nets with a condition, from a CPU-fast denoiser up to DRUNet.
 
-Sources: DRUNet of Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI 2021
-(residual blocks without normalisation, noise level as an input plane); summed skips of Mao et al.,
-"Image Restoration Using Convolutional Auto-encoders with Symmetric Skip Connections", 2016; working at
-reduced resolution through pixel-unshuffle of Zhang et al., "FFDNet", TIP 2018.
+Sources: DRUNet of Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI
+2021 (residual blocks without normalisation, noise level as an input plane); summed skips of Mao et
+al., "Image Restoration Using Convolutional Auto-encoders with Symmetric Skip Connections", 2016;
+working at reduced resolution through pixel-unshuffle of Zhang et al., "FFDNet", TIP 2018.
 
-Upsampling is a 1x1 convolution and a pixel shuffle everywhere. This is the same linear map as DRUNet's
-2x2 transposed convolution of stride 2, so that `adopt` carries those weights over exactly.
+Upsampling is a 1x1 convolution and a pixel shuffle everywhere. This is the same linear map as
+DRUNet's 2x2 transposed convolution of stride 2, so that `adopt` carries those weights over exactly.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class ResidualBlock(nn.Module):
 
 
 class Residual(torch.autograd.Function):
-    """`ResidualBlock`, with the ReLU and both directions' sums in the convolutions' passes over memory."""
+    """`ResidualBlock`, with the ReLU and both directions' sums in the convolutions' passes over
+    memory.
+    """
 
     @staticmethod
     def forward(
@@ -78,10 +80,11 @@ class Residual(torch.autograd.Function):
 
 
 def enlarge(up: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
-    """The pixel shuffle by 2 of a 1x1 convolution, and what is added to it, N, C, H, W -> N, C/4, 2H, 2W.
+    """The pixel shuffle by 2 of a 1x1 convolution, and what is added to it, N, C, H, W -> N, C/4,
+    2H, 2W.
 
-    On a CPU the convolution gives the features of each new pixel next to each other, as they lie in memory
-    after the shuffle: PyTorch's shuffle, sum and gradients take twice as long.
+    On a CPU the convolution gives the features of each new pixel next to each other, as they lie in
+    memory after the shuffle: PyTorch's shuffle, sum and gradients take twice as long.
     """
     if not computes_on_cpu(x):
         larger = pixel_shuffle(up(x), 2)
@@ -91,7 +94,10 @@ def enlarge(up: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
     weight = up.weight.view(-1, 4, features).transpose(0, 1).reshape(-1, features, 1, 1)
     bias = None if up.bias is None else up.bias.view(-1, 4).T.flatten()
     spread = (
-        conv2d(x, weight, bias).permute(0, 2, 3, 1).reshape(count, height, width, 2, 2, -1).transpose(2, 3)
+        conv2d(x, weight, bias)
+        .permute(0, 2, 3, 1)
+        .reshape(count, height, width, 2, 2, -1)
+        .transpose(2, 3)
     )
     if added is not None:
         spread = added.permute(0, 2, 3, 1).reshape(count, height, 2, width, 2, -1) + spread
@@ -104,17 +110,18 @@ class UNet(Restorer):
     Args:
         channels: image channels, 1 or 3.
         conditions: condition planes that follow the image channels in the input.
-        widths: features per level, finest first; each level halves the resolution. A single one makes a
-            chain of residual blocks between head and tail, as EDSR's.
-        blocks: residual blocks per level on the way down and again on the way up; the coarsest level
-            has them once.
+        widths: features per level, finest first; each level halves the resolution. A single one
+            makes a chain of residual blocks between head and tail, as EDSR's.
+        blocks: residual blocks per level on the way down and again on the way up; the coarsest
+            level has them once.
         unshuffle: factor of the pixel-unshuffle before the first level; 1 for none.
         skips: "inner" adds what a level's encoder blocks made to what its decoder blocks are given;
             "outer" adds what they were given to what the decoder blocks made, as DRUNet does.
         bias: whether convolutions have biases.
         residual: add the input image to the output, so that the network learns the damage.
         masked: change only what the first condition plane, between 0 and 1, covers.
-        scale: by which the image is enlarged, by pixel shuffle at the end, and bicubically where it is added.
+        scale: by which the image is enlarged, by pixel shuffle at the end, and bicubically where it
+            is added.
     """
 
     def __init__(
@@ -146,20 +153,27 @@ class UNet(Restorer):
 
         steps = list(pairwise(widths))
         fine = list(zip(widths[:-1], counts[:-1], strict=True))
-        self.head = nn.Conv2d((channels + conditions) * unshuffle**2, widths[0], 3, padding=1, bias=bias)
+        self.head = nn.Conv2d(
+            (channels + conditions) * unshuffle**2, widths[0], 3, padding=1, bias=bias
+        )
         self.encoder = nn.ModuleList(level(width, count) for width, count in fine)
         self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2, bias=bias) for a, b in steps)
         self.body = level(widths[-1], counts[-1])
         self.up = nn.ModuleList(nn.Conv2d(b, 4 * a, 1, bias=bias) for a, b in steps)
         self.decoder = nn.ModuleList(level(width, count) for width, count in fine)
-        self.tail = nn.Conv2d(widths[0], channels * (unshuffle * scale) ** 2, 3, padding=1, bias=bias)
+        self.tail = nn.Conv2d(
+            widths[0], channels * (unshuffle * scale) ** 2, 3, padding=1, bias=bias
+        )
         self.enlarge = nn.Identity() if scale == 1 else Bicubic(scale)
         self.shuffle = unshuffle * scale
 
-        # A 3x3 convolution sees one cell of its level around it, a 2x2 stride merges cells of the finer one.
+        # A 3x3 convolution sees one cell of its level around it, a 2x2 stride merges cells of the
+        # finer one.
         cells = [unshuffle * 2**level for level in range(len(widths))]
         passes = [2] * len(fine) + [1]
-        reach = sum(2 * cell * count * n for cell, count, n in zip(cells, counts, passes, strict=True))
+        reach = sum(
+            2 * cell * count * n for cell, count, n in zip(cells, counts, passes, strict=True)
+        )
         self.geometry = Geometry(
             channels=channels,
             conditions=conditions,
@@ -169,7 +183,9 @@ class UNet(Restorer):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, H, W
-        with torch.autocast(x.device.type, enabled=False):  # bf16 would round the input to half a gray level
+        with torch.autocast(
+            x.device.type, enabled=False
+        ):  # bf16 would round the input to half a gray level
             first = features = self.head(pixel_unshuffle(x, self.unshuffle))
         if torch.is_autocast_enabled(x.device.type):
             first = features = first.to(torch.get_autocast_dtype(x.device.type))
@@ -192,7 +208,9 @@ class UNet(Restorer):
 
     @classmethod
     def adopt(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take DRUNet's own layout: m_head, m_down1.., m_body, ..m_up1, m_tail; ours passes unchanged."""
+        """Take DRUNet's own layout: m_head, m_down1.., m_body, ..m_up1, m_tail; ours passes
+        unchanged.
+        """
         if "m_head.weight" not in state:
             return dict(state)
         adopted = {}
@@ -206,9 +224,13 @@ class UNet(Restorer):
             elif name == "m_body":
                 adopted[f"body.{index}.{conv}"] = value
             elif name == "m_down":  # blocks, then the stride
-                adopted[f"encoder.{level}.{index}.{conv}" if conv else f"down.{level}.{inner}"] = value
+                adopted[f"encoder.{level}.{index}.{conv}" if conv else f"down.{level}.{inner}"] = (
+                    value
+                )
             elif conv:  # m_up: the transposed convolution comes first
                 adopted[f"decoder.{level}.{int(index) - 1}.{conv}"] = value
             else:  # in, out, 2, 2 -> out * 4, in, 1, 1
-                adopted[f"up.{level}.{inner}"] = value.permute(1, 2, 3, 0).flatten(0, 2)[:, :, None, None]
+                adopted[f"up.{level}.{inner}"] = value.permute(1, 2, 3, 0).flatten(0, 2)[
+                    :, :, None, None
+                ]
         return adopted

@@ -1,5 +1,5 @@
-"""xUnit networks: Kligvasser, Rott Shaham and Michaeli, "xUnit: Learning a Spatial Activation Function for
-Efficient Image Restoration", CVPR 2018.
+"""xUnit networks: Kligvasser, Rott Shaham and Michaeli, "xUnit: Learning a Spatial Activation
+Function for Efficient Image Restoration", CVPR 2018.
 
 An activation that looks at its surroundings: each feature is gated by a Gaussian of a depthwise
 convolution of the features around it. A wide receptive field then takes few layers.
@@ -19,7 +19,9 @@ from restore_cli.network import Geometry, Restorer
 
 
 class XUnit(nn.Module):
-    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))), section 3; (r^2 + 4) * width parameters."""
+    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))), section 3; (r^2 + 4) * width
+    parameters.
+    """
 
     def __init__(self, width: int, kernel: int = 9) -> None:
         super().__init__()
@@ -60,8 +62,8 @@ class Gated(torch.autograd.Function):
 class XDnCNN(Restorer):
     """xDnCNN, section 4.1: DnCNN with 9 convolutions and xUnits; 303K parameters gray, 306K RGB.
 
-    With other depths and kernels these are the xNets of the study in section 3, and with kernel 0, batch
-    normalisation and ReLU in place of the xUnits, its ConvNets.
+    With other depths and kernels these are the xNets of the study in section 3, and with kernel 0,
+    batch normalisation and ReLU in place of the xUnits, its ConvNets.
 
     Args:
         channels: image channels, 1 or 3.
@@ -72,7 +74,12 @@ class XDnCNN(Restorer):
     """
 
     def __init__(
-        self, channels: int = 1, depth: int = 9, width: int = 64, kernel: int = 9, residual: bool = True
+        self,
+        channels: int = 1,
+        depth: int = 9,
+        width: int = 64,
+        kernel: int = 9,
+        residual: bool = True,
     ) -> None:
         super().__init__()
         self.residual = residual
@@ -92,8 +99,8 @@ class XDnCNN(Restorer):
 class XSRCNN(Restorer):
     """xSRCNN, section 4.3: SRCNN with xUnits, on the luma of the bicubic-upscaled image.
 
-    xSRCNN-f (smaller filters, 32K): widths [64, 32], kernels [9, 3, 5]. xSRCNN-c (fewer channels, 44K):
-    widths [42, 32], kernels [9, 5, 5].
+    xSRCNN-f (smaller filters, 32K): widths [64, 32], kernels [9, 3, 5]. xSRCNN-c (fewer channels,
+    44K): widths [42, 32], kernels [9, 5, 5].
 
     Args:
         channels: image channels, 1 or 3.

@@ -1,10 +1,10 @@
 """Peers: methods of kept libraries, to stand beside the networks in a benchmark.
 
-Each sees what a network sees, the observed image and the task, and never the clean one. Where a strength must
-be chosen, it is the one that did best on a few photos; `about` says which.
+Each sees what a network sees, the observed image and the task, and never the clean one. Where a
+strength must be chosen, it is the one that did best on a few photos; `about` says which.
 
-Networks that users know from other programs are run by ncnn, which needs no Vulkan. Of the packages that
-bring them only the files are used: their code loads Vulkan.
+Networks that users know from other programs are run by ncnn, which needs no Vulkan. Of the packages
+that bring them only the files are used: their code loads Vulkan.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.deblur import Deblur, blur_kernel
 from restore_cli.tasks.denoise import Denoise
 
-# Strength over the noise's standard deviation: of non-local means in gray and colour, and of total variation.
+# Strength over the noise's standard deviation: of non-local means in gray and colour, and of total
+# variation.
 NLM_GRAY, NLM_COLOUR, TV = 0.9, 0.6, 0.8
 TV_JPEG = 0.0028  # total variation's strength over the root of JPEG's step
 ITERATIONS, BALANCE = 30, 0.03  # of deblurring by Richardson and Lucy, and by Wiener
@@ -44,8 +45,9 @@ class Peer:
         name: "bm3d".
         distribution: what it is from, by its name on PyPI.
         about: library and version, settings, citation.
-        restore: makes of an observed image, H x W x C in [0, 1] or beyond, and its task a restored one,
-            float32 in [0, 1]; raises UsageError where its library is missing, or the task's damage unknown.
+        restore: makes of an observed image, H x W x C in [0, 1] or beyond, and its task a restored
+            one, float32 in [0, 1]; raises UsageError where its library is missing, or the task's
+            damage unknown.
     """
 
     name: str
@@ -62,7 +64,8 @@ class Peer:
 
 
 def peers(task: str) -> Mapping[str, Peer]:
-    """The peers of a task by name, whether or not their libraries are installed; for some tasks none.
+    """The peers of a task by name, whether or not their libraries are installed; for some tasks
+    none.
 
     Raises:
         UsageError: there is no such task.
@@ -117,7 +120,8 @@ def _load_bm3d() -> Any:
         return importlib.import_module("bm3d")
     except ImportError as error:
         raise UsageError(
-            "BM3D is not installed; run `pip install 'restore-cli[peers]'` if its licence, for non-commercial"
+            "BM3D is not installed; run `pip install 'restore-cli[peers]'` if its licence, for"
+            " non-commercial"
             " use only, allows it."
         ) from error
 
@@ -173,13 +177,20 @@ def _lanczos(observed: Image, task: Task) -> Image:
     from PIL import Image as Pillow
 
     height, width, channels = task.plain(observed).shape
-    planes = [Pillow.fromarray(np.ascontiguousarray(observed[..., channel])) for channel in range(channels)]
-    large = [np.asarray(plane.resize((width, height), Pillow.Resampling.LANCZOS)) for plane in planes]
+    planes = [
+        Pillow.fromarray(np.ascontiguousarray(observed[..., channel]))
+        for channel in range(channels)
+    ]
+    large = [
+        np.asarray(plane.resize((width, height), Pillow.Resampling.LANCZOS)) for plane in planes
+    ]
     return _image(np.stack(large, axis=2), (height, width, channels))
 
 
 def _find_ncnn(distribution: str) -> tuple[Any, Path]:
-    """ncnn, and the folder of a package with networks for it; that package itself is not imported."""
+    """ncnn, and the folder of a package with networks for it; that package itself is not
+    imported.
+    """
     found = importlib.util.find_spec(distribution.replace("-", "_"))
     folder = next(iter(found.submodule_search_locations or ()), None) if found else None
     try:
@@ -218,7 +229,9 @@ def _load_ncnn(distribution: str, name: str) -> Any:
 
 
 def _run_ncnn(distribution: str, name: str, picture: Image) -> Image:
-    """What a network makes of H x W x 3, mirrored beyond its borders where the network takes them away."""
+    """What a network makes of H x W x 3, mirrored beyond its borders where the network takes them
+    away.
+    """
     ncnn, (given, made, border) = _find_ncnn(distribution)[0], _NCNN[distribution]
     picture = np.pad(picture, ((border, border), (border, border), (0, 0)), mode="symmetric")
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1))  # held, for ncnn.Mat takes no copy
@@ -227,13 +240,15 @@ def _run_ncnn(distribution: str, name: str, picture: Image) -> Image:
     fault, result = runner.extract(made)
     if fault:
         raise EngineError(
-            f"Cannot run {name}: ncnn failed ({fault}), perhaps for want of memory. Take a smaller picture."
+            f"Cannot run {name}: ncnn failed ({fault}), perhaps for want of memory. Take a smaller"
+            " picture."
         )
     return np.array(result, np.float32).transpose(1, 2, 0)
 
 
 def _enlarge(distribution: str, files: Mapping[int, str], observed: Image, task: Task) -> Image:
-    """Once or more by the network of the smallest scale that suffices, then reduced to the size wanted.
+    """Once or more by the network of the smallest scale that suffices, then reduced to the size
+    wanted.
 
     Args:
         files: networks by their scales, in order.
@@ -312,7 +327,8 @@ _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = 
         "denoise",
         "bm3d",
         "bm3d",
-        "default profile, colour in its opponent space; for non-commercial use only; Dabov et al., IEEE TIP"
+        "default profile, colour in its opponent space; for non-commercial use only; Dabov et al.,"
+        " IEEE TIP"
         " 2007, Makinen et al., IEEE TIP 2020",
         _bm3d,
     ),
@@ -320,8 +336,10 @@ _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = 
         "denoise",
         "nlm",
         _OPENCV,
-        "non-local means on 8 bits, to which it clips and rounds the noise, patches of 7, windows of 21,"
-        f" h {NLM_GRAY} sigma for gray, {NLM_COLOUR} sigma for colour, which is Lab; Buades et al., IPOL"
+        "non-local means on 8 bits, to which it clips and rounds the noise, patches of 7, windows"
+        " of 21,"
+        f" h {NLM_GRAY} sigma for gray, {NLM_COLOUR} sigma for colour, which is Lab; Buades et"
+        " al., IPOL"
         " 2011",
         _nlm,
     ),
@@ -330,17 +348,25 @@ _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = 
         "deblock",
         "tv",
         _SKIMAGE,
-        f"total variation, weight {TV_JPEG} times the root of the mean of JPEG's nine steps of lowest"
+        f"total variation, weight {TV_JPEG} times the root of the mean of JPEG's nine steps of"
+        " lowest"
         " frequency; Chambolle, JMIV 2004",
         _tv_jpeg,
     ),
     ("sr", "bicubic", "restore-cli", "as MATLAB's imresize; Keys, IEEE TASSP 1981", _bicubic),
-    ("sr", "lanczos", "pillow", "three lobes; Duchon, Journal of Applied Meteorology 1979", _lanczos),
+    (
+        "sr",
+        "lanczos",
+        "pillow",
+        "three lobes; Duchon, Journal of Applied Meteorology 1979",
+        _lanczos,
+    ),
     (
         "sr",
         "realesrgan-ncnn",
         _REALESRGAN,
-        "realesrgan-x4plus, reduced bicubically where the scale is not 4; for worn photos, to which it adds"
+        "realesrgan-x4plus, reduced bicubically where the scale is not 4; for worn photos, to"
+        " which it adds"
         " detail; Wang et al., ICCVW 2021",
         partial(_enlarge, _REALESRGAN, {4: "realesrgan-x4plus"}),
     ),
@@ -349,14 +375,16 @@ _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = 
         "waifu2x",
         _WAIFU2X,
         "upconv_7_photo without denoising, which doubles the size as often as it takes, reduced"
-        " bicubically where the scale is no power of 2; nagadomi, 2015, after Dong et al., TPAMI 2016",
+        " bicubically where the scale is no power of 2; nagadomi, 2015, after Dong et al., TPAMI"
+        " 2016",
         partial(_enlarge, _WAIFU2X, {2: "models-upconv_7_photo/scale2.0x_model"}),
     ),
     (
         "sr",
         "span-ncnn",
         _SPAN,
-        "spanx2_ch48 and spanx4_ch48, the latter reduced bicubically to scales in between; Wan et al., CVPRW"
+        "spanx2_ch48 and spanx4_ch48, the latter reduced bicubically to scales in between; Wan et"
+        " al., CVPRW"
         " 2024",
         partial(_enlarge, _SPAN, {2: "spanx2_ch48", 4: "spanx4_ch48"}),
     ),
@@ -378,7 +406,8 @@ _PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = 
         "deblur",
         "richardson-lucy",
         _SKIMAGE,
-        f"kernel known, {ITERATIONS} iterations; Richardson, JOSA 1972, Lucy, Astronomical Journal 1974",
+        f"kernel known, {ITERATIONS} iterations; Richardson, JOSA 1972, Lucy, Astronomical Journal"
+        " 1974",
         _richardson_lucy,
     ),
     (

@@ -44,7 +44,9 @@ class Figure:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of published.toml; each row has a set, its level, and psnr or ssim or both for the models."""
+    """A table of published.toml; each row has a set, its level, and psnr or ssim or both for the
+    models.
+    """
 
     paper: str
     where: str

@@ -46,7 +46,7 @@ from restore_cli.tasks import Task, find_task
 
 COSTS = ("seconds", "MP", "channels", "peak MB")  # of an image, beside its figures
 RESAMPLES = 10_000  # of the bootstrap
-LEAST = 5  # images of a verdict, as the smallest sets of the field have; fewer make an interval too narrow
+LEAST = 5  # images of a verdict, as the smallest sets have; fewer make an interval too narrow
 SMALL = 64  # pixels a side of what a contestant runs on before the clock starts
 KEPT_DAYS = 30  # measurements of a run that never ended
 
@@ -61,12 +61,14 @@ class Request:
         data: folders that hold sets of these names.
         pairs: "CLEAN:DAMAGED", folders of real pairs in each set.
         degrade: take the images of each set as clean, even where it is known to have no clean ones.
-        levels: of the damage: the task's fields; none are the task's own, or of real pairs none at all.
+        levels: of the damage: the task's fields; none are the task's own, or of real pairs none at
+            all.
         models: as `--model` takes them; None is the task's default.
         peers: names of `peers.peers`.
         metrics: what to measure beside PSNR and SSIM.
         gray: take each image's luma, rounded to 8 bits, in place of its colours.
-        full_range: where gray, take what MATLAB's rgb2gray does, which uses all of 0..255, and luma does not.
+        full_range: where gray, take what MATLAB's rgb2gray does, which uses all of 0..255, and luma
+            does not.
         clip: round damaged images to 8 bits before they are restored, as files are.
         published: add figures of papers for the same sets and levels.
         shown: images of each set and level, the worst first, to keep pictures of.
@@ -96,7 +98,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Moment:
-    """Something was measured: `done` images of `total`, of them `kept` by a run that was interrupted."""
+    """Something was measured: `done` images of `total`, of them `kept` by a run that was
+    interrupted.
+    """
 
     done: int
     total: int
@@ -121,7 +125,9 @@ class Bench:
 
 @dataclass(frozen=True)
 class Case:
-    """A set at a level of damage; `name` is what its rows call it, `faults` say what is left out."""
+    """A set at a level of damage; `name` is what its rows call it, `faults` say what is left
+    out.
+    """
 
     images: ImageSet
     task: Task
@@ -176,7 +182,9 @@ class Library(Contestant):
 
 
 class Model(Contestant):
-    """A model by its name, which may stand for several networks; each is loaded when it is first needed."""
+    """A model by its name, which may stand for several networks; each is loaded when it is first
+    needed.
+    """
 
     restores = True
 
@@ -204,7 +212,9 @@ class Model(Contestant):
 
 
 def count_flops(network: Restorer) -> float:
-    """Floating point operations for a pixel of the result; a multiplication and an addition are two."""
+    """Floating point operations for a pixel of the result; a multiplication and an addition are
+    two.
+    """
     network = copy.deepcopy(network).requires_grad_(False)  # which the counter's hooks would follow
     geometry = network.geometry
     side = 8 * geometry.multiple
@@ -214,13 +224,15 @@ def count_flops(network: Restorer) -> float:
 
 
 def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
-    """Measure, telling of each image, and at the end give all; the damaged images themselves come first.
+    """Measure, telling of each image, and at the end give all; the damaged images themselves come
+    first.
 
-    Before all that, a notice for each known set that has more or fewer images than it should, and for each
-    image that is left out because it cannot be read.
+    Before all that, a notice for each known set that has more or fewer images than it should, and
+    for each image that is left out because it cannot be read.
 
-    What is measured is kept until the caller, who has the end, asks for more: so a run that was interrupted,
-    or whose report could not be written, goes on where it was, and so does another that overlaps with it.
+    What is measured is kept until the caller, who has the end, asks for more: so a run that was
+    interrupted, or whose report could not be written, goes on where it was, and so does another
+    that overlaps with it.
 
     Raises:
         UsageError, WeightsError: a set, level, model, peer or metric is not to be had.
@@ -230,7 +242,10 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
     runs = [Run(request) for request in requests]
     _tell_apart(runs)
     warnings = (
-        warning for run in runs for case in run.cases for warning in (case.images.warning, *case.faults)
+        warning
+        for run in runs
+        for case in run.cases
+        for warning in (case.images.warning, *case.faults)
     )
     yield from map(Notice, dict.fromkeys(filter(None, warnings)))
     with closing(Journal()) as journal:
@@ -242,7 +257,9 @@ def bench(*requests: Request) -> Iterator[Notice | Moment | Bench]:
             yield Moment(done, len(keys), kept, note)
         groups: dict[tuple[str, ...], dict[str, Row]] = {}  # what is compared, its rows by model
         for row in (row for run in runs for case in run.rows for row in case):
-            groups.setdefault((row.task, row.set, row.level, row.protocol), {}).setdefault(row.model, row)
+            groups.setdefault((row.task, row.set, row.level, row.protocol), {}).setdefault(
+                row.model, row
+            )
         rows = [row for group in groups.values() for row in judge(list(group.values()))]
         found = [row for run in runs for case in run.cases for row in _published(run.request, case)]
         papers = [row for number, row in enumerate(found) if row not in found[:number]]
@@ -258,7 +275,9 @@ def _tell_apart(runs: Sequence[Run]) -> None:
         folders.setdefault(case.name.lower(), set()).add(case.images.folder.resolve())
     for run in runs:
         run.cases = [
-            replace(case, name=str(case.images.folder)) if len(folders[case.name.lower()]) > 1 else case
+            replace(case, name=str(case.images.folder))
+            if len(folders[case.name.lower()]) > 1
+            else case
             for case in run.cases
         ]
 
@@ -281,14 +300,18 @@ class Run:
     def _key(self, contestant: Contestant, case: Case, example: Example) -> str:
         """Changes with whatever may change what is measured of an image."""
         paths = filter(None, (example.clean, example.damaged))
-        files = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime) for path in paths]
+        files = [
+            (str(path.absolute()), path.stat().st_size, path.stat().st_mtime) for path in paths
+        ]
         metrics = [metric.name for metric in self.request.metrics]
         damage = [repr(case.task), files, _colors(self.request), self.request.clip]
         whole = [_code(), contestant.identity, *damage, metrics]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
     def measure(self, journal: Journal) -> Iterator[str]:
-        """One contestant after the other, so that one model is in memory at a time; a note for each image."""
+        """One contestant after the other, so that one model is in memory at a time; a note for each
+        image.
+        """
         keys = iter(self.keys)
         for contestant in self.contestants:
             for number, case in enumerate(self.cases):
@@ -332,7 +355,9 @@ def _cases(request: Request) -> Iterator[Case]:
             try:
                 task = kind(**level)
             except TypeError as error:
-                raise UsageError(f"{request.task} has no level {_words(level)}; check it.") from error
+                raise UsageError(
+                    f"{request.task} has no level {_words(level)}; check it."
+                ) from error
             scale = round(task.enlargement(100, 100))
             images = open_set(
                 word,
@@ -347,12 +372,16 @@ def _cases(request: Request) -> Iterator[Case]:
                 images = replace(images, examples=examples)
             images, faults = _without_unreadable(images, seen)
             if images.examples[0].damaged and not request.levels and scale == 1:
-                yield Case(images, kind(), {}, images.name, faults)  # whose damage nobody has to describe
+                yield Case(
+                    images, kind(), {}, images.name, faults
+                )  # whose damage nobody has to describe
                 break
             yield Case(images, task, level, images.name, faults)
 
 
-def _without_unreadable(images: ImageSet, seen: dict[Path, str]) -> tuple[ImageSet, tuple[str, ...]]:
+def _without_unreadable(
+    images: ImageSet, seen: dict[Path, str]
+) -> tuple[ImageSet, tuple[str, ...]]:
     """The set without examples that cannot be read, and why they cannot.
 
     Args:
@@ -378,7 +407,9 @@ def _without_unreadable(images: ImageSet, seen: dict[Path, str]) -> tuple[ImageS
             readable.append(example)
     if not readable:
         raise PictureError(faults[0])
-    return replace(images, examples=tuple(readable)), tuple(f"left out: {fault}" for fault in faults)
+    return replace(images, examples=tuple(readable)), tuple(
+        f"left out: {fault}" for fault in faults
+    )
 
 
 def _read(path: Path, request: Request) -> Image:
@@ -389,7 +420,9 @@ def _read(path: Path, request: Request) -> Image:
 
 
 def _colors(request: Request) -> str:
-    """What follows a set's name: " luma" or " gray", or nothing where its images are as they are."""
+    """What follows a set's name: " luma" or " gray", or nothing where its images are as they
+    are.
+    """
     return "" if not request.gray else " gray" if request.full_range else " luma"
 
 
@@ -401,7 +434,9 @@ def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]
     """
     clean = task.fit(_read(example.clean, request))
     if not task.inside(clean).size:
-        raise UsageError(f"{example.clean} is too small, nothing of it is left to be scored; remove it.")
+        raise UsageError(
+            f"{example.clean} is too small, nothing of it is left to be scored; remove it."
+        )
     if example.damaged:
         observed = _read(example.damaged, request)
         if observed.shape[2] != clean.shape[2]:
@@ -412,7 +447,9 @@ def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]
     return clean, round_to_bytes(observed) if request.clip else observed
 
 
-def _measure(contestant: Contestant, task: Task, example: Example, request: Request) -> dict[str, float]:
+def _measure(
+    contestant: Contestant, task: Task, example: Example, request: Request
+) -> dict[str, float]:
     clean, observed = _open(task, example, request)
     contestant.get_ready(observed, task)
     with peak_memory() as memory:
@@ -427,11 +464,18 @@ def _measure(contestant: Contestant, task: Task, example: Example, request: Requ
         if figure is not None:
             figures[metric.title] = figure
     height, width, channels = clean.shape
-    return {**figures, "seconds": seconds, "MP": height * width / 1e6, "channels": channels, **memory}
+    return {
+        **figures,
+        "seconds": seconds,
+        "MP": height * width / 1e6,
+        "channels": channels,
+        **memory,
+    }
 
 
 def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
-    """PSNR and PSNR-B in dB and SSIM, over all channels and, as "Y", on BT.601 luma of studio range.
+    """PSNR and PSNR-B in dB and SSIM, over all channels and, as "Y", on BT.601 luma of studio
+    range.
 
     Args:
         restored, clean: H x W x C in [0, 1]; gray is its own luma. Nothing is rounded here.
@@ -480,9 +524,15 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
             yield Remeasured(words, score["psnr"], None)
             continue
         request = Request(
-            entry.task, (name,), tuple(data), levels=(level,), models=(entry.name,), gray=bool(gray),
-            full_range=gray == "gray", settings=Settings(precision="fp32"),
-        )  # fmt: skip
+            entry.task,
+            (name,),
+            tuple(data),
+            levels=(level,),
+            models=(entry.name,),
+            gray=bool(gray),
+            full_range=gray == "gray",
+            settings=Settings(precision="fp32"),
+        )
         *_, found = bench(request)
         assert isinstance(found, Bench)
         yield Remeasured(words, score["psnr"], _mean(found.rows[1].images.values()), warning)
@@ -490,9 +540,11 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
 
 @contextmanager
 def peak_memory() -> Iterator[dict[str, float]]:
-    """Holds, once the block is left, "peak MB": the most memory that it took beside what was held before.
+    """Holds, once the block is left, "peak MB": the most memory that it took beside what was held
+    before.
 
-    That is memory of the GPU where the block used any; it stays empty where the system does not tell.
+    That is memory of the GPU where the block used any; it stays empty where the system does not
+    tell.
     """
     found: dict[str, float] = {}
     gpu = torch.cuda.is_available()
@@ -510,7 +562,9 @@ def peak_memory() -> Iterator[dict[str, float]]:
 def _reset_peak() -> float | None:
     """Make the peak what is held now, and return it in MB; None where that cannot be done."""
     try:
-        ctypes.CDLL(None).malloc_trim(0)  # what was freed but not returned would be taken again for nothing
+        ctypes.CDLL(None).malloc_trim(
+            0
+        )  # what was freed but not returned would be taken again for nothing
         Path("/proc/self/clear_refs").write_text("5")
         return _peak()
     except (OSError, AttributeError, TypeError):  # no Linux, or no glibc
@@ -532,7 +586,9 @@ def _row(
     for key in dict.fromkeys(key for image in images.values() for key in image):
         found = [image[key] for image in images.values() if key in image]
         own = [image.get(key.removesuffix(" Y")) for image in images.values() if key in image]
-        of_gray = key.endswith(" Y") and key != case.task.scored and found == own  # which is its own luma
+        of_gray = (
+            key.endswith(" Y") and key != case.task.scored and found == own
+        )  # which is its own luma
         if key not in COSTS and not of_gray:
             figures[key] = _mean(found)
     notes = list(_gaps(images, headline))
@@ -554,7 +610,9 @@ def _row(
         elif costs:
             notes.append("one network for gray, another for colour")
         for one in networks.values():
-            notes += [words for words in untrained(case.level, one.conditions) if words not in notes]
+            notes += [
+                words for words in untrained(case.level, one.conditions) if words not in notes
+            ]
         files = {name: _sha256(one) for name, one in networks.items()}
     return Row(
         task=request.task,
@@ -574,7 +632,9 @@ def _row(
 
 
 def measure_costs(network: Restorer) -> dict[str, float]:
-    """A network's parameters, and thousands of floating point operations for a pixel of the result."""
+    """A network's parameters, and thousands of floating point operations for a pixel of the
+    result.
+    """
     if network.on_cpu:  # by another library, whose work is not counted
         return {}
     parameters = sum(parameter.numel() for parameter in network.parameters())
@@ -586,7 +646,9 @@ def _sha256(model: Loaded) -> str:
 
 
 def untrained(level: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:
-    """What of a level lies outside of that for which a model was trained: "trained for sigma 25, not 15"."""
+    """What of a level lies outside of that for which a model was trained: "trained for sigma 25,
+    not 15".
+    """
     for key, value in level.items():
         known = trained.get(key, value)
         values = list(known) if isinstance(known, (list, tuple)) else [known]
@@ -635,7 +697,8 @@ def _protocol(request: Request, case: Case) -> str:
     parts.append("results rounded to 8 bits, the input scored as it is")
     if request.metrics:
         parts.append(
-            f"{' and '.join(metric.title for metric in request.metrics)} by pyiqa, all rounded to 8 bits"
+            f"{' and '.join(metric.title for metric in request.metrics)} by pyiqa, all rounded to"
+            " 8 bits"
         )
     if case.task.inside(np.zeros((100, 100, 1), np.float32)).shape[0] < 100:
         parts.append("borders of the scale left out")
@@ -646,8 +709,8 @@ def judge(rows: Sequence[Row]) -> list[Row]:
     """Say of the restored rows of a case which is best, where that is more than chance.
 
     Each is compared with the one of the highest mean: the mean difference over the images, and its
-    interval of 95 % by a paired bootstrap. The best is named a winner only if no other's interval holds zero,
-    and there are LEAST images or more. What two restore exactly is no difference.
+    interval of 95 % by a paired bootstrap. The best is named a winner only if no other's interval
+    holds zero, and there are LEAST images or more. What two restore exactly is no difference.
     """
     rivals = [row for row in rows if row.model != Contestant.name]
     if len(rivals) < 2:
@@ -669,7 +732,9 @@ def judge(rows: Sequence[Row]) -> list[Row]:
     notes[best.model] = f"not told apart from {', '.join(ties)}" if ties else "best"
     if few:
         notes[best.model] = f"too few images to name a best, {len(best.images)} of at least {LEAST}"
-    return [replace(row, note="; ".join(filter(None, (notes.get(row.model), row.note)))) for row in rows]
+    return [
+        replace(row, note="; ".join(filter(None, (notes.get(row.model), row.note)))) for row in rows
+    ]
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
@@ -779,7 +844,8 @@ def _code() -> str:
 
 
 class Journal:
-    """What was measured, by what decides it, in a file that outlives a kill; it forgets after 30 days.
+    """What was measured, by what decides it, in a file that outlives a kill; it forgets after 30
+    days.
 
     Raises:
         RestoreError: the file cannot be used.
@@ -807,21 +873,25 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             reason = (isinstance(error, OSError) and error.strerror) or error
             raise RestoreError(
-                f"Cannot keep what is measured in {self.path}: {reason}. Make room or remove the file, or set"
+                f"Cannot keep what is measured in {self.path}: {reason}. Make room or remove the"
+                " file, or set"
                 " RESTORE_CACHE to a folder that can be written."
             ) from error
 
     def find(self, key: str) -> dict[str, float] | None:
         """The figures of an image."""
         with self._guard():
-            found = self.file.execute("SELECT figures FROM measured WHERE key = ?", (key,)).fetchone()
+            found = self.file.execute(
+                "SELECT figures FROM measured WHERE key = ?", (key,)
+            ).fetchone()
         return json.loads(found[0]) if found else None
 
     def add(self, key: str, figures: Mapping[str, float]) -> None:
         """Keep the figures of an image."""
         with self._guard():
             self.file.execute(
-                "INSERT OR REPLACE INTO measured VALUES (?, ?, julianday())", (key, json.dumps(figures))
+                "INSERT OR REPLACE INTO measured VALUES (?, ?, julianday())",
+                (key, json.dumps(figures)),
             )
 
     def forget(self, keys: Iterable[str]) -> None:

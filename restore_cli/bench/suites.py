@@ -16,7 +16,8 @@ from restore_cli.tables import fill_in, read_toml
 
 @dataclass(frozen=True)
 class Part:
-    """One table of a suite; the fields are those of `Request`, but that levels are all combinations.
+    """One table of a suite; the fields are those of `Request`, but that levels are all
+    combinations.
 
     Attributes:
         about: what is measured, or whose table it is.
@@ -47,7 +48,9 @@ def suites() -> Mapping[str, tuple[Part, ...]]:
         RestoreError: the table has a mistake.
     """
     return {
-        name: tuple(fill_in(Part, part, f"{name}, part {number}", RestoreError) for number, part in parts)
+        name: tuple(
+            fill_in(Part, part, f"{name}, part {number}", RestoreError) for number, part in parts
+        )
         for name, table in read_toml(Path(__file__).with_name("suites.toml"), RestoreError).items()
         for parts in [enumerate(table["parts"], 1)]
     }
@@ -87,7 +90,9 @@ def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
             )
             requests.append(request)
     if not requests:
-        raise UsageError(f"No set of the suite {name} is at hand; give folders that hold them with --data.")
+        raise UsageError(
+            f"No set of the suite {name} is at hand; give folders that hold them with --data."
+        )
     return requests, lacking
 
 

@@ -16,7 +16,9 @@ from restore_cli.errors import RestoreError
 
 
 class Boundary(TyperGroup):
-    """The single error boundary: one sentence on stderr and an exit code; --debug lets errors through."""
+    """The single error boundary: one sentence on stderr and an exit code; --debug lets errors
+    through.
+    """
 
     def make_context(self, *words: Any, **options: Any) -> Any:
         """Read the words; raises typer.Exit where help cannot be printed, or at an interrupt."""
@@ -63,7 +65,9 @@ def _sentence(error: Exception) -> str:
             return "The current folder does not exist any more; change to another one."
         case OSError(strerror=reason) if reason:
             return f"Cannot write to standard output: {reason}."
-    return f"Unexpected {type(error).__name__}: {error}. Please report it with the output of --debug."
+    return (
+        f"Unexpected {type(error).__name__}: {error}. Please report it with the output of --debug."
+    )
 
 
 app = typer.Typer(
@@ -90,7 +94,9 @@ def print_help(
     ctx: typer.Context,
     command: Annotated[
         list[str] | None,
-        typer.Argument(metavar="COMMAND", help="As in `bench sr`.", autocompletion=_complete_commands),
+        typer.Argument(
+            metavar="COMMAND", help="As in `bench sr`.", autocompletion=_complete_commands
+        ),
     ] = None,
 ) -> None:
     """Same as COMMAND --help."""
@@ -115,7 +121,12 @@ def _root(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", "-V", metavar="", help="Print the version.", callback=_print_version, is_eager=True
+            "--version",
+            "-V",
+            metavar="",
+            help="Print the version.",
+            callback=_print_version,
+            is_eager=True,
         ),
     ] = False,
     debug: Debug = False,

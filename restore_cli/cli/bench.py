@@ -37,14 +37,22 @@ if TYPE_CHECKING:
     from restore_cli.report.bench import Origin
     from restore_cli.report.html import Row
 
-app = typer.Typer(help="Benchmark models on image sets.", no_args_is_help=True, invoke_without_command=True)
+app = typer.Typer(
+    help="Benchmark models on image sets.", no_args_is_help=True, invoke_without_command=True
+)
 
 _WHAT, _OUT = "What to measure", "Results"
 
 
-def _word(text: str, metavar: str | None, panel: str, complete: Callable[..., Any] | None = None) -> Any:
+def _word(
+    text: str, metavar: str | None, panel: str, complete: Callable[..., Any] | None = None
+) -> Any:
     return typer.Option(
-        metavar=metavar, help=text, rich_help_panel=panel, show_default=False, autocompletion=complete
+        metavar=metavar,
+        help=text,
+        rich_help_panel=panel,
+        show_default=False,
+        autocompletion=complete,
     )
 
 
@@ -68,7 +76,9 @@ Sets = Annotated[
 ]
 
 
-Data = Annotated[list[Path] | None, _word("Folder that contains the sets, or is itself a set.", "DIR", _WHAT)]
+Data = Annotated[
+    list[Path] | None, _word("Folder that contains the sets, or is itself a set.", "DIR", _WHAT)
+]
 Metrics = Annotated[
     list[str] | None,
     _word(
@@ -80,7 +90,9 @@ Metrics = Annotated[
 ]
 Fresh = Annotated[
     bool,
-    typer.Option("--fresh", metavar=options.FLAG, help="Start over; ignore results of an interrupted run."),
+    typer.Option(
+        "--fresh", metavar=options.FLAG, help="Start over; ignore results of an interrupted run."
+    ),
 ]
 Report = Annotated[
     list[Path] | None,
@@ -111,7 +123,8 @@ Json = Annotated[
 def start(
     context: typer.Context,
     suite: Annotated[
-        str | None, _word("Same as the command suite: papers, bundled.", "NAME", _WHAT, _suite_names)
+        str | None,
+        _word("Same as the command suite: papers, bundled.", "NAME", _WHAT, _suite_names),
     ] = None,
     data: Data = None,
     metric: Metrics = None,
@@ -129,7 +142,9 @@ def start(
     if command:
         sources = map(context.get_parameter_source, context.params)
         if any(source and source.name != "DEFAULT" for source in sources):
-            raise UsageError(f"Give options after {command}; and none of --suite, which has its own tasks.")
+            raise UsageError(
+                f"Give options after {command}; and none of --suite, which has its own tasks."
+            )
         return
     if suite is None:
         raise UsageError("Nothing says what to measure; name a task, or give --suite.")
@@ -141,7 +156,10 @@ def run_suite(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="papers or bundled.", show_default=False, autocompletion=_suite_names
+            metavar="NAME",
+            help="papers or bundled.",
+            show_default=False,
+            autocompletion=_suite_names,
         ),
     ],
     data: Data = None,
@@ -187,12 +205,16 @@ def run_suite(
 
 @app.command("sets")
 def list_sets(data: Data = None, json: Json = False) -> None:
-    """List the sets known by name: which are here, can be downloaded, or must be fetched by hand."""
+    """List the sets known by name: which are here, can be downloaded, or must be fetched by
+    hand.
+    """
     from restore_cli.datasets.known import find_folder, known
 
     places = {name: find_folder(name, data or ()) for name in known()}
     if json:
-        records = [dataclasses.asdict(entry) | {"path": places[name]} for name, entry in known().items()]
+        records = [
+            dataclasses.asdict(entry) | {"path": places[name]} for name, entry in known().items()
+        ]
         print_result(dumps(records, default=str, indent=2))
         return
     rows = [("set", "title", "images", "colour", "for", "where")]
@@ -215,16 +237,22 @@ def add_commands() -> None:
 
 
 def compose(task: type[Task]) -> Callable[..., None]:
-    """The command of a task: the parameters of `run`, among them those fields that are levels of damage."""
+    """The command of a task: the parameters of `run`, among them those fields that are levels of
+    damage.
+    """
     levels = [
-        item for item in dataclasses.fields(task) if "parse" in item.metadata and item.name in task.levels
+        item
+        for item in dataclasses.fields(task)
+        if "parse" in item.metadata and item.name in task.levels
     ]
     own = [
         inspect.Parameter(
             item.name,
             inspect.Parameter.KEYWORD_ONLY,
             default=None,
-            annotation=Annotated[str | None, _word(_describe(task, item), "VALUE,VALUE,...", _WHAT)],
+            annotation=Annotated[
+                str | None, _word(_describe(task, item), "VALUE,VALUE,...", _WHAT)
+            ],
         )
         for item in levels
     ]
@@ -254,7 +282,9 @@ def _describe(task: type[Task], item: dataclasses.Field[Any]) -> str:
 
 
 def _with_values(parameter: inspect.Parameter, values: list[str] | None) -> inspect.Parameter:
-    """The parameter, whose help ends with the values that it takes for a task, by which it is completed."""
+    """The parameter, whose help ends with the values that it takes for a task, by which it is
+    completed.
+    """
     if values is None:
         return parameter
     kind, option = get_args(parameter.annotation)
@@ -270,7 +300,9 @@ def run(
     sets: Sets = None,
     data: Data = None,
     pairs: Annotated[str, _word("Folders of real pairs in each set.", "CLEAN:DAMAGED", _WHAT)] = "",
-    level: Annotated[list[str] | None, _word("Level of the damage", "KEY=VALUE,VALUE,...", _WHAT)] = None,
+    level: Annotated[
+        list[str] | None, _word("Level of the damage", "KEY=VALUE,VALUE,...", _WHAT)
+    ] = None,
     degrade: Annotated[
         list[str] | None,
         _word(
@@ -288,18 +320,26 @@ def run(
             options.complete_list(options.model_names),
         ),
     ] = None,
-    peer: Annotated[list[str] | None, _word("Other methods to compare with", "NAME,...", _WHAT)] = None,
+    peer: Annotated[
+        list[str] | None, _word("Other methods to compare with", "NAME,...", _WHAT)
+    ] = None,
     metric: Metrics = None,
     published: Annotated[
         bool,
         typer.Option(
-            "--published", metavar=options.FLAG, help="Also show figures from papers.", rich_help_panel=_WHAT
+            "--published",
+            metavar=options.FLAG,
+            help="Also show figures from papers.",
+            rich_help_panel=_WHAT,
         ),
     ] = False,
     gray: Annotated[
         bool,
         typer.Option(
-            "--gray", metavar=options.FLAG, help="Convert images to luma first.", rich_help_panel=_WHAT
+            "--gray",
+            metavar=options.FLAG,
+            help="Convert images to luma first.",
+            rich_help_panel=_WHAT,
         ),
     ] = False,
     full_range: Annotated[
@@ -314,7 +354,10 @@ def run(
     clip: Annotated[
         bool,
         typer.Option(
-            "--clip", metavar=options.FLAG, help="Round damaged images to 8 bits.", rich_help_panel=_WHAT
+            "--clip",
+            metavar=options.FLAG,
+            help="Round damaged images to 8 bits.",
+            rich_help_panel=_WHAT,
         ),
     ] = False,
     device: options.Device = "auto",
@@ -344,7 +387,8 @@ def run(
         pairs=pairs,
         degrade=bool(degrade),
         levels=tuple(parse_levels(task, given, [*(level or ()), *(degrade or ())])),
-        models=tuple(None if name == "default" else name for name in options.split(model)) or (None,),
+        models=tuple(None if name == "default" else name for name in options.split(model))
+        or (None,),
         peers=tuple(options.split(peer)),
         metrics=_metrics(metric),
         gray=gray or full_range,
@@ -423,7 +467,9 @@ def _render(
                     continue
                 if moment.done == 1 and moment.kept and not quiet:
                     print_note(f"going on with {moment.kept} images of a run that was interrupted")
-                bar.update(moment.done, moment.total, f"{moment.done}/{moment.total} images, {moment.note}")
+                bar.update(
+                    moment.done, moment.total, f"{moment.done}/{moment.total} images, {moment.note}"
+                )
     except KeyboardInterrupt as error:
         raise KeyboardInterrupt("What was measured is kept; run it again to go on.") from error
     assert found
@@ -443,7 +489,8 @@ def _long_notes(rows: Sequence[Row]) -> list[str]:
 
 
 def print_tables(rows: Sequence[Row], origin: Origin) -> None:
-    """A table for each protocol, and one of what papers say; with all columns where it is no terminal.
+    """A table for each protocol, and one of what papers say; with all columns where it is no
+    terminal.
 
     There notes stand below the table, where they have room.
     """

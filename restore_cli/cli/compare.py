@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore_cli.cli import options
-from restore_cli.cli.display import print_error, print_note, print_result, print_warning, show_progress
+from restore_cli.cli.display import (
+    print_error,
+    print_note,
+    print_result,
+    print_warning,
+    show_progress,
+)
 from restore_cli.cli.options import FLAG, Debug
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import PictureError, UsageError
@@ -35,10 +41,14 @@ EPILOG = (
 
 
 def compare(
-    before: Annotated[Path, typer.Argument(metavar="BEFORE", help="The picture as it was, or a folder.")],
+    before: Annotated[
+        Path, typer.Argument(metavar="BEFORE", help="The picture as it was, or a folder.")
+    ],
     out: Annotated[
         Path,
-        typer.Option("--output", "-o", metavar="FILE.html", help="The page to write.", show_default=False),
+        typer.Option(
+            "--output", "-o", metavar="FILE.html", help="The page to write.", show_default=False
+        ),
     ],
     after: Annotated[
         list[Path] | None,
@@ -55,7 +65,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="TASK",
-            help=f"What the models do: {', '.join(TASKS)}; by default what all that are named are for.",
+            help=f"What the models do: {', '.join(TASKS)}; by default what all that are named are"
+            " for.",
             autocompletion=lambda: [*TASKS],
             show_default=False,
         ),
@@ -68,7 +79,8 @@ def compare(
         ),
     ] = None,
     reference: Annotated[
-        Path | None, typer.Option(metavar="FILE|DIR", help="The clean picture: gives PSNR and SSIM.")
+        Path | None,
+        typer.Option(metavar="FILE|DIR", help="The clean picture: gives PSNR and SSIM."),
     ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", metavar=FLAG, help="Replace a page that exists.")
@@ -82,21 +94,25 @@ def compare(
     quiet: options.Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write a page that compares pictures: with a divider, side by side or blinking, down to the pixels.
+    """Write a page that compares pictures: with a divider, side by side or blinking, down to the
+    pixels.
 
-    It is one file that needs no network. A BEFORE that is smaller by a whole factor is enlarged bicubically.
+    It is one file that needs no network. A BEFORE that is smaller by a whole factor is enlarged
+    bicubically.
 
-    Of folders it compares the pictures of one name, such as photo.jpg and photo.denoised.jpg: the first 50,
-    or with --reference the 50 worst.
+    Of folders it compares the pictures of one name, such as photo.jpg and photo.denoised.jpg: the
+    first 50, or with --reference the 50 worst.
 
-    With --models one photo is restored by each of them as the task's command does, and only the page is kept.
-    A model that cannot be loaded is named, and the others go on.
+    With --models one photo is restored by each of them as the task's command does, and only the
+    page is kept. A model that cannot be loaded is named, and the others go on.
     """
     from restore_cli.report.html import Gallery, check_page
 
     names = options.split(models)
     if not names and not after:
-        raise UsageError(f"Cannot compare {before} with nothing. Name another picture, or give --models.")
+        raise UsageError(
+            f"Cannot compare {before} with nothing. Name another picture, or give --models."
+        )
     if not names and (task or level or mask):
         raise UsageError("Cannot use --task, --level or --mask without models. Give --models.")
     if task and task not in TASKS:
@@ -126,7 +142,9 @@ def compare(
         raise typer.Exit(1)
 
 
-def _add_pictures(page: Gallery, paths: Sequence[Path], reference: Path | None, debug: bool) -> bool:
+def _add_pictures(
+    page: Gallery, paths: Sequence[Path], reference: Path | None, debug: bool
+) -> bool:
     """Compare files, or those of folders that have one name; say whether any fails."""
     from restore_cli.metrics import psnr
     from restore_cli.pipeline.compare import make_alike, measure, pair, read_versions
@@ -161,7 +179,9 @@ def _fill(task: type[Task], words: Sequence[str]) -> Task:
         key, equals, text = word.partition("=")
         name = key.replace("-", "_")
         if not equals or name not in known:
-            raise UsageError(f"Cannot use --level {word}: {task.name} takes KEY=VALUE of {', '.join(known)}.")
+            raise UsageError(
+                f"Cannot use --level {word}: {task.name} takes KEY=VALUE of {', '.join(known)}."
+            )
         value = known[name].metadata["parse"](text)
         given[name] = (*given.get(name, ()), value) if known[name].default == () else value
     return task(**given)
@@ -198,7 +218,9 @@ def _add_restored(
     return failed
 
 
-def _restore(photo: Path, models: Sequence[str], request: Request, quiet: bool) -> tuple[list[Version], bool]:
+def _restore(
+    photo: Path, models: Sequence[str], request: Request, quiet: bool
+) -> tuple[list[Version], bool]:
     """The photo and what the models make of it, nothing where all fail; and whether any fails."""
     from restore_cli.pipeline.batch import Watch
     from restore_cli.pipeline.lineup import line_up

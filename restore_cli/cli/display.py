@@ -25,18 +25,24 @@ stderr = Console(stderr=True)
 
 def print_result(line: str) -> None:
     """Results on stdout, exactly as they are; on a terminal without what would steer it."""
-    stdout.out(_encodable(visible(line, "\n") if stdout.is_terminal else line, stdout), highlight=False)
+    stdout.out(
+        _encodable(visible(line, "\n") if stdout.is_terminal else line, stdout), highlight=False
+    )
 
 
 def literal(*lines: str) -> Text:
-    """Lines for a table on stdout, of which nothing is taken for markup and nothing steers the terminal."""
+    """Lines for a table on stdout, of which nothing is taken for markup and nothing steers the
+    terminal.
+    """
     from rich.text import Text
 
     return Text(_encodable("\n".join(map(visible, lines)), stdout), overflow="fold")
 
 
 def print_note(line: str, style: str | None = None) -> None:
-    """One line on stderr, above a progress bar if there is one; a terminal's lines end between words."""
+    """One line on stderr, above a progress bar if there is one; a terminal's lines end between
+    words.
+    """
     _print_words(stderr, visible(line), style)
 
 
@@ -53,7 +59,9 @@ def _print_words(console: Console, line: str, style: str | None = None) -> None:
 
 
 def _encodable(line: str, console: Console) -> str:
-    """The line with what the stream cannot hold, such as a file name that is no text, as \\ escapes."""
+    """The line with what the stream cannot hold, such as a file name that is no text, as \\
+    escapes.
+    """
     return line.encode(console.encoding, "backslashreplace").decode(console.encoding)
 
 
@@ -172,19 +180,31 @@ def describe(record: Record, task: Task) -> str:
     """
     if record.status == "skipped":
         return f"{record.input}: skipped, {record.output} exists"
-    parts = [f"{name_input(record)} -> {'standard output' if record.output == '-' else record.output}"]
+    parts = [
+        f"{name_input(record)} -> {'standard output' if record.output == '-' else record.output}"
+    ]
     options = record.options or {}
     for name, value in options.items():
         if name.endswith("_from"):
             continue
         source = options.get(f"{name}_from")
-        origin = f" (of {source})" if source else " (estimated)" if getattr(task, name, 0) is None else ""
-        parts.append(f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}")
+        origin = (
+            f" (of {source})"
+            if source
+            else " (estimated)"
+            if getattr(task, name, 0) is None
+            else ""
+        )
+        parts.append(
+            f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}"
+        )
     if record.status == "done" and record.model is None:
         parts.append("left unchanged")
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6
-        parts.append(f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s")
+        parts.append(
+            f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s"
+        )
     noisy = task.noisy and (record.noise_before or 0) >= 1  # less cannot be told from none
     if noisy and record.model is not None and record.noise_after is not None:
         parts.append(f"noise left {record.noise_after:.1f}")

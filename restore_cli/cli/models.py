@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 TOLERANCE = 0.02  # dB
 EXTRA = "restore-cli[community]"
 
-app = typer.Typer(help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True)
+app = typer.Typer(
+    help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True
+)
 
 
 def _name(metavar: str, text: str) -> Any:
@@ -43,7 +45,10 @@ Json = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON.")]
 TaskName = Annotated[
     str | None,
     typer.Option(
-        "--task", metavar="TASK", help="Only models of this task.", autocompletion=lambda: list(TASKS)
+        "--task",
+        metavar="TASK",
+        help="Only models of this task.",
+        autocompletion=lambda: list(TASKS),
     ),
 ]
 Accepted = Annotated[
@@ -87,7 +92,9 @@ def list_models(
         rows.append((name, colour(entry), size, _speed(entry), entry.license, _where(entry)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    print_result(f"{head}\n    short names: what it is good for\n    set, levels of damage: PSNR in dB")
+    print_result(
+        f"{head}\n    short names: what it is good for\n    set, levels of damage: PSNR in dB"
+    )
     for name, group in groupby(zip(entries, lines, strict=True), key=lambda pair: pair[0].task):
         print_result(f"{name}:")
         for entry, line in group:
@@ -119,7 +126,9 @@ def show(name: File, as_json: Json = False) -> None:
 @app.command()
 def fetch(
     names: Names = None,
-    everything: Annotated[bool, typer.Option("--all", metavar=FLAG, help="Fetch all models.")] = False,
+    everything: Annotated[
+        bool, typer.Option("--all", metavar=FLAG, help="Fetch all models.")
+    ] = False,
     task: TaskName = None,
     accept: Accepted = None,
 ) -> None:
@@ -143,10 +152,14 @@ def fetch(
             print_note(f"{entry.name}: {entry.terms} ({entry.license})")
         if entry.by_spandrel:
             print_note(f"{entry.name} needs {EXTRA} to run")
-        with Progress(*columns, console=stderr, transient=True, disable=not stderr.is_terminal) as progress:
+        with Progress(
+            *columns, console=stderr, transient=True, disable=not stderr.is_terminal
+        ) as progress:
             bar = progress.add_task(entry.name, total=entry.size)
 
-            def advance(done: int, total: int, progress: Progress = progress, bar: Any = bar) -> None:
+            def advance(
+                done: int, total: int, progress: Progress = progress, bar: Any = bar
+            ) -> None:
                 progress.update(bar, completed=done, total=total or None)
 
             path = call(partial(weights.locate, entry, progress=advance))
@@ -156,7 +169,9 @@ def fetch(
 @app.command()
 def add(
     name: Name,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="Its file, fetched on another machine.")],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Its file, fetched on another machine.")
+    ],
     accept: Accepted = None,
 ) -> None:
     """Put a file into the cache, if its sha256 is the model's, and print where it lies."""
@@ -187,10 +202,14 @@ def verify(
     ] = False,
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="DIR", help="Measure their scores again, on the sets that lie in DIR."),
+        typer.Option(
+            metavar="DIR", help="Measure their scores again, on the sets that lie in DIR."
+        ),
     ] = None,
 ) -> None:
-    """Check that the models' files are what the table says, fit their networks, and score as it says."""
+    """Check that the models' files are what the table says, fit their networks, and score as it
+    says.
+    """
     entries = _select(names, everything)
     if everything:
         entries = [entry for entry in entries if weights.place(entry).is_file()]
@@ -213,7 +232,9 @@ def verify(
         raise WeightsError(" ".join(faults))
     if scores and all(score.measured is None for score in scores):
         folders = " or ".join(map(str, data or ()))
-        raise UsageError(f"None of the sets lies in {folders}; give a folder that holds them by their names.")
+        raise UsageError(
+            f"None of the sets lies in {folders}; give a folder that holds them by their names."
+        )
 
 
 def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
@@ -233,7 +254,9 @@ def _fault(score: Remeasured) -> str:
     """A sentence where it is not what the table says."""
     if score.measured is None or abs(score.measured - score.listed) <= TOLERANCE:
         return ""
-    return f"{score.words} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
+    return (
+        f"{score.words} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
+    )
 
 
 def _ending(score: Remeasured) -> str:
@@ -301,11 +324,17 @@ def _select(names: Sequence[str] | None, everything: bool, task: str | None = No
         raise UsageError("Name the models, or give --all for all of them.")
     if not names:
         return _of_task(task)
-    return list({entry.name: entry for name in names or () for entry in weights.find(name)}.values())
+    return list(
+        {entry.name: entry for name in names or () for entry in weights.find(name)}.values()
+    )
 
 
 def _record(model: Entry | Header) -> dict[str, Any]:
-    where = {"where": _where(model), "path": str(weights.place(model))} if isinstance(model, Entry) else {}
+    where = (
+        {"where": _where(model), "path": str(weights.place(model))}
+        if isinstance(model, Entry)
+        else {}
+    )
     return asdict(model) | where
 
 
@@ -353,7 +382,8 @@ def _costs(model: Header) -> dict[str, str]:
 
     found = measure_costs(archs.build(model.arch, model.params))
     work = (
-        f"{found['kFLOP/pixel']:,.0f} kFLOP per pixel of the result; a multiplication and an addition are two"
+        f"{found['kFLOP/pixel']:,.0f} kFLOP per pixel of the result;"
+        " a multiplication and an addition are two"
     )
     return {"parameters": f"{found['parameters']:,.0f}", "work": work}
 
@@ -391,7 +421,9 @@ def in_order(entries: Iterable[Entry] | None = None) -> list[Entry]:
 
 
 def _purpose(entry: Entry) -> str:
-    """Its other names, what it is good for, what its license withholds, and what is to be installed."""
+    """Its other names, what it is good for, what its license withholds, and what is to be
+    installed.
+    """
     names = ", ".join(entry.names[1:])
     words = f"{names}: " * bool(names) + (entry.good or trained_for(entry) or entry.task)
     limits = ", ".join(filter(None, [entry.terms, f"needs {EXTRA}" * entry.by_spandrel]))

@@ -22,7 +22,9 @@ def _remember(ctx: typer.Context, debug: bool) -> bool:
 
 Inputs = Annotated[
     list[str] | None,
-    typer.Argument(metavar="INPUT", help="Files, folders, globs in quotes, or - for standard input."),
+    typer.Argument(
+        metavar="INPUT", help="Files, folders, globs in quotes, or - for standard input."
+    ),
 ]
 FLAG = ""  # metavar of switches, where typer would say <bool>
 
@@ -30,7 +32,9 @@ _FILES = "Input and output"
 FilesFrom = Annotated[
     str | None,
     typer.Option(
-        metavar="FILE|-", help="Read input names from a file or -, one per line.", rich_help_panel=_FILES
+        metavar="FILE|-",
+        help="Read input names from a file or -, one per line.",
+        rich_help_panel=_FILES,
     ),
 ]
 Recursive = Annotated[
@@ -88,7 +92,8 @@ MaxPixels = Annotated[
     typer.Option(
         min=1,
         metavar="N",
-        help="Refuse pictures of more pixels; by default 536 million, and fewer of files that are tiny.",
+        help="Refuse pictures of more pixels; by default 536 million, and fewer of files that are"
+        " tiny.",
         show_default=False,
         rich_help_panel=_FILES,
     ),
@@ -104,12 +109,17 @@ SkipExisting = Annotated[
 ]
 Overwrite = Annotated[
     bool,
-    typer.Option("--overwrite", metavar=FLAG, help="Replace outputs that exist.", rich_help_panel=_FILES),
+    typer.Option(
+        "--overwrite", metavar=FLAG, help="Replace outputs that exist.", rich_help_panel=_FILES
+    ),
 ]
 DryRun = Annotated[
     bool,
     typer.Option(
-        "--dry-run", metavar=FLAG, help="Print what would be written, and stop.", rich_help_panel=_FILES
+        "--dry-run",
+        metavar=FLAG,
+        help="Print what would be written, and stop.",
+        rich_help_panel=_FILES,
     ),
 ]
 
@@ -143,7 +153,10 @@ Model = Annotated[
         autocompletion=model_names,
     ),
 ]
-ACCEPT = "Accept the license of this model, which allows no commercial use or is not stated; may be repeated."
+ACCEPT = (
+    "Accept the license of this model, which allows no commercial use or is not stated;"
+    " may be repeated."
+)
 Accept = Annotated[
     list[str] | None,
     typer.Option(
@@ -156,7 +169,9 @@ Accept = Annotated[
 ]
 Offline = Annotated[
     bool,
-    typer.Option("--offline", metavar=FLAG, help="Never download a model.", rich_help_panel=_NETWORK),
+    typer.Option(
+        "--offline", metavar=FLAG, help="Never download a model.", rich_help_panel=_NETWORK
+    ),
 ]
 Device = Annotated[
     str,
@@ -180,7 +195,8 @@ Tile = Annotated[
     str,
     typer.Option(
         metavar="auto|N|0",
-        help="Side of a tile in pixels, 16 or more; 0 is the whole picture, auto what memory allows.",
+        help="Side of a tile in pixels, 16 or more; 0 is the whole picture, auto what memory"
+        " allows.",
         rich_help_panel=_NETWORK,
     ),
 ]
@@ -208,7 +224,9 @@ _CHANGE = "Effect"
 
 def parse_strength(word: str | float) -> float:
     """A share from 0 to 1, or in percent."""
-    number, percent = (word, False) if isinstance(word, float) else (word.removesuffix("%"), word[-1:] == "%")
+    number, percent = (
+        (word, False) if isinstance(word, float) else (word.removesuffix("%"), word[-1:] == "%")
+    )
     try:
         share = float(number) / (100 if percent else 1)
     except ValueError:
@@ -233,7 +251,8 @@ Mask = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE|DIR",
-        help="A picture, or a folder of them: white where the photo is changed, black where it is not.",
+        help="A picture, or a folder of them: white where the photo is changed, black where it is"
+        " not.",
         rich_help_panel=_CHANGE,
     ),
 ]
@@ -250,7 +269,8 @@ SaveMask = Annotated[
     str | None,
     typer.Option(
         metavar="FILE|DIR",
-        help="Save the mask that was used: to a file, or as NAME.png in a folder, whose name ends with /.",
+        help="Save the mask that was used: to a file, or as NAME.png in a folder, whose name ends"
+        " with /.",
         rich_help_panel=_CHANGE,
     ),
 ]
@@ -268,7 +288,8 @@ Report = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="FILE",
-        help="Write a report with one row per input, as .jsonl, .csv, .md or .json; may be repeated.",
+        help="Write a report with one row per input, as .jsonl, .csv, .md or .json; may be"
+        " repeated.",
         rich_help_panel=_SAID,
     ),
 ]
@@ -276,7 +297,8 @@ Compare = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE.html",
-        help="Write a page with photos before and after: the first 50, or with --reference the 50 worst.",
+        help="Write a page with photos before and after: the first 50, or with --reference the 50"
+        " worst.",
         rich_help_panel=_SAID,
     ),
 ]
@@ -315,7 +337,9 @@ def parse_tile(word: str) -> int | None:
     if word == "auto":
         return None
     if not word.isdecimal():
-        raise UsageError(f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto.")
+        raise UsageError(
+            f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto."
+        )
     if 0 < int(word) < SMALLEST_TILE:
         raise UsageError(
             f"Cannot cut tiles of {word} pixels: a photo would take hours. "

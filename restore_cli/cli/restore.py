@@ -47,7 +47,9 @@ def add_commands(app: typer.Typer) -> None:
         if not any(isinstance(entry.source, weights.Bundled) for entry in entries):
             model = entries[0].short or entries[0].name if entries else "mine.safetensors"
             hint = f"--model {model} downloads one" if entries else "train your own"
-            first, *rest = summary.split("\n\n")  # the first paragraph is all that `restore --help` shows
+            first, *rest = summary.split(
+                "\n\n"
+            )  # the first paragraph is all that `restore --help` shows
             summary = "\n\n".join([f"{first.rstrip('.')} (no model is bundled; {hint}).", *rest])
         app.command(name, help=summary, epilog=_epilog(name, model))(compose(task))
 
@@ -56,14 +58,17 @@ _FIRST = {"inpaint": " --mask mask.png", "sr": " --scale 3"}  # what a first exa
 
 
 def _epilog(name: str, model: str | None) -> str:
-    """What the help of a task ends with: examples, which name the model if they have to, and exit codes."""
+    """What the help of a task ends with: examples, which name the model if they have to, and exit
+    codes.
+    """
     words = f"{_FIRST.get(name, '')}{f' --model {model}' if model else ''}"
     return (
         f"Examples:\n"
         f"  restore {name} photo.jpg{words}\n"
         f"  restore {name} photos/ -r -o restored/ --skip-existing{words}\n"
         f"  restore {name} - -o - --format png{words} < photo.jpg > photo.png\n\n"
-        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model, 130 interrupted."
+        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model, 130"
+        " interrupted."
     )
 
 
@@ -74,7 +79,8 @@ def compose(task: type[Task]) -> Callable[..., None]:
     _, inputs, *others = inspect.signature(run, eval_str=True).parameters.values()
     if task.exact:
         others = [
-            item.replace(annotation=options.Missing) if item.name == "mask" else item for item in others
+            item.replace(annotation=options.Missing) if item.name == "mask" else item
+            for item in others
         ]
 
     def command(**words: Any) -> None:
@@ -89,8 +95,12 @@ def compose(task: type[Task]) -> Callable[..., None]:
 
 def _parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
     told = item.metadata
-    values = [word for word in told["metavar"].split("|") if word.islower()]  # of FLOAT|auto the second
-    auto = " \\[default: auto]" if item.default is None and "auto" in values else ""  # not taken for markup
+    values = [
+        word for word in told["metavar"].split("|") if word.islower()
+    ]  # of FLOAT|auto the second
+    auto = (
+        " \\[default: auto]" if item.default is None and "auto" in values else ""
+    )  # not taken for markup
     option = typer.Option(
         metavar=told["metavar"],
         help=f"{told['help']}{auto}",
@@ -101,7 +111,9 @@ def _parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
     repeated = item.default == ()
     kind = Annotated[list[str] | None, option] if repeated else Annotated[str, option]
     default = None if repeated else item.default
-    return inspect.Parameter(item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+    return inspect.Parameter(
+        item.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
+    )
 
 
 def run(
@@ -136,7 +148,9 @@ def run(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Restore what the words of a command line ask for; raises typer.Exit with 1 if an input failed."""
+    """Restore what the words of a command line ask for; raises typer.Exit with 1 if an input
+    failed.
+    """
     from restore_cli.pipeline import files
     from restore_cli.report.html import Gallery, check_page
 
@@ -166,7 +180,8 @@ def run(
     if unread and not quiet:
         skipped = f"{unread.total()} file{'s' * (unread.total() > 1)}"
         print_warning(
-            f"skipped {skipped} that cannot be read: {files.count_unread(unread)}; convert them first"
+            f"skipped {skipped} that cannot be read: {files.count_unread(unread)}; convert them"
+            " first"
         )
     side = options.parse_tile(tile)
     for name in accept or ():
@@ -176,7 +191,9 @@ def run(
         return
     to_stdout = any(item.output == files.STREAM for item in items)
     if to_stdout and json:
-        raise UsageError("Standard output cannot take both the picture and --json; give a file as -o.")
+        raise UsageError(
+            "Standard output cannot take both the picture and --json; give a file as -o."
+        )
     if to_stdout and sys.stdout.isatty():
         raise UsageError("Cannot show a picture in a terminal. Give a file as -o, or redirect it.")
 
@@ -200,10 +217,17 @@ def run(
         debug=debug,
     )
     page = Gallery(compare, task.suffix) if compare else None
-    with show_progress(task.name, quiet or (json and stdout.is_terminal)) as bar, Worker() as worker:
+    with (
+        show_progress(task.name, quiet or (json and stdout.is_terminal)) as bar,
+        Worker() as worker,
+    ):
         pace = Pace(bar, [item.relative for item in items])
-        watch = job.Watch(download=pace.download, restored=pace.restore, compared=page.add if page else None)
-        records = job.restore_files(request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch)
+        watch = job.Watch(
+            download=pace.download, restored=pace.restore, compared=page.add if page else None
+        )
+        records = job.restore_files(
+            request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch
+        )
         _render(worker.each(records), pace, task, report or (), page, json, quiet)
 
 
@@ -216,7 +240,9 @@ def _render(
     json: bool,
     quiet: bool,
 ) -> None:
-    """Tell of each record as it comes; reports and page are written whatever happens, of what there is."""
+    """Tell of each record as it comes; reports and page are written whatever happens, of what there
+    is.
+    """
     counts = {"done": 0, "skipped": 0, "failed": 0}
     kept: list[Record] = []
     with ExitStack() as last:
@@ -242,14 +268,18 @@ def _render(
             if pace.photos == 1:
                 raise
             done = f"{pace.done} of {pace.photos} photos are done"
-            raise KeyboardInterrupt(f"{done}; run it again with --skip-existing for the rest.") from error
+            raise KeyboardInterrupt(
+                f"{done}; run it again with --skip-existing for the rest."
+            ) from error
     if pace.photos > 1 and not quiet:
         numbers = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
         print_note(f"{numbers} in {pace.seconds:.1f} s")
     if page and not page.kept and not quiet:
         print_note(f"nothing was restored; {page.path} is not written")
     elif page and page.left_out and not quiet:
-        print_warning(f"{page.path} has room for {page.photos}: the first, or by --reference the worst")
+        print_warning(
+            f"{page.path} has room for {page.photos}: the first, or by --reference the worst"
+        )
     if counts["failed"]:
         raise typer.Exit(1)
 
@@ -276,7 +306,9 @@ def read_words(inputs: Sequence[str], files_from: str | None) -> list[str]:
     except OSError as error:
         raise UsageError(f"The list {files_from} cannot be read: {error.strerror}.") from error
     if files_from == "-" and "-" in inputs:
-        raise UsageError("Standard input cannot be both a picture and the list; give the list as a file.")
+        raise UsageError(
+            "Standard input cannot be both a picture and the list; give the list as a file."
+        )
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [*inputs, *(os.fsdecode(line) for line in lines if line)]
 
@@ -288,4 +320,6 @@ def parse_format(word: str) -> str:
     try:
         return format_of(Path(f"picture.{word.lower()}"))
     except PictureError as error:
-        raise UsageError(f"Unknown format {word!r}; choose png, jpg, webp, tif, bmp, ppm or avif.") from error
+        raise UsageError(
+            f"Unknown format {word!r}; choose png, jpg, webp, tif, bmp, ppm or avif."
+        ) from error

@@ -14,8 +14,8 @@ T = TypeVar("T")
 class Worker:
     """Another thread, which works while this one waits for it, or answers a signal.
 
-    Libraries compute, write and wait for minutes without a look at signals. Who is interrupted leaves the
-    thread to what it does; the process ends all the same.
+    Libraries compute, write and wait for minutes without a look at signals. Who is interrupted
+    leaves the thread to what it does; the process ends all the same.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,10 @@ class Worker:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._pool.shutdown(wait=False)
 
@@ -44,7 +47,9 @@ class Worker:
 
     def wait(self) -> None:
         """Wait until the last call has ended, in whatever way."""
-        while not wait([self._job], GLANCE).done:  # a signal may reach the other thread, which wakes nobody
+        while not wait(
+            [self._job], GLANCE
+        ).done:  # a signal may reach the other thread, which wakes nobody
             pass
 
 

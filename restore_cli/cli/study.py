@@ -23,7 +23,9 @@ def _word(text: str, metavar: str, *names: str, **others: Any) -> Any:
 
 
 def _study_names() -> list[str]:
-    table = Path(training.__file__).with_name("studies.toml")  # which its module would read behind torch
+    table = Path(training.__file__).with_name(
+        "studies.toml"
+    )  # which its module would read behind torch
     return list(read_toml(table, RestoreError))
 
 
@@ -37,19 +39,24 @@ def study(
             autocompletion=_study_names,
         ),
     ] = None,
-    list_studies: Annotated[bool, typer.Option("--list", metavar=FLAG, help="List the studies.")] = False,
+    list_studies: Annotated[
+        bool, typer.Option("--list", metavar=FLAG, help="List the studies.")
+    ] = False,
     data: Annotated[Path, typer.Option(metavar="DIR", help="Images to train on.")] = Path(),
     validation: Annotated[
         Path | None, _word("Images to score with; by default some are held out.", "DIR", "--val")
     ] = None,
     minutes: Annotated[
-        float | None, _word("Time of each training; by default 8 minutes.", "N", "--minutes-each", min=0.01)
+        float | None,
+        _word("Time of each training; by default 8 minutes.", "N", "--minutes-each", min=0.01),
     ] = None,
     steps: Annotated[
-        int | None, _word("Steps of each training, in place of minutes.", "N", "--steps-each", min=1)
+        int | None,
+        _word("Steps of each training, in place of minutes.", "N", "--steps-each", min=1),
     ] = None,
     seeds: Annotated[
-        int, typer.Option(metavar="N", min=1, help="Trainings of each point, which show the spread.")
+        int,
+        typer.Option(metavar="N", min=1, help="Trainings of each point, which show the spread."),
     ] = 1,
     settings: Annotated[
         list[str] | None,
@@ -77,17 +84,25 @@ def study(
     if not name:
         raise UsageError("Cannot start a study: none is named. `restore study --list` shows all.")
     if minutes and steps:
-        raise UsageError("Cannot train for minutes and for steps: give --minutes-each or --steps-each.")
+        raise UsageError(
+            "Cannot train for minutes and for steps: give --minutes-each or --steps-each."
+        )
     from restore_cli.report.study import to_markdown, write_study
 
     keys = parse_keys("--set", settings)
     folder = out or Path("studies") / name
-    request = job.Request(name, data, folder, minutes or 8.0, steps or 0, seeds, validation, device, keys)
+    request = job.Request(
+        name, data, folder, minutes or 8.0, steps or 0, seeds, validation, device, keys
+    )
     with show_progress("training") as bar:
         total = len(list(job.points(job.find(name), keys))) * seeds
 
         def show(done: int, beat: Beat) -> None:
-            bar.update(done + beat.done, total, f"{done} of {total} trained, step {beat.step}, {beat.doing}")
+            bar.update(
+                done + beat.done,
+                total,
+                f"{done} of {total} trained, step {beat.step}, {beat.doing}",
+            )
 
         try:
             with closing(job.study(request, show)) as moments:

@@ -33,7 +33,9 @@ _RUN = "Run"
 
 
 def _word(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
-    return typer.Option(metavar=metavar, help=text, rich_help_panel=panel, show_default=False, **others)
+    return typer.Option(
+        metavar=metavar, help=text, rich_help_panel=panel, show_default=False, **others
+    )
 
 
 def _recipe_names() -> list[str]:
@@ -105,7 +107,9 @@ def train(
         str | None, _word("Checkpoint to start from.", "NAME|FILE", autocompletion=model_names)
     ] = None,
     steps: Annotated[int | None, _word("Training time in steps; by default 10000.", "N")] = None,
-    minutes: Annotated[float | None, _word("Training time in minutes, in place of steps.", "N")] = None,
+    minutes: Annotated[
+        float | None, _word("Training time in minutes, in place of steps.", "N")
+    ] = None,
     batch: Annotated[int | None, _word("Patches per step; by default 16.", "N")] = None,
     patch: Annotated[int | None, _word("Side of a patch in pixels; by default 64.", "N")] = None,
     precision: Annotated[
@@ -146,11 +150,15 @@ def train(
             rich_help_panel=_DATA,
         ),
     ] = None,
-    workers: Annotated[int | None, _word("Processes that make batches ahead.", "N", _DATA, min=0)] = None,
+    workers: Annotated[
+        int | None, _word("Processes that make batches ahead.", "N", _DATA, min=0)
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE", help="The checkpoint; by default NAME.safetensors.", rich_help_panel=_RUN
+            metavar="FILE",
+            help="The checkpoint; by default NAME.safetensors.",
+            rich_help_panel=_RUN,
         ),
     ] = None,
     resume: Annotated[
@@ -168,9 +176,12 @@ def train(
     ] = None,
     device: Device = "auto",
     compile: Annotated[
-        bool, typer.Option("--compile", metavar=FLAG, help="Compile the network.", rich_help_panel=_RUN)
+        bool,
+        typer.Option("--compile", metavar=FLAG, help="Compile the network.", rich_help_panel=_RUN),
     ] = False,
-    logdir: Annotated[Path | None, _word("Write TensorBoard logs to this folder.", "DIR", _RUN)] = None,
+    logdir: Annotated[
+        Path | None, _word("Write TensorBoard logs to this folder.", "DIR", _RUN)
+    ] = None,
     dry_run: Annotated[
         bool,
         typer.Option(
@@ -209,7 +220,9 @@ def train(
         return
     if cpu:
         if not models or not all(map(_is_of_paper, models)):
-            raise UsageError("Cannot use --cpu without a paper's recipe. `restore train --list` shows all.")
+            raise UsageError(
+                "Cannot use --cpu without a paper's recipe. `restore train --list` shows all."
+            )
         models = [f"{model}:{recipes.CPU}" for model in models]
     given = {
         "task": task,
@@ -230,15 +243,20 @@ def train(
             "--val": validation,
             "--device": device,
             "--workers": workers,
-            **{f"--{key}": given[key] for key in ("steps", "minutes", "batch", "patch", "precision", "seed")},
+            **{
+                f"--{key}": given[key]
+                for key in ("steps", "minutes", "batch", "patch", "precision", "seed")
+            },
         }
         others = {"task", "arch", "init", "pairs"} & {
             key for key, value in given.items() if value is not None
         }
         if others or param or level or settings or out or logdir or dry_run or compile:
             raise UsageError(
-                "Cannot train a list with options that are of one training. Put them into the recipes;"
-                " --data, --val, --steps, --minutes, --batch, --patch, --precision, --seed, --device and"
+                "Cannot train a list with options that are of one training. Put them into the"
+                " recipes;"
+                " --data, --val, --steps, --minutes, --batch, --patch, --precision, --seed,"
+                " --device and"
                 " --workers stand for all."
             )
         train_list(models, jobs or os.cpu_count() or 1, shared)
@@ -254,7 +272,8 @@ def train(
             values[key] = {**values.get(key, {}), **parse_keys(option, words)}
     if not values:
         raise UsageError(
-            "Cannot train: nothing says what. Give a model's name, a RECIPE.toml, or a task and images, as in"
+            "Cannot train: nothing says what. Give a model's name, a RECIPE.toml, or a task and"
+            " images, as in"
             " `restore train --task denoise --data photos/`."
         )
 
@@ -318,7 +337,9 @@ def train_list(models: list[str], slots: int, options: Mapping[str, object]) -> 
     names = list(map(_name, models))
     if not names or len(set(names)) < len(names):
         raise UsageError("Cannot train a list: it needs models or recipes of different names.")
-    words = [word for key, value in options.items() if value is not None for word in (key, str(value))]
+    words = [
+        word for key, value in options.items() if value is not None for word in (key, str(value))
+    ]
     commands = {
         name: ["train", model, *words, "--resume", "--out", f"{name}.safetensors"]
         for name, model in zip(names, models, strict=True)
@@ -341,10 +362,12 @@ def train_list(models: list[str], slots: int, options: Mapping[str, object]) -> 
 
 
 def read_recipe(model: str) -> dict[str, Any]:
-    """The keys of a recipe: of a TOML file, of a paper, or of an entry of weights.toml with its own keys.
+    """The keys of a recipe: of a TOML file, of a paper, or of an entry of weights.toml with its own
+    keys.
 
     Raises:
-        UsageError: the file cannot be read, there is no such recipe, or the name stands for several models.
+        UsageError: the file cannot be read, there is no such recipe, or the name stands for several
+            models.
         WeightsError: there is no model of that name.
     """
     if model.endswith(".toml"):
@@ -353,11 +376,18 @@ def read_recipe(model: str) -> dict[str, Any]:
         return recipes.read_keys(model)
     found = weights.find(model)
     if len(found) > 1:
-        raise UsageError(f"{model} is {' and '.join(entry.name for entry in found)}; name one of them.")
+        raise UsageError(
+            f"{model} is {' and '.join(entry.name for entry in found)}; name one of them."
+        )
     entry = found[0]
     if not {"steps", "minutes"} & entry.recipe.keys():
         raise UsageError(f"{model} was not made here, and its recipe is not known; choose another.")
-    own = {"task": entry.task, "arch": entry.arch, "params": entry.params, "levels": entry.conditions}
+    own = {
+        "task": entry.task,
+        "arch": entry.arch,
+        "params": entry.params,
+        "levels": entry.conditions,
+    }
     return {**own, **entry.recipe}
 
 
@@ -379,7 +409,8 @@ def show_recipes() -> None:
         print_result(title)
         for row in group:
             print_result(
-                f"  {row.name:{width}}  {row.about}; {' '.join(f':{name}' for name in row.variants)}"
+                f"  {row.name:{width}}  {row.about};"
+                f" {' '.join(f':{name}' for name in row.variants)}"
             )
 
 
@@ -405,7 +436,9 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def show_plan(request: Request) -> None:
-    """Print the whole recipe, as TOML that `restore train` takes, and in comments what it would take."""
+    """Print the whole recipe, as TOML that `restore train` takes, and in comments what it would
+    take.
+    """
     from restore_cli.training.loop import plan
 
     found = plan(request)
@@ -419,7 +452,9 @@ def show_plan(request: Request) -> None:
 
 
 def describe(moment: Progress, objective: str = "objective") -> str:
-    """One line: "step 200  l1 0.0213  66 patches/s  3 h left  sigma 25: 28.91 dB (input 20.17), best"."""
+    """One line: "step 200  l1 0.0213  66 patches/s  3 h left  sigma 25: 28.91 dB (input 20.17),
+    best".
+    """
     left = moment.seconds * (1 - moment.done) / max(moment.done, 1e-9)
     parts = [_pace(moment.step, moment, objective), f"{format_time(max(left, 0))} left"]
     if moment.scores:

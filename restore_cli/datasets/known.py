@@ -33,7 +33,9 @@ from restore_cli.image import is_image_name, read_size
 from restore_cli.models.catalogue import cache_dir
 from restore_cli.tables import fill_in, read_toml
 
-EXPANSION = 20  # times the size of an archive of images, which are compressed, that it may unpack to
+EXPANSION = (
+    20  # times the size of an archive of images, which are compressed, that it may unpack to
+)
 CLEAN = ("clean", "gt", "target", "groundtruth", "norain", "hr")
 DAMAGED = ("rainy", "input", "noisy", "damaged", "blurry", "hazy", "rain", "lr")
 
@@ -127,7 +129,9 @@ def read_table(path: Path) -> Mapping[str, Source]:
     Raises:
         RestoreError: names the set and the key that is unknown, missing or wrong.
     """
-    return {name: _read_source(name, values) for name, values in read_toml(path, RestoreError).items()}
+    return {
+        name: _read_source(name, values) for name, values in read_toml(path, RestoreError).items()
+    }
 
 
 def _read_source(name: str, values: Mapping[str, Any]) -> Source:
@@ -152,20 +156,22 @@ def open_set(
     offline: bool = False,
     progress: Progress | None = None,
 ) -> ImageSet:
-    """Find a set, and pair its images; warns if a set known by name does not have all of its images.
+    """Find a set, and pair its images; warns if a set known by name does not have all of its
+    images.
 
     Args:
         word: the path of a folder, or a name in any case.
         data: folders below which a folder of that name is looked for first.
         scale: takes the images reduced by so much, where there are any.
-        pairs: "CLEAN:DAMAGED", folders below the set's, where their names do not tell; "CLEAN:" for one.
+        pairs: "CLEAN:DAMAGED", folders below the set's, where their names do not tell; "CLEAN:" for
+            one.
         degrade: take the images as clean, whatever is known of them, and no damaged ones.
         offline: do not download; HF_HUB_OFFLINE does the same.
         progress: called while downloading.
 
     Raises:
-        UsageError: there is no such set or folder, it is empty or has no clean images, or its pairs do not
-            fit.
+        UsageError: there is no such set or folder, it is empty or has no clean images, or its pairs
+            do not fit.
         RestoreError: the set cannot be downloaded.
         PictureError: an image of a pair cannot be read.
     """
@@ -183,11 +189,14 @@ def open_set(
     source, count = known().get(name), len(images.examples)
     if source is None or count == source.images:
         return images
-    return replace(images, warning=f"{source.title} has {source.images} images, but {folder} holds {count}.")
+    return replace(
+        images, warning=f"{source.title} has {source.images} images, but {folder} holds {count}."
+    )
 
 
 def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:
-    """The sets of a task that lie below folders, by their names; a folder that has none is one itself.
+    """The sets of a task that lie below folders, by their names; a folder that has none is one
+    itself.
 
     A set that an earlier folder has, too, goes by its path.
     """
@@ -204,7 +213,9 @@ def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:
 
 
 def find_folder(name: str, data: Sequence[Path] = ()) -> Path | None:
-    """Where a set lies, below one of some folders or in the cache; None where it must be fetched."""
+    """Where a set lies, below one of some folders or in the cache; None where it must be
+    fetched.
+    """
     folder = _below(name, data) or _place(name)
     return folder if folder.is_dir() else None
 
@@ -227,7 +238,9 @@ def _fetch(name: str, offline: bool, progress: Progress | None) -> None:
     """Download a set and unpack it to its place, in one step once it is whole."""
     if name not in known():
         close = difflib.get_close_matches(name, known())
-        hint = f"did you mean {' or '.join(close)}?" if close else f"choose from {', '.join(known())}."
+        hint = (
+            f"did you mean {' or '.join(close)}?" if close else f"choose from {', '.join(known())}."
+        )
         raise UsageError(f"There is no set and no folder {name!r}; {hint}")
     entry, place = known()[name], _place(name)
     by_hand = f"put its images into {place}, or into a folder {name} below --data"
@@ -244,12 +257,16 @@ def _fetch(name: str, offline: bool, progress: Progress | None) -> None:
     try:
         if entry.sha256 and (found := digest(archive)) != entry.sha256:
             fault = f"its sha256 is {found}, not {entry.sha256}"
-            raise RestoreError(f"{entry.source} is damaged or another: {fault}; try again, or {by_hand}.")
+            raise RestoreError(
+                f"{entry.source} is damaged or another: {fault}; try again, or {by_hand}."
+            )
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{name}.") as folder:
             images = _unpack(entry, archive, Path(folder) / name)
             count = len(read_folder(images, name).examples)
             if count != entry.images:
-                raise RestoreError(f"{entry.source} has {count} images, not {entry.images}; {by_hand}.")
+                raise RestoreError(
+                    f"{entry.source} has {count} images, not {entry.images}; {by_hand}."
+                )
             if not place.exists():  # else another process was faster
                 images.rename(place)
     finally:
@@ -257,14 +274,23 @@ def _fetch(name: str, offline: bool, progress: Progress | None) -> None:
 
 
 def _unpack(entry: Source, archive: Path, folder: Path) -> Path:
-    """Write the images below the archive's `members`; returns the innermost folder that holds them all."""
+    """Write the images below the archive's `members`; returns the innermost folder that holds them
+    all.
+    """
     folder.mkdir()
     room = EXPANSION * archive.stat().st_size
     try:
         for name, content in _files(archive):
-            if (entry.members and not name.is_relative_to(entry.members)) or not _is_image_path(name):
+            if (entry.members and not name.is_relative_to(entry.members)) or not _is_image_path(
+                name
+            ):
                 continue
-            if ".." in name.parts or "\\" in str(name) or name.is_absolute() or PureWindowsPath(name).drive:
+            if (
+                ".." in name.parts
+                or "\\" in str(name)
+                or name.is_absolute()
+                or PureWindowsPath(name).drive
+            ):
                 raise RestoreError(f"{entry.source} is not safe to unpack: it holds {name}.")
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -279,14 +305,18 @@ def _unpack(entry: Source, archive: Path, folder: Path) -> Path:
         reason = " ".join(str(error).split())  # tarfile's has lines
         raise RestoreError(f"{entry.source} cannot be unpacked ({reason}); try again.") from error
     if not any(folder.iterdir()):
-        raise RestoreError(f"{entry.source} has no image below {entry.members or 'its root'}; try again.")
+        raise RestoreError(
+            f"{entry.source} has no image below {entry.members or 'its root'}; try again."
+        )
     while len(inner := list(folder.iterdir())) == 1 and inner[0].is_dir():
         folder = inner[0]
     return folder
 
 
 class _Member(tarfile.TarInfo):
-    """An entry of a tar whose names and attributes, which tarfile reads into memory, are no bomb."""
+    """An entry of a tar whose names and attributes, which tarfile reads into memory, are no
+    bomb.
+    """
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -320,12 +350,15 @@ def read_folder(
     """The examples of a folder that exists; see `open_set`."""
     clean_folder, damaged_folder, scale = _layout(folder, scale, pairs)
     source = known().get(name.lower())
-    lacking = clean_folder.resolve().name.lower() in DAMAGED or (source is not None and not source.clean)
+    lacking = clean_folder.resolve().name.lower() in DAMAGED or (
+        source is not None and not source.clean
+    )
     if degrade:
         damaged_folder = None
     elif lacking and damaged_folder is None and not pairs:
         raise UsageError(
-            f"Cannot measure on {clean_folder}: its images have no clean side. Name the clean ones with"
+            f"Cannot measure on {clean_folder}: its images have no clean side. Name the clean ones"
+            " with"
             " --pairs, or take these as clean and say what to add with --degrade KEY=VALUE."
         )
     clean = _images(clean_folder)
@@ -341,7 +374,9 @@ def read_folder(
 
 
 def _layout(folder: Path, scale: int | None, pairs: str) -> tuple[Path, Path | None, int | None]:
-    """The folder of clean images, that of damaged ones if there are any, and the scale between them."""
+    """The folder of clean images, that of damaged ones if there are any, and the scale between
+    them.
+    """
     if pairs:
         clean, colon, damaged = pairs.partition(":")
         if not colon:
@@ -382,12 +417,16 @@ def _is_image_path(path: PurePath) -> bool:
 
 
 def _images(folder: Path) -> dict[str, Path]:
-    """A folder's images, or else those of the folders in it, by their path below it without suffix."""
+    """A folder's images, or else those of the folders in it, by their path below it without
+    suffix.
+    """
     paths = sorted(filter(_is_image, folder.iterdir()))
     if not paths:
         inner = sorted(child.name for child in folder.iterdir() if child.is_dir())
         if any(name.lower() in known() for name in inner):
-            raise UsageError(f"{folder} is no set but holds {', '.join(inner)}; name what to measure on.")
+            raise UsageError(
+                f"{folder} is no set but holds {', '.join(inner)}; name what to measure on."
+            )
         paths = sorted(filter(_is_image, folder.rglob("*")))
     images: dict[str, Path] = {}
     for path in paths:
@@ -404,7 +443,9 @@ def _pair(
     for name, path in damaged.items():
         match = next((key for key in _clean_names(name) if key in clean), None)
         if match is None:
-            raise UsageError(f"{path} has no twin of its name in {clean_folder}; add it, or remove the file.")
+            raise UsageError(
+                f"{path} has no twin of its name in {clean_folder}; add it, or remove the file."
+            )
         if match in twins:
             raise UsageError(
                 f"{twins[match]} and {path} are both twins of {clean[match]}; remove one of them."
@@ -419,14 +460,18 @@ def _pair(
 
 
 def _clean_names(damaged: str) -> Iterator[str]:
-    """What the clean one may be called: the same, or baby for babyx2, or norain-001 for rain-001."""
+    """What the clean one may be called: the same, or baby for babyx2, or norain-001 for
+    rain-001.
+    """
     for name in (damaged, re.sub(r"x[1-9]$", "", damaged)):
         yield name
         yield re.sub(r"(^|/)rain-(?=[^/]*$)", r"\1norain-", name)
 
 
 def _check_sizes(example: Example, scale: int | None) -> None:
-    """Sizes are equal, or differ by the scale, but for what fills no whole pixel of the reduced image."""
+    """Sizes are equal, or differ by the scale, but for what fills no whole pixel of the reduced
+    image.
+    """
     assert example.damaged
     large, small = read_size(example.clean), read_size(example.damaged)
     if small == large or (scale and small == (large[0] // scale, large[1] // scale)):
@@ -435,5 +480,9 @@ def _check_sizes(example: Example, scale: int | None) -> None:
         f"{path} is {width} x {height}"
         for path, (height, width) in ((example.clean, large), (example.damaged, small))
     )
-    wanted = f"the second should be the first's, or that reduced by {scale}" if scale else "give the scale"
+    wanted = (
+        f"the second should be the first's, or that reduced by {scale}"
+        if scale
+        else "give the scale"
+    )
     raise UsageError(f"The sizes of a pair differ: {sizes} pixels; {wanted}.")

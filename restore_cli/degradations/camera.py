@@ -1,8 +1,10 @@
-"""What cameras, phones and the web make of a photo: sensor noise and what processing turns it into, JPEG.
+"""What cameras, phones and the web make of a photo: sensor noise and what processing turns it into,
+JPEG.
 
-There are two ways to add noise. `photograph` follows a camera, from the light on its sensor to a file;
-`mottle` follows none: its noise has a random spectrum, color, and dependence on brightness. A network that
-was trained on simulated cameras alone does not recognize the noise of others; one trained on both does.
+There are two ways to add noise. `photograph` follows a camera, from the light on its sensor to a
+file; `mottle` follows none: its noise has a random spectrum, color, and dependence on brightness. A
+network that was trained on simulated cameras alone does not recognize the noise of others; one
+trained on both does.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ from numpy.typing import NDArray
 from restore_cli.degradations import Image, Random, round_to_bytes
 
 NOISES = ("gaussian", "camera", "random")
-LEVELS = (1.0, 40.0)  # standard deviations on the 0..255 scale between which a photo's noise is drawn
+LEVELS = (
+    1.0,
+    40.0,
+)  # standard deviations on the 0..255 scale between which a photo's noise is drawn
 CLEAN = 0.1  # share of photos without noise
 QUALITIES = (60, 100)  # of photos that are saved as JPEG; the better ones are the more
 GRID = 16  # pixels; the blocks of a JPEG with reduced color repeat after so many
@@ -25,7 +30,8 @@ INTERPOLATIONS = ("bilinear", "gradient", "edges")
 
 
 def add_noise(clean: Image, noise: str, sigma: float, rng: Random) -> Image:
-    """Add noise of a kind, one of NOISES, and of standard deviation `sigma` on the 0..255 scale; not clipped.
+    """Add noise of a kind, one of NOISES, and of standard deviation `sigma` on the 0..255 scale;
+    not clipped.
 
     White Gaussian noise is drawn in H x W x C order; for the others see `photograph` and `mottle`.
     """
@@ -50,8 +56,8 @@ def save(photo: Image, rng: Random, share: float = 0.6) -> Image:
 
     Args:
         photo: H x W x C, clipped to [0, 1].
-        share: of photos that become JPEGs; a quarter of them twice, as when a phone's photo is edited.
-            Half the time blocks start at the corner, or else anywhere.
+        share: of photos that become JPEGs; a quarter of them twice, as when a phone's photo is
+            edited. Half the time blocks start at the corner, or else anywhere.
     """
     from restore_cli.image import compress
 
@@ -84,11 +90,12 @@ def noisy_file(clean: Image, noise: str, sigma: float, rng: Random) -> tuple[Ima
 
 
 def mottle(clean: Image, sigma: float, rng: Random) -> Image:
-    """Add noise of a random kind: grain and color blotches of random size, more of it in some tones.
+    """Add noise of a random kind: grain and color blotches of random size, more of it in some
+    tones.
 
-    Brightness and color differences get a field of a random spectrum each, and the colors are mostly the
-    coarser and stronger one, for cameras smooth them more; a random smooth function of the brightness scales
-    them; a third are sharpened.
+    Brightness and color differences get a field of a random spectrum each, and the colors are
+    mostly the coarser and stronger one, for cameras smooth them more; a random smooth function of
+    the brightness scales them; a third are sharpened.
 
     Args:
         clean: H x W x C in [0, 1].
@@ -116,7 +123,9 @@ def mottle(clean: Image, sigma: float, rng: Random) -> Image:
 
 
 def _grain(shape: tuple[int, ...], radii: tuple[float, ...], rng: Random) -> Image:
-    """Noise of deviation 1: a sum of noise blurred by about each of the radii in pixels, in random shares."""
+    """Noise of deviation 1: a sum of noise blurred by about each of the radii in pixels, in random
+    shares.
+    """
     shares = np.exp(rng.normal(0, 0.8, 4) - [0, 0, 0, 0.7])
     shares = (shares * (rng.uniform(size=4) < (0.5, 0.6, 0.6, 0.5))).astype(np.float32)
     shares[1] = max(shares[1], 1e-3)  # if there is none
@@ -164,14 +173,16 @@ def _sharpen(image: Image, rng: Random) -> Image:
 def photograph(clean: Image, sigma: float, rng: Random) -> Image:
     """Add the noise of a sensor as a camera's processing shapes it.
 
-    Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019: what a camera does is undone,
-    shot and read noise are added to the light that its sensor saw, and it is done again. It is done twice,
-    with the noise and without: what differs is the noise, so that the clean image keeps its detail. Of the
-    photos 40 % are reduced afterwards, by up to a half, as phones and the web do it.
+    Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019: what a camera does is
+    undone, shot and read noise are added to the light that its sensor saw, and it is done again. It
+    is done twice, with the noise and without: what differs is the noise, so that the clean image
+    keeps its detail. Of the photos 40 % are reduced afterwards, by up to a half, as phones and the
+    web do it.
 
     Args:
         clean: H x W x C in [0, 1]; gray has neither mosaic nor white balance.
-        sigma: about the standard deviation at middle gray before it is smoothed, on the 0..255 scale.
+        sigma: about the standard deviation at middle gray before it is smoothed, on the 0..255
+            scale.
 
     Returns:
         Not clipped.
@@ -202,11 +213,12 @@ class Camera:
     Attributes:
         gains: of white balance, by channel.
         matrix: 3 x 3, from the sensor's colors to the photo's, rows of sum 1; None for gray.
-        gamma, contrast: of the tone curve: exponent of the gamma curve, and how much of an S-curve is in it.
+        gamma, contrast: of the tone curve: exponent of the gamma curve, and how much of an S-curve
+            is in it.
         corner: row and column of the first red sample of the Bayer mosaic.
-        interpolation: of the mosaic: "bilinear", "gradient" (Malvar, He and Cutler, "High-quality linear
-            interpolation for demosaicing of Bayer-patterned color images", ICASSP 2004) or "edges" (OpenCV's
-            edge-aware).
+        interpolation: of the mosaic: "bilinear", "gradient" (Malvar, He and Cutler, "High-quality
+            linear interpolation for demosaicing of Bayer-patterned color images", ICASSP 2004) or
+            "edges" (OpenCV's edge-aware).
         smoothing: standard deviation in pixels of the blur of color differences, 0 for none.
         cleaning: tolerance in tones of a bilateral filter, 0 for none.
         sharpening: amount and radius in pixels of unsharp masking.
@@ -226,7 +238,9 @@ class Camera:
 
     @classmethod
     def draw(cls, channels: int, sigma: float, rng: Random) -> Camera:
-        """A random camera for such noise; its gains are spread wider than the daylight's of Brooks et al."""
+        """A random camera for such noise; its gains are spread wider than the daylight's of Brooks
+        et al.
+        """
         gains, matrix = np.ones(channels, np.float32), None
         if channels == 3:
             gains[[0, 2]] = np.exp(rng.uniform(math.log(1.2), math.log(2.6), 2))
@@ -234,7 +248,8 @@ class Camera:
             share = rng.uniform(0.1, 0.9, 3)
             rest = np.stack([share, 1 - share], axis=1) * (1 - own)[:, None]
             matrix = np.array(
-                [[own[0], *rest[0]], [rest[1, 0], own[1], rest[1, 1]], [*rest[2], own[2]]], np.float32
+                [[own[0], *rest[0]], [rest[1, 0], own[1], rest[1, 1]], [*rest[2], own[2]]],
+                np.float32,
             )
         return cls(
             gains=gains,
@@ -271,9 +286,12 @@ class Camera:
     def _sensor(self, sigma: float) -> tuple[float, float]:
         """Shot and read noise that make `sigma` of green at middle gray.
 
-        Brooks et al. relate them up to a shot noise of 0.012; beyond it they grow alike, lest blacks drown.
+        Brooks et al. relate them up to a shot noise of 0.012; beyond it they grow alike, lest
+        blacks drown.
         """
-        dark, gray, light = np.square(np.interp([0.49, 0.5, 0.51], self._tones(), np.linspace(0, 1, STEPS)))
+        dark, gray, light = np.square(
+            np.interp([0.49, 0.5, 0.51], self._tones(), np.linspace(0, 1, STEPS))
+        )
         slope = (light - dark) / 0.02
         own = np.ones(1) if self.matrix is None else np.square(self.matrix[1] * self.gains)
         shots = np.concatenate([[0], np.geomspace(1e-8, 10, 200)])
@@ -299,21 +317,31 @@ class Camera:
         amount, radius = self.sharpening
         if amount:
             brightness = photo.mean(axis=2, keepdims=True)
-            photo = photo + np.float32(amount) * (brightness - _filter(brightness, _gaussian(radius)))
+            photo = photo + np.float32(amount) * (
+                brightness - _filter(brightness, _gaussian(radius))
+            )
         return photo.clip(0, 1)
 
 
 def _look_up(table: NDArray[np.float64], values: Image) -> Image:
     """A function given at even steps from 0 to 1, of values between them, to the nearest step."""
-    return table.astype(np.float32).take((values * np.float32(STEPS - 1) + np.float32(0.5)).astype(np.int32))
+    return table.astype(np.float32).take(
+        (values * np.float32(STEPS - 1) + np.float32(0.5)).astype(np.int32)
+    )
 
 
 _TENT = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
-# Of Malvar, He and Cutler, in sixteenths: green at red and blue; red (or blue) at green, with its neighbors
-# in the row; red at blue and blue at red.
-_GREEN = np.array([[0, 0, -2, 0, 0], [0, 0, 4, 0, 0], [-2, 4, 8, 4, -2], [0, 0, 4, 0, 0], [0, 0, -2, 0, 0]])
-_ROW = np.array([[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2], [0, -2, 0, -2, 0], [0, 0, 1, 0, 0]])
-_ACROSS = np.array([[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]])
+# Of Malvar, He and Cutler, in sixteenths: green at red and blue; red (or blue) at green, with its
+# neighbors in the row; red at blue and blue at red.
+_GREEN = np.array(
+    [[0, 0, -2, 0, 0], [0, 0, 4, 0, 0], [-2, 4, 8, 4, -2], [0, 0, 4, 0, 0], [0, 0, -2, 0, 0]]
+)
+_ROW = np.array(
+    [[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2], [0, -2, 0, -2, 0], [0, 0, 1, 0, 0]]
+)
+_ACROSS = np.array(
+    [[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]]
+)
 
 
 def interpolate(light: Image, corner: tuple[int, int], interpolation: str) -> Image:
@@ -331,11 +359,17 @@ def interpolate(light: Image, corner: tuple[int, int], interpolation: str) -> Im
             [cv2.COLOR_BayerRGGB2RGB_EA, cv2.COLOR_BayerGRBG2RGB_EA],
             [cv2.COLOR_BayerGBRG2RGB_EA, cv2.COLOR_BayerBGGR2RGB_EA],
         ][row][column]
-        scaled = (mosaic * 40_000 + 12_000).clip(0, 65_535).astype(np.uint16)  # room for noise below black
-        return np.asarray((cv2.demosaicing(scaled, code).astype(np.float32) - 12_000) / 40_000, np.float32)
+        scaled = (
+            (mosaic * 40_000 + 12_000).clip(0, 65_535).astype(np.uint16)
+        )  # room for noise below black
+        return np.asarray(
+            (cv2.demosaicing(scaled, code).astype(np.float32) - 12_000) / 40_000, np.float32
+        )
 
     def spread(plane: Image, kernel: NDArray[np.float64]) -> Image:
-        return np.asarray(cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32)
+        return np.asarray(
+            cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32
+        )
 
     image = np.empty_like(light)
     if interpolation == "bilinear":

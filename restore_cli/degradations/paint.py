@@ -1,4 +1,5 @@
-"""What lies on photos: date stamps, captions, watermarks, scratches; and signs and lines that belong to them.
+"""What lies on photos: date stamps, captions, watermarks, scratches; and signs and lines that
+belong to them.
 
 A network that is to find the former must have seen the latter, and what JPEG makes of both.
 """
@@ -21,10 +22,36 @@ COMPRESSED = 0.5  # share of photos that become JPEGs
 PIECES = 12  # lines of text, or groups of scratches, at most
 LONGEST = 24  # characters of a line
 MARGIN = 0.5  # around letters, by their height: room for outlines and shadows
-WHITE, BLACK, ORANGE, YELLOW, RED = (1, 1, 1), (0, 0, 0), (1, 0.5, 0.1), (1, 0.85, 0.2), (0.9, 0.15, 0.1)
-TEXT_COLORS = (WHITE, WHITE, WHITE, BLACK, BLACK, ORANGE, ORANGE, YELLOW, RED, None, None)  # None is any
+WHITE, BLACK, ORANGE, YELLOW, RED = (
+    (1, 1, 1),
+    (0, 0, 0),
+    (1, 0.5, 0.1),
+    (1, 0.85, 0.2),
+    (0.9, 0.15, 0.1),
+)
+TEXT_COLORS = (
+    WHITE,
+    WHITE,
+    WHITE,
+    BLACK,
+    BLACK,
+    ORANGE,
+    ORANGE,
+    YELLOW,
+    RED,
+    None,
+    None,
+)  # None is any
 LINE_COLORS = (WHITE, WHITE, WHITE, BLACK, BLACK, BLACK, None)
-DATES = ("00.00.0000", "'00 00 00", "00 00 '00", "0000/00/00", "0000-00-00 00:00", "00:00:00", "0 0 00 00:00")
+DATES = (
+    "00.00.0000",
+    "'00 00 00",
+    "00 00 '00",
+    "0000/00/00",
+    "0000-00-00 00:00",
+    "00:00:00",
+    "0 0 00 00:00",
+)
 SEGMENTS = {  # of a digit as on a display: corners of its upper and lower square, 0 1, 2 3, 4 5
     "0": "01 13 35 54 42 20",
     "1": "13 35",
@@ -43,7 +70,8 @@ Plane = NDArray[np.float32]
 
 
 def paint(clean: Image, kind: str, rng: Random, *, size: float, share: float) -> Image:
-    """A photo with text or scratches on it, in a random color, mostly without a gap, or shining through.
+    """A photo with text or scratches on it, in a random color, mostly without a gap, or shining
+    through.
 
     Args:
         clean: H x W x C in [0, 1].
@@ -70,10 +98,13 @@ def pair(clean: Image, kind: str, rng: Random, *, size: float, share: float) -> 
     """
     if rng.uniform() < FURNISHED:
         clean = _furnish(clean, kind, rng)
-    painted = clean if rng.uniform() < UNTOUCHED else paint(clean, kind, rng, size=size, share=share)
+    painted = (
+        clean if rng.uniform() < UNTOUCHED else paint(clean, kind, rng, size=size, share=share)
+    )
     seed = int(rng.uniform(0, 2**31))
     file, plain = (
-        camera.save(photo.clip(0, 1), np.random.default_rng(seed), COMPRESSED) for photo in (painted, clean)
+        camera.save(photo.clip(0, 1), np.random.default_rng(seed), COMPRESSED)
+        for photo in (painted, clean)
     )
     return file, plain
 
@@ -83,9 +114,10 @@ class _Look:
     """How letters and lines are painted.
 
     Attributes:
-        body, edge, shade: colors of themselves, of their outlines and of their shadows, C each; None is none.
-        outline: pixels. offset: of the shadow in pixels, across and down. softness, blur: radii in pixels of
-            the whole and of the shadow.
+        body, edge, shade: colors of themselves, of their outlines and of their shadows, C each;
+            None is none.
+        outline: pixels. offset: of the shadow in pixels, across and down. softness, blur: radii in
+            pixels of the whole and of the shadow.
         opacity: 1 hides the photo.
     """
 
@@ -112,7 +144,9 @@ class _Look:
             edge=contrast if outlined else None,
             shade=(body if glows else contrast) if rng.uniform() < (0.3 if text else 0.1) else None,
             outline=max(1, round(rng.uniform(0.3, 1) * reach)),
-            offset=(0, 0) if glows else (round(rng.uniform(-1, 1) * reach), round(rng.uniform(0, 1) * reach)),
+            offset=(0, 0)
+            if glows
+            else (round(rng.uniform(-1, 1) * reach), round(rng.uniform(0, 1) * reach)),
             softness=rng.uniform(0.3, 0.9) if rng.uniform() < 0.6 else 0.0,
             blur=rng.uniform(0.3, 1) * reach,
             opacity=1.0 if rng.uniform() < 0.5 else rng.uniform(0.4, 1),
@@ -125,7 +159,9 @@ class _Look:
         paint, hidden = np.zeros_like(photo), np.zeros_like(photo[..., :1])
         around = cv2.dilate(cover, _disk(self.outline))
         shift = np.array([[1, 0, self.offset[0]], [0, 1, self.offset[1]]], np.float32)
-        shadow = cv2.GaussianBlur(cv2.warpAffine(around, shift, cover.shape[::-1]), (0, 0), self.blur)
+        shadow = cv2.GaussianBlur(
+            cv2.warpAffine(around, shift, cover.shape[::-1]), (0, 0), self.blur
+        )
         hollow = around - cover if self.body is None else around
         for color, plane in ((self.shade, 0.8 * shadow), (self.edge, hollow), (self.body, cover)):
             if color is not None:
@@ -172,7 +208,9 @@ def _strip(rng: Random, size: float) -> Plane:
         line = _digits(_date(rng), height, rng)
     else:
         words = _date(rng) if rng.uniform() < 0.3 else _words(rng)
-        face = max(0, int(rng.uniform(-2, FACES)))  # Pillow's, the likest to the type of today, more often
+        face = max(
+            0, int(rng.uniform(-2, FACES))
+        )  # Pillow's, the likest to the type of today, more often
         weight = rng.uniform(0, 0.08) if face == 0 else rng.uniform(0.05, 0.2)
         line = set_line(words, height, face, round(weight * height))
     return np.pad(line.astype(np.float32) / 255, math.ceil(MARGIN * height))
@@ -186,16 +224,23 @@ def _date(rng: Random) -> str:
 def _words(rng: Random) -> str:
     """One to four made-up words, as of captions and watermarks."""
     letters = (
-        string.ascii_uppercase if rng.uniform() < 0.4 else string.ascii_lowercase * 4 + string.ascii_uppercase
+        string.ascii_uppercase
+        if rng.uniform() < 0.4
+        else string.ascii_lowercase * 4 + string.ascii_uppercase
     )
     letters += string.digits
     lengths = rng.uniform(1, 10, int(rng.uniform(1, 5))).astype(int)
-    words = ("".join(letters[int(at)] for at in rng.uniform(0, len(letters), length)) for length in lengths)
+    words = (
+        "".join(letters[int(at)] for at in rng.uniform(0, len(letters), length))
+        for length in lengths
+    )
     return " ".join(words)[:LONGEST]
 
 
 def _digits(date: str, height: int, rng: Random) -> NDArray[np.uint8]:
-    """As cameras stamp dates: digits of seven segments; or, half the time, without the gaps between these."""
+    """As cameras stamp dates: digits of seven segments; or, half the time, without the gaps between
+    these.
+    """
     import cv2
 
     fine = 4  # times larger, for smooth edges
@@ -236,21 +281,34 @@ def _scratches(height: int, width: int, rng: Random, size: float) -> Plane:  # n
             np.array([start[0] + rng.uniform(-0.03, 0.03) * width, height]),
         )
     away = end - start
-    bend = (start + end) / 2 + rng.uniform(-0.3, 0.3) * (0.05 if kind > 0.7 else 1) * away[::-1] * [1, -1]
+    bend = (start + end) / 2 + rng.uniform(-0.3, 0.3) * (0.05 if kind > 0.7 else 1) * away[::-1] * [
+        1,
+        -1,
+    ]
     t = np.linspace(0, 1, 33)[:, None]
     curve = start * (1 - t) ** 2 + 2 * bend * t * (1 - t) + end * t**2
     canvas = np.zeros((fine * height, fine * width), np.uint8)
     thickness = round(rng.uniform(0.7, 4) * fine)
-    cv2.polylines(canvas, [np.rint(curve * fine).astype(np.int32)], False, 255, thickness, cv2.LINE_AA)
-    cover = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    cv2.polylines(
+        canvas, [np.rint(curve * fine).astype(np.int32)], False, 255, thickness, cv2.LINE_AA
+    )
+    cover = (
+        cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    )
     if rng.uniform() < 0.5:
-        coarse = rng.uniform(-0.2, 1.6, (height // 12 + 2, width // 12 + 2)).clip(0, 1).astype(np.float32)
+        coarse = (
+            rng.uniform(-0.2, 1.6, (height // 12 + 2, width // 12 + 2))
+            .clip(0, 1)
+            .astype(np.float32)
+        )
         cover *= cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cover, np.float32)
 
 
 def _furnish(photo: Image, kind: str, rng: Random) -> Image:
-    """Put something into a photo that is not to be found: a sign in perspective, or what is not asked for."""
+    """Put something into a photo that is not to be found: a sign in perspective, or what is not
+    asked for.
+    """
     if rng.uniform() < 0.5:
         return _hang_sign(photo, rng)
     other = "scratches" if kind == "text" else "text"
@@ -267,12 +325,15 @@ def _hang_sign(photo: Image, rng: Random) -> Image:
     middle = rng.uniform(0.2, 0.8, 2) * [width, height]
     side = np.array([min(long, width), min(tall * rng.uniform(0.7, 1.5), height)]) / 2
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * side
-    corners[[1, 2] if rng.uniform() < 0.5 else [0, 3], 1] *= rng.uniform(0.35, 0.75)  # the side farther away
+    corners[[1, 2] if rng.uniform() < 0.5 else [0, 3], 1] *= rng.uniform(
+        0.35, 0.75
+    )  # the side farther away
     corners[:, 1] += rng.uniform(-0.4, 0.4) * corners[:, 0]
     source = np.array([[0, 0], [long, 0], [long, tall], [0, tall]], np.float32)
     matrix = cv2.getPerspectiveTransform(source, np.asarray(corners + middle, np.float32))
     letters, board = (
-        cv2.warpPerspective(plane, matrix, (width, height)) for plane in (strip, np.ones_like(strip))
+        cv2.warpPerspective(plane, matrix, (width, height))
+        for plane in (strip, np.ones_like(strip))
     )
     soft = rng.uniform(0.5, 1.3)
     light = cv2.GaussianBlur(photo, (0, 0), 6).reshape(photo.shape)
@@ -292,9 +353,14 @@ def set_line(words: str, size: int, face: int, weight: int | None = None) -> NDA
         words: in ASCII.
         size: pixels; the em of Pillow's face, the height of capitals of OpenCV's.
         face: 0 is Pillow's own, 1 to 5 are OpenCV's, Hershey's up to its version 4.
-        weight: of strokes in pixels, or of Pillow's how much is added on either side; None is the usual.
+        weight: of strokes in pixels, or of Pillow's how much is added on either side; None is the
+            usual.
     """
-    return _pillow_line(words, size, weight or 0) if face == 0 else _hershey_line(words, size, face, weight)
+    return (
+        _pillow_line(words, size, weight or 0)
+        if face == 0
+        else _hershey_line(words, size, face, weight)
+    )
 
 
 def _pillow_line(line: str, size: int, stroke: int) -> NDArray[np.uint8]:

@@ -1,4 +1,6 @@
-"""Rain and haze as a camera sees them: streaks, the depth of a scene, and the air that scatters light."""
+"""Rain and haze as a camera sees them: streaks, the depth of a scene, and the air that scatters
+light.
+"""
 
 from __future__ import annotations
 
@@ -40,8 +42,8 @@ class Layer:
 def streaks(height: int, width: int, layer: Layer, rng: Random) -> Plane:
     """Draw one layer of rain, H x W, 0 where none falls; overlapping streaks add up.
 
-    Drops at random places are smeared along their fall, in a field that is then turned and scaled: the
-    motion blur of noise that the field makes its rain with.
+    Drops at random places are smeared along their fall, in a field that is then turned and scaled:
+    the motion blur of noise that the field makes its rain with.
     """
     blur = max(1, round(layer.thickness))
     pitch = layer.thickness / blur
@@ -68,7 +70,8 @@ def noise_streaks(
     rng: Random,
     veil: float = 0.0,
 ) -> Plane:
-    """Rain by the photo editor's recipe, H x W: Gaussian noise on black, motion blur, stretched levels.
+    """Rain by the photo editor's recipe, H x W: Gaussian noise on black, motion blur, stretched
+    levels.
 
     Args:
         height, width: in pixels.
@@ -84,8 +87,8 @@ def noise_streaks(
     field = rng.standard_normal((rows + length, columns)).astype(np.float32)
     np.maximum(field, 0, out=field)
     rain = _fall(field, length, 1, 0.0, (height, width), angle, pitch) / length
-    # Half of a normal variable has mean 0.40 and deviation 0.58; of what is brighter than the mean less
-    # half a deviation, the levels keep the contrast of a short blur.
+    # Half of a normal variable has mean 0.40 and deviation 0.58; of what is brighter than the mean
+    # less half a deviation, the levels keep the contrast of a short blur.
     deviation = 0.58 / math.sqrt(length)
     contrast = amount * length ** ((1 - veil) / 4)
     return np.maximum((rain - (1 - veil) * (0.40 - deviation / 2)) * np.float32(contrast), 0)
@@ -99,12 +102,20 @@ def _field_size(height: int, width: int, angle: float, pitch: float) -> tuple[in
 
 
 def _fall(
-    field: Plane, length: int, blur: int, taper: float, size: tuple[int, int], angle: float, pitch: float
+    field: Plane,
+    length: int,
+    blur: int,
+    taper: float,
+    size: tuple[int, int],
+    angle: float,
+    pitch: float,
 ) -> Plane:
     """Smear drops along the columns, and turn and scale the field to the image."""
     import cv2
 
-    smear = cv2.boxFilter(field, -1, (blur, length), normalize=False, borderType=cv2.BORDER_CONSTANT)
+    smear = cv2.boxFilter(
+        field, -1, (blur, length), normalize=False, borderType=cv2.BORDER_CONSTANT
+    )
     if (soft := round(taper * length)) > 1:
         smear = cv2.blur(smear, (1, soft))
     cos, sin = (f(math.radians(angle)) / pitch for f in (math.cos, math.sin))
@@ -113,12 +124,16 @@ def _fall(
     turn = np.array([[cos, -sin], [sin, cos]])
     matrix = np.column_stack([turn, middle - turn @ center])
     return np.asarray(
-        cv2.warpAffine(smear, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
+        cv2.warpAffine(
+            smear, matrix, (size[1], size[0]), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        )
     )
 
 
 def smooth_field(height: int, width: int, rng: Random, cells: int = 3) -> Plane:
-    """A random field without edges, H x W in [0, 1]: so many cells a side, cubically interpolated."""
+    """A random field without edges, H x W in [0, 1]: so many cells a side, cubically
+    interpolated.
+    """
     import cv2
 
     coarse = rng.uniform(0, 1, (cells, cells)).astype(np.float32)
@@ -126,7 +141,8 @@ def smooth_field(height: int, width: int, rng: Random, cells: int = 3) -> Plane:
 
 
 def draw_depth(height: int, width: int, rng: Random) -> Plane:
-    """The distance of a made-up scene, H x W in [0, 1]: a slope that mostly rises upwards, and soft shapes.
+    """The distance of a made-up scene, H x W in [0, 1]: a slope that mostly rises upwards, and soft
+    shapes.
 
     A patch sees a part of a photo's range: its nearest and its farthest point are drawn too.
     """

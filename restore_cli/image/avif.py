@@ -50,7 +50,9 @@ def _deep_raster(data: bytes, image: Image.Image, bits: int, notes: list[str]) -
     scale = 65535 / (2**bits - 1)
 
     def rows(top: int, bottom: int) -> Samples:
-        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom, :, order] * scale).astype(np.uint16)
+        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom, :, order] * scale).astype(
+            np.uint16
+        )
         return block
 
     return Raster(image.height, image.width, len(order), 16, rows)
@@ -64,7 +66,9 @@ def _sample_bits(data: bytes) -> int:
 
 
 def _color_space(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the color space of an AVIF as PNG's cICP; nothing of the kinds that are shown like sRGB."""
+    """Return the color space of an AVIF as PNG's cICP; nothing of the kinds that are shown like
+    sRGB.
+    """
     place = data.find(_NCLX) + len(_NCLX)
     if place < len(_NCLX) or place + 4 > len(data):
         return ()

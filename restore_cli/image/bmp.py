@@ -18,7 +18,9 @@ def decode_bmp(data: bytes, image: Image.Image) -> Picture:
     notes = frame_notes(image)
     raster = pillow_raster(image, notes)
     if _has_fourth_byte(data):
-        notes.append("the fourth byte of its pixels, in which some programs write alpha, is left out")
+        notes.append(
+            "the fourth byte of its pixels, in which some programs write alpha, is left out"
+        )
     metadata, orientation = metadata_of(image, notes)
     return assemble(raster, orientation, metadata, "BMP", notes, is_rgb_or_gray(image))
 
@@ -29,7 +31,9 @@ def encode_bmp(picture: Picture) -> bytes:
 
 
 def _has_fourth_byte(data: bytes) -> bool:
-    """Say whether a BMP of 32 bits, none of them declared as alpha, has more than 0 or 255 in the last 8."""
+    """Say whether a BMP of 32 bits, none of them declared as alpha, has more than 0 or 255 in the
+    last 8.
+    """
     start, bits, compression = struct.unpack_from("<10xI14xHI", data.ljust(34))
     fourth = np.frombuffer(data, np.uint8)[start + 3 :: 4]
     return bits == 32 and compression == 0 and not (fourth.max() == 0 or fourth.min() == 255)

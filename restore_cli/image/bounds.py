@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from restore_cli.errors import PictureError
 
-# Largest picture read, in pixels, unless another limit is given; of a small file, which holds no such photo,
-# it is the larger of the other two. Blank pages of scanners come to some hundred pixels a byte.
+# Largest picture read, in pixels, unless another limit is given; of a small file, which holds no
+# such photo, it is the larger of the other two. Blank pages of scanners come to some hundred pixels
+# a byte.
 MAX_PIXELS = 2**29
 _SMALL_PIXELS, _PIXELS_PER_BYTE = 64 * 10**6, 1000
 _SAMPLE = 10  # bytes of memory: up to 2 as stored, and float32 of the photo and of its result
@@ -26,13 +27,15 @@ class Bounds:
         if width * height > limit:
             of = "" if self.given or limit == MAX_PIXELS else f" for a file of {self.size} bytes"
             raise PictureError(
-                f"it has {width * height / 1e6:.0f} megapixels, above the limit of {limit / 1e6:.3g}{of}: "
+                f"it has {width * height / 1e6:.0f} megapixels, above the limit of"
+                f" {limit / 1e6:.3g}{of}: "
                 "split it, or give a larger --max-pixels"
             )
         needed, free = width * height * channels * _SAMPLE, _free_memory()
         if needed > free:
             raise PictureError(
-                f"it needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free: "
+                f"it needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are"
+                " free: "
                 "close other programs, or split it"
             )
 

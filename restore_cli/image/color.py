@@ -7,7 +7,9 @@ import numpy.typing as npt
 
 
 def luma(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Return the ITU-R BT.601 studio-range Y of H x W x 3 in [0, 1] as H x W in [16/255, 235/255]."""
+    """Return the ITU-R BT.601 studio-range Y of H x W x 3 in [0, 1] as H x W in [16/255,
+    235/255].
+    """
     weights = np.array([65.481, 128.553, 24.966]) / 255
     return rgb @ weights.astype(rgb.dtype) + rgb.dtype.type(16 / 255)
 

@@ -35,7 +35,9 @@ def jpeg_steps() -> NDArray[np.int64]:
 
 
 def nearest_quality(tables: dict[int, Any]) -> int:
-    """Return the quality whose luma steps in libjpeg are closest to a file's, whatever their order."""
+    """Return the quality whose luma steps in libjpeg are closest to a file's, whatever their
+    order.
+    """
     own = np.sort(np.asarray(tables[min(tables)]))
     standard = np.sort(jpeg_steps().reshape(100, 64))
     return int(np.abs(standard - own).sum(axis=1).argmin()) + 1

@@ -11,7 +11,9 @@ TIFF_HEADERS = (b"II*\0", b"MM\0*")
 
 
 def kept_exif(block: bytes, notes: list[str]) -> tuple[bytes | None, int]:
-    """Return an EXIF block, set upright, and the orientation it had; a broken one is noted and left out."""
+    """Return an EXIF block, set upright, and the orientation it had; a broken one is noted and left
+    out.
+    """
     block = block.removeprefix(b"Exif\0\0")
     try:
         return upright_exif(block) if block else (None, 1)
@@ -21,18 +23,22 @@ def kept_exif(block: bytes, notes: list[str]) -> tuple[bytes | None, int]:
 
 
 def upright_exif(block: bytes) -> tuple[bytes, int]:
-    """Set the orientation in an EXIF block, or a whole TIFF, to 1; return it and the orientation it had.
+    """Set the orientation in an EXIF block, or a whole TIFF, to 1; return it and the orientation it
+    had.
 
-    An orientation that is whole counts, whatever the other tags are like. It is patched in place: maker notes
-    hold offsets that another layout would break. The thumbnail of a turned picture would now lie on its side,
-    so the link to it is cut. Raises struct.error if the directory is broken.
+    An orientation that is whole counts, whatever the other tags are like. It is patched in place:
+    maker notes hold offsets that another layout would break. The thumbnail of a turned picture
+    would now lie on its side, so the link to it is cut. Raises struct.error if the directory is
+    broken.
     """
     if block[:4] not in TIFF_HEADERS:
         raise struct.error("no TIFF header")
     order = "<" if block[:2] == b"II" else ">"
     (start,) = struct.unpack_from(order + "I", block, 4)
     (count,) = struct.unpack_from(order + "H", block, start)
-    end = start + 2 + 12 * count  # of the directory, where the offset of the thumbnail's directory is
+    end = (
+        start + 2 + 12 * count
+    )  # of the directory, where the offset of the thumbnail's directory is
     for entry in range(start + 2, end, 12):
         tag, kind = struct.unpack_from(order + "HH", block, entry)
         if tag != ExifTags.Base.Orientation or kind not in (3, 4):  # SHORT, LONG

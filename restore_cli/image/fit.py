@@ -15,7 +15,9 @@ from restore_cli.image.tiff_tags import tags_of_exif
 
 
 def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
-    """Cut depth and metadata down to what the format holds, and say what is lost, flattened alpha too."""
+    """Cut depth and metadata down to what the format holds, and say what is lost, flattened alpha
+    too.
+    """
     holds, losses = HOLDS[format], []
     if picture.depth == 16 and "16 bits" not in holds:
         losses.append(f"{format} holds 8 bits a sample: rounded from 16")
@@ -39,7 +41,9 @@ def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
 
 def _not_held(metadata: Metadata, holds: Collection[str]) -> list[str]:
     """Return the names of what is there and not held."""
-    dpi = metadata.dpi if "EXIF" not in holds or metadata.dpi != dpi_of_exif(metadata.exif) else None
+    dpi = (
+        metadata.dpi if "EXIF" not in holds or metadata.dpi != dpi_of_exif(metadata.exif) else None
+    )
     present = {
         "EXIF": metadata.exif,
         "ICC profile": metadata.icc,
@@ -77,7 +81,9 @@ def _fit_tiff(metadata: Metadata, losses: list[str]) -> Metadata:
 
 
 def _misfits(profile: bytes, channels: int, format: str) -> bool:
-    """Gray profiles are wrong for color, which WebP and AVIF always are; PNG forbids the reverse too."""
+    """Gray profiles are wrong for color, which WebP and AVIF always are; PNG forbids the reverse
+    too.
+    """
     is_gray = profile[16:20] == b"GRAY"  # data color space, ICC.1:2022, 7.2.6
     if channels == 3 or format in ("WEBP", "AVIF"):
         return is_gray

@@ -22,10 +22,14 @@ READ_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in 
 LOSSY = frozenset({"JPEG", "WEBP", "AVIF"})
 _EMBEDDED = {"EXIF", "ICC profile", "XMP"}
 HOLDS: dict[str, frozenset[str]] = {
-    "PNG": frozenset({"16 bits", "alpha", *_EMBEDDED, "resolution", "PNG text", "CICP color space"}),
+    "PNG": frozenset(
+        {"16 bits", "alpha", *_EMBEDDED, "resolution", "PNG text", "CICP color space"}
+    ),
     "JPEG": frozenset({*_EMBEDDED, "resolution", "IPTC", "Photoshop resources", "comments"}),
     "WEBP": frozenset({"alpha", *_EMBEDDED}),
-    "TIFF": frozenset({"16 bits", "alpha", *_EMBEDDED, "resolution", "IPTC", "Photoshop resources"}),
+    "TIFF": frozenset(
+        {"16 bits", "alpha", *_EMBEDDED, "resolution", "IPTC", "Photoshop resources"}
+    ),
     "BMP": frozenset({"resolution"}),
     "PPM": frozenset({"16 bits"}),
     "AVIF": frozenset({"alpha", *_EMBEDDED, "CICP color space"}),
@@ -33,16 +37,22 @@ HOLDS: dict[str, frozenset[str]] = {
 
 
 def format_of(path: Path) -> str:
-    """Return the format a file of this name is written in; raises PictureError for an unknown suffix."""
+    """Return the format a file of this name is written in; raises PictureError for an unknown
+    suffix.
+    """
     for name, suffixes in FORMATS.items():
         if path.suffix.lower() in suffixes:
             return name
     known = " ".join(suffixes[0] for suffixes in FORMATS.values())
-    raise PictureError(f"cannot tell the image format of {path}: give it one of the suffixes {known}")
+    raise PictureError(
+        f"cannot tell the image format of {path}: give it one of the suffixes {known}"
+    )
 
 
 def suffix_of(format: str) -> str:
-    """Return the usual suffix of a format, `.jpg` for JPEG; raises PictureError for an unknown format."""
+    """Return the usual suffix of a format, `.jpg` for JPEG; raises PictureError for an unknown
+    format.
+    """
     if format not in FORMATS:
         raise PictureError(f"cannot write {format} images: choose one of {', '.join(FORMATS)}")
     return FORMATS[format][0]

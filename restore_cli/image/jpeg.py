@@ -18,7 +18,9 @@ from restore_cli.image.pillow_write import metadata_options, pillow_bytes
 from restore_cli.image.raster import assemble
 
 JPEG_SIGNATURE = b"\xff\xd8"
-MARKER_BYTES = 65_500  # bytes of EXIF or XMP that fit one JPEG marker (65,533), less their signatures
+MARKER_BYTES = (
+    65_500  # bytes of EXIF or XMP that fit one JPEG marker (65,533), less their signatures
+)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
 _APP13, _COM, _EOI = 0xED, 0xFE, 0xD9
 _PHOTOSHOP = b"Photoshop 3.0\0"
@@ -56,8 +58,13 @@ def sample_bits(data: bytes) -> int:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Split a JPEG into (marker, start and end of its payload), up to its end or as far as it goes."""
-    marker, position = re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])"), 0  # of no restart and no coded 255
+    """Split a JPEG into (marker, start and end of its payload), up to its end or as far as it
+    goes.
+    """
+    marker, position = (
+        re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])"),
+        0,
+    )  # of no restart and no coded 255
     with contextlib.suppress(struct.error):
         while found := marker.search(data, position):
             kind, start = found[1][0], found.end()
@@ -80,7 +87,9 @@ def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadat
         elif kind == _EOI:
             end = start - 2
     if rest := len(data[end:].strip(b"\0\xff")):  # more than padding
-        notes.append(f"{rest} bytes behind the photo, such as the video of a motion photo, are left out")
+        notes.append(
+            f"{rest} bytes behind the photo, such as the video of a motion photo, are left out"
+        )
     iptc, photoshop = split_resources(b"".join(resources))
     return replace(metadata, iptc=iptc, photoshop=photoshop, comments=tuple(comments))
 

@@ -16,11 +16,12 @@ from restore_cli.image.resampling import resize
 class Metadata:
     """What a file says about its pixels.
 
-    `exif` is a TIFF block without the `Exif` signature, its orientation 1; `icc` an ICC profile; `xmp` an XMP
-    packet; `dpi` the resolution across and down, in dots per inch; `chunks` the (type, payload) of the PNG
-    chunks that are kept as they are: text, and the meaning of the colors (gAMA, cHRM, sRGB, cICP, ...), to
-    which the color space of an AVIF is added as cICP where it is another than sRGB; `iptc` the records of
-    IPTC-IIM; `photoshop` the other image resources of Photoshop; `comments` those of a JPEG.
+    `exif` is a TIFF block without the `Exif` signature, its orientation 1; `icc` an ICC profile;
+    `xmp` an XMP packet; `dpi` the resolution across and down, in dots per inch; `chunks` the (type,
+    payload) of the PNG chunks that are kept as they are: text, and the meaning of the colors (gAMA,
+    cHRM, sRGB, cICP, ...), to which the color space of an AVIF is added as cICP where it is another
+    than sRGB; `iptc` the records of IPTC-IIM; `photoshop` the other image resources of Photoshop;
+    `comments` those of a JPEG.
     """
 
     exif: bytes | None = None
@@ -37,12 +38,13 @@ class Metadata:
 class Picture:
     """A photo the right way up.
 
-    `pixels` is float32, H x W x C in [0, 1], C = 1 (gray) or 3 (RGB) in the color space of `metadata.icc`;
-    `alpha` is H x W, uint8 or uint16, and passes through exactly; `depth` is 8 or 16 bits a sample, in and
-    out; `format` is Pillow's name of the source's format; `notes` say what reading lost or left out;
-    `jpeg_quality`, 1 to 100, is the one that a JPEG's quantization tables are closest to; `corner` is where
-    its blocks start, row and column, 0 to 15: not at 0 where the photo was turned upright; `lossless` says
-    of a WebP that it is one that keeps samples, and is written so again.
+    `pixels` is float32, H x W x C in [0, 1], C = 1 (gray) or 3 (RGB) in the color space of
+    `metadata.icc`; `alpha` is H x W, uint8 or uint16, and passes through exactly; `depth` is 8 or
+    16 bits a sample, in and out; `format` is Pillow's name of the source's format; `notes` say what
+    reading lost or left out; `jpeg_quality`, 1 to 100, is the one that a JPEG's quantization tables
+    are closest to; `corner` is where its blocks start, row and column, 0 to 15: not at 0 where the
+    photo was turned upright; `lossless` says of a WebP that it is one that keeps samples, and is
+    written so again.
     """
 
     pixels: Pixels
@@ -83,8 +85,9 @@ class Picture:
     def opaque_pixels(self) -> Pixels:
         """Return the pixels with every fully transparent one colored like its nearest visible one.
 
-        A network that looks around must see these: the color stored under alpha 0 is arbitrary and would
-        bleed into the visible edge. Without such pixels, or without any other, it is `pixels` itself.
+        A network that looks around must see these: the color stored under alpha 0 is arbitrary and
+        would bleed into the visible edge. Without such pixels, or without any other, it is `pixels`
+        itself.
         """
         if self.alpha is None or self.alpha.all() or not self.alpha.any():
             return self.pixels
@@ -95,17 +98,20 @@ class Picture:
             hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
         )
         visible = np.flatnonzero(~hidden)
-        owner = np.empty(len(visible) + 1, np.intp)  # labels count from 1, one for each visible pixel
+        owner = np.empty(
+            len(visible) + 1, np.intp
+        )  # labels count from 1, one for each visible pixel
         owner[labels.ravel()[visible]] = visible
         filled = self.pixels.copy()
         filled[hidden] = self.pixels.reshape(-1, self.channels)[owner[labels[hidden]]]
         return filled
 
     def with_pixels(self, pixels: npt.NDArray[np.floating]) -> Picture:
-        """Return this picture with other pixels of the same C, and of any H x W, to which alpha is resized.
+        """Return this picture with other pixels of the same C, and of any H x W, to which alpha is
+        resized.
 
-        Where H x W stay the same, fully transparent pixels keep the color they had, so that what they hide
-        stays as it was. Raises ValueError for other channels.
+        Where H x W stay the same, fully transparent pixels keep the color they had, so that what
+        they hide stays as it was. Raises ValueError for other channels.
         """
         if pixels.shape[2:] != self.pixels.shape[2:]:
             raise ValueError(f"pixels of shape {pixels.shape} cannot replace {self.pixels.shape}")

@@ -17,13 +17,19 @@ from restore_cli.image.bounds import Bounds
 from restore_cli.image.formats import FORMATS
 from restore_cli.image.stderr import captured_stderr
 
-logging.getLogger("PIL").addHandler(logging.NullHandler())  # what it logs would go to standard error
-_LOCK = threading.Lock()  # held while Pillow's process-wide size limit and the warning filters are changed
+logging.getLogger("PIL").addHandler(
+    logging.NullHandler()
+)  # what it logs would go to standard error
+_LOCK = (
+    threading.Lock()
+)  # held while Pillow's process-wide size limit and the warning filters are changed
 
 
 @contextlib.contextmanager
 def unlimited() -> Iterator[None]:
-    """Lift Pillow's size limit, which `Bounds` replaces, and drop its warnings about odd metadata."""
+    """Lift Pillow's size limit, which `Bounds` replaces, and drop its warnings about odd
+    metadata.
+    """
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -34,7 +40,9 @@ def unlimited() -> Iterator[None]:
 
 
 def open_image(data: bytes, bounds: Bounds) -> Image.Image:
-    """Open a file of one of FORMATS; raises PictureError if it has too many pixels for the bounds."""
+    """Open a file of one of FORMATS; raises PictureError if it has too many pixels for the
+    bounds.
+    """
     with unlimited():
         image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
         bounds.check(*image.size, 3 if image.mode == "P" else len(image.getbands()))
@@ -48,7 +56,9 @@ _LIBTIFF = rb"[\w.]+: .*\.\n"
 
 
 def load_tiff(image: Image.Image) -> None:
-    """Decode; what libtiff writes to standard error is dropped, since damage raises an exception as well."""
+    """Decode; what libtiff writes to standard error is dropped, since damage raises an exception as
+    well.
+    """
     with captured_stderr(_LIBTIFF):
         image.load()
 

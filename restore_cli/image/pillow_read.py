@@ -49,19 +49,25 @@ def is_rgb_or_gray(image: Image.Image) -> bool:
 
 
 def pillow_raster(image: Image.Image, notes: list[str]) -> Raster:
-    """Plan the conversion of a Pillow image with up to 8 bits a sample; notes a change of colors."""
+    """Plan the conversion of a Pillow image with up to 8 bits a sample; notes a change of
+    colors.
+    """
     alpha = image.has_transparency_data
     if image.mode in ("1", "L", "LA", "La"):
         mode = "LA" if alpha else "L"
     elif image.mode in ("P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "CMYK", "LAB"):
         mode = "RGBA" if alpha else "RGB"
     else:
-        raise PictureError(f"its samples are of the kind {image.mode}, save it with 8 or 16 bits a sample")
+        raise PictureError(
+            f"its samples are of the kind {image.mode}, save it with 8 or 16 bits a sample"
+        )
 
     managed = None
     if not is_rgb_or_gray(image):
         managed = _to_srgb(image)
-        notes.append(f"{image.mode} converted to {'sRGB' if managed else 'RGB without an ICC profile'}")
+        notes.append(
+            f"{image.mode} converted to {'sRGB' if managed else 'RGB without an ICC profile'}"
+        )
     image.load()
 
     def rows(top: int, bottom: int) -> Samples:
@@ -73,7 +79,9 @@ def pillow_raster(image: Image.Image, notes: list[str]) -> Raster:
 
 
 def _to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
-    """Return the conversion by the image's own profile, or LAB's definition; None where neither serves."""
+    """Return the conversion by the image's own profile, or LAB's definition; None where neither
+    serves.
+    """
     from PIL import ImageCms
 
     source: Any

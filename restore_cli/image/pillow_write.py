@@ -15,7 +15,9 @@ from restore_cli.image.raster import quantized
 
 
 def pillow_bytes(picture: Picture, format: str, options: Mapping[str, Any]) -> bytes:
-    """Encode 8-bit samples with Pillow, by the options of its writer; flattens alpha that finds no place."""
+    """Encode 8-bit samples with Pillow, by the options of its writer; flattens alpha that finds no
+    place.
+    """
     flatten = "alpha" not in HOLDS[format]
     mode = ("L" if picture.channels == 1 else "RGB") + (
         "A" if picture.alpha is not None and not flatten else ""

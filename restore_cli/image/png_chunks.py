@@ -25,4 +25,9 @@ def split_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
 
 def join_chunk(kind: bytes, payload: bytes) -> bytes:
     """Return a chunk with its length and checksum."""
-    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+    return (
+        struct.pack(">I", len(payload))
+        + kind
+        + payload
+        + struct.pack(">I", zlib.crc32(kind + payload))
+    )

@@ -28,20 +28,24 @@ from restore_cli.image.png_chunks import (
 from restore_cli.image.raster import Raster, assemble
 from restore_cli.image.resolution import dpi_of, dpi_of_exif
 
-# The time of the last change (tIME), the bits that count (sBIT) and what to show behind (bKGD) are not kept:
-# the first two are no longer so, the third is in the file's own color type.
+# The time of the last change (tIME), the bits that count (sBIT) and what to show behind (bKGD) are
+# not kept: the first two are no longer so, the third is in the file's own color type.
 _COLOR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
 _INFLATED = 2**26  # bytes that an ICC profile or an XMP packet may have
 
 
 def decode_png(data: bytes, bounds: Bounds) -> Picture:
-    """Decode a PNG; raises ValueError, PictureError, or whatever Pillow raises, if it is damaged."""
+    """Decode a PNG; raises ValueError, PictureError, or whatever Pillow raises, if it is
+    damaged.
+    """
     bare, chunks, notes = _sorted_chunks(data)
     first = dict(reversed(chunks))
     image = open_image(bare, bounds)
     depth = bare[24]  # in IHDR
     if image.mode == "L" and depth < 8 and "transparency" in image.info:
-        image.info["transparency"] *= 255 // (2**depth - 1)  # Pillow spreads the samples, not the key
+        image.info["transparency"] *= 255 // (
+            2**depth - 1
+        )  # Pillow spreads the samples, not the key
     raster = _deep_raster(bare, image) if depth == 16 else pillow_raster(image, notes)
     frames = int.from_bytes(first.get(b"acTL", b"")[:4], "big")
     if frames > 1:
@@ -52,14 +56,18 @@ def decode_png(data: bytes, bounds: Bounds) -> Picture:
         exif=exif,
         icc=_profile(first.get(b"iCCP"), notes),
         xmp=_xmp([payload for kind, payload in chunks if kind == b"iTXt"], notes),
-        dpi=dpi_of((across * 0.0254, down * 0.0254)) if unit == 1 else dpi_of_exif(exif),  # dots per meter
+        dpi=dpi_of((across * 0.0254, down * 0.0254))
+        if unit == 1
+        else dpi_of_exif(exif),  # dots per meter
         chunks=tuple(chunk for chunk in chunks if _is_kept(*chunk)),
     )
     return assemble(raster, orientation, metadata, "PNG", notes)
 
 
 def _sorted_chunks(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], list[str]]:
-    """Return a PNG of nothing but pixels, the other chunks that are whole, and notes of the broken ones."""
+    """Return a PNG of nothing but pixels, the other chunks that are whole, and notes of the broken
+    ones.
+    """
     pixels, chunks, notes = [PNG_SIGNATURE], [], []
     for kind, payload, whole in split_chunks(data):
         if not whole and kind in (b"IHDR", b"PLTE"):
@@ -78,7 +86,9 @@ def _deep_raster(data: bytes, image: Image.Image) -> Raster:
     samples = opencv_samples(data)
     gray = data[25] in (0, 4)  # color types without and with alpha, which OpenCV widens to BGRA
     order = ([0, 3] if data[25] == 4 else [0]) if gray else [2, 1, 0, 3][: samples.shape[2]]
-    key = image.info.get("transparency") if gray else None  # OpenCV obeys tRNS in color, not in gray
+    key = (
+        image.info.get("transparency") if gray else None
+    )  # OpenCV obeys tRNS in color, not in gray
 
     def rows(top: int, bottom: int) -> Samples:
         block: npt.NDArray[np.uint16] = samples[top:bottom, :, order]

@@ -19,7 +19,9 @@ def encode_png(picture: Picture) -> bytes:
     metadata = picture.metadata
     chunks = list(metadata.chunks)
     if metadata.icc:
-        chunks = [chunk for chunk in chunks if chunk[0] != b"sRGB"]  # the standard allows one of the two
+        chunks = [
+            chunk for chunk in chunks if chunk[0] != b"sRGB"
+        ]  # the standard allows one of the two
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
     if metadata.dpi:
         per_meter = (round(number / 0.0254) for number in metadata.dpi)

@@ -29,7 +29,9 @@ def encode_pnm(picture: Picture) -> bytes:
     magic, peak = ("P5" if picture.channels == 1 else "P6"), 2**picture.depth - 1
     header = f"{magic}\n{picture.width} {picture.height}\n{peak}\n".encode("ascii")
     big_endian = f">u{picture.depth // 8}"
-    return b"".join([header, *(b.astype(big_endian).tobytes() for b in quantized(picture, flatten=True))])
+    return b"".join(
+        [header, *(b.astype(big_endian).tobytes() for b in quantized(picture, flatten=True))]
+    )
 
 
 def _deep_raster(data: bytes, header: re.Match[bytes]) -> Raster:
@@ -45,7 +47,9 @@ def _deep_raster(data: bytes, header: re.Match[bytes]) -> Raster:
     samples = samples.clip(0, peak).reshape(height, width, bands)
 
     def rows(top: int, bottom: int) -> Samples:
-        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom] * (65535 / peak)).astype(np.uint16)
+        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom] * (65535 / peak)).astype(
+            np.uint16
+        )
         return block
 
     return Raster(height, width, bands, 16, rows)

@@ -34,7 +34,9 @@ def assemble(
     icc_applies: bool = True,
 ) -> Picture:
     """Widen the samples into float pixels, turned upright on the way, and settle the metadata."""
-    height, width = (raster.width, raster.height) if orientation >= 5 else (raster.height, raster.width)
+    height, width = (
+        (raster.width, raster.height) if orientation >= 5 else (raster.height, raster.width)
+    )
     channels, has_alpha = (raster.bands - 1) // 2 * 2 + 1, raster.bands % 2 == 0
     pixels = np.empty((height, width, channels), np.float32)
     alpha = np.empty((height, width), f"uint{raster.depth}") if has_alpha else None
@@ -56,7 +58,9 @@ def assemble(
 
 
 def _as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Return a view of an upright array with the axes of the file, by the table of EXIF 2.32, 4.6.4."""
+    """Return a view of an upright array with the axes of the file, by the table of EXIF 2.32,
+    4.6.4.
+    """
     views: dict[int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
         2: lambda array: array[:, ::-1],
         3: lambda array: array[::-1, ::-1],

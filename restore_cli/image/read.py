@@ -1,4 +1,6 @@
-"""Reading a picture from a file or its bytes, in any format; whatever goes wrong becomes a PictureError."""
+"""Reading a picture from a file or its bytes, in any format; whatever goes wrong becomes a
+PictureError.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ from restore_cli.image.tiff_read import decode_tiff
 from restore_cli.image.webp import decode_webp
 
 # How files of the formats begin: PNG, JPEG, TIFF, BMP, PNM, WebP, and what is built like AVIF.
-_BEGINNINGS = re.compile(rb"\x89PNG|\xff\xd8\xff|II|MM|BM|P[0-9Ffy]|RIFF....WEBP|....ftyp", re.DOTALL)
+_BEGINNINGS = re.compile(
+    rb"\x89PNG|\xff\xd8\xff|II|MM|BM|P[0-9Ffy]|RIFF....WEBP|....ftyp", re.DOTALL
+)
 
 # By the names that Pillow gives to what it opens; the first image of an MPO is a JPEG.
 _DECODERS: dict[str, Callable[[bytes, Image.Image], Picture]] = {
@@ -46,9 +50,9 @@ def read_picture(
 ) -> Picture:
     """Read an image file, or its bytes, the right way up; `name` is what errors call those.
 
-    Raises PictureError, one sentence with the file's name, for whatever cannot be read in full: no such
-    file, no image, damaged or cut short, more than `max_pixels`, by default MAX_PIXELS and less of a small
-    file, or more than fits into the free memory, float or 32-bit samples.
+    Raises PictureError, one sentence with the file's name, for whatever cannot be read in full: no
+    such file, no image, damaged or cut short, more than `max_pixels`, by default MAX_PIXELS and
+    less of a small file, or more than fits into the free memory, float or 32-bit samples.
     """
     data = source if isinstance(source, bytes) else read_file(Path(source), max_pixels)
     with _named_errors(name or ("standard input" if isinstance(source, bytes) else str(source))):
@@ -58,8 +62,9 @@ def read_picture(
 def read_file(source: Path | BinaryIO, max_pixels: int | None = None) -> bytes:
     """Read the bytes of a picture from a file, a pipe or a stream, such as standard input.
 
-    Raises PictureError, one sentence with its name, for what cannot be read, begins like no picture, or goes
-    on beyond what a picture of `max_pixels`, by default MAX_PIXELS, or half of the free memory can hold.
+    Raises PictureError, one sentence with its name, for what cannot be read, begins like no
+    picture, or goes on beyond what a picture of `max_pixels`, by default MAX_PIXELS, or half of the
+    free memory can hold.
     """
     with _named_errors(str(source) if isinstance(source, Path) else "standard input"):
         if not isinstance(source, Path):
@@ -125,16 +130,28 @@ def _named_errors(name: str) -> Iterator[None]:
     except IsADirectoryError as error:
         raise PictureError(f"cannot read {name}: it is a folder, name a file in it") from error
     except PermissionError as error:
-        raise PictureError(f"cannot read {name}: permission denied, make it readable first") from error
+        raise PictureError(
+            f"cannot read {name}: permission denied, make it readable first"
+        ) from error
     except UnidentifiedImageError as error:
         kinds = ", ".join(FORMATS)
-        raise PictureError(f"cannot read {name}: it is none of {kinds}, check what it contains") from error
+        raise PictureError(
+            f"cannot read {name}: it is none of {kinds}, check what it contains"
+        ) from error
     except MemoryError as error:
-        raise PictureError(f"cannot read {name}: it does not fit into memory, split or shrink it") from error
+        raise PictureError(
+            f"cannot read {name}: it does not fit into memory, split or shrink it"
+        ) from error
     except PictureError as error:
         raise PictureError(f"cannot read {name}: {error}") from None
-    except Exception as error:  # decoders fed damaged bytes raise anything, IndexError and struct.error too
+    except (
+        Exception
+    ) as error:  # decoders fed damaged bytes raise anything, IndexError and struct.error too
         if isinstance(error, OSError) and error.strerror:  # none has that of a decoder
-            raise PictureError(f"cannot read {name}: {error.strerror}, check its disk or pipe") from error
+            raise PictureError(
+                f"cannot read {name}: {error.strerror}, check its disk or pipe"
+            ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise PictureError(f"cannot read {name}: it is damaged, get a fresh copy ({reason})") from error
+        raise PictureError(
+            f"cannot read {name}: it is damaged, get a fresh copy ({reason})"
+        ) from error

@@ -11,10 +11,12 @@ import numpy.typing as npt
 
 
 def resize(image: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.floating]:
-    """Return H x W x C as height x width x C, as MATLAB's imresize does: bicubic and antialiased, unclipped.
+    """Return H x W x C as height x width x C, as MATLAB's imresize does: bicubic and antialiased,
+    unclipped.
 
-    The kernel is Keys' cubic convolution (1981) with a = -0.5; when shrinking it is widened by the factor,
-    which removes what the smaller grid cannot hold. Borders are mirrored, the edge pixel repeated.
+    The kernel is Keys' cubic convolution (1981) with a = -0.5; when shrinking it is widened by the
+    factor, which removes what the smaller grid cannot hold. Borders are mirrored, the edge pixel
+    repeated.
     """
     rows, columns = _resampling(image.shape[0], height), _resampling(image.shape[1], width)
     channels = image.shape[2]

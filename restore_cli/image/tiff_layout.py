@@ -16,9 +16,9 @@ _COLORS = {2: 3, 5: 4, 6: 3, 8: 3}  # RGB, CMYK, YCbCr, LAB; other photometrics 
 class TiffLayout:
     """How a TIFF stores its samples.
 
-    Its segments, strips or tiles, are `across` x `down` in each of `planes`, and have `rows` x `columns`
-    pixels of `bands` samples. `extra` is the meaning of the first channel beyond the colors, 1 or 2 for
-    alpha.
+    Its segments, strips or tiles, are `across` x `down` in each of `planes`, and have `rows` x
+    `columns` pixels of `bands` samples. `extra` is the meaning of the first channel beyond the
+    colors, 1 or 2 for alpha.
     """
 
     width: int
@@ -51,7 +51,9 @@ class TiffLayout:
 
 
 def layout_of(tags: Image.Exif) -> TiffLayout:
-    """Read the layout of the first page; raises PictureError or ValueError unless its tags agree."""
+    """Read the layout of the first page; raises PictureError or ValueError unless its tags
+    agree.
+    """
 
     def number(tag: int, default: int | None = None) -> int:
         (value,) = numbers(tags, tag, None if default is None else (default,))
@@ -62,10 +64,14 @@ def layout_of(tags: Image.Exif) -> TiffLayout:
     kinds = set(numbers(tags, ExifTags.Base.SampleFormat, (1,)))
     if not all(0 < count <= 64 for count in bits):
         raise ValueError(f"{bits[0]} bits a sample")
-    if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or not kinds <= {1, 4}:  # unsigned, undefined
+    if (
+        len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or not kinds <= {1, 4}
+    ):  # unsigned, undefined
         kind = "signed" if 2 in kinds else "float" if 3 in kinds else "integer"
         each = "-".join(str(count) for count in dict.fromkeys(bits))
-        raise PictureError(f"its samples are {each}-bit {kind}, save it with 8 or 16 unsigned bits a sample")
+        raise PictureError(
+            f"its samples are {each}-bit {kind}, save it with 8 or 16 unsigned bits a sample"
+        )
     stored = number(ExifTags.Base.SamplesPerPixel, 1)
     photometric = number(ExifTags.Base.PhotometricInterpretation)
     beyond = stored - _COLORS.get(photometric, 1)
@@ -80,8 +86,13 @@ def layout_of(tags: Image.Exif) -> TiffLayout:
     rows = number(ExifTags.Base.TileLength) if tiled else number(ExifTags.Base.RowsPerStrip, height)
     if min(width, height, rows, columns) < 1:
         raise ValueError("it has no pixels")
-    # A fourth channel without a tag that says what it is was meant for alpha, as Pillow and others have it.
-    extra = numbers(tags, ExifTags.Base.ExtraSamples, (2 if beyond == 1 else 0,))[0] if beyond > 0 else 0
+    # A fourth channel without a tag that says what it is was meant for alpha, as Pillow and others
+    # have it.
+    extra = (
+        numbers(tags, ExifTags.Base.ExtraSamples, (2 if beyond == 1 else 0,))[0]
+        if beyond > 0
+        else 0
+    )
     return TiffLayout(
         width=width,
         height=height,
@@ -99,7 +110,9 @@ def layout_of(tags: Image.Exif) -> TiffLayout:
 
 
 def segments_of(data: bytes, tags: Image.Exif, layout: TiffLayout) -> list[bytes | memoryview]:
-    """Return the strips or tiles, plane by plane; raises ValueError unless the file holds all of them."""
+    """Return the strips or tiles, plane by plane; raises ValueError unless the file holds all of
+    them.
+    """
     tiled = ExifTags.Base.TileWidth in tags
     offsets = numbers(tags, ExifTags.Base.TileOffsets if tiled else ExifTags.Base.StripOffsets)
     sizes_tag = ExifTags.Base.TileByteCounts if tiled else ExifTags.Base.StripByteCounts
@@ -115,7 +128,9 @@ def segments_of(data: bytes, tags: Image.Exif, layout: TiffLayout) -> list[bytes
         if not tiled:
             rows = min(rows, layout.height - index % layout.down * rows)
         full = rows * layout.row_bytes
-        size = min(size, 2 * full + 256)  # the worst that packing makes of it, though a tag may say more
+        size = min(
+            size, 2 * full + 256
+        )  # the worst that packing makes of it, though a tag may say more
         segment = view[start : start + size] if start >= 8 else view[:0]  # the header has 8 bytes
         if len(segment) < (full if layout.compression == 1 else 1):
             raise ValueError(f"{'tile' if tiled else 'strip'} {index + 1} of {wanted} is cut short")

@@ -15,9 +15,16 @@ from restore_cli.image.raster import assemble
 from restore_cli.image.resolution import dpi_of_tags
 from restore_cli.image.tiff_layout import layout_of, segments_of
 from restore_cli.image.tiff_samples import tiff_raster
-from restore_cli.image.tiff_tags import TAG_IPTC, TAG_PHOTOSHOP, count_pages, exif_of_tags, tag_bytes
+from restore_cli.image.tiff_tags import (
+    TAG_IPTC,
+    TAG_PHOTOSHOP,
+    count_pages,
+    exif_of_tags,
+    tag_bytes,
+)
 
-# Compressions that pack bytes, whatever these mean: none, LZW, deflate (twice), PackBits, LZMA, Zstandard.
+# Compressions that pack bytes, whatever these mean: none, LZW, deflate (twice), PackBits, LZMA,
+# Zstandard.
 _OF_BYTES = frozenset({1, 5, 8, 32946, 32773, 34925, 50000})
 _UNREAD = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 34933: "PNG"}
 _UNREAD |= {34892: "lossy JPEG of DNG", 50002: "JPEG XL", 52546: "JPEG XL"}
@@ -32,14 +39,20 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         tags.load(data)  # an EXIF block is a TIFF without pixels
         layout = layout_of(tags)
         padded = layout.across * layout.columns, layout.down * layout.rows
-        bounds.check(*padded, max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1))
+        bounds.check(
+            *padded, max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1)
+        )
         metadata = _metadata(data, tags)
     segments = segments_of(data, tags, layout)
     frames = count_pages(data)
     notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
     if metadata.icc is None and ExifTags.Base.InterColorProfile in tags:
         notes.append("broken ICC profile is left out")
-    if layout.bits in (8, 16) and layout.photometric in (0, 1, 2) and layout.compression in _OF_BYTES:
+    if (
+        layout.bits in (8, 16)
+        and layout.photometric in (0, 1, 2)
+        and layout.compression in _OF_BYTES
+    ):
         raster = tiff_raster(data, layout, segments, notes)
         return assemble(raster, orientation, metadata, "TIFF", notes)
     try:

@@ -20,13 +20,16 @@ def tiff_raster(
 ) -> Raster:
     """Decode 8 or 16-bit gray or RGB; channels beyond the first alpha are left out, which is noted.
 
-    Pillow would halve 16 bits, OpenCV leaves memory unwritten where sizes disagree. So libtiff unpacks plain
-    bytes, of which it must find exactly as many as the layout asks for, and what they mean is settled here.
+    Pillow would halve 16 bits, OpenCV leaves memory unwritten where sizes disagree. So libtiff
+    unpacks plain bytes, of which it must find exactly as many as the layout asks for, and what they
+    mean is settled here.
     """
     if layout.predictor not in (1, 2):
         raise ValueError(f"predictor {layout.predictor} is not for integers")
     colors = 3 if layout.photometric == 2 else 1
-    bands = colors + (layout.extra in (1, 2))  # associated (colors multiplied by it), unassociated alpha
+    bands = colors + (
+        layout.extra in (1, 2)
+    )  # associated (colors multiplied by it), unassociated alpha
     if beyond := layout.bands * layout.planes - bands:
         notes.append(f"{beyond} channel{'s' * (beyond > 1)} beyond colors and alpha left out")
     count = layout.across * layout.down
@@ -51,14 +54,18 @@ def tiff_raster(
             return part(stack, top, bottom)[:, : layout.width]
         lines = []
         for line in range(top // layout.rows, -(-bottom // layout.rows)):
-            first, last = (min(max(row - line * layout.rows, 0), layout.rows) for row in (top, bottom))
+            first, last = (
+                min(max(row - line * layout.rows, 0), layout.rows) for row in (top, bottom)
+            )
             starts = ((line * layout.across + tile) * layout.rows for tile in range(layout.across))
             tiles = [part(stack, start + first, start + last) for start in starts]
             lines.append(np.concatenate(tiles, axis=1)[:, : layout.width])
         return np.concatenate(lines)
 
     def rows(top: int, bottom: int) -> Samples:
-        block = np.concatenate([plane_rows(stack, top, bottom) for stack in stacks], axis=2)[..., :bands]
+        block = np.concatenate([plane_rows(stack, top, bottom) for stack in stacks], axis=2)[
+            ..., :bands
+        ]
         if layout.photometric == 0:
             block[..., 0] = peak - block[..., 0]
         if layout.extra == 1:
@@ -70,10 +77,15 @@ def tiff_raster(
 
 
 def _unpack_segments(segments: Sequence[bytes | memoryview], layout: TiffLayout) -> Image.Image:
-    """Stack the segments of one plane upon each other, as a gray picture whose pixels are their bytes."""
+    """Stack the segments of one plane upon each other, as a gray picture whose pixels are their
+    bytes.
+    """
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-    width, height = layout.row_bytes, layout.height if layout.across == 1 else layout.rows * len(segments)
+    width, height = (
+        layout.row_bytes,
+        layout.height if layout.across == 1 else layout.rows * len(segments),
+    )
     if layout.compression == 1 and layout.fill_order == 1:
         stack = b"".join(segment[: layout.rows * width] for segment in segments)
         return Image.frombuffer("L", (width, height), stack, "raw", "L", 0, 1)

@@ -10,8 +10,9 @@ from PIL import ExifTags, Image
 
 from restore_cli.image.pillow import unlimited
 
-# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Rating, Copyright, the XP texts of
-# Windows: what describes the photo. Other tags describe the layout of one file, or are read by themselves.
+# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Rating, Copyright, the XP
+# texts of Windows: what describes the photo. Other tags describe the layout of one file, or are
+# read by themselves.
 _TEXTS = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
 TAG_IPTC, TAG_PHOTOSHOP = 33723, 34377
 
@@ -26,7 +27,9 @@ def numbers(tags: Image.Exif, tag: int, default: tuple[int, ...] | None = None) 
 
 
 def tag_bytes(data: bytes, tag: int) -> bytes | None:
-    """Return a block in a tag of the first page, if it is of bytes, or text, or IPTC, which may be LONG."""
+    """Return a block in a tag of the first page, if it is of bytes, or text, or IPTC, which may be
+    LONG.
+    """
     order = "<" if data[:2] == b"II" else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)

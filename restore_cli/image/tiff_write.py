@@ -17,12 +17,16 @@ from restore_cli.image.tiff_tags import TAG_IPTC, TAG_PHOTOSHOP, tags_of_exif
 
 
 def encode_tiff(picture: Picture) -> bytes:
-    """Encode as TIFF: deflated strips of rows, each sample less its left neighbor; TIFF 6.0, section 14."""
+    """Encode as TIFF: deflated strips of rows, each sample less its left neighbor; TIFF 6.0,
+    section 14.
+    """
     metadata = picture.metadata
     bands = picture.channels + (picture.alpha is not None)
     strips = []
     for block in quantized(picture):
-        difference = block.astype(f"<u{picture.depth // 8}")  # a copy: the right side stays untouched
+        difference = block.astype(
+            f"<u{picture.depth // 8}"
+        )  # a copy: the right side stays untouched
         difference[:, 1:] -= block[:, :-1]
         strips.append(zlib.compress(difference.data))
     tags = tags_of_exif(metadata.exif)

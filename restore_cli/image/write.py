@@ -22,10 +22,13 @@ _EXACT = {"PNG": encode_png, "TIFF": encode_tiff, "BMP": encode_bmp, "PPM": enco
 _BY_QUALITY = {"JPEG": encode_jpeg, "WEBP": encode_webp, "AVIF": encode_avif}
 
 
-def write_picture(picture: Picture, target: Path | str, *, jpeg_quality: int = 95) -> tuple[str, ...]:
+def write_picture(
+    picture: Picture, target: Path | str, *, jpeg_quality: int = 95
+) -> tuple[str, ...]:
     """Write a picture in the format of the target's suffix; return what the format could not hold.
 
-    The file appears whole or not at all; raises PictureError if that fails, and an older target stays.
+    The file appears whole or not at all; raises PictureError if that fails, and an older target
+    stays.
     """
     target = Path(target)
     data, losses = encode_picture(picture, format_of(target), jpeg_quality=jpeg_quality)
@@ -49,12 +52,14 @@ def write_encoded(data: bytes, target: Path) -> None:
         raise PictureError(f"cannot write {target}: {reason}") from error
 
 
-def encode_picture(picture: Picture, format: str, *, jpeg_quality: int = 95) -> tuple[bytes, tuple[str, ...]]:
+def encode_picture(
+    picture: Picture, format: str, *, jpeg_quality: int = 95
+) -> tuple[bytes, tuple[str, ...]]:
     """Return the bytes of a file of the format and one sentence for each thing it could not hold.
 
-    PNG, TIFF, BMP and PPM keep the samples exactly, and so does WebP where the picture is `lossless`. JPEG
-    (4:4:4), other WebP and AVIF are lossy; `jpeg_quality`, 1 to 100, is the quality of all three. Raises
-    PictureError if the format is unknown or too narrow.
+    PNG, TIFF, BMP and PPM keep the samples exactly, and so does WebP where the picture is
+    `lossless`. JPEG (4:4:4), other WebP and AVIF are lossy; `jpeg_quality`, 1 to 100, is the
+    quality of all three. Raises PictureError if the format is unknown or too narrow.
     """
     suffix_of(format)  # an unknown format ends here
     picture, losses = fit(picture, format)
@@ -63,8 +68,12 @@ def encode_picture(picture: Picture, format: str, *, jpeg_quality: int = 95) -> 
             return _EXACT[format](picture), losses
         return _BY_QUALITY[format](picture, jpeg_quality), losses
     except MemoryError as error:
-        raise PictureError(f"cannot encode {format}: out of memory, restore a smaller picture") from error
-    except Exception as error:  # Pillow raises ValueError, OSError and others for what a format cannot take
+        raise PictureError(
+            f"cannot encode {format}: out of memory, restore a smaller picture"
+        ) from error
+    except (
+        Exception
+    ) as error:  # Pillow raises ValueError, OSError and others for what a format cannot take
         size = f"{picture.width} x {picture.height}"
         raise PictureError(
             f"cannot encode {size} pixels as {format}, choose PNG or TIFF ({error})"

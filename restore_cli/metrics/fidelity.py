@@ -28,8 +28,8 @@ def psnr(image: Pixels, reference: Pixels, peak: float = 1.0) -> float:
 def ssim(image: Pixels, reference: Pixels) -> float:
     """Structural similarity of Wang et al. 2004, mean over channels, in [-1, 1].
 
-    The field's settings: Gaussian window 11x11 of sigma 1.5, K 0.01 and 0.03, population covariance,
-    no down-sampling first.
+    The field's settings: Gaussian window 11x11 of sigma 1.5, K 0.01 and 0.03, population
+    covariance, no down-sampling first.
 
     Args:
         image, reference: H x W x C in [0, 1], at least SSIM_WINDOW pixels a side.
@@ -52,9 +52,9 @@ def ssim(image: Pixels, reference: Pixels) -> float:
 def psnr_b(image: Pixels, reference: Pixels) -> float:
     """PSNR in dB that counts blocks as error, too.
 
-    Yim and Bovik, "Quality Assessment of Deblocked Images", IEEE Transactions on Image Processing 20(1),
-    2011: to the mean squared error is added how much more neighbors differ across the edges of JPEG's blocks
-    than elsewhere, in the image alone.
+    Yim and Bovik, "Quality Assessment of Deblocked Images", IEEE Transactions on Image Processing
+    20(1), 2011: to the mean squared error is added how much more neighbors differ across the edges
+    of JPEG's blocks than elsewhere, in the image alone.
 
     Args:
         image, reference: H x W x 1 in [0, 1], luma; blocks of 8 x 8 pixels start at the corner.

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from restore_cli.image import Pixels
 
-# Pixels looked at, blocks at most, and the least deviation of brightness in a block, on the 0..255 scale,
-# since what rounding does to a flat one is not random; the variance that rounding leaves in an orthonormal
-# DCT, the share of coefficients that clipping and color conversion bring off the lattice, and the
-# log-likelihood by which a quality must beat "never compressed".
+# Pixels looked at, blocks at most, and the least deviation of brightness in a block, on the 0..255
+# scale, since what rounding does to a flat one is not random; the variance that rounding leaves in
+# an orthonormal DCT, the share of coefficients that clipping and color conversion bring off the
+# lattice, and the log-likelihood by which a quality must beat "never compressed".
 _PIXELS = 2**20
 _BLOCKS = 1024
 _CONTRAST = 2.0
@@ -23,16 +23,20 @@ _OUTLIERS = 0.02
 _EVIDENCE = 20.0
 
 
-def estimate_quality(image: Pixels, visible: NDArray[np.bool_] | None = None) -> tuple[int, tuple[int, int]]:
-    """JPEG quality with which a picture was compressed, and where a block starts, from its pixels alone.
+def estimate_quality(
+    image: Pixels, visible: NDArray[np.bool_] | None = None
+) -> tuple[int, tuple[int, int]]:
+    """JPEG quality with which a picture was compressed, and where a block starts, from its pixels
+    alone.
 
-    The DCT coefficients of a decoded picture lie near multiples of the steps they were quantized with. The
-    answer is the quality whose steps make the coefficients most likely: a Laplace density quantized with the
-    step and spread by rounding, but for some strays. After Fan and de Queiroz, "Identification of bitmap
-    compression history", IEEE Transactions on Image Processing 12(2), 2003.
+    The DCT coefficients of a decoded picture lie near multiples of the steps they were quantized
+    with. The answer is the quality whose steps make the coefficients most likely: a Laplace density
+    quantized with the step and spread by rounding, but for some strays. After Fan and de Queiroz,
+    "Identification of bitmap compression history", IEEE Transactions on Image Processing 12(2),
+    2003.
 
-    A picture never compressed gives 100, as does one that was scaled afterwards; one that was cropped or
-    turned is understood. Tables other than libjpeg's give the nearest quality or 100.
+    A picture never compressed gives 100, as does one that was scaled afterwards; one that was
+    cropped or turned is understood. Tables other than libjpeg's give the nearest quality or 100.
 
     Args:
         image: H x W x C in [0, 1]; fewer than 16 pixels a side give 100.
@@ -43,7 +47,9 @@ def estimate_quality(image: Pixels, visible: NDArray[np.bool_] | None = None) ->
     """
     if min(image.shape[:2]) < 16:
         return 100, (0, 0)
-    strips = (np.arange(len(image)) // 64) % math.ceil(image.shape[0] * image.shape[1] / _PIXELS) == 0
+    strips = (np.arange(len(image)) // 64) % math.ceil(
+        image.shape[0] * image.shape[1] / _PIXELS
+    ) == 0
     samples = np.rint(image[strips] * 255)
     weights = np.array([0.299, 0.587, 0.114] if samples.shape[2] == 3 else [1], np.float32)
     bright = samples @ weights
@@ -72,7 +78,9 @@ def _block_corner(bright: Pixels) -> tuple[int, int]:
 
 
 def _quality_gains(bright: Pixels, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """For quality 1 to 100 the log-likelihood of the blocks' coefficients, less that of never compressed."""
+    """For quality 1 to 100 the log-likelihood of the blocks' coefficients, less that of never
+    compressed.
+    """
     from scipy.fft import dctn
 
     from restore_cli.image import jpeg_steps
@@ -93,7 +101,8 @@ def _quality_gains(bright: Pixels, usable: NDArray[np.bool_]) -> NDArray[np.floa
 
 
 def _step_gains(values: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each step the log-likelihood that these coefficients were quantized with it, less that of none.
+    """For each step the log-likelihood that these coefficients were quantized with it, less that of
+    none.
 
     Coefficients near zero fit every step and do not count.
     """

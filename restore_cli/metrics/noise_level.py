@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from restore_cli.image import Pixels
 
-# Side of a patch, patches at most, and brightness and color difference of RGB, at right angles so that white
-# noise is as strong in each.
+# Side of a patch, patches at most, and brightness and color difference of RGB, at right angles so
+# that white noise is as strong in each.
 _PATCH = 8
 _SAMPLES = 40_000
 _OPPONENT = np.array([[1, 1, 1], [1, 0, -1]]) / np.sqrt([[3], [2]])
@@ -21,14 +21,18 @@ _OPPONENT = np.array([[1, 1, 1], [1, 0, -1]]) / np.sqrt([[3], [2]])
 def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> float:
     """Standard deviation of white noise in an image, on the 0..255 scale, from the image alone.
 
-    Chen, Zhu and Heng, "An Efficient Statistical Method for Image Noise Level Estimation", ICCV 2015:
-    patches of a clean image lie near a low-dimensional subspace, so the smallest eigenvalues of their
+    Chen, Zhu and Heng, "An Efficient Statistical Method for Image Noise Level Estimation", ICCV
+    2015: patches of a clean image lie near a low-dimensional subspace, so the smallest eigenvalues
+    of their
     covariance are the noise variance. To it are added:
 
     - Texture looks like noise, but seldom everywhere: only the calmest parts of the image count.
-    - Color differences have less texture than brightness and are trusted first, unless they have been
-      smoothed, as JPEG and cameras do: then they show less than an eighth of the noise in brightness.
-    - Clipping at black and white hides noise: dark and bright patches are left out where others suffice,
+    - Color differences have less texture than brightness and are trusted first, unless they have
+    been
+      smoothed, as JPEG and cameras do: then they show less than an eighth of the noise in
+      brightness.
+    - Clipping at black and white hides noise: dark and bright patches are left out where others
+    suffice,
       and the level is raised to the one that clipping reduces to what was found.
 
     Args:
@@ -39,12 +43,16 @@ def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> f
     if min(height, width) < 20:
         return 0.0
     stride = max(1, math.ceil(math.sqrt(height * width / _SAMPLES)))
-    windows = np.lib.stride_tricks.sliding_window_view(image, (_PATCH, _PATCH), (0, 1))[::stride, ::stride]
+    windows = np.lib.stride_tricks.sliding_window_view(image, (_PATCH, _PATCH), (0, 1))[
+        ::stride, ::stride
+    ]
     parts = max(1, min(4, int(math.sqrt(windows.shape[0] * windows.shape[1] / 1000))))
     # patches, channels, pixels
     blocks = [part.reshape(-1, channels, _PATCH * _PATCH) for part in _split(windows, parts)]
     if visible is not None:
-        views = np.lib.stride_tricks.sliding_window_view(visible, (_PATCH, _PATCH))[::stride, ::stride]
+        views = np.lib.stride_tricks.sliding_window_view(visible, (_PATCH, _PATCH))[
+            ::stride, ::stride
+        ]
         whole = [part.all(axis=(2, 3)).ravel() for part in _split(views, parts)]
         blocks = [block[seen] for block, seen in zip(blocks, whole, strict=True)]
     blocks = _large(blocks) or [np.concatenate(blocks)]
@@ -60,7 +68,11 @@ def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> f
 
 def _split(windows: NDArray[Any], parts: int) -> list[NDArray[Any]]:
     """Cut rows and columns of windows into so many parts each."""
-    return [part for rows in np.array_split(windows, parts) for part in np.array_split(rows, parts, axis=1)]
+    return [
+        part
+        for rows in np.array_split(windows, parts)
+        for part in np.array_split(rows, parts, axis=1)
+    ]
 
 
 def _large(blocks: list[Pixels]) -> list[Pixels]:

@@ -1,7 +1,7 @@
 """How a picture looks: LPIPS and NIQE as the optional library pyiqa measures them; lower is better.
 
-They run on the CPU. What a metric needs is loaded once and stays in memory, the exception to one model at a
-time.
+They run on the CPU. What a metric needs is loaded once and stays in memory, the exception to one
+model at a time.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ class Metric:
     files: tuple[str, ...]
 
     def measure(self, image: Pixels, reference: Pixels, *, offline: bool = False) -> float | None:
-        """The figure of an image, both rounded to 8 bits and gray repeated to RGB; NIQE sees no reference.
+        """The figure of an image, both rounded to 8 bits and gray repeated to RGB; NIQE sees no
+        reference.
 
         Args:
             image, reference: H x W x C in [0, 1] or beyond, C = 1 or 3.
@@ -62,7 +63,9 @@ class Metric:
         from restore_cli.image import to_pillow
 
         try:
-            return float(network(*(to_pillow(pixels).convert("RGB") for pixels in (image, reference))))
+            return float(
+                network(*(to_pillow(pixels).convert("RGB") for pixels in (image, reference)))
+            )
         except LinAlgError:
             return None
 
@@ -70,14 +73,16 @@ class Metric:
 METRICS = {
     metric.name: metric
     for metric in (
-        # Zhang et al., CVPR 2018, version 0.1; below 31 pixels AlexNet's second pooling has no output.
+        # Zhang et al., CVPR 2018, version 0.1; below 31 pixels AlexNet's second pooling has no
+        # output.
         Metric(
             "lpips",
             "LPIPS",
             31,
             ("checkpoints/alexnet-owt-7be5be79.pth", "pyiqa/LPIPS_v0.1_alex-df73285e.pth"),
         ),
-        # Mittal et al., IEEE Signal Processing Letters 2013, of the luma; whole blocks of 96 pixels count.
+        # Mittal et al., IEEE Signal Processing Letters 2013, of the luma; whole blocks of 96 pixels
+        # count.
         Metric("niqe", "NIQE", 96, ("pyiqa/niqe_modelparameters.mat",)),
     )
 }
@@ -92,34 +97,43 @@ def find_metric(name: str) -> Metric:
 
 @cache
 def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
-    os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")  # pyiqa would run code in what it downloads
+    os.environ.setdefault(
+        "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1"
+    )  # pyiqa would run code in what it downloads
     from torch.hub import get_dir
 
-    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # it prints, even to standard output
+    with (
+        redirect_stdout(io.StringIO()),
+        redirect_stderr(io.StringIO()),
+    ):  # it prints, even to standard output
         try:
             pyiqa = importlib.import_module("pyiqa")
         except ImportError as error:
             raise UsageError(
-                f"{metric.title} needs pyiqa; run `pip install 'restore-cli[perceptual]'` if its licence, for"
+                f"{metric.title} needs pyiqa; run `pip install 'restore-cli[perceptual]'` if its"
+                " licence, for"
                 " non-commercial use only, allows it."
             ) from error
         except (RuntimeError, OSError, AttributeError) as error:
             raise UsageError(
-                f"{metric.title} needs a torchvision of the same build as torch ({_reason(error)}); install"
+                f"{metric.title} needs a torchvision of the same build as torch"
+                f" ({_reason(error)}); install"
                 " both again, by one pip command from one index."
             ) from error
         folder = Path(get_dir())
         missing = [name for name in metric.files if not (folder / name).is_file()]
         if offline and missing:  # of which neither pyiqa nor torch's downloads know
             raise WeightsError(
-                f"{metric.title} lacks {' and '.join(missing)} in {folder}, and this is offline; run it once"
+                f"{metric.title} lacks {' and '.join(missing)} in {folder}, and this is offline;"
+                " run it once"
                 " with a network, or copy them."
             )
         try:
             return pyiqa.create_metric(metric.name, device="cpu")  # type: ignore[no-any-return]
         except Exception as error:  # of urllib, torch and pickle
             raise WeightsError(
-                f"{metric.title} cannot be set up ({_reason(error)}); its weights, downloaded at first use,"
+                f"{metric.title} cannot be set up ({_reason(error)}); its weights, downloaded at"
+                " first use,"
                 f" are {' and '.join(metric.files)} in {folder}."
             ) from error
 

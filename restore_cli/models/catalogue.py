@@ -3,12 +3,12 @@
     name -> choose -> Entry -> locate -> file -> load -> Loaded (a network that runs)
     path ----------------------------------------^
 
-A checkpoint of ours is a safetensors file whose metadata hold a JSON `Header`, so that it needs nothing
-else. Foreign checkpoints are read as tensors only, never as code, and recognised by the keys and shapes of
-the table's downloadable entries.
+A checkpoint of ours is a safetensors file whose metadata hold a JSON `Header`, so that it needs
+nothing else. Foreign checkpoints are read as tensors only, never as code, and recognised by the
+keys and shapes of the table's downloadable entries.
 
-A file of the table is hashed whenever it is used: sha256 takes 0.07 s for the largest (130 MB), and so a
-copied, truncated or tampered file is found without any record of what was verified when.
+A file of the table is hashed whenever it is used: sha256 takes 0.07 s for the largest (130 MB), and
+so a copied, truncated or tampered file is found without any record of what was verified when.
 """
 
 from __future__ import annotations
@@ -41,19 +41,38 @@ if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` n
 
 HEADER = "restore_cli"  # the metadata key that holds our header
 FORMAT = 2
-FIRST: Mapping[str, Mapping[str, Any]] = {  # what parameters that a file of format 1 leaves out were then
+FIRST: Mapping[
+    str, Mapping[str, Any]
+] = {  # what parameters that a file of format 1 leaves out were then
     "rednet:rednet": {"rectified": False},
 }
-SCORE = ("set", "protocol", "psnr", "ssim")  # keys of a score; all others are the level of the damage
-RANGES = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # of conditions that must be numbers
+SCORE = (
+    "set",
+    "protocol",
+    "psnr",
+    "ssim",
+)  # keys of a score; all others are the level of the damage
+RANGES = {
+    "sigma": (0, 255),
+    "quality": (1, 100),
+    "scale": (1, 16),
+}  # of conditions that must be numbers
 UNSTATED = "none stated"  # in place of a license
-HEADER_SIZE = 2**20  # characters of JSON that a header may have; those of ours have some thousand, and
+HEADER_SIZE = (
+    2**20
+)  # characters of JSON that a header may have; those of ours have some thousand, and
 HEADER_DEPTH = 8  # levels of tables and lists
 ONNX = ".onnx"
 ACCEPTED = "accepted-licenses.txt"  # of the cache
 SPANDREL = "spandrel:"  # before the names of networks that this optional package makes
 CHOICES = ("best", "fast", "photo")  # names that mean the default where no model of a task has them
-WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # what foreign files keep tensors under
+WRAPPERS = (
+    "params_ema",
+    "params",
+    "state_dict",
+    "model",
+    "net",
+)  # what foreign files keep tensors under
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -106,7 +125,10 @@ class Series:
     def __str__(self) -> str:
         """ "CBSD68 sigma 15 25: 34.30 31.69 (published)", with the PSNR in dB."""
         values = " ".join(f"{score['psnr']:.2f}" for score in self.scores)
-        return f"{f'{self.set} {self.level}'.rstrip()}: {values}{' (published)' if self.published else ''}"
+        return (
+            f"{f'{self.set} {self.level}'.rstrip()}:"
+            f" {values}{' (published)' if self.published else ''}"
+        )
 
 
 def _words(level: Any) -> str:
@@ -123,10 +145,11 @@ class Header:
         task: the command it is for, "denoise".
         arch, params: the network, as `archs.build` takes them.
         channels: image channels, 1 or 3.
-        conditions: the damage it was trained for; [low, high] where the network is told the level, one
-            value where the level is fixed: {"sigma": [0, 75]}, {"sigma": 25}.
+        conditions: the damage it was trained for; [low, high] where the network is told the level,
+            one value where the level is fixed: {"sigma": [0, 75]}, {"sigma": 25}.
         precisions: those measured to cost at most 0.02 dB.
-        recipe: how it was trained, as `training.Recipe` reads it; of foreign checkpoints what is known.
+        recipe: how it was trained, as `training.Recipe` reads it; of foreign checkpoints what is
+            known.
         scores: tables of set, protocol, conditions, psnr, ssim.
         data: the images it was trained on.
         commit: of this repository, when it was trained.
@@ -148,12 +171,16 @@ class Header:
             raise WeightsError(f"A checkpoint has 1 or 3 channels, not {self.channels}.")
         for key, level in self.conditions.items():
             if not is_level(key, level):
-                raise WeightsError(f"A checkpoint's condition {brief(key)} cannot be {brief(repr(level))}.")
+                raise WeightsError(
+                    f"A checkpoint's condition {brief(key)} cannot be {brief(repr(level))}."
+                )
         for score in self.scores:
             if not _is_score(score):
                 raise WeightsError(f"A checkpoint's score cannot be {brief(repr(score))}.")
         if not all(isinstance(name, str) for name in self.precisions):
-            raise WeightsError(f"A checkpoint's precisions cannot be {brief(repr(self.precisions))}.")
+            raise WeightsError(
+                f"A checkpoint's precisions cannot be {brief(repr(self.precisions))}."
+            )
 
     @property
     def by_spandrel(self) -> bool:
@@ -179,11 +206,15 @@ class Header:
 
 
 def is_level(key: str, level: Any) -> bool:
-    """Whether a condition is a value, [low, high] or a list of words, and within its range if it has one."""
+    """Whether a condition is a value, [low, high] or a list of words, and within its range if it
+    has one.
+    """
     values = level if isinstance(level, (list, tuple)) else [level]
     low, high = RANGES.get(key, (-1e9, 1e9))
     if values and all(isinstance(value, str) for value in values):
-        scales = {str(scale) for scale in range(int(low), int(high) + 1)} if key == "scale" else set()
+        scales = (
+            {str(scale) for scale in range(int(low), int(high) + 1)} if key == "scale" else set()
+        )
         return key not in RANGES or scales.issuperset(values)
     numbers = all(isinstance(value, (int, float)) and low <= value <= high for value in values)
     return numbers and (values is not level or (len(values) == 2 and values[0] <= values[1]))
@@ -204,14 +235,14 @@ class Entry(Header):
 
     Attributes:
         name: unique, "denoise-color".
-        short: what it answers to as well; shared by the gray and the colour model of one kind, and by those
-            of several scales.
+        short: what it answers to as well; shared by the gray and the colour model of one kind, and
+            by those of several scales.
         default: whether its task uses it for pictures of its channels when no model is named.
         source, sha256, size: the file; size in bytes, None where it is not known.
         license: SPDX identifier, or its name where it has none.
         paper: the publication, for models that are not ours.
-        verified: how the sha256 is known, "bytes" of the file, "pointer" of Git LFS, or "catalogue", which
-            others keep.
+        verified: how the sha256 is known, "bytes" of the file, "pointer" of Git LFS, or
+            "catalogue", which others keep.
         choice: "best" or "fast" of its task, to which it answers as well.
         good: in a few words, what it is good for.
         speed: "fast", "medium" or "slow".
@@ -239,7 +270,9 @@ class Entry(Header):
 
     @property
     def terms(self) -> str:
-        """What its license withholds, which is to be accepted before it is fetched; mostly nothing."""
+        """What its license withholds, which is to be accepted before it is fetched; mostly
+        nothing.
+        """
         if self.license == UNSTATED:
             return "no license is stated"
         limited = "-NC" in self.license or "Academic" in self.license
@@ -253,7 +286,9 @@ class Entry(Header):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A network in evaluation mode, and the header it came with; `name` is the entry's, or the path."""
+    """A network in evaluation mode, and the header it came with; `name` is the entry's, or the
+    path.
+    """
 
     name: str
     network: Restorer
@@ -293,8 +328,8 @@ def read_table(path: Path) -> Mapping[str, Entry]:
     """Read a table of checkpoints, strictly.
 
     Raises:
-        WeightsError: names the entry and the key that is unknown, missing or wrong, or the two entries
-            that answer to one name.
+        WeightsError: names the entry and the key that is unknown, missing or wrong, or the two
+            entries that answer to one name.
     """
     tables = read_toml(path, WeightsError)
     table = {name: _read_entry(name, values) for name, values in tables.items()}
@@ -331,7 +366,9 @@ def find(name: str) -> tuple[Entry, ...]:
         shorts = sorted({name for entry in entries().values() for name in entry.names[1:]})
         names = [*entries(), *shorts]
         close = difflib.get_close_matches(name, names)
-        hint = f"did you mean {' or '.join(close)}?" if close else "`restore models list` names all."
+        hint = (
+            f"did you mean {' or '.join(close)}?" if close else "`restore models list` names all."
+        )
         raise WeightsError(f"There is no model and no file {name!r}; {hint}")
     return found
 
@@ -344,15 +381,17 @@ def _answering(name: str) -> tuple[Entry, ...]:
 
 
 def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Entry | Path:
-    """What `--model` means for a picture of these channels, and of so much that it is to be enlarged.
+    """What `--model` means for a picture of these channels, and of so much that it is to be
+    enlarged.
 
     Args:
-        model: a full or short name or a checkpoint's path; names win. None is the task's default, as is
-            one of CHOICES that no model of the task has; any model where there is no default.
+        model: a full or short name or a checkpoint's path; names win. None is the task's default,
+            as is one of CHOICES that no model of the task has; any model where there is no default.
 
     Returns:
-        An entry for the task or the path of a file that exists. Where several entries answer, one of these
-        channels if there is any; among them the one that enlarges just enough, or else the most.
+        An entry for the task or the path of a file that exists. Where several entries answer, one
+        of these channels if there is any; among them the one that enlarges just enough, or else the
+        most.
 
     Raises:
         WeightsError: no entry and no file of that name.
@@ -369,9 +408,13 @@ def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Ent
     if not fitting:
         names = ", ".join(entry.name for entry in everything if entry.task == task)
         if not names:
-            raise UsageError(f"No model for {task} is known; give --model one that `restore train` made.")
+            raise UsageError(
+                f"No model for {task} is known; give --model one that `restore train` made."
+            )
         if model is None:
-            raise UsageError(f"There is no default model for {task}; choose one with --model: {names}.")
+            raise UsageError(
+                f"There is no default model for {task}; choose one with --model: {names}."
+            )
         raise UsageError(f"There is no {model} model for {task}; there are: {names}.")
 
     def misfit(entry: Entry) -> tuple[bool, bool, float]:
@@ -410,20 +453,24 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
         progress: called while downloading.
 
     Raises:
-        WeightsError: the file is not here and cannot be fetched, or not what the table says; a damaged
-            download is deleted.
+        WeightsError: the file is not here and cannot be fetched, or not what the table says; a
+            damaged download is deleted.
     """
     path = place(entry)
     if not path.is_file():
         if isinstance(entry.source, Bundled):
             raise WeightsError(f"{entry.name} is missing at {path}; reinstall restore-cli.")
         if is_offline(offline):
-            raise WeightsError(f"{entry.name} is not in the cache, and this is offline; {_elsewhere(entry)}.")
+            raise WeightsError(
+                f"{entry.name} is not in the cache, and this is offline; {_elsewhere(entry)}."
+            )
         check_license(entry)
         try:
             download(entry.source, path, progress, largest=entry.size)
         except ConnectionError as error:
-            raise WeightsError(f"{entry.name} cannot be fetched ({error}); {_elsewhere(entry)}.") from error
+            raise WeightsError(
+                f"{entry.name} cannot be fetched ({error}); {_elsewhere(entry)}."
+            ) from error
     found = digest(path)
     if found == entry.sha256:
         return path
@@ -431,14 +478,19 @@ def locate(entry: Entry, *, offline: bool = False, progress: Progress | None = N
     if isinstance(entry.source, Bundled):
         raise WeightsError(f"{fault}; reinstall restore-cli.")
     path.unlink()
-    raise WeightsError(f"{fault}; it was deleted, fetch it again with `restore models fetch {entry.name}`.")
+    raise WeightsError(
+        f"{fault}; it was deleted, fetch it again with `restore models fetch {entry.name}`."
+    )
 
 
 def check_license(entry: Entry) -> None:
-    """Raise WeightsError for a license that withholds something, unless `accept_license` was called."""
+    """Raise WeightsError for a license that withholds something, unless `accept_license` was
+    called.
+    """
     if entry.terms and entry.name not in _accepted():
         raise WeightsError(
-            f"Cannot take {entry.name} without your consent: {entry.terms} ({entry.license}, {entry.source})."
+            f"Cannot take {entry.name} without your consent: {entry.terms} ({entry.license},"
+            f" {entry.source})."
             f" If you accept that, add --accept-license {entry.name}, or run"
             f" `restore models fetch {entry.name} --accept-license {entry.name}`."
         )
@@ -452,7 +504,9 @@ def accept_license(name: str) -> None:
         UsageError: it is one of CHOICES, which does not say which license is meant.
     """
     if name in CHOICES:
-        raise UsageError(f"Cannot accept the license of {name!r}: it may be any model. Give its full name.")
+        raise UsageError(
+            f"Cannot accept the license of {name!r}: it may be any model. Give its full name."
+        )
     new = [entry for entry in find(name) if entry.terms and entry.name not in _accepted()]
     if not new:
         return
@@ -462,7 +516,8 @@ def accept_license(name: str) -> None:
             lines.writelines(f"{entry.name} {entry.license}\n" for entry in new)
     except OSError as error:
         raise WeightsError(
-            f"Cannot keep that a license is accepted: {error.strerror}. Check that {cache_dir()} can be"
+            f"Cannot keep that a license is accepted: {error.strerror}. Check that {cache_dir()}"
+            " can be"
             " written."
         ) from error
 
@@ -481,16 +536,20 @@ def add(name: str, file: Path) -> Path:
         name: the entry's; of those that share a short name, the one that has this sha256.
 
     Raises:
-        WeightsError: it is another file, or cannot be read or written; or its license was not accepted.
+        WeightsError: it is another file, or cannot be read or written; or its license was not
+            accepted.
     """
     found = [entry for entry in find(name) if not isinstance(entry.source, Bundled)]
     try:
         sha256 = digest(file)
         fitting = next((entry for entry in found if entry.sha256 == sha256), None)
         if not fitting:
-            wanted = " or ".join(f"{entry.sha256} ({entry.name} from {entry.source})" for entry in found)
+            wanted = " or ".join(
+                f"{entry.sha256} ({entry.name} from {entry.source})" for entry in found
+            )
             raise WeightsError(
-                f"Cannot add {file} as {name}: its sha256 is {sha256}, not {wanted or 'that of a download'}."
+                f"Cannot add {file} as {name}: its sha256 is {sha256}, not"
+                f" {wanted or 'that of a download'}."
                 " Fetch the file again."
             )
         check_license(fitting)
@@ -500,7 +559,8 @@ def add(name: str, file: Path) -> Path:
             shutil.copyfile(file, Path(folder) / path.name).replace(path)
     except OSError as error:
         raise WeightsError(
-            f"Cannot add {file}: {error.strerror}. Check its path, and that {cache_dir()} can be written."
+            f"Cannot add {file}: {error.strerror}. Check its path, and that {cache_dir()} can be"
+            " written."
         ) from error
     return path
 
@@ -513,15 +573,20 @@ def remove(entry: Entry) -> Path:
     """
     path = place(entry)
     if isinstance(entry.source, Bundled):
-        raise WeightsError(f"Cannot remove {entry.name}: it is a part of restore-cli. Name a download.")
+        raise WeightsError(
+            f"Cannot remove {entry.name}: it is a part of restore-cli. Name a download."
+        )
     if not path.is_file():
-        raise WeightsError(f"Cannot remove {entry.name}: it is not in the cache. See `restore models list`.")
+        raise WeightsError(
+            f"Cannot remove {entry.name}: it is not in the cache. See `restore models list`."
+        )
     shutil.rmtree(cache_dir() / path.relative_to(cache_dir()).parts[0])
     return path
 
 
 def traits(path: Path) -> dict[str, str]:
-    """What a file says of itself beside its header: how numbers are stored, and under which license.
+    """What a file says of itself beside its header: how numbers are stored, and under which
+    license.
 
     Raises:
         WeightsError: as `load`.
@@ -544,7 +609,8 @@ def traits(path: Path) -> dict[str, str]:
 
 def _elsewhere(entry: Entry) -> str:
     return (
-        f"run `restore models fetch {entry.name}` on a connected machine, and copy the file that it names to"
+        f"run `restore models fetch {entry.name}` on a connected machine, and copy the file that"
+        " it names to"
         f" {place(entry)} or pass its path as --model"
     )
 
@@ -555,12 +621,13 @@ def _elsewhere(entry: Entry) -> str:
 def load(model: Entry | Path, *, offline: bool = False, progress: Progress | None = None) -> Loaded:
     """Make the network of an entry, or of any checkpoint file, and fill it; on the CPU, float32.
 
-    A foreign file that is no entry's, byte for byte, gets the network that its keys and shapes tell, or that
-    of the entry whose layout it has; a fixed level is not taken over, for no layout tells it.
+    A foreign file that is no entry's, byte for byte, gets the network that its keys and shapes
+    tell, or that of the entry whose layout it has; a fixed level is not taken over, for no layout
+    tells it.
 
     Raises:
-        WeightsError: as `locate`; or the file is no checkpoint, is damaged, holds code, or does not fit its
-            network.
+        WeightsError: as `locate`; or the file is no checkpoint, is damaged, holds code, or does not
+            fit its network.
     """
     if not isinstance(model, Path):
         _check_spandrel(model.name, model)  # before it is fetched
@@ -579,7 +646,9 @@ def load(model: Entry | Path, *, offline: bool = False, progress: Progress | Non
 
     from restore_cli import archs
 
-    with torch.device("meta"):  # what a stranger's header asks for takes no memory before it is known to fit
+    with torch.device(
+        "meta"
+    ):  # what a stranger's header asks for takes no memory before it is known to fit
         archs.build(header.arch, header.params, archs.Room.of(state))
     network = _make(str(model), header, state)
     _check(network, header, model)
@@ -627,7 +696,9 @@ def _check_spandrel(name: str, header: Header) -> None:
             archs.check_spandrel()
         except ImportError as error:
             arch = header.arch.removeprefix(SPANDREL)
-            raise WeightsError(f"Cannot run {name}: spandrel makes its network, {arch}. {error}") from error
+            raise WeightsError(
+                f"Cannot run {name}: spandrel makes its network, {arch}. {error}"
+            ) from error
 
 
 def _make_by_spandrel(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
@@ -636,11 +707,16 @@ def _make_by_spandrel(name: str, header: Header, state: Mapping[str, Tensor]) ->
 
     network = archs.build_by_spandrel(state)
     if not network:
-        raise WeightsError(f"{name} does not fit {header.arch}: its tensors are of no known network.")
+        raise WeightsError(
+            f"{name} does not fit {header.arch}: its tensors are of no known network."
+        )
     geometry = network.geometry
     found = f"{network.architecture} with {geometry.channels} channels and scale {geometry.scale}"
     scale = header.conditions.get("scale", 1)
-    if found != f"{header.arch.removeprefix(SPANDREL)} with {header.channels} channels and scale {scale}":
+    if (
+        found
+        != f"{header.arch.removeprefix(SPANDREL)} with {header.channels} channels and scale {scale}"
+    ):
         raise WeightsError(f"{name} does not fit {header.arch}: its tensors are of {found}.")
     return network
 
@@ -652,26 +728,33 @@ def _check(network: Restorer, header: Header, path: Path) -> None:
     geometry = network.geometry
     planes = geometry.channels + geometry.conditions
     side = (
-        -(-32 // geometry.multiple) * geometry.multiple if header.by_spandrel else max(2, geometry.multiple)
+        -(-32 // geometry.multiple) * geometry.multiple
+        if header.by_spandrel
+        else max(2, geometry.multiple)
     )
     try:
         with torch.inference_mode():
             made = tuple(network(torch.zeros(1, planes, side, side)).shape)
-    except Exception as error:  # parameters that fit the tensors can still contradict each other in any way
+    except (
+        Exception
+    ) as error:  # parameters that fit the tensors can still contradict each other in any way
         raise WeightsError(
-            f"Cannot run the network of {path}: its parameters contradict each other. Get another file."
+            f"Cannot run the network of {path}: its parameters contradict each other. Get another"
+            " file."
         ) from error
     expected = (1, header.channels, geometry.scale * side, geometry.scale * side)
     scales = geometry.scale in (1, header.conditions.get("scale", geometry.scale))
     if geometry.channels != header.channels or made != expected or not scales:
         raise WeightsError(
-            f"Cannot run the network of {path}: it makes {list(made)} of {[1, planes, side, side]}, which is"
+            f"Cannot run the network of {path}: it makes {list(made)} of"
+            f" {[1, planes, side, side]}, which is"
             " not what its header says. Get another file."
         )
 
 
 def save(network: Restorer, path: Path, header: Header) -> None:
-    """Write a checkpoint that `load` reads, in one step: the header, and the tensors that `pack` gives.
+    """Write a checkpoint that `load` reads, in one step: the header, and the tensors that `pack`
+    gives.
 
     Raises:
         WeightsError: it cannot be written.
@@ -697,18 +780,25 @@ def _read(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
         raise WeightsError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
     if start[8:] == b"{":  # after the length of its JSON
         header, state = _read_safetensors(path)
-    elif start[:2] == b"PK" or start[:1] == b"\x80":  # a zip archive, or a pickle of PyTorch before 1.6
+    elif (
+        start[:2] == b"PK" or start[:1] == b"\x80"
+    ):  # a zip archive, or a pickle of PyTorch before 1.6
         header, state = None, _read_pickle(path)
     else:
         raise WeightsError(f"{path} is no checkpoint, neither of safetensors nor of PyTorch.")
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not all(map(_is_plain, state.values())):
         raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
-    if header is None and all(key.startswith("module.") for key in state):  # of several GPUs' training
+    if header is None and all(
+        key.startswith("module.") for key in state
+    ):  # of several GPUs' training
         state = {key.removeprefix("module."): value for key, value in state.items()}
-    if sum(value.nbytes for value in state.values()) > 2 * path.stat().st_size:  # some may be there twice
+    if (
+        sum(value.nbytes for value in state.values()) > 2 * path.stat().st_size
+    ):  # some may be there twice
         raise WeightsError(
-            f"Cannot load {path}: its tensors have more numbers than the file holds. Get another file."
+            f"Cannot load {path}: its tensors have more numbers than the file holds. Get another"
+            " file."
         )
     return header, state
 
@@ -739,7 +829,8 @@ def _read_header(path: Path, metadata: Mapping[str, str]) -> Header | None:
         raise WeightsError(f"The header of {path} is damaged.") from error
     if version not in (1, FORMAT):
         raise WeightsError(
-            f"{path} has format {brief(repr(version))}, which this version cannot read; upgrade restore-cli."
+            f"{path} has format {brief(repr(version))}, which this version cannot read; upgrade"
+            " restore-cli."
         )
     header = fill_in(Header, values, f"The header of {path}", WeightsError)
     return _renew(header) if version == 1 else header
@@ -786,7 +877,9 @@ def _read_pickle(path: Path) -> Any:
         raise WeightsError(f"The checkpoint {path} is damaged, or none of PyTorch's.") from error
     for _ in range(2):  # a training's state may keep the network's in it
         if isinstance(state, dict):
-            state = next((state[key] for key in WRAPPERS if isinstance(state.get(key), dict)), state)
+            state = next(
+                (state[key] for key in WRAPPERS if isinstance(state.get(key), dict)), state
+            )
     return state
 
 
@@ -801,13 +894,16 @@ def _is_plain(value: object) -> bool:
 
 
 def _check_unpacked(path: Path) -> None:
-    """Raise WeightsError for an archive that unpacks to more than its size: PyTorch compresses nothing."""
+    """Raise WeightsError for an archive that unpacks to more than its size: PyTorch compresses
+    nothing.
+    """
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             size = sum(info.file_size for info in archive.infolist())
         if size > path.stat().st_size:
             raise WeightsError(
-                f"Cannot load {path}: it unpacks to {size:,} bytes, more than its own size, as no file that"
+                f"Cannot load {path}: it unpacks to {size:,} bytes, more than its own size, as no"
+                " file that"
                 " PyTorch wrote. Get another file."
             )
 
@@ -815,8 +911,8 @@ def _check_unpacked(path: Path) -> None:
 def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Restorer | None]:
     """The name and header of a checkpoint without one, and its network if that is made already.
 
-    It is the entry's of these bytes, or says by its keys and shapes what network it is, or has the layout of
-    an entry, or is known to the optional package of others' networks.
+    It is the entry's of these bytes, or says by its keys and shapes what network it is, or has the
+    layout of an entry, or is known to the optional package of others' networks.
     """
     from restore_cli import archs
 
@@ -836,7 +932,11 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Re
         if _geometry(like.arch, like.params, state):
             told = {key: level for key, level in like.conditions.items() if isinstance(level, list)}
             header = Header(
-                task=like.task, arch=like.arch, params=like.params, channels=like.channels, conditions=told
+                task=like.task,
+                arch=like.arch,
+                params=like.params,
+                channels=like.channels,
+                conditions=told,
             )
             return str(path), header, None
     hint = "Spandrel does not know them, either."
@@ -853,7 +953,8 @@ def _recognise(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Re
     known = ", ".join(dict.fromkeys(like.arch.partition(":")[2] for like in layouts.values()))
     found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
     raise WeightsError(
-        f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no known"
+        f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no"
+        " known"
         f" network; known are {known}. {hint}"
     )
 
@@ -904,7 +1005,9 @@ def _fit(network: Restorer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             if given[key].shape != wanted[key].shape
         },
     }
-    fault = "; ".join(f"{len(keys)} {what}, such as {min(keys)}" for what, keys in faults.items() if keys)
+    fault = "; ".join(
+        f"{len(keys)} {what}, such as {min(keys)}" for what, keys in faults.items() if keys
+    )
     if fault:
         raise ValueError(fault)
     return given

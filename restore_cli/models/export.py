@@ -24,10 +24,11 @@ TOLERANCE = 1e-4  # a fortieth of an 8-bit level
 def export(loaded: Loaded, path: Path) -> float:
     """Write a network as an ONNX file, in one step, if it computes what PyTorch does.
 
-    Its `input` is N x (channels + conditions) x H x W, float32, the picture in [0, 1], H and W divisible by
-    `multiple`; its `output` is N x channels x scale*H x scale*W and may leave [0, 1]. The file's metadata
-    say task, channels, conditions (planes after the picture), scale, multiple, radius (the halo that makes
-    tiles exact), local (whether it does) and trained (the damage the network was trained for, as JSON).
+    Its `input` is N x (channels + conditions) x H x W, float32, the picture in [0, 1], H and W
+    divisible by `multiple`; its `output` is N x channels x scale*H x scale*W and may leave [0, 1].
+    The file's metadata say task, channels, conditions (planes after the picture), scale, multiple,
+    radius (the halo that makes tiles exact), local (whether it does) and trained (the damage the
+    network was trained for, as JSON).
 
     Returns:
         The largest absolute difference from PyTorch, at the exported and at another size.
@@ -42,7 +43,9 @@ def export(loaded: Loaded, path: Path) -> float:
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise UsageError("Exporting needs ONNX; run `pip install 'restore-cli[export]'`.") from error
+        raise UsageError(
+            "Exporting needs ONNX; run `pip install 'restore-cli[export]'`."
+        ) from error
     if loaded.network.on_cpu:
         raise UsageError(f"Cannot export {loaded.name}: it is an ONNX file already. Copy it.")
     network = copy.deepcopy(loaded.network).cpu().eval()
@@ -57,17 +60,23 @@ def export(loaded: Loaded, path: Path) -> float:
     try:
         write_whole(path, file)
     except OSError as error:
-        raise RestoreError(f"{path} cannot be written: {error.strerror}; choose another place.") from error
+        raise RestoreError(
+            f"{path} cannot be written: {error.strerror}; choose another place."
+        ) from error
     return difference
 
 
 def _samples(geometry: Geometry) -> list[Tensor]:
-    """Inputs of two sizes: the one to export with, even multiples of the grid high, and an odd one."""
+    """Inputs of two sizes: the one to export with, even multiples of the grid high, and an odd
+    one.
+    """
     planes, unit = geometry.channels + geometry.conditions, -(-8 // geometry.multiple)
     sizes = [(2, 2 * unit, 3 * unit), (1, 4 * unit - 1, 2 * unit - 1)]
     random = torch.Generator().manual_seed(0)
     return [
-        torch.rand(batch, planes, rows * geometry.multiple, columns * geometry.multiple, generator=random)
+        torch.rand(
+            batch, planes, rows * geometry.multiple, columns * geometry.multiple, generator=random
+        )
         for batch, rows, columns in sizes
     ]
 

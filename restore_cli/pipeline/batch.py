@@ -44,12 +44,17 @@ from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
 from restore_cli.tasks import Feed, Task, find_task
 
-CONTEXT = 128  # pixels, at least, that networks which look at all of a photo see around what is missing
+CONTEXT = (
+    128  # pixels, at least, that networks which look at all of a photo see around what is missing
+)
 WORK = 64  # times the work of the whole picture that tiles may cost
 APPROXIMATE = (
-    "looks at the whole photo, so its tiles are approximate; --tile 0 avoids that, with more memory."
+    "looks at the whole photo, so its tiles are approximate; --tile 0 avoids that,"
+    " with more memory."
 )
-FIXED = "takes {0} x {0} pixels at once, so it runs in tiles that are blended, which is approximate."
+FIXED = (
+    "takes {0} x {0} pixels at once, so it runs in tiles that are blended, which is approximate."
+)
 
 
 @dataclass(frozen=True)
@@ -62,14 +67,15 @@ class Request:
         model: as `weights.choose` takes it; None is the task's default.
         settings: how to run the network.
         naming: as outputs were named, for the format of what goes to standard output.
-        jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that was read, or
-            99 where little is mended of a good one.
+        jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that
+            was read, or 99 where little is mended of a good one.
         max_pixels: of a picture that is read, as `read_picture` has it.
         skip_existing: leave inputs alone whose output exists.
-        reference: the clean picture, or a folder that has one of the same relative path or stem for each.
+        reference: the clean picture, or a folder that has one of the same relative path or stem for
+            each.
         strength: 0 to 1, how much of the change is made.
-        mask: a picture, or a folder of them as of references: white where the change is made, black where it
-            is not, gray where in part; where it is transparent it counts as black.
+        mask: a picture, or a folder of them as of references: white where the change is made, black
+            where it is not, gray where in part; where it is transparent it counts as black.
         check_tiles: measure what tiling changes.
         offline: never download.
         debug: raise the first error instead of going on.
@@ -97,9 +103,11 @@ class Watch:
 
     Attributes:
         download: bytes done and bytes in all, 0 if not known, of a model that is fetched.
-        restored: a share more of the current picture, and how many megapixels of its result that is.
-        compared: of a picture that was written its PSNR, infinite where there is none, and what makes the
-            comparison with the input and, if there is one, the reference; None wants no comparisons.
+        restored: a share more of the current picture, and how many megapixels of its result that
+            is.
+        compared: of a picture that was written its PSNR, infinite where there is none, and what
+            makes the comparison with the input and, if there is one, the reference; None wants no
+            comparisons.
     """
 
     download: Callable[[int, int], None] = lambda done, total: None
@@ -119,20 +127,26 @@ def load(
     """Load the network that `model`, a name or a path, stands for; by default the task's own.
 
     Args:
-        channels, scale: of the pictures, and by which they are enlarged; a name may stand for several
-            networks, of which one fits best.
+        channels, scale: of the pictures, and by which they are enlarged; a name may stand for
+            several networks, of which one fits best.
 
     Raises:
-        WeightsError: there is no such model, it cannot be fetched or read, or it does what the task does not.
+        WeightsError: there is no such model, it cannot be fetched or read, or it does what the task
+            does not.
         UsageError: it is for another task.
     """
-    loaded = weights.load(weights.choose(model, task, channels, scale), offline=offline, progress=download)
+    loaded = weights.load(
+        weights.choose(model, task, channels, scale), offline=offline, progress=download
+    )
     if loaded.task not in (task, ""):
-        raise UsageError(f"{loaded.name} is for {loaded.task}, not for {task}; choose another --model.")
+        raise UsageError(
+            f"{loaded.name} is for {loaded.task}, not for {task}; choose another --model."
+        )
     scale = loaded.network.geometry.scale
     if scale > 1 and not find_task(task).enlarges:
         raise WeightsError(
-            f"Cannot use {loaded.name} for {task}: its network enlarges {scale} times. Give another --model."
+            f"Cannot use {loaded.name} for {task}: its network enlarges {scale} times. Give"
+            " another --model."
         )
     return loaded
 
@@ -170,8 +184,8 @@ def restore(
 ) -> Picture:
     """Restore one picture; what is beside its colours stays as it was.
 
-    A gray network restores a colour picture channel by channel, or its luma, as the task has it; a colour
-    network restores a gray picture as three equal channels, whose gray is kept.
+    A gray network restores a colour picture channel by channel, or its luma, as the task has it; a
+    colour network restores a gray picture as three equal channels, whose gray is kept.
 
     Args:
         picture: of any size.
@@ -188,7 +202,10 @@ def restore(
     task = task.look(picture)
     if not isinstance(model, Loaded):
         model = load(
-            model or task.model, task.name, picture.channels, task.enlargement(picture.height, picture.width)
+            model or task.model,
+            task.name,
+            picture.channels,
+            task.enlargement(picture.height, picture.width),
         )
     change = _change(picture, task, model, load, settings or Settings(), strength, mask)
     return picture.with_pixels(change.pixels)
@@ -215,10 +232,14 @@ def restore_files(
         if path and not path.exists():
             raise UsageError(f"There is no {kind} {path}; check its path.")
     if request.reference and not request.reference.is_dir() and len(request.items) > 1:
-        raise UsageError(f"{request.reference} is one picture; give a folder as reference of several.")
+        raise UsageError(
+            f"{request.reference} is one picture; give a folder as reference of several."
+        )
     models = Models(request.offline, watch.download)
     if request.model and isinstance(weights.choose(request.model, request.task.name, 3), Path):
-        models.find(request.model, request.task.name, 3)  # of a name, what fits depends on the photo
+        models.find(
+            request.model, request.task.name, 3
+        )  # of a name, what fits depends on the photo
     for folder in {os.path.dirname(item.output) for item in request.items if item.output != STREAM}:
         sweep(Path(folder).resolve())
     for item in request.items:
@@ -243,7 +264,10 @@ def _sentence(item: Item, error: Exception) -> str:
         case RestoreError():
             return f"{item.input}: {error}"
         case MemoryError():
-            return f"{item.input}: memory is too short; close other programs, or give a smaller --tile."
+            return (
+                f"{item.input}: memory is too short; close other programs, or give a smaller"
+                " --tile."
+            )
         case OSError(strerror=reason) if reason:
             place = "standard output" if item.output == STREAM else item.output
             return f"{error.filename or place}: {reason}; choose another place for the result."
@@ -259,10 +283,14 @@ def _restore_file(
     stdout: BinaryIO | None,
     watch: Watch,
 ) -> Record:
-    """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB each."""
+    """Read, restore, write, measure. Arrays go as soon as they can: 48 megapixels are 576 MB
+    each.
+    """
     started = time.perf_counter()
     piped = stdin if item.input == STREAM else None
-    data = read_file(piped or Path(item.input), request.max_pixels)  # once, for a pipe gives it only once
+    data = read_file(
+        piped or Path(item.input), request.max_pixels
+    )  # once, for a pipe gives it only once
     name = "standard input" if piped else item.input
     picture = read_picture(data, name, max_pixels=request.max_pixels)
     task = request.task.look(picture)
@@ -280,13 +308,20 @@ def _restore_file(
         raise UsageError("There is no mask to save; give --mask.")
     last = change.passes[-1] if change.passes else None
     difference = _check_tiles(last, request.settings) if last and request.check_tiles else None
-    uncut = ("No tile was cut, so there is nothing to check.",) * (request.check_tiles and difference is None)
-    noise = measure_noise(picture.pixels, picture.visible).level if feed.noise is None else feed.noise
+    uncut = ("No tile was cut, so there is nothing to check.",) * (
+        request.check_tiles and difference is None
+    )
+    noise = (
+        measure_noise(picture.pixels, picture.visible).level if feed.noise is None else feed.noise
+    )
     advice = task.advise(picture, noise, model.conditions)
     record = replace(
         record,
         model=" + ".join(one.model.name for one in change.passes) or None,
-        options={**(feed.options or {}), **({"strength": request.strength} if request.strength < 1 else {})},
+        options={
+            **(feed.options or {}),
+            **({"strength": request.strength} if request.strength < 1 else {}),
+        },
         device=last.result.device if last else None,
         precision=last.result.precision if last else None,
         tile=last.result.tile if last else None,
@@ -318,10 +353,14 @@ def _restore_file(
     if request.jpeg_quality:
         restored = replace(restored, lossless=False)
     if not same or format != restored.format or request.jpeg_quality:  # else it is copied
-        data, losses = encode_picture(restored, format, jpeg_quality=_jpeg_quality(restored, request))
+        data, losses = encode_picture(
+            restored, format, jpeg_quality=_jpeg_quality(restored, request)
+        )
         notes = (*restored.notes, *losses)
         if masked and is_altered(restored, format):
-            notes += (f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",)
+            notes += (
+                f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",
+            )
     if used is not None:  # first, so that no photo is written of one that failed
         _save_mask(used, Path(item.mask))
     _write(data, item, stdout)
@@ -368,7 +407,8 @@ class _Change:
         seen: what was observed; what is missing is NaN.
         mask: H x W in [0, 1], where the change is made; None is everywhere.
         feed: what the task has to say.
-        passes: the networks that were run, the one that finds damage first; none where nothing can change.
+        passes: the networks that were run, the one that finds damage first; none where nothing can
+            change.
     """
 
     pixels: Image
@@ -391,8 +431,8 @@ def _change(
 ) -> _Change:
     """Find the damage, if it is to be found, and make the change that is asked for, there too.
 
-    A network that finds damage does no more; the model makes the change, or the task's default, where the
-    model itself is the one that finds.
+    A network that finds damage does no more; the model makes the change, or the task's default,
+    where the model itself is the one that finds.
 
     Args:
         find: loads a network, of a name, for a task, so many channels, and an enlargement.
@@ -412,9 +452,13 @@ def _change(
         for name in names:
             finder = find(name, blind.name, picture.channels, scale) if name else model
             feed = blind.prepare(pixels, finder.conditions, finder.network.geometry)
-            result = _restore(finder, blind, pixels, feed, settings, lambda share: told(share / len(names)))
+            result = _restore(
+                finder, blind, pixels, feed, settings, lambda share: told(share / len(names))
+            )
             passes += (_Pass(finder, feed, result),)
-        known, doubt = task.locate([blind.finish(one.result.pixels, pixels) for one in passes], pixels)
+        known, doubt = task.locate(
+            [blind.finish(one.result.pixels, pixels) for one in passes], pixels
+        )
     seen, mask = task.mark(known, mask)
     if passes and mask is not None:
         mask = np.maximum(mask, (known != pixels).any(axis=2))
@@ -426,12 +470,16 @@ def _change(
     strength *= feed.strength
     restored = plain
     if wanted and strength:
-        result = _restore(model, task, seen, feed, settings, (lambda share: None) if passes else told)
+        result = _restore(
+            model, task, seen, feed, settings, (lambda share: None) if passes else told
+        )
         if fault := _find_fault(model, result):
             model = find(None, task.name, picture.channels, scale)
             feed = task.prepare(seen, model.conditions, model.network.geometry, picture)
             result = _restore(model, task, seen, feed, settings, lambda share: None)
-            feed = replace(feed, warnings=(*feed.warnings, f"{fault}; it was restored by {model.name}."))
+            feed = replace(
+                feed, warnings=(*feed.warnings, f"{fault}; it was restored by {model.name}.")
+            )
         geometry = model.network.geometry
         if result.tile and not geometry.local:
             words = FIXED.format(geometry.largest) if geometry.largest else APPROXIMATE
@@ -453,7 +501,9 @@ def _find_fault(model: Loaded, result: Result) -> str:
 
 
 def _read_mask(request: Request, mask: Path, item: Item, picture: Picture) -> Image:
-    """H x W in [0, 1], of a picture's brightness, black where it is transparent; at the result's size."""
+    """H x W in [0, 1], of a picture's brightness, black where it is transparent; at the result's
+    size.
+    """
     path = find_partner(mask, item)
     try:
         drawn = read_picture(path, max_pixels=request.max_pixels)
@@ -463,7 +513,8 @@ def _read_mask(request: Request, mask: Path, item: Item, picture: Picture) -> Im
     if pixels.shape[:2] != picture.pixels.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
         raise RestoreError(
-            f"its mask {path} has {sizes[0]} pixels, not the photo's {sizes[1]}; make it of the same size."
+            f"its mask {path} has {sizes[0]} pixels, not the photo's {sizes[1]}; make it of the"
+            " same size."
         )
     if drawn.alpha is not None:
         pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
@@ -482,7 +533,9 @@ def _save_mask(mask: Picture, path: Path) -> None:
 
 
 def _blend(restored: Image, observed: Image, strength: float, mask: Image | None) -> Image:
-    """Make a part of the change, everywhere or by a mask; where it is 0 the observed pixels stay exactly."""
+    """Make a part of the change, everywhere or by a mask; where it is 0 the observed pixels stay
+    exactly.
+    """
     if strength == 1 and mask is None:
         return restored
     restored -= observed
@@ -492,12 +545,17 @@ def _blend(restored: Image, observed: Image, strength: float, mask: Image | None
 
 
 def _restore(
-    model: Loaded, task: Task, seen: Image, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
+    model: Loaded,
+    task: Task,
+    seen: Image,
+    feed: Feed,
+    settings: Settings,
+    on_tile: Callable[[float], None],
 ) -> Result:
     """What the network gives; where the task asks for it, from coarse to fine.
 
-    A network that looks at the whole picture needs no coarser guess; it sees what is missing, and as much
-    again around it.
+    A network that looks at the whole picture needs no coarser guess; it sees what is missing, and
+    as much again around it.
     """
     if task.exact and not model.network.geometry.local:
         part = _around(seen)
@@ -516,7 +574,9 @@ def _restore(
 
 
 def _around(seen: Image) -> tuple[slice, slice]:
-    """Rows and columns of what is missing, grown by their number on each side; all where nothing is."""
+    """Rows and columns of what is missing, grown by their number on each side; all where nothing
+    is.
+    """
 
     def grow(lines: NDArray[np.intp]) -> slice:
         first, end = int(lines.min()), int(lines.max()) + 1
@@ -539,10 +599,14 @@ def _run(
     work = math.prod(max(1, min(tile + 2 * halo, side) / tile) for side in feed.pixels.shape[:2])
     if work > WORK:
         raise UsageError(
-            f"Cannot cut tiles of {tile} pixels: {model.name} looks at {halo} around each, which makes it"
+            f"Cannot cut tiles of {tile} pixels: {model.name} looks at {halo} around each, which"
+            " makes it"
             f" {work:.0f} times slower. Give {halo} or more, or auto."
         )
-    network, (given, wanted) = model.network, (feed.pixels.shape[2], model.network.geometry.channels)
+    network, (given, wanted) = (
+        model.network,
+        (feed.pixels.shape[2], model.network.geometry.channels),
+    )
     if given == wanted:
         return engine.run(network, feed.pixels, feed.conditions, settings, on_tile)
     if given == 1:
@@ -558,7 +622,9 @@ def _run(
     output = np.empty_like(feed.pixels)
     for channel in range(given):
         plane = np.ascontiguousarray(feed.pixels[..., channel : channel + 1])
-        result = engine.run(network, plane, feed.conditions, settings, lambda share: on_tile(share / given))
+        result = engine.run(
+            network, plane, feed.conditions, settings, lambda share: on_tile(share / given)
+        )
         output[..., channel] = result.pixels[..., 0]
     return replace(result, pixels=output)
 
@@ -572,11 +638,17 @@ def _check_tiles(last: _Pass, settings: Settings) -> float | None:
 
 def _format(item: Item, picture: Picture, request: Request) -> str:
     """Pillow's name of the format to write."""
-    return request.naming.choose(picture.format) if item.output == STREAM else format_of(Path(item.output))
+    return (
+        request.naming.choose(picture.format)
+        if item.output == STREAM
+        else format_of(Path(item.output))
+    )
 
 
 def _jpeg_quality(picture: Picture, request: Request) -> int:
-    """At least as high as the photo came with; what is mended of good JPEGs is less than 95 would cost."""
+    """At least as high as the photo came with; what is mended of good JPEGs is less than 95 would
+    cost.
+    """
     own = picture.jpeg_quality or 0
     return request.jpeg_quality or (99 if request.task.blocks and own > 85 else max(95, own))
 
@@ -617,7 +689,9 @@ def _measure(
         record = replace(record, ssim=ssim(written, clean))
     if clean.shape[2] == 3:
         y, clean_y = luma(written)[..., None], luma(clean)[..., None]
-        record = replace(record, psnr_y=psnr(y, clean_y), ssim_y=ssim(y, clean_y) if large else None)
+        record = replace(
+            record, psnr_y=psnr(y, clean_y), ssim_y=ssim(y, clean_y) if large else None
+        )
     return record, clean
 
 

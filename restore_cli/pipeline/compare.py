@@ -16,14 +16,16 @@ from restore_cli.report.html import Version
 
 
 def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
-    """What is to be compared, by title: the files, or if they are folders, their pictures of one name.
+    """What is to be compared, by title: the files, or if they are folders, their pictures of one
+    name.
 
-    That is the name of a picture of the first folder, or of one in its folders. It may have another suffix in
-    the others, and a word before that, as `restore` writes it: photo.denoised.png for photo.jpg. A folder
-    that has none, or several, gives None.
+    That is the name of a picture of the first folder, or of one in its folders. It may have another
+    suffix in the others, and a word before that, as `restore` writes it: photo.denoised.png for
+    photo.jpg. A folder that has none, or several, gives None.
 
     Raises:
-        UsageError: some are files and some are folders, or no folder but the first has pictures of its names.
+        UsageError: some are files and some are folders, or no folder but the first has pictures of
+            its names.
     """
     folders = [path.is_dir() for path in paths]
     if not any(folders):
@@ -40,7 +42,9 @@ def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
     pairs = {str(name): [first / name, *(_find(other, name) for other in others)] for name in names}
     if not any(map(all, pairs.values())):
         places = " and ".join(map(str, others))
-        raise UsageError(f"Cannot compare {first}: no picture of it is in {places} by the same name.")
+        raise UsageError(
+            f"Cannot compare {first}: no picture of it is in {places} by the same name."
+        )
     return pairs
 
 
@@ -58,7 +62,9 @@ def read_versions(paths: Sequence[Path]) -> list[Version]:
     """The pictures, called by their paths where names are not enough; raises PictureError."""
     named = [path.name for path in paths]
     names = named if len(set(named)) == len(named) else [str(path) for path in paths]
-    return [Version(name, read_picture(path).pixels) for name, path in zip(names, paths, strict=True)]
+    return [
+        Version(name, read_picture(path).pixels) for name, path in zip(names, paths, strict=True)
+    ]
 
 
 def make_alike(versions: Sequence[Version]) -> list[Version]:
@@ -79,7 +85,9 @@ def make_alike(versions: Sequence[Version]) -> list[Version]:
         raise PictureError(f"The sizes differ: {sizes}; compare pictures of one size.")
     if len({version.pixels.shape[2] for version in versions}) > 1:
         versions = [
-            replace(version, pixels=to_rgb(version.pixels)) if version.pixels.shape[2] == 1 else version
+            replace(version, pixels=to_rgb(version.pixels))
+            if version.pixels.shape[2] == 1
+            else version
             for version in versions
         ]
     return versions

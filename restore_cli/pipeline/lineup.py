@@ -50,7 +50,9 @@ def find_task_of(models: Sequence[str]) -> str:
     shared = reduce(set.intersection, known.values(), {*TASKS})
     if known and len(shared) == 1:
         return shared.pop()
-    listed = ", ".join(f"{name} is for {' and '.join(sorted(tasks))}" for name, tasks in known.items())
+    listed = ", ".join(
+        f"{name} is for {' and '.join(sorted(tasks))}" for name, tasks in known.items()
+    )
     reason = listed or f"{', '.join(models)} may be for any"
     raise UsageError(f"Cannot tell the task: {reason}. Give --task, such as --task denoise.")
 
@@ -68,8 +70,11 @@ def _tasks(name: str) -> set[str]:
             return set()
 
 
-def line_up(photo: Path, models: Sequence[str], request: Request, watch: Watch) -> Iterator[Entrant]:
-    """Restore a photo by one model after the other, as the task's command does, and yield what comes of each.
+def line_up(
+    photo: Path, models: Sequence[str], request: Request, watch: Watch
+) -> Iterator[Entrant]:
+    """Restore a photo by one model after the other, as the task's command does, and yield what
+    comes of each.
 
     A model that cannot be loaded, or fails, does not stop the others. No file is written.
 
@@ -83,7 +88,9 @@ def line_up(photo: Path, models: Sequence[str], request: Request, watch: Watch) 
     """
     engine.find_device(request.settings.device)
     read_picture(photo, max_pixels=request.max_pixels)
-    one = replace(request, items=(Item(str(photo), STREAM, photo.name),), naming=Naming(format="PNG"))
+    one = replace(
+        request, items=(Item(str(photo), STREAM, photo.name),), naming=Naming(format="PNG")
+    )
     for name in dict.fromkeys(models):
         try:
             record, shown = _restore(replace(one, model=None if name == DEFAULT else name), watch)

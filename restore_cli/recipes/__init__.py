@@ -1,4 +1,6 @@
-"""The recipes of the papers: one for each row of their tables, and a variant of it for each column."""
+"""The recipes of the papers: one for each row of their tables, and a variant of it for each
+column.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,7 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import fill_in, read_toml
 
 PAPERS = ("rednet", "xunit", "bt", "irae", "generative")
-CPU = "cpu"  # the variant of every recipe that takes half an hour on one core; its file holds for all papers
+CPU = "cpu"  # the variant of every recipe that takes half an hour on one core
 
 Keys = Mapping[str, Any]  # of a `training.recipe.Recipe`
 
@@ -44,14 +46,17 @@ class Row:
         for name in names:
             if name not in self.variants:
                 raise UsageError(
-                    f"Cannot vary {self.name} by {name!r}: its variants are {', '.join(self.variants)}."
+                    f"Cannot vary {self.name} by {name!r}: its variants are"
+                    f" {', '.join(self.variants)}."
                 )
         return merge(self.keys, *(self.variants[name] for name in sorted(names, key=CPU.__eq__)))
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of a paper: what holds for all rows, and what each adds to it; `about` of a row is its own."""
+    """A table of a paper: what holds for all rows, and what each adds to it; `about` of a row is
+    its own.
+    """
 
     about: str
     rows: Mapping[str, Keys]
@@ -92,31 +97,43 @@ def read_keys(words: str) -> dict[str, Any]:
 
 
 def merge(*parts: Keys) -> dict[str, Any]:
-    """Keys, of which later ones take the place of earlier ones, but that parameters of one network add up."""
+    """Keys, of which later ones take the place of earlier ones, but that parameters of one network
+    add up.
+    """
     merged: dict[str, Any] = {}
     for part in parts:
         adds = part.get("arch", merged.get("arch")) == merged.get("arch")
-        params = {**merged.get("params", {}), **part.get("params", {})} if adds else part.get("params", {})
+        params = (
+            {**merged.get("params", {}), **part.get("params", {})}
+            if adds
+            else part.get("params", {})
+        )
         merged |= {**part, **({"params": params} if params or "params" in merged else {})}
     return merged
 
 
 def _read(paper: str) -> Iterator[Row]:
     folder = resources.files(__name__)
-    found = fill_in(_Paper, read_toml(Path(str(folder / f"{paper}.toml")), RestoreError), paper, RestoreError)
+    found = fill_in(
+        _Paper, read_toml(Path(str(folder / f"{paper}.toml")), RestoreError), paper, RestoreError
+    )
     common = read_toml(Path(str(folder / f"{CPU}.toml")), RestoreError)
     for title, values in found.tables.items():
         table = fill_in(_Table, values, f"{paper}, {title}", RestoreError)
         names = dict.fromkeys([*found.variants, *table.variants, CPU])
         variants = {
             name: merge(
-                common if name == CPU else {}, found.variants.get(name, {}), table.variants.get(name, {})
+                common if name == CPU else {},
+                found.variants.get(name, {}),
+                table.variants.get(name, {}),
             )
             for name in sorted(names, key=CPU.__eq__)
         }
         for name, own in table.rows.items():
             keys = merge(found.recipe, table.recipe, _fixed(own))
-            yield Row(f"{paper}/{title}-{name}", found.title, f"{table.about}: {name}", keys, variants)
+            yield Row(
+                f"{paper}/{title}-{name}", found.title, f"{table.about}: {name}", keys, variants
+            )
 
 
 def _fixed(keys: Keys) -> Keys:

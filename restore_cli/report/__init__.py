@@ -20,14 +20,17 @@ class Record:
     Attributes:
         input, output: paths, "-" for standard input and output.
         status: "done", "skipped", "planned" or "failed".
-        task, model: what ran, no model where nothing could change, "a + b" where a finds damage and b fills
-            the rest; `options` are the task's, as used (an estimated sigma in place of "auto").
+        task, model: what ran, no model where nothing could change, "a + b" where a finds damage and
+            b fills the rest; `options` are the task's, as used (an estimated sigma in place of
+            "auto").
         device, precision, tile: how the last model ran; tile 0 is the whole picture at once.
         width, height, channels, depth: of the picture, depth in bits a sample.
         output_width, output_height: of what was written.
-        seconds: reading, restoring and writing, without loading the model; megapixels_per_s of the output.
+        seconds: reading, restoring and writing, without loading the model; megapixels_per_s of the
+            output.
         noise_before, noise_after: estimated noise level, 0..255 scale.
-        psnr, ssim, psnr_y, ssim_y: against the reference, RGB (or gray) and BT.601 luma; dB for psnr.
+        psnr, ssim, psnr_y, ssim_y: against the reference, RGB (or gray) and BT.601 luma; dB for
+            psnr.
         input_psnr: of the unrestored input against the reference, for comparison.
         tile_difference: largest difference of tiled and whole output on a crop, 0..1.
         warnings: sentences for the user; error: why it failed.
@@ -63,7 +66,9 @@ class Record:
 
     def to_json(self) -> str:
         """One line of JSON without the fields that do not apply; an infinite PSNR becomes null."""
-        fields = {name: _finite(value) for name, value in asdict(self).items() if value not in (None, ())}
+        fields = {
+            name: _finite(value) for name, value in asdict(self).items() if value not in (None, ())
+        }
         return json.dumps(fields, ensure_ascii=False)
 
 
@@ -92,7 +97,8 @@ def visible(text: str, keep: str = "") -> str:
 
 
 def csv_cell(value: object) -> object:
-    """A text that no spreadsheet takes for a formula: one that begins like that gets an apostrophe before it.
+    """A text that no spreadsheet takes for a formula: one that begins like that gets an apostrophe
+    before it.
 
     What is no text is as it was.
     """
@@ -103,12 +109,17 @@ def csv_cell(value: object) -> object:
 
 
 def markdown_cell(text: str) -> str:
-    """A text that stays in its cell, and of which Markdown makes no link, no picture and no HTML."""
+    """A text that stays in its cell, and of which Markdown makes no link, no picture and no
+    HTML.
+    """
     return _MARKDOWN.sub(r"\\\g<0>", visible(text))
 
 
-def _rows(records: Sequence[Record], escape: Callable[[str], object]) -> tuple[list[str], list[list[str]]]:
-    """Only the columns that any record fills, and their cells as text, escaped where they are no numbers.
+def _rows(
+    records: Sequence[Record], escape: Callable[[str], object]
+) -> tuple[list[str], list[list[str]]]:
+    """Only the columns that any record fills, and their cells as text, escaped where they are no
+    numbers.
 
     Each option of a task has a column, "options.sigma", as where tables are made of JSON.
     """
@@ -153,7 +164,9 @@ WRITERS = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".md": _markdown}
 
 
 def check_report(path: Path, *, overwrite: bool = False) -> None:
-    """Raise UsageError where a report cannot be written under this name, before any work is done."""
+    """Raise UsageError where a report cannot be written under this name, before any work is
+    done.
+    """
     check_place(path, WRITERS, overwrite=overwrite)
 
 

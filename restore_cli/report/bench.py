@@ -17,10 +17,14 @@ from restore_cli.report.html import Comparison, Row, check_charts, render_bench
 WORDS = ("task", "set", "level", "model", "protocol")  # columns before the figures
 REMARKS = ("note", "about")  # and behind them
 LEGEND = (
-    "PSNR and SSIM are over all channels of RGB, or the one of gray. Y is BT.601 luma of studio range in"
-    " float; its PSNR reads 1.32 dB higher than that of full-range gray. SSIM takes a Gaussian window of 11 x"
-    " 11 pixels and sigma 1.5, population covariance, and the mean over channels. For super-resolution, clean"
-    " images are first cut to a multiple of the scale. Seconds are the mean of an image, median and worst"
+    "PSNR and SSIM are over all channels of RGB, or the one of gray. Y is BT.601 luma of studio"
+    " range in"
+    " float; its PSNR reads 1.32 dB higher than that of full-range gray. SSIM takes a Gaussian"
+    " window of 11 x"
+    " 11 pixels and sigma 1.5, population covariance, and the mean over channels. For"
+    " super-resolution, clean"
+    " images are first cut to a multiple of the scale. Seconds are the mean of an image, median"
+    " and worst"
     " those of the PSNR that models are compared by."
 )
 
@@ -49,18 +53,25 @@ class Origin:
         """Two sentences."""
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
         return (
-            f"Measured by restore {self.version} on {self.date}: {self.machine}; device {self.device},"
+            f"Measured by restore {self.version} on {self.date}: {self.machine}; device"
+            f" {self.device},"
             f" precision {self.precision}, {threads}, PyTorch {self.torch}. Command: {self.command}"
         )
 
 
 def columns(rows: Sequence[Row]) -> list[str]:
     """The names of the figures that any row has."""
-    return list(dict.fromkeys(key for row in rows for key, value in row.figures.items() if value is not None))
+    return list(
+        dict.fromkeys(
+            key for row in rows for key, value in row.figures.items() if value is not None
+        )
+    )
 
 
 def format_figure(name: str, value: float | None) -> str:
-    """A figure as it is read: dB and NIQE have two decimals, SSIM and LPIPS four, whole numbers none."""
+    """A figure as it is read: dB and NIQE have two decimals, SSIM and LPIPS four, whole numbers
+    none.
+    """
     if value is None or math.isnan(value):
         return ""
     if isinstance(value, int):
@@ -73,7 +84,9 @@ def format_figure(name: str, value: float | None) -> str:
 
 
 def to_json(rows: Sequence[Row], origin: Origin) -> str:
-    """All rows with all digits, and the figures of each image; what is infinite or missing becomes null."""
+    """All rows with all digits, and the figures of each image; what is infinite or missing becomes
+    null.
+    """
 
     def finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
         return {
@@ -125,14 +138,23 @@ def to_markdown(rows: Sequence[Row], origin: Origin) -> str:
 
 
 def legend(rows: Sequence[Row], origin: Origin) -> list[str]:
-    """What the figures are and come from, and a line for each library, "tv: scikit-image 0.25.2, ..."."""
+    """What the figures are and come from, and a line for each library, "tv: scikit-image 0.25.2,
+    ...".
+    """
     libraries = dict.fromkeys(f"{row.model}: {row.about}." for row in rows if row.about)
     files = {name: sha256 for row in rows for name, sha256 in row.files.items()}
-    return [LEGEND, *libraries, *(f"{name}: sha256 {sha256}." for name, sha256 in files.items()), str(origin)]
+    return [
+        LEGEND,
+        *libraries,
+        *(f"{name}: sha256 {sha256}." for name, sha256 in files.items()),
+        str(origin),
+    ]
 
 
 def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows that may be compared, under what they have in common; published ones apart and last."""
+    """The rows that may be compared, under what they have in common; published ones apart and
+    last.
+    """
     groups: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: not row.measured):
         groups.setdefault(row.basis, []).append(row)
@@ -140,13 +162,18 @@ def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _toml(rows: Sequence[Row], origin: Origin) -> str:
-    """What was measured of models, each a table with the `scores` of weights.toml; comments say by what."""
+    """What was measured of models, each a table with the `scores` of weights.toml; comments say by
+    what.
+    """
     own = [row for row in rows if row.measured and row.model != "input" and not row.about]
     tables = {row.model: [other for other in own if other.model == row.model] for row in own}
     files = dict.fromkeys(f"{name} {sha256}" for row in own for name, sha256 in row.files.items())
     head = "".join(f"# {line}\n" for line in (*str(origin).splitlines(), *files))
     return "\n".join(
-        [head, *(f"[{json.dumps(name)}]\nscores = [\n{_scores(tables[name])}]\n" for name in tables)]
+        [
+            head,
+            *(f"[{json.dumps(name)}]\nscores = [\n{_scores(tables[name])}]\n" for name in tables),
+        ]
     )
 
 
@@ -183,14 +210,20 @@ WRITERS: dict[str, Callable[[Sequence[Row], Origin], str]] = {
 
 
 def check_bench(path: Path) -> None:
-    """Raise UsageError where a report cannot be written under this name, before any work is done."""
+    """Raise UsageError where a report cannot be written under this name, before any work is
+    done.
+    """
     check_place(path, (*WRITERS, ".html"), overwrite=True)
     if path.suffix.lower() == ".html":
         check_charts()
 
 
 def write_bench(
-    path: Path, title: str, rows: Sequence[Row], origin: Origin, comparisons: Sequence[Comparison] = ()
+    path: Path,
+    title: str,
+    rows: Sequence[Row],
+    origin: Origin,
+    comparisons: Sequence[Comparison] = (),
 ) -> None:
     """Write in the format of the path's suffix; raises RestoreError where that fails."""
     writer = WRITERS.get(path.suffix.lower())

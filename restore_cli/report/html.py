@@ -1,4 +1,6 @@
-"""One offline page: pictures compared down to their pixels, and benchmarks as a table and charts."""
+"""One offline page: pictures compared down to their pixels, and benchmarks as a table and
+charts.
+"""
 
 from __future__ import annotations
 
@@ -23,11 +25,20 @@ from PIL import Image
 from restore_cli.atomic import check_place, write_text
 from restore_cli.errors import UsageError
 
-FOLDED = ("images", "median", "worst", "seconds", "peak MB", "parameters")  # columns shown on request
+FOLDED = (
+    "images",
+    "median",
+    "worst",
+    "seconds",
+    "peak MB",
+    "parameters",
+)  # columns shown on request
 COSTS = ("seconds/MP", "kFLOP/pixel")  # that the scatter can show beside a row's quality
 RISING = ("PSNR", "SSIM", "median", "worst", "MP/s")  # how columns begin in which more is better
 PHOTOS = 50  # on the page of a batch, and
-CHARACTERS = 2**28  # of their pictures: Chromium takes 2**29, and writing them takes four times the memory
+CHARACTERS = (
+    2**28
+)  # of their pictures: Chromium takes 2**29, and writing them takes four times the memory
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +58,8 @@ class Version:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Versions of one picture, the damaged one first and a reference last; the first two are shown first.
+    """Versions of one picture, the damaged one first and a reference last; the first two are shown
+    first.
 
     Raises ValueError unless there are two versions or more, all of one height and width.
     """
@@ -68,7 +80,8 @@ class Row:
 
     Attributes:
         measured: False for a published figure, which is shown apart from those measured.
-        figures: "PSNR", "SSIM", "parameters" and so on, in the order of the columns; None is missing.
+        figures: "PSNR", "SSIM", "parameters" and so on, in the order of the columns; None is
+            missing.
         images: PSNR in dB of each image by its name; may be empty.
         note: "winner", "not told apart from house", the source of a published figure.
         quality: the figure by which the models are compared, "PSNR Y".
@@ -112,7 +125,8 @@ class Cell:
 
 @dataclass
 class Gallery:
-    """A page of what a batch compares, encoded as it comes: the comparisons of lowest rank, in its order.
+    """A page of what a batch compares, encoded as it comes: the comparisons of lowest rank, in its
+    order.
 
     It has room for PHOTOS, or fewer once their pictures take CHARACTERS; one alone may take more.
 
@@ -154,12 +168,16 @@ class Gallery:
         if self.kept:
             comparisons = [one for _, one in self.kept]
             title = f"{self.photos}, {self.what}"
-            write_text(self.path, _render([_asset("viewer.js")], title=title, comparisons=comparisons))
+            write_text(
+                self.path, _render([_asset("viewer.js")], title=title, comparisons=comparisons)
+            )
 
 
 def render_comparisons(title: str, comparisons: Sequence[Comparison]) -> str:
     """The page of a viewer, which needs neither other files nor a network."""
-    return _render([_asset("viewer.js")], title=title, comparisons=[_embed(one) for one in comparisons])
+    return _render(
+        [_asset("viewer.js")], title=title, comparisons=[_embed(one) for one in comparisons]
+    )
 
 
 def render_bench(
@@ -169,7 +187,8 @@ def render_bench(
     *,
     notes: Sequence[str] = (),
 ) -> str:
-    """The page of a benchmark: table, protocols, charts, and a viewer if there are comparisons, in order.
+    """The page of a benchmark: table, protocols, charts, and a viewer if there are comparisons, in
+    order.
 
     Args:
         notes: paragraphs below the protocols, such as what the figures are.
@@ -219,8 +238,12 @@ def check_page(path: Path, *, overwrite: bool = False) -> None:
 
 
 def _render(scripts: Sequence[str], **values: Any) -> str:
-    """Fill in the template; its policy lets these scripts run and no other, and nothing be loaded."""
-    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    """Fill in the template; its policy lets these scripts run and no other, and nothing be
+    loaded.
+    """
+    digests = [
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts
+    ]
     return fill_in(
         "page.html.j2",
         **{"bench": None, **values},

@@ -15,7 +15,14 @@ from restore_cli.atomic import write_text
 from restore_cli.report import markdown_cell
 from restore_cli.report.html import fill_in
 
-COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")  # told apart by the color-blind
+COLORS = (
+    "#0072b2",
+    "#d55e00",
+    "#009e73",
+    "#cc79a7",
+    "#e69f00",
+    "#56b4e9",
+)  # told apart by the color-blind
 LEFT, TOP, WIDTH, HEIGHT = 64, 64, 620, 300  # of the plot, in pixels of the chart
 TICKS = 6  # at most, of an axis that has no points of its own
 
@@ -76,7 +83,9 @@ def write_study(folder: Path, name: str, chart: Chart) -> list[Path]:
         RestoreError: a file cannot be written.
     """
     texts = {
-        "html": fill_in("study.html.j2", chart=chart, drawn=Markup(to_svg(chart)), table=_table(chart)),
+        "html": fill_in(
+            "study.html.j2", chart=chart, drawn=Markup(to_svg(chart)), table=_table(chart)
+        ),
         "svg": to_svg(chart),
         "md": to_markdown(chart),
         "json": json.dumps(asdict(chart), indent=1) + "\n",
@@ -95,16 +104,24 @@ def to_markdown(chart: Chart) -> str:
 
 
 def to_svg(chart: Chart) -> str:
-    """The chart: a curve through the means of each point, and bars from its lowest to its highest seed."""
+    """The chart: a curve through the means of each point, and bars from its lowest to its highest
+    seed.
+    """
     xs = [mark.x for mark in chart.marks]
     ys = [score for mark in chart.marks for score in mark.scores]
     across, up = _Scale.around(xs, 0.06), _Scale.around(ys, 0.12)
     curves = []
-    for name, color in zip(dict.fromkeys(mark.curve for mark in chart.marks), _endless(), strict=False):
-        marks = sorted((mark for mark in chart.marks if mark.curve == name), key=lambda mark: mark.x)
+    for name, color in zip(
+        dict.fromkeys(mark.curve for mark in chart.marks), _endless(), strict=False
+    ):
+        marks = sorted(
+            (mark for mark in chart.marks if mark.curve == name), key=lambda mark: mark.x
+        )
         places = [(LEFT + WIDTH * across.place(mark.x), _height(up, mark.psnr)) for mark in marks]
         spans = [(_height(up, max(mark.scores)), _height(up, min(mark.scores))) for mark in marks]
-        curves.append({"name": name, "color": color, "marks": list(zip(marks, places, spans, strict=True))})
+        curves.append(
+            {"name": name, "color": color, "marks": list(zip(marks, places, spans, strict=True))}
+        )
     below = {mark.label: mark.x for mark in chart.marks} if chart.fixed else across.ticks()
     return fill_in(
         "study.svg.j2",
@@ -154,7 +171,9 @@ def _endless() -> Sequence[str]:
 
 
 def _table(chart: Chart) -> list[list[str]]:
-    """The heads of the columns, and a row for each point; its place stands there if nothing else says it."""
+    """The heads of the columns, and a row for each point; its place stands there if nothing else
+    says it.
+    """
     own = not chart.fixed and chart.axis != "parameters"
     heads = ["curve", chart.varied, *([chart.axis] if own else [])]
     rows = [
@@ -164,7 +183,9 @@ def _table(chart: Chart) -> list[list[str]]:
             *([f"{mark.x:.1f}"] if own else []),
             f"{mark.parameters:,}",
             f"{mark.psnr:.2f}",
-            f"{min(mark.scores):.2f} to {max(mark.scores):.2f}" if len(mark.scores) > 1 else "one seed",
+            f"{min(mark.scores):.2f} to {max(mark.scores):.2f}"
+            if len(mark.scores) > 1
+            else "one seed",
             f"{mark.steps:,.0f}",
             f"{mark.minutes:.1f}",
         ]

@@ -1,4 +1,6 @@
-"""The kinds of damage. A task says once what the damage is, how a network is fed and what it gives back."""
+"""The kinds of damage. A task says once what the damage is, how a network is fed and what it gives
+back.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,11 @@ MEASURES = {"noise": "noise:Noise"}  # what networks learn to measure, which is 
 
 @dataclass(frozen=True)
 class Feed:
-    """What a network gets: the image, H x W x C in [0, 1], and its condition planes; what to tell the user.
+    """What a network gets: the image, H x W x C in [0, 1], and its condition planes; what to tell
+    the user.
 
-    `noise` is the noise level on the 0..255 scale, where the task estimated it; `strength`, 0 to 1, how much
-    of the network's change is for the better.
+    `noise` is the noise level on the 0..255 scale, where the task estimated it; `strength`, 0 to 1,
+    how much of the network's change is for the better.
     """
 
     pixels: Image
@@ -56,8 +59,8 @@ def option(
     """A task's field, as the command line offers it.
 
     Args:
-        default: None where nothing is given, or where the task finds out by itself, which the command line
-            calls "auto"; () for an option that may be repeated.
+        default: None where nothing is given, or where the task finds out by itself, which the
+            command line calls "auto"; () for an option that may be repeated.
         help: one sentence.
         metavar: what a value looks like, "FLOAT|auto"; words in lower case are values.
         parse: makes the value of a word; raises UsageError for nonsense.
@@ -69,22 +72,27 @@ def option(
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """A kind of damage. Subclasses are frozen dataclasses: docstring is the help, fields are the options.
+    """A kind of damage. Subclasses are frozen dataclasses: docstring is the help, fields are the
+    options.
 
     A field made by `option` is offered on the command line; any other only to recipes.
 
     Attributes:
         name: the command.
         suffix: of output files: photo.SUFFIX.jpg.
-        luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather than
-            each channel by itself.
-        steady: whether the damage leaves a photo's mean colour alone, so that restoring must not change it.
+        luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather
+            than each channel by itself.
+        steady: whether the damage leaves a photo's mean colour alone, so that restoring must not
+            change it.
         noisy: whether noise is the damage, so that what is left of it is shown.
-        enlarges: whether a result may be larger than the photo, so that a network may be that enlarges.
-        exact: whether most of a photo stays as it is, so that no lossy format is chosen for the result.
+        enlarges: whether a result may be larger than the photo, so that a network may be that
+            enlarges.
+        exact: whether most of a photo stays as it is, so that no lossy format is chosen for the
+            result.
         protocol: how benchmarks damage a clean image.
         blocks: whether blocking is a part of the damage, so that PSNR-B tells more.
-        scored: by which figure results are compared: "PSNR", over all channels, or "PSNR Y", on luma.
+        scored: by which figure results are compared: "PSNR", over all channels, or "PSNR Y", on
+            luma.
         levels: what a network is trained for when its recipe does not say; see `draw`.
         validation: the levels at which it is scored then.
     """
@@ -105,16 +113,24 @@ class Task(ABC):
     @classmethod
     def damage_fields(cls) -> list[Field[Any]]:
         """The fields that are levels of damage; others are options of restoring alone."""
-        return [item for item in fields(cls) if item.metadata.get("level", True) or item.name in cls.levels]
+        return [
+            item
+            for item in fields(cls)
+            if item.metadata.get("level", True) or item.name in cls.levels
+        ]
 
     @classmethod
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
-        """A task with each option fixed, or drawn: [low, high] uniformly, a list of words one of them."""
+        """A task with each option fixed, or drawn: [low, high] uniformly, a list of words one of
+        them.
+        """
 
         def value(level: Any) -> Any:
             if not isinstance(level, (list, tuple)):
                 return level
-            return level[rng.choice(len(level))] if isinstance(level[0], str) else rng.uniform(*level)
+            return (
+                level[rng.choice(len(level))] if isinstance(level[0], str) else rng.uniform(*level)
+            )
 
         return cls(**{key: value(level) for key, level in levels.items()})
 
@@ -124,7 +140,9 @@ class Task(ABC):
 
     @property
     def model(self) -> str | None:
-        """Name of the model that suits these options and the photo, if it is not the task's default."""
+        """Name of the model that suits these options and the photo, if it is not the task's
+        default.
+        """
         return None
 
     @property
@@ -133,7 +151,9 @@ class Task(ABC):
         return True
 
     def fit(self, clean: Image) -> Image:
-        """The part of a clean image that `degrade` takes: all of it, but for tasks that change its size."""
+        """The part of a clean image that `degrade` takes: all of it, but for tasks that change its
+        size.
+        """
         return clean
 
     @abstractmethod
@@ -144,8 +164,8 @@ class Task(ABC):
         """A pair for training.
 
         Returns:
-            This task, with what there is to say of the damage; what a network is given, by its `prepare`; and
-            what it is to make of it, the clean image.
+            This task, with what there is to say of the damage; what a network is given, by its
+            `prepare`; and what it is to make of it, the clean image.
         """
         return self, self.degrade(clean, rng), clean
 
@@ -156,7 +176,8 @@ class Task(ABC):
         geometry: Geometry,  # noqa: ARG002
         picture: Picture | None = None,  # noqa: ARG002
     ) -> Feed:
-        """Turn a picture's pixels into a network's input: they themselves, unless a task says otherwise.
+        """Turn a picture's pixels into a network's input: they themselves, unless a task says
+        otherwise.
 
         Args:
             pixels: H x W x C in [0, 1].
@@ -176,7 +197,9 @@ class Task(ABC):
         return ""
 
     def coarsen(self, observed: Image) -> Image | None:  # noqa: ARG002
-        """A smaller picture that is to be restored first, if the network does not reach far enough."""
+        """A smaller picture that is to be restored first, if the network does not reach far
+        enough.
+        """
         return None
 
     def refine(self, pixels: Image, observed: Image, restored: Image) -> Image:
@@ -188,11 +211,12 @@ class Task(ABC):
         return 1
 
     def detector(self, trained: Mapping[str, Any]) -> tuple[Task, tuple[str | None, ...]] | None:  # noqa: ARG002
-        """The task and the models whose results show where the picture is damaged, if that is to be found.
+        """The task and the models whose results show where the picture is damaged, if that is to be
+        found.
 
         Args:
-            trained: the levels that the chosen model was trained for; None in place of another one's name
-                says that it finds the damage itself.
+            trained: the levels that the chosen model was trained for; None in place of another
+                one's name says that it finds the damage itself.
         """
         return None
 
@@ -208,12 +232,15 @@ class Task(ABC):
         """Take note of a mask, H x W in [0, 1], which says where the picture is to be changed.
 
         Returns:
-            The pixels that `prepare` is to be given, and the mask by which the change is made, None for all.
+            The pixels that `prepare` is to be given, and the mask by which the change is made, None
+            for all.
         """
         return pixels, mask
 
     def finish(self, restored: Image, observed: Image) -> Image:
-        """Turn a network's output, and what was observed, into pixels in [0, 1] of the result's size."""
+        """Turn a network's output, and what was observed, into pixels in [0, 1] of the result's
+        size.
+        """
         from restore_cli.image import to_gray
 
         if restored.shape[2] == 3 and is_gray(observed):
@@ -223,15 +250,21 @@ class Task(ABC):
         return restored.clip(0, 1, out=restored)
 
     def plain(self, observed: Image) -> Image:
-        """What is observed, at the result's size, without restoration: what a result is better than."""
+        """What is observed, at the result's size, without restoration: what a result is better
+        than.
+        """
         return observed
 
     def inside(self, image: Image) -> Image:
-        """The part of a result that is scored: all of it, but for tasks that leave out its border."""
+        """The part of a result that is scored: all of it, but for tasks that leave out its
+        border.
+        """
         return image
 
     def score(self, restored: Image, clean: Image) -> float:
-        """PSNR in dB by the task's protocol; the restored image is rounded to 8 bits, its luma is not."""
+        """PSNR in dB by the task's protocol; the restored image is rounded to 8 bits, its luma is
+        not.
+        """
         from restore_cli.image import luma
 
         restored, clean = self.inside(round_to_bytes(restored)), self.inside(clean)
@@ -241,18 +274,25 @@ class Task(ABC):
 
 
 def span(level: Any) -> tuple[float, float, str]:
-    """Lowest and highest of what a network was trained for, a value or [low, high], and both in words."""
+    """Lowest and highest of what a network was trained for, a value or [low, high], and both in
+    words.
+    """
     low, high = np.broadcast_to(level, 2).tolist()
     return low, high, f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def is_gray(image: Image) -> bool:
     """Whether all channels are the same, and missing together."""
-    return all(np.array_equal(image[..., 0], image[..., i], equal_nan=True) for i in range(1, image.shape[2]))
+    return all(
+        np.array_equal(image[..., 0], image[..., i], equal_nan=True)
+        for i in range(1, image.shape[2])
+    )
 
 
 def keep_colour(restored: Image, observed: Image) -> None:
-    """Shift each channel, in place, to the mean that it was observed with: networks tint by up to a level."""
+    """Shift each channel, in place, to the mean that it was observed with: networks tint by up to a
+    level.
+    """
     import cv2
 
     channels = restored.shape[2]

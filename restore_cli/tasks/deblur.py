@@ -1,9 +1,9 @@
 """Blur of a known kind: out of focus, moved, or soft.
 
-RED-Net (section 5.5) trains one network for each of these kernels, in color, and does not state their sizes.
-Its authors' released code blurs photos of 8 bits, whose borders it repeats, by a disk of radius 7 (size 14)
-or by 25x25 pixels of a Gaussian of deviation 1.6 (size 6.4, window 25): border "replicate", rounded true.
-Length and angle of its motion stand nowhere.
+RED-Net (section 5.5) trains one network for each of these kernels, in color, and does not state
+their sizes. Its authors' released code blurs photos of 8 bits, whose borders it repeats, by a disk
+of radius 7 (size 14) or by 25x25 pixels of a Gaussian of deviation 1.6 (size 6.4, window 25):
+border "replicate", rounded true. Length and angle of its motion stand nowhere.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ class Deblur(Task):
     Attributes:
         kernel: "disk", "motion" or "gaussian"; see `blur_kernel`.
         size: of the kernel in pixels, 1 (no blur) to 31.
-        angle: of the motion in degrees, against the clock from the horizontal; None draws it for each image.
+        angle: of the motion in degrees, against the clock from the horizontal; None draws it for
+            each image.
         noise: standard deviation of white noise added after the blur, on the 0..255 scale.
         window: side in pixels to which the kernel is cut or filled up, odd; 0 leaves it as it is.
         border: what lies beyond the photo, "mirror" or "replicate", its outermost pixels.
@@ -42,7 +43,11 @@ class Deblur(Task):
     name: ClassVar[str] = "deblur"
     suffix: ClassVar[str] = "deblurred"
     protocol: ClassVar[str] = "blur and noise drawn by numpy's RandomState(0) anew for each image"
-    levels: ClassVar[Mapping[str, Any]] = {"kernel": list(KERNELS), "size": [1, 13], "noise": [0, 2]}
+    levels: ClassVar[Mapping[str, Any]] = {
+        "kernel": list(KERNELS),
+        "size": [1, 13],
+        "noise": [0, 2],
+    }
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = (
         {"kernel": "disk", "size": 7},
         {"kernel": "motion", "size": 11, "angle": 45},
@@ -65,7 +70,9 @@ class Deblur(Task):
         if not 0 <= self.noise <= 255:
             raise UsageError(f"Noise is {self.noise:g}; give a standard deviation from 0 to 255.")
         if self.window and (self.window % 2 == 0 or not 1 <= self.window <= 63):
-            raise UsageError(f"The kernel's window is {self.window:g}; give an odd side from 1 to 63, or 0.")
+            raise UsageError(
+                f"The kernel's window is {self.window:g}; give an odd side from 1 to 63, or 0."
+            )
         if self.border not in BORDERS:
             raise UsageError(f"The border is {self.border!r}; choose {', '.join(BORDERS)}.")
 
@@ -88,11 +95,13 @@ def blur_kernel(kind: str, size: float, angle: float = 0.0, window: int = 0) -> 
     """A kernel, k x k with k odd, symmetric about its middle, whose sum is 1.
 
     Args:
-        kind: "disk" is what a lens out of focus makes of a point, "motion" a straight line, one pixel thick.
-        size: the disk's diameter, the line's length, or four standard deviations of the Gaussian, which is
-            then about as wide as the disk: their variances are equal.
+        kind: "disk" is what a lens out of focus makes of a point, "motion" a straight line, one
+            pixel thick.
+        size: the disk's diameter, the line's length, or four standard deviations of the Gaussian,
+            which is then about as wide as the disk: their variances are equal.
         angle: of the line in degrees, against the clock from the horizontal.
-        window: k, odd; 0 makes it as large as a disk or a line takes, or three deviations of a Gaussian.
+        window: k, odd; 0 makes it as large as a disk or a line takes, or three deviations of a
+            Gaussian.
     """
     reach = window // 2 if window else math.ceil(0.75 * size if kind == "gaussian" else size / 2)
     if kind == "gaussian":
@@ -107,5 +116,7 @@ def blur_kernel(kind: str, size: float, angle: float = 0.0, window: int = 0) -> 
         else:
             cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
             inside = (np.abs(cos * x + sin * y) <= size / 2) & (np.abs(cos * y - sin * x) <= 0.5)
-        kernel = inside.reshape(2 * reach + 1, 8, 2 * reach + 1, 8).sum(axis=(1, 3), dtype=np.float64)
+        kernel = inside.reshape(2 * reach + 1, 8, 2 * reach + 1, 8).sum(
+            axis=(1, 3), dtype=np.float64
+        )
     return np.asarray(kernel / kernel.sum(), np.float32)

@@ -45,7 +45,9 @@ class Dehaze(Task):
             raise UsageError(f"The air's light is {self.light:g}; give a brightness from 0 to 1.")
 
     def degrade(self, clean: Image, rng: Random) -> Image:
-        """I = J t + A (1 - t), t = exp(-beta d), over a depth d in [0, 1] that is drawn: see `draw_depth`."""
+        """I = J t + A (1 - t), t = exp(-beta d), over a depth d in [0, 1] that is drawn: see
+        `draw_depth`.
+        """
         height, width = clean.shape[:2]
         depth = draw_depth(height, width, rng)
         return scatter(clean, np.exp(-np.float32(self.beta) * depth), self.light)

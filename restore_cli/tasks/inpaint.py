@@ -24,15 +24,21 @@ DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
 PAINTED = ("text", "scratches")  # damages that can be found
 WEAK, STRONG = 36 / 255, 64 / 255  # changes that belong to paint, and that prove it
 SPECK = 6  # pixels; what is smaller is no paint
-LEAST, REACH = {"text": 100, "scratches": 50}, 16  # pixels in all of pieces that are so near each other
+LEAST, REACH = (
+    {"text": 100, "scratches": 50},
+    16,
+)  # pixels in all of pieces that are so near each other
 LITTLE = {"text": 0.001, "scratches": 0.01}  # shares of a photo; smaller finds are doubtful
 AGREE = 0.88  # of what is proven near hard paint is part of it, if hard paint is all there is
 ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
 MARGIN, FAINT = 2, 8 / 255  # pixels by which what is found grows, over what is changed this much
-DOUBT = 0.5  # of what is proven: so many changes that prove nothing mean that some damage may be missed
+DOUBT = (
+    0.5  # of what is proven: so many changes that prove nothing mean that some damage may be missed
+)
 TRACE, MUCH = 0.002, 0.2  # shares of a photo: doubts that do not count, and finds that are doubtful
 UNCERTAIN = (
-    "It is not certain where the photo has {}: {} pixels were found ({:.2%}). Check the result, or save the"
+    "It is not certain where the photo has {}: {} pixels were found ({:.2%}). Check the result, or"
+    " save the"
     " mask with --save-mask, correct it and pass it with --mask."
 )
 DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
@@ -43,7 +49,9 @@ def parse_box(word: str) -> tuple[int, int, int, int]:
     """ "x,y,w,h": the left upper corner, width and height, in pixels."""
     parts = word.split(",")
     if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
-        raise UsageError(f"The box is {word!r}; give x,y,width,height in pixels, such as 10,20,300,40.")
+        raise UsageError(
+            f"The box is {word!r}; give x,y,width,height in pixels, such as 10,20,300,40."
+        )
     x, y, width, height = map(int, parts)
     if not width or not height:
         raise UsageError(f"The box {word!r} is empty; give it a width and a height of at least 1.")
@@ -55,7 +63,9 @@ def parse_grow(word: str) -> int:
     try:
         return int(word)
     except ValueError as error:
-        raise UsageError(f"The mask is to grow by {word!r}; give a whole number of pixels.") from error
+        raise UsageError(
+            f"The mask is to grow by {word!r}; give a whole number of pixels."
+        ) from error
 
 
 def parse_detect(word: str) -> str:
@@ -67,7 +77,8 @@ def parse_detect(word: str) -> str:
 
 @dataclass(frozen=True)
 class Inpaint(Task):
-    """Fill in missing parts of photos: what is white in --mask, boxes, and text or scratches that it finds.
+    """Fill in missing parts of photos: what is white in --mask, boxes, and text or scratches that
+    it finds.
 
     Attributes:
         box: rectangles that are missing, x, y, width and height in pixels.
@@ -76,11 +87,12 @@ class Inpaint(Task):
         damage: "text", "scratches", "boxes", "hole" or "shifted"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
         share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
-        blind: the damage is painted, white, black or in a random colour, and nobody says where; else the
-            missing pixels are known, and NaN in what `degrade` returns. A network may be told which of
-            "text" and "scratches" it is.
-        style: of painted damage: "plain", hard and of one color; or "photo", as it lies on photos, see
-            `paint.paint`. Then pairs for training are files, with and without it; see `paint.pair`.
+        blind: the damage is painted, white, black or in a random colour, and nobody says where;
+            else the missing pixels are known, and NaN in what `degrade` returns. A network may be
+            told which of "text" and "scratches" it is.
+        style: of painted damage: "plain", hard and of one color; or "photo", as it lies on photos,
+            see `paint.paint`. Then pairs for training are files, with and without it; see
+            `paint.pair`.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -102,19 +114,24 @@ class Inpaint(Task):
 
     box: tuple[tuple[int, int, int, int], ...] = option(
         (),
-        help="A part that is missing, in the upright photo; what reaches beyond it is cut; may be repeated.",
+        help="A part that is missing, in the upright photo; what reaches beyond it is cut; may be"
+        " repeated.",
         metavar="X,Y,W,H",
         parse=parse_box,
     )
     detect: str | None = option(
         None,
-        help="Find text or scratches on the photo, and fill them in; --save-mask shows what was found.",
+        help="Find text or scratches on the photo, and fill them in; --save-mask shows what was"
+        " found.",
         metavar="text|scratches",
         parse=parse_detect,
         level=True,
     )
     grow: int = option(
-        0, help="Pixels by which what is missing grows on every side.", metavar="INTEGER", parse=parse_grow
+        0,
+        help="Pixels by which what is missing grows on every side.",
+        metavar="INTEGER",
+        parse=parse_grow,
     )
     damage: str = "text"
     size: float = 16
@@ -132,10 +149,14 @@ class Inpaint(Task):
         if not 0 <= self.share <= 0.9:
             raise UsageError(f"The missing share is {self.share:g}; give a number from 0 to 0.9.")
         if self.style not in STYLES:
-            raise UsageError(f"The style of the damage is {self.style!r}; choose {' or '.join(STYLES)}.")
+            raise UsageError(
+                f"The style of the damage is {self.style!r}; choose {' or '.join(STYLES)}."
+            )
 
     def degrade(self, clean: Image, rng: Random) -> Image:
-        """Lose pixels: NaN in all channels where the mask is known, painted over where it is not."""
+        """Lose pixels: NaN in all channels where the mask is known, painted over where it is
+        not.
+        """
         height, width, channels = clean.shape
         if self._lifelike:
             return paint.paint(clean, self.damage, rng, size=self.size, share=self.share)
@@ -147,7 +168,9 @@ class Inpaint(Task):
         return clean + cover[..., None] * (color - clean)
 
     def pair(self, clean: Image, rng: Random) -> tuple[Inpaint, Image, Image]:
-        """For a network that is to find what lies on photos: files with it and without; else as any task."""
+        """For a network that is to find what lies on photos: files with it and without; else as any
+        task.
+        """
         if not self._lifelike:
             return super().pair(clean, rng)
         return self, *paint.pair(clean, self.damage, rng, size=self.size, share=self.share)
@@ -182,7 +205,9 @@ class Inpaint(Task):
 
     @property
     def _sees(self) -> bool:
-        """Whether a network has to find the damage by itself, and nothing is known to be missing."""
+        """Whether a network has to find the damage by itself, and nothing is known to be
+        missing.
+        """
         return self.blind and not self.detect
 
     def detector(self, trained: Mapping[str, Any]) -> tuple[Inpaint, tuple[str | None, ...]] | None:
@@ -199,18 +224,22 @@ class Inpaint(Task):
             return replace(self, damage=self.detect, blind=True, detect=None), names
         if alone and not self.blind:
             raise UsageError(
-                "This model finds what is painted over a photo; give it --detect, or another --model."
+                "This model finds what is painted over a photo; give it --detect, or another"
+                " --model."
             )
         return None
 
     def locate(self, restored: Sequence[Image], observed: Image) -> tuple[Image, str]:
-        """Set to NaN what the first network finds, grown over its soft edge, or what the second finds.
+        """Set to NaN what the first network finds, grown over its soft edge, or what the second
+        finds.
 
-        The second finds only paint with hard edges, in PNGs and good JPEGs, but to the pixel. If it finds
-        nearly all that the first proves near there, its find counts, and the edges are its own pixels: growth
-        would leave nothing between dense letters to fill from. If the mask is to grow, edges are filled, too.
+        The second finds only paint with hard edges, in PNGs and good JPEGs, but to the pixel. If it
+        finds nearly all that the first proves near there, its find counts, and the edges are its
+        own pixels: growth would leave nothing between dense letters to fill from. If the mask is to
+        grow, edges are filled, too.
 
-        It is doubtful if much else is changed a little, or if a small or a large part of the photo is found.
+        It is doubtful if much else is changed a little, or if a small or a large part of the photo
+        is found.
         """
         import cv2
 
@@ -227,11 +256,16 @@ class Inpaint(Task):
         known = np.where(mask[..., None], restored[hard], observed)
         known[found > 0 if hard and not self.grow else mask] = np.nan
         share = float(mask.mean())
-        doubtful = unsure > max(DOUBT * sure, TRACE * mask.size) or share > MUCH or 0 < share < LITTLE[kind]
+        doubtful = (
+            unsure > max(DOUBT * sure, TRACE * mask.size)
+            or share > MUCH
+            or 0 < share < LITTLE[kind]
+        )
         return known, UNCERTAIN.format(kind, np.count_nonzero(mask), share) if doubtful else ""
 
     def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
-        """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN already.
+        """Make NaN of what is at least half white in the mask, and of the boxes, beside what is NaN
+        already.
 
         Raises:
             UsageError: there is nothing of all that.
@@ -254,10 +288,13 @@ class Inpaint(Task):
         if self.grow and missing.any():
             import cv2
 
-            missing = np.asarray(cv2.distanceTransform(1 - missing, cv2.DIST_C, 3) <= self.grow, np.uint8)
+            missing = np.asarray(
+                cv2.distanceTransform(1 - missing, cv2.DIST_C, 3) <= self.grow, np.uint8
+            )
         if not missing.any() and not self.detect:
             raise RestoreError(
-                "nothing is missing, for its mask is nowhere half white or more; make white what is missing."
+                "nothing is missing, for its mask is nowhere half white or more; make white what"
+                " is missing."
             )
         if missing.all():
             raise RestoreError("all of it is missing; leave something that is to stay.")
@@ -281,7 +318,9 @@ class Inpaint(Task):
 
         height, width = observed.shape[:2]
         size = (2 * restored.shape[1], 2 * restored.shape[0])
-        larger = cv2.resize(restored, size, interpolation=cv2.INTER_CUBIC).reshape(size[1], size[0], -1)
+        larger = cv2.resize(restored, size, interpolation=cv2.INTER_CUBIC).reshape(
+            size[1], size[0], -1
+        )
         return np.where(np.isnan(observed), larger[:height, :width], pixels)
 
     def plain(self, observed: Image) -> Image:
@@ -314,16 +353,21 @@ def find_paint(change: Image, least: int) -> tuple[NDArray[np.uint8], int]:
 
 
 def is_all(found: NDArray[np.uint8], change: Image) -> bool:
-    """Whether what is found, 1 or 0, is nearly all of what another network's changes prove near there."""
+    """Whether what is found, 1 or 0, is nearly all of what another network's changes prove near
+    there.
+    """
     import cv2
 
     near = cv2.dilate(found, np.ones((REACH + 1,) * 2, np.uint8))
     proven = near * (change > STRONG)
-    return bool(found.any() and np.count_nonzero(proven * found) >= AGREE * np.count_nonzero(proven))
+    return bool(
+        found.any() and np.count_nonzero(proven * found) >= AGREE * np.count_nonzero(proven)
+    )
 
 
 def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Fill what is enclosed by parts that are not much smaller: bodies of letters whose outline is found.
+    """Fill what is enclosed by parts that are not much smaller: bodies of letters whose outline is
+    found.
 
     Args:
         found: H x W, 1 or 0.
@@ -335,7 +379,10 @@ def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
     filled = found.copy()
     for contour, (*_, parent) in zip(contours, () if tree is None else tree[0], strict=True):
         column, row = contour[0, 0]  # on the outline
-        if parent >= 0 and cv2.contourArea(contour) <= ENCLOSED * about[parts[row, column], cv2.CC_STAT_AREA]:
+        if (
+            parent >= 0
+            and cv2.contourArea(contour) <= ENCLOSED * about[parts[row, column], cv2.CC_STAT_AREA]
+        ):
             cv2.drawContours(filled, [contour], -1, 1, cv2.FILLED)
     return filled
 
@@ -343,9 +390,9 @@ def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def fill(image: Image, missing: Mask) -> Image:
     """Fill missing pixels from coarse to fine, however large a hole is.
 
-    Push-pull (Gortler et al., "The Lumigraph", SIGGRAPH 1996): the image is reduced, each pixel the mean of
-    the known ones of four, until none is missing; on the way back each resolution fills the gaps of the
-    finer one.
+    Push-pull (Gortler et al., "The Lumigraph", SIGGRAPH 1996): the image is reduced, each pixel the
+    mean of the known ones of four, until none is missing; on the way back each resolution fills the
+    gaps of the finer one.
 
     Args:
         image: H x W x C; what is missing may be NaN.
@@ -366,7 +413,9 @@ def fill(image: Image, missing: Mask) -> Image:
 
 
 def halve(image: Image, missing: Mask) -> tuple[Image, Mask]:
-    """Half the size, rounded up: means of the known ones of four pixels, or NaN; and where none is known."""
+    """Half the size, rounded up: means of the known ones of four pixels, or NaN; and where none is
+    known.
+    """
     even = tuple((0, side % 2) for side in missing.shape)
     known = np.pad(np.asarray(~missing, np.float32), even)
     values = np.pad(np.where(missing[..., None], np.float32(0), image), (*even, (0, 0)))
@@ -384,21 +433,25 @@ def halve(image: Image, missing: Mask) -> tuple[Image, Mask]:
 def draw_mask(
     damage: str, height: int, width: int, rng: Random, *, size: float = 16, share: float = 0.15
 ) -> NDArray[np.float32]:
-    """Where pixels are missing, H x W in [0, 1]: above 0 they are, below 1 at the soft edge of a letter.
+    """Where pixels are missing, H x W in [0, 1]: above 0 they are, below 1 at the soft edge of a
+    letter.
 
     The same random state gives the same mask; letters are those of the Pillow and OpenCV at hand.
 
     Args:
-        damage: "text": level lines of random words, as far apart as the type's height; "scratches": curves
-            1 to 3 pixels wide; "boxes": rectangles of a twentieth to a third of the sides; "hole": one
-            rectangle in the middle, of the image's shape (a quarter of the pixels is half of each side);
-            "shifted": as much of it as one of its size covers that lies at a random place. So IRAE's paper
-            has it, with 128x128 of 256x256 pixels; it leaves open how large its "central region" is.
+        damage: "text": level lines of random words, as far apart as the type's height; "scratches":
+            curves 1 to 3 pixels wide; "boxes": rectangles of a twentieth to a third of the sides;
+            "hole": one rectangle in the middle, of the image's shape (a quarter of the pixels is
+            half of each side); "shifted": as much of it as one of its size covers that lies at a
+            random place. So IRAE's paper has it, with 128x128 of 256x256 pixels; it leaves open how
+            large its "central region" is.
         height, width: in pixels.
         rng: draws where.
-        size: of the type in pixels, rounded: the em of Pillow's, the height of capitals of OpenCV's.
-        share: of missing pixels; what is drawn last goes past it by a part of itself, the hole rounds its
-            sides and loses some when it is shifted, and text ends when its lines are full, at 0.2 to 0.4.
+        size: of the type in pixels, rounded: the em of Pillow's, the height of capitals of
+            OpenCV's.
+        share: of missing pixels; what is drawn last goes past it by a part of itself, the hole
+            rounds its sides and loses some when it is shifted, and text ends when its lines are
+            full, at 0.2 to 0.4.
     """
     if damage in ("hole", "shifted"):
         mask = np.zeros((height, width), np.float32)
@@ -407,16 +460,24 @@ def draw_mask(
         mask[top : top + inner[0], left : left + inner[1]] = 1
         if damage == "shifted":
             top, left = (
-                int(rng.uniform(0, side - part + 1)) for side, part in zip(mask.shape, inner, strict=True)
+                int(rng.uniform(0, side - part + 1))
+                for side, part in zip(mask.shape, inner, strict=True)
             )
-            mask[:top], mask[top + inner[0] :], mask[:, :left], mask[:, left + inner[1] :] = 0, 0, 0, 0
+            mask[:top], mask[top + inner[0] :], mask[:, :left], mask[:, left + inner[1] :] = (
+                0,
+                0,
+                0,
+                0,
+            )
         return mask
     if damage == "text":
         return _draw_text(height, width, rng, round(size), share)
     return _draw_shapes(damage, height, width, rng, share)
 
 
-def _draw_shapes(damage: str, height: int, width: int, rng: Random, share: float) -> NDArray[np.float32]:
+def _draw_shapes(
+    damage: str, height: int, width: int, rng: Random, share: float
+) -> NDArray[np.float32]:
     import cv2
 
     mask = np.zeros((height, width), np.uint8)
@@ -442,20 +503,27 @@ def _draw_boxes(height: int, width: int, rng: Random) -> NDArray[np.int32]:
 
 
 def _draw_curves(height: int, width: int, rng: Random) -> list[NDArray[np.int32]]:
-    """Eight scratches, parabolas bent by up to a fifth of their length: 1 to 3 lines x 17 x (column, row)."""
+    """Eight scratches, parabolas bent by up to a fifth of their length: 1 to 3 lines x 17 x
+    (column, row).
+    """
     start, end = np.moveaxis(rng.uniform(-0.1, 1.1, (8, 2, 2)) * np.array([width, height]), 1, 0)
     away = end - start
     bend = (start + end) / 2 + rng.uniform(-0.4, 0.4, (8, 1)) * away[:, ::-1] * [1, -1]
     t = np.linspace(0, 1, 17)[:, None]
     curves = start[:, None] * (1 - t) ** 2 + 2 * bend[:, None] * t * (1 - t) + end[:, None] * t**2
-    # OpenCV draws lines of two pixels as thick as of three, so wide ones are thin ones side by side.
+    # OpenCV draws lines of two pixels as thick as of three, so wide ones are thin ones side by
+    # side.
     aside = np.abs(away) < np.abs(away)[:, ::-1]
     lines = curves[:, None] + np.arange(3)[:, None, None] * aside[:, None, None]
     widths = rng.uniform(1, 4, 8).astype(int)
-    return [line[:width] for line, width in zip(np.rint(lines).astype(np.int32), widths, strict=True)]
+    return [
+        line[:width] for line, width in zip(np.rint(lines).astype(np.int32), widths, strict=True)
+    ]
 
 
-def _draw_text(height: int, width: int, rng: Random, size: int, share: float) -> NDArray[np.float32]:
+def _draw_text(
+    height: int, width: int, rng: Random, size: int, share: float
+) -> NDArray[np.float32]:
     strip = _text_strip(int(rng.choice(paint.FACES)), size)
     tall, long = strip.shape
     pitch = tall + max(1, size // 5)
@@ -464,7 +532,9 @@ def _draw_text(height: int, width: int, rng: Random, size: int, share: float) ->
     tops = np.arange(-int(rng.uniform(0, pitch)), height, pitch)
     for top in rng.permutation(tops):
         first = int(rng.uniform(0, long))
-        line = strip[max(0, -top) : height - top].take(range(first, first + width), axis=1, mode="wrap")
+        line = strip[max(0, -top) : height - top].take(
+            range(first, first + width), axis=1, mode="wrap"
+        )
         counts = np.cumsum(np.count_nonzero(line, axis=0))
         if counts[-1] > wanted:
             line = line[:, : int(np.searchsorted(counts, wanted)) + 1]
@@ -478,7 +548,9 @@ def _draw_text(height: int, width: int, rng: Random, size: int, share: float) ->
 
 @functools.lru_cache(maxsize=256)
 def _text_strip(face: int, size: int) -> NDArray[np.uint8]:
-    """A long line of white text on black, size x several thousand; made-up words, the same ones always."""
+    """A long line of white text on black, size x several thousand; made-up words, the same ones
+    always.
+    """
     letters = np.random.RandomState(face * 100 + size)
     alphabet = list(string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits)
     words = ("".join(letters.choice(alphabet, length)) for length in letters.randint(1, 11, 60))

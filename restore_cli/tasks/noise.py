@@ -27,8 +27,12 @@ class Noise(Task):
     name: ClassVar[str] = "noise"
     suffix: ClassVar[str] = "noise"
     protocol: ClassVar[str] = "noise of a random level, saved as 8 bits or JPEG"
-    levels: ClassVar[Mapping[str, Any]] = {"noise": ["gaussian", "camera", "camera", "random", "random"]}
-    validation: ClassVar[tuple[Mapping[str, Any], ...]] = tuple({"noise": noise} for noise in camera.NOISES)
+    levels: ClassVar[Mapping[str, Any]] = {
+        "noise": ["gaussian", "camera", "camera", "random", "random"]
+    }
+    validation: ClassVar[tuple[Mapping[str, Any], ...]] = tuple(
+        {"noise": noise} for noise in camera.NOISES
+    )
 
     noise: str = "camera"
 
@@ -42,7 +46,11 @@ class Noise(Task):
 
         observed, noise = camera.noisy_file(clean, self.noise, _draw_level(rng), rng)
         observed = observed if observed.shape[2] == 3 else to_rgb(observed)
-        return self, observed, np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32)
+        return (
+            self,
+            observed,
+            np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32),
+        )
 
     def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
         """As it is."""
@@ -51,7 +59,8 @@ class Noise(Task):
     def score(self, restored: Image, clean: Image) -> float:
         """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
         levels = [
-            0.5 + float(np.linalg.norm(from_plane(plane.mean(axis=(0, 1))))) for plane in (restored, clean)
+            0.5 + float(np.linalg.norm(from_plane(plane.mean(axis=(0, 1)))))
+            for plane in (restored, clean)
         ]
         return -abs(20 * math.log10(levels[0] / levels[1]))
 

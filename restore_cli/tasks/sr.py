@@ -37,7 +37,8 @@ def parse_size(word: str) -> tuple[int, int]:
     found = re.fullmatch(r"([1-9]\d*)x|x([1-9]\d*)|([1-9]\d*)x([1-9]\d*)", word.lower(), re.ASCII)
     if not found:
         raise UsageError(
-            f"The size is {word!r}; give width and height in pixels, such as 1920x1080, or one of them, such"
+            f"The size is {word!r}; give width and height in pixels, such as 1920x1080, or one of"
+            " them, such"
             " as 1920x."
         )
     return int(found[1] or found[3] or 0), int(found[2] or found[4] or 0)
@@ -50,10 +51,10 @@ class Sr(Task):
     Attributes:
         scale: how many times wider and higher, 1 to 8; a recipe may draw it from a list of words,
             ["2", "3", "4"].
-        size: width and height in pixels, in place of the scale; at most 8 times the photo's. Where one is 0,
-            it follows from the photo's shape.
-        damage: what `degrade` does: "bicubic" reduces; "photo" blurs, reduces, adds noise and compresses, as
-            cameras and the web do.
+        size: width and height in pixels, in place of the scale; at most 8 times the photo's. Where
+            one is 0, it follows from the photo's shape.
+        damage: what `degrade` does: "bicubic" reduces; "photo" blurs, reduces, adds noise and
+            compresses, as cameras and the web do.
     """
 
     name: ClassVar[str] = "sr"
@@ -65,7 +66,9 @@ class Sr(Task):
     levels: ClassVar[Mapping[str, Any]] = {"scale": 2}
     validation: ClassVar[tuple[Mapping[str, Any], ...]] = ({"scale": 2},)
 
-    scale: float = option(2.0, help="How many times wider and higher.", metavar="FLOAT", parse=parse_scale)
+    scale: float = option(
+        2.0, help="How many times wider and higher.", metavar="FLOAT", parse=parse_scale
+    )
     size: tuple[int, int] | None = option(
         None,
         help="Width and height in pixels, in place of the scale; Wx or xH keeps the photo's shape.",
@@ -95,7 +98,8 @@ class Sr(Task):
         return clean[:height, :width]
 
     def degrade(self, clean: Image, rng: Random) -> Image:
-        """Reduce as MATLAB's imresize, rounded to 8 bits as the benchmarks' files are, which draws nothing.
+        """Reduce as MATLAB's imresize, rounded to 8 bits as the benchmarks' files are, which draws
+        nothing.
 
         A photo's damage is that of `wear`.
 
@@ -126,8 +130,8 @@ class Sr(Task):
     ) -> Feed:
         """Enlarge bicubically for a network that keeps the size, as SRCNN's and RED-Net's do.
 
-        By the smallest scale that the network knows and that suffices, or else by its largest; to that it
-        is told its fourth part. `finish` does the rest.
+        By the smallest scale that the network knows and that suffices, or else by its largest; to
+        that it is told its fourth part. `finish` does the rest.
 
         Raises:
             RestoreError: the result would have more than 8 times the photo's sides.
@@ -140,12 +144,16 @@ class Sr(Task):
                 f"the size is {wanted:.3g} times its own; give one of at most {LARGEST} times."
             )
         known = (
-            [geometry.scale] if geometry.scale > 1 else sorted(map(float, _listed(trained.get("scale", 2))))
+            [geometry.scale]
+            if geometry.scale > 1
+            else sorted(map(float, _listed(trained.get("scale", 2))))
         )
         scale = next((scale for scale in known if scale >= wanted), known[-1])
         warnings: tuple[str, ...] = ()
         if wanted > scale:
-            warnings = (f"The model enlarges up to {scale:g} times; the rest of {wanted:.3g} is bicubic.",)
+            warnings = (
+                f"The model enlarges up to {scale:g} times; the rest of {wanted:.3g} is bicubic.",
+            )
         elif wanted < 1:
             warnings = ("The size is smaller than the photo, which is reduced.",)
         options: dict[str, float | str] = {"scale": self.scale}
@@ -154,7 +162,9 @@ class Sr(Task):
             height, width = pixels.shape[:2]
             stretched = abs(self.size[0] * height / width - self.size[1]) > 1  # a pixel is rounding
             if all(self.size) and stretched:
-                warnings += (f"The size has another shape than {width} x {height}; the photo is stretched.",)
+                warnings += (
+                    f"The size has another shape than {width} x {height}; the photo is stretched.",
+                )
         if geometry.scale == 1:
             pixels = resize(pixels, *(round(size * scale) for size in pixels.shape[:2]))
         return Feed(pixels, (scale / 4,) * geometry.conditions, options, warnings)
@@ -166,7 +176,9 @@ class Sr(Task):
         quality = picture.jpeg_quality or estimate_quality(picture.pixels, picture.visible)[0]
         faults = [f"noise of level {noise:.0f}"] * (noise > NOISY)
         faults += [f"the traces of JPEG at quality {quality:.0f}"] * (quality < COMPRESSED)
-        return f"This enlarges {' and '.join(faults)}, too; --model photo does not." if faults else ""
+        return (
+            f"This enlarges {' and '.join(faults)}, too; --model photo does not." if faults else ""
+        )
 
     def enlargement(self, height: int, width: int) -> float:
         """By the size that is wanted: the larger ratio of the two sides."""
@@ -174,7 +186,9 @@ class Sr(Task):
         return max(wanted[0] / height, wanted[1] / width)
 
     def finish(self, restored: Image, observed: Image) -> Image:
-        """Resample to the size that is wanted, antialiased, where the network's scale is another."""
+        """Resample to the size that is wanted, antialiased, where the network's scale is
+        another.
+        """
         return super().finish(self._resize(restored, observed), observed)
 
     def plain(self, observed: Image) -> Image:
@@ -191,7 +205,9 @@ class Sr(Task):
         """Height and width of the result."""
         if self.size:
             wide, tall = self.size
-            return tall or max(1, round(height * wide / width)), wide or max(1, round(width * tall / height))
+            return tall or max(1, round(height * wide / width)), wide or max(
+                1, round(width * tall / height)
+            )
         return round(height * self.scale), round(width * self.scale)
 
     def inside(self, image: Image) -> Image:
@@ -203,9 +219,10 @@ class Sr(Task):
 def wear(clean: Image, height: int, width: int, rng: Random) -> Image:
     """Reduce a photo on the way that it takes through cameras, editors and the web, in two rounds.
 
-    In each it is blurred, reduced by a part of the way, given noise and compressed, in random order and
-    strength; one photo in eight is only reduced. After Zhang et al., "Designing a Practical Degradation Model
-    for Deep Blind Image Super-Resolution", and Wang et al., "Real-ESRGAN", both ICCV 2021; but milder.
+    In each it is blurred, reduced by a part of the way, given noise and compressed, in random order
+    and strength; one photo in eight is only reduced. After Zhang et al., "Designing a Practical
+    Degradation Model for Deep Blind Image Super-Resolution", and Wang et al., "Real-ESRGAN", both
+    ICCV 2021; but milder.
 
     Args:
         clean: H x W x C in [0, 1].
@@ -233,7 +250,9 @@ def wear(clean: Image, height: int, width: int, rng: Random) -> Image:
 
 
 def _blur(photo: Image, rng: Random) -> Image:
-    """Out of focus or moved by up to about a pixel and a half: a Gaussian, mostly of another width across."""
+    """Out of focus or moved by up to about a pixel and a half: a Gaussian, mostly of another width
+    across.
+    """
     import cv2
 
     if rng.uniform() < 0.25:
@@ -247,7 +266,9 @@ def _blur(photo: Image, rng: Random) -> Image:
 
 
 def _reduce(photo: Image, height: int, width: int, rng: Random) -> Image:
-    """By one of the ways that programs have: by area, bilinear, bicubic with and without antialiasing."""
+    """By one of the ways that programs have: by area, bilinear, bicubic with and without
+    antialiasing.
+    """
     import cv2
 
     from restore_cli.image import resize

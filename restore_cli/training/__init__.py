@@ -1,1 +1,3 @@
-"""What a training is made of: recipe, pairs, objectives, optimizer and the state that survives a kill."""
+"""What a training is made of: recipe, pairs, objectives, optimizer and the state that survives a
+kill.
+"""

@@ -1,4 +1,6 @@
-"""Several processes that train together, as torchrun starts them; by itself a process is a group of one."""
+"""Several processes that train together, as torchrun starts them; by itself a process is a group of
+one.
+"""
 
 from __future__ import annotations
 
@@ -62,7 +64,7 @@ def join(device: str) -> Iterator[Group]:
     distributed.init_process_group("nccl" if found.type == "cuda" else "gloo")
     try:
         yield Group(rank, size, found)
-        distributed.barrier()  # the first process still validates and writes when the others are done
+        distributed.barrier()  # the first process still validates and writes at the end
     finally:
         gc.collect()  # what is left of the training must not outlive the group
         distributed.destroy_process_group()

@@ -38,7 +38,9 @@ class Log:
             try:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
-                raise UsageError("--logdir needs TensorBoard: pip install 'restore-cli[logs]'.") from error
+                raise UsageError(
+                    "--logdir needs TensorBoard: pip install 'restore-cli[logs]'."
+                ) from error
             self.board = SummaryWriter(str(logdir), purge_step=step or None)
 
     def write(self, figures: Mapping[str, float | int]) -> None:
@@ -47,7 +49,9 @@ class Log:
         Raises:
             RestoreError: it cannot be written.
         """
-        self.rows.append({key: f"{value:.6g}" for key, value in figures.items()} | {"step": figures["step"]})
+        self.rows.append(
+            {key: f"{value:.6g}" for key, value in figures.items()} | {"step": figures["step"]}
+        )
         columns = {key: None for row in self.rows for key in row}
         part = self.path.with_name(self.path.name + ".part")
         try:
@@ -57,24 +61,33 @@ class Log:
                 writer.writerows(self.rows)
             os.replace(part, self.path)
         except OSError as error:
-            raise RestoreError(f"Cannot write {self.path}: {error.strerror}. Make room for it.") from error
+            raise RestoreError(
+                f"Cannot write {self.path}: {error.strerror}. Make room for it."
+            ) from error
         if self.board:
             for name, value in figures.items():
                 if name != "step":
                     self.board.add_scalar(name, value, figures["step"])
 
     def show(self, step: int, pictures: Sequence[Sequence[Image]]) -> None:
-        """Sample pictures for TensorBoard, each a row of H x W x C in [0, 1]: damaged, restored, clean."""
+        """Sample pictures for TensorBoard, each a row of H x W x C in [0, 1]: damaged, restored,
+        clean.
+        """
         if self.board:
             for index, row in enumerate(pictures):
                 row = [image.clip(0, 1) for image in row]
-                self.board.add_image(f"sample {index}", np.concatenate(row, axis=1), step, dataformats="HWC")
+                self.board.add_image(
+                    f"sample {index}", np.concatenate(row, axis=1), step, dataformats="HWC"
+                )
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.board:
             self.board.close()
@@ -87,5 +100,7 @@ def _read(path: Path) -> list[dict[str, Any]]:
         for row in rows:
             int(row["step"])
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise RestoreError(f"Cannot go on with the log {path}: it is damaged. Move it away.") from error
+        raise RestoreError(
+            f"Cannot go on with the log {path}: it is damaged. Move it away."
+        ) from error
     return rows

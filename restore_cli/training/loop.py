@@ -42,7 +42,9 @@ from restore_cli.training.state import State, uninterrupted
 
 STATE_SECONDS = 180  # a kill loses no more than this
 TELL_SECONDS, TELL_STEPS = 20, 100  # a moment is told after whichever comes first
-VALIDATION_SHARE = 0.2  # of a training by the clock that validations may take, unless its recipe says when
+VALIDATION_SHARE = (
+    0.2  # of a training by the clock that validations may take, unless its recipe says when
+)
 PRECISION_LOSS = 0.02  # dB that a checkpoint may lose in a faster precision and still list it
 TRIAL_SIDE = 256  # of a patch on which a network is tried; a larger one says no more
 SHOWN = 3  # held-out images of which a log shows pictures
@@ -60,7 +62,8 @@ class Request:
         device: as `engine.find_device` takes it.
         resume: go on from the state, if there is one; the recipe may have become longer.
         validation: a folder of images to score with, in place of those held out.
-        workers: processes that draw batches ahead; None is as many as an accelerator needs, none for a CPU.
+        workers: processes that draw batches ahead; None is as many as an accelerator needs, none
+            for a CPU.
         compile: compile the network with torch.compile, which pays in long trainings on a GPU.
         logdir: a folder for TensorBoard.
     """
@@ -98,10 +101,10 @@ class Progress:
     Attributes:
         step, done: steps so far, and what share of the training that is, 0 to 1.
         seconds: spent so far.
-        objective, images_per_s, waiting: mean objective, speed, and the share of time spent waiting for
-            data, since the moment before; `rate` is the learning rate.
-        scores, inputs: where it validated, the mean PSNR in dB of restored and of damaged images at each
-            level of the recipe's validation.
+        objective, images_per_s, waiting: mean objective, speed, and the share of time spent waiting
+            for data, since the moment before; `rate` is the learning rate.
+        scores, inputs: where it validated, the mean PSNR in dB of restored and of damaged images at
+            each level of the recipe's validation.
         saved: whether this was the best so far, and was written to `out`.
         notes: what the user should know.
         levels: the levels that the scores are of, in words; empty for real pairs.
@@ -139,7 +142,8 @@ Watch = Callable[[Beat], None]
 
 
 def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progress]:
-    """Train, yielding every so often and at each validation; of several processes only rank 0 yields.
+    """Train, yielding every so often and at each validation; of several processes only rank 0
+    yields.
 
     Whoever interrupts it, or closes the iterator, finds the state of the last whole step.
 
@@ -151,7 +155,10 @@ def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progr
         RestoreError: the objective is no longer finite, or the log to go on with is damaged.
         WeightsError: the state to resume from is damaged or another recipe's.
     """
-    with join(request.device) as group, memory.kept() if group.device.type == "cpu" else nullcontext():
+    with (
+        join(request.device) as group,
+        memory.kept() if group.device.type == "cpu" else nullcontext(),
+    ):
         yield from _train(request, group, watch)
 
 
@@ -178,7 +185,9 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
     if request.resume and request.state.exists():
         state.load(request.state, fingerprint)
     elif request.resume:
-        notes += (f"There is no {request.state} to resume from; training starts at the first step.",)
+        notes += (
+            f"There is no {request.state} to resume from; training starts at the first step.",
+        )
     moment = state.moment
     before = recipe.done(moment.step, moment.seconds)
     ended = before >= 1 or moment.over
@@ -192,10 +201,14 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
         watch(Beat(moment.step, min(recipe.done(moment.step, time.monotonic() - begun), 1), doing))
 
     told = Log(request.log, moment.step, request.logdir) if group.rank == 0 else nullcontext()
-    with told as log, _kept(state, request if log else None):  # of the first process, which tells for all
+    with (
+        told as log,
+        _kept(state, request if log else None),
+    ):  # of the first process, which tells for all
         if log and ended and not moment.due:
             notes += (
-                f"Training ended after step {moment.step}; give more --steps or --minutes to prolong it.",
+                f"Training ended after step {moment.step}; give more --steps or --minutes to"
+                " prolong it.",
             )
             yield Progress(moment.step, 1.0, moment.seconds, math.nan, 0.0, notes=notes)
         while moment.due or not ended:
@@ -208,7 +221,9 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                 )
                 meter.waited += time.monotonic() - asked
                 with uninterrupted():
-                    torch.manual_seed(recipe.seed + moment.step)  # of what networks and objectives draw
+                    torch.manual_seed(
+                        recipe.seed + moment.step
+                    )  # of what networks and objectives draw
                     meter.total += learn(state, forward, recipe, observed, clean, rate)
                     state.update_average(recipe.ema)
                     moment.step, meter.steps = moment.step + 1, meter.steps + 1
@@ -228,7 +243,8 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
             mean, speed, waiting = meter.read()
             if meter.steps and not math.isfinite(mean):
                 raise RestoreError(
-                    f"The objective is no longer finite at step {moment.step}; lower the learning rate, or"
+                    f"The objective is no longer finite at step {moment.step}; lower the learning"
+                    " rate, or"
                     " train in fp32. The state before it is kept."
                 )
             validation, better = Validation(), False
@@ -241,7 +257,9 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                 [score] = group.share([sum(validation.scores)])
             with uninterrupted():
                 if moment.due:
-                    better = moment.judge(score, recipe.patience, recipe.counts_plateaus(moment.step))
+                    better = moment.judge(
+                        score, recipe.patience, recipe.counts_plateaus(moment.step)
+                    )
                     for path in (request.last, request.out)[: 1 + better] if log else ():
                         save(state.average, path, header)
                     moment.due = False
@@ -308,7 +326,9 @@ class Meter:
 
     def read(self) -> tuple[float, float, float]:
         """Mean objective, steps a second, and the share of time spent waiting for data."""
-        mean = self.total.item() / self.steps if self.steps else math.nan  # on a GPU this waits for all steps
+        mean = (
+            self.total.item() / self.steps if self.steps else math.nan
+        )  # on a GPU this waits for all steps
         seconds = max(time.monotonic() - self.started, 1e-9)
         return mean, self.steps / seconds, self.waited / seconds
 
@@ -323,7 +343,9 @@ def learn(
         return state.adversary.learn(observed, result.float(), clean, rate)
     total = torch.zeros((), device=clean.device)
     restored: list[Tensor] = []
-    chunks = list(zip(observed.chunk(recipe.accumulate), clean.chunk(recipe.accumulate), strict=True))
+    chunks = list(
+        zip(observed.chunk(recipe.accumulate), clean.chunk(recipe.accumulate), strict=True)
+    )
     for index, (seen, wanted) in enumerate(chunks):
         waits = isinstance(forward, DistributedDataParallel) and index + 1 < len(chunks)
         with forward.no_sync() if waits else nullcontext():  # type: ignore[operator]
@@ -350,8 +372,8 @@ def make_network(recipe: Recipe) -> Restorer:
     """The recipe's network as it is before the first step.
 
     Raises:
-        UsageError: the patch does not fit the network, or the checkpoint to start from does not, or the
-            network does not run.
+        UsageError: the patch does not fit the network, or the checkpoint to start from does not, or
+            the network does not run.
         WeightsError: there is no such network or checkpoint.
     """
     torch.manual_seed(recipe.seed)
@@ -366,22 +388,35 @@ def make_network(recipe: Recipe) -> Restorer:
     grid = geometry.multiple * geometry.scale
     for patch in recipe.sides:
         if patch % grid:
-            raise UsageError(f"The patch has {patch} pixels a side; this network needs multiples of {grid}.")
+            raise UsageError(
+                f"The patch has {patch} pixels a side; this network needs multiples of {grid}."
+            )
     side = min(*recipe.sides, -(-TRIAL_SIDE // grid) * grid) // geometry.scale
     try:
         with torch.no_grad():
             network.eval()(torch.zeros(1, geometry.channels + geometry.conditions, side, side))
     except RuntimeError as error:
         reason = str(error).partition("\n")[0].rstrip(".")
-        raise UsageError(f"Cannot run {recipe.arch} with {dict(recipe.params)}: {reason}.") from error
+        raise UsageError(
+            f"Cannot run {recipe.arch} with {dict(recipe.params)}: {reason}."
+        ) from error
     if recipe.pretrain and geometry.scale > 1:
-        raise UsageError("A network that enlarges cannot be trained as an autoencoder; leave pretrain out.")
+        raise UsageError(
+            "A network that enlarges cannot be trained as an autoencoder; leave pretrain out."
+        )
     if recipe.init:
         loaded = weights.load(weights.choose(recipe.init, recipe.task, geometry.channels))
         own, given = network.state_dict(), loaded.network.state_dict()
         if loaded.network.geometry.channels == geometry.channels:
-            given = {key: _widen(value, own[key]) if key in own else value for key, value in given.items()}
-        fitting = {key: value for key, value in given.items() if key in own and own[key].shape == value.shape}
+            given = {
+                key: _widen(value, own[key]) if key in own else value
+                for key, value in given.items()
+            }
+        fitting = {
+            key: value
+            for key, value in given.items()
+            if key in own and own[key].shape == value.shape
+        }
         sizes = [sum(value.numel() for value in state.values()) for state in (fitting, own)]
         if own.keys() != given.keys() or sizes[0] < sizes[1] / 2:
             raise UsageError(f"{recipe.init} does not fit the recipe's {recipe.arch}.")
@@ -390,7 +425,9 @@ def make_network(recipe: Recipe) -> Restorer:
 
 
 def _widen(weight: Tensor, like: Tensor) -> Tensor:
-    """The weight of a layer that gets more condition planes than it had; they start without effect."""
+    """The weight of a layer that gets more condition planes than it had; they start without
+    effect.
+    """
     wider = weight.ndim == like.ndim == 4 and weight.shape[1] < like.shape[1]
     if not wider or weight[:, :1].shape != like[:, :1].shape:
         return weight
@@ -422,8 +459,8 @@ def validate(
 ) -> Validation:
     """Score a network by its task's protocol, as mean PSNR in dB at each validation level.
 
-    The random generator starts anew with seed 0 for each image. `watch` is told "validating 5 of 12" before
-    each image.
+    The random generator starts anew with seed 0 for each image. `watch` is told "validating 5 of
+    12" before each image.
     """
     task = find_task(recipe.task)
     settings = Settings(device=str(device), precision=precision)
@@ -442,7 +479,9 @@ def validate(
             else:
                 observed = to_float(sample.damaged)
             feed = damage.prepare(observed, recipe.levels, network.geometry)
-            restored = damage.finish(run(network, feed.pixels, feed.conditions, settings).pixels, observed)
+            restored = damage.finish(
+                run(network, feed.pixels, feed.conditions, settings).pixels, observed
+            )
             before = damage.plain(observed)
             rows.append((damage.score(restored, clean), damage.score(before, clean)))
             if len(pictures) < SHOWN:
@@ -461,7 +500,9 @@ def make_header(
     device: torch.device,
     watch: Callable[[str], None] = lambda doing: None,
 ) -> Header:
-    """What the checkpoint says of itself; it lists bf16 if that costs at most 0.02 dB at every level."""
+    """What the checkpoint says of itself; it lists bf16 if that costs at most 0.02 dB at every
+    level.
+    """
     recipe = request.recipe
     fast = validate(network, recipe, corpus.holdout, device, "bf16", watch).scores
     stands = all(a - b <= PRECISION_LOSS for a, b in zip(validation.scores, fast, strict=True))
@@ -511,9 +552,10 @@ class Plan:
 
     Attributes:
         parameters: those that are trained.
-        flops: floating point operations of the network on one patch, a multiplication and an addition each.
-            Those of a large patch follow from a smaller one.
-        memory: bytes of weights, gradients, momenta, moving average and the activations of a batch, about.
+        flops: floating point operations of the network on one patch, a multiplication and an
+            addition each. Those of a large patch follow from a smaller one.
+        memory: bytes of weights, gradients, momenta, moving average and the activations of a batch,
+            about.
         images, holdout: to train on and to score with.
         unreadable: files that are left out.
     """
@@ -527,7 +569,8 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Find out what a training would take, by one patch on the CPU, which a large patch would keep too long.
+    """Find out what a training would take, by one patch on the CPU, which a large patch would keep
+    too long.
 
     Raises:
         UsageError, WeightsError: as `train`.
@@ -552,7 +595,9 @@ def plan(request: Request) -> Plan:
     kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
     with autocast(torch.device("cpu"), recipe.precision), counter, kept:
         network.train()(observed)
-    trained = sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+    trained = sum(
+        parameter.numel() for parameter in network.parameters() if parameter.requires_grad
+    )
     part = -(-recipe.batch // recipe.accumulate)
     return Plan(
         parameters=trained,
@@ -566,7 +611,9 @@ def plan(request: Request) -> Plan:
 
 
 def _trial_side(recipe: Recipe, geometry: Geometry) -> int:
-    """The side of a patch that stands for the recipe's largest: if that is large, a smaller one that fits."""
+    """The side of a patch that stands for the recipe's largest: if that is large, a smaller one
+    that fits.
+    """
     task = find_task(recipe.task).draw(recipe.levels, np.random.default_rng(0))
     grid = geometry.multiple * geometry.scale
 

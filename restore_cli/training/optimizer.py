@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from restore_cli.training.recipe import Recipe
 
-MOMENTA = ({"step", "exp_avg", "exp_avg_sq"}, {"momentum_buffer"})  # of a parameter, by Adam and by Muon
+MOMENTA = (
+    {"step", "exp_avg", "exp_avg_sq"},
+    {"momentum_buffer"},
+)  # of a parameter, by Adam and by Muon
 
 
 def learning_rate(recipe: Recipe, step: int, done: float, drops: int = 0) -> float:
@@ -32,7 +35,8 @@ def learning_rate(recipe: Recipe, step: int, done: float, drops: int = 0) -> flo
 class Muon(torch.optim.Optimizer):
     """Moves matrices by their orthogonalised momentum, those of one shape together.
 
-    As torch.optim.Muon with "match_rms_adamw", to the bit; in half its time for 28 matrices of 64 x 576.
+    As torch.optim.Muon with "match_rms_adamw", to the bit; in half its time for 28 matrices of 64 x
+    576.
     """
 
     def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
@@ -67,23 +71,27 @@ class Muon(torch.optim.Optimizer):
 def orthogonalise(matrices: Tensor, rounds: int = 5) -> Tensor:
     """The orthogonal matrices next to those given, roughly; K x rows x columns.
 
-    All singular values come close to 1 by Newton-Schulz iterations, with the coefficients of Jordan et al.
+    All singular values come close to 1 by Newton-Schulz iterations, with the coefficients of Jordan
+    et al.
     """
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
     x = x / torch.linalg.vector_norm(x, dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(rounds):
         gram = x @ x.mT
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445)
+        x = torch.baddbmm(
+            x, torch.baddbmm(gram, gram, gram, beta=-4.7750, alpha=2.0315), x, beta=3.4445
+        )
     return x.mT if tall else x
 
 
 class Optimizer:
     """Adam, AdamW, or Muon for the inner convolutions with AdamW for the rest.
 
-    Muon (Jordan et al. 2024) moves a weight matrix by its orthogonalised momentum. A convolution's kernel
-    is such a matrix, its first dimension by all others; its step is scaled to the size of AdamW's, so that
-    both share one learning rate (Liu et al., "Muon is Scalable for LLM Training", 2025).
+    Muon (Jordan et al. 2024) moves a weight matrix by its orthogonalised momentum. A convolution's
+    kernel is such a matrix, its first dimension by all others; its step is scaled to the size of
+    AdamW's, so that both share one learning rate (Liu et al., "Muon is Scalable for LLM Training",
+    2025).
     """
 
     def __init__(self, network: nn.Module, recipe: Recipe) -> None:
@@ -97,7 +105,9 @@ class Optimizer:
             convolutions = [module for module in network.modules() if isinstance(module, kinds)]
             inner = [module for module in convolutions[1:-1] if module.groups == 1]
             self.kernels = [cast(nn.Parameter, module.weight) for module in inner]
-            self.matrices = [nn.Parameter(_as_matrix(kernel.detach(), kernel)) for kernel in self.kernels]
+            self.matrices = [
+                nn.Parameter(_as_matrix(kernel.detach(), kernel)) for kernel in self.kernels
+            ]
             taken = {id(kernel) for kernel in self.kernels}
             parameters = [parameter for parameter in parameters if id(parameter) not in taken]
             self.parts.append(Muon(self.matrices, lr=recipe.lr, weight_decay=decay))
@@ -140,7 +150,9 @@ class Optimizer:
                 owner, index, name = key.split(".", 2)
                 if int(owner) == part:
                     state.setdefault(int(index), {})[name] = value
-            parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+            parameters = [
+                parameter for group in optimizer.param_groups for parameter in group["params"]
+            ]
             for number, values in state.items():
                 if values.keys() not in MOMENTA:
                     raise ValueError(f"part {part} has no {', '.join(values)}")
@@ -148,13 +160,16 @@ class Optimizer:
                     shape = torch.Size() if name == "step" else parameters[number].shape
                     if value.shape != shape or not value.is_floating_point():
                         raise ValueError(
-                            f"{name} {list(value.shape)} is not {list(shape)}, or holds no fractions"
+                            f"{name} {list(value.shape)} is not {list(shape)}, or holds no"
+                            " fractions"
                         )
             optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
 def _as_matrix(tensor: Tensor, kernel: Tensor) -> Tensor:
-    """First dimension x all others, in the kernel's own memory order: a kernel gives a view of itself."""
+    """First dimension x all others, in the kernel's own memory order: a kernel gives a view of
+    itself.
+    """
     if kernel.is_contiguous(memory_format=torch.channels_last):
         return tensor.permute(0, 2, 3, 1).flatten(1)
     return tensor.flatten(1)

@@ -26,7 +26,9 @@ from restore_cli.training.recipe import Levels, Recipe
 
 Bytes = NDArray[np.uint8]
 Batch = tuple[Tensor, Tensor]
-Source = tuple[tuple[Path, ...], int]  # a file or a real pair, and the part of its size that is taken: 1 or 2
+Source = tuple[
+    tuple[Path, ...], int
+]  # a file or a real pair, and the part of its size that is taken: 1 or 2
 
 MEMORY_SHARE = 4  # images take up to this fraction of the free memory; more are mapped from a file
 GRAIN = 15.0  # the most noise, on the 0..255 scale, that patches are given which keep it
@@ -50,11 +52,15 @@ class Corpus:
     unreadable: tuple[str, ...]
 
 
-def load_corpus(data: Path, recipe: Recipe, channels: int, validation: Path | None = None) -> Corpus:
-    """Read the images of a recipe; every n-th of the sorted names is held out, or those of another folder.
+def load_corpus(
+    data: Path, recipe: Recipe, channels: int, validation: Path | None = None
+) -> Corpus:
+    """Read the images of a recipe; every n-th of the sorted names is held out, or those of another
+    folder.
 
     Raises:
-        UsageError: a folder is missing, pairs do not fit, or there is no image to train or score with.
+        UsageError: a folder is missing, pairs do not fit, or there is no image to train or score
+            with.
         RestoreError: what finds no room in memory finds none on the disk either.
     """
     excluded = set()
@@ -63,12 +69,18 @@ def load_corpus(data: Path, recipe: Recipe, channels: int, validation: Path | No
             excluded = set((data / recipe.exclude).read_text(encoding="utf-8").splitlines())
         except (OSError, UnicodeDecodeError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is no text"
-            raise UsageError(f"Cannot read {data / recipe.exclude}: {reason}. Check exclude.") from error
+            raise UsageError(
+                f"Cannot read {data / recipe.exclude}: {reason}. Check exclude."
+            ) from error
     unreadable: list[str] = []
     folders = recipe.folders or (() if recipe.pairs or recipe.halved else (".",))
     sources = [(pair, 1) for words in recipe.pairs for pair in _paired(data, words)]
     sources += _sources(data, folders, 1) + _sources(data, recipe.halved, 2)
-    sources = [(pair, part) for pair, part in sources if pair[0].relative_to(data).as_posix() not in excluded]
+    sources = [
+        (pair, part)
+        for pair, part in sources
+        if pair[0].relative_to(data).as_posix() not in excluded
+    ]
     samples = _Store().keep(_samples(sources, channels, unreadable))
     if validation:
         apart = _sources(validation, (".",), 1)
@@ -85,7 +97,9 @@ def load_corpus(data: Path, recipe: Recipe, channels: int, validation: Path | No
 
 def _images(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder; check its path, and give --data the folder above it.")
+        raise UsageError(
+            f"{folder} is no folder; check its path, and give --data the folder above it."
+        )
     return sorted(path for path in folder.rglob("*") if is_image_name(path))
 
 
@@ -96,7 +110,9 @@ def _sources(data: Path, folders: Iterable[str], part: int) -> list[Source]:
 def _paired(data: Path, words: str) -> Iterator[tuple[Path, ...]]:
     """The files of CLEAN:DAMAGED that have the same path but for their suffix."""
     clean, _, damaged = words.partition(":")
-    twins = {path.relative_to(data / damaged).with_suffix(""): path for path in _images(data / damaged)}
+    twins = {
+        path.relative_to(data / damaged).with_suffix(""): path for path in _images(data / damaged)
+    }
     for path in _images(data / clean):
         twin = twins.get(path.relative_to(data / clean).with_suffix(""))
         if twin is None:
@@ -113,7 +129,9 @@ def _samples(sources: Iterable[Source], channels: int, unreadable: list[str]) ->
             continue
         sizes = [image.shape[:2] for image in images]
         if any(a % b for a, b in zip(sizes[0], sizes[-1], strict=True)):
-            raise UsageError(f"{pair[0]} and {pair[-1]} do not fit: {sizes[0]} and {sizes[-1]} pixels.")
+            raise UsageError(
+                f"{pair[0]} and {pair[-1]} do not fit: {sizes[0]} and {sizes[-1]} pixels."
+            )
         yield Sample(*images)
 
 
@@ -137,7 +155,9 @@ class _Store:
         kept: list[Sample] = []
         samples = iter(samples)
         for sample in samples:
-            self.left -= sample.clean.nbytes + (0 if sample.damaged is None else sample.damaged.nbytes)
+            self.left -= sample.clean.nbytes + (
+                0 if sample.damaged is None else sample.damaged.nbytes
+            )
             kept.append(sample)
             if self.left < 0:
                 break
@@ -147,7 +167,8 @@ class _Store:
                 kept += _map(itertools.chain([rest], samples))
             except OSError as error:
                 raise RestoreError(
-                    f"Cannot keep images in a file in {cache_dir()}: {error.strerror}. Set RESTORE_CACHE to a"
+                    f"Cannot keep images in a file in {cache_dir()}: {error.strerror}. Set"
+                    " RESTORE_CACHE to a"
                     " folder with more room."
                 ) from error
         return kept
@@ -164,7 +185,9 @@ def _map(samples: Iterable[Sample]) -> Iterator[Sample]:
             for image in images:
                 file.write(image.data)
         file.flush()
-        return _cut(np.memmap(file, np.uint8, "r"), shapes)  # the mapping outlives the file's handle
+        return _cut(
+            np.memmap(file, np.uint8, "r"), shapes
+        )  # the mapping outlives the file's handle
 
 
 def _cut(data: Bytes, shapes: Iterable[list[tuple[int, ...]]]) -> Iterator[Sample]:
@@ -181,7 +204,9 @@ def _middle(sample: Sample) -> Sample:
     images = [image for image in (sample.damaged, sample.clean) if image is not None]
     side = HELD_SIDE // (images[-1].shape[0] // images[0].shape[0])
     corner = [max(0, (size - side) // 2) for size in images[0].shape[:2]]
-    cut = [_crop(image, corner, side, image.shape[0] // images[0].shape[0]).copy() for image in images]
+    cut = [
+        _crop(image, corner, side, image.shape[0] // images[0].shape[0]).copy() for image in images
+    ]
     return Sample(*reversed(cut))
 
 
@@ -196,10 +221,11 @@ def to_float(image: Bytes) -> Image:
 
 
 class Patches(Dataset[Batch]):
-    """Batches by step: seed and step alone decide what is in one, so that a resumed training goes on exactly.
+    """Batches by step: seed and step alone decide what is in one, so that a resumed training goes
+    on exactly.
 
-    An image is drawn in proportion to its side, not its area: a photo four times as large comes twice as
-    often, which keeps few large photos from drowning many small ones.
+    An image is drawn in proportion to its side, not its area: a photo four times as large comes
+    twice as often, which keeps few large photos from drowning many small ones.
 
     Args:
         samples: what to cut patches from.
@@ -210,7 +236,9 @@ class Patches(Dataset[Batch]):
         UsageError: there is no memory for a batch.
     """
 
-    def __init__(self, samples: list[Sample], recipe: Recipe, geometry: Geometry, rank: int = 0) -> None:
+    def __init__(
+        self, samples: list[Sample], recipe: Recipe, geometry: Geometry, rank: int = 0
+    ) -> None:
         self.samples, self.recipe, self.geometry, self.rank = samples, recipe, geometry, rank
         self.task = find_task(recipe.task)
         side = max(recipe.sides)
@@ -224,19 +252,26 @@ class Patches(Dataset[Batch]):
         self.shares = np.cumsum(np.sqrt([math.prod(sample.clean.shape[:2]) for sample in samples]))
 
     def __getitem__(self, step: int) -> Batch:
-        """Observed input, N x (channels + conditions) x p x p, and clean target, N x channels x P x P."""
+        """Observed input, N x (channels + conditions) x p x p, and clean target, N x channels x P x
+        P.
+        """
         size, seed = self.recipe.batch, self.recipe.seed
         places = range(self.rank * size, (self.rank + 1) * size)
         pairs = [self._pair(np.random.default_rng([seed, step, place]), step) for place in places]
         observed, clean = (
-            torch.from_numpy(np.stack(side)).permute(0, 3, 1, 2) for side in zip(*pairs, strict=True)
+            torch.from_numpy(np.stack(side)).permute(0, 3, 1, 2)
+            for side in zip(*pairs, strict=True)
         )
         return observed, clean
 
     def _pair(self, rng: np.random.Generator, step: int) -> tuple[Image, Image]:
-        sample = self.samples[np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")]
+        sample = self.samples[
+            np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")
+        ]
         sides = self.recipe.sides
-        drawn = np.random.default_rng([self.recipe.seed, step]).integers(len(sides))  # one for all of a batch
+        drawn = np.random.default_rng([self.recipe.seed, step]).integers(
+            len(sides)
+        )  # one for all of a batch
         cuts = self._cut(sample, sides[drawn], rng)
         clean, damaged = (None if image is None else to_float(image) for image in cuts)
         assert clean is not None
@@ -248,8 +283,12 @@ class Patches(Dataset[Batch]):
             clean, damaged = to_gray(clean), None if damaged is None else to_gray(damaged)
         task = self.task.draw(self.recipe.levels, rng)
         if task.fit(clean).shape != clean.shape:
-            raise UsageError(f"{task} does not fit patches of {len(clean)} pixels; choose another --patch.")
-        task, observed, clean = (task, damaged, clean) if damaged is not None else task.pair(clean, rng)
+            raise UsageError(
+                f"{task} does not fit patches of {len(clean)} pixels; choose another --patch."
+            )
+        task, observed, clean = (
+            (task, damaged, clean) if damaged is not None else task.pair(clean, rng)
+        )
         if clean.shape[2] < self.geometry.channels:
             clean, observed = to_rgb(clean), to_rgb(observed)
         whole = stack_input(task, observed, self.recipe.levels, self.geometry)
@@ -308,7 +347,9 @@ def stack_input(task: Task, observed: Image, levels: Levels, geometry: Geometry)
 
 
 def batches(patches: Patches, start: int, workers: int, pinned: bool) -> Iterator[Batch]:
-    """The batches from a step on, without end; `workers` processes draw them ahead, 0 draws them here."""
+    """The batches from a step on, without end; `workers` processes draw them ahead, 0 draws them
+    here.
+    """
     loader: DataLoader[Batch] = DataLoader(
         patches,
         batch_size=None,

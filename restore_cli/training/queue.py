@@ -23,8 +23,8 @@ class Event:
 
     Attributes:
         job: its name.
-        kind: "started", "finished", "failed", "waiting" for an earlier list that still trains it, or, in the
-            log alone, "stopped".
+        kind: "started", "finished", "failed", "waiting" for an earlier list that still trains it,
+            or, in the log alone, "stopped".
         seconds: since it was started.
     """
 
@@ -36,8 +36,9 @@ class Event:
 def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Generator[Event]:
     """Run `restore` commands in their order, `slots` at a time.
 
-    Whoever interrupts it, or closes the iterator, ends the jobs that run; each keeps its state. So do those
-    of a list that was killed, for their standard input ends with it; NAME.log is locked until they end.
+    Whoever interrupts it, or closes the iterator, ends the jobs that run; each keeps its state. So
+    do those of a list that was killed, for their standard input ends with it; NAME.log is locked
+    until they end.
 
     Args:
         jobs: the words after `restore`, by the job's name; what a job prints goes to NAME.log.
@@ -65,7 +66,11 @@ def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Gener
                             yield tell(Event(name, "waiting"))
                         break
                     process = subprocess.Popen(
-                        command, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=output
+                        command,
+                        env=environment,
+                        stdin=subprocess.PIPE,
+                        stdout=output,
+                        stderr=output,
                     )
                 running[pending.popleft()] = process, time.monotonic()
                 yield tell(Event(name, "started"))

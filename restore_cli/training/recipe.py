@@ -20,7 +20,10 @@ from restore_cli.tasks import MEASURES, TASKS, Task, find_task
 Levels = Mapping[str, Any]  # a task's fields, as `Task.draw` takes them
 
 LENGTH = ("steps", "minutes")  # what may change when a training is resumed
-VALIDATE_EVERY, VALIDATIONS = 2000, 10  # steps between two validations, and how many a short training has
+VALIDATE_EVERY, VALIDATIONS = (
+    2000,
+    10,
+)  # steps between two validations, and how many a short training has
 HOUSE: tuple[str, Mapping[str, Any]] = (  # the network of a task that has no model yet
     "unet:UNet",
     {"channels": 3, "widths": [32, 64, 96, 128, 160], "unshuffle": 1},
@@ -96,7 +99,9 @@ def _problems(key: str, value: Any, kind: str) -> Iterator[str]:
 
 
 def _own_network(task: type[Task], levels: Levels) -> tuple[str, Mapping[str, Any]]:
-    """Architecture and parameters of the task's own model for color, of the scale that is trained for."""
+    """Architecture and parameters of the task's own model for color, of the scale that is trained
+    for.
+    """
     scale = levels.get("scale", 1)
     try:
         found = weights.choose(None, task.name, 3, scale if isinstance(scale, (int, float)) else 1)
@@ -106,8 +111,11 @@ def _own_network(task: type[Task], levels: Levels) -> tuple[str, Mapping[str, An
     return found.arch, found.params
 
 
-def _fit_conditions(task: Task, levels: Levels, arch: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters, with as many condition planes as the task gives, unless they state their number.
+def _fit_conditions(
+    task: Task, levels: Levels, arch: str, params: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """The parameters, with as many condition planes as the task gives, unless they state their
+    number.
 
     Raises:
         WeightsError, UsageError: there is no such network, or none for pictures.
@@ -117,7 +125,9 @@ def _fit_conditions(task: Task, levels: Levels, arch: str, params: Mapping[str, 
         if geometry.channels not in (1, 3):
             raise UsageError(f"The network has {geometry.channels} channels; give it 1 or 3.")
         given = len(
-            task.prepare(np.zeros((16, 16, geometry.channels), np.float32), levels, geometry).conditions
+            task.prepare(
+                np.zeros((16, 16, geometry.channels), np.float32), levels, geometry
+            ).conditions
         )
         if "conditions" in params or given == geometry.conditions:
             return params
@@ -130,51 +140,61 @@ def _fit_conditions(task: Task, levels: Levels, arch: str, params: Mapping[str, 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train a network; the same recipe, data and seed on one CPU thread give the same weights.
+    """How to train a network; the same recipe, data and seed on one CPU thread give the same
+    weights.
 
     Attributes:
         task: name of the task whose `degrade` makes the observed side of each pair.
-        arch, params: the network, as in weights.toml; by default that of the task's own model. A network that
-            takes condition planes gets as many as the task gives, unless `conditions` says how many.
-        init: name or path of a checkpoint to start from; by default the network's own initial weights. Layers
-            whose shape depends on channels or scale start from scratch where that differs; added condition
-            planes start without effect.
-        folders: folders below the data folder, searched for images recursively; all of it if there are none.
-        halved: folders whose images are taken at half their size, where traces of JPEG and noise are gone.
-        pairs: "CLEAN:DAMAGED", folders below the data folder whose files pair up by their names: real damage
-            in place of the task's.
-        exclude: a file below the data folder that lists images, paths below it one a line, that are left out.
-        levels: the task's fields: a fixed value, [low, high] to draw uniformly for each patch, or words to
-            draw one from; by default the task's own.
-        validation: levels at which the held-out images are scored; by default the task's own, or none for
-            real pairs.
-        steps: length. minutes: length by the clock instead, where it is not 0; such a training is resumed,
-            but not repeated exactly. Both may change when a training is resumed.
-        batch, patch: patches a step for each process, and their side in pixels; of several sides each step
-            draws one.
-        augment: what is done to patches at random: "turn" by right angles and mirror them, "mirror" them left
-            to right, or "none".
-        gray: share of the patches that lose their colour, for a network in colour that gets gray photos, too.
-        enlarged: share of the patches that are enlarged, up to twice; photos in the full size of their
-            sensors are as soft.
-        grain: share of the patches that are given noise before they are damaged, which is to stay, for a
-            network that must not make shapes of it.
+        arch, params: the network, as in weights.toml; by default that of the task's own model. A
+            network that takes condition planes gets as many as the task gives, unless `conditions`
+            says how many.
+        init: name or path of a checkpoint to start from; by default the network's own initial
+            weights. Layers whose shape depends on channels or scale start from scratch where that
+            differs; added condition planes start without effect.
+        folders: folders below the data folder, searched for images recursively; all of it if there
+            are none.
+        halved: folders whose images are taken at half their size, where traces of JPEG and noise
+            are gone.
+        pairs: "CLEAN:DAMAGED", folders below the data folder whose files pair up by their names:
+            real damage in place of the task's.
+        exclude: a file below the data folder that lists images, paths below it one a line, that are
+            left out.
+        levels: the task's fields: a fixed value, [low, high] to draw uniformly for each patch, or
+            words to draw one from; by default the task's own.
+        validation: levels at which the held-out images are scored; by default the task's own, or
+            none for real pairs.
+        steps: length. minutes: length by the clock instead, where it is not 0; such a training is
+            resumed, but not repeated exactly. Both may change when a training is resumed.
+        batch, patch: patches a step for each process, and their side in pixels; of several sides
+            each step draws one.
+        augment: what is done to patches at random: "turn" by right angles and mirror them, "mirror"
+            them left to right, or "none".
+        gray: share of the patches that lose their colour, for a network in colour that gets gray
+            photos, too.
+        enlarged: share of the patches that are enlarged, up to twice; photos in the full size of
+            their sensors are as soft.
+        grain: share of the patches that are given noise before they are damaged, which is to stay,
+            for a network that must not make shapes of it.
         accumulate: parts in which a batch is computed, to save memory.
-        pretrain: steps at the beginning in which the network is given the clean image, as an autoencoder.
+        pretrain: steps at the beginning in which the network is given the clean image, as an
+            autoencoder.
         pretrain_discriminator: steps after those in which the discriminator alone learns.
         validate_every: steps between two validations; 0 is 2000, and at each tenth of the training.
         holdout: every n-th image is kept out of the training, for validation.
-        objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for damage of many
-            strengths), "mean" (L1 of each patch's means, for measures), or that of a PatchGAN plus
-            `pixel_weight` times L1: "lsgan", its least squares, or "gan", the Jensen-Shannon divergence of
+        objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for damage
+            of many strengths), "mean" (L1 of each patch's means, for measures), or that of a
+            PatchGAN plus
+            `pixel_weight` times L1: "lsgan", its least squares, or "gan", the Jensen-Shannon
+                divergence of
             the first ones.
         discriminator: convolutions of the PatchGAN, 3 to 7.
         transition: weight of the transition regularizer of binarized networks.
         optimizer: "muon" (convolutions by Muon, the rest by AdamW), "adamw" or "adam".
         lr, lr_final, warmup: peak and last learning rate, after a linear warm-up in steps.
-        schedule: "cosine" from `lr` to `lr_final`; "step" multiplies the rate by `drop` after each of the
-            steps in `drop_at`; "plateau" does so too, and after the last of them again whenever `patience`
-            validations have brought nothing better; it ends when the rate is below `lr_final`.
+        schedule: "cosine" from `lr` to `lr_final`; "step" multiplies the rate by `drop` after each
+            of the steps in `drop_at`; "plateau" does so too, and after the last of them again
+            whenever `patience` validations have brought nothing better; it ends when the rate is
+            below `lr_final`.
         betas: of Adam and AdamW.
         weight_decay, clip: decoupled weight decay, and the largest norm of the gradient.
         ema: decay of the moving average of the weights, which is what gets validated and kept.
@@ -226,14 +246,17 @@ class Recipe:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Recipe:
-        """Read a recipe from a TOML table, strictly; what it leaves out of levels is the task's own.
+        """Read a recipe from a TOML table, strictly; what it leaves out of levels is the task's
+        own.
 
         Raises:
             UsageError: names all unknown, missing and impossible keys at once.
         """
         known = {item.name: str(item.type) for item in dataclasses.fields(cls)}
         problems = {
-            key: list(_problems(key, value, known[key])) for key, value in values.items() if key in known
+            key: list(_problems(key, value, known[key]))
+            for key, value in values.items()
+            if key in known
         }
         told = [f"unknown key {key!r}" for key in values if key not in known]
         told += [f"missing key {key!r}" for key in ("task",) if key not in values]
@@ -258,7 +281,9 @@ class Recipe:
                         raise ValueError(f"it has no {', '.join(strange)}, but {', '.join(named)}")
                     made = task.draw(levels, np.random.default_rng(0))
                     for key, level in levels.items():
-                        if not weights.is_level(key, level):  # another draw would fail, or the checkpoint
+                        if not weights.is_level(
+                            key, level
+                        ):  # another draw would fail, or the checkpoint
                             raise ValueError(f"{key} cannot be {level!r}")
                     drawn.append(made)
                 except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
@@ -269,7 +294,9 @@ class Recipe:
                     given["arch"], usual = _own_network(task, given["levels"])
                     params = {**usual, **params}
                 try:
-                    given["params"] = _fit_conditions(drawn[0], given["levels"], given["arch"], params)
+                    given["params"] = _fit_conditions(
+                        drawn[0], given["levels"], given["arch"], params
+                    )
                 except RestoreError as error:
                     told.append(str(error).rstrip("."))
         if told:
@@ -288,14 +315,18 @@ class Recipe:
 
     def rests(self, step: int) -> bool:
         """Whether the network rests in a step, while its discriminator learns."""
-        return self.adversarial and self.pretrain <= step < self.pretrain + self.pretrain_discriminator
+        return (
+            self.adversarial and self.pretrain <= step < self.pretrain + self.pretrain_discriminator
+        )
 
     def counts_plateaus(self, step: int) -> bool:
         """Whether a validation after so many steps counts for a plateau."""
         return step > max(self.drop_at, default=0)
 
     def done(self, step: int, seconds: float) -> float:
-        """How much of the training is done after these steps, which took these seconds: 1 at its end."""
+        """How much of the training is done after these steps, which took these seconds: 1 at its
+        end.
+        """
         return seconds / (60 * self.minutes) if self.minutes else step / self.steps
 
     def is_over(self, step: int, rate: float) -> bool:
@@ -303,7 +334,8 @@ class Recipe:
         return self.schedule == "plateau" and step > self.warmup and rate < self.lr_final
 
     def validates(self, step: int, before: float, done: float, spare: float) -> bool:
-        """Whether to validate after a step, which took the training from one share that is done to another.
+        """Whether to validate after a step, which took the training from one share that is done to
+        another.
 
         Args:
             spare: seconds that a training by the clock has for it.

@@ -1,4 +1,6 @@
-"""The state of a running training: kept on disk so that a kill loses minutes, and resumed exactly."""
+"""The state of a running training: kept on disk so that a kill loses minutes, and resumed
+exactly.
+"""
 
 from __future__ import annotations
 
@@ -29,20 +31,30 @@ from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import LENGTH, Recipe
 
 # What reading a file raises that is cut, torn or of other contents.
-_DAMAGE = (OSError, SafetensorError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+_DAMAGE = (
+    OSError,
+    SafetensorError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    RuntimeError,
+)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Let Ctrl-C, SIGTERM and SIGHUP wait until the block ends; a second one does not.
 
-    Only where Python answers them, not where they end the process. Where the block fails, the signal is
-    answered in place of the error, which it may have caused.
+    Only where Python answers them, not where they end the process. Where the block fails, the
+    signal is answered in place of the error, which it may have caused.
     """
     if threading.current_thread() is not threading.main_thread():  # which alone is given signals
         yield
         return
-    numbers = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    numbers = [
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    ]
     set_up = ((number, signal.getsignal(number)) for number in numbers)
     answers = {int(number): answer for number, answer in set_up if callable(answer)}
     came: list[int] = []
@@ -69,7 +81,8 @@ class Moment:
 
     Attributes:
         step, seconds: done so far.
-        best: score of the best validation; `stale` validations since; `drops` of the rate by plateaus.
+        best: score of the best validation; `stale` validations since; `drops` of the rate by
+            plateaus.
         over: whether plateaus have brought the training to its end.
         due: whether its validation is still to come.
     """
@@ -83,7 +96,9 @@ class Moment:
     due: bool = False
 
     def judge(self, score: float, patience: int, counts: bool = True) -> bool:
-        """Whether a validation's score is the best so far; `patience` others that count lower the rate."""
+        """Whether a validation's score is the best so far; `patience` others that count lower the
+        rate.
+        """
         better = score > self.best
         self.best = max(score, self.best)
         self.stale = 0 if better or not counts else self.stale + 1
@@ -94,7 +109,9 @@ class Moment:
 
 @dataclass
 class State:
-    """What changes during a training. `average` holds the moving average that is validated and kept."""
+    """What changes during a training. `average` holds the moving average that is validated and
+    kept.
+    """
 
     network: Restorer
     average: Restorer
@@ -138,7 +155,9 @@ class State:
         except (OSError, SafetensorError) as error:
             part.unlink(missing_ok=True)
             reason = (isinstance(error, OSError) and error.strerror) or error
-            raise WeightsError(f"Cannot write {path}: {reason}. The state before it is kept.") from error
+            raise WeightsError(
+                f"Cannot write {path}: {reason}. The state before it is kept."
+            ) from error
 
     def load(self, path: Path, recipe: Mapping[str, Any]) -> None:
         """Take up a saved state.
@@ -155,7 +174,11 @@ class State:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             written = json.loads(header["recipe"])
             moment = fill_in(Moment, json.loads(header["moment"]), "its moment", WeightsError)
-            if not isinstance(written, dict) or moment.step < 0 or not 0 <= moment.seconds < math.inf:
+            if (
+                not isinstance(written, dict)
+                or moment.step < 0
+                or not 0 <= moment.seconds < math.inf
+            ):
                 raise ValueError("its recipe or its moment makes no sense")
             if "format" not in header:
                 written["params"] = renew(written["arch"], written["params"])
@@ -163,18 +186,25 @@ class State:
                 raise ValueError("tensors are missing, or of another name or shape")
         except (*_DAMAGE, WeightsError) as error:
             raise _refuse(path, error) from error
-        own, usual = (json.loads(json.dumps(one)) for one in (recipe, asdict(Recipe(""))))  # lists for tuples
+        own, usual = (
+            json.loads(json.dumps(one)) for one in (recipe, asdict(Recipe("")))
+        )  # lists for tuples
         written = {**usual, **written}  # what an older version's recipe lacks is as it was
         keys = [key for key in own.keys() | written.keys() if own.get(key) != written.get(key)]
         if changed := sorted(set(keys) - set(LENGTH)):
             raise WeightsError(
                 f"Cannot resume from {path}: it comes from another recipe, which differs in"
-                f" {', '.join(changed)}. Train to another --out, with --init to start from its checkpoint."
+                f" {', '.join(changed)}. Train to another --out, with --init to start from its"
+                " checkpoint."
             )
 
         def part(owner: str) -> dict[str, Tensor]:
             prefix = owner + "."
-            return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+            return {
+                name[len(prefix) :]: value
+                for name, value in tensors.items()
+                if name.startswith(prefix)
+            }
 
         try:
             self.network.load_state_dict(part("network"))
@@ -200,7 +230,9 @@ class State:
 
 
 def _layout(tensors: Mapping[str, Tensor]) -> str:
-    """A digest of names and shapes: what is missing of the momenta would otherwise begin at 0 in silence."""
+    """A digest of names and shapes: what is missing of the momenta would otherwise begin at 0 in
+    silence.
+    """
     shapes = sorted((name, list(value.shape)) for name, value in tensors.items())
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
 
@@ -208,5 +240,6 @@ def _layout(tensors: Mapping[str, Tensor]) -> str:
 def _refuse(path: Path, error: Exception) -> WeightsError:
     reason = str(error).partition("\n")[0].rstrip(".:")
     return WeightsError(
-        f"Cannot resume from {path}: it is damaged ({reason}). Delete it, or train to another --out."
+        f"Cannot resume from {path}: it is damaged ({reason}). Delete it, or train to another"
+        " --out."
     )

@@ -43,8 +43,8 @@ class Study:
         vary: values of keys of the recipe, "params.depth" or "patch", one of each for each point.
         keys: of the recipe, for all points.
         curves: keys of each curve, by its name.
-        x: where a point lies on the axis: at its "parameters", at "activations", the share of them in
-            activations in percent, or else at its value of the first key of `vary`.
+        x: where a point lies on the axis: at its "parameters", at "activations", the share of them
+            in activations in percent, or else at its value of the first key of `vary`.
         labels: words below the points, for values that are no places on an axis.
     """
 
@@ -157,7 +157,8 @@ def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
 def study(
     request: Request, watch: Callable[[int, Beat], None] = lambda done, beat: None
 ) -> Generator[Moment]:
-    """Train all points, seed by seed; those that have ended are found in `out`, and others are resumed.
+    """Train all points, seed by seed; those that have ended are found in `out`, and others are
+    resumed.
 
     Args:
         watch: called after each step with the number of trainings that have ended.
@@ -167,25 +168,39 @@ def study(
         RestoreError, WeightsError: as `train`, or the list of what has ended is damaged.
     """
     found = find(request.name)
-    length = {"minutes": 0.0, "steps": request.steps} if request.steps else {"minutes": request.minutes}
+    length = (
+        {"minutes": 0.0, "steps": request.steps} if request.steps else {"minutes": request.minutes}
+    )
     swept = list(points(found, recipes.merge(ONCE, length, request.keys)))
     kept = request.out / "points.json"
     try:
         request.out.mkdir(parents=True, exist_ok=True)
-        ended: dict[str, dict[str, Any]] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+        ended: dict[str, dict[str, Any]] = (
+            json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+        )
     except OSError as error:
-        raise UsageError(f"Cannot write {request.out}: {error.strerror}. Give another --out.") from error
+        raise UsageError(
+            f"Cannot write {request.out}: {error.strerror}. Give another --out."
+        ) from error
     except ValueError as error:
-        raise RestoreError(f"Cannot read {kept}: it is damaged. Remove it, or give another --out.") from error
-    trainings = [_training(request, point, seed) for seed in range(request.seeds) for point in swept]
+        raise RestoreError(
+            f"Cannot read {kept}: it is damaged. Remove it, or give another --out."
+        ) from error
+    trainings = [
+        _training(request, point, seed) for seed in range(request.seeds) for point in swept
+    ]
     for done, (point, training) in enumerate(zip(swept * request.seeds, trainings, strict=True)):
         key, seed = training.out.stem, training.recipe.seed
         if key not in ended:
             ended[key] = _run(training, functools.partial(watch, done))
             write_text(kept, json.dumps(ended, indent=1))
-        marks = [_mark(one, trainings[number :: len(swept)], ended) for number, one in enumerate(swept)]
+        marks = [
+            _mark(one, trainings[number :: len(swept)], ended) for number, one in enumerate(swept)
+        ]
         name = f"{point.curve}, {found.varied or found.axis}: {point.label}".removeprefix(", ")
-        words = f"{name}, seed {seed}: {ended[key]['psnr']:.2f} dB after {ended[key]['steps']} steps"
+        words = (
+            f"{name}, seed {seed}: {ended[key]['psnr']:.2f} dB after {ended[key]['steps']} steps"
+        )
         chart = _chart(request, found, swept[0].recipe, [mark for mark in marks if mark.scores])
         yield Moment(done + 1, len(trainings), words, chart)
 
@@ -193,12 +208,16 @@ def study(
 def _training(request: Request, point: Point, seed: int) -> Training:
     """A training of a point, in a file whose name says which, and of what recipe and images."""
     recipe = dataclasses.replace(point.recipe, seed=seed)
-    folders = [folder.resolve().name if folder else "" for folder in (request.data, request.validation)]
+    folders = [
+        folder.resolve().name if folder else "" for folder in (request.data, request.validation)
+    ]
     told = json.dumps([dataclasses.asdict(recipe), folders], sort_keys=True)
     words = [*(_slug(word) for word in (point.curve, point.label)), f"seed-{seed}"]
     stem = "-".join([*filter(None, words), hashlib.sha256(told.encode()).hexdigest()[:8]])
     out = request.out / f"{stem}.safetensors"
-    return Training(recipe, request.data, out, request.device, resume=True, validation=request.validation)
+    return Training(
+        recipe, request.data, out, request.device, resume=True, validation=request.validation
+    )
 
 
 def _run(training: Training, watch: Callable[[Beat], None]) -> dict[str, Any]:
@@ -211,7 +230,9 @@ def _run(training: Training, watch: Callable[[Beat], None]) -> dict[str, Any]:
     return {"psnr": psnr, "steps": last.step, "minutes": last.seconds / 60}
 
 
-def _mark(point: Point, trainings: Sequence[Training], ended: Mapping[str, Mapping[str, Any]]) -> Mark:
+def _mark(
+    point: Point, trainings: Sequence[Training], ended: Mapping[str, Mapping[str, Any]]
+) -> Mark:
     found = [ended[training.out.stem] for training in trainings if training.out.stem in ended]
     return Mark(
         curve=point.curve,
@@ -225,7 +246,9 @@ def _mark(point: Point, trainings: Sequence[Training], ended: Mapping[str, Mappi
 
 
 def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]) -> Chart:
-    levels = "; ".join(" ".join(f"{key} {value}" for key, value in one.items()) for one in recipe.validation)
+    levels = "; ".join(
+        " ".join(f"{key} {value}" for key, value in one.items()) for one in recipe.validation
+    )
     images = request.validation.resolve().name if request.validation else "held-out images"
     length = f"{request.steps} steps" if request.steps else f"{request.minutes:g} minutes"
     note = f"{length} for each training, by the recipe {found.recipe}; seeds: {request.seeds}."
@@ -256,7 +279,9 @@ def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _spent(network: nn.Module) -> int:
     """Parameters of the activations."""
-    return sum(count_parameters(module) for module in network.modules() if isinstance(module, XUnit))
+    return sum(
+        count_parameters(module) for module in network.modules() if isinstance(module, XUnit)
+    )
 
 
 def count_parameters(network: nn.Module) -> int:
