@@ -33,6 +33,7 @@ ORDER = [
     "image",
     "download",
     "tables",
+    "levels",
     "report",
     "atomic",
     "errors",

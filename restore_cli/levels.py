@@ -1,0 +1,104 @@
+"""Levels of damage as values: a value, a range or a choice, and how TOML and JSON hold them.
+
+25           a value             sigma = 25
+[0, 75]      Range(0, 75)        any number from 0 to 75
+["a", "b"]   Choice(("a", "b"))  one of these
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Value = bool | int | float | str
+Random = np.random.Generator | np.random.RandomState
+
+
+@dataclass(frozen=True)
+class Range:
+    """All numbers from `low` to `high`; raises ValueError if they are the other way round."""
+
+    low: float
+    high: float
+
+    def __post_init__(self) -> None:
+        if not self.low <= self.high:
+            raise ValueError(f"{self.low:g} is above {self.high:g}")
+
+    def __str__(self) -> str:
+        return f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of some words; a word that is there twice is drawn twice as often."""
+
+    words: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(dict.fromkeys(self.words))
+
+
+Level = Value | Range | Choice
+Levels = Mapping[str, Level]
+
+
+def parse_level(plain: Any) -> Level:
+    """The level that a value of TOML or JSON says; a level is given back as it is.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if isinstance(plain, (bool, int, float, str, Range, Choice)):
+        return plain
+    if isinstance(plain, (list, tuple)) and plain:
+        if all(isinstance(word, str) for word in plain):
+            return Choice(tuple(plain))
+        if len(plain) == 2 and all(type(end) in (int, float) for end in plain):
+            return Range(*plain)
+    raise ValueError("a level is a value, [low, high] or a list of words")
+
+
+def parse_levels(plain: Mapping[str, Any]) -> dict[str, Level]:
+    """Each level of a table; raises ValueError."""
+    return {key: parse_level(value) for key, value in plain.items()}
+
+
+def to_plain(level: Level) -> Any:
+    """The level as TOML and JSON hold it."""
+    if isinstance(level, Range):
+        return [level.low, level.high]
+    return list(level.words) if isinstance(level, Choice) else level
+
+
+def draw(level: Level, rng: Random) -> Value:
+    """A value of it: of a range uniformly."""
+    if isinstance(level, Range):
+        return float(rng.uniform(level.low, level.high))
+    return level.words[rng.choice(len(level.words))] if isinstance(level, Choice) else level
+
+
+def span(level: Level) -> Range:
+    """The range of a level of numbers; that of a choice is from its lowest to its highest.
+
+    Raises:
+        ValueError: it is of other words than numbers.
+    """
+    if isinstance(level, Range):
+        return level
+    numbers = [float(word) for word in (level.words if isinstance(level, Choice) else (level,))]
+    return Range(min(numbers), max(numbers))
+
+
+def describe(levels: Levels) -> str:
+    """ "damage text size 8 to 32 blind": each key and its level, of what is true the key alone."""
+
+    def words(key: str, level: Level) -> str:
+        if level is True:
+            return key
+        return f"{key} {level:g}" if isinstance(level, float) else f"{key} {level}"
+
+    return " ".join(words(key, level) for key, level in levels.items())
