@@ -27,6 +27,7 @@ from restore_cli.cli.display import (
     stdout,
 )
 from restore_cli.cli.signals import Worker, call
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import UsageError
 from restore_cli.metrics.perceptual import METRICS, Metric, find_metric
 from restore_cli.tables import read_value
@@ -243,7 +244,7 @@ def compose(task: type[Task]) -> Callable[..., None]:
     levels = [
         item
         for item in dataclasses.fields(task)
-        if "parse" in item.metadata and item.name in task.levels
+        if "parse" in item.metadata and item.name in find_degradation(task.name).levels
     ]
     own = [
         inspect.Parameter(
@@ -276,7 +277,11 @@ def compose(task: type[Task]) -> Callable[..., None]:
 
 def _describe(task: type[Task], item: dataclasses.Field[Any]) -> str:
     """What a level is, and its values when none is named."""
-    usual = dict.fromkeys(str(level[item.name]) for level in task.validation if item.name in level)
+    usual = dict.fromkeys(
+        str(level[item.name])
+        for level in find_degradation(task.name).validation
+        if item.name in level
+    )
     more = f"; by default {', '.join(usual)}" if usual else ""
     return f"{item.metadata['help'].partition(';')[0].rstrip('.')}{more}."
 
@@ -444,7 +449,9 @@ def parse_levels(
 
 def _parsers(task: type[Task]) -> dict[str, Callable[[str], Any]]:
     """What makes values of words, by the levels of a task."""
-    return {item.name: item.metadata.get("parse", read_value) for item in task.damage_fields()}
+    own = {item.name: item.metadata.get("parse", read_value) for item in dataclasses.fields(task)}
+    damage = dataclasses.fields(find_degradation(task.name))
+    return {item.name: own.get(item.name, read_value) for item in damage}
 
 
 def _render(

@@ -124,11 +124,14 @@ def compare(
     if names:
         from restore_cli.engine import Settings  # imports torch
         from restore_cli.pipeline import batch as job
+        from restore_cli.pipeline.files import STREAM, Item, match_files
         from restore_cli.pipeline.lineup import find_task_of
 
         kind = _fill(find_task(task or call(find_task_of, names)), level or ())
         settings = Settings(device, precision, options.parse_tile(tile))
-        request = job.Request(kind, (), settings=settings, mask=mask, offline=offline, debug=debug)
+        item = Item(str(before), STREAM, before.name, format="PNG")
+        items = match_files([item], mask, None)
+        request = job.Request(kind, items, settings=settings, offline=offline, debug=debug)
         others = [*(after or ()), *([reference] if reference else ())]
         failed = _add_restored(page, before, names, request, others, reference is not None, quiet)
     else:

@@ -77,7 +77,7 @@ def compose(task: type[Task]) -> Callable[..., None]:
     own = [_parameter(item) for item in dataclasses.fields(task) if "parse" in item.metadata]
     lists = {item.name for item in dataclasses.fields(task) if item.default == ()}
     _, inputs, *others = inspect.signature(run, eval_str=True).parameters.values()
-    if task.exact:
+    if task.keeps_most_pixels:
         others = [
             item.replace(annotation=options.Missing) if item.name == "mask" else item
             for item in others
@@ -164,7 +164,7 @@ def run(
         output=output,
         suffix=f".{task.suffix}" if suffix is None else suffix,
         format=parse_format(format) if format else None,
-        exact=task.exact or mask is not None,
+        exact=task.keeps_most_pixels or mask is not None,
         masks=save_mask,
     )
     unread: Counter[str] = Counter()
@@ -173,7 +173,8 @@ def run(
         naming,
         recursive=recursive,
         existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
-        others=[path for path in (mask, reference) if path],
+        masks=mask,
+        references=reference,
         reports=[*(report or ()), *([compare] if compare else [])],
         unread=unread,
     )
@@ -205,13 +206,10 @@ def run(
         items=items,
         model=model,
         settings=Settings(device, precision, side, ensemble),
-        naming=naming,
         jpeg_quality=jpeg_quality,
         max_pixels=max_pixels,
         skip_existing=skip_existing,
-        reference=reference,
         strength=strength,
-        mask=mask,
         check_tiles=check_tiles,
         offline=offline,
         debug=debug,

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.degradations import Image, Random, round_to_bytes
+from restore_cli.degradations import Random
+from restore_cli.image import Pixels, round_to_bytes
 
 NOISES = ("gaussian", "camera", "random")
 LEVELS = (
@@ -29,7 +30,7 @@ STEPS = 4096  # of a tone curve
 INTERPOLATIONS = ("bilinear", "gradient", "edges")
 
 
-def add_noise(clean: Image, noise: str, sigma: float, rng: Random) -> Image:
+def add_noise(clean: Pixels, noise: str, sigma: float, rng: Random) -> Pixels:
     """Add noise of a kind, one of NOISES, and of standard deviation `sigma` on the 0..255 scale;
     not clipped.
 
@@ -51,7 +52,7 @@ def draw_level(rng: Random, highest: float = LEVELS[1]) -> float:
     return 0.0 if rng.uniform() < CLEAN else math.exp(rng.uniform(low, high))
 
 
-def save(photo: Image, rng: Random, share: float = 0.6) -> Image:
+def save(photo: Pixels, rng: Random, share: float = 0.6) -> Pixels:
     """The photo as a file gives it back: 8 bits, and mostly a JPEG, sometimes for the second time.
 
     Args:
@@ -74,7 +75,7 @@ def save(photo: Image, rng: Random, share: float = 0.6) -> Image:
     return photo
 
 
-def noisy_file(clean: Image, noise: str, sigma: float, rng: Random) -> tuple[Image, Image]:
+def noisy_file(clean: Pixels, noise: str, sigma: float, rng: Random) -> tuple[Pixels, Pixels]:
     """A file of a noisy photo, and its noise: what differs from the same file without it.
 
     Args:
@@ -89,7 +90,7 @@ def noisy_file(clean: Image, noise: str, sigma: float, rng: Random) -> tuple[Ima
     return file, file - plain
 
 
-def mottle(clean: Image, sigma: float, rng: Random) -> Image:
+def mottle(clean: Pixels, sigma: float, rng: Random) -> Pixels:
     """Add noise of a random kind: grain and color blotches of random size, more of it in some
     tones.
 
@@ -122,7 +123,7 @@ def mottle(clean: Image, sigma: float, rng: Random) -> Image:
     return np.asarray(clean + noise * np.float32(sigma / 255 / max(deviation, 1e-6)), np.float32)
 
 
-def _grain(shape: tuple[int, ...], radii: tuple[float, ...], rng: Random) -> Image:
+def _grain(shape: tuple[int, ...], radii: tuple[float, ...], rng: Random) -> Pixels:
     """Noise of deviation 1: a sum of noise blurred by about each of the radii in pixels, in random
     shares.
     """
@@ -136,7 +137,7 @@ def _grain(shape: tuple[int, ...], radii: tuple[float, ...], rng: Random) -> Ima
     return np.asarray(grain / np.sqrt(np.square(shares).sum()), np.float32)
 
 
-def _blurred_noise(shape: tuple[int, ...], radius: float, rng: Random) -> Image:
+def _blurred_noise(shape: tuple[int, ...], radius: float, rng: Random) -> Pixels:
     noise = _white(shape, rng)
     if not radius:
         return noise
@@ -144,7 +145,7 @@ def _blurred_noise(shape: tuple[int, ...], radius: float, rng: Random) -> Image:
     return _filter(noise, kernel) / np.float32(np.square(kernel).sum())
 
 
-def _white(shape: tuple[int, ...], rng: Random) -> Image:
+def _white(shape: tuple[int, ...], rng: Random) -> Pixels:
     if isinstance(rng, np.random.Generator):
         return rng.standard_normal(shape, np.float32)
     return rng.standard_normal(shape).astype(np.float32)
@@ -157,20 +158,20 @@ def _gaussian(radius: float) -> NDArray[np.float64]:
     return np.asarray(kernel / kernel.sum(), np.float64)
 
 
-def _filter(image: Image, kernel: NDArray[np.float64]) -> Image:
+def _filter(image: Pixels, kernel: NDArray[np.float64]) -> Pixels:
     import cv2
 
     filtered = cv2.sepFilter2D(image, -1, kernel, kernel, borderType=cv2.BORDER_REFLECT)
     return np.asarray(filtered.reshape(image.shape), np.float32)
 
 
-def _sharpen(image: Image, rng: Random) -> Image:
+def _sharpen(image: Pixels, rng: Random) -> Pixels:
     """Unsharp masking by a random amount and radius."""
     blurred = _filter(image, _gaussian(rng.uniform(0.4, 1.5)))
     return image + np.float32(rng.uniform(0.1, 1.2)) * (image - blurred)
 
 
-def photograph(clean: Image, sigma: float, rng: Random) -> Image:
+def photograph(clean: Pixels, sigma: float, rng: Random) -> Pixels:
     """Add the noise of a sensor as a camera's processing shapes it.
 
     Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019: what a camera does is
@@ -225,8 +226,8 @@ class Camera:
         spread: of the relation of read to shot noise, as a logarithm.
     """
 
-    gains: Image
-    matrix: Image | None
+    gains: Pixels
+    matrix: Pixels | None
     gamma: float
     contrast: float
     corner: tuple[int, int]
@@ -269,7 +270,7 @@ class Camera:
         tone = np.linspace(0, 1, STEPS) ** (2 / self.gamma)
         return (1 - self.contrast) * tone + self.contrast * tone * tone * (3 - 2 * tone)
 
-    def expose(self, photo: Image) -> Image:
+    def expose(self, photo: Pixels) -> Pixels:
         """The light, H x W x C, in the sensor's colors, whose photo this is."""
         roots = np.linspace(0, 1, STEPS)
         seen = _look_up(np.square(np.interp(roots, self._tones(), roots)), photo)
@@ -277,7 +278,7 @@ class Camera:
             seen = np.asarray(seen @ np.linalg.inv(self.matrix).T, np.float32)
         return np.asarray(seen.clip(0, 1) / self.gains, np.float32)
 
-    def noise(self, light: Image, sigma: float, rng: Random) -> Image:
+    def noise(self, light: Pixels, sigma: float, rng: Random) -> Pixels:
         """Shot and read noise; the variance of a linear signal x is shot * x + read."""
         shot, read = self._sensor(sigma)
         noise = _white(light.shape, rng)
@@ -300,7 +301,7 @@ class Camera:
         shot = float(np.interp(sigma / 255 * slope, np.sqrt(variances), shots))
         return shot, float(np.interp(shot, shots, reads))
 
-    def develop(self, light: Image) -> Image:
+    def develop(self, light: Pixels) -> Pixels:
         """The photo of some light, clipped to [0, 1]."""
         import cv2
 
@@ -323,7 +324,7 @@ class Camera:
         return photo.clip(0, 1)
 
 
-def _look_up(table: NDArray[np.float64], values: Image) -> Image:
+def _look_up(table: NDArray[np.float64], values: Pixels) -> Pixels:
     """A function given at even steps from 0 to 1, of values between them, to the nearest step."""
     return table.astype(np.float32).take(
         (values * np.float32(STEPS - 1) + np.float32(0.5)).astype(np.int32)
@@ -344,7 +345,7 @@ _ACROSS = np.array(
 )
 
 
-def interpolate(light: Image, corner: tuple[int, int], interpolation: str) -> Image:
+def interpolate(light: Pixels, corner: tuple[int, int], interpolation: str) -> Pixels:
     """Keep the one sample of each pixel that a Bayer sensor has, and interpolate the others."""
     import cv2
 
@@ -366,7 +367,7 @@ def interpolate(light: Image, corner: tuple[int, int], interpolation: str) -> Im
             (cv2.demosaicing(scaled, code).astype(np.float32) - 12_000) / 40_000, np.float32
         )
 
-    def spread(plane: Image, kernel: NDArray[np.float64]) -> Image:
+    def spread(plane: Pixels, kernel: NDArray[np.float64]) -> Pixels:
         return np.asarray(
             cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32
         )

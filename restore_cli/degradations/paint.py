@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.degradations import Image, Random, camera
+from restore_cli.degradations import Random, camera
+from restore_cli.image import Pixels
 
 UNTOUCHED = 0.12  # share of photos on which nothing lies
 FURNISHED = 0.3  # share of photos that get letters or lines which belong to them
@@ -69,7 +70,7 @@ SEGMENTS = {  # of a digit as on a display: corners of its upper and lower squar
 Plane = NDArray[np.float32]
 
 
-def paint(clean: Image, kind: str, rng: Random, *, size: float, share: float) -> Image:
+def paint(clean: Pixels, kind: str, rng: Random, *, size: float, share: float) -> Pixels:
     """A photo with text or scratches on it, in a random color, mostly without a gap, or shining
     through.
 
@@ -91,7 +92,9 @@ def paint(clean: Image, kind: str, rng: Random, *, size: float, share: float) ->
     return look.lay(cover, clean)
 
 
-def pair(clean: Image, kind: str, rng: Random, *, size: float, share: float) -> tuple[Image, Image]:
+def pair(
+    clean: Pixels, kind: str, rng: Random, *, size: float, share: float
+) -> tuple[Pixels, Pixels]:
     """The file of a photo with text or scratches on it, and the same file without; see `paint`.
 
     In some photos there are letters, or lines, that are to stay; on some nothing lies.
@@ -152,7 +155,7 @@ class _Look:
             opacity=1.0 if rng.uniform() < 0.5 else rng.uniform(0.4, 1),
         )
 
-    def lay(self, cover: Plane, photo: Image) -> Image:
+    def lay(self, cover: Plane, photo: Pixels) -> Pixels:
         """The photo under shadow, outline and body."""
         import cv2
 
@@ -305,7 +308,7 @@ def _scratches(height: int, width: int, rng: Random, size: float) -> Plane:  # n
     return np.asarray(cover, np.float32)
 
 
-def _furnish(photo: Image, kind: str, rng: Random) -> Image:
+def _furnish(photo: Pixels, kind: str, rng: Random) -> Pixels:
     """Put something into a photo that is not to be found: a sign in perspective, or what is not
     asked for.
     """
@@ -315,7 +318,7 @@ def _furnish(photo: Image, kind: str, rng: Random) -> Image:
     return paint(photo, other, rng, size=rng.uniform(8, 40), share=0.02)
 
 
-def _hang_sign(photo: Image, rng: Random) -> Image:
+def _hang_sign(photo: Pixels, rng: Random) -> Pixels:
     """A board with letters, seen from aside, in the light and with the texture of its place."""
     import cv2
 

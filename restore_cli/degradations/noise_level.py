@@ -1,62 +1,54 @@
-"""What a network learns that measures noise: how strong it is at each pixel of a photo."""
+"""Noise of any level and kind, which a network learns to measure."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
-from restore_cli.degradations import Image, Random, camera
+from restore_cli.degradations import Degradation, Random, camera
+from restore_cli.image import Pixels, to_rgb
+from restore_cli.levels import Choice, Levels
 from restore_cli.noise import from_plane, split, to_plane
-from restore_cli.tasks import Task
+from restore_cli.tasks.noise_level import NoiseLevel
 
 CLEAN = 0.05  # share of photos without noise, apart from those that `camera.draw_level` gives none
 
 
 @dataclass(frozen=True)
-class Noise(Task):
-    """Measure the noise of photos.
+class AnyNoise(Degradation):
+    """Noise of a level that nobody knows.
 
     Attributes:
         noise: one of `camera.NOISES`.
     """
 
-    name: ClassVar[str] = "noise"
-    suffix: ClassVar[str] = "noise"
     protocol: ClassVar[str] = "noise of a random level, saved as 8 bits or JPEG"
-    levels: ClassVar[Mapping[str, Any]] = {
-        "noise": ["gaussian", "camera", "camera", "random", "random"]
+    levels: ClassVar[Levels] = {
+        "noise": Choice(("gaussian", "camera", "camera", "random", "random"))
     }
-    validation: ClassVar[tuple[Mapping[str, Any], ...]] = tuple(
-        {"noise": noise} for noise in camera.NOISES
-    )
+    validation: ClassVar[tuple[Levels, ...]] = tuple({"noise": noise} for noise in camera.NOISES)
 
     noise: str = "camera"
 
-    def degrade(self, clean: Image, rng: Random) -> Image:
+    def task(self) -> NoiseLevel:
+        """To measure it."""
+        return NoiseLevel()
+
+    def apply(self, clean: Pixels, rng: Random) -> Pixels:
         """Add noise of a random level, and save."""
         return camera.noisy_file(clean, self.noise, _draw_level(rng), rng)[0]
 
-    def pair(self, clean: Image, rng: Random) -> tuple[Noise, Image, Image]:
+    def pair(self, clean: Pixels, rng: Random) -> tuple[NoiseLevel, Pixels, Pixels]:
         """The target is what the noise is made of, as `split` and `to_plane` say it, everywhere."""
-        from restore_cli.image import to_rgb
-
         observed, noise = camera.noisy_file(clean, self.noise, _draw_level(rng), rng)
         observed = observed if observed.shape[2] == 3 else to_rgb(observed)
-        return (
-            self,
-            observed,
-            np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32),
-        )
+        target = np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32)
+        return self.task(), observed, target
 
-    def finish(self, restored: Image, observed: Image) -> Image:  # noqa: ARG002
-        """As it is."""
-        return restored
-
-    def score(self, restored: Image, clean: Image) -> float:
+    def score(self, restored: Pixels, clean: Pixels) -> float:
         """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
         levels = [
             0.5 + float(np.linalg.norm(from_plane(plane.mean(axis=(0, 1)))))
