@@ -9,7 +9,8 @@ import string
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.degradations import Random, paint
+from restore_cli.degradations import Random
+from restore_cli.degradations.lettering import FACES, set_line
 from restore_cli.image import Pixels
 
 
@@ -103,7 +104,7 @@ def _draw_curves(height: int, width: int, rng: Random) -> list[NDArray[np.int32]
 
 
 def _draw_text(height: int, width: int, rng: Random, size: int, share: float) -> Pixels:
-    strip = _text_strip(int(rng.choice(paint.FACES)), size)
+    strip = _text_strip(int(rng.choice(FACES)), size)
     tall, long = strip.shape
     pitch = tall + max(1, size // 5)
     mask = np.zeros((height, width), np.uint8)
@@ -134,4 +135,4 @@ def _text_strip(face: int, size: int) -> NDArray[np.uint8]:
     alphabet = list(string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits)
     words = ("".join(letters.choice(alphabet, length)) for length in letters.randint(1, 11, 60))
     line = " ".join(words)
-    return paint.set_line(line, size, face)
+    return set_line(line, size, face)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from restore_cli.degradations import Degradation, Random, camera
+from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels
 from restore_cli.levels import Levels, Range
@@ -43,8 +43,10 @@ class Noise(Degradation):
     def __post_init__(self) -> None:
         if self.sigma is not None:
             Denoise(self.sigma)  # refuses what is out of range
-        if self.noise not in camera.NOISES:
-            raise UsageError(f"The noise is {self.noise!r}; choose {', '.join(camera.NOISES)}.")
+        if self.noise not in photo_noise.NOISES:
+            raise UsageError(
+                f"The noise is {self.noise!r}; choose {', '.join(photo_noise.NOISES)}."
+            )
 
     def task(self) -> Denoise:
         """By the level of white noise; that of a camera is not what its files show."""
@@ -54,7 +56,7 @@ class Noise(Degradation):
         """Add noise of `sigma`, or of a random level where that is None.
 
         Gaussian noise is added in float and unclipped, in H x W x C order, as benchmarks have it.
-        With the other kinds of `camera.add_noise` images become files of 8 bits, most of them
+        With the other kinds of `photo_noise.add_noise` images become files of 8 bits, most of them
         JPEGs.
         """
         return self._apply(clean, rng)[0]
@@ -75,8 +77,8 @@ class Noise(Degradation):
         sigma = self.sigma
         if self.noise == "gaussian":
             sigma = rng.uniform(0, WHITEST) if sigma is None else sigma
-            noisy = camera.add_noise(clean, self.noise, sigma, rng)
+            noisy = photo_noise.add_noise(clean, self.noise, sigma, rng)
             return noisy, split_white(sigma, clean.shape[2])
-        sigma = camera.draw_level(rng) if sigma is None else sigma
-        observed, added = camera.noisy_file(clean, self.noise, sigma, rng)
+        sigma = photo_noise.draw_level(rng) if sigma is None else sigma
+        observed, added = photo_noise.noisy_file(clean, self.noise, sigma, rng)
         return observed, split(added)

@@ -8,13 +8,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from restore_cli.degradations import Degradation, Random, camera
+from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.image import Pixels, to_rgb
 from restore_cli.levels import Choice, Levels
 from restore_cli.noise import from_plane, split, to_plane
 from restore_cli.tasks.noise_level import NoiseLevel
 
-CLEAN = 0.05  # share of photos without noise, apart from those that `camera.draw_level` gives none
+CLEAN = (
+    0.05  # share of photos without noise, apart from those that `photo_noise.draw_level` gives none
+)
 
 
 @dataclass(frozen=True)
@@ -22,14 +24,16 @@ class AnyNoise(Degradation):
     """Noise of a level that nobody knows.
 
     Attributes:
-        noise: one of `camera.NOISES`.
+        noise: one of `photo_noise.NOISES`.
     """
 
     protocol: ClassVar[str] = "noise of a random level, saved as 8 bits or JPEG"
     levels: ClassVar[Levels] = {
         "noise": Choice(("gaussian", "camera", "camera", "random", "random"))
     }
-    validation: ClassVar[tuple[Levels, ...]] = tuple({"noise": noise} for noise in camera.NOISES)
+    validation: ClassVar[tuple[Levels, ...]] = tuple(
+        {"noise": noise} for noise in photo_noise.NOISES
+    )
 
     noise: str = "camera"
 
@@ -39,11 +43,11 @@ class AnyNoise(Degradation):
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
         """Add noise of a random level, and save."""
-        return camera.noisy_file(clean, self.noise, _draw_level(rng), rng)[0]
+        return photo_noise.noisy_file(clean, self.noise, _draw_level(rng), rng)[0]
 
     def pair(self, clean: Pixels, rng: Random) -> tuple[NoiseLevel, Pixels, Pixels]:
         """The target is what the noise is made of, as `split` and `to_plane` say it, everywhere."""
-        observed, noise = camera.noisy_file(clean, self.noise, _draw_level(rng), rng)
+        observed, noise = photo_noise.noisy_file(clean, self.noise, _draw_level(rng), rng)
         observed = observed if observed.shape[2] == 3 else to_rgb(observed)
         target = np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32)
         return self.task(), observed, target
@@ -59,4 +63,4 @@ class AnyNoise(Degradation):
 
 def _draw_level(rng: Random) -> float:
     """As for a denoiser, but more photos have none."""
-    return 0.0 if rng.uniform() < CLEAN else camera.draw_level(rng)
+    return 0.0 if rng.uniform() < CLEAN else photo_noise.draw_level(rng)

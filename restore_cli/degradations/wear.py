@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from restore_cli.degradations import Random, camera
+from restore_cli.degradations import Random, photo_noise
+from restore_cli.degradations.camera import photograph
+from restore_cli.degradations.grain import mottle
 from restore_cli.image import Pixels, resize, round_to_bytes
 
 WORN = 20.0  # the most noise of small photos, on the 0..255 scale
@@ -33,11 +35,11 @@ def wear(clean: Pixels, height: int, width: int, rng: Random) -> Pixels:
             if step == 0:
                 worn = _reduce(_blur(worn, rng), tall, wide, rng)
             elif step == 1 and rng.uniform() < 0.6:
-                level = part * camera.draw_level(rng, WORN)
-                add = camera.photograph if rng.uniform() < 0.4 else camera.mottle
+                level = part * photo_noise.draw_level(rng, WORN)
+                add = photograph if rng.uniform() < 0.4 else mottle
                 worn = add(worn, level, rng).clip(0, 1) if level else worn
             elif step == 2:
-                worn = camera.save(worn, rng, share=0.5)
+                worn = photo_noise.save(worn, rng, share=0.5)
     return round_to_bytes(worn)
 
 

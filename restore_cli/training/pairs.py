@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from restore_cli.degradations import camera, find_degradation
+from restore_cli.degradations import find_degradation, photo_noise
+from restore_cli.degradations.grain import mottle
 from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import Picture, is_image_name, read_picture, resize, to_gray, to_rgb
 from restore_cli.image import Pixels as Image
@@ -281,7 +282,7 @@ class Patches(Dataset[Batch]):
         if self.recipe.enlarged and damaged is None and rng.random() < self.recipe.enlarged:
             clean = _enlarge(clean, rng.uniform(1, 2))
         if self.recipe.grain and damaged is None and rng.random() < self.recipe.grain:
-            clean = camera.mottle(clean, camera.draw_level(rng, GRAIN), rng).clip(0, 1)
+            clean = mottle(clean, photo_noise.draw_level(rng, GRAIN), rng).clip(0, 1)
         if self.recipe.gray and clean.shape[2] == 3 and rng.random() < self.recipe.gray:
             clean, damaged = to_gray(clean), None if damaged is None else to_gray(damaged)
         damage = self.damage.draw(self.recipe.levels, rng)
