@@ -1,4 +1,4 @@
-"""The house rules: which module may import which, and that formatter, linter and type checker are
+"""The architecture: which module may import which, and that formatter, linter and type checker are
 content.
 """
 
