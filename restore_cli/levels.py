@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-import numpy as np
+if TYPE_CHECKING:  # the command line reads levels for its help, and must not wait for numpy
+    import numpy as np
 
 Value = bool | int | float | str
-Random = np.random.Generator | np.random.RandomState
+Random: TypeAlias = "np.random.Generator | np.random.RandomState"
 
 
 @dataclass(frozen=True)

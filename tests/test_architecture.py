@@ -39,7 +39,7 @@ ORDER = [
     "errors",
 ]
 SHARED = {  # what brothers may import
-    "cli": {"display", "options", "signals"},
+    "cli": {"display", "fields", "hints", "options", "outcomes", "progress", "signals", "values"},
     "training": {"*"},
     "bench": {"*"},
     "pipeline": {"*"},

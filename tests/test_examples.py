@@ -16,7 +16,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import restore_cli
-from restore_cli.cli import app
+from restore_cli.cli import LazyCommand, app
 from restore_cli.image import read_picture
 
 ROOT = Path(__file__).parents[1]
@@ -76,6 +76,7 @@ def test_commands_are_understood(line: str) -> None:
             if words[0] not in commands:
                 break
             command, words = commands[words[0]], words[1:]
+            command = command.load() if isinstance(command, LazyCommand) else command
         command.make_context("restore", words)  # raises for words that it does not know
 
 
