@@ -27,6 +27,13 @@ def test_the_page_of_networks_is_up_to_date() -> None:
     assert (DOCS / "networks.md").read_text(encoding="utf-8") == write()
 
 
+def test_the_page_of_commands_is_up_to_date() -> None:
+    write = runpy.run_path(str(SCRIPTS / "cli_page.py"))["write"]
+    assert (DOCS / "cli.md").read_text(encoding="utf-8") == write(), (
+        "run `python scripts/cli_page.py`"
+    )
+
+
 @pytest.mark.parametrize("arch", sorted({entry["arch"] for entry in NETWORKS.values()}))
 def test_every_parameter_of_a_network_is_documented(arch: str) -> None:
     module, _, name = arch.partition(":")
