@@ -27,6 +27,8 @@ ORDER = [
     "models",
     "archs",
     "engine",
+    "device",
+    "tiles",
     "network",
     "memory",
     "metrics",
