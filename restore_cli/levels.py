@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # the command line reads levels for its help, and must not wait for numpy
-    import numpy as np
+if TYPE_CHECKING:  # numpy takes a while to import, and help texts need none of it
+    from numpy.random import Generator, RandomState
 
 Value = bool | int | float | str
-Random: TypeAlias = "np.random.Generator | np.random.RandomState"
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def to_plain(level: Level) -> Any:
     return list(level.words) if isinstance(level, Choice) else level
 
 
-def draw(level: Level, rng: Random) -> Value:
+def draw(level: Level, rng: Generator | RandomState) -> Value:
     """A value of it: of a range uniformly."""
     if isinstance(level, Range):
         return float(rng.uniform(level.low, level.high))

@@ -20,7 +20,8 @@ from restore_cli.cli import LazyCommand, app
 from restore_cli.image import read_picture
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "cli.md"})  # of what help prints
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
