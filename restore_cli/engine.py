@@ -25,7 +25,7 @@ from restore_cli.errors import EngineError, UsageError
 from restore_cli.network import Restorer
 from restore_cli.tiles import Box, Canvas, Image, cut_window, grow, split
 
-Condition = float | Image  # one value for the whole picture, or an H x W map
+_Condition = float | Image  # one value for the whole picture, or an H x W map
 
 # Side of a tile by device. On a CPU, larger ones keep more memory: 48 MP took 2.3 GB at 768, 2.8 GB
 # at 1024.
@@ -67,7 +67,7 @@ class Result:
 def run(
     network: Restorer,
     pixels: Image,
-    conditions: Sequence[Condition] = (),
+    conditions: Sequence[_Condition] = (),
     settings: Settings | None = None,
     on_tile: Callable[[float], None] = lambda share: None,
 ) -> Result:
@@ -118,7 +118,7 @@ def run(
 def _run_tiles(
     network: Restorer,
     pixels: Image,
-    conditions: Sequence[Condition],
+    conditions: Sequence[_Condition],
     device: torch.device,
     settings: Settings,
     on_tile: Callable[[float], None],
@@ -165,7 +165,7 @@ def _run_tiles(
 
 
 def check_tiles(
-    network: Restorer, pixels: Image, conditions: Sequence[Condition], settings: Settings
+    network: Restorer, pixels: Image, conditions: Sequence[_Condition], settings: Settings
 ) -> float | None:
     """Largest absolute difference, in [0, 1], of tiled and whole output in fp32 on the picture's
     middle.
@@ -251,7 +251,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _run_box(
     network: Restorer,
     pixels: Image,
-    conditions: Sequence[Condition],
+    conditions: Sequence[_Condition],
     box: Box,
     device: torch.device,
     precision: str,

@@ -94,7 +94,7 @@ def _complete_commands(ctx: typer.Context) -> list[str]:
 
 
 @app.command("help", hidden=True)
-def print_help(
+def _help(
     ctx: typer.Context,
     command: Annotated[
         list[str] | None,
@@ -109,14 +109,14 @@ def print_help(
 
 
 @app.command("version", hidden=True)
-def print_version() -> None:
+def _version() -> None:
     """Same as --version."""
     typer.echo(f"restore {__version__}")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print_version()
+        _version()
         raise typer.Exit
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from restore_cli.errors import PictureError, UsageError
 
-SMALLEST_TILE = 16  # pixels
+_SMALLEST_TILE = 16  # pixels
 
 
 def parse_strength(word: str | float) -> float:
@@ -34,10 +34,10 @@ def parse_tile(word: str) -> int | None:
         raise UsageError(
             f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto."
         )
-    if 0 < int(word) < SMALLEST_TILE:
+    if 0 < int(word) < _SMALLEST_TILE:
         raise UsageError(
             f"Cannot cut tiles of {word} pixels: a photo would take hours. "
-            f"Give {SMALLEST_TILE} or more, 0 for the whole picture, or auto."
+            f"Give {_SMALLEST_TILE} or more, 0 for the whole picture, or auto."
         )
     return int(word)
 
