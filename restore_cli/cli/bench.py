@@ -23,10 +23,11 @@ from restore_cli.cli.display import (
     print_result,
     print_text,
     print_warning,
-    show_progress,
     stdout,
 )
+from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker, call
+from restore_cli.cli.values import parse_tile, split_commas
 from restore_cli.degradations import find_degradation
 from restore_cli.errors import UsageError
 from restore_cli.metrics.perceptual import METRICS, Metric, find_metric
@@ -380,7 +381,7 @@ def run(
 ) -> None:
     """Measure what the words of a command line ask for."""
     check_reports(report or ())
-    side = options.parse_tile(tile)
+    side = parse_tile(tile)
 
     from restore_cli.bench import run as job
     from restore_cli.engine import Settings  # imports torch
@@ -392,9 +393,9 @@ def run(
         pairs=pairs,
         degrade=bool(degrade),
         levels=tuple(parse_levels(task, given, [*(level or ()), *(degrade or ())])),
-        models=tuple(None if name == "default" else name for name in options.split(model))
+        models=tuple(None if name == "default" else name for name in split_commas(model))
         or (None,),
-        peers=tuple(options.split(peer)),
+        peers=tuple(split_commas(peer)),
         metrics=_metrics(metric),
         gray=gray or full_range,
         full_range=full_range,
@@ -422,7 +423,7 @@ def _shown(reports: Sequence[Path] | None, show: int) -> int:
 
 
 def _metrics(words: Sequence[str] | None) -> tuple[Metric, ...]:
-    return tuple(map(find_metric, dict.fromkeys(options.split(words))))
+    return tuple(map(find_metric, dict.fromkeys(split_commas(words))))
 
 
 def parse_levels(

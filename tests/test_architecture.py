@@ -1,4 +1,4 @@
-"""The house rules: which module may import which, and that formatter, linter and type checker are
+"""The architecture: which module may import which, and that formatter, linter and type checker are
 content.
 """
 
@@ -27,6 +27,8 @@ ORDER = [
     "models",
     "archs",
     "engine",
+    "device",
+    "tiles",
     "network",
     "memory",
     "metrics",
@@ -39,7 +41,7 @@ ORDER = [
     "errors",
 ]
 SHARED = {  # what brothers may import
-    "cli": {"display", "options", "signals"},
+    "cli": {"display", "fields", "hints", "options", "outcomes", "progress", "signals", "values"},
     "training": {"*"},
     "bench": {"*"},
     "pipeline": {"*"},
