@@ -29,12 +29,13 @@ from restore_cli.cli.display import (
 from restore_cli.cli.signals import Worker
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.models import catalogue as weights
-from restore_cli.report import Record, check_report, write_report
+from restore_cli.report.batch_report import check_report, write_report
+from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
     from restore_cli.pipeline.files import Item
-    from restore_cli.report.html import Gallery
+    from restore_cli.report.gallery import Gallery
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -152,7 +153,7 @@ def run(
     failed.
     """
     from restore_cli.pipeline import files
-    from restore_cli.report.html import Gallery, check_page
+    from restore_cli.report.gallery import Gallery, check_page
 
     if skip_existing and overwrite:
         raise UsageError("Both --skip-existing and --overwrite are given; choose one.")

@@ -40,8 +40,8 @@ from restore_cli.models.catalogue import Loaded
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.compare import measure
 from restore_cli.pipeline.files import STREAM, Item, Naming, find_partner
-from restore_cli.report import Record
-from restore_cli.report.html import Comparison, Version
+from restore_cli.report.comparison import Comparison, Version
+from restore_cli.report.record import Record
 from restore_cli.tasks import Feed, Task, find_task
 
 CONTEXT = (
