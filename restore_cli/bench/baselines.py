@@ -6,7 +6,24 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from restore_cli.bench import classical
+from restore_cli.bench.classical import (
+    INPAINT_RADIUS,
+    NLM_COLOR,
+    NLM_GRAY,
+    RL_ITERATIONS,
+    TV,
+    TV_JPEG,
+    WIENER_BALANCE,
+    bicubic,
+    bm3d,
+    inpaint,
+    lanczos,
+    nlm,
+    richardson_lucy,
+    tv,
+    tv_jpeg,
+    wiener,
+)
 from restore_cli.bench.libraries import find_ncnn, installed, load_bm3d
 from restore_cli.bench.ncnn_networks import PACKAGES, REALESRGAN, SPAN, WAIFU2X, enlarge
 from restore_cli.degradations import Image
@@ -64,30 +81,30 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
             "bm3d",
             "default profile, colour in its opponent space; for non-commercial use only; Dabov et"
             " al., IEEE TIP 2007, Makinen et al., IEEE TIP 2020",
-            classical.bm3d,
+            bm3d,
         ),
         Baseline(
             "nlm",
             _OPENCV,
             "non-local means on 8 bits, to which it clips and rounds the noise, patches of 7,"
-            f" windows of 21, h {classical.NLM_GRAY} sigma for gray, {classical.NLM_COLOR} sigma"
+            f" windows of 21, h {NLM_GRAY} sigma for gray, {NLM_COLOR} sigma"
             " for colour, which is Lab; Buades et al., IPOL 2011",
-            classical.nlm,
+            nlm,
         ),
         Baseline(
             "tv",
             _SKIMAGE,
-            f"total variation, weight {classical.TV} sigma; Chambolle, JMIV 2004",
-            classical.tv,
+            f"total variation, weight {TV} sigma; Chambolle, JMIV 2004",
+            tv,
         ),
     ),
     "deblock": (
         Baseline(
             "tv",
             _SKIMAGE,
-            f"total variation, weight {classical.TV_JPEG} times the root of the mean of JPEG's nine"
+            f"total variation, weight {TV_JPEG} times the root of the mean of JPEG's nine"
             " steps of lowest frequency; Chambolle, JMIV 2004",
-            classical.tv_jpeg,
+            tv_jpeg,
         ),
     ),
     "sr": (
@@ -95,13 +112,13 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
             "bicubic",
             "restore-cli",
             "as MATLAB's imresize; Keys, IEEE TASSP 1981",
-            classical.bicubic,
+            bicubic,
         ),
         Baseline(
             "lanczos",
             "pillow",
             "three lobes; Duchon, Journal of Applied Meteorology 1979",
-            classical.lanczos,
+            lanczos,
         ),
         Baseline(
             "realesrgan-ncnn",
@@ -130,30 +147,29 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
         Baseline(
             "navier-stokes",
             _OPENCV,
-            f"on 8 bits, radius {classical.INPAINT_RADIUS:g}; Bertalmio et al., CVPR 2001",
-            classical.inpaint("INPAINT_NS"),
+            f"on 8 bits, radius {INPAINT_RADIUS:g}; Bertalmio et al., CVPR 2001",
+            inpaint("INPAINT_NS"),
         ),
         Baseline(
             "telea",
             _OPENCV,
-            f"on 8 bits, radius {classical.INPAINT_RADIUS:g}; Telea, Journal of Graphics Tools"
-            " 2004",
-            classical.inpaint("INPAINT_TELEA"),
+            f"on 8 bits, radius {INPAINT_RADIUS:g}; Telea, Journal of Graphics Tools 2004",
+            inpaint("INPAINT_TELEA"),
         ),
     ),
     "deblur": (
         Baseline(
             "richardson-lucy",
             _SKIMAGE,
-            f"kernel known, {classical.RL_ITERATIONS} iterations; Richardson, JOSA 1972, Lucy,"
+            f"kernel known, {RL_ITERATIONS} iterations; Richardson, JOSA 1972, Lucy,"
             " Astronomical Journal 1974",
-            classical.richardson_lucy,
+            richardson_lucy,
         ),
         Baseline(
             "wiener",
             _SKIMAGE,
-            f"kernel known, balance {classical.WIENER_BALANCE}; Orieux et al., JOSA A 2010",
-            classical.wiener,
+            f"kernel known, balance {WIENER_BALANCE}; Orieux et al., JOSA A 2010",
+            wiener,
         ),
     ),
 }
