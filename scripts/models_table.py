@@ -20,7 +20,7 @@ from rich.filesize import decimal
 
 from restore_cli.archs import build
 from restore_cli.cli.models import colour, in_order, trained_for
-from restore_cli.datasets.known import known
+from restore_cli.datasets.known import known_sets
 from restore_cli.models.catalogue import Bundled, Entry, Series
 from restore_cli.tasks import TASKS, find_task
 
@@ -55,7 +55,7 @@ def write() -> dict[Path, str]:
 def _titled(score: Mapping[str, Any]) -> Mapping[str, Any]:
     """The score, its set called as papers do: "LIVE1 luma"."""
     name, luma, _ = score["set"].partition(" luma")
-    source = known().get(name.lower())
+    source = known_sets().get(name.lower())
     return {**score, "set": f"{source.title if source else name}{luma}"}
 
 

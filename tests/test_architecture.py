@@ -34,26 +34,29 @@ ORDER = [
     "metrics",
     "image",
     "download",
+    "report",
     "tables",
     "levels",
-    "report",
     "atomic",
     "errors",
 ]
 SHARED = {  # what brothers may import
-    "cli": {"display", "fields", "hints", "options", "outcomes", "progress", "signals", "values"},
+    "cli": {"bench_display", "bench_options", "display", "fields", "hints", "options", "outcomes", "progress", "signals", "values"},
     "training": {"*"},
-    "bench": {"*"},
     "pipeline": {"*"},
     "models": {"*"},
     "archs": {"layers", "rivals"},
-    "report": {"html"},
 }
 LINES = {  # packages whose files form a line, too: left may import right
     "image": "read damage write fit png_read png_write tiff_read tiff_samples tiff_write"
     " tiff_layout tiff_tags avif bmp jpeg pnm webp photoshop compression pillow_read"
     " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
     " picture resampling arrays",
+    "bench": "suites verify run pictures cache rows protocol measurement methods cases request"
+    " baselines classical ncnn_networks libraries published statistics costs origin",
+    "datasets": "find fetch archive layout pairing known",
+    "report": "bench_report bench_page gallery study html scores batch_report record row"
+    " comparison figures escaping",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
 }
 

@@ -24,7 +24,7 @@ from restore_cli.models.catalogue import Bundled, Entry, Header, Loaded
 from restore_cli.tasks import TASKS
 
 if TYPE_CHECKING:
-    from restore_cli.bench.run import Remeasured
+    from restore_cli.bench.verify import ScoreCheck
 
 TOLERANCE = 0.02  # dB
 EXTRA = "restore-cli[community]"
@@ -217,7 +217,7 @@ def verify(
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder; give one that has folders of images.")
     faults: list[str] = []
-    scores: list[Remeasured] = []
+    scores: list[ScoreCheck] = []
     for entry in entries:
         try:
             call(partial(weights.load, entry, offline=True))
@@ -237,29 +237,29 @@ def verify(
         )
 
 
-def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
+def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
     """Measure and print an entry's scores."""
-    from restore_cli.bench.run import remeasure
+    from restore_cli.bench.verify import check_scores
 
     with Worker() as worker:
-        for score in worker.each(remeasure(entry, data)):
+        for score in worker.each(check_scores(entry, data)):
             found = "not measured, its set is not there"
             if score.measured is not None:
                 found = f"{score.measured:.3f} dB, listed {score.listed:.3f}{_ending(score)}"
-            print_result(f"{score.words}: {found}")
+            print_result(f"{score.label}: {found}")
             yield score
 
 
-def _fault(score: Remeasured) -> str:
+def _fault(score: ScoreCheck) -> str:
     """A sentence where it is not what the table says."""
     if score.measured is None or abs(score.measured - score.listed) <= TOLERANCE:
         return ""
     return (
-        f"{score.words} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
+        f"{score.label} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
     )
 
 
-def _ending(score: Remeasured) -> str:
+def _ending(score: ScoreCheck) -> str:
     return f"; {score.warning}" if score.warning else ""
 
 
@@ -378,14 +378,15 @@ def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
 def _costs(model: Header) -> dict[str, str]:
     """How large its network is, and how much it computes."""
     from restore_cli import archs
-    from restore_cli.bench.run import measure_costs
+    from restore_cli.bench.costs import measure_costs
+    from restore_cli.report.figures import PARAMETERS, WORK
 
     found = measure_costs(archs.build(model.arch, model.params))
     work = (
-        f"{found['kFLOP/pixel']:,.0f} kFLOP per pixel of the result;"
+        f"{found[WORK]:,.0f} kFLOP per pixel of the result;"
         " a multiplication and an addition are two"
     )
-    return {"parameters": f"{found['parameters']:,.0f}", "work": work}
+    return {"parameters": f"{found[PARAMETERS]:,.0f}", "work": work}
 
 
 def _where(entry: Entry) -> str:
