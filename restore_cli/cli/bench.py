@@ -8,6 +8,7 @@ import inspect
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
@@ -16,7 +17,7 @@ import typer
 from rich.table import Table
 
 from restore_cli.bench.baselines import peer_names
-from restore_cli.cli import options
+from restore_cli.cli import fields, options
 from restore_cli.cli.display import (
     literal,
     print_note,
@@ -238,41 +239,30 @@ def add_commands() -> None:
 
 
 def compose(task: type[Task]) -> Callable[..., None]:
-    """The command of a task: the parameters of `run`, among them those fields that are levels of
-    damage.
-    """
-    levels = [
-        item
-        for item in dataclasses.fields(task)
-        if "parse" in item.metadata and item.name in task.levels
-    ]
+    """The command of a task: the parameters of `run`, and the fields that are levels of damage."""
+    levels = {
+        name: item for name, item in fields.option_fields(task).items() if name in task.levels
+    }
     own = [
-        inspect.Parameter(
-            item.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=None,
-            annotation=Annotated[
-                str | None, _word(_describe(task, item), "VALUE,VALUE,...", _WHAT)
-            ],
+        fields.parameter(
+            name, Annotated[str | None, _word(_describe(task, item), "VALUE,VALUE,...", _WHAT)]
         )
-        for item in levels
+        for name, item in levels.items()
     ]
-    _, sets, *others = inspect.signature(run, eval_str=True).parameters.values()
 
-    def command(**words: Any) -> None:
-        given = {item.name: words.pop(item.name) for item in levels}
-        values = {
-            item.name: [item.metadata["parse"](word) for word in given[item.name].split(",")]
-            for item in levels
-            if given[item.name]
+    def parse(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
+        return {
+            name: [levels[name].metadata["parse"](word) for word in words.split(",")]
+            for name, words in given.items()
+            if words
         }
-        run(task, **words, given=values)
 
+    offered = inspect.signature(run, eval_str=True).parameters
     listed = {"level": list(_parsers(task)), "peer": peer_names(task.name)}
-    others = [_with_values(item, listed.get(item.name)) for item in others[:-1]]
-    command.__signature__ = inspect.Signature([sets, *own, *others])  # type: ignore[attr-defined]
-    command.__annotations__ = {}
-    return command
+    annotations = {
+        name: _with_values(offered[name].annotation, values) for name, values in listed.items()
+    }
+    return fields.compose(partial(run, task), "given", own, parse, annotations)
 
 
 def _describe(task: type[Task], item: dataclasses.Field[Any]) -> str:
@@ -282,23 +272,22 @@ def _describe(task: type[Task], item: dataclasses.Field[Any]) -> str:
     return f"{item.metadata['help'].partition(';')[0].rstrip('.')}{more}."
 
 
-def _with_values(parameter: inspect.Parameter, values: list[str] | None) -> inspect.Parameter:
-    """The parameter, whose help ends with the values that it takes for a task, by which it is
+def _with_values(annotation: Any, values: list[str]) -> Any:
+    """An option whose help ends with the values that it takes for a task, by which it is
     completed.
     """
-    if values is None:
-        return parameter
-    kind, option = get_args(parameter.annotation)
+    kind, option = get_args(annotation)
     option = copy.copy(option)
     option.help = f"{option.help}: {', '.join(values) or 'none'}."
     option.autocompletion = options.complete_list(lambda: values)
-    return parameter.replace(annotation=Annotated[kind, option])
+    return Annotated[kind, option]
 
 
 def run(
     task: type[Task],
     *,
     sets: Sets = None,
+    given: Mapping[str, Sequence[Any]],
     data: Data = None,
     pairs: Annotated[str, _word("Folders of real pairs in each set.", "CLEAN:DAMAGED", _WHAT)] = "",
     level: Annotated[
@@ -372,7 +361,6 @@ def run(
     json: Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,  # noqa: ARG001 (read by the error boundary)
-    given: Mapping[str, Sequence[Any]],
 ) -> None:
     """Measure what the words of a command line ask for."""
     check_reports(report or ())
@@ -433,10 +421,7 @@ def parse_levels(
 
     parsers = _parsers(task)
     values = {key: list(found) for key, found in given.items()}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals:
-            raise UsageError(f"--level takes KEY=VALUE, not {word!r}.")
+    for key, text in fields.split_keys("--level", words):
         if key not in parsers:
             raise UsageError(f"{task.name} has no level {key!r}; it has {', '.join(parsers)}.")
         values[key] = [parsers[key](part) for part in text.split(",")]
