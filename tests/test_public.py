@@ -154,7 +154,7 @@ def test_wide_halos_do_not_make_tiny_tiles(
     with torch.device("meta"):
         network = build("rrdb:RRDBNet", {})
     assert network.geometry.radius == 349
-    monkeypatch.setattr(engine, "_free_memory", lambda device: gigabytes * 1e9)
+    monkeypatch.setattr(engine, "free_memory", lambda device: gigabytes * 1e9)
     assert engine._tile_side(network, torch.device("cpu"), None, size, 16) == side
 
 
