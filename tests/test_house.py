@@ -40,7 +40,6 @@ ORDER = [
 ]
 SHARED = {  # what brothers may import
     "cli": {"display", "options", "signals"},
-    "training": {"*"},
     "bench": {"*"},
     "pipeline": {"*"},
     "models": {"*"},
@@ -53,6 +52,9 @@ LINES = {  # packages whose files form a line, too: left may import right
     " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
     " picture resampling arrays",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
+    "training": "study queue estimate loop setup header validation start step loader"
+    " patches data store samples clock log state objectives optimizer distributed request progress"
+    " recipe default_network damage checks",
 }
 
 

@@ -16,7 +16,7 @@ from restore_cli.cli import app
 from restore_cli.errors import UsageError
 from restore_cli.report.study import Chart, Mark, to_markdown, to_svg
 from restore_cli.training import study as job
-from restore_cli.training.loop import Beat
+from restore_cli.training.progress import Beat
 
 TINY = {"batch": 1, "patch": 8, "params": {"width": 2}, "precision": "fp32", "holdout": 2}
 

@@ -31,7 +31,7 @@ from restore_cli.cli.train import train as train_command
 from restore_cli.errors import UsageError
 from restore_cli.models import catalogue as weights
 from restore_cli.models.catalogue import Bundled, Entry
-from restore_cli.training.loop import Progress
+from restore_cli.training.progress import Progress
 from restore_cli.training.recipe import Recipe
 
 RECIPE = """

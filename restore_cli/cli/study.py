@@ -15,7 +15,7 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import read_toml
 
 if TYPE_CHECKING:
-    from restore_cli.training.loop import Beat
+    from restore_cli.training.progress import Beat
 
 
 def _word(text: str, metavar: str, *names: str, **others: Any) -> Any:

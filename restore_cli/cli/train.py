@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import inspect
 import os
 import shlex
@@ -25,7 +24,8 @@ from restore_cli.tables import read_toml, to_toml
 from restore_cli.tasks import TASKS
 
 if TYPE_CHECKING:
-    from restore_cli.training.loop import Beat, Progress, Request
+    from restore_cli.training.progress import Beat, Progress
+    from restore_cli.training.request import Request
 
 _RECIPE = "Recipe"
 _DATA = "Data"
@@ -277,9 +277,9 @@ def train(
             " `restore train --task denoise --data photos/`."
         )
 
-    from restore_cli.training.loop import Request
     from restore_cli.training.loop import train as run
     from restore_cli.training.recipe import Recipe
+    from restore_cli.training.request import Request
 
     recipe = Recipe.parse(values)
     out = out or Path(f"{_name(model or recipe.task)}.safetensors")
@@ -439,7 +439,7 @@ def show_plan(request: Request) -> None:
     """Print the whole recipe, as TOML that `restore train` takes, and in comments what it would
     take.
     """
-    from restore_cli.training.loop import plan
+    from restore_cli.training.estimate import plan
 
     found = plan(request)
     for note in found.unreadable:
@@ -448,7 +448,7 @@ def show_plan(request: Request) -> None:
     print_result(f"# one patch {found.flops / 1e9:.3g} GFLOP forward")
     print_result(f"# memory about {found.memory / 1e6:,.0f} MB")
     print_result(f"# images {found.images} to train on, {found.holdout} to score with")
-    print_result(to_toml(dataclasses.asdict(request.recipe)).rstrip())
+    print_result(to_toml(request.recipe.to_plain()).rstrip())
 
 
 def describe(moment: Progress, objective: str = "objective") -> str:

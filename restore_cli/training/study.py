@@ -25,9 +25,11 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.models import catalogue as weights
 from restore_cli.report.study import Chart, Mark
 from restore_cli.tables import fill_in, read_toml
-from restore_cli.training.loop import Beat, train
-from restore_cli.training.loop import Request as Training
+from restore_cli.training.damage import label
+from restore_cli.training.loop import train
+from restore_cli.training.progress import Beat
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.request import Request as Training
 
 ONCE: Mapping[str, Any] = {"validate_every": 2**31}  # a point is scored at its end
 
@@ -211,7 +213,7 @@ def _training(request: Request, point: Point, seed: int) -> Training:
     folders = [
         folder.resolve().name if folder else "" for folder in (request.data, request.validation)
     ]
-    told = json.dumps([dataclasses.asdict(recipe), folders], sort_keys=True)
+    told = json.dumps([recipe.to_plain(), folders], sort_keys=True)
     words = [*(_slug(word) for word in (point.curve, point.label)), f"seed-{seed}"]
     stem = "-".join([*filter(None, words), hashlib.sha256(told.encode()).hexdigest()[:8]])
     out = request.out / f"{stem}.safetensors"
@@ -246,9 +248,7 @@ def _mark(
 
 
 def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]) -> Chart:
-    levels = "; ".join(
-        " ".join(f"{key} {value}" for key, value in one.items()) for one in recipe.validation
-    )
+    levels = "; ".join(map(label, recipe.validation))
     images = request.validation.resolve().name if request.validation else "held-out images"
     length = f"{request.steps} steps" if request.steps else f"{request.minutes:g} minutes"
     note = f"{length} for each training, by the recipe {found.recipe}; seeds: {request.seeds}."
