@@ -39,7 +39,16 @@ ORDER = [
     "errors",
 ]
 SHARED = {  # what brothers may import
-    "cli": {"display", "options", "signals"},
+    "cli": {
+        "display",
+        "options",
+        "signals",
+        "train_list",
+        "train_options",
+        "train_progress",
+        "train_recipe",
+        "train_show",
+    },
     "bench": {"*"},
     "pipeline": {"*"},
     "models": {"*"},
@@ -52,7 +61,7 @@ LINES = {  # packages whose files form a line, too: left may import right
     " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
     " picture resampling arrays",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
-    "training": "study queue estimate loop setup header validation start step loader"
+    "training": "study sweep queue estimate loop setup header validation start step loader"
     " patches data store samples clock log state objectives optimizer distributed request progress"
     " recipe default_network damage checks",
 }

@@ -26,8 +26,9 @@ from typer.testing import CliRunner, Result
 
 from restore_cli.cli import app
 from restore_cli.cli.display import Silence
-from restore_cli.cli.train import describe, format_time, read_recipe
 from restore_cli.cli.train import train as train_command
+from restore_cli.cli.train_progress import describe, format_time
+from restore_cli.cli.train_recipe import read_recipe
 from restore_cli.errors import UsageError
 from restore_cli.models import catalogue as weights
 from restore_cli.models.catalogue import Bundled, Entry
@@ -446,7 +447,7 @@ def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.Monk
             shown.append((done / total, note))
 
     monkeypatch.setattr(
-        "restore_cli.cli.train.show_progress", lambda title: nullcontext(Recorder())
+        "restore_cli.cli.train_progress.show_progress", lambda title: nullcontext(Recorder())
     )
     result = train("tiny.toml", "--data", "data")
     assert result.exit_code == 0, result.stderr
