@@ -28,6 +28,7 @@ from torch import nn
 
 from restore_cli.archs import build
 from restore_cli.errors import RestoreError, UsageError, WeightsError
+from restore_cli.levels import Choice, Range
 from restore_cli.models.catalogue import load
 from restore_cli.network import Geometry
 from restore_cli.tasks import TASKS
@@ -114,7 +115,7 @@ def test_a_killed_training_goes_on_exactly(
         }
     whole = run(data, tmp_path / "whole.safetensors", **changes)
 
-    monkeypatch.setattr("restore_cli.training.loop.STATE_SECONDS", 0)
+    monkeypatch.setattr("restore_cli.training.loop._STATE_SECONDS", 0)
     request = Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu")
     steps = train(request)
     while next(steps).step < 3:
@@ -430,6 +431,16 @@ def test_only_the_task_must_be_named() -> None:
         Recipe.parse({})
 
 
+def test_levels_of_a_recipe_are_values_and_are_written_as_they_were_read() -> None:
+    recipe = Recipe.parse(TINY | {"validation": [{"sigma": 25}, {"noise": ["gaussian", "camera"]}]})
+    assert recipe.levels == {"sigma": Range(0, 75)}
+    assert recipe.validation == ({"sigma": 25}, {"noise": Choice(("gaussian", "camera"))})
+    plain = recipe.to_plain()
+    assert plain["levels"] == {"sigma": [0, 75]}
+    assert plain["validation"] == ({"sigma": 25}, {"noise": ["gaussian", "camera"]})
+    assert Recipe.parse(plain) == Recipe.parse(json.loads(json.dumps(plain))) == recipe
+
+
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("arch", ["", "unet:UNet", "xunit:XDnCNN"])
 def test_networks_fit_their_task_unasked(data: Path, name: str, arch: str) -> None:
@@ -490,7 +501,7 @@ def test_what_objectives_draw_and_learn_is_resumed_too(
             "optimizer": "adam",
         }
     run(data, tmp_path / "whole.safetensors", **changes)
-    monkeypatch.setattr("restore_cli.training.loop.STATE_SECONDS", 0)
+    monkeypatch.setattr("restore_cli.training.loop._STATE_SECONDS", 0)
     steps = train(
         Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu")
     )

@@ -109,7 +109,7 @@ def study(
             with closing(job.study(request, show)) as moments:
                 for moment in moments:
                     written = write_study(folder, name, moment.chart)
-                    print_note(f"{moment.done}/{moment.total}  {moment.words}")
+                    print_note(f"{moment.done}/{moment.total}  {moment.summary}")
         except KeyboardInterrupt:
             print_note("what is trained is kept; start the study again to go on")
             raise

@@ -17,7 +17,7 @@ _DATA = "Data"
 _RUN = "Run"
 
 
-def _word(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
+def _option(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
     return typer.Option(
         metavar=metavar, help=text, rich_help_panel=panel, show_default=False, **others
     )
@@ -34,7 +34,7 @@ def _arch_names() -> list[str]:
     return sorted({*used, *ours})
 
 
-Names = Annotated[
+Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME|RECIPE.toml",
@@ -71,38 +71,38 @@ Cheap = Annotated[
 ]
 TaskName = Annotated[
     str | None,
-    _word(f"Damage to remove: {', '.join(TASKS)}.", "TASK", autocompletion=lambda: list(TASKS)),
+    _option(f"Damage to remove: {', '.join(TASKS)}.", "TASK", autocompletion=lambda: list(TASKS)),
 ]
 Arch = Annotated[
     str | None,
-    _word(
+    _option(
         "Network, one of --list-archs; by default that of the task's own model.",
         "FILE:CLASS",
         autocompletion=_arch_names,
     ),
 ]
 Params = Annotated[
-    list[str] | None, _word("Parameter of the network, such as channels=1.", "KEY=VALUE")
+    list[str] | None, _option("Parameter of the network, such as channels=1.", "KEY=VALUE")
 ]
-LevelWords = Annotated[
-    list[str] | None, _word(r"Level of the damage: a value, or \[low,high].", "KEY=VALUE")
+Levels = Annotated[
+    list[str] | None, _option(r"Level of the damage: a value, or \[low,high].", "KEY=VALUE")
 ]
 Init = Annotated[
-    str | None, _word("Checkpoint to start from.", "NAME|FILE", autocompletion=model_names)
+    str | None, _option("Checkpoint to start from.", "NAME|FILE", autocompletion=model_names)
 ]
-Steps = Annotated[int | None, _word("Training time in steps; by default 10000.", "N")]
-Minutes = Annotated[float | None, _word("Training time in minutes, in place of steps.", "N")]
-Batch = Annotated[int | None, _word("Patches per step; by default 16.", "N")]
-Patch = Annotated[int | None, _word("Side of a patch in pixels; by default 64.", "N")]
+Steps = Annotated[int | None, _option("Training time in steps; by default 10000.", "N")]
+Minutes = Annotated[float | None, _option("Training time in minutes, in place of steps.", "N")]
+Batch = Annotated[int | None, _option("Patches per step; by default 16.", "N")]
+Patch = Annotated[int | None, _option("Side of a patch in pixels; by default 64.", "N")]
 PrecisionName = Annotated[
     str | None,
-    _word(
+    _option(
         "Precision of the forward pass; by default bf16.",
         "bf16|fp32",
         autocompletion=lambda: ["bf16", "fp32"],
     ),
 ]
-Seed = Annotated[int | None, _word("Random seed; by default 0.", "N")]
+Seed = Annotated[int | None, _option("Random seed; by default 0.", "N")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -121,7 +121,7 @@ Data = Annotated[
     ),
 ]
 Pairs = Annotated[
-    list[str] | None, _word("Folders below --data with real pairs.", "CLEAN:DAMAGED", _DATA)
+    list[str] | None, _option("Folders below --data with real pairs.", "CLEAN:DAMAGED", _DATA)
 ]
 ValidationFolder = Annotated[
     Path | None,
@@ -132,7 +132,7 @@ ValidationFolder = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
-Workers = Annotated[int | None, _word("Processes that make batches ahead.", "N", _DATA, min=0)]
+Workers = Annotated[int | None, _option("Processes that make batches ahead.", "N", _DATA, min=0)]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -152,13 +152,13 @@ Resume = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    _word("Train several models, N at a time with one thread each.", "N", _RUN, min=1),
+    _option("Train several models, N at a time with one thread each.", "N", _RUN, min=1),
 ]
 Compile = Annotated[
     bool,
     typer.Option("--compile", metavar=FLAG, help="Compile the network.", rich_help_panel=_RUN),
 ]
-LogFolder = Annotated[Path | None, _word("Write TensorBoard logs to this folder.", "DIR", _RUN)]
+LogFolder = Annotated[Path | None, _option("Write TensorBoard logs to this folder.", "DIR", _RUN)]
 DryRun = Annotated[
     bool,
     typer.Option(

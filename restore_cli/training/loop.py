@@ -25,7 +25,7 @@ from restore_cli.training.state import Moment, State, uninterrupted
 from restore_cli.training.step import learn
 from restore_cli.training.validation import Validation, validate
 
-STATE_SECONDS = 180  # a kill loses no more than this
+_STATE_SECONDS = 180  # a kill loses no more than this
 
 
 def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progress]:
@@ -73,7 +73,7 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                     state.update_average(recipe.ema)
                     clock.count_step(rate)
                 beat()
-            keeps = moment.due or time.monotonic() - saved > STATE_SECONDS
+            keeps = moment.due or time.monotonic() - saved > _STATE_SECONDS
             if not keeps and not meter.is_due():
                 continue
             mean, speed, waiting = meter.read(moment.step)

@@ -16,14 +16,14 @@ from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import Objective, Recipe
 
 
-def charbonnier(restored: Tensor, clean: Tensor, width: float = 1e-3) -> Tensor:
+def _charbonnier(restored: Tensor, clean: Tensor, width: float = 1e-3) -> Tensor:
     """Mean of sqrt(error^2 + width^2): L1 that is smooth at zero (Lai et al., LapSRN, CVPR
     2017).
     """
     return ((restored - clean).square() + width**2).sqrt().mean()
 
 
-def log_mse(restored: Tensor, clean: Tensor, floor: float = 2.5e-6) -> Tensor:
+def _log_mse(restored: Tensor, clean: Tensor, floor: float = 2.5e-6) -> Tensor:
     """Mean over N patches of the logarithm of their mean squared error: PSNR, but for a negative
     factor.
 
@@ -34,7 +34,7 @@ def log_mse(restored: Tensor, clean: Tensor, floor: float = 2.5e-6) -> Tensor:
     return ((restored - clean).square().mean(dim=(1, 2, 3)) + floor).log().mean()
 
 
-def mean_error(restored: Tensor, clean: Tensor) -> Tensor:
+def _mean_error(restored: Tensor, clean: Tensor) -> Tensor:
     """L1 of the means of each patch and channel, where the target is one figure for a whole
     patch.
     """
@@ -44,9 +44,9 @@ def mean_error(restored: Tensor, clean: Tensor) -> Tensor:
 OBJECTIVES: dict[Objective, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1_loss,
     "l2": mse_loss,
-    "charbonnier": charbonnier,
-    "psnr": log_mse,
-    "mean": mean_error,
+    "charbonnier": _charbonnier,
+    "psnr": _log_mse,
+    "mean": _mean_error,
     "lsgan": l1_loss,  # to which the adversary's loss is added
     "gan": l1_loss,
 }

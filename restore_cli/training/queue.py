@@ -17,8 +17,7 @@ from restore_cli.atomic import lock
 
 _POLL_SECONDS = 0.2
 
-
-Kind = Literal["started", "finished", "failed", "waiting", "stopped"]
+_Kind = Literal["started", "finished", "failed", "waiting", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Event:
     """
 
     job: str
-    kind: Kind
+    kind: _Kind
     seconds: float = 0.0
 
 
@@ -84,7 +83,7 @@ def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Gener
                     del running[name]
                     assert process.stdin
                     process.stdin.close()
-                    kind: Kind = "failed" if process.returncode else "finished"
+                    kind: _Kind = "failed" if process.returncode else "finished"
                     yield note(Event(name, kind, time.monotonic() - started))
     finally:
         for process, _ in running.values():

@@ -142,17 +142,17 @@ class Recipe:
         """
         hints = get_type_hints(cls)
         problems = find_problems(values, hints)
-        told = [f"unknown key {key!r}" for key in values if key not in hints]
-        told += [] if "task" in values else ["missing key 'task'"]
-        told += [problem for found in problems.values() for problem in found]
+        mistakes = [f"unknown key {key!r}" for key in values if key not in hints]
+        mistakes += [] if "task" in values else ["missing key 'task'"]
+        mistakes += [problem for found in problems.values() for problem in found]
         unsound = {key for key, found in problems.items() if found}
         given: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
         if "task" in given and not unsound & {"task", "levels", "validation", "folders", "pairs"}:
-            told += _complete(given, fits_network=not unsound & {"arch", "params"})
-        if told:
-            raise UsageError(f"The recipe has mistakes: {'; '.join(told)}.")
+            mistakes += _complete(given, fits_network=not unsound & {"arch", "params"})
+        if mistakes:
+            raise UsageError(f"The recipe has mistakes: {'; '.join(mistakes)}.")
         return cls(**given)
 
     def to_plain(self) -> dict[str, Any]:

@@ -61,13 +61,13 @@ class Moment:
 
     Attributes:
         done, total: trainings.
-        words: what was trained, and its score.
+        summary: what was trained, and its score.
         chart: all points so far.
     """
 
     done: int
     total: int
-    words: str
+    summary: str
     chart: Chart
 
 
@@ -115,11 +115,11 @@ def study(
             _mark(one, trainings[number :: len(swept)], ended) for number, one in enumerate(swept)
         ]
         name = f"{point.curve}, {found.varied or found.axis}: {point.label}".removeprefix(", ")
-        words = (
+        summary = (
             f"{name}, seed {seed}: {ended[key]['psnr']:.2f} dB after {ended[key]['steps']} steps"
         )
         chart = _chart(request, found, swept[0].recipe, [mark for mark in marks if mark.scores])
-        yield Moment(done + 1, len(trainings), words, chart)
+        yield Moment(done + 1, len(trainings), summary, chart)
 
 
 def _training(request: Request, point: Point, seed: int) -> Training:
@@ -128,9 +128,9 @@ def _training(request: Request, point: Point, seed: int) -> Training:
     folders = [
         folder.resolve().name if folder else "" for folder in (request.data, request.validation)
     ]
-    told = json.dumps([recipe.to_plain(), folders], sort_keys=True)
+    identity = json.dumps([recipe.to_plain(), folders], sort_keys=True)
     words = [*(_slug(word) for word in (point.curve, point.label)), f"seed-{seed}"]
-    stem = "-".join([*filter(None, words), hashlib.sha256(told.encode()).hexdigest()[:8]])
+    stem = "-".join([*filter(None, words), hashlib.sha256(identity.encode()).hexdigest()[:8]])
     out = request.out / f"{stem}.safetensors"
     return Training(
         recipe, request.data, out, request.device, resume=True, validation=request.validation

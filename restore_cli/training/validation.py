@@ -42,23 +42,23 @@ def validate(
     The random generator starts again with seed 0 for each image. `watch` gets "validating 5 of 12"
     before each image.
     """
-    task = find_task(recipe.task)
+    kind = find_task(recipe.task)
     settings = Settings(device=str(device), precision=precision)
     scores: list[float] = []
     inputs: list[float] = []
     pictures: list[tuple[Image, Image, Image]] = []
     number = len(recipe.validation) * len(samples)
     for level in recipe.validation:
-        drawn = draw(task, level, np.random.RandomState(0))
+        drawn = draw(kind, level, np.random.RandomState(0))
         rows: list[tuple[float, float]] = []
         for sample in samples:
             watch(f"validating {len(scores) * len(samples) + len(rows) + 1} of {number}")
             clean = drawn.fit(to_float(sample.clean))
             damaged = None if sample.damaged is None else to_float(sample.damaged)
-            asked, observed, clean = make_pair(drawn, clean, damaged, np.random.RandomState(0))
-            restored = _restore(asked, observed, network, recipe.levels, settings)
-            before = asked.plain(observed)
-            rows.append((asked.score(restored, clean), asked.score(before, clean)))
+            task, observed, clean = make_pair(drawn, clean, damaged, np.random.RandomState(0))
+            restored = _restore(task, observed, network, recipe.levels, settings)
+            before = task.plain(observed)
+            rows.append((task.score(restored, clean), task.score(before, clean)))
             if len(pictures) < _SAMPLE_IMAGES:
                 pictures.append((before, restored, clean))
         after_mean, before_mean = np.mean(rows, axis=0).tolist()
