@@ -17,8 +17,11 @@ from pathlib import Path
 
 import torch
 
-from restore_cli.training.loop import Request, make_network, train
+from restore_cli.training.loop import train
+from restore_cli.training.network_input import label
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.request import Request
+from restore_cli.training.start import make_network
 
 
 def main() -> None:
@@ -41,11 +44,10 @@ def main() -> None:
             recipe = Recipe.parse(common | table[name])
             out = (options.out or Path(folder)) / f"{name}.safetensors"
             *_, last = train(Request(recipe, options.data, out, "cpu"))
-            level = " ".join(f"{key} {value}" for key, value in recipe.validation[0].items())
             print(
                 f"| {name} | {sum(p.numel() for p in make_network(recipe).parameters()):,} |"
                 f" {recipe.task}"
-                f" {level} | {last.inputs[0]:.2f} | {last.scores[0]:.2f} |"
+                f" {label(recipe.validation[0])} | {last.inputs[0]:.2f} | {last.scores[0]:.2f} |"
                 f" {last.scores[0] - last.inputs[0]:+.2f} | {last.step} | {last.seconds / 60:.1f}"
                 " |",
                 flush=True,

@@ -41,10 +41,13 @@ from restore_cli.archs import layers, unet
 from restore_cli.archs.infoaccum import DenseLayer
 from restore_cli.archs.invertible import Flow, Step
 from restore_cli.training import optimizer
-from restore_cli.training.loop import Request, learn, make_network, train
+from restore_cli.training.loop import train
 from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.request import Request
+from restore_cli.training.start import make_network
 from restore_cli.training.state import State
+from restore_cli.training.step import learn
 
 
 def plainly_accumulated(layer: DenseLayer, x: Tensor) -> Tensor:
@@ -77,10 +80,15 @@ class PlainMuon(torch.optim.Muon):
         super().__init__(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
 
 
-HOUSE = {"channels": 3, "widths": [32, 64, 96, 128, 160], "blocks": [2, 2, 1, 1, 1], "unshuffle": 1}
+DEFAULT = {
+    "channels": 3,
+    "widths": [32, 64, 96, 128, 160],
+    "blocks": [2, 2, 1, 1, 1],
+    "unshuffle": 1,
+}
 SIDES = {"unet:UNet": 128}  # of the patches, where they are not 64
 NETWORKS: dict[str, dict[str, Any]] = {
-    "unet:UNet": HOUSE,
+    "unet:UNet": DEFAULT,
     "rednet:REDNet": {},
     "xunit:XDnCNN": {},
     "infoaccum:InfoAccumUNet": {"width": 16},
@@ -159,7 +167,7 @@ def compare(arch: str, rounds: int, batch: int, steps: int = 2) -> None:
 
 
 def work(threads: int, seconds: float, batch: int, ready: Barrier, speeds: Any) -> None:
-    """Train the house network for a while; its patches a second."""
+    """Train the default network for a while; its patches a second."""
     torch.set_num_threads(threads)
     with memory.kept():
         trial = Trial("unet:UNet", batch)

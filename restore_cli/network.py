@@ -85,6 +85,13 @@ class Restorer(nn.Module):
                 nn.init.zeros_(convolution.bias)
         nn.init.zeros_(convolutions[-1].weight)
 
+    def penalty(self) -> Tensor:
+        """A scalar that training adds to its objective, by the weight of the recipe's `transition`.
+
+        It may draw from torch's generator.
+        """
+        return torch.zeros(())
+
     def fold(self) -> None:
         """Put what only training needs, for good, into a simpler form that gives the same
         pictures.

@@ -41,8 +41,23 @@ ORDER = [
     "errors",
 ]
 SHARED = {  # what brothers may import
-    "cli": {"bench_display", "bench_options", "display", "fields", "hints", "options", "outcomes", "progress", "signals", "values"},
-    "training": {"*"},
+    "cli": {
+        "bench_display",
+        "bench_options",
+        "display",
+        "fields",
+        "hints",
+        "options",
+        "outcomes",
+        "progress",
+        "signals",
+        "train_list",
+        "train_options",
+        "train_progress",
+        "train_recipe",
+        "train_show",
+        "values",
+    },
     "pipeline": {"*"},
     "models": {"*"},
     "archs": {"layers", "rivals"},
@@ -58,6 +73,9 @@ LINES = {  # packages whose files form a line, too: left may import right
     "report": "bench_report bench_page gallery study html scores batch_report record row"
     " comparison figures escaping",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
+    "training": "study sweep queue estimate loop setup header validation start step loader"
+    " patches data store samples clock log state objectives optimizer distributed request progress"
+    " recipe default_network damage checks",
 }
 
 

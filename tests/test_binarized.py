@@ -235,6 +235,15 @@ def test_the_transition_term_of_a_network_is_the_sum_of_its_layers() -> None:
     assert transition(VGG6(3, width=4, side=8, quantizer="none")).item() == 0
 
 
+def test_the_penalty_of_a_network_is_its_negative_transition_term() -> None:
+    network = BTNet(width=4)
+    torch.manual_seed(5)
+    penalty = network.penalty()
+    torch.manual_seed(5)
+    assert torch.equal(penalty, -transition(network)) and penalty < 0
+    assert BTNet(width=4, quantizer="none").penalty() == build("rednet:REDNet", {}).penalty() == 0
+
+
 # The networks
 
 

@@ -13,10 +13,8 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from restore_cli.cli import app, display
-from restore_cli.cli import bench as bench_command
-from restore_cli.cli.progress import show_progress
 from restore_cli.cli import app, bench_display, display
+from restore_cli.cli.progress import show_progress
 from restore_cli.models import catalogue as weights
 from restore_cli.report.batch_report import write_report
 from restore_cli.report.bench_report import write_bench_report

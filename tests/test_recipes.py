@@ -21,12 +21,14 @@ from restore_cli.archs import build
 from restore_cli.cli import app
 from restore_cli.models import catalogue as weights
 from restore_cli.training.distributed import join
-from restore_cli.training.loop import learn, make_network
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer
-from restore_cli.training.pairs import Patches, Sample
+from restore_cli.training.patches import Patches
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.samples import Sample
+from restore_cli.training.start import make_network
 from restore_cli.training.state import State
+from restore_cli.training.step import learn
 
 SMALL: dict[str, Any] = {
     "width": 8,

@@ -16,7 +16,8 @@ from restore_cli.cli import app
 from restore_cli.errors import UsageError
 from restore_cli.report.study import Chart, Mark, to_markdown, to_svg
 from restore_cli.training import study as job
-from restore_cli.training.loop import Beat
+from restore_cli.training import sweep
+from restore_cli.training.progress import Beat
 
 TINY = {"batch": 1, "patch": 8, "params": {"width": 2}, "precision": "fp32", "holdout": 2}
 
@@ -42,10 +43,10 @@ def study(*words: str) -> Result:
     )
 
 
-@pytest.mark.parametrize("name", job.studies())
+@pytest.mark.parametrize("name", sweep.studies())
 def test_the_points_of_a_study_can_be_trained(name: str) -> None:
-    found = job.find(name)
-    points = list(job.points(found, {}))
+    found = sweep.find(name)
+    points = list(sweep.points(found, {}))
     assert len(points) == len(found.curves) * len(next(iter(found.vary.values())))
     assert len({(point.curve, point.x) for point in points}) == len(points)
     assert len({json.dumps([point.recipe.params, point.recipe.patch]) for point in points}) == len(
@@ -54,7 +55,7 @@ def test_the_points_of_a_study_can_be_trained(name: str) -> None:
 
 
 def test_the_share_of_activations_is_drawn_at_equal_parameters() -> None:
-    points = list(job.points(job.find("activations-share"), {}))
+    points = list(sweep.points(sweep.find("activations-share"), {}))
     assert all(abs(point.parameters - 99_136) < 1500 for point in points)
     assert points[0].x == 0 and 24 < points[6].x < 25
     assert [point.x for point in points] == sorted(point.x for point in points)
@@ -130,7 +131,7 @@ def test_words_that_make_no_study(folder: Path) -> None:
         result = study(*words)
         assert result.exit_code == 2 and said in result.stderr
     with pytest.raises(UsageError, match="There is no study"):
-        job.find("x")
+        sweep.find("x")
 
 
 def test_a_chart_shows_means_and_spread() -> None:

@@ -26,12 +26,13 @@ from typer.testing import CliRunner, Result
 
 from restore_cli.cli import LazyCommand, app
 from restore_cli.cli.progress import NullProgress
-from restore_cli.cli.train import describe, format_time, read_recipe
 from restore_cli.cli.train import train as train_command
+from restore_cli.cli.train_progress import describe, format_time
+from restore_cli.cli.train_recipe import read_recipe
 from restore_cli.errors import UsageError
 from restore_cli.models import catalogue as weights
 from restore_cli.models.catalogue import Bundled, Entry
-from restore_cli.training.loop import Progress
+from restore_cli.training.progress import Progress
 from restore_cli.training.recipe import Recipe
 
 RECIPE = """
@@ -447,7 +448,7 @@ def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.Monk
             shown.append((done / total, note))
 
     monkeypatch.setattr(
-        "restore_cli.cli.train.show_progress", lambda title: nullcontext(Recorder())
+        "restore_cli.cli.train_progress.show_progress", lambda title: nullcontext(Recorder())
     )
     result = train("tiny.toml", "--data", "data")
     assert result.exit_code == 0, result.stderr

@@ -28,18 +28,27 @@ from torch import nn
 
 from restore_cli.archs import build
 from restore_cli.errors import RestoreError, UsageError, WeightsError
+from restore_cli.levels import Choice, Range
 from restore_cli.models.catalogue import load
 from restore_cli.network import Geometry
 from restore_cli.tasks import TASKS
 from restore_cli.training import loop
+from restore_cli.training.data import load_data
 from restore_cli.training.distributed import Group
+from restore_cli.training.estimate import plan
+from restore_cli.training.loader import batches
 from restore_cli.training.log import Log
-from restore_cli.training.loop import Beat, Progress, Request, make_network, plan, train
+from restore_cli.training.loop import train
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Muon, Optimizer, learning_rate
-from restore_cli.training.pairs import Patches, Sample, _Store, batches, load_corpus
+from restore_cli.training.patches import Patches
+from restore_cli.training.progress import Beat, Progress
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.request import Request
+from restore_cli.training.samples import Sample
+from restore_cli.training.start import make_network
 from restore_cli.training.state import Moment, State, uninterrupted
+from restore_cli.training.store import ImageStore
 
 TINY = {
     "task": "denoise",
@@ -106,7 +115,7 @@ def test_a_killed_training_goes_on_exactly(
         }
     whole = run(data, tmp_path / "whole.safetensors", **changes)
 
-    monkeypatch.setattr("restore_cli.training.loop.STATE_SECONDS", 0)
+    monkeypatch.setattr("restore_cli.training.loop._STATE_SECONDS", 0)
     request = Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu")
     steps = train(request)
     while next(steps).step < 3:
@@ -394,7 +403,7 @@ def test_trainings_by_the_clock_validate_as_far_as_they_have_time() -> None:
         ({"seed": -1}, "seed must be at least 0, not -1"),
         ({"betas": [0.9]}, "betas must be two numbers, not 1"),
         ({"betas": ["a", 0.9]}, "betas must be float, not 'a'"),
-        ({"validation": [1]}, "validation must be Levels, not 1"),
+        ({"validation": [1]}, "validation must be a table, not 1"),
         ({"folders": ["/photos"]}, "folders must lie below --data, unlike '/photos'"),
         ({"pairs": ["clean"]}, "pairs must be CLEAN:DAMAGED, not 'clean'"),
         ({"batch": 10**8}, "Cannot hold a batch of 100000000 patches of 32 pixels"),
@@ -422,6 +431,16 @@ def test_only_the_task_must_be_named() -> None:
         Recipe.parse({})
 
 
+def test_levels_of_a_recipe_are_values_and_are_written_as_they_were_read() -> None:
+    recipe = Recipe.parse(TINY | {"validation": [{"sigma": 25}, {"noise": ["gaussian", "camera"]}]})
+    assert recipe.levels == {"sigma": Range(0, 75)}
+    assert recipe.validation == ({"sigma": 25}, {"noise": Choice(("gaussian", "camera"))})
+    plain = recipe.to_plain()
+    assert plain["levels"] == {"sigma": [0, 75]}
+    assert plain["validation"] == ({"sigma": 25}, {"noise": ["gaussian", "camera"]})
+    assert Recipe.parse(plain) == Recipe.parse(json.loads(json.dumps(plain))) == recipe
+
+
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("arch", ["", "unet:UNet", "xunit:XDnCNN"])
 def test_networks_fit_their_task_unasked(data: Path, name: str, arch: str) -> None:
@@ -430,10 +449,10 @@ def test_networks_fit_their_task_unasked(data: Path, name: str, arch: str) -> No
     with torch.device("meta"):
         network = build(recipe.arch, recipe.params)
     observed, _ = Patches(
-        load_corpus(data, recipe, network.geometry.channels).training, recipe, network.geometry
+        load_data(data, recipe, network.geometry.channels).training, recipe, network.geometry
     )[0]
     assert observed.shape[1] == network.geometry.channels + network.geometry.conditions
-    assert Recipe.parse(dataclasses.asdict(recipe)) == recipe
+    assert Recipe.parse(recipe.to_plain()) == recipe
 
 
 def test_the_usual_network_is_that_of_the_tasks_own_model() -> None:
@@ -444,7 +463,7 @@ def test_the_usual_network_is_that_of_the_tasks_own_model() -> None:
 
 def test_batches_follow_from_seed_and_step(data: Path) -> None:
     recipe = Recipe.parse(TINY | {"batch": 3})
-    corpus = load_corpus(data, recipe, 3)
+    corpus = load_data(data, recipe, 3)
     assert len(corpus.training) == 2
     assert len(corpus.holdout) == 2
     patches = Patches(corpus.training, recipe, initialised().geometry)
@@ -482,7 +501,7 @@ def test_what_objectives_draw_and_learn_is_resumed_too(
             "optimizer": "adam",
         }
     run(data, tmp_path / "whole.safetensors", **changes)
-    monkeypatch.setattr("restore_cli.training.loop.STATE_SECONDS", 0)
+    monkeypatch.setattr("restore_cli.training.loop._STATE_SECONDS", 0)
     steps = train(
         Request(Recipe.parse(TINY | changes), data, tmp_path / "killed.safetensors", "cpu")
     )
@@ -507,7 +526,12 @@ def test_the_adversary_tells_clean_from_restored() -> None:
     blurred = nn.functional.avg_pool2d(clean, 5, 1, 2)
     for _ in range(40):
         adversary.learn(clean, blurred, clean, 1e-3)
-    assert adversary.judge(clean, blurred) > 0.5 > 0.1 > adversary.judge(clean, clean)
+    assert (
+        adversary.generator_loss(clean, blurred)
+        > 0.5
+        > 0.1
+        > adversary.generator_loss(clean, clean)
+    )
 
 
 def test_adversaries_have_the_objectives_of_their_papers() -> None:
@@ -518,7 +542,10 @@ def test_adversaries_have_the_objectives_of_their_papers() -> None:
     for objective in ("lsgan", "gan"):
         adversary = make_adversary(objective=objective)
         scores = [adversary.network(torch.cat([real, image], 1)).detach() for image in (real, fake)]
-        judged, learned = adversary.judge(real, fake), adversary.learn(real, fake, real, 1e-3)
+        judged, learned = (
+            adversary.generator_loss(real, fake),
+            adversary.learn(real, fake, real, 1e-3),
+        )
         if objective == "lsgan":
             torch.testing.assert_close(judged, (scores[1] - 1).square().mean())
             expected = (scores[0] - 1).square().mean() / 2 + scores[1].square().mean() / 2
@@ -578,7 +605,7 @@ def test_the_discriminator_learns_alone_after_the_autoencoder(data: Path, tmp_pa
 
 def test_each_step_draws_one_side_for_its_patches(data: Path) -> None:
     recipe = Recipe.parse(TINY | {"patch": [16, 32]})
-    patches = Patches(load_corpus(data, recipe, 3).training, recipe, initialised().geometry)
+    patches = Patches(load_data(data, recipe, 3).training, recipe, initialised().geometry)
     shapes = [patches[step][1].shape for step in range(12)]
     assert {tuple(shape) for shape in shapes} == {(2, 3, 16, 16), (2, 3, 32, 32)}
     assert shapes == [patches[step][1].shape for step in range(12)]
@@ -684,7 +711,7 @@ def test_steps_and_plateaus_lower_the_rate() -> None:
         not recipe.is_over(101, 8e-5) and recipe.is_over(101, 9e-7) and not recipe.is_over(5, 9e-7)
     )
     moment = Moment()
-    assert [moment.judge(score, 2) for score in (1, 2, 1, 2, 1, 3)] == [
+    assert [moment.record_score(score, 2) for score in (1, 2, 1, 2, 1, 3)] == [
         True,
         True,
         False,
@@ -700,7 +727,7 @@ def test_plateaus_count_from_the_drop_on() -> None:
     recipe = Recipe.parse(TINY | {"schedule": "plateau", "drop_at": [100], "patience": 2})
     moment, drops = Moment(), []
     for step in range(20, 201, 20):
-        moment.judge(1.0, recipe.patience, recipe.counts_plateaus(step))
+        moment.record_score(1.0, recipe.patience, recipe.counts_plateaus(step))
         drops.append(moment.drops)
     assert drops == [0] * 6 + [1, 1, 2, 2]  # at 120 and 140 steps, at 160 and 180
 
@@ -713,7 +740,7 @@ def test_a_plateau_ends_the_training(data: Path, tmp_path: Path) -> None:
 
 def test_an_autoencoder_comes_first(data: Path) -> None:
     recipe = Recipe.parse(TINY | {"pretrain": 3})
-    patches = Patches(load_corpus(data, recipe, 3).training, recipe, initialised().geometry)
+    patches = Patches(load_data(data, recipe, 3).training, recipe, initialised().geometry)
     for step, same in ((2, True), (3, False)):
         observed, clean = patches[step]
         assert torch.equal(observed[:, :3], clean) == same
@@ -722,9 +749,9 @@ def test_an_autoencoder_comes_first(data: Path) -> None:
 @pytest.mark.parametrize("share", [0, 0.5, 1])
 def test_patches_lose_their_colour_and_then_are_damaged(data: Path, share: float) -> None:
     recipe = Recipe.parse(TINY | {"gray": share, "batch": 40})
-    observed, clean = Patches(
-        load_corpus(data, recipe, 3).training, recipe, initialised().geometry
-    )[0]
+    observed, clean = Patches(load_data(data, recipe, 3).training, recipe, initialised().geometry)[
+        0
+    ]
     assert observed.shape[1] == 4 and clean.shape[1] == 3
     gray = [
         bool((image[:1] == image[:3]).all()) for image in observed
@@ -739,7 +766,7 @@ def test_patches_lose_their_colour_and_then_are_damaged(data: Path, share: float
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_the_same_whoever_draws_them(data: Path, workers: int) -> None:
     recipe = Recipe.parse(TINY)
-    patches = Patches(load_corpus(data, recipe, 3).training, recipe, initialised().geometry)
+    patches = Patches(load_data(data, recipe, 3).training, recipe, initialised().geometry)
     feed = batches(patches, 5, workers, pinned=False)
     for step in (5, 6, 7):
         assert all(torch.equal(a, b) for a, b in zip(next(feed), patches[step], strict=True))
@@ -750,10 +777,10 @@ def test_what_finds_no_room_in_memory_is_mapped(
     data: Path, tmp_path: Path, bytes_left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.parse(TINY)
-    expected = load_corpus(data, recipe, 3).training
+    expected = load_data(data, recipe, 3).training
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(_Store, "__init__", lambda self: setattr(self, "left", bytes_left))
-    found = load_corpus(data, recipe, 3).training
+    monkeypatch.setattr(ImageStore, "__init__", lambda self: setattr(self, "left", bytes_left))
+    found = load_data(data, recipe, 3).training
     mapped = [isinstance(sample.clean.base, np.memmap) for sample in found]
     assert any(mapped) == (bytes_left < 10**9)
     for one, other in zip(found, expected, strict=True):
@@ -766,16 +793,16 @@ def test_a_cache_that_cannot_be_written_is_named_where_it_is_needed(
 ) -> None:
     recipe = Recipe.parse(TINY)
     monkeypatch.setenv("RESTORE_CACHE", "/proc/cache")
-    assert load_corpus(data, recipe, 3).training
-    monkeypatch.setattr(_Store, "__init__", lambda self: setattr(self, "left", 0))
+    assert load_data(data, recipe, 3).training
+    monkeypatch.setattr(ImageStore, "__init__", lambda self: setattr(self, "left", 0))
     with pytest.raises(
         RestoreError, match=r"Cannot keep images in a file in /proc/cache.*RESTORE_CACHE"
     ):
-        load_corpus(data, recipe, 3)
+        load_data(data, recipe, 3)
 
 
 @pytest.fixture
-def twins(tmp_path: Path) -> Path:
+def real_pairs(tmp_path: Path) -> Path:
     """Real pairs: large/ and its half in small/, of other names' suffixes."""
     rng = np.random.default_rng(0)
     for index in range(4):
@@ -788,18 +815,18 @@ def twins(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_real_pairs_stay_in_register(twins: Path) -> None:
+def test_real_pairs_stay_in_register(real_pairs: Path) -> None:
     recipe = Recipe.parse(
         TINY
         | {"task": "derain", "pairs": ["large:same"], "folders": [], "levels": {}, "validation": []}
     )
-    patches = Patches(load_corpus(twins, recipe, 3).training, recipe, Geometry(3))
+    patches = Patches(load_data(real_pairs, recipe, 3).training, recipe, Geometry(3))
     for step in range(5):
         observed, clean = patches[step]
         torch.testing.assert_close((observed * 255).round(), (clean * 255).round() // 2)
 
 
-def test_real_pairs_may_differ_in_scale(twins: Path) -> None:
+def test_real_pairs_may_differ_in_scale(real_pairs: Path) -> None:
     recipe = Recipe.parse(
         TINY
         | {
@@ -810,47 +837,47 @@ def test_real_pairs_may_differ_in_scale(twins: Path) -> None:
             "validation": [],
         }
     )
-    patches = Patches(load_corpus(twins, recipe, 3).training, recipe, Geometry(3, scale=2))
+    patches = Patches(load_data(real_pairs, recipe, 3).training, recipe, Geometry(3, scale=2))
     for step in range(5):
         observed, clean = patches[step]
         assert observed.shape[-1] == 16
         torch.testing.assert_close(observed.repeat_interleave(2, 2).repeat_interleave(2, 3), clean)
 
 
-def test_real_pairs_train(twins: Path) -> None:
+def test_real_pairs_train(real_pairs: Path) -> None:
     changes = {"task": "derain", "pairs": ["large:same"], "levels": {}, "validation": []}
     changes |= {"params": {"channels": 3, "conditions": 0, "widths": [8]}, "folders": []}
-    *_, last = run(twins, twins / "out.safetensors", **changes)
+    *_, last = run(real_pairs, real_pairs / "out.safetensors", **changes)
     assert len(last.scores) == 1 and last.scores[0] > 0
-    assert load(twins / "out.safetensors").header.data == "2 images of large:same"
+    assert load(real_pairs / "out.safetensors").header.data == "2 images of large:same"
 
 
-def test_pairs_that_do_not_fit_are_refused(twins: Path) -> None:
+def test_pairs_that_do_not_fit_are_refused(real_pairs: Path) -> None:
     recipe = Recipe.parse(TINY | {"pairs": ["large:small"], "folders": []})
-    (twins / "small/1.bmp").unlink()
-    with pytest.raises(UsageError, match=r"1\.png has no twin"):
-        load_corpus(twins, recipe, 3)
-    Image.new("RGB", (7, 9)).save(twins / "small/1.bmp")
+    (real_pairs / "small/1.bmp").unlink()
+    with pytest.raises(UsageError, match=r"1\.png has no image of the same name"):
+        load_data(real_pairs, recipe, 3)
+    Image.new("RGB", (7, 9)).save(real_pairs / "small/1.bmp")
     with pytest.raises(UsageError, match="do not fit"):
-        load_corpus(twins, recipe, 3)
+        load_data(real_pairs, recipe, 3)
 
 
 def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path) -> None:
     (data / "leave.txt").write_text("photos/deeper/0.png\nphotos/deeper/2.png\n")
     recipe = Recipe.parse(TINY | {"exclude": "leave.txt"})
-    corpus = load_corpus(data, recipe, 3, data / "photos")
+    corpus = load_data(data, recipe, 3, data / "photos")
     assert (len(corpus.training), len(corpus.holdout)) == (2, 4)
     with pytest.raises(UsageError, match=r"Cannot read \S*nothing\.txt: No such file"):
-        load_corpus(data, Recipe.parse(TINY | {"exclude": "nothing.txt"}), 3)
+        load_data(data, Recipe.parse(TINY | {"exclude": "nothing.txt"}), 3)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match=r"No image can be read below \S*empty"):
-        load_corpus(data, recipe, 3, tmp_path / "empty")
+        load_data(data, recipe, 3, tmp_path / "empty")
 
 
 def test_images_may_be_taken_at_half_their_size(data: Path) -> None:
-    corpus = load_corpus(data, Recipe.parse(TINY | {"folders": [], "halved": ["photos"]}), 3)
-    whole = load_corpus(data, Recipe.parse(TINY), 3)
-    both = load_corpus(data, Recipe.parse(TINY | {"halved": ["photos"]}), 3)
+    corpus = load_data(data, Recipe.parse(TINY | {"folders": [], "halved": ["photos"]}), 3)
+    whole = load_data(data, Recipe.parse(TINY), 3)
+    both = load_data(data, Recipe.parse(TINY | {"halved": ["photos"]}), 3)
     assert len(both.training) + len(both.holdout) == 2 * (len(whole.training) + len(whole.holdout))
     for small, large in zip(corpus.training, whole.training, strict=True):
         assert small.clean.shape == (large.clean.shape[0] // 2, large.clean.shape[1] // 2, 3)
@@ -858,7 +885,7 @@ def test_images_may_be_taken_at_half_their_size(data: Path) -> None:
 
 def test_patches_that_do_not_fit_the_task_are_refused(data: Path) -> None:
     recipe = Recipe.parse({"task": "sr", "arch": "unet:UNet", "levels": {"scale": 3}, "patch": 64})
-    patches = Patches(load_corpus(data, recipe, 3).training, recipe, Geometry(3))
+    patches = Patches(load_data(data, recipe, 3).training, recipe, Geometry(3))
     with pytest.raises(UsageError, match="does not fit patches of 64 pixels"):
         patches[0]
 
@@ -913,7 +940,7 @@ def test_every_task_makes_pairs(data: Path, name: str) -> None:
     recipe = Recipe.parse(
         {"task": name, "arch": "unet:UNet", "folders": ["photos"], "batch": 2, "patch": 32}
     )
-    patches = Patches(load_corpus(data, recipe, 3).training, recipe, Geometry(3))
+    patches = Patches(load_data(data, recipe, 3).training, recipe, Geometry(3))
     observed, clean = patches[0]
     assert observed.shape == clean.shape == (2, 3, 32, 32)
     assert observed.isfinite().all() and not torch.equal(observed, clean)

@@ -37,7 +37,7 @@ from typer.testing import CliRunner
 
 from restore_cli import archs, download
 from restore_cli.cli import models
-from restore_cli.cli.train import read_recipe
+from restore_cli.cli.train_recipe import read_recipe
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.models import catalogue as weights
 from restore_cli.models.catalogue import Bundled, Entry, Header, Url

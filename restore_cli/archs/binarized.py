@@ -380,6 +380,10 @@ class BTNet(Restorer):
         for layer in self._quantized().values():
             layer.quantizer.reset(layer.weight)
 
+    def penalty(self) -> Tensor:
+        """The negative transition term."""
+        return -transition(self)
+
     def pack(self) -> dict[str, Tensor]:
         """A quantized layer as `codes` (`to_bytes`) and `scales` (float32), all else as float32.
 

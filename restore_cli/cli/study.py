@@ -17,7 +17,7 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import read_toml
 
 if TYPE_CHECKING:
-    from restore_cli.training.loop import Beat
+    from restore_cli.training.progress import Beat
 
 
 def _word(text: str, metavar: str, *names: str, **others: Any) -> Any:
@@ -77,10 +77,10 @@ def study(
     After each training it writes NAME.html (chart and table), .svg, .md and .json.
     Started again, a study that was interrupted goes on where it was.
     """
-    from restore_cli.training import study as job
+    from restore_cli.training.sweep import find, points, studies
 
     if list_studies:
-        for key, found in job.studies().items():
+        for key, found in studies().items():
             print_result(f"{key}: {found.title} ({found.figure})")
         return
     if not name:
@@ -90,6 +90,7 @@ def study(
             "Cannot train for minutes and for steps: give --minutes-each or --steps-each."
         )
     from restore_cli.report.study import to_markdown, write_study
+    from restore_cli.training import study as job
 
     keys = parse_keys("--set", settings)
     folder = out or Path("studies") / name
@@ -97,7 +98,7 @@ def study(
         name, data, folder, minutes or 8.0, steps or 0, seeds, validation, device, keys
     )
     with show_progress("training") as bar:
-        total = len(list(job.points(job.find(name), keys))) * seeds
+        total = len(list(points(find(name), keys))) * seeds
 
         def show(done: int, beat: Beat) -> None:
             bar.update(
@@ -110,7 +111,7 @@ def study(
             with closing(job.study(request, show)) as moments:
                 for moment in moments:
                     written = write_study(folder, name, moment.chart)
-                    print_note(f"{moment.done}/{moment.total}  {moment.words}")
+                    print_note(f"{moment.done}/{moment.total}  {moment.summary}")
         except KeyboardInterrupt:
             print_note("what is trained is kept; start the study again to go on")
             raise

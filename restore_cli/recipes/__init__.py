@@ -84,13 +84,13 @@ def rows() -> Mapping[str, Row]:
     return {row.name: row for paper in PAPERS for row in _read(paper)}
 
 
-def read_keys(words: str) -> dict[str, Any]:
+def read_keys(full_name: str) -> dict[str, Any]:
     """The keys of a recipe by its name and variants, "rednet/denoise-30:red10:cpu".
 
     Raises:
         UsageError: there is no such row or variant.
     """
-    name, *variants = words.split(":")
+    name, *variants = full_name.split(":")
     if name not in rows():
         raise UsageError(f"There is no recipe {name!r}; `restore train --list` shows all.")
     return rows()[name].vary(*variants)

@@ -21,7 +21,7 @@ class Group:
     """This process among those of a training.
 
     Attributes:
-        rank, size: its number, and how many there are; rank 0 validates, writes and tells.
+        rank, size: its number, and how many there are; rank 0 validates, writes and reports.
         device: where it computes.
     """
 
@@ -29,13 +29,13 @@ class Group:
     size: int
     device: torch.device
 
-    def share(self, values: list[float]) -> list[float]:
-        """What rank 0 has, told to all; every process must call this at the same place."""
+    def broadcast(self, values: list[float]) -> list[float]:
+        """The values of rank 0, in every process; all must call this at the same place."""
         if self.size == 1:
             return values
-        told = torch.tensor(values, dtype=torch.float64, device=self.device)
-        distributed.broadcast(told, 0)
-        return told.tolist()
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        distributed.broadcast(tensor, 0)
+        return tensor.tolist()
 
     def average_gradients(self, network: nn.Module) -> None:
         """Make the gradients of all processes their mean."""

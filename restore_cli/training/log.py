@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from restore_cli.atomic import write_whole
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import Pixels as Image
 
@@ -53,13 +54,12 @@ class Log:
             {key: f"{value:.6g}" for key, value in figures.items()} | {"step": figures["step"]}
         )
         columns = {key: None for row in self.rows for key in row}
-        part = self.path.with_name(self.path.name + ".part")
+        table = io.StringIO()
+        writer = csv.DictWriter(table, list(columns), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
         try:
-            with part.open("w", encoding="utf-8", newline="") as file:
-                writer = csv.DictWriter(file, list(columns), lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(self.rows)
-            os.replace(part, self.path)
+            write_whole(self.path, table.getvalue().encode("utf-8"))
         except OSError as error:
             raise RestoreError(
                 f"Cannot write {self.path}: {error.strerror}. Make room for it."

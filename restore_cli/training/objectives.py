@@ -1,4 +1,4 @@
-"""What a training minimises."""
+"""What a training minimizes."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from restore_cli.archs.infoaccum import PatchGAN
 from restore_cli.errors import UsageError
 from restore_cli.training.distributed import Group
 from restore_cli.training.optimizer import Optimizer
-from restore_cli.training.recipe import Recipe
+from restore_cli.training.recipe import Objective, Recipe
 
 
-def charbonnier(restored: Tensor, clean: Tensor, width: float = 1e-3) -> Tensor:
+def _charbonnier(restored: Tensor, clean: Tensor, width: float = 1e-3) -> Tensor:
     """Mean of sqrt(error^2 + width^2): L1 that is smooth at zero (Lai et al., LapSRN, CVPR
     2017).
     """
     return ((restored - clean).square() + width**2).sqrt().mean()
 
 
-def log_mse(restored: Tensor, clean: Tensor, floor: float = 2.5e-6) -> Tensor:
+def _log_mse(restored: Tensor, clean: Tensor, floor: float = 2.5e-6) -> Tensor:
     """Mean over N patches of the logarithm of their mean squared error: PSNR, but for a negative
     factor.
 
@@ -34,23 +34,23 @@ def log_mse(restored: Tensor, clean: Tensor, floor: float = 2.5e-6) -> Tensor:
     return ((restored - clean).square().mean(dim=(1, 2, 3)) + floor).log().mean()
 
 
-def mean_error(restored: Tensor, clean: Tensor) -> Tensor:
+def _mean_error(restored: Tensor, clean: Tensor) -> Tensor:
     """L1 of the means of each patch and channel, where the target is one figure for a whole
     patch.
     """
     return l1_loss(restored.mean(dim=(2, 3)), clean.mean(dim=(2, 3)))
 
 
-OBJECTIVES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+OBJECTIVES: dict[Objective, Callable[[Tensor, Tensor], Tensor]] = {
     "l1": l1_loss,
     "l2": mse_loss,
-    "charbonnier": charbonnier,
-    "psnr": log_mse,
-    "mean": mean_error,
-    "lsgan": l1_loss,  # to which the adversary's judgement is added
+    "charbonnier": _charbonnier,
+    "psnr": _log_mse,
+    "mean": _mean_error,
+    "lsgan": l1_loss,  # to which the adversary's loss is added
     "gan": l1_loss,
 }
-VERDICTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+_VERDICTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "lsgan": mse_loss,
     "gan": binary_cross_entropy_with_logits,
 }
@@ -77,24 +77,24 @@ class Adversary:
                 " more. Give a"
                 " larger patch, or a lower discriminator."
             )
-        self.verdict = VERDICTS[recipe.objective]
+        self.verdict = _VERDICTS[recipe.objective]
         self.network = PatchGAN(2 * channels, recipe.discriminator).to(group.device)
         self.optimizer = Optimizer(
             self.network, replace(recipe, optimizer="adam", weight_decay=0.0)
         )
 
-    def judge(self, observed: Tensor, restored: Tensor) -> Tensor:
+    def generator_loss(self, observed: Tensor, restored: Tensor) -> Tensor:
         """How far restored patches, N x C x H x W, are from passing for clean ones: 0 if they
         do.
         """
         self.network.requires_grad_(False)
-        seen = self._see(observed, restored)
+        seen = self._discriminate(observed, restored)
         return self.verdict(seen, torch.ones_like(seen))
 
     def learn(self, observed: Tensor, restored: Tensor, clean: Tensor, rate: float) -> Tensor:
         """One step at telling both apart; the objective before it."""
         self.network.requires_grad_(True)
-        real, fake = self._see(observed, clean), self._see(observed, restored)
+        real, fake = self._discriminate(observed, clean), self._discriminate(observed, restored)
         loss = (
             self.verdict(real, torch.ones_like(real)) + self.verdict(fake, torch.zeros_like(fake))
         ) / 2
@@ -103,6 +103,6 @@ class Adversary:
         self.optimizer.step(rate)
         return loss.detach()
 
-    def _see(self, observed: Tensor, candidate: Tensor) -> Tensor:
+    def _discriminate(self, observed: Tensor, candidate: Tensor) -> Tensor:
         verdict: Tensor = self.network(torch.cat([observed[:, : self.channels], candidate], dim=1))
         return verdict

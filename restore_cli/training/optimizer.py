@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 from restore_cli.training.recipe import Recipe
 
-MOMENTA = (
+_MOMENTA = (  # of a parameter, by Adam and by Muon
     {"step", "exp_avg", "exp_avg_sq"},
     {"momentum_buffer"},
-)  # of a parameter, by Adam and by Muon
+)
 
 
 def learning_rate(recipe: Recipe, step: int, done: float, drops: int = 0) -> float:
@@ -33,7 +33,7 @@ def learning_rate(recipe: Recipe, step: int, done: float, drops: int = 0) -> flo
 
 
 class Muon(torch.optim.Optimizer):
-    """Moves matrices by their orthogonalised momentum, those of one shape together.
+    """Moves matrices by their orthogonalized momentum, those of one shape together.
 
     As torch.optim.Muon with "match_rms_adamw", to the bit; in half its time for 28 matrices of 64 x
     576.
@@ -55,7 +55,7 @@ class Muon(torch.optim.Optimizer):
                 momenta = [self._momentum(matrix) for matrix in matrices]
                 torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
                 ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
-                updates = orthogonalise(torch.stack([update.bfloat16() for update in ahead]))
+                updates = _orthogonalize(torch.stack([update.bfloat16() for update in ahead]))
                 torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
                 rate = 0.2 * math.sqrt(max(shape)) * group["lr"]
                 torch._foreach_add_(matrices, updates.unbind(), alpha=-rate)
@@ -68,7 +68,7 @@ class Muon(torch.optim.Optimizer):
         return momentum
 
 
-def orthogonalise(matrices: Tensor, rounds: int = 5) -> Tensor:
+def _orthogonalize(matrices: Tensor, rounds: int = 5) -> Tensor:
     """The orthogonal matrices next to those given, roughly; K x rows x columns.
 
     All singular values come close to 1 by Newton-Schulz iterations, with the coefficients of Jordan
@@ -88,7 +88,7 @@ def orthogonalise(matrices: Tensor, rounds: int = 5) -> Tensor:
 class Optimizer:
     """Adam, AdamW, or Muon for the inner convolutions with AdamW for the rest.
 
-    Muon (Jordan et al. 2024) moves a weight matrix by its orthogonalised momentum. A convolution's
+    Muon (Jordan et al. 2024) moves a weight matrix by its orthogonalized momentum. A convolution's
     kernel is such a matrix, its first dimension by all others; its step is scaled to the size of
     AdamW's, so that both share one learning rate (Liu et al., "Muon is Scalable for LLM Training",
     2025).
@@ -154,7 +154,7 @@ class Optimizer:
                 parameter for group in optimizer.param_groups for parameter in group["params"]
             ]
             for number, values in state.items():
-                if values.keys() not in MOMENTA:
+                if values.keys() not in _MOMENTA:
                     raise ValueError(f"part {part} has no {', '.join(values)}")
                 for name, value in values.items():
                     shape = torch.Size() if name == "step" else parameters[number].shape

@@ -11,10 +11,13 @@ from collections import deque
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from restore_cli.atomic import lock
 
-POLL_SECONDS = 0.2
+_POLL_SECONDS = 0.2
+
+_Kind = Literal["started", "finished", "failed", "waiting", "stopped"]
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Event:
     """
 
     job: str
-    kind: str
+    kind: _Kind
     seconds: float = 0.0
 
 
@@ -48,7 +51,7 @@ def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Gener
     pending, running = deque(jobs), dict[str, tuple[subprocess.Popen[bytes], float]]()
     waiting = ""
 
-    def tell(event: Event) -> Event:
+    def note(event: Event) -> Event:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with log.open("a", encoding="utf-8") as file:
             file.write(f"{stamp}  {event.kind:8}  {event.seconds:8.0f} s  {event.job}\n")
@@ -63,7 +66,7 @@ def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Gener
                     if lock(output.fileno()) is False:
                         if waiting != name:
                             waiting = name
-                            yield tell(Event(name, "waiting"))
+                            yield note(Event(name, "waiting"))
                         break
                     process = subprocess.Popen(
                         command,
@@ -73,18 +76,18 @@ def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Gener
                         stderr=output,
                     )
                 running[pending.popleft()] = process, time.monotonic()
-                yield tell(Event(name, "started"))
-            time.sleep(POLL_SECONDS)
+                yield note(Event(name, "started"))
+            time.sleep(_POLL_SECONDS)
             for name, (process, started) in list(running.items()):
                 if process.poll() is not None:
                     del running[name]
                     assert process.stdin
                     process.stdin.close()
-                    kind = "failed" if process.returncode else "finished"
-                    yield tell(Event(name, kind, time.monotonic() - started))
+                    kind: _Kind = "failed" if process.returncode else "finished"
+                    yield note(Event(name, kind, time.monotonic() - started))
     finally:
         for process, _ in running.values():
             process.send_signal(signal.SIGTERM)
         for name, (process, started) in running.items():
             process.wait()
-            tell(Event(name, "stopped", time.monotonic() - started))
+            note(Event(name, "stopped", time.monotonic() - started))

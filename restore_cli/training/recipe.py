@@ -3,141 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import PurePath
-from typing import Any
+from typing import Any, Literal, get_type_hints
 
 import numpy as np
-import torch
 
-from restore_cli.archs import build
-from restore_cli.degradations import MEASURES, find_degradation
-from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.image import Picture
-from restore_cli.levels import parse_levels, to_plain
+from restore_cli.degradations import Degradation, find_degradation
+from restore_cli.errors import RestoreError, UsageError
+from restore_cli.levels import Levels, parse_levels
 from restore_cli.models import catalogue as weights
-from restore_cli.tasks import TASKS, Task
-from restore_cli.tasks.restoration import Trained
-
-Levels = Mapping[str, Any]  # a task's fields, as `Task.draw` takes them
+from restore_cli.training.checks import find_problems
+from restore_cli.training.default_network import default_network, fit_conditions
+from restore_cli.training.network_input import plain
 
 LENGTH = ("steps", "minutes")  # what may change when a training is resumed
-VALIDATE_EVERY, VALIDATIONS = (
-    2000,
-    10,
-)  # steps between two validations, and how many a short training has
-HOUSE: tuple[str, Mapping[str, Any]] = (  # the network of a task that has no model yet
-    "unet:UNet",
-    {"channels": 3, "widths": [32, 64, 96, 128, 160], "unshuffle": 1},
-)
+_VALIDATE_EVERY = 2000  # steps between two validations
+_VALIDATIONS = 10  # of a short training
 
-CHOICES = {
-    "task": (*TASKS, *MEASURES),
-    "objective": ("l1", "l2", "charbonnier", "psnr", "mean", "lsgan", "gan"),
-    "optimizer": ("muon", "adamw", "adam"),
-    "schedule": ("cosine", "step", "plateau"),
-    "precision": ("bf16", "fp32"),
-    "augment": ("turn", "mirror", "none"),
-}
-_LARGEST = 2**53  # of whole numbers
-_BOUNDS: dict[str, tuple[float, float]] = {  # lowest and highest, where they are not 0 and any
-    "steps": (1, _LARGEST),
-    "batch": (1, _LARGEST),
-    "patch": (1, _LARGEST),
-    "gray": (0, 1),
-    "enlarged": (0, 1),
-    "accumulate": (1, _LARGEST),
-    "holdout": (2, _LARGEST),
-    "drop": (0, 1),
-    "patience": (1, _LARGEST),
-    "discriminator": (3, 7),
-    "betas": (0, 0.99999),
-    "ema": (0, 0.99999),
-}
-_MAY_BE_INFINITE = {"clip"}
-_FOLDERS = {"folders", "halved", "pairs"}
-_TOML_TYPES: dict[str, tuple[type, ...]] = {
-    "str": (str,),
-    "int": (int,),
-    "float": (int, float),
-    "Mapping[str, Any]": (dict,),
-    "Levels": (dict,),
-}
-
-
-def _problems(key: str, value: Any, kind: str) -> Iterator[str]:
-    """What is wrong with the value of a key of a recipe, whose annotation is `kind`."""
-    one, _, several = kind.partition(" | ")  # "int | tuple[int, ...]" takes one or a list of some
-    if several:
-        kind = several if isinstance(value, (list, tuple)) else one
-        if value in ([], ()):
-            yield f"{key} must not be empty"
-    if kind.startswith("tuple["):
-        if not isinstance(value, (list, tuple)):
-            yield f"{key} must be a list, not {value!r}"
-            return
-        for item in value:
-            yield from _problems(key, item, kind.removeprefix("tuple[").removesuffix(", ...]"))
-        if key == "betas" and len(value) != 2:
-            yield f"betas must be two numbers, not {len(value)}"
-    elif not isinstance(value, _TOML_TYPES[kind]) or isinstance(value, bool):
-        yield f"{key} must be {kind}, not {value!r}"
-    elif key in CHOICES and value not in CHOICES[key]:
-        yield f"{key} must be one of {', '.join(CHOICES[key])}, not {value!r}"
-    elif isinstance(value, (int, float)):
-        low, high = _BOUNDS.get(key, (0, _LARGEST if isinstance(value, int) else math.inf))
-        if value in (math.inf, -math.inf) or value != value:
-            if value != math.inf or key not in _MAY_BE_INFINITE:
-                yield f"{key} must be a finite number, not {value}"
-        elif value < low:
-            yield f"{key} must be at least {low:g}, not {value}"
-        elif value > high:
-            yield f"{key} must be at most {high:g}"
-    elif key in _FOLDERS and isinstance(value, str):
-        if any(PurePath(part).is_absolute() for part in value.split(":")):
-            yield f"{key} must lie below --data, unlike {value!r}"
-        if key == "pairs" and not all(value.partition(":")):
-            yield f"pairs must be CLEAN:DAMAGED, not {value!r}"
-
-
-def _own_network(task: str, levels: Levels) -> tuple[str, Mapping[str, Any]]:
-    """Architecture and parameters of the task's own model for color, of the scale that is trained
-    for.
-    """
-    scale = levels.get("scale", 1)
-    try:
-        found = weights.choose(None, task, 3, scale if isinstance(scale, (int, float)) else 1)
-    except UsageError:
-        return HOUSE
-    assert isinstance(found, weights.Entry)
-    return found.arch, found.params
-
-
-def _fit_conditions(
-    task: Task, levels: Levels, arch: str, params: Mapping[str, Any]
-) -> Mapping[str, Any]:
-    """The parameters, with as many condition planes as the task gives, unless they state their
-    number.
-
-    Raises:
-        WeightsError, UsageError: there is no such network, or none for pictures.
-    """
-    with torch.device("meta"):  # without memory
-        geometry = build(arch, params).geometry
-        if geometry.channels not in (1, 3):
-            raise UsageError(f"The network has {geometry.channels} channels; give it 1 or 3.")
-        blank = Picture(np.zeros((16, 16, geometry.channels), np.float32))
-        fed = task.prepare(blank, Trained(parse_levels(levels), geometry))
-        given = len(fed.conditions) if fed else 0
-        if "conditions" in params or given == geometry.conditions:
-            return params
-        try:
-            build(arch, {**params, "conditions": given})
-        except WeightsError:  # not for this network to choose
-            return params
-    return {**params, "conditions": given}
+Objective = Literal["l1", "l2", "charbonnier", "psnr", "mean", "lsgan", "gan"]
+OptimizerName = Literal["muon", "adamw", "adam"]
+Schedule = Literal["cosine", "step", "plateau"]
+Precision = Literal["bf16", "fp32"]
+Augment = Literal["turn", "mirror", "none"]
 
 
 @dataclass(frozen=True)
@@ -185,12 +73,10 @@ class Recipe:
         holdout: every n-th image is kept out of the training, for validation.
         objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for damage
             of many strengths), "mean" (L1 of each patch's means, for measures), or that of a
-            PatchGAN plus
-            `pixel_weight` times L1: "lsgan", its least squares, or "gan", the Jensen-Shannon
-                divergence of
-            the first ones.
+            PatchGAN plus `pixel_weight` times L1: "lsgan", its least squares, or "gan", the
+            Jensen-Shannon divergence of the first ones.
         discriminator: convolutions of the PatchGAN, 3 to 7.
-        transition: weight of the transition regularizer of binarized networks.
+        transition: weight of the network's `penalty`: the transition regularizer of binarized ones.
         optimizer: "muon" (convolutions by Muon, the rest by AdamW), "adamw" or "adam".
         lr, lr_final, warmup: peak and last learning rate, after a linear warm-up in steps.
         schedule: "cosine" from `lr` to `lr_final`; "step" multiplies the rate by `drop` after each
@@ -218,7 +104,7 @@ class Recipe:
     minutes: float = 0.0
     batch: int = 16
     patch: int | tuple[int, ...] = 64
-    augment: str = "turn"
+    augment: Augment = "turn"
     gray: float = 0.0
     enlarged: float = 0.0
     grain: float = 0.0
@@ -227,15 +113,15 @@ class Recipe:
     pretrain_discriminator: int = 0
     validate_every: int = 0
     holdout: int = 24
-    objective: str = "l1"
+    objective: Objective = "l1"
     pixel_weight: float = 100.0
     discriminator: int = 5
     transition: float = 0.0
-    optimizer: str = "muon"
+    optimizer: OptimizerName = "muon"
     lr: float = 2e-3
     lr_final: float = 0.0
     warmup: int = 100
-    schedule: str = "cosine"
+    schedule: Schedule = "cosine"
     drop_at: tuple[int, ...] = ()
     drop: float = 0.2
     patience: int = 10
@@ -243,7 +129,7 @@ class Recipe:
     weight_decay: float = 1e-4
     clip: float = 1.0
     ema: float = 0.999
-    precision: str = "bf16"
+    precision: Precision = "bf16"
     seed: int = 0
 
     @classmethod
@@ -254,60 +140,28 @@ class Recipe:
         Raises:
             UsageError: names all unknown, missing and impossible keys at once.
         """
-        known = {item.name: str(item.type) for item in dataclasses.fields(cls)}
-        problems = {
-            key: list(_problems(key, value, known[key]))
-            for key, value in values.items()
-            if key in known
-        }
-        told = [f"unknown key {key!r}" for key in values if key not in known]
-        told += [f"missing key {key!r}" for key in ("task",) if key not in values]
-        told += [problem for found in problems.values() for problem in found]
+        hints = get_type_hints(cls)
+        problems = find_problems(values, hints)
+        mistakes = [f"unknown key {key!r}" for key in values if key not in hints]
+        mistakes += [] if "task" in values else ["missing key 'task'"]
+        mistakes += [problem for found in problems.values() for problem in found]
+        unsound = {key for key, found in problems.items() if found}
         given: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in values.items()
         }
-
-        def sound(*keys: str) -> bool:
-            return not any(problems.get(key) for key in keys)
-
-        if "task" in given and sound("task", "levels", "validation", "folders", "pairs"):
-            task = find_degradation(given["task"])
-            given["levels"] = given.get("levels") or {
-                key: to_plain(level) for key, level in task.levels.items()
-            }
-            real = given.get("pairs") and not given.get("folders")  # whose damage has no levels
-            own = ({},) if real else tuple(dict(level) for level in task.validation)
-            given["validation"] = given.get("validation") or own
-            drawn, named = [], [item.name for item in dataclasses.fields(task)]
-            for levels in (given["levels"], *given["validation"]):
-                try:
-                    if strange := [key for key in levels if key not in named]:
-                        raise ValueError(f"it has no {', '.join(strange)}, but {', '.join(named)}")
-                    made = task.draw(levels, np.random.default_rng(0))
-                    for key, level in levels.items():
-                        if not weights.is_level(
-                            key, level
-                        ):  # another draw would fail, or the checkpoint
-                            raise ValueError(f"{key} cannot be {level!r}")
-                    drawn.append(made)
-                except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
-                    told.append(
-                        f"{given['task']} cannot have the levels {levels}: {error}".rstrip(".")
-                    )
-            if sound("arch", "params") and len(drawn) == 1 + len(given["validation"]):
-                params = given.get("params", {})
-                if not given.get("arch"):
-                    given["arch"], usual = _own_network(given["task"], given["levels"])
-                    params = {**usual, **params}
-                try:
-                    given["params"] = _fit_conditions(
-                        drawn[0].task(), given["levels"], given["arch"], params
-                    )
-                except RestoreError as error:
-                    told.append(str(error).rstrip("."))
-        if told:
-            raise UsageError(f"The recipe has mistakes: {'; '.join(told)}.")
+        if "task" in given and not unsound & {"task", "levels", "validation", "folders", "pairs"}:
+            mistakes += _complete(given, fits_network=not unsound & {"arch", "params"})
+        if mistakes:
+            raise UsageError(f"The recipe has mistakes: {'; '.join(mistakes)}.")
         return cls(**given)
+
+    def to_plain(self) -> dict[str, Any]:
+        """The keys as TOML and JSON hold them, of which `parse` makes the same recipe."""
+        levels = {
+            "levels": plain(self.levels),
+            "validation": tuple(plain(level) for level in self.validation),
+        }
+        return dataclasses.asdict(self) | levels
 
     @property
     def sides(self) -> tuple[int, ...]:
@@ -348,5 +202,53 @@ class Recipe:
         """
         if self.validate_every:
             return step % self.validate_every == 0
-        due = step % VALIDATE_EVERY == 0 or int(VALIDATIONS * done) > int(VALIDATIONS * before)
+        due = step % _VALIDATE_EVERY == 0 or int(_VALIDATIONS * done) > int(_VALIDATIONS * before)
         return due and (not self.minutes or spare >= 0)
+
+
+def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
+    """Parse the levels, and put in those and the network where the keys of a recipe leave them out.
+
+    Returns:
+        What is wrong with them.
+    """
+    task, kind = given["task"], find_degradation(given["task"])
+    real = given.get("pairs") and not given.get("folders")  # whose damage has no levels
+    trained = given.get("levels") or kind.levels
+    validation = given.get("validation") or (({},) if real else kind.validation)
+    parsed = []
+    for levels in (trained, *validation):
+        try:
+            parsed.append(_parse_levels(kind, levels))
+        except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
+            yield f"{task} cannot have the levels {levels}: {error}".rstrip(".")
+    if len(parsed) < 1 + len(validation):
+        return
+    (given["levels"], drawn), *others = parsed
+    given["validation"] = tuple(levels for levels, _ in others)
+    if fits_network:
+        params = given.get("params", {})
+        if not given.get("arch"):
+            given["arch"], usual = default_network(task, given["levels"])
+            params = {**usual, **params}
+        try:
+            given["params"] = fit_conditions(drawn.task(), given["levels"], given["arch"], params)
+        except RestoreError as error:
+            yield str(error).rstrip(".")
+
+
+def _parse_levels(kind: type[Degradation], table: Mapping[str, Any]) -> tuple[Levels, Degradation]:
+    """Levels that a degradation and a checkpoint can have, and the one with some that are drawn.
+
+    Raises:
+        UsageError, TypeError, ValueError, LookupError, OverflowError: they cannot have them.
+    """
+    named = [item.name for item in dataclasses.fields(kind)]
+    if strange := [key for key in table if key not in named]:
+        raise ValueError(f"it has no {', '.join(strange)}, but {', '.join(named)}")
+    levels = parse_levels(table)
+    drawn = kind.draw(levels, np.random.default_rng(0))
+    for key, level in plain(levels).items():
+        if not weights.is_level(key, level):  # another draw would fail, or the checkpoint
+            raise ValueError(f"{key} cannot be {level!r}")
+    return levels, drawn

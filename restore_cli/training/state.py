@@ -8,7 +8,6 @@ import hashlib
 import json
 import math
 import signal
-import stat
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,9 +18,10 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialize
 from torch import Tensor
 
+from restore_cli.atomic import write_whole
 from restore_cli.errors import WeightsError
 from restore_cli.models.catalogue import FORMAT, renew
 from restore_cli.network import Restorer
@@ -95,9 +95,11 @@ class Moment:
     over: bool = False
     due: bool = False
 
-    def judge(self, score: float, patience: int, counts: bool = True) -> bool:
-        """Whether a validation's score is the best so far; `patience` others that count lower the
-        rate.
+    def record_score(self, score: float, patience: int, counts: bool = True) -> bool:
+        """Take note of a validation's score; `patience` others that count lower the rate.
+
+        Returns:
+            Whether it is the best so far.
         """
         better = score > self.best
         self.best = max(score, self.best)
@@ -130,8 +132,8 @@ class State:
                 else:
                     value.copy_(new[name])
 
-    def save(self, path: Path, recipe: Mapping[str, Any]) -> None:
-        """Write atomically, as a safetensors file beside which a killed write leaves only a .part.
+    def save(self, path: Path, recipe: Recipe) -> None:
+        """Write it whole, as a safetensors file.
 
         Raises:
             WeightsError: it cannot be written; the state before it is kept.
@@ -140,26 +142,19 @@ class State:
         for owner, source in self._sources().items():
             tensors |= {f"{owner}.{name}": value.contiguous() for name, value in source.items()}
         header = {
-            "recipe": json.dumps(recipe),
+            "recipe": json.dumps(recipe.to_plain()),
             "moment": json.dumps(asdict(self.moment)),
             "layout": _layout(tensors),
             "format": str(FORMAT),
         }
-        part = path.with_name(path.name + ".part")
         try:
-            part.touch()
-            mode = part.stat().st_mode  # by the umask, where safetensors lets the owner alone read
-            save_file(tensors, part, metadata=header)
-            part.chmod(stat.S_IMODE(mode))
-            part.replace(path)
-        except (OSError, SafetensorError) as error:
-            part.unlink(missing_ok=True)
-            reason = (isinstance(error, OSError) and error.strerror) or error
+            write_whole(path, serialize(tensors, metadata=header))
+        except OSError as error:
             raise WeightsError(
-                f"Cannot write {path}: {reason}. The state before it is kept."
+                f"Cannot write {path}: {error.strerror or error}. The state before it is kept."
             ) from error
 
-    def load(self, path: Path, recipe: Mapping[str, Any]) -> None:
+    def load(self, path: Path, recipe: Recipe) -> None:
         """Take up a saved state.
 
         Args:
@@ -169,29 +164,10 @@ class State:
             WeightsError: the file is damaged, or another recipe wrote it.
         """
         try:
-            with safe_open(path, framework="pt") as file:
-                header = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-            written = json.loads(header["recipe"])
-            moment = fill_in(Moment, json.loads(header["moment"]), "its moment", WeightsError)
-            if (
-                not isinstance(written, dict)
-                or moment.step < 0
-                or not 0 <= moment.seconds < math.inf
-            ):
-                raise ValueError("its recipe or its moment makes no sense")
-            if "format" not in header:
-                written["params"] = renew(written["arch"], written["params"])
-            if header.get("layout", _layout(tensors)) != _layout(tensors):
-                raise ValueError("tensors are missing, or of another name or shape")
+            tensors, written, moment = _read(path)
         except (*_DAMAGE, WeightsError) as error:
             raise _refuse(path, error) from error
-        own, usual = (
-            json.loads(json.dumps(one)) for one in (recipe, asdict(Recipe("")))
-        )  # lists for tuples
-        written = {**usual, **written}  # what an older version's recipe lacks is as it was
-        keys = [key for key in own.keys() | written.keys() if own.get(key) != written.get(key)]
-        if changed := sorted(set(keys) - set(LENGTH)):
+        if changed := _changed_keys(written, recipe):
             raise WeightsError(
                 f"Cannot resume from {path}: it comes from another recipe, which differs in"
                 f" {', '.join(changed)}. Train to another --out, with --init to start from its"
@@ -227,6 +203,32 @@ class State:
             sources["adversary"] = self.adversary.network.state_dict()
             sources["adversary-optimizer"] = self.adversary.optimizer.state_tensors()
         return sources
+
+
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], Moment]:
+    """The tensors of a state, its recipe and its moment; raises `_DAMAGE` or WeightsError."""
+    with safe_open(path, framework="pt") as file:
+        header = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    written = json.loads(header["recipe"])
+    moment = fill_in(Moment, json.loads(header["moment"]), "its moment", WeightsError)
+    if not isinstance(written, dict) or moment.step < 0 or not 0 <= moment.seconds < math.inf:
+        raise ValueError("its recipe or its moment makes no sense")
+    if "format" not in header:
+        written["params"] = renew(written["arch"], written["params"])
+    if header.get("layout", _layout(tensors)) != _layout(tensors):
+        raise ValueError("tensors are missing, or of another name or shape")
+    return tensors, written, moment
+
+
+def _changed_keys(written: Mapping[str, Any], recipe: Recipe) -> list[str]:
+    """The keys of a state's recipe that differ from a training's, but for its length."""
+    own, usual = (  # lists for tuples
+        json.loads(json.dumps(one.to_plain())) for one in (recipe, Recipe(""))
+    )
+    written = {**usual, **written}  # what an older version's recipe lacks is as it was
+    keys = {key for key in own.keys() | written.keys() if own.get(key) != written.get(key)}
+    return sorted(keys - set(LENGTH))
 
 
 def _layout(tensors: Mapping[str, Tensor]) -> str:

@@ -1,4 +1,4 @@
-"""Studies: small sweeps of trainings, each of which gives the points of a paper's figure."""
+"""Runs a study: a small sweep of trainings, each of which gives a point of a paper's figure."""
 
 from __future__ import annotations
 
@@ -7,69 +7,26 @@ import functools
 import hashlib
 import json
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import torch
-from torch import nn
-
 from restore_cli import recipes
-from restore_cli.archs import build
-from restore_cli.archs.xunit import XUnit
 from restore_cli.atomic import write_text
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.models import catalogue as weights
 from restore_cli.report.study import Chart, Mark
-from restore_cli.tables import fill_in, read_toml
-from restore_cli.training.loop import Beat, train
-from restore_cli.training.loop import Request as Training
+from restore_cli.training.loop import train
+from restore_cli.training.network_input import label
+from restore_cli.training.progress import Beat
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.request import Request as Training
+from restore_cli.training.sweep import Point, Study, find, points
 
-ONCE: Mapping[str, Any] = {"validate_every": 2**31}  # a point is scored at its end
-
-
-@dataclass(frozen=True)
-class Study:
-    """A sweep of trainings.
-
-    Attributes:
-        title, figure, shows: what is compared, in which figure of which paper, and what that shows.
-        recipe: the name of the recipe that all points vary, with variants.
-        axis, varied: the words below the axis, and for what varies, where that is another thing.
-        vary: values of keys of the recipe, "params.depth" or "patch", one of each for each point.
-        keys: of the recipe, for all points.
-        curves: keys of each curve, by its name.
-        x: where a point lies on the axis: at its "parameters", at "activations", the share of them
-            in activations in percent, or else at its value of the first key of `vary`.
-        labels: words below the points, for values that are no places on an axis.
-    """
-
-    title: str
-    figure: str
-    shows: str
-    recipe: str
-    axis: str
-    vary: Mapping[str, Sequence[Any]]
-    varied: str = ""
-    keys: Mapping[str, Any] = field(default_factory=dict)
-    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
-    x: str = ""
-    labels: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Point:
-    """A recipe, where its score is drawn, and the number of its network's parameters."""
-
-    curve: str
-    label: str
-    x: float
-    parameters: int
-    recipe: Recipe
+_ONCE: Mapping[str, Any] = {"validate_every": 2**31}  # a point is scored at its end
 
 
 @dataclass(frozen=True)
@@ -104,54 +61,14 @@ class Moment:
 
     Attributes:
         done, total: trainings.
-        words: what was trained, and its score.
+        summary: what was trained, and its score.
         chart: all points so far.
     """
 
     done: int
     total: int
-    words: str
+    summary: str
     chart: Chart
-
-
-def studies() -> Mapping[str, Study]:
-    """The studies by name.
-
-    Raises:
-        RestoreError: the table has a mistake.
-    """
-    table = read_toml(Path(__file__).with_name("studies.toml"), RestoreError)
-    return {name: fill_in(Study, values, name, RestoreError) for name, values in table.items()}
-
-
-def find(name: str) -> Study:
-    """A study by its name; raises UsageError if there is none."""
-    if name not in studies():
-        raise UsageError(f"There is no study {name!r}; `restore study --list` shows all.")
-    return studies()[name]
-
-
-def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
-    """The points of a study, curve by curve.
-
-    Args:
-        keys: of all recipes, in the place of the study's own.
-
-    Raises:
-        UsageError: a recipe has mistakes.
-    """
-    base = recipes.merge(recipes.read_keys(found.recipe), found.keys)
-    for curve, own in found.curves.items():
-        for number, values in enumerate(zip(*found.vary.values(), strict=True)):
-            varied = _nest(dict(zip(found.vary, values, strict=True)))
-            recipe = Recipe.parse(recipes.merge(base, own, varied, keys))
-            with torch.device("meta"):
-                network = build(recipe.arch, recipe.params)
-            parameters = count_parameters(network)
-            places = {"parameters": parameters, "activations": 100 * _spent(network) / parameters}
-            x = number if found.labels else places.get(found.x, values[0])
-            label = found.labels[number] if found.labels else str(values[0])
-            yield Point(curve, label, x, parameters, recipe)
 
 
 def study(
@@ -171,7 +88,7 @@ def study(
     length = (
         {"minutes": 0.0, "steps": request.steps} if request.steps else {"minutes": request.minutes}
     )
-    swept = list(points(found, recipes.merge(ONCE, length, request.keys)))
+    swept = list(points(found, recipes.merge(_ONCE, length, request.keys)))
     kept = request.out / "points.json"
     try:
         request.out.mkdir(parents=True, exist_ok=True)
@@ -198,11 +115,11 @@ def study(
             _mark(one, trainings[number :: len(swept)], ended) for number, one in enumerate(swept)
         ]
         name = f"{point.curve}, {found.varied or found.axis}: {point.label}".removeprefix(", ")
-        words = (
+        summary = (
             f"{name}, seed {seed}: {ended[key]['psnr']:.2f} dB after {ended[key]['steps']} steps"
         )
         chart = _chart(request, found, swept[0].recipe, [mark for mark in marks if mark.scores])
-        yield Moment(done + 1, len(trainings), words, chart)
+        yield Moment(done + 1, len(trainings), summary, chart)
 
 
 def _training(request: Request, point: Point, seed: int) -> Training:
@@ -211,9 +128,9 @@ def _training(request: Request, point: Point, seed: int) -> Training:
     folders = [
         folder.resolve().name if folder else "" for folder in (request.data, request.validation)
     ]
-    told = json.dumps([dataclasses.asdict(recipe), folders], sort_keys=True)
+    identity = json.dumps([recipe.to_plain(), folders], sort_keys=True)
     words = [*(_slug(word) for word in (point.curve, point.label)), f"seed-{seed}"]
-    stem = "-".join([*filter(None, words), hashlib.sha256(told.encode()).hexdigest()[:8]])
+    stem = "-".join([*filter(None, words), hashlib.sha256(identity.encode()).hexdigest()[:8]])
     out = request.out / f"{stem}.safetensors"
     return Training(
         recipe, request.data, out, request.device, resume=True, validation=request.validation
@@ -246,9 +163,7 @@ def _mark(
 
 
 def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]) -> Chart:
-    levels = "; ".join(
-        " ".join(f"{key} {value}" for key, value in one.items()) for one in recipe.validation
-    )
+    levels = "; ".join(map(label, recipe.validation))
     images = request.validation.resolve().name if request.validation else "held-out images"
     length = f"{request.steps} steps" if request.steps else f"{request.minutes:g} minutes"
     note = f"{length} for each training, by the recipe {found.recipe}; seeds: {request.seeds}."
@@ -263,30 +178,6 @@ def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]
         marks=tuple(marks),
         fixed=found.x == "",
     )
-
-
-def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"params.depth": 3, "patch": 50} as the keys of a recipe."""
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        table, _, key = name.rpartition(".")
-        if table:
-            nested.setdefault(table, {})[key] = value
-        else:
-            nested[key] = value
-    return nested
-
-
-def _spent(network: nn.Module) -> int:
-    """Parameters of the activations."""
-    return sum(
-        count_parameters(module) for module in network.modules() if isinstance(module, XUnit)
-    )
-
-
-def count_parameters(network: nn.Module) -> int:
-    """Numbers that are trained."""
-    return sum(value.numel() for value in network.parameters() if value.requires_grad)
 
 
 def _slug(words: str) -> str:

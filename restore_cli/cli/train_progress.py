@@ -1,0 +1,96 @@
+"""`restore train` under way: the bar, the lines of its moments, and what an interruption keeps."""
+
+from __future__ import annotations
+
+import shlex
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from restore_cli.cli.display import print_note, print_result
+from restore_cli.cli.progress import show_progress
+from restore_cli.cli.signals import Worker
+
+if TYPE_CHECKING:
+    from restore_cli.training.progress import Beat, Progress
+    from restore_cli.training.request import Request
+
+
+def run_training(request: Request) -> None:
+    """Train, and print where the checkpoint is.
+
+    Raises:
+        KeyboardInterrupt: it was interrupted, and the state is written.
+        RestoreError: as `training.loop.train`.
+    """
+    from restore_cli.training.loop import train
+
+    recipe = request.recipe
+    moment = None
+    stopped = begun = False
+    with show_progress("training") as bar, Worker() as worker:
+
+        def show(beat: Beat) -> None:
+            nonlocal begun
+            if stopped:
+                raise KeyboardInterrupt
+            begun = True
+            bar.update(beat.done, 1, describe_beat(beat, moment, recipe.objective))
+
+        moments = train(request, show)
+        try:
+            for moment in worker.each(moments):
+                for note in moment.notes:
+                    print_note(note)
+                if moment.scores or (moment.images_per_s and not bar.visible):
+                    print_note(describe(moment, recipe.objective))
+        except KeyboardInterrupt:
+            stopped = True
+            if begun:
+                print_note("finishing this step, to keep the state; interrupt again to end at once")
+                with suppress(KeyboardInterrupt):  # of `show`, or another signal
+                    worker.wait()
+                    moments.close()
+            if request.state.exists():
+                print_note(f"{request.state} is kept; go on with --resume")
+            raise
+    if moment:  # of several processes only the first tells
+        print_result(str(request.out))
+        print_note(
+            f"use it with: restore {recipe.task} photo.jpg --model {shlex.quote(str(request.out))}"
+        )
+
+
+def describe(moment: Progress, objective: str = "objective") -> str:
+    """One line: "step 200  l1 0.0213  66 patches/s  3 h left  sigma 25: 28.91 dB (input 20.17),
+    best".
+    """
+    left = moment.seconds * (1 - moment.done) / max(moment.done, 1e-9)
+    parts = [_pace(moment.step, moment, objective), f"{format_time(max(left, 0))} left"]
+    if moment.scores:
+        labels = [f"{words}: " if words else "" for words in moment.levels]
+        scores = ", ".join(
+            f"{label}{score:.2f} dB (input {before:.2f})"
+            for label, score, before in zip(labels, moment.scores, moment.inputs, strict=True)
+        )
+        parts.append(f"{scores}{', best' if moment.saved else ''}")
+    return "  ".join(parts)
+
+
+def describe_beat(beat: Beat, moment: Progress | None, objective: str) -> str:
+    """What the bar says, which tells the time left by itself; `moment` is the last one, if any."""
+    validates = beat.doing != "training"
+    return f"step {beat.step}  {beat.doing}" if validates else _pace(beat.step, moment, objective)
+
+
+def _pace(step: int, moment: Progress | None, objective: str) -> str:
+    if not moment or not moment.images_per_s:
+        return f"step {step}"
+    return f"step {step}  {objective} {moment.objective:.5f}  {moment.images_per_s:.3g} patches/s"
+
+
+def format_time(seconds: float) -> str:
+    """A duration for people: "45 s", "12 min", "3 h 05 min"."""
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"

@@ -1,0 +1,98 @@
+"""What a training would take, found by one patch."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from restore_cli.archs.layers import flop_counter
+from restore_cli.degradations import find_degradation
+from restore_cli.engine import autocast
+from restore_cli.network import Geometry
+from restore_cli.training.data import load_data
+from restore_cli.training.patches import Patches
+from restore_cli.training.recipe import Recipe
+from restore_cli.training.request import Request
+from restore_cli.training.start import make_network, trial_side
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a training would take.
+
+    Attributes:
+        parameters: those that are trained.
+        flops: floating point operations of the network on one patch, a multiplication and an
+            addition each. Those of a large patch follow from a smaller one.
+        memory: bytes of weights, gradients, momenta, moving average and the activations of a batch,
+            about.
+        images, holdout: to train on and to score with.
+        unreadable: files that are left out.
+    """
+
+    parameters: int
+    flops: int
+    memory: int
+    images: int
+    holdout: int
+    unreadable: tuple[str, ...]
+
+
+def plan(request: Request) -> Plan:
+    """Find out what a training would take, by one patch on the CPU, which a large patch would keep
+    too long.
+
+    Raises:
+        UsageError, WeightsError: as `loop.train`.
+    """
+    recipe = request.recipe
+    network = make_network(recipe)
+    data = load_data(request.data, recipe, network.geometry.channels, request.validation)
+    side = _side(recipe, network.geometry)
+    times = (max(recipe.sides) / side) ** 2
+    patches = Patches(data.training, dataclasses.replace(recipe, batch=1), network.geometry)
+    patches.recipe = dataclasses.replace(patches.recipe, patch=side)
+    observed = patches[0][0]
+    own = {parameter.data_ptr() for parameter in network.parameters()}
+    activations: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        if tensor.data_ptr() not in own:
+            activations[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor
+
+    counter = flop_counter()
+    kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
+    with autocast(torch.device("cpu"), recipe.precision), counter, kept:
+        network.train()(observed)
+    trained = sum(
+        parameter.numel() for parameter in network.parameters() if parameter.requires_grad
+    )
+    part = -(-recipe.batch // recipe.accumulate)
+    return Plan(
+        parameters=trained,
+        flops=round(counter.get_total_flops() * times),
+        memory=5 * 4 * trained  # float32 weights, gradients, two momenta and the average
+        + round(part * sum(activations.values()) * times),
+        images=len(data.training),
+        holdout=len(data.holdout),
+        unreadable=data.unreadable,
+    )
+
+
+def _side(recipe: Recipe, geometry: Geometry) -> int:
+    """The side of the patch to measure: the recipe's largest, or a smaller one that fits if that is
+    large.
+    """
+    damage = find_degradation(recipe.task).draw(recipe.levels, np.random.default_rng(0))
+
+    def fits(side: int) -> bool:
+        return len(damage.crop_to_scale(np.broadcast_to(np.float32(0), (side, side, 1)))) == side
+
+    largest = max(recipe.sides)
+    sides = range(trial_side(geometry), largest, geometry.multiple * geometry.scale)
+    return next((side for side in sides if fits(side) and fits(largest)), largest)

@@ -1,0 +1,47 @@
+"""What a network is given in training, and how levels of damage are written down."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from restore_cli.errors import UsageError
+from restore_cli.image import Picture, Pixels
+from restore_cli.levels import Levels, to_plain
+from restore_cli.network import Geometry
+from restore_cli.tasks import Task
+from restore_cli.tasks.restoration import NetworkInput, Trained
+
+
+def plain(levels: Levels) -> dict[str, Any]:
+    """The levels as TOML and JSON hold them."""
+    return {key: to_plain(level) for key, level in levels.items()}
+
+
+def label(levels: Levels) -> str:
+    """The levels as logs and charts name them, "sigma 25"."""
+    return " ".join(f"{key} {value}" for key, value in plain(levels).items())
+
+
+def feed(task: Task, observed: Pixels, levels: Levels, geometry: Geometry) -> NetworkInput:
+    """What a network that is trained for these levels gets for an observed image."""
+    made = task.prepare(Picture(observed), Trained(levels, geometry))
+    return made or NetworkInput(observed)
+
+
+def stack_input(task: Task, observed: Pixels, levels: Levels, geometry: Geometry) -> Pixels:
+    """The network's whole input, H x W x (channels + conditions).
+
+    Raises:
+        UsageError: the network takes another number of conditions than the task gives.
+    """
+    fed = feed(task, observed, levels, geometry)
+    if len(fed.conditions) != geometry.conditions:
+        raise UsageError(
+            f"The network takes {geometry.conditions} conditions where {task.name} gives"
+            f" {len(fed.conditions)}; set its parameter conditions."
+        )
+    size = fed.pixels.shape[:2]
+    planes = [np.broadcast_to(np.float32(plane), size)[:, :, None] for plane in fed.conditions]
+    return np.concatenate([fed.pixels, *planes], axis=2)

@@ -1,0 +1,144 @@
+"""Training batches: patches that are cut from images, and damaged by the task or found damaged."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import psutil
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from restore_cli.degradations import find_degradation, photo_noise
+from restore_cli.degradations.grain import mottle
+from restore_cli.errors import UsageError
+from restore_cli.image import Pixels as Image
+from restore_cli.image import to_gray, to_rgb
+from restore_cli.network import Geometry
+from restore_cli.training.network_input import stack_input
+from restore_cli.training.recipe import Recipe
+from restore_cli.training.samples import Bytes, Sample, to_float
+
+Batch = tuple[Tensor, Tensor]
+
+_MAX_GRAIN = 15.0  # the most noise, on the 0..255 scale, that patches are given which keep it
+
+
+class Patches(Dataset[Batch]):
+    """Batches by step: seed and step alone decide what is in one, so that a resumed training goes
+    on exactly.
+
+    An image is drawn in proportion to its side, not its area: a photo four times as large comes
+    twice as often, which keeps few large photos from drowning many small ones.
+
+    Args:
+        samples: what to cut patches from.
+        recipe, geometry: what to cut and how to damage it, and for which network.
+        rank: of this process among those that train together; it takes its own part of their batch.
+
+    Raises:
+        UsageError: there is no memory for a batch.
+    """
+
+    def __init__(
+        self, samples: list[Sample], recipe: Recipe, geometry: Geometry, rank: int = 0
+    ) -> None:
+        self.samples, self.recipe, self.geometry, self.rank = samples, recipe, geometry, rank
+        self.kind = find_degradation(recipe.task)
+        side = max(recipe.sides)
+        needed = 4 * recipe.batch * side**2 * (2 * geometry.channels + geometry.conditions)
+        free = psutil.virtual_memory().available
+        if needed > free:
+            raise UsageError(
+                f"Cannot hold a batch of {recipe.batch} patches of {side} pixels: it takes"
+                f" {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free. Lower batch or patch."
+            )
+        self.shares = np.cumsum(np.sqrt([math.prod(sample.clean.shape[:2]) for sample in samples]))
+
+    def __getitem__(self, step: int) -> Batch:
+        """Observed input, N x (channels + conditions) x p x p, and clean target, N x channels x P x
+        P.
+        """
+        size, seed = self.recipe.batch, self.recipe.seed
+        places = range(self.rank * size, (self.rank + 1) * size)
+        pairs = [self._pair(np.random.default_rng([seed, step, place]), step) for place in places]
+        observed, clean = (
+            torch.from_numpy(np.stack(side)).permute(0, 3, 1, 2)
+            for side in zip(*pairs, strict=True)
+        )
+        return observed, clean
+
+    def _pair(self, rng: np.random.Generator, step: int) -> tuple[Image, Image]:
+        sample = self.samples[
+            np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")
+        ]
+        sides, seed = self.recipe.sides, self.recipe.seed
+        drawn = np.random.default_rng([seed, step]).integers(len(sides))  # one for all of a batch
+        clean, damaged = self._cut(sample, sides[drawn], rng)
+        clean, damaged = self._vary(clean, damaged, rng)
+        damage = self.kind.draw(self.recipe.levels, rng)
+        if damage.crop_to_scale(clean).shape != clean.shape:
+            raise UsageError(
+                f"{damage} does not fit patches of {len(clean)} pixels; choose another --patch."
+            )
+        task, observed, clean = (
+            damage.pair(clean, rng) if damaged is None else (damage.task(), damaged, clean)
+        )
+        if clean.shape[2] < self.geometry.channels:
+            clean, observed = to_rgb(clean), to_rgb(observed)
+        whole = stack_input(task, observed, self.recipe.levels, self.geometry)
+        if step < self.recipe.pretrain:
+            whole[..., : self.geometry.channels] = clean
+        return whole, clean
+
+    def _cut(
+        self, sample: Sample, patch: int, rng: np.random.Generator
+    ) -> tuple[Image, Image | None]:
+        """The same place of both images, turned and mirrored at random if the recipe says so."""
+        side = patch // sample.scale
+        corner = [int(rng.integers(max(0, size - side) + 1)) for size in sample.size]
+        turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
+        turns = turns if self.recipe.augment == "turn" else 0
+        mirrored = mirrored and self.recipe.augment != "none"
+        cut = sample.crop(corner, side)
+        clean = to_float(_turn(_pad(cut.clean, sample.scale * side), turns, mirrored))
+        if cut.damaged is None:
+            return clean, None
+        return clean, to_float(_turn(_pad(cut.damaged, side), turns, mirrored))
+
+    def _vary(
+        self, clean: Image, damaged: Image | None, rng: np.random.Generator
+    ) -> tuple[Image, Image | None]:
+        """Patches enlarged, noisy or gray at random, in the shares that the recipe says."""
+        recipe = self.recipe
+        if recipe.enlarged and damaged is None and rng.random() < recipe.enlarged:
+            clean = _enlarge(clean, rng.uniform(1, 2))
+        if recipe.grain and damaged is None and rng.random() < recipe.grain:
+            clean = mottle(clean, photo_noise.draw_level(rng, _MAX_GRAIN), rng).clip(0, 1)
+        if recipe.gray and clean.shape[2] == 3 and rng.random() < recipe.gray:
+            clean, damaged = to_gray(clean), None if damaged is None else to_gray(damaged)
+        return clean, damaged
+
+
+def _pad(image: Bytes, side: int) -> Bytes:
+    """The image, mirrored beyond its lower and right edge where it is smaller than the patch."""
+    missing = [(0, side - size) for size in image.shape[:2]]
+    if any(after for _, after in missing):
+        return np.pad(image, [*missing, (0, 0)], mode="symmetric")
+    return image
+
+
+def _turn(image: Bytes, turns: int, mirrored: bool) -> Bytes:
+    image = np.rot90(image, turns)
+    return image[:, ::-1] if mirrored else image
+
+
+def _enlarge(image: Image, factor: float) -> Image:
+    """The corner of an image, enlarged to the size of the whole."""
+    import cv2
+
+    height, width, channels = image.shape
+    corner = image[: math.ceil(height / factor), : math.ceil(width / factor)]
+    larger = cv2.resize(corner, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray(larger.reshape(height, width, channels).clip(0, 1), np.float32)

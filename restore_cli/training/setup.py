@@ -1,0 +1,73 @@
+"""What a training works with, as it is before the first step or after the last one of a state."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from restore_cli.training.data import TrainingData, load_data
+from restore_cli.training.distributed import Group
+from restore_cli.training.loader import batches
+from restore_cli.training.objectives import Adversary
+from restore_cli.training.optimizer import Optimizer
+from restore_cli.training.patches import Batch, Patches
+from restore_cli.training.request import Request
+from restore_cli.training.start import make_network
+from restore_cli.training.state import State
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a training works with.
+
+    Attributes:
+        state: what changes, loaded if the training is resumed.
+        forward: the network, compiled or distributed if that is asked for.
+        data: its images.
+        feed: batches from the state's step on, on the CPU.
+        notes: what the user should know.
+    """
+
+    state: State
+    forward: nn.Module
+    data: TrainingData
+    feed: Iterator[Batch]
+    notes: tuple[str, ...]
+
+
+def set_up(request: Request, group: Group) -> Setup:
+    """Make the network, read the images, and load the state if there is one to resume.
+
+    Raises:
+        UsageError, RestoreError, WeightsError: as `loop.train`.
+    """
+    recipe, device = request.recipe, group.device
+    network = make_network(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    channels = network.geometry.channels
+    data = load_data(request.data, recipe, channels, request.validation)
+    patches = Patches(data.training, recipe, network.geometry, group.rank)
+    network.train()
+    if group.size > 1:  # what a first batch sets up must exist before the processes are made alike
+        with torch.no_grad():
+            network(patches[0][0].to(device))
+    forward: nn.Module = torch.compile(network) if request.compile else network  # type: ignore[assignment]
+    if group.size > 1:
+        forward = DistributedDataParallel(forward)
+    average = copy.deepcopy(network).eval().requires_grad_(False)
+    adversary = Adversary(channels, recipe, group) if recipe.adversarial else None
+    state = State(network, average, Optimizer(network, recipe), adversary)
+    notes = [f"left out: {error}" for error in data.unreadable]
+    if request.resume and request.state.exists():
+        state.load(request.state, recipe)
+    elif request.resume:
+        notes.append(
+            f"There is no {request.state} to resume from; training starts at the first step."
+        )
+    workers, pinned = request.count_workers(device), device.type == "cuda"
+    feed = batches(patches, state.moment.step, workers, pinned)
+    return Setup(state, forward, data, feed, tuple(notes))

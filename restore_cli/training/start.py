@@ -1,0 +1,99 @@
+"""The network of a training as it is before the first step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from restore_cli.archs import build
+from restore_cli.errors import UsageError
+from restore_cli.models import catalogue as weights
+from restore_cli.network import Geometry, Restorer
+from restore_cli.tasks import TASKS, find_task
+from restore_cli.training.recipe import Recipe
+
+_TRIAL_SIDE = 256  # of a patch on which a network is tried; a larger one says no more
+
+
+def make_network(recipe: Recipe) -> Restorer:
+    """The recipe's network as it is before the first step.
+
+    Raises:
+        UsageError: the patch does not fit the network, or the checkpoint to start from does not, or
+            the network does not run.
+        WeightsError: there is no such network or checkpoint.
+    """
+    torch.manual_seed(recipe.seed)
+    network = build(recipe.arch, recipe.params)
+    network.initialise()
+    _check_scale(recipe, network.geometry)
+    _try(network, recipe)
+    if recipe.pretrain and network.geometry.scale > 1:
+        raise UsageError(
+            "A network that enlarges cannot be trained as an autoencoder; leave pretrain out."
+        )
+    if recipe.init:
+        _load_init(network, recipe)
+    return network
+
+
+def trial_side(geometry: Geometry) -> int:
+    """The side of a target patch on which a network is tried: 256, rounded up to its grid."""
+    grid = geometry.multiple * geometry.scale
+    return -(-_TRIAL_SIDE // grid) * grid
+
+
+def _check_scale(recipe: Recipe, geometry: Geometry) -> None:
+    if geometry.scale > 1 and not (recipe.task in TASKS and find_task(recipe.task).enlarges):
+        raise UsageError(
+            f"Cannot train {recipe.arch} for {recipe.task}: it enlarges {geometry.scale} times."
+            " Give another network, or other parameters."
+        )
+    grid = geometry.multiple * geometry.scale
+    for patch in recipe.sides:
+        if patch % grid:
+            raise UsageError(
+                f"The patch has {patch} pixels a side; this network needs multiples of {grid}."
+            )
+
+
+def _try(network: Restorer, recipe: Recipe) -> None:
+    """Run the network on a small patch; raises UsageError if that fails."""
+    geometry = network.geometry
+    side = min(*recipe.sides, trial_side(geometry)) // geometry.scale
+    try:
+        with torch.no_grad():
+            network.eval()(torch.zeros(1, geometry.channels + geometry.conditions, side, side))
+    except RuntimeError as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise UsageError(
+            f"Cannot run {recipe.arch} with {dict(recipe.params)}: {reason}."
+        ) from error
+
+
+def _load_init(network: Restorer, recipe: Recipe) -> None:
+    """Take the weights of the recipe's `init`, but for layers of other shapes."""
+    channels = network.geometry.channels
+    loaded = weights.load(weights.choose(recipe.init, recipe.task, channels))
+    own, given = network.state_dict(), loaded.network.state_dict()
+    if loaded.network.geometry.channels == channels:
+        given = {
+            key: _widen(value, own[key]) if key in own else value for key, value in given.items()
+        }
+    fitting = {
+        key: value for key, value in given.items() if key in own and own[key].shape == value.shape
+    }
+    sizes = [sum(value.numel() for value in state.values()) for state in (fitting, own)]
+    if own.keys() != given.keys() or sizes[0] < sizes[1] / 2:
+        raise UsageError(f"{recipe.init} does not fit the recipe's {recipe.arch}.")
+    network.load_state_dict(own | fitting)
+
+
+def _widen(weight: Tensor, like: Tensor) -> Tensor:
+    """The weight of a layer that gets more condition planes than it had; they start without
+    effect.
+    """
+    wider = weight.ndim == like.ndim == 4 and weight.shape[1] < like.shape[1]
+    if not wider or weight[:, :1].shape != like[:, :1].shape:
+        return weight
+    return torch.cat([weight, torch.zeros_like(like[:, weight.shape[1] :])], dim=1)

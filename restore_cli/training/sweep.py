@@ -1,0 +1,122 @@
+"""Studies as data: which trainings of which recipes give the points of a paper's figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from restore_cli import recipes
+from restore_cli.archs import build
+from restore_cli.archs.xunit import XUnit
+from restore_cli.errors import RestoreError, UsageError
+from restore_cli.tables import fill_in, read_toml
+from restore_cli.training.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Study:
+    """A sweep of trainings.
+
+    Attributes:
+        title, figure, shows: what is compared, in which figure of which paper, and what that shows.
+        recipe: the name of the recipe that all points vary, with variants.
+        axis, varied: the words below the axis, and for what varies, where that is another thing.
+        vary: values of keys of the recipe, "params.depth" or "patch", one of each for each point.
+        keys: of the recipe, for all points.
+        curves: keys of each curve, by its name.
+        x: where a point lies on the axis: at its "parameters", at "activations", the share of them
+            in activations in percent, or else at its value of the first key of `vary`.
+        labels: words below the points, for values that are no places on an axis.
+    """
+
+    title: str
+    figure: str
+    shows: str
+    recipe: str
+    axis: str
+    vary: Mapping[str, Sequence[Any]]
+    varied: str = ""
+    keys: Mapping[str, Any] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: {"": {}})
+    x: str = ""
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Point:
+    """A recipe, where its score is drawn, and the number of its network's parameters."""
+
+    curve: str
+    label: str
+    x: float
+    parameters: int
+    recipe: Recipe
+
+
+def studies() -> Mapping[str, Study]:
+    """The studies by name.
+
+    Raises:
+        RestoreError: the table has a mistake.
+    """
+    table = read_toml(Path(__file__).with_name("studies.toml"), RestoreError)
+    return {name: fill_in(Study, values, name, RestoreError) for name, values in table.items()}
+
+
+def find(name: str) -> Study:
+    """A study by its name; raises UsageError if there is none."""
+    if name not in studies():
+        raise UsageError(f"There is no study {name!r}; `restore study --list` shows all.")
+    return studies()[name]
+
+
+def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
+    """The points of a study, curve by curve.
+
+    Args:
+        keys: of all recipes, in the place of the study's own.
+
+    Raises:
+        UsageError: a recipe has mistakes.
+    """
+    base = recipes.merge(recipes.read_keys(found.recipe), found.keys)
+    for curve, own in found.curves.items():
+        for number, values in enumerate(zip(*found.vary.values(), strict=True)):
+            varied = _nest(dict(zip(found.vary, values, strict=True)))
+            recipe = Recipe.parse(recipes.merge(base, own, varied, keys))
+            with torch.device("meta"):
+                network = build(recipe.arch, recipe.params)
+            parameters = _count_parameters(network)
+            places = {"parameters": parameters, "activations": 100 * _spent(network) / parameters}
+            x = number if found.labels else places.get(found.x, values[0])
+            label = found.labels[number] if found.labels else str(values[0])
+            yield Point(curve, label, x, parameters, recipe)
+
+
+def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
+    """{"params.depth": 3, "patch": 50} as the keys of a recipe."""
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        table, _, key = name.rpartition(".")
+        if table:
+            nested.setdefault(table, {})[key] = value
+        else:
+            nested[key] = value
+    return nested
+
+
+def _spent(network: nn.Module) -> int:
+    """Parameters of the activations."""
+    return sum(
+        _count_parameters(module) for module in network.modules() if isinstance(module, XUnit)
+    )
+
+
+def _count_parameters(network: nn.Module) -> int:
+    """Numbers that are trained."""
+    return sum(value.numel() for value in network.parameters() if value.requires_grad)
