@@ -7,10 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restore_cli.degradations import camera, round_to_bytes
-from restore_cli.image import read_picture, to_gray
+from restore_cli.degradations import camera, find_degradation
+from restore_cli.image import read_picture, round_to_bytes, to_gray
 from restore_cli.noise import from_plane, measure_noise, split, split_white, to_plane
-from restore_cli.tasks import find_task
 
 pytestmark = pytest.mark.weights
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
@@ -78,11 +77,11 @@ def test_planes_hold_levels() -> None:
 
 
 def test_the_network_learns_levels_and_none_for_clean_photos() -> None:
-    task = find_task("noise")()
+    damage = find_degradation("noise")()
     targets = []
     for seed in range(40):
-        _, observed, target = task.pair(CAT[:96, :96], np.random.default_rng(seed))
+        _, observed, target = damage.pair(CAT[:96, :96], np.random.default_rng(seed))
         assert target.shape == observed.shape and (target == target[:1, :1]).all()
         targets.append(float(target[0, 0, 1]))
-        assert task.score(target, target) == pytest.approx(0)
+        assert damage.score(target, target) == pytest.approx(0)
     assert 0.05 < np.mean(np.array(targets) == 0) < 0.5 and max(targets) > to_plane(8)
