@@ -147,11 +147,13 @@ class Task:
         Raises:
             UsageError, RestoreError: the picture, the mask or the network is not for this task.
         """
-        return self.run(picture, mask, networks, networks.chosen, strength)
+        unrestored = self.unrestored(picture.pixels)
+        return self.run(picture, unrestored, mask, networks, networks.chosen, strength)
 
     def run(
         self,
         picture: Picture,
+        unrestored: Pixels,
         mask: Pixels | None,
         networks: Networks,
         model: Loaded,
@@ -161,9 +163,9 @@ class Task:
         """Restore a picture by one model, or by the task's default where its result is no picture.
 
         Args:
+            unrestored: what it is made of where nothing is changed, at the result's size.
             progress: share of all the work that this is.
         """
-        unrestored = self.unrestored(picture.pixels)
         fed = self.feed(picture, model)
         if not strength * fed.report.strength or (mask is not None and not mask.any()):
             return Restoration(
