@@ -19,11 +19,11 @@ from pathlib import Path
 import numpy as np
 
 from restore_cli.datasets.known import ImageSet, open_set
-from restore_cli.degradations import Image, camera, round_to_bytes
-from restore_cli.image import read_picture
+from restore_cli.degradations import camera
+from restore_cli.image import Pixels, read_picture, round_to_bytes
 from restore_cli.noise import measure_noise
 
-Photo = tuple[Image, float]  # and its noise level
+Photo = tuple[Pixels, float]  # and its noise level
 
 
 def real(images: ImageSet) -> Iterator[Photo]:

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.tasks import Task, option
+from restore_cli.tasks import Networks, Task, option
 from restore_cli.tasks.restoration import (
     NetworkInput,
     NetworkRun,
-    Networks,
     Restoration,
     TaskReport,
     Trained,
