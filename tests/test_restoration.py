@@ -13,6 +13,7 @@ from torch import nn
 from typer.testing import CliRunner
 
 from restore_cli import engine
+from restore_cli.archs.span import SPAN
 from restore_cli.archs.unet import UNet
 from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
@@ -92,6 +93,19 @@ def test_a_hole_is_filled_from_coarse_to_fine_whoever_asks(
     by_command = read_picture(tmp_path / "out.png").pixels
     np.testing.assert_array_equal(by_command, round_to_bytes(by_python))
     np.testing.assert_array_equal((by_command != photo).any(axis=2) & ~missing, False)
+
+
+def test_a_network_that_still_fails_is_scored_itself() -> None:
+    torch.manual_seed(0)
+    params = {"scale": 2, "width": 4}
+    network = SPAN(**params)
+    nn.init.constant_(network.up.bias, 9)  # far out of its bounds
+    recipe = Recipe.parse(
+        {"task": "sr", "arch": "span:SPAN", "params": params, "folders": ["photos"], "patch": 64}
+    )
+    sample = Sample(np.rint(CAT[:64, :64] * 255).astype(np.uint8))
+    [score] = validate(network, recipe, [sample], torch.device("cpu")).scores
+    assert network.bounds and score < 20  # the default model for photos has 50 dB
 
 
 @dataclass

@@ -453,7 +453,9 @@ class Validation:
 
 
 def _as_loaded(network: Restorer, recipe: Recipe) -> weights.Loaded:
-    """The network as a model that tasks run."""
+    """The network as a model that tasks run, whatever its results are: no other restores for it."""
+    network = copy.copy(network)
+    network.bounds = None
     header = Header(
         task=recipe.task,
         arch=recipe.arch,
