@@ -105,7 +105,7 @@ def test_a_network_that_still_fails_is_scored_itself() -> None:
     )
     sample = Sample(np.rint(CAT[:64, :64] * 255).astype(np.uint8))
     [score] = validate(network, recipe, [sample], torch.device("cpu")).scores
-    assert network.bounds and score < 20  # the default model for photos has 50 dB
+    assert network.bounds and score < 20  # the default model has 50 dB
 
 
 @dataclass
