@@ -22,12 +22,20 @@ import cv2
 import numpy as np
 
 from restore_cli import Inpaint, Picture, load, restore
-from restore_cli.degradations import Image, round_to_bytes
+from restore_cli.degradations.missing import PAINTED, Missing
 from restore_cli.engine import Settings, run
-from restore_cli.image import compress, is_image_name, read_picture, to_rgb
+from restore_cli.image import (
+    Pixels,
+    compress,
+    is_image_name,
+    read_picture,
+    round_to_bytes,
+    to_rgb,
+)
 from restore_cli.metrics import psnr, ssim
 from restore_cli.models.catalogue import Loaded
-from restore_cli.tasks import inpaint
+from restore_cli.tasks import detection
+from restore_cli.tasks.detection import locate
 
 SIDE = 256
 SEED = 30_000
@@ -37,27 +45,27 @@ QUALITIES = (None, 95, 85, 75)
 DENSE = {"text": 0.1, "scratches": 0.03}  # shares of a photo
 
 
-def middle(image: Image) -> Image:
+def middle(image: Pixels) -> Pixels:
     """The middle of an image, in color."""
     top, left = ((size - SIDE) // 2 if size > SIDE else 0 for size in image.shape[:2])
     image = image[top : top + SIDE, left : left + SIDE]
     return round_to_bytes(image if image.shape[2] == 3 else to_rgb(image))
 
 
-def save(image: Image, quality: int | None) -> Image:
+def save(image: Pixels, quality: int | None) -> Pixels:
     """As a PNG or a JPEG gives it back."""
     return round_to_bytes(image) if quality is None else compress(image, quality, "4:2:0")
 
 
-def damage(clean: Image, kind: str, seed: int, dense: bool) -> Image:
+def damage(clean: Pixels, kind: str, seed: int, dense: bool) -> Pixels:
     """Text or scratches on a photo."""
     rng = np.random.default_rng(seed)
     share, style = (DENSE[kind], "plain") if dense else (0.01, "photo")
-    task = Inpaint(damage=kind, size=rng.uniform(*SIZES), share=share, blind=True, style=style)
-    return task.degrade(clean, rng).clip(0, 1)
+    painter = Missing(damage=kind, size=rng.uniform(*SIZES), share=share, blind=True, style=style)
+    return painter.apply(clean, rng).clip(0, 1)
 
 
-def look(finders: list[Loaded], image: Image, kind: str) -> list[Image]:
+def look(finders: list[Loaded], image: Pixels, kind: str) -> list[Pixels]:
     """What the models that find damage make of an image."""
     planes = (float(kind == "scratches"),)
     return [run(finder.network, image, planes, Settings()).pixels.clip(0, 1) for finder in finders]
@@ -74,8 +82,8 @@ def main() -> None:
         "--dense", action="store_true", help="hard letters and lines over much of each photo"
     )
     parser.add_argument("--every", type=int, default=1, help="take each n-th image only")
-    parser.add_argument("--weak", type=float, nargs="+", default=[255 * inpaint.WEAK])
-    parser.add_argument("--strong", type=float, nargs="+", default=[255 * inpaint.STRONG])
+    parser.add_argument("--weak", type=float, nargs="+", default=[255 * detection.WEAK])
+    parser.add_argument("--strong", type=float, nargs="+", default=[255 * detection.STRONG])
     options = parser.parse_args()
     finders, filler = [load(name, "inpaint") for name in options.model], load(None, "inpaint")
     paths = [
@@ -85,17 +93,15 @@ def main() -> None:
         if is_image_name(path)
     ]
     clean = [middle(read_picture(path).opaque_pixels()) for path in paths[:: options.every]]
-    for kind, quality in itertools.product(
-        inpaint.PAINTED, QUALITIES[: 1 if options.dense else None]
-    ):
+    for kind, quality in itertools.product(PAINTED, QUALITIES[: 1 if options.dense else None]):
         files = []
         for seed, image in enumerate(clean, SEED):
             damaged = save(damage(image, kind, seed, options.dense), quality)
             plain = save(image, quality)
             files.append((damaged, plain, look(finders, damaged, kind), look(finders, plain, kind)))
         for weak, strong in itertools.product(options.weak, options.strong):
-            inpaint.WEAK, inpaint.STRONG = weak / 255, strong / 255
-            rows = [measure(*file, Inpaint(detect=kind), filler) for file in files]
+            detection.WEAK, detection.STRONG = weak / 255, strong / 255
+            rows = [measure(*file, kind, filler) for file in files]
             before, own, filled, found, wrong, clear = np.mean(rows, axis=0)
             print(
                 f"{kind}, {f'JPEG {quality}' if quality else 'PNG'}, thresholds {weak:g} and"
@@ -109,17 +115,17 @@ def main() -> None:
 
 
 def measure(
-    damaged: Image,
-    plain: Image,
-    restored: list[Image],
-    idle: list[Image],
-    task: Inpaint,
+    damaged: Pixels,
+    plain: Pixels,
+    restored: list[Pixels],
+    idle: list[Pixels],
+    kind: str,
     filler: Loaded,
 ) -> list[tuple[float, float]]:
     """PSNR and SSIM before, by the first model itself, and filled; what is found, rightly and
     wrongly.
     """
-    known = task.locate(restored, damaged)[0]
+    known = locate(kind, restored, damaged, keep_edges=True)[0]
     found = np.asarray((known != damaged).any(axis=2))
     own = np.where(found[..., None], restored[0], damaged)
     filled = restore(Picture(known), Inpaint(), filler).pixels if found.any() else damaged
@@ -127,7 +133,7 @@ def measure(
     near = cv2.dilate(np.asarray(change > 0, np.uint8), np.ones((9, 9), np.uint8)) > 0
     hidden = change > SEEN
     wrong = found[~near].mean() if not near.all() else 0.0
-    anything = (task.locate(idle, plain)[0] != plain).any()
+    anything = (locate(kind, idle, plain, keep_edges=True)[0] != plain).any()
     scores = [(psnr(x, plain), ssim(x, plain)) for x in map(round_to_bytes, (damaged, own, filled))]
     rest = (found[hidden].mean() if hidden.any() else 1.0, wrong, anything)
     return [*scores, *((float(value), 0.0) for value in rest)]

@@ -20,11 +20,11 @@ import numpy as np
 
 from restore_cli.datasets.find import open_set
 from restore_cli.datasets.layout import ImageSet
-from restore_cli.degradations import Image, camera, round_to_bytes
-from restore_cli.image import read_picture
+from restore_cli.degradations import photo_noise
+from restore_cli.image import Pixels, read_picture, round_to_bytes
 from restore_cli.noise import measure_noise
 
-Photo = tuple[Image, float]  # and its noise level
+Photo = tuple[Pixels, float]  # and its noise level
 
 
 def real(images: ImageSet) -> Iterator[Photo]:
@@ -45,10 +45,10 @@ def drawn(images: ImageSet, noise: str, sigma: float, clip: bool) -> Iterator[Ph
             np.random.default_rng(30_000 + seed),
         )
         if noise == "gaussian":
-            noisy = camera.add_noise(clean, noise, sigma, rng)
+            noisy = photo_noise.add_noise(clean, noise, sigma, rng)
             yield (round_to_bytes(noisy) if clip else noisy), sigma
         else:
-            noisy, added = camera.noisy_file(clean, noise, sigma, rng)
+            noisy, added = photo_noise.noisy_file(clean, noise, sigma, rng)
             yield noisy, 255 * float(np.sqrt(np.square(added).mean()))
 
 
@@ -70,7 +70,7 @@ def main(words: Sequence[str] | None = None) -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--noise", nargs="+", choices=camera.NOISES, default=["gaussian"])
+    parser.add_argument("--noise", nargs="+", choices=photo_noise.NOISES, default=["gaussian"])
     parser.add_argument("--sigma", type=float, nargs="+", default=[5, 15, 25, 50])
     options = parser.parse_args(words)
     images = open_set(str(options.folder))

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from restore_cli import Denoise, Picture, load, restore
-from restore_cli.degradations import Image, camera, round_to_bytes
-from restore_cli.image import compress, is_image_name, read_picture
+from restore_cli.degradations import photo_noise
+from restore_cli.degradations.noise import Noise
+from restore_cli.image import Pixels, compress, is_image_name, read_picture, round_to_bytes
 from restore_cli.metrics import psnr
 from restore_cli.models.catalogue import Loaded
 
@@ -31,15 +32,15 @@ UNCHANGED = 60.0  # dB that a photo counts which stays nearly or wholly as it is
 GIVEN = (0.5, 1.0, 1.5, 2.0, 3.0)  # levels that are tried, by the noise's own
 
 
-def middle(image: Image) -> Image:
+def middle(image: Pixels) -> Pixels:
     """The middle of an image."""
     top, left = ((size - SIDE) // 2 if size > SIDE else 0 for size in image.shape[:2])
     return np.ascontiguousarray(image[top : top + SIDE, left : left + SIDE])
 
 
 def score(
-    observed: Sequence[Image],
-    clean: Sequence[Image],
+    observed: Sequence[Pixels],
+    clean: Sequence[Pixels],
     model: Loaded | str | None,
     sigma: float | None,
 ) -> list[float]:
@@ -59,7 +60,9 @@ def main() -> None:
     parser.add_argument(
         "--model", help="as of the command; by default its own choice for each photo"
     )
-    parser.add_argument("--noise", nargs="+", choices=camera.NOISES, default=["camera", "random"])
+    parser.add_argument(
+        "--noise", nargs="+", choices=photo_noise.NOISES, default=["camera", "random"]
+    )
     parser.add_argument("--level", type=float, nargs="+", default=LEVELS)
     options = parser.parse_args()
     given = load("denoise-color")
@@ -72,10 +75,10 @@ def main() -> None:
     clean = [middle(read_picture(path).opaque_pixels()) for path in paths]
     for noise in options.noise:
         for level in options.level:
-            task = Denoise(sigma=level, noise=noise)
+            damage = Noise(sigma=level, noise=noise)
             seeds = range(SEED, SEED + len(clean))
             observed = [
-                round_to_bytes(task.degrade(image, np.random.default_rng(seed)))
+                round_to_bytes(damage.apply(image, np.random.default_rng(seed)))
                 for seed, image in zip(seeds, clean, strict=True)
             ]
             before = np.mean([psnr(*pair) for pair in zip(observed, clean, strict=True)])

@@ -21,10 +21,9 @@ import numpy as np
 import torch
 
 from restore_cli.archs.baselines import DnCNN
-from restore_cli.degradations import Image
-from restore_cli.image import Picture
+from restore_cli.image import Picture, Pixels
 from restore_cli.models.catalogue import Entry, entries, find, load
-from restore_cli.pipeline.batch import restore
+from restore_cli.pipeline.apply import restore
 from restore_cli.tasks import Task, find_task
 
 OPTIONS = {"denoise": {"sigma": 25}, "deblock": {"quality": 50}}
@@ -37,7 +36,7 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def make(entry: Entry, megapixels: float) -> tuple[Task, Image, Image | None]:
+def make(entry: Entry, megapixels: float) -> tuple[Task, Pixels, Pixels | None]:
     """What to do to a picture that gives a result of so many megapixels, and with which mask."""
     scale = float(entry.conditions["scale"]) if entry.task == "sr" else 1
     options = {"scale": scale} if entry.task == "sr" else OPTIONS.get(entry.task, {})

@@ -16,8 +16,11 @@ import numpy as np
 from skimage import data
 
 import restore_cli
-from restore_cli.degradations import round_to_bytes
-from restore_cli.image import Pixels, compress, resize, to_pillow
+from restore_cli.degradations.downscale import Downscale
+from restore_cli.degradations.missing import Missing
+from restore_cli.degradations.noise import Noise
+from restore_cli.degradations.rain import Rain
+from restore_cli.image import Pixels, compress, resize, round_to_bytes, to_pillow
 from restore_cli.tasks import Task
 
 SIDE = 300, 200  # of each half, in pixels
@@ -51,20 +54,18 @@ def restore(name: str, clean: Pixels) -> tuple[Pixels, Pixels]:
     match name:
         case "denoise":
             task: Task = restore_cli.Denoise(sigma=25)
-            damaged = round_to_bytes(task.degrade(clean, rng))
+            damaged = round_to_bytes(Noise(sigma=25).apply(clean, rng))
         case "deblock":
             task, damaged = restore_cli.Deblock(), compress(clean, 12, "4:2:0")
         case "derain":
             task = restore_cli.Derain()
-            damaged = round_to_bytes(
-                restore_cli.Derain(heaviness=0.8, style="any").degrade(clean, rng)
-            )
+            damaged = round_to_bytes(Rain(heaviness=0.8, style="any").apply(clean, rng))
         case "inpaint":
-            task = restore_cli.Inpaint(size=18, share=0.1)
-            damaged = task.degrade(clean, rng)
+            task = restore_cli.Inpaint()
+            damaged = Missing(size=18, share=0.1).apply(clean, rng)
         case _:
             task = restore_cli.Sr(scale=4)
-            damaged = task.degrade(clean, rng)
+            damaged = Downscale(scale=4).apply(clean, rng)
     result = restore_cli.restore(_picture(damaged), task, mask=_mask(damaged)).pixels
     if name == "sr":
         return np.asarray(resize(damaged, *clean.shape[:2]).clip(0, 1)), result

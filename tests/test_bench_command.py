@@ -39,6 +39,7 @@ from restore_cli.bench.rows import untrained
 from restore_cli.bench.run import BenchResult, Progress, SetWarning
 from restore_cli.bench.statistics import compare_methods, interval
 from restore_cli.cli import app
+from restore_cli.degradations import find_degradation
 from restore_cli.download import digest
 from restore_cli.engine import Settings, find_device
 from restore_cli.errors import UsageError
@@ -46,7 +47,6 @@ from restore_cli.image import to_gray
 from restore_cli.metrics import psnr
 from restore_cli.models import catalogue as weights
 from restore_cli.report.figures import PEAK_MEMORY, PSNR_Y, SPEED
-from restore_cli.tasks import find_task
 
 DATA = Path(__file__).parents[1] / "../shared/data/eval"
 
@@ -951,7 +951,7 @@ def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
     random = np.random.default_rng(0)
     clean, image = (random.random((64, 64, 3), np.float32) for _ in range(2))
     gray = psnr(to_gray(image), to_gray(clean))
-    found = score(image, clean, find_task("denoise")())
+    found = score(image, clean, find_degradation("denoise")())
     assert found[PSNR_Y] - gray == pytest.approx(1.32, abs=0.01)
 
 

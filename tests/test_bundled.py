@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from restore_cli.degradations import find_degradation
 from restore_cli.engine import Settings, run
 from restore_cli.image import Picture, read_picture, to_gray, to_pillow
+from restore_cli.levels import parse_levels
 from restore_cli.metrics import psnr
 from restore_cli.models.catalogue import Bundled, Entry, entries, load
-from restore_cli.pipeline import batch
+from restore_cli.pipeline import apply, batch
 from restore_cli.pipeline.files import Item
 from restore_cli.tasks import TASKS, Task, find_task
+from restore_cli.tasks.restoration import NetworkInput, Trained
 
 pytestmark = pytest.mark.weights
 BUNDLED = {
@@ -52,21 +55,22 @@ def clean(entry: Entry) -> np.ndarray:
 
 def restore(entry: Entry, task: Task, image: np.ndarray, settings: Settings) -> np.ndarray:
     loaded = load(entry)
-    feed = task.prepare(image, loaded.conditions, loaded.network.geometry)
-    return task.finish(run(loaded.network, feed.pixels, feed.conditions, settings).pixels, image)
+    trained = Trained(parse_levels(loaded.conditions), loaded.network.geometry)
+    fed = task.prepare(Picture(image), trained) or NetworkInput(image)
+    return task.finish(run(loaded.network, fed.pixels, fed.conditions, settings).pixels, image)
 
 
 def damage(entry: Entry, levels: dict[str, Any]) -> tuple[Task, np.ndarray]:
-    """The task, with what the model was trained for where that is one level, and a photo it
-    damaged.
+    """The task for a photo that is damaged by what the model was trained for where that is one
+    level, and the photo.
     """
     fixed = {
         key: value
         for key, value in entry.conditions.items()
         if not isinstance(value, (list, tuple))
     }
-    task = find_task(entry.task)(**(levels | fixed))
-    return task, task.degrade(clean(entry), np.random.RandomState(0))
+    degradation = find_degradation(entry.task)(**(levels | fixed))
+    return degradation.task(), degradation.apply(clean(entry), np.random.RandomState(0))
 
 
 @EACH
@@ -75,9 +79,9 @@ def test_the_damage_goes_and_the_photo_stays(entry: Entry) -> None:
     gain = gain if entry.default else gain / 2
     task, damaged = damage(entry, levels)
     restored = restore(entry, task, damaged, Settings("cpu"))
-    assert psnr(restored, clean(entry)) > psnr(task.plain(damaged), clean(entry)) + gain
-    if task.steady:
-        shift = (restored - task.plain(damaged)).mean(axis=(0, 1)) * 255
+    assert psnr(restored, clean(entry)) > psnr(task.unrestored(damaged), clean(entry)) + gain
+    if task.preserves_mean:
+        shift = (restored - task.unrestored(damaged)).mean(axis=(0, 1)) * 255
         assert np.abs(shift).max() <= 0.2  # mean colour, in levels
 
 
@@ -114,7 +118,7 @@ def test_the_listed_precision_costs_little(entry: Entry) -> None:
 def test_an_undamaged_photo_is_not_harmed(entry: Entry) -> None:
     cases, least = HARMLESS.get(entry.task, ([], 0))
     for levels in cases:
-        task = find_task(entry.task)(**levels)
+        task = find_degradation(entry.task)(**levels).task()
         restored = restore(entry, task, clean(entry), Settings("cpu"))
         assert psnr(restored, clean(entry)) > least
 
@@ -122,9 +126,9 @@ def test_an_undamaged_photo_is_not_harmed(entry: Entry) -> None:
 @pytest.mark.parametrize("name", ["denoise", "deblock"])
 def test_a_gray_photo_goes_through_the_one_model(name: str) -> None:
     levels, gain = GAIN[name]
-    task, image = find_task(name)(**levels), to_gray(CAT[:300, :444])
-    observed = task.degrade(image, np.random.RandomState(0))
-    restored = batch.restore(Picture(observed), task).pixels
+    degradation, image = find_degradation(name)(**levels), to_gray(CAT[:300, :444])
+    observed = degradation.apply(image, np.random.RandomState(0))
+    restored = apply.restore(Picture(observed), degradation.task()).pixels
     assert restored.shape == image.shape and psnr(restored, image) > psnr(observed, image) + gain
 
 
@@ -133,10 +137,11 @@ def test_a_gray_photo_goes_through_the_one_model(name: str) -> None:
 def test_light_compression_is_never_made_worse(name: str, quality: int, tmp_path: Path) -> None:
     """Neither in memory nor, with what compressing anew costs, as the JPEG that is written."""
     image = CAT[:300, :444] if name == "color" else to_gray(CAT[:300, :444])
-    task = find_task("deblock")(quality=quality)
-    compressed = task.degrade(image, np.random.RandomState(0))
+    degradation = find_degradation("deblock")(quality=quality)
+    compressed = degradation.apply(image, np.random.RandomState(0))
     before = psnr(compressed, image)
-    assert psnr(batch.restore(Picture(compressed), task).pixels, image) >= before
+    restored = apply.restore(Picture(compressed), degradation.task())
+    assert psnr(restored.pixels, image) >= before
     source, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
     to_pillow(image).save(source, quality=quality, subsampling="4:2:0")
     request = batch.Request(find_task("deblock")(), [Item(str(source), str(target), "a.jpg")])
@@ -146,10 +151,10 @@ def test_light_compression_is_never_made_worse(name: str, quality: int, tmp_path
 
 @pytest.mark.parametrize("damage", ["text", "scratches"])
 def test_painted_damage_is_found_and_mended(damage: str) -> None:
-    painter = find_task("inpaint")(damage=damage, size=16, share=0.05, blind=True)
+    painter = find_degradation("inpaint")(damage=damage, size=16, share=0.05, blind=True)
     photo = CAT[:300, :444]
-    painted = painter.degrade(photo, np.random.RandomState(0))
-    mended = batch.restore(Picture(painted), find_task("inpaint")(detect=damage)).pixels
+    painted = painter.apply(photo, np.random.RandomState(0))
+    mended = apply.restore(Picture(painted), find_task("inpaint")(detect=damage)).pixels
     assert psnr(mended, photo) > psnr(painted, photo) + 8
     strong = np.abs(painted - photo).max(axis=2) > 0.3
     changed = (mended != painted).any(axis=2)

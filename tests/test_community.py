@@ -23,14 +23,18 @@ from typer.testing import CliRunner
 
 from restore_cli.archs import community
 from restore_cli.cli import app
+from restore_cli.degradations import find_degradation
 from restore_cli.download import Url
 from restore_cli.engine import Settings, run
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.image import Picture
+from restore_cli.levels import Range, parse_levels
 from restore_cli.models import catalogue as weights
 from restore_cli.network import Geometry
-from restore_cli.pipeline import batch as job
-from restore_cli.tasks import find_task
+from restore_cli.pipeline.networks import load
+from restore_cli.tasks import missing
 from restore_cli.tasks.denoise import Denoise
+from restore_cli.tasks.restoration import NetworkInput, Trained
 
 
 class Descriptor:
@@ -196,7 +200,7 @@ def test_the_quality_is_given_or_read(
     assert record["options"]["quality"] == (int(words[1]) if words else 35)
     assert {*model.told} - {1.0} == {1 - quality / 100}  # 1 of black pictures by which it was tried
     with pytest.raises(UsageError, match="is for deblock, not for denoise"):
-        job.load(str(spandrel.file), "denoise")
+        load(str(spandrel.file), "denoise")
 
 
 class Filler(nn.Module):
@@ -215,7 +219,7 @@ class Filler(nn.Module):
 def test_a_hole_is_filled_from_what_is_around_it(
     spandrel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(job, "CONTEXT", 16)
+    monkeypatch.setattr(missing, "CONTEXT", 16)
     model = Filler()
     spandrel.found = Descriptor(model, architecture="LaMa", purpose="Inpainting")
     given = photo(tmp_path / "photo.png", 160)
@@ -238,9 +242,10 @@ def test_a_level_of_noise_is_given(spandrel: Any, tmp_path: Path) -> None:
     spandrel.found = Descriptor(model, architecture="DRUNet")
     loaded = weights.load(spandrel.file)
     assert (loaded.task, loaded.conditions) == ("denoise", {"sigma": [0, 50]})
-    black = np.zeros((9, 9, 3), np.float32)
-    feed = Denoise(sigma=51).prepare(black, {"sigma": [0, 75]}, loaded.network.geometry)
-    result = run(loaded.network, feed.pixels, feed.conditions, Settings("cpu")).pixels
+    black = Picture(np.zeros((9, 9, 3), np.float32))
+    trained = Trained({"sigma": Range(0, 75)}, loaded.network.geometry)
+    fed = Denoise(sigma=51).prepare(black, trained)
+    result = run(loaded.network, fed.pixels, fed.conditions, Settings("cpu")).pixels
     np.testing.assert_allclose(result, 0.2, atol=1e-6)
 
 
@@ -255,9 +260,11 @@ def test_a_network_is_told_what_its_task_says(name: str) -> None:
     plane = community.PLANES.get(entry.arch.removeprefix(weights.SPANDREL))
     geometry = Geometry(entry.channels, conditions=int(plane is not None))
     assert not plane or (entry.task, dict(entry.conditions)) == (plane.task, dict(plane.levels))
-    task = find_task(entry.task).draw(entry.conditions, np.random.default_rng(0))
+    damage = find_degradation(entry.task).draw(entry.conditions, np.random.default_rng(0))
     pixels = np.full((48, 48, entry.channels), 0.5, np.float32)
-    assert len(task.prepare(pixels, entry.conditions, geometry).conditions) == geometry.conditions
+    trained = Trained(parse_levels(entry.conditions), geometry)
+    fed = damage.task().prepare(Picture(pixels), trained) or NetworkInput(pixels)
+    assert len(fed.conditions) == geometry.conditions
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What every kind of damage keeps to, and the physics of each."""
+"""What every degradation keeps to, and the physics of each."""
 
 from __future__ import annotations
 
@@ -12,20 +12,46 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from restore_cli.degradations import Random, camera, round_to_bytes
+from restore_cli.degradations import (
+    DEGRADATIONS,
+    MEASURES,
+    Random,
+    camera,
+    find_degradation,
+    photo_noise,
+)
+from restore_cli.degradations.blur import KERNELS, Blur, blur_kernel
+from restore_cli.degradations.downscale import Downscale
+from restore_cli.degradations.grain import mottle
+from restore_cli.degradations.haze import Haze
+from restore_cli.degradations.jpeg import QUALITIES, Jpeg
+from restore_cli.degradations.masks import draw_mask
+from restore_cli.degradations.missing import Missing
+from restore_cli.degradations.mosaic import interpolate
+from restore_cli.degradations.noise import Noise
+from restore_cli.degradations.rain import Rain
 from restore_cli.degradations.weather import Layer, draw_depth, noise_streaks, scatter, streaks
 from restore_cli.errors import UsageError
-from restore_cli.image import compress, luma, read_picture, resize, to_gray, to_pillow
+from restore_cli.image import (
+    Picture,
+    compress,
+    luma,
+    read_picture,
+    resize,
+    round_to_bytes,
+    to_gray,
+    to_pillow,
+)
+from restore_cli.levels import Choice, Range
 from restore_cli.metrics import estimate_quality, psnr
 from restore_cli.network import Geometry
 from restore_cli.tasks import TASKS, find_task
 from restore_cli.tasks.deblock import Deblock
-from restore_cli.tasks.deblur import KERNELS, Deblur, blur_kernel
-from restore_cli.tasks.dehaze import Dehaze
 from restore_cli.tasks.denoise import Denoise
-from restore_cli.tasks.derain import Derain
-from restore_cli.tasks.inpaint import Inpaint, draw_mask, fill
-from restore_cli.tasks.sr import Sr
+from restore_cli.tasks.inpaint import Inpaint
+from restore_cli.tasks.missing import fill
+from restore_cli.tasks.restoration import Trained
+from restore_cli.tasks.sr import Sr, parse_scale
 
 ROOT = Path(__file__).parents[1]
 DATA = ROOT / "../shared/data/eval"
@@ -38,48 +64,48 @@ def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
     return to_gray(cut) if channels == 1 else cut
 
 
-# All tasks
+# All degradations
 
 
 @pytest.mark.parametrize("make", RANDOM)
 @pytest.mark.parametrize("size", [(16, 16), (48, 37), (64, 64)])
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", DEGRADATIONS)
 def test_every_damage_keeps_to_its_contract(
     name: str, channels: int, size: tuple[int, int], make: Callable[[int], Random]
 ) -> None:
-    cls = find_task(name)
+    cls = find_degradation(name)
     clean = picture(*size, channels)
     for seed, levels in enumerate([cls.levels] * 6 + list(cls.validation)):
-        task = cls.draw(levels, make(seed))
-        target = task.fit(clean).copy()
+        damage = cls.draw(levels, make(seed))
+        target = damage.crop_to_scale(clean).copy()
         before = target.copy()
         target.setflags(write=False)
-        observed, again = (task.degrade(target, make(seed)) for _ in range(2))
+        observed, again = (damage.apply(target, make(seed)) for _ in range(2))
         np.testing.assert_array_equal(target, before)
         np.testing.assert_array_equal(observed, again)
         assert observed.dtype == np.float32
-        scale = task.scale if isinstance(task, Sr) else 1
+        scale = damage.scale if isinstance(damage, Downscale) else 1
         assert observed.shape == (target.shape[0] // scale, target.shape[1] // scale, channels)
         known = observed[~np.isnan(observed)]
         assert len(known)
-        if not isinstance(task, Denoise):
+        if not isinstance(damage, Noise):
             assert known.min() >= 0 and known.max() <= 1
-        feed = task.prepare(
-            observed, levels, Geometry(channels, conditions=name in ("denoise", "inpaint"))
-        )
-        assert np.isfinite(feed.pixels).all()
-        assert feed.pixels.dtype == np.float32
-        assert np.isfinite(task.score(np.full_like(target, 0.3), target))
+        geometry = Geometry(channels, conditions=name in ("denoise", "inpaint"))
+        fed = damage.task().prepare(Picture(observed), Trained(levels, geometry))
+        pixels = fed.pixels if fed else observed
+        assert np.isfinite(pixels).all()
+        assert pixels.dtype == np.float32
+        assert np.isfinite(damage.score(np.full_like(target, 0.3), target))
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", DEGRADATIONS)
 def test_chance_decides(name: str) -> None:
-    cls = find_task(name)
+    cls = find_degradation(name)
     drawn = [cls.draw(cls.levels, np.random.default_rng(seed)) for seed in range(4)]
     results = [
-        task.degrade(task.fit(picture(32, 32)), np.random.default_rng(seed))
-        for seed, task in enumerate(drawn)
+        damage.apply(damage.crop_to_scale(picture(32, 32)), np.random.default_rng(seed))
+        for seed, damage in enumerate(drawn)
     ]
     same = all(np.array_equal(results[0], other, equal_nan=True) for other in results[1:])
     assert same == (name == "sr")
@@ -88,27 +114,59 @@ def test_chance_decides(name: str) -> None:
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda: Deblock(quality=0), "from 1 to 100"),
-        (lambda: Deblock(quality=50, subsampling="4:1:1"), "4:2:0"),
-        (lambda: Deblock().degrade(picture(16, 16), np.random.default_rng(0)), "needs a quality"),
-        (lambda: Denoise(noise="pink"), "camera"),
-        (lambda: Derain(rain="cats"), "depth"),
-        (lambda: Derain(heaviness=2), "from 0 to 1"),
-        (lambda: Derain(style="wet"), "bold"),
-        (lambda: Dehaze(beta=0), "above 0"),
-        (lambda: Deblur(kernel="box"), "disk"),
-        (lambda: Deblur(size=0), "from 1 to 31"),
-        (lambda: Deblur(window=8), "odd side from 1 to 63"),
-        (lambda: Deblur(border="black"), "mirror, replicate"),
-        (lambda: Inpaint(damage="mud"), "hole"),
-        (lambda: Inpaint(share=1), "from 0 to 0.9"),
-        (lambda: Sr(scale=0.5), "from 1 to 8"),
-        (lambda: Sr(scale=2.5).degrade(picture(16, 16), np.random.default_rng(0)), "whole numbers"),
+        (lambda: Jpeg(quality=0), "from 1 to 100"),
+        (lambda: Jpeg(quality=50, subsampling="4:1:1"), "4:2:0"),
+        (lambda: Noise(noise="pink"), "camera"),
+        (lambda: Rain(rain="cats"), "depth"),
+        (lambda: Rain(heaviness=2), "from 0 to 1"),
+        (lambda: Rain(style="wet"), "bold"),
+        (lambda: Haze(beta=0), "above 0"),
+        (lambda: Blur(kernel="box"), "disk"),
+        (lambda: Blur(size=0), "from 1 to 31"),
+        (lambda: Blur(window=8), "odd side from 1 to 63"),
+        (lambda: Blur(border="black"), "mirror, replicate"),
+        (lambda: Missing(damage="mud"), "hole"),
+        (lambda: Missing(share=1), "from 0 to 0.9"),
+        (lambda: Downscale(scale=0.5), "from 1 to 8"),
+        (lambda: Downscale(2.5).apply(picture(16, 16), np.random.default_rng(0)), "whole numbers"),
     ],
 )
 def test_impossible_levels_are_refused(make: Callable[[], object], said: str) -> None:
     with pytest.raises(UsageError, match=said):
         make()
+
+
+@pytest.mark.parametrize("name", [*DEGRADATIONS, *MEASURES])
+def test_a_degradation_is_listed_by_the_name_of_its_task(name: str) -> None:
+    cls = find_degradation(name)
+    for seed, levels in enumerate([{}, cls.levels, *cls.validation]):
+        damage = cls.draw(levels, np.random.default_rng(seed))
+        task, _, _ = damage.pair(damage.crop_to_scale(picture(48, 48)), np.random.default_rng(0))
+        for one in (damage.task(), task):
+            assert one.name == name
+            assert name in MEASURES or type(one) is find_task(name)
+
+
+@pytest.mark.parametrize(
+    ("damaged", "asked"),
+    [
+        (lambda: Noise(sigma=-1), lambda: Denoise(sigma=-1)),
+        (lambda: Noise(sigma=256, noise="camera"), lambda: Denoise(sigma=256)),
+        (lambda: Jpeg(quality=101), lambda: Deblock(quality=101)),
+        (lambda: Missing(detect="rain"), lambda: Inpaint(detect="rain")),
+        (lambda: Downscale(scale=9), lambda: Sr(scale=9)),
+        (lambda: Downscale.draw({"scale": "much"}, None), lambda: parse_scale("much")),
+    ],
+)
+def test_a_degradation_refuses_what_its_task_refuses(
+    damaged: Callable[[], object], asked: Callable[[], object]
+) -> None:
+    sentences = []
+    for make in (damaged, asked):
+        with pytest.raises(UsageError) as error:
+            make()
+        sentences.append(str(error.value))
+    assert sentences[0] == sentences[1]
 
 
 # JPEG
@@ -120,9 +178,7 @@ def test_blocks_are_those_of_pillow_itself(subsampling: str) -> None:
     data = io.BytesIO()
     samples = (clean * 255).round().astype(np.uint8)
     Image.fromarray(samples).save(data, "JPEG", quality=20, subsampling=subsampling)
-    observed = Deblock(quality=20.4, subsampling=subsampling).degrade(
-        clean, np.random.default_rng(0)
-    )
+    observed = Jpeg(quality=20.4, subsampling=subsampling).apply(clean, np.random.default_rng(0))
     np.testing.assert_array_equal(np.rint(observed * 255), np.asarray(Image.open(data)))
 
 
@@ -132,25 +188,49 @@ def test_gray_is_compressed_as_gray() -> None:
     Image.fromarray((clean[..., 0] * 255).round().astype(np.uint8), "L").save(
         data, "JPEG", quality=10
     )
-    observed = Deblock(quality=10).degrade(clean, np.random.default_rng(0))
+    observed = Jpeg(quality=10).apply(clean, np.random.default_rng(0))
     np.testing.assert_array_equal(np.rint(observed[..., 0] * 255), np.asarray(Image.open(data)))
 
 
+def test_without_a_quality_one_is_drawn() -> None:
+    clean = picture(64, 64)
+    saved = [Jpeg().apply(clean, np.random.default_rng(seed)) for seed in range(20)]
+    levels = {round(np.random.default_rng(seed).uniform(*QUALITIES)) for seed in range(20)}
+    assert {estimate_quality(image)[0] for image in saved} == levels
+    assert len(levels) > 10 and Jpeg().task() == Deblock()
+
+
 def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
-    image, geometry = picture(32, 32), Geometry(3, conditions=1)
-    for quality, seen in ((20, 0.2), (1, 0.05), (100, 0.95)):
-        feed = Deblock(quality=quality).prepare(image, {"quality": [5, 95]}, geometry)
-        assert feed.conditions == (pytest.approx(seen),)
-        assert bool(feed.warnings) == (quality != 20)
-        assert feed.strength == (quality < 95)  # there is nothing to mend above
-    feed = Deblock(quality=20).prepare(image, {"quality": 10}, Geometry(3))
-    assert (
-        feed.conditions == ()
-        and "trained for quality 10" in feed.warnings[0]
-        and feed.strength == 1
+    image, known = (
+        Picture(picture(32, 32)),
+        Trained({"quality": Range(5, 95)}, Geometry(3, conditions=1)),
     )
-    feed = Deblock(quality=21).prepare(image, {"quality": 10}, Geometry(3))
-    assert "nothing is changed" in feed.warnings[0] and feed.strength == 0
+    for quality, seen in ((20, 0.2), (1, 0.05), (100, 0.95)):
+        fed = Deblock(quality=quality).prepare(image, known)
+        assert fed.conditions == (pytest.approx(seen),)
+        assert bool(fed.report.warnings) == (quality != 20)
+        assert fed.report.strength == (quality < 95)  # there is nothing to mend above
+    blind = Trained({"quality": 10}, Geometry(3))
+    fed = Deblock(quality=20).prepare(image, blind)
+    assert (
+        fed.conditions == ()
+        and "trained for quality 10" in fed.report.warnings[0]
+        and fed.report.strength == 1
+    )
+    fed = Deblock(quality=21).prepare(image, blind)
+    assert "nothing is changed" in fed.report.warnings[0] and fed.report.strength == 0
+
+
+def test_where_blocks_start_is_found_unless_it_is_said() -> None:
+    cut, trained = compress(CAT, 20)[3:, 5:], Trained({}, Geometry(3))
+    for task in (Deblock(), Deblock(quality=20)):
+        assert estimate_quality(task.prepare(Picture(cut), trained).pixels) == (20, (0, 0))
+        said = replace(task, corner=(0, 0)).prepare(Picture(cut), trained)
+        assert said.pixels is cut and said.report.options == {"quality": 20}
+    task, observed, clean = Jpeg(quality=20).pair(CAT, np.random.default_rng(0))
+    assert task == Deblock(quality=20, corner=(0, 0))
+    assert task.prepare(Picture(observed), trained).pixels is observed
+    assert clean is CAT
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -196,7 +276,8 @@ def test_the_quality_of_what_was_cut_hidden_or_never_compressed() -> None:
     for blank in (0, 0.5, 1):
         assert estimate_quality(np.full((40, 40, 3), blank, np.float32)) == (100, (0, 0))
     assert estimate_quality(CAT[:10]) == (100, (0, 0))
-    assert Deblock().prepare(observed, {}, Geometry(3)).options == {"quality": 40}
+    fed = Deblock().prepare(Picture(observed), Trained({}, Geometry(3)))
+    assert fed.report.options == {"quality": 40}
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -211,9 +292,9 @@ def test_blocks_start_in_the_corner_of_a_photo_turned_upright(
         photo,
         replace(photo, jpeg_quality=None, corner=(0, 0)),
     ):  # of the file, from the pixels
-        feed = Deblock().prepare(photo.pixels, {}, Geometry(3), known)
-        assert estimate_quality(feed.pixels) == (30, (0, 0))
-        assert np.array_equal(Deblock().finish(feed.pixels, photo.pixels), photo.pixels)
+        fed = Deblock().prepare(known, Trained({}, Geometry(3)))
+        assert estimate_quality(fed.pixels) == (30, (0, 0))
+        assert np.array_equal(Deblock().finish(fed.pixels, photo.pixels), photo.pixels)
 
 
 # Super-resolution
@@ -255,17 +336,18 @@ def test_resizing_is_matlabs(length: int) -> None:
 
 
 def test_a_reduction_loses_the_rest_of_a_division() -> None:
-    task = Sr(scale=3)
-    assert task.fit(picture(50, 49)).shape == (48, 48, 3)
-    assert task.degrade(picture(50, 49), np.random.default_rng(0)).shape == (16, 16, 3)
-    assert Sr.draw({"scale": ["4", "4"]}, np.random.default_rng(0)).scale == 4
+    damage = Downscale(scale=3)
+    assert damage.crop_to_scale(picture(50, 49)).shape == (48, 48, 3)
+    assert damage.apply(picture(50, 49), np.random.default_rng(0)).shape == (16, 16, 3)
+    assert Downscale.draw({"scale": ["4", "4"]}, np.random.default_rng(0)).scale == 4
 
 
 def test_a_network_that_keeps_the_size_gets_the_bicubic_image() -> None:
-    low = picture(20, 30)
-    assert Sr(scale=2).prepare(low, {}, Geometry(3, scale=2)).pixels is low
-    feed = Sr(scale=2).prepare(low, {"scale": ["3", "4"]}, Geometry(3))
-    np.testing.assert_array_equal(feed.pixels, resize(low, 60, 90))
+    low = Picture(picture(20, 30))
+    fed = Sr(scale=2).prepare(low, Trained({}, Geometry(3, scale=2)))
+    assert fed.pixels is low.pixels
+    fed = Sr(scale=2).prepare(low, Trained({"scale": Choice(("3", "4"))}, Geometry(3)))
+    np.testing.assert_array_equal(fed.pixels, resize(low.pixels, 60, 90))
 
 
 def test_super_resolution_is_scored_on_shaved_luma() -> None:
@@ -274,18 +356,18 @@ def test_super_resolution_is_scored_on_shaved_luma() -> None:
     restored[:4] = restored[:, -4:] = 0
     inner = (slice(4, -4), slice(4, -4))
     expected = psnr(luma(round_to_bytes(restored)[inner]), luma(clean[inner]))
-    assert Sr(scale=4).score(restored, clean) == pytest.approx(expected)
+    assert Downscale(scale=4).score(restored, clean) == pytest.approx(expected)
 
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the evaluation sets are not here")
 @pytest.mark.parametrize(("scale", "bicubic"), [(2, 33.68), (3, 30.41), (4, 28.43)])
 def test_set5_is_reduced_as_its_authors_did(scale: int, bicubic: float) -> None:
-    task, scores = Sr(scale=scale), []
+    damage, scores = Downscale(scale=scale), []
     for path in sorted((DATA / f"set5/x{scale}/hr").glob("*.png")):
-        clean = task.fit(read_picture(path).pixels)
+        clean = damage.crop_to_scale(read_picture(path).pixels)
         given = read_picture(path.parents[1] / "lr" / path.name).pixels
-        assert psnr(task.degrade(clean, np.random.default_rng(0)), given) > 50
-        scores.append(task.score(task.plain(given), clean))
+        assert psnr(damage.apply(clean, np.random.default_rng(0)), given) > 50
+        scores.append(damage.score(damage.task().unrestored(given), clean))
     assert np.mean(scores) == pytest.approx(bicubic, abs=0.01)
 
 
@@ -313,9 +395,9 @@ def test_heavier_rain_does_more_harm(rain: str) -> None:
     clean = picture(96, 96)
 
     def harm(heaviness: float) -> float:
-        task = Derain(rain=rain, heaviness=heaviness, mist=0.3)
+        damage = Rain(rain=rain, heaviness=heaviness, mist=0.3)
         return float(
-            np.mean([psnr(task.degrade(clean, np.random.default_rng(i)), clean) for i in range(24)])
+            np.mean([psnr(damage.apply(clean, np.random.default_rng(i)), clean) for i in range(24)])
         )
 
     assert harm(0.1) > harm(0.5) + 0.3 > harm(1) + 0.6
@@ -333,12 +415,12 @@ def test_a_veil_is_bright_and_its_streaks_are_faint() -> None:
 
 def test_streaks_and_noise_add_light_and_are_gray() -> None:
     clean = np.full((64, 64, 3), 0.25, np.float32)
-    for task in (
-        Derain(),
-        Derain(rain="density"),
-        *(Derain(style=s) for s in ("fine", "bold", "dense")),
+    for damage in (
+        Rain(),
+        Rain(rain="density"),
+        *(Rain(style=s) for s in ("fine", "bold", "dense")),
     ):
-        added = task.degrade(clean, np.random.default_rng(3)) - clean
+        added = damage.apply(clean, np.random.default_rng(3)) - clean
         assert added.min() >= 0 and added.max() > 0.02
         np.testing.assert_array_equal(added, added[..., :1].repeat(3, axis=2))
     light, heavy = (
@@ -350,7 +432,7 @@ def test_streaks_and_noise_add_light_and_are_gray() -> None:
 def test_screened_rain_is_the_dense_one_by_what_is_dark() -> None:
     clean = np.full((64, 64, 3), [0.1, 0.4, 0.7], np.float32)
     added, screened = (
-        Derain(rain=rain, heaviness=0.3, veil=0.5).degrade(clean, np.random.default_rng(3)) - clean
+        Rain(rain=rain, heaviness=0.3, veil=0.5).apply(clean, np.random.default_rng(3)) - clean
         for rain in ("density", "screen")
     )
     assert added[..., 0].std() > 0.01
@@ -359,7 +441,7 @@ def test_screened_rain_is_the_dense_one_by_what_is_dark() -> None:
 
 def test_haze_is_koschmieders_law_over_the_drawn_depth() -> None:
     clean = picture(40, 56)
-    observed = Dehaze(beta=1.1, light=0.9).degrade(clean, np.random.default_rng(7))
+    observed = Haze(beta=1.1, light=0.9).apply(clean, np.random.default_rng(7))
     depth = draw_depth(40, 56, np.random.default_rng(7))
     assert depth.min() >= 0 and depth.max() <= 1 and np.ptp(depth) > 0
     t = np.exp(-1.1 * depth)[..., None]
@@ -370,8 +452,8 @@ def test_haze_is_koschmieders_law_over_the_drawn_depth() -> None:
 
 def test_depth_rain_fades_into_fog() -> None:
     clean = np.full((64, 64, 3), 0.2, np.float32)
-    task = Derain(rain="depth", mist=3, heaviness=1, style="bold")
-    observed = [task.degrade(clean, np.random.default_rng(seed)) for seed in range(12)]
+    damage = Rain(rain="depth", mist=3, heaviness=1, style="bold")
+    observed = [damage.apply(clean, np.random.default_rng(seed)) for seed in range(12)]
     contrast, brightness = np.array([(image.std(), image.mean()) for image in observed]).T
     assert brightness.max() > 0.6 and np.corrcoef(contrast, brightness)[0, 1] < 0
 
@@ -425,26 +507,26 @@ def test_red_nets_gaussian_has_25_pixels_a_side() -> None:
 @pytest.mark.parametrize("kernel", [{"kernel": "disk", "size": 14}, {"size": 6.4, "window": 25}])
 def test_red_nets_blur_repeats_the_border_and_is_rounded(kernel: dict[str, float]) -> None:
     clean = picture(48, 40)
-    task = Deblur(**kernel, **RED_NET)
-    blurred = task.degrade(clean, np.random.default_rng(0))
-    weights = blur_kernel(task.kernel, task.size, window=task.window).astype(np.float64)
+    damage = Blur(**kernel, **RED_NET)
+    blurred = damage.apply(clean, np.random.default_rng(0))
+    weights = blur_kernel(damage.kernel, damage.size, window=damage.window).astype(np.float64)
     reach = len(weights) // 2
     wide = np.pad(clean, ((reach, reach), (reach, reach), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(wide, weights.shape, axis=(0, 1))
     expected = np.einsum("ywcij,ij->ywc", windows, weights)
     assert np.abs(blurred - expected).max() <= 0.5 / 255 + 1e-5
     assert np.array_equal(blurred * 255, np.rint(blurred * 255))
-    mirrored = Deblur(**kernel).degrade(clean, np.random.default_rng(0))
+    mirrored = Blur(**kernel).apply(clean, np.random.default_rng(0))
     assert np.abs(mirrored - blurred)[0].max() > 2 / 255
 
 
 def test_no_blur_is_no_change_and_borders_are_mirrored() -> None:
     clean = picture(40, 40)
     rng = np.random.default_rng(0)
-    np.testing.assert_allclose(Deblur(kernel="disk", size=1).degrade(clean, rng), clean, atol=1e-6)
+    np.testing.assert_allclose(Blur(kernel="disk", size=1).apply(clean, rng), clean, atol=1e-6)
     even = np.full((20, 20, 1), 0.7, np.float32)
-    np.testing.assert_allclose(Deblur(size=15).degrade(even, rng), even, atol=1e-6)
-    noisy = Deblur(size=9, noise=5).degrade(np.full((90, 90, 1), 0.5, np.float32), rng)
+    np.testing.assert_allclose(Blur(size=15).apply(even, rng), even, atol=1e-6)
+    noisy = Blur(size=9, noise=5).apply(np.full((90, 90, 1), 0.5, np.float32), rng)
     assert noisy.std() == pytest.approx(5 / 255, rel=0.1)
 
 
@@ -493,7 +575,7 @@ def test_a_shifted_hole_is_what_a_square_at_random_covers_of_the_middle(
     )
     assert min(sides) >= 64 and max(sides) <= 128
     assert min(sides) < 80 and max(sides) > 115 and len({mask.tobytes() for mask in masks}) > 50
-    lost = Inpaint(damage="shifted", share=0.25).degrade(picture(64, 64), np.random.default_rng(1))
+    lost = Missing(damage="shifted", share=0.25).apply(picture(64, 64), np.random.default_rng(1))
     assert 0.0625 <= np.isnan(lost).all(axis=2).mean() <= 0.25
 
 
@@ -504,23 +586,23 @@ def test_the_hole_of_a_quarter_is_half_of_each_side() -> None:
 
 def test_known_pixels_stay_and_the_mask_is_a_plane() -> None:
     clean = picture(64, 64)
-    observed = Inpaint(damage="scratches").degrade(clean, np.random.default_rng(0))
+    observed = Missing(damage="scratches").apply(clean, np.random.default_rng(0))
     missing = np.isnan(observed).all(axis=2)
     assert 0 < missing.mean() < 0.3
     np.testing.assert_array_equal(observed[~missing], clean[~missing])
-    feed = Inpaint().prepare(observed, {}, Geometry(3, conditions=1))
-    np.testing.assert_array_equal(feed.conditions[0], missing)
-    np.testing.assert_array_equal(feed.pixels, fill(observed, missing))
-    np.testing.assert_array_equal(feed.pixels[~missing], clean[~missing])
-    assert Inpaint().prepare(observed, {}, Geometry(3)).conditions == ()
+    fed = Inpaint().prepare(Picture(observed), Trained({}, Geometry(3, conditions=1)))
+    np.testing.assert_array_equal(fed.conditions[0], missing)
+    np.testing.assert_array_equal(fed.pixels, fill(observed, missing))
+    np.testing.assert_array_equal(fed.pixels[~missing], clean[~missing])
+    assert Inpaint().prepare(Picture(observed), Trained({}, Geometry(3))).conditions == ()
 
 
 @pytest.mark.parametrize("damage", ["text", "scratches"])
 def test_blind_damage_is_painted_in_one_colour(damage: str) -> None:
     clean = picture(64, 64)
-    task = Inpaint(damage=damage, share=0.1, blind=True)
+    painter = Missing(damage=damage, share=0.1, blind=True)
     for seed in range(6):
-        observed = task.degrade(clean, np.random.default_rng(seed))
+        observed = painter.apply(clean, np.random.default_rng(seed))
         mask = draw_mask(damage, 64, 64, np.random.default_rng(seed), share=0.1)
         assert not np.isnan(observed).any()
         np.testing.assert_array_equal(observed[mask == 0], clean[mask == 0])
@@ -534,11 +616,11 @@ def test_damage_as_on_photos_comes_in_many_looks_and_leaves_the_rest(
     damage: str, channels: int
 ) -> None:
     clean = np.full((80, 80, channels), 0.4, np.float32)
-    task = Inpaint(damage=damage, size=20, share=0.02, blind=True, style="photo")
+    painter = Missing(damage=damage, size=20, share=0.02, blind=True, style="photo")
     changes = []
     for seed in range(12):
-        painted = task.degrade(clean, np.random.default_rng(seed))
-        np.testing.assert_array_equal(painted, task.degrade(clean, np.random.default_rng(seed)))
+        painted = painter.apply(clean, np.random.default_rng(seed))
+        np.testing.assert_array_equal(painted, painter.apply(clean, np.random.default_rng(seed)))
         assert painted.shape == clean.shape and painted.dtype == np.float32
         change = np.abs(painted - clean).max(axis=2)
         assert 0.02 < (change > 1e-6).mean() < 0.7
@@ -548,8 +630,8 @@ def test_damage_as_on_photos_comes_in_many_looks_and_leaves_the_rest(
 
 def test_pairs_for_finders_are_the_same_file_with_and_without_damage() -> None:
     clean = picture(64, 64)
-    task = Inpaint(damage="text", size=12, share=0.02, blind=True, style="photo")
-    pairs = [task.pair(clean, np.random.default_rng(seed)) for seed in range(60)]
+    painter = Missing(damage="text", size=12, share=0.02, blind=True, style="photo")
+    pairs = [painter.pair(clean, np.random.default_rng(seed)) for seed in range(60)]
     for _, observed, target in pairs:
         far = np.abs(observed - target).max(axis=2) == 0  # other blocks of the JPEG are the same
         assert observed.dtype == target.dtype == np.float32 and far.mean() > 0.2
@@ -569,7 +651,7 @@ def test_every_interpolation_of_a_mosaic_gives_back_what_changes_evenly(
 ) -> None:
     rows, columns = np.mgrid[:24, :30].astype(np.float32) / 100
     light = np.stack([rows, 0.5 - columns, rows + columns], axis=2)
-    image = camera.interpolate(light, corner, interpolation)
+    image = interpolate(light, corner, interpolation)
     np.testing.assert_allclose(image[4:-4, 4:-4], light[4:-4, 4:-4], atol=1e-4)
 
 
@@ -618,7 +700,7 @@ def test_noise_of_a_random_kind_has_its_level_and_many_spectra(channels: int) ->
     clean = picture(64, 80, channels)
     likeness = []
     for seed in range(40):
-        noise = 255 * (camera.mottle(clean, 8, np.random.default_rng(seed)) - clean)
+        noise = 255 * (mottle(clean, 8, np.random.default_rng(seed)) - clean)
         assert noise.std() == pytest.approx(8, rel=0.02)
         likeness.append(np.corrcoef(noise[:, 1:, 0].ravel(), noise[:, :-1, 0].ravel())[0, 1])
     assert min(likeness) < 0.25 and max(likeness) > 0.6
@@ -626,7 +708,7 @@ def test_noise_of_a_random_kind_has_its_level_and_many_spectra(channels: int) ->
 
 def test_saving_makes_files_of_8_bits_most_of_them_jpegs_at_any_place() -> None:
     clean = picture(64, 80)
-    saved = [camera.save(clean, np.random.default_rng(seed)) for seed in range(200)]
+    saved = [photo_noise.save(clean, np.random.default_rng(seed)) for seed in range(200)]
     assert all(np.abs(image * 255 - np.rint(image * 255)).max() < 1e-3 for image in saved)
     jpegs = sum(not np.array_equal(image, round_to_bytes(clean)) for image in saved)
     assert 0.5 < jpegs / 200 < 0.7
@@ -638,19 +720,18 @@ def test_saving_makes_files_of_8_bits_most_of_them_jpegs_at_any_place() -> None:
 
 def test_levels_of_noise_are_drawn_from_none_to_heavy() -> None:
     rng = np.random.default_rng(0)
-    levels = np.array([camera.draw_level(rng) for _ in range(2000)])
-    assert (levels == 0).mean() == pytest.approx(camera.CLEAN, abs=0.02)
+    levels = np.array([photo_noise.draw_level(rng) for _ in range(2000)])
+    assert (levels == 0).mean() == pytest.approx(photo_noise.CLEAN, abs=0.02)
     noisy = levels[levels > 0]
-    assert camera.LEVELS[0] <= noisy.min() < 1.1 and 35 < noisy.max() <= camera.LEVELS[1]
-    assert np.median(noisy) == pytest.approx(np.sqrt(np.prod(camera.LEVELS)), rel=0.1)
+    assert photo_noise.LEVELS[0] <= noisy.min() < 1.1 and 35 < noisy.max() <= photo_noise.LEVELS[1]
+    assert np.median(noisy) == pytest.approx(np.sqrt(np.prod(photo_noise.LEVELS)), rel=0.1)
 
 
 @pytest.mark.parametrize("noise", ["camera", "random"])
 def test_a_level_of_none_is_drawn(noise: str) -> None:
     clean = picture(48, 48)
     errors = [
-        np.std(Denoise(noise=noise).degrade(clean, np.random.default_rng(i)) - clean)
-        for i in range(40)
+        np.std(Noise(noise=noise).apply(clean, np.random.default_rng(i)) - clean) for i in range(40)
     ]
     assert min(errors) < 2 / 255 and max(errors) > 15 / 255
 
@@ -659,7 +740,7 @@ def test_a_level_of_none_is_drawn(noise: str) -> None:
 def test_a_small_photo_is_worn_and_keeps_what_it_shows(scale: int) -> None:
     clean = picture(128, 128)
     exact = resize(clean, 128 // scale, 128 // scale).clip(0, 1)
-    task = Sr(scale=scale, damage="photo")
-    levels = [psnr(task.degrade(clean, np.random.default_rng(seed)), exact) for seed in range(60)]
+    damage = Downscale(scale=scale, damage="photo")
+    levels = [psnr(damage.apply(clean, np.random.default_rng(seed)), exact) for seed in range(60)]
     assert min(levels) > 15 and np.median(levels) > 22
     assert max(levels) > 50  # some are only reduced

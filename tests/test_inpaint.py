@@ -24,15 +24,20 @@ from restore_cli import engine
 from restore_cli.archs.baselines import ConvChain
 from restore_cli.archs.unet import UNet
 from restore_cli.cli import app
+from restore_cli.degradations.missing import Missing
+from restore_cli.engine import Settings
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture
 from restore_cli.metrics import psnr
 from restore_cli.models import catalogue as weights
 from restore_cli.network import Geometry
 from restore_cli.noise import Noise
-from restore_cli.pipeline.batch import load, restore
-from restore_cli.tasks import inpaint as inpainting
-from restore_cli.tasks.inpaint import Inpaint, fill
+from restore_cli.pipeline.apply import apply, restore
+from restore_cli.pipeline.networks import Models, load
+from restore_cli.tasks import detection
+from restore_cli.tasks.inpaint import Inpaint
+from restore_cli.tasks.missing import coarsen, fill, refine
+from restore_cli.tasks.restoration import Restoration, Trained
 
 
 @pytest.fixture
@@ -225,7 +230,7 @@ def test_finds_that_are_little_are_doubtful(
     finder: None, model: Path, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paint(photo, LINE)
-    monkeypatch.setitem(inpainting.LITTLE, "text", 0.2)
+    monkeypatch.setitem(detection.LITTLE, "text", 0.2)
     result = inpaint(model, "--detect", "text")
     assert (
         "It is not certain where the photo has text: 300 pixels were found (12.50%)."
@@ -491,47 +496,51 @@ def test_a_wide_gap_is_restored_at_half_the_size_first() -> None:
     missing = np.zeros((41, 60), bool)
     missing[10:27, 10:50] = True  # 17 rows: 8 and a middle
     observed = np.where(missing[..., None], np.float32(np.nan), image)
-    task = Inpaint()
-    smaller = task.coarsen(observed)
+    smaller = coarsen(observed)
     assert smaller is not None and smaller.shape == (21, 30, 3)
     assert (
         np.isnan(smaller).any(axis=2).sum() == 8 * 20
     )  # of 17 rows 8 pairs are missing as a whole
     restored = np.full_like(smaller, 0.7)
-    refined = task.refine(task.plain(observed), observed, restored)
+    refined = refine(Inpaint().unrestored(observed), observed, restored)
     np.testing.assert_array_equal(refined[~missing], image[~missing])
     np.testing.assert_allclose(refined[missing], 0.7, atol=1e-6)
     missing[26] = False
     observed = np.where(missing[..., None], np.float32(np.nan), image)
-    assert task.coarsen(observed) is None
+    assert coarsen(observed) is None
 
 
 def test_what_is_missing_everywhere_is_gray() -> None:
     assert (fill(np.full((4, 5, 1), np.nan, np.float32), np.ones((4, 5), bool)) == 0.5).all()
 
 
-def test_the_network_is_told_where() -> None:
-    observed = Inpaint(damage="hole", share=0.25).degrade(
+def make(observed: np.ndarray, task: Inpaint, model: Path) -> Restoration:
+    loaded = load(str(model), "inpaint")
+    return apply(Picture(observed), task, loaded, Models(), Settings("cpu"))
+
+
+def test_the_network_is_told_where(model: Path) -> None:
+    observed = Missing(damage="hole", share=0.25).apply(
         np.full((16, 16, 3), 0.3, np.float32), np.random.default_rng(0)
     )
-    feed = Inpaint().prepare(observed, {}, Geometry(3, conditions=1))
-    np.testing.assert_allclose(feed.pixels, 0.3, atol=1e-6)
-    (plane,) = feed.conditions
+    fed = Inpaint().prepare(Picture(observed), Trained({}, Geometry(3, conditions=1)))
+    np.testing.assert_allclose(fed.pixels, 0.3, atol=1e-6)
+    (plane,) = fed.conditions
     np.testing.assert_array_equal(np.asarray(plane) == 1, np.isnan(observed[..., 0]))
     with pytest.raises(UsageError, match="give --mask, --box or --detect"):
-        Inpaint().mark(feed.pixels, None)
-    marked, mask = Inpaint().mark(observed, None)  # what is lost already needs no other mask
-    np.testing.assert_array_equal(marked, observed)
-    assert mask is not None
-    np.testing.assert_array_equal(mask == 1, np.isnan(observed[..., 0]))
+        make(fed.pixels, Inpaint(), model)
+    made = make(observed, Inpaint(), model)  # what is lost already needs no other mask
+    np.testing.assert_array_equal(made.observed, observed)
+    assert made.mask is not None
+    np.testing.assert_array_equal(made.mask == 1, np.isnan(observed[..., 0]))
 
 
 @pytest.mark.parametrize(("damage", "told"), [("text", 0.0), ("scratches", 1.0)])
-def test_a_network_that_finds_damage_is_told_which(damage: str, told: float) -> None:
-    task = Inpaint(damage=damage, blind=True, share=0.1)
-    observed = task.degrade(np.full((40, 40, 3), 0.3, np.float32), np.random.default_rng(0))
+def test_a_network_that_finds_damage_is_told_which(damage: str, told: float, model: Path) -> None:
+    painter = Missing(damage=damage, blind=True, share=0.1)
+    observed = painter.apply(np.full((40, 40, 3), 0.3, np.float32), np.random.default_rng(0))
     assert np.isfinite(observed).all()
-    seen, mask = task.mark(observed, None)
-    assert mask is None
-    feed = task.prepare(seen, {}, Geometry(3, conditions=1))
-    assert feed.pixels is observed and feed.conditions == (told,)
+    made = make(observed, painter.task(), model)
+    assert made.mask is None
+    [run] = made.runs
+    assert run.input.pixels is observed and run.input.conditions == (told,)

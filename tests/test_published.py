@@ -12,8 +12,8 @@ import pytest
 
 from restore_cli.bench.published import published, read_figures
 from restore_cli.datasets.known import known_sets
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import RestoreError
-from restore_cli.tasks import find_task
 
 ELSEWHERE = {  # sets that are not in sets.toml: private, or not scored image by image
     "images14", "bsd200", "images-of-xu", "celeba", "bird", "flower", "unnamed",
@@ -26,7 +26,7 @@ def test_every_figure_is_of_a_known_set_and_a_level_that_its_task_knows() -> Non
     assert len(figures) > 800
     for figure in figures:
         assert figure.set in known_sets() or figure.set in ELSEWHERE, figure
-        find_task(figure.task).draw(figure.level, np.random.default_rng(0))
+        find_degradation(figure.task).draw(figure.level, np.random.default_rng(0))
         assert figure.psnr is None or 10 < figure.psnr < 50
         assert figure.ssim is None or 0.5 < figure.ssim < 1
         assert all((figure.paper, figure.where, figure.model, figure.protocol))

@@ -28,6 +28,7 @@ from typer.testing import CliRunner, Result
 from restore_cli.archs import build
 from restore_cli.cli import app, display
 from restore_cli.cli.restore import task_command
+from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture, write_picture
 from restore_cli.metrics import psnr
 from restore_cli.models import catalogue as weights
@@ -351,6 +352,20 @@ def test_references_and_masks_are_never_overwritten(
         )
     assert kept.read_bytes() == before
     assert names(tmp_path) == {"in/a.png", "in/b.png", "kept/a.png"}
+
+
+def test_masks_and_references_are_found_before_anything_runs(run: Run, tmp_path: Path) -> None:
+    source, clean = photo(tmp_path / "in/a.png"), photo(tmp_path / "clean/a.jpg", sigma=0)
+    naming = Naming(suffix=".x")
+    [item] = plan([str(source)], naming, masks=clean, references=clean.parent)
+    assert (item.mask_in, item.reference) == (str(clean), str(clean))
+    for kind in "mask", "reference":
+        sentence = f"There is no {kind} nowhere; check its path."
+        with pytest.raises(UsageError, match=f"^{sentence}$"):
+            plan([str(source)], naming, **{f"{kind}s": Path("nowhere")})
+        refused(run("in/a.png", f"--{kind}", "nowhere"), sentence)
+        refused(run("in/a.png", f"--{kind}", "nowhere", "--dry-run"), sentence)
+    assert names(tmp_path) == {"in/a.png", "clean/a.jpg"}
 
 
 def test_no_photo_is_its_own_reference(run: Run, tmp_path: Path) -> None:

@@ -16,10 +16,13 @@ from typer.testing import CliRunner, Result
 
 from restore_cli.archs import build
 from restore_cli.cli import app
+from restore_cli.degradations.downscale import Downscale
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture, resize
+from restore_cli.levels import Choice
 from restore_cli.models import catalogue as weights
 from restore_cli.network import Geometry
+from restore_cli.tasks.restoration import Finding, Trained
 from restore_cli.tasks.sr import Sr, parse_size
 
 NETWORKS = {  # none does anything beyond bicubic
@@ -115,8 +118,8 @@ def test_at_a_scale_that_is_known_nothing_is_resampled_twice(
 
 
 def test_the_scale_is_told_to_the_network_and_what_it_cannot_is_said() -> None:
-    pixels = np.random.default_rng(0).random((10, 12, 3), np.float32)
-    trained, geometry = {"scale": ["2", "3", "4"]}, Geometry(3, conditions=1)
+    photo = Picture(np.random.default_rng(0).random((10, 12, 3), np.float32))
+    trained = Trained({"scale": Choice(("2", "3", "4"))}, Geometry(3, conditions=1))
     for scale, told, size in (
         (1.5, 0.5, 20),
         (2, 0.5, 20),
@@ -124,12 +127,12 @@ def test_the_scale_is_told_to_the_network_and_what_it_cannot_is_said() -> None:
         (4, 1, 40),
         (6, 1, 40),
     ):
-        feed = Sr(scale=scale).prepare(pixels, trained, geometry)
-        assert (feed.conditions, feed.pixels.shape[0]) == ((told,), size)
-        assert bool(feed.warnings) == (scale > 4)
-    assert "up to 4 times" in feed.warnings[0]
-    feed = Sr(size=(60, 50)).prepare(pixels, trained, geometry)
-    assert feed.options == {"size": "60x50"}
+        fed = Sr(scale=scale).prepare(photo, trained)
+        assert (fed.conditions, fed.pixels.shape[0]) == ((told,), size)
+        assert bool(fed.report.warnings) == (scale > 4)
+    assert "up to 4 times" in fed.report.warnings[0]
+    fed = Sr(size=(60, 50)).prepare(photo, trained)
+    assert fed.report.options == {"size": "60x50"}
 
 
 def test_alpha_and_reference_go_with_it(models: dict[str, Path], photo: Path) -> None:
@@ -220,18 +223,20 @@ def test_one_photo_too_small_for_a_size_does_not_stop_the_others(
 
 
 def test_words_of_a_recipe_are_scales() -> None:
-    drawn = {Sr.draw({"scale": ["2", "3"]}, np.random.default_rng(seed)).scale for seed in range(9)}
+    levels = {"scale": ["2", "3"]}
+    drawn = {Downscale.draw(levels, np.random.default_rng(seed)).scale for seed in range(9)}
     assert drawn == {2, 3}
     with pytest.raises(UsageError, match=r"whole numbers, not by 2\.5"):
-        Sr(scale=2.5).degrade(np.zeros((10, 10, 1), np.float32), np.random.default_rng(0))
+        Downscale(scale=2.5).apply(np.zeros((10, 10, 1), np.float32), np.random.default_rng(0))
     assert parse_size("1920X1080") == (1920, 1080)
 
 
 def test_a_photo_with_noise_or_traces_of_jpeg_is_shown_the_model_for_it() -> None:
     clean = Picture(np.full((64, 64, 3), 0.5, np.float32))
     jpeg = replace(clean, jpeg_quality=80)
-    assert Sr().advise(clean, 2.9, {"scale": 2}) == ""
-    assert "noise of level 8" in Sr().advise(clean, 8, {"scale": 2})
-    assert "JPEG at quality 80" in Sr().advise(jpeg, 1, {"scale": 2})
-    assert "--model photo" in Sr().advise(jpeg, 8, {"scale": 2})
-    assert Sr().advise(jpeg, 8, {"scale": 2, "damage": "photo"}) == ""
+    reduced = {"scale": 2}
+    assert Sr().advise(Finding(clean, 2.9, reduced)) is None
+    assert "noise of level 8" in Sr().advise(Finding(clean, 8, reduced))
+    assert "JPEG at quality 80" in Sr().advise(Finding(jpeg, 1, reduced))
+    assert "--model photo" in Sr().advise(Finding(jpeg, 8, reduced))
+    assert Sr().advise(Finding(jpeg, 8, reduced | {"damage": "photo"})) is None

@@ -18,11 +18,11 @@ from restore_cli.bench.run import BenchResult, Progress, bench
 from restore_cli.bench.suites import Part, plan, suites
 from restore_cli.cli import app
 from restore_cli.datasets.known import known_sets
+from restore_cli.degradations import MEASURES, find_degradation
 from restore_cli.engine import Settings
 from restore_cli.models import catalogue as weights
 from restore_cli.models.catalogue import Bundled
 from restore_cli.recipes import read_keys
-from restore_cli.tasks import MEASURES, find_task
 
 PARTS = [
     pytest.param(part, id=f"{name}: {part.about}")
@@ -49,10 +49,10 @@ def run(*words: str) -> Result:
 
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_asks_for_what_there_is(part: Part) -> None:
-    task = find_task(part.task)
+    damage = find_degradation(part.task)
     for name, values in part.levels.items():
         for value in values if isinstance(values, list) else [values]:
-            task(**{name: value})
+            damage(**{name: value})
     for model in part.models if part.sets else ():
         entry = weights.choose(
             None if model == "default" else model, part.task, 1 if part.gray else 3

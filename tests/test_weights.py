@@ -38,10 +38,13 @@ from typer.testing import CliRunner
 from restore_cli import archs, download
 from restore_cli.cli import models
 from restore_cli.cli.train_recipe import read_recipe
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.image import Picture
+from restore_cli.levels import parse_levels
 from restore_cli.models import catalogue as weights
 from restore_cli.models.catalogue import Bundled, Entry, Header, Url
-from restore_cli.tasks import find_task
+from restore_cli.tasks.restoration import NetworkInput, Trained
 from restore_cli.training.recipe import Recipe
 
 REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
@@ -105,9 +108,12 @@ def test_entry_builds_and_takes_what_it_is_told(name: str) -> None:
     with torch.device("meta"):
         geometry = archs.build(known.arch, known.params).geometry
     assert geometry.channels == known.channels
-    task = find_task(known.task).draw(known.conditions, np.random.default_rng(0))
-    damaged = task.degrade(np.zeros((48, 48, known.channels), np.float32), np.random.default_rng(0))
-    assert len(task.prepare(damaged, known.conditions, geometry).conditions) == geometry.conditions
+    damage = find_degradation(known.task).draw(known.conditions, np.random.default_rng(0))
+    black = np.zeros((48, 48, known.channels), np.float32)
+    damaged = damage.apply(black, np.random.default_rng(0))
+    trained = Trained(parse_levels(known.conditions), geometry)
+    fed = damage.task().prepare(Picture(damaged), trained) or NetworkInput(damaged)
+    assert len(fed.conditions) == geometry.conditions
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ class Models:
 
 @dataclass(frozen=True)
 class PictureNetworks:
-    """The networks for one picture; see `tasks.restoration.Networks`.
+    """The networks for one picture; see `tasks.Networks`.
 
     Attributes:
         chosen: what the user chose, or the task's default.

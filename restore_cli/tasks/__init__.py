@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from restore_cli.errors import UsageError
 from restore_cli.levels import parse_levels
@@ -13,7 +13,6 @@ from restore_cli.tasks.restoration import (
     Finding,
     NetworkInput,
     NetworkRun,
-    Networks,
     Restoration,
     Trained,
 )
@@ -51,6 +50,24 @@ def option(default: Any, help: str, metavar: str, parse: Callable[[str], Any]) -
         parse: makes the value of a word; raises UsageError for nonsense.
     """
     return field(default=default, metadata={"help": help, "metavar": metavar, "parse": parse})
+
+
+class Networks(Protocol):
+    """What runs networks over a picture for a task."""
+
+    @property
+    def chosen(self) -> Loaded:
+        """The model that the user chose, or the task's default."""
+
+    def find(self, name: str | None, task: str) -> Loaded:
+        """A model for this picture by its name; None is the task's default."""
+
+    def run(self, task: Task, model: Loaded, fed: NetworkInput, progress: float) -> NetworkRun:
+        """Run a model's network, in tiles, on a picture of any channels.
+
+        Args:
+            progress: share of all the work that this is.
+        """
 
 
 @dataclass(frozen=True)
@@ -147,11 +164,13 @@ class Task:
         Raises:
             UsageError, RestoreError: the picture, the mask or the network is not for this task.
         """
-        return self.run(picture, mask, networks, networks.chosen, strength)
+        unrestored = self.unrestored(picture.pixels)
+        return self.run(picture, unrestored, mask, networks, networks.chosen, strength)
 
     def run(
         self,
         picture: Picture,
+        unrestored: Pixels,
         mask: Pixels | None,
         networks: Networks,
         model: Loaded,
@@ -161,9 +180,9 @@ class Task:
         """Restore a picture by one model, or by the task's default where its result is no picture.
 
         Args:
+            unrestored: what it is made of where nothing is changed, at the result's size.
             progress: share of all the work that this is.
         """
-        unrestored = self.unrestored(picture.pixels)
         fed = self.feed(picture, model)
         if not strength * fed.report.strength or (mask is not None and not mask.any()):
             return Restoration(

@@ -50,12 +50,12 @@ def locate(
     import cv2
 
     changes = [np.abs(image - observed).max(axis=2) for image in restored]
-    finds = [find_paint(change, LEAST[kind]) for change in changes]
-    hard = len(finds) > 1 and is_all(finds[1][0], changes[0])
+    finds = [_find_paint(change, LEAST[kind]) for change in changes]
+    hard = len(finds) > 1 and _is_all(finds[1][0], changes[0])
     found, unsure = finds[hard]
     sure = np.count_nonzero(found)
     if kind == "text" and not hard:
-        found = fill_outlines(found)
+        found = _fill_outlines(found)
     around = cv2.dilate(found, np.ones((2 * MARGIN + 1,) * 2, np.uint8))
     mask = (found | around * (changes[hard] > FAINT)) > 0
     known = np.where(mask[..., None], restored[hard], observed)
@@ -67,7 +67,7 @@ def locate(
     return known, UNCERTAIN.format(kind, np.count_nonzero(mask), share) if doubtful else ""
 
 
-def find_paint(change: Pixels, least: int) -> tuple[NDArray[np.uint8], int]:
+def _find_paint(change: Pixels, least: int) -> tuple[NDArray[np.uint8], int]:
     """Where a network changed much, or less beside it (hysteresis as Canny's); specks are left out.
 
     Args:
@@ -91,7 +91,7 @@ def find_paint(change: Pixels, least: int) -> tuple[NDArray[np.uint8], int]:
     return found, int(areas.sum() - np.count_nonzero(found))
 
 
-def is_all(found: NDArray[np.uint8], change: Pixels) -> bool:
+def _is_all(found: NDArray[np.uint8], change: Pixels) -> bool:
     """Whether what is found, 1 or 0, is nearly all of what another network's changes prove near
     there.
     """
@@ -104,7 +104,7 @@ def is_all(found: NDArray[np.uint8], change: Pixels) -> bool:
     )
 
 
-def fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Fill what is enclosed by parts that are not much smaller: bodies of letters whose outline is
     found.
 

@@ -6,11 +6,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.tasks import Task, option
+from restore_cli.tasks import Networks, Task, option
 from restore_cli.tasks.restoration import (
     NetworkInput,
     NetworkRun,
-    Networks,
     Restoration,
     TaskReport,
     Trained,
@@ -136,8 +135,9 @@ class Inpaint(Task):
         """
         model = networks.chosen
         finds = bool(model.conditions.get("blind"))
+        unrestored = self.unrestored(picture.pixels)  # what lies under the mask, too
         if self.blind:
-            return self.run(picture, None, networks, model, strength)
+            return self.run(picture, unrestored, None, networks, model, strength)
         if finds and not self.detect:
             raise UsageError(
                 "This model finds what is painted over a photo; give it --detect, or another"
@@ -145,12 +145,14 @@ class Inpaint(Task):
             )
         if not self.detect:
             observed, where = self._mark(picture.pixels, mask)
-            return self.run(replace(picture, pixels=observed), where, networks, model, strength)
-        return self._find_and_fill(picture, mask, networks, strength, finds)
+            marked = replace(picture, pixels=observed)
+            return self.run(marked, unrestored, where, networks, model, strength)
+        return self._find_and_fill(picture, unrestored, mask, networks, strength, finds)
 
     def _find_and_fill(
         self,
         picture: Picture,
+        unrestored: Pixels,
         mask: Pixels | None,
         networks: Networks,
         strength: float,
@@ -176,7 +178,8 @@ class Inpaint(Task):
         where = np.maximum(where, (known != picture.pixels).any(axis=2))
         if finds and strength and where.any():
             model = networks.find(None, self.name)
-        filled = self.run(replace(picture, pixels=observed), where, networks, model, strength, 0)
+        marked = replace(picture, pixels=observed)
+        filled = self.run(marked, unrestored, where, networks, model, strength, 0)
         warnings = (*filled.report.warnings, *filter(None, [doubt]))
         report = replace(filled.report, warnings=warnings)
         return replace(filled, report=report, runs=(*runs, *filled.runs))

@@ -79,7 +79,7 @@ def coarsen(observed: Pixels) -> Pixels | None:
         return None
     # What lies beyond the photo's border counts as known.
     depth = cv2.distanceTransform(np.pad(missing.astype(np.uint8), 1), cv2.DIST_C, 3)
-    return halve(observed, missing)[0] if depth.max() > DEPTH else None
+    return _halve(observed, missing)[0] if depth.max() > DEPTH else None
 
 
 def refine(pixels: Pixels, observed: Pixels, restored: Pixels) -> Pixels:
@@ -111,14 +111,14 @@ def fill(image: Pixels, missing: Mask) -> Pixels:
     if missing.all():
         return np.full_like(image, 0.5)
     height, width = missing.shape
-    means, lost = halve(image, missing)
+    means, lost = _halve(image, missing)
     coarse = fill(means, lost)
     size = (2 * coarse.shape[1], 2 * coarse.shape[0])
     fine = cv2.resize(coarse, size, interpolation=cv2.INTER_LINEAR).reshape(size[1], size[0], -1)
     return np.where(missing[..., None], fine[:height, :width], image)
 
 
-def halve(image: Pixels, missing: Mask) -> tuple[Pixels, Mask]:
+def _halve(image: Pixels, missing: Mask) -> tuple[Pixels, Mask]:
     """Half the size, rounded up: means of the known ones of four pixels, or NaN; and where none is
     known.
     """

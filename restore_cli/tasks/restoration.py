@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from restore_cli.engine import Result
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from restore_cli.levels import Levels
     from restore_cli.models.catalogue import Loaded
     from restore_cli.network import Geometry
-    from restore_cli.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -111,21 +110,3 @@ class Finding:
     picture: Picture
     noise: float
     trained: Levels
-
-
-class Networks(Protocol):
-    """What runs networks over a picture for a task."""
-
-    @property
-    def chosen(self) -> Loaded:
-        """The model that the user chose, or the task's default."""
-
-    def find(self, name: str | None, task: str) -> Loaded:
-        """A model for this picture by its name; None is the task's default."""
-
-    def run(self, task: Task, model: Loaded, fed: NetworkInput, progress: float) -> NetworkRun:
-        """Run a model's network, in tiles, on a picture of any channels.
-
-        Args:
-            progress: share of all the work that this is.
-        """

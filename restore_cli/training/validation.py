@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -72,7 +73,9 @@ def validate(
 
 
 def _as_model(network: Restorer, recipe: Recipe) -> Loaded:
-    """The network as tasks run it."""
+    """The network as tasks run it, whatever its results are: no other one takes its place."""
+    network = copy.copy(network)
+    network.bounds = None
     header = Header(
         task=recipe.task,
         arch=recipe.arch,

@@ -1,0 +1,177 @@
+"""How a task restores a picture: one way for all who ask, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from restore_cli.training.pairs import Sample
+from torch import nn
+from typer.testing import CliRunner
+
+from restore_cli import engine
+from restore_cli.archs.span import SPAN
+from restore_cli.archs.unet import UNet
+from restore_cli.cli import app
+from restore_cli.degradations.missing import Missing
+from restore_cli.engine import Result, Settings
+from restore_cli.image import Picture, read_picture, round_to_bytes
+from restore_cli.models import catalogue as weights
+from restore_cli.models.catalogue import Header, Loaded
+from restore_cli.noise import Noise
+from restore_cli.pipeline.apply import restore
+from restore_cli.tasks import Task
+from restore_cli.tasks.deblock import Deblock
+from restore_cli.tasks.denoise import Denoise
+from restore_cli.tasks.inpaint import Inpaint
+from restore_cli.tasks.restoration import NetworkInput, NetworkRun
+from restore_cli.training.loop import validate
+from restore_cli.training.recipe import Recipe
+
+CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
+
+
+@pytest.fixture
+def filler(tmp_path: Path) -> Path:
+    """A network that fills holes, with weights by chance."""
+    torch.manual_seed(0)
+    params = {"channels": 3, "widths": [8, 8], "conditions": 1}
+    network = UNet(**params)  # type: ignore[arg-type]
+    network.initialise()
+    nn.init.normal_(network.tail.weight, std=0.02)
+    path = tmp_path / "filler.safetensors"
+    weights.save(network, path, Header(task="inpaint", arch="unet:UNet", params=params, channels=3))
+    return path
+
+
+def test_a_hole_is_filled_from_coarse_to_fine_whoever_asks(
+    filler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restore_cli.pipeline.batch.measure_noise", lambda *_: Noise(0, white=True))
+    heights: list[int] = []
+    run = engine.run
+    monkeypatch.setattr(
+        engine, "run", lambda *words: (heights.append(len(words[1])), run(*words))[1]
+    )
+    photo = round_to_bytes(CAT[:256, :256])
+    hole = {"damage": "hole", "share": 0.25}  # of 128 x 128 pixels
+    observed = Missing.draw(hole, np.random.default_rng(0)).apply(photo, np.random.RandomState(0))
+    loaded, settings = weights.load(filler), Settings("cpu", "fp32")
+
+    by_python = restore(Picture(observed), Inpaint(), loaded, settings).pixels
+    assert heights == [32, 64, 128, 256]
+
+    recipe = Recipe.parse(
+        {
+            "task": "inpaint",
+            "arch": "unet:UNet",
+            "params": dict(loaded.header.params),
+            "folders": ["photos"],
+            "validation": [hole],
+        }
+    )
+    sample = Sample(np.rint(photo * 255).astype(np.uint8))
+    validation = validate(loaded.network, recipe, [sample], torch.device("cpu"))
+    [(before, by_training, clean)] = validation.pictures
+    assert heights == [32, 64, 128, 256] * 2
+    np.testing.assert_array_equal(by_training, by_python)
+    np.testing.assert_array_equal(before, Inpaint().unrestored(observed))
+    np.testing.assert_array_equal(clean, photo)
+
+    missing = np.isnan(observed).any(axis=2)
+    Image.fromarray((missing * 255).astype(np.uint8)).save(tmp_path / "mask.png")
+    Image.fromarray(sample.clean).save(tmp_path / "photo.png")
+    words = [tmp_path / "photo.png", "--mask", tmp_path / "mask.png", "-o", tmp_path / "out.png"]
+    words += ["--model", filler, "--device", "cpu", "--precision", "fp32"]
+    result = CliRunner().invoke(app, ["inpaint", *map(str, words)])
+    assert result.exit_code == 0, result.stderr
+    assert heights == [32, 64, 128, 256] * 3
+    by_command = read_picture(tmp_path / "out.png").pixels
+    np.testing.assert_array_equal(by_command, round_to_bytes(by_python))
+    np.testing.assert_array_equal((by_command != photo).any(axis=2) & ~missing, False)
+
+
+def test_a_network_that_still_fails_is_scored_itself() -> None:
+    torch.manual_seed(0)
+    params = {"scale": 2, "width": 4}
+    network = SPAN(**params)
+    nn.init.constant_(network.up.bias, 9)  # far out of its bounds
+    recipe = Recipe.parse(
+        {"task": "sr", "arch": "span:SPAN", "params": params, "folders": ["photos"], "patch": 64}
+    )
+    sample = Sample(np.rint(CAT[:64, :64] * 255).astype(np.uint8))
+    [score] = validate(network, recipe, [sample], torch.device("cpu")).scores
+    assert network.bounds and score < 20  # the default model has 50 dB
+
+
+@dataclass
+class Lab:
+    """Networks that make gray of what is white, and what they were run for."""
+
+    chosen: Loaded
+    ran: list[Task] = field(default_factory=list)
+
+    def find(self, name: str | None, task: str) -> Loaded:
+        """The same, whatever its name is."""
+        return replace(self.chosen, header=replace(self.chosen.header, conditions={}))
+
+    def run(self, task: Task, model: Loaded, fed: NetworkInput, progress: float) -> NetworkRun:
+        """Note it."""
+        self.ran.append(task)
+        pixels = np.where(fed.pixels > 0.9, np.float32(0.5), fed.pixels)
+        return NetworkRun(model, fed, Result(pixels, "cpu", "fp32", 0))
+
+
+GRAY = np.full((40, 60, 3), 0.25, np.float32)
+PAINTED = GRAY.copy()
+PAINTED[10:16, 20:46] = 1
+LEFT = np.zeros(GRAY.shape[:2], np.float32)
+LEFT[:, :5] = 1
+NOISY = (GRAY + np.random.default_rng(0).normal(0, 0.1, GRAY.shape)).astype(np.float32)
+PHOTO = {"noise": ["camera", "random"]}
+
+
+@pytest.mark.parametrize(
+    ("task", "pixels", "mask", "strength", "conditions", "finders", "changed"),
+    [
+        (Denoise(sigma=25), GRAY, None, 1, {}, 0, True),  # by a network that changes nothing
+        (Denoise(sigma=25), GRAY, LEFT, 0.5, {}, 0, True),
+        (Denoise(sigma=25), GRAY, None, 0, {}, 0, False),
+        (Denoise(sigma=25), GRAY, 0 * LEFT, 1, {}, 0, False),
+        (Denoise(), NOISY, None, 1, PHOTO, 0, True),
+        (Denoise(), GRAY, None, 1, PHOTO, 0, False),  # there is no noise
+        (Deblock(quality=20), GRAY, None, 1, {"quality": [5, 90]}, 0, True),
+        (Deblock(quality=95), GRAY, None, 1, {"quality": [5, 90]}, 0, False),
+        (Inpaint(), GRAY, LEFT, 1, {}, 0, True),
+        (Inpaint(), GRAY, LEFT, 0, {}, 0, False),
+        (Inpaint(detect="text"), PAINTED, None, 1, {}, 2, True),
+        (Inpaint(detect="text"), PAINTED, None, 1, {"blind": True}, 1, True),
+        (Inpaint(detect="text"), PAINTED, None, 0, {}, 2, False),
+        (Inpaint(detect="text"), GRAY, None, 1, {}, 2, False),  # nothing is found
+        (Inpaint(detect="text"), GRAY, LEFT, 1, {}, 2, True),
+        (Inpaint(blind="text"), PAINTED, None, 1, {"blind": True}, 0, True),
+    ],
+)
+def test_a_picture_is_changed_if_a_network_was_run_for_that(
+    task: Task,
+    pixels: np.ndarray,
+    mask: np.ndarray | None,
+    strength: float,
+    conditions: dict[str, object],
+    finders: int,
+    changed: bool,
+) -> None:
+    params = {"channels": 3, "widths": [8], "conditions": 1}
+    header = Header(
+        task=task.name, arch="unet:UNet", params=params, channels=3, conditions=conditions
+    )
+    lab = Lab(Loaded("lab", UNet(**params), header))  # type: ignore[arg-type]
+    made = task.restore(Picture(pixels), mask, lab, strength)
+    assert made.changed == changed == (len(lab.ran) > finders)
+    assert len(made.runs) == finders + changed
+    assert changed or made.pixels is made.unrestored
+    assert made.pixels.shape == pixels.shape and np.isfinite(made.pixels).all()
