@@ -63,8 +63,8 @@ SHARED = {  # what brothers may import
 }
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
     "pipeline": "lineup batch apply networks compare masks measure request files inputs",
-    "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint wear"
-    " weather camera __init__",
+    "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint look"
+    " lettering wear photo_noise weather camera grain mosaic filters __init__",
     "tasks": "deblock deblur dehaze denoise derain inpaint noise_level sr detection missing"
     " __init__ restoration",
     "image": "read damage write fit png_read png_write tiff_read tiff_samples tiff_write"
@@ -79,7 +79,7 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     "metrics": "perceptual jpeg_quality noise_level fidelity",
     "training": "study sweep queue estimate loop setup header validation start step loader"
     " patches data store samples clock log state objectives optimizer distributed request progress"
-    " recipe default_network damage checks",
+    " recipe default_network network_input checks",
 }
 
 
