@@ -131,7 +131,7 @@ def _tables(models: Sequence[Entry]) -> Iterator[str]:
             ],
         )
         if any(model.scores for model in found):
-            yield _scores(found, find_degradation(task).headline_metric, notes)
+            yield _scores(found, find_degradation(task).headline_metric.name, notes)
     yield "".join(f"{note}: {protocol}\n" for protocol, note in notes.items())
 
 

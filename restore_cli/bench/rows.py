@@ -20,7 +20,6 @@ from restore_cli.download import digest
 from restore_cli.levels import Choice, Range, parse_level
 from restore_cli.models.catalogue import Entry, Loaded
 from restore_cli.report.figures import (
-    IMAGE_FIGURES,
     IMAGES,
     MEDIAN,
     OVER_ALL_CHANNELS,
@@ -47,7 +46,7 @@ def measured_row(
     Args:
         networks: those that restored its images; their costs are measured here.
     """
-    quality = IMAGE_FIGURES[case.damage.headline_metric]
+    quality = case.damage.headline_metric
     scores = {name: image.figures[quality] for name, image in images.items()}
     figures: dict[Figure, float | None] = {IMAGES: len(images), **_means(images, quality)}
     figures |= {MEDIAN: float(np.median(list(scores.values()))), WORST: min(scores.values())}
@@ -155,7 +154,7 @@ def published_rows(case: Case) -> Iterator[Row]:
     request = case.request
     if not request.published:
         return
-    quality = IMAGE_FIGURES[case.damage.headline_metric]
+    quality = case.damage.headline_metric
     gray = read(case.images.examples[0].clean, request).shape[2] == 1
     for result in published(request.task, case.images.name, case.level):
         if request.gray and not result.luma:

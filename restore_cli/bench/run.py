@@ -16,7 +16,6 @@ from restore_cli.bench.rows import measured_row, published_rows
 from restore_cli.bench.statistics import compare_methods
 from restore_cli.models.catalogue import Loaded
 from restore_cli.report.comparison import Comparison
-from restore_cli.report.figures import IMAGE_FIGURES
 from restore_cli.report.row import Row
 
 
@@ -119,7 +118,7 @@ class _CaseRun:
                 cache.add(key, measurement)
                 shapes[measurement.channels] = image.observed.shape
             measured[example.name] = measurement
-            score = measurement.figures[IMAGE_FIGURES[self.case.damage.headline_metric]]
+            score = measurement.figures[self.case.damage.headline_metric]
             self._worst.offer(method, example.name, score, image)
             yield f"{method.name}, {self.case.name}"
         self._worst.complete(method)

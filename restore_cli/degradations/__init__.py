@@ -10,7 +10,7 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, luma, round_to_bytes
 from restore_cli.levels import Levels, draw, parse_level
 from restore_cli.metrics import psnr
+from restore_cli.report.figures import PSNR, Figure
 from restore_cli.tasks import TASKS, Task
 
 Random = np.random.Generator | np.random.RandomState
@@ -40,14 +41,13 @@ class Degradation(ABC):
 
     Attributes:
         protocol: how benchmarks damage a clean image.
-        headline_metric: by which figure results are compared: "PSNR", over all channels, or "PSNR
-            Y", on luma.
+        headline_metric: by which figure results are compared: PSNR over all channels, or on luma.
         levels: what a network is trained for when its recipe does not say; see `draw`.
         validation: the levels at which it is scored then.
     """
 
     protocol: ClassVar[str]
-    headline_metric: ClassVar[Literal["PSNR", "PSNR Y"]] = "PSNR"
+    headline_metric: ClassVar[Figure] = PSNR
     levels: ClassVar[Levels]
     validation: ClassVar[tuple[Levels, ...]]
 
@@ -89,7 +89,7 @@ class Degradation(ABC):
     def score(self, restored: Pixels, clean: Pixels) -> float:
         """PSNR in dB by the protocol; the restored image is rounded to 8 bits, its luma is not."""
         restored, clean = self.crop_border(round_to_bytes(restored)), self.crop_border(clean)
-        if self.headline_metric == "PSNR Y" and clean.shape[2] == 3:
+        if self.headline_metric.luma and clean.shape[2] == 3:
             restored, clean = luma(restored), luma(clean)
         return psnr(restored, clean)
 

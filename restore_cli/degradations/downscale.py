@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from restore_cli.degradations import Degradation, Random
 from restore_cli.degradations.wear import wear
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, resize, round_to_bytes
 from restore_cli.levels import Levels
+from restore_cli.report.figures import PSNR_Y, Figure
 from restore_cli.tasks.sr import Sr, parse_scale
 
 DAMAGES = ("bicubic", "photo")
@@ -27,7 +28,7 @@ class Downscale(Degradation):
     """
 
     protocol: ClassVar[str] = "reduced as by MATLAB's imresize, bicubic and antialiased, to 8 bits"
-    headline_metric: ClassVar[Literal["PSNR", "PSNR Y"]] = "PSNR Y"
+    headline_metric: ClassVar[Figure] = PSNR_Y
     levels: ClassVar[Levels] = {"scale": 2}
     validation: ClassVar[tuple[Levels, ...]] = ({"scale": 2},)
 
