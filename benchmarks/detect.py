@@ -26,7 +26,7 @@ from restore_cli.degradations import Image, round_to_bytes
 from restore_cli.engine import Settings, run
 from restore_cli.image import compress, is_image_name, read_picture, to_rgb
 from restore_cli.metrics import psnr, ssim
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.tasks import inpaint
 
 SIDE = 256
@@ -57,7 +57,7 @@ def damage(clean: Image, kind: str, seed: int, dense: bool) -> Image:
     return task.degrade(clean, rng).clip(0, 1)
 
 
-def look(finders: list[Loaded], image: Image, kind: str) -> list[Image]:
+def look(finders: list[Checkpoint], image: Image, kind: str) -> list[Image]:
     """What the models that find damage make of an image."""
     planes = (float(kind == "scratches"),)
     return [run(finder.network, image, planes, Settings()).pixels.clip(0, 1) for finder in finders]
@@ -114,7 +114,7 @@ def measure(
     restored: list[Image],
     idle: list[Image],
     task: Inpaint,
-    filler: Loaded,
+    filler: Checkpoint,
 ) -> list[tuple[float, float]]:
     """PSNR and SSIM before, by the first model itself, and filled; what is found, rightly and
     wrongly.

@@ -22,7 +22,7 @@ from restore_cli import Denoise, Picture, load, restore
 from restore_cli.degradations import Image, camera, round_to_bytes
 from restore_cli.image import compress, is_image_name, read_picture
 from restore_cli.metrics import psnr
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models.checkpoint import Checkpoint
 
 SIDE = 256
 SEED = 20_000
@@ -40,7 +40,7 @@ def middle(image: Image) -> Image:
 def score(
     observed: Sequence[Image],
     clean: Sequence[Image],
-    model: Loaded | str | None,
+    model: Checkpoint | str | None,
     sigma: float | None,
 ) -> list[float]:
     """PSNR in dB of what a model makes of each image."""

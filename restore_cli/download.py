@@ -50,7 +50,7 @@ class Hub:
         """What the file is called, with the repository's folders."""
         return self.file
 
-    def fault(self) -> str:
+    def problem(self) -> str:
         """Why it cannot be relied on, or nothing."""
         if self.kind not in ("model", "dataset"):
             return f"a repository is a model or a dataset, not {self.kind!r}"
@@ -73,7 +73,7 @@ class Url:
         """What the file is called."""
         return PurePosixPath(urlsplit(self.url).path).name
 
-    def fault(self) -> str:
+    def problem(self) -> str:
         """Why it cannot be relied on, or nothing."""
         url = urlsplit(self.url)
         if url.scheme != "https" and url.hostname not in ("127.0.0.1", "localhost"):
@@ -86,7 +86,7 @@ def is_offline(asked: bool) -> bool:
     return asked or os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE
 
 
-def digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """A file's sha256, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -251,7 +251,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: HTTPMessage,
         url: str,
     ) -> urllib.request.Request | None:
-        if urlsplit(url).scheme != "https" and (request.type == "https" or Url(url).fault()):
+        if urlsplit(url).scheme != "https" and (request.type == "https" or Url(url).problem()):
             raise RefusedError(f"the server leads to {url}, which is not https")
         return super().redirect_request(request, answer, code, words, headers, url)
 

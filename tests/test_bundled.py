@@ -12,8 +12,10 @@ import pytest
 
 from restore_cli.engine import Settings, run
 from restore_cli.image import Picture, read_picture, to_gray, to_pillow
+from restore_cli.levels import Choice, Range
 from restore_cli.metrics import psnr
-from restore_cli.models.catalogue import Bundled, Entry, entries, load
+from restore_cli.models.catalog import Bundled, Entry, entries
+from restore_cli.models.checkpoint import load
 from restore_cli.pipeline import batch
 from restore_cli.pipeline.files import Item
 from restore_cli.tasks import TASKS, Task, find_task
@@ -63,7 +65,7 @@ def damage(entry: Entry, levels: dict[str, Any]) -> tuple[Task, np.ndarray]:
     fixed = {
         key: value
         for key, value in entry.conditions.items()
-        if not isinstance(value, (list, tuple))
+        if not isinstance(value, (Range, Choice))
     }
     task = find_task(entry.task)(**(levels | fixed))
     return task, task.degrade(clean(entry), np.random.RandomState(0))
@@ -96,7 +98,7 @@ def test_tiles_are_exact_with_the_real_weights(entry: Entry) -> None:
     [pytest.param(entry, id=name) for name, entry in BUNDLED.items() if "bf16" in entry.precisions],
 )
 def test_the_listed_precision_costs_little(entry: Entry) -> None:
-    told = any(isinstance(level, list) for level in entry.conditions.values())
+    told = any(isinstance(level, (Range, Choice)) for level in entry.conditions.values())
     for levels in (
         PRECISE.get(entry.task, [GAIN[entry.task][0]]) if told else [dict(entry.conditions)]
     ):

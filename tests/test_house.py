@@ -39,11 +39,10 @@ ORDER = [
     "errors",
 ]
 SHARED = {  # what brothers may import
-    "cli": {"display", "options", "signals"},
+    "cli": {"display", "model_facts", "options", "signals"},
     "training": {"*"},
     "bench": {"*"},
     "pipeline": {"*"},
-    "models": {"*"},
     "archs": {"layers", "rivals"},
     "report": {"html"},
 }
@@ -52,6 +51,7 @@ LINES = {  # packages whose files form a line, too: left may import right
     " tiff_layout tiff_tags avif bmp jpeg pnm webp photoshop compression pillow_read"
     " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
     " picture resampling arrays",
+    "models": "export checkpoint recognize build read_file store catalog header scores",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
 }
 

@@ -18,8 +18,8 @@ from restore_cli.bench.suites import Part, plan, suites
 from restore_cli.cli import app
 from restore_cli.datasets.known import known
 from restore_cli.engine import Settings
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Bundled
+from restore_cli.models import catalog
+from restore_cli.models.catalog import Bundled
 from restore_cli.recipes import read_keys
 from restore_cli.tasks import MEASURES, find_task
 
@@ -53,10 +53,10 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
         for value in values if isinstance(values, list) else [values]:
             task(**{name: value})
     for model in part.models if part.sets else ():
-        entry = weights.choose(
+        entry = catalog.choose(
             None if model == "default" else model, part.task, 1 if part.gray else 3
         )
-        assert isinstance(entry, weights.Entry)
+        assert isinstance(entry, catalog.Entry)
         assert isinstance(entry.source, Bundled)
     assert set(part.peers) <= set(peers(part.task))
     assert set(part.sets) <= set(known())
@@ -64,7 +64,7 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
 
 def test_every_bundled_model_is_measured() -> None:
     asked = {(part.task, model) for part in suites()["bundled"] for model in part.models}
-    for entry in weights.entries().values():
+    for entry in catalog.entries().values():
         if entry.task in MEASURES:  # benchmarks/noise_level.py does
             continue
         names = {entry.name, entry.short, "default" if entry.default else ""}

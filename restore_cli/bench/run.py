@@ -30,14 +30,17 @@ from restore_cli.bench.baselines import Peer, peers
 from restore_cli.bench.published import published
 from restore_cli.datasets.known import Example, ImageSet, find_sets, known, open_set
 from restore_cli.degradations import Image, round_to_bytes
-from restore_cli.download import digest
+from restore_cli.download import sha256_of
 from restore_cli.engine import Settings, find_device
 from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import Picture, luma, read_picture, to_gray
+from restore_cli.levels import to_plain
 from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
 from restore_cli.metrics.perceptual import Metric
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import SCORE, Entry, Loaded, cache_dir
+from restore_cli.models import catalog
+from restore_cli.models.catalog import Entry
+from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.models.store import cache_dir
 from restore_cli.network import Restorer
 from restore_cli.pipeline.batch import Models, restore
 from restore_cli.report.bench import Origin
@@ -158,7 +161,7 @@ class Contestant:
         """The result, H x W x C in [0, 1]."""
         return task.plain(observed)
 
-    def network(self, observed: Image, task: Task) -> Loaded | None:  # noqa: ARG002
+    def network(self, observed: Image, task: Task) -> Checkpoint | None:  # noqa: ARG002
         """What restores such an image, if it is a network."""
         return None
 
@@ -189,7 +192,7 @@ class Model(Contestant):
     restores = True
 
     def __init__(self, name: str | None, task: str, settings: Settings, offline: bool) -> None:
-        chosen = weights.choose(name, task, 3)  # an unknown one is refused before any work
+        chosen = catalog.choose(name, task, 3)  # an unknown one is refused before any work
         self.given, self.settings, self.models = name, settings, Models(offline)
         self.name = (name or "default") + (", ensemble" if settings.ensemble else "")
         file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
@@ -200,7 +203,7 @@ class Model(Contestant):
         task = task.look(Picture(observed))
         return restore(Picture(observed), task, self.network(observed, task), self.settings).pixels
 
-    def network(self, observed: Image, task: Task) -> Loaded:
+    def network(self, observed: Image, task: Task) -> Checkpoint:
         """The network for such an image, loaded."""
         height, width, channels = observed.shape
         name = self.given or task.model
@@ -513,29 +516,28 @@ def remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
         UsageError, WeightsError: as `bench`.
     """
     for score in entry.scores:
-        if "published" in score["protocol"]:
+        if score.protocol.published:
             continue
-        level = {key: value for key, value in score.items() if key not in SCORE}
-        name, _, gray = score["set"].partition(" ")
-        words = f"{entry.name}, {score['set']} {_words(level)}".rstrip()
+        level = dict(score.levels)
+        words = f"{entry.name}, {score.title} {_words(level)}".rstrip()
         try:
-            warning = open_set(name, data, offline=True).warning
+            warning = open_set(score.set, data, offline=True).warning
         except (UsageError, RestoreError):
-            yield Remeasured(words, score["psnr"], None)
+            yield Remeasured(words, score.psnr, None)
             continue
         request = Request(
             entry.task,
-            (name,),
+            (score.set,),
             tuple(data),
             levels=(level,),
             models=(entry.name,),
-            gray=bool(gray),
-            full_range=gray == "gray",
+            gray=score.protocol.luma,
+            full_range=score.protocol.full_range,
             settings=Settings(precision="fp32"),
         )
         *_, found = bench(request)
         assert isinstance(found, Bench)
-        yield Remeasured(words, score["psnr"], _mean(found.rows[1].images.values()), warning)
+        yield Remeasured(words, score.psnr, _mean(found.rows[1].images.values()), warning)
 
 
 @contextmanager
@@ -641,8 +643,8 @@ def measure_costs(network: Restorer) -> dict[str, float]:
     return {"parameters": parameters, "kFLOP/pixel": count_flops(network) / 1e3}
 
 
-def _sha256(model: Loaded) -> str:
-    return model.header.sha256 if isinstance(model.header, Entry) else digest(Path(model.name))
+def _sha256(model: Checkpoint) -> str:
+    return model.header.sha256 if isinstance(model.header, Entry) else sha256_of(Path(model.name))
 
 
 def untrained(level: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:
@@ -650,7 +652,7 @@ def untrained(level: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[
     not 15".
     """
     for key, value in level.items():
-        known = trained.get(key, value)
+        known = to_plain(trained.get(key, value))
         values = list(known) if isinstance(known, (list, tuple)) else [known]
         ranges = len(values) == 2 and all(_is_number(one) for one in (*values, value))
         inside = values[0] <= value <= values[1] if ranges else _text(value) in map(_text, values)
@@ -837,8 +839,8 @@ def _processor() -> str:
 @cache
 def _code() -> str:
     """Of the package and its table of models."""
-    code = hashlib.sha256(repr(weights.entries()).encode())
-    for path in sorted(Path(weights.__file__).parents[1].rglob("*.py")):
+    code = hashlib.sha256(repr(catalog.entries()).encode())
+    for path in sorted(Path(catalog.__file__).parents[1].rglob("*.py")):
         code.update(path.read_bytes())
     return code.hexdigest()
 

@@ -28,7 +28,7 @@ from restore_cli.cli.display import (
 )
 from restore_cli.cli.signals import Worker
 from restore_cli.errors import PictureError, UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog, store
 from restore_cli.report import Record, check_report, write_report
 from restore_cli.tasks import TASKS, Task, find_task
 
@@ -42,9 +42,9 @@ def add_commands(app: typer.Typer) -> None:
     for name in TASKS:
         task = find_task(name)
         summary = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
-        entries = [entry for entry in weights.entries().values() if entry.task == name]
+        entries = [entry for entry in catalog.entries().values() if entry.task == name]
         model = None
-        if not any(isinstance(entry.source, weights.Bundled) for entry in entries):
+        if not any(isinstance(entry.source, catalog.Bundled) for entry in entries):
             model = entries[0].short or entries[0].name if entries else "mine.safetensors"
             hint = f"--model {model} downloads one" if entries else "train your own"
             first, *rest = summary.split(
@@ -185,7 +185,7 @@ def run(
         )
     side = options.parse_tile(tile)
     for name in accept or ():
-        weights.accept_license(name)
+        store.accept_license(name)
     if dry_run:
         _print_plan(items, task, skip_existing, json)
         return

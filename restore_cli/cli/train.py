@@ -20,7 +20,8 @@ from restore_cli.cli.display import print_note, print_result, show_progress
 from restore_cli.cli.options import FLAG, Debug, Device, model_names, parse_keys
 from restore_cli.cli.signals import Worker
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.levels import to_plain_levels
+from restore_cli.models import catalog
 from restore_cli.tables import read_toml, to_toml
 from restore_cli.tasks import TASKS
 
@@ -39,13 +40,13 @@ def _word(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
 
 
 def _recipe_names() -> list[str]:
-    return [*recipes.rows(), *(name for name, entry in weights.entries().items() if entry.recipe)]
+    return [*recipes.rows(), *(name for name, entry in catalog.entries().items() if entry.recipe)]
 
 
 def _arch_names() -> list[str]:
     """Those that recipes and models use, which are known without torch."""
     used = [row.keys["arch"] for row in recipes.rows().values()]
-    ours = (entry.arch for entry in weights.entries().values() if not entry.by_spandrel)
+    ours = (entry.arch for entry in catalog.entries().values() if not entry.by_spandrel)
     return sorted({*used, *ours})
 
 
@@ -374,7 +375,7 @@ def read_recipe(model: str) -> dict[str, Any]:
         return read_toml(Path(model), UsageError)
     if _is_of_paper(model):
         return recipes.read_keys(model)
-    found = weights.find(model)
+    found = catalog.find(model)
     if len(found) > 1:
         raise UsageError(
             f"{model} is {' and '.join(entry.name for entry in found)}; name one of them."
@@ -386,7 +387,7 @@ def read_recipe(model: str) -> dict[str, Any]:
         "task": entry.task,
         "arch": entry.arch,
         "params": entry.params,
-        "levels": entry.conditions,
+        "levels": to_plain_levels(entry.conditions),
     }
     return {**own, **entry.recipe}
 

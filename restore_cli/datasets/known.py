@@ -27,10 +27,10 @@ from functools import cache
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import IO, Any, Self
 
-from restore_cli.download import Hub, Progress, Url, digest, download, is_offline
+from restore_cli.download import Hub, Progress, Url, download, is_offline, sha256_of
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import is_image_name, read_size
-from restore_cli.models.catalogue import cache_dir
+from restore_cli.models.store import cache_dir
 from restore_cli.tables import fill_in, read_toml
 
 EXPANSION = (
@@ -99,7 +99,7 @@ class Source:
     members: str = ""
 
     def __post_init__(self) -> None:
-        fault = self.source.fault() if self.source else ""
+        fault = self.source.problem() if self.source else ""
         if self.layout not in ("plain", "pairs"):
             fault = f"the layout is plain or pairs, not {self.layout!r}"
         if self.sha256 and not re.fullmatch("[0-9a-f]{64}", self.sha256):
@@ -255,7 +255,7 @@ def _fetch(name: str, offline: bool, progress: Progress | None) -> None:
     except ConnectionError as error:
         raise RestoreError(f"{entry.title} cannot be fetched ({error}); {by_hand}.") from error
     try:
-        if entry.sha256 and (found := digest(archive)) != entry.sha256:
+        if entry.sha256 and (found := sha256_of(archive)) != entry.sha256:
             fault = f"its sha256 is {found}, not {entry.sha256}"
             raise RestoreError(
                 f"{entry.source} is damaged or another: {fault}; try again, or {by_hand}."

@@ -35,8 +35,8 @@ from restore_cli.image import (
     write_picture,
 )
 from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models import catalog, checkpoint
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.compare import measure
 from restore_cli.pipeline.files import STREAM, Item, Naming, find_partner
@@ -64,7 +64,7 @@ class Request:
     Attributes:
         task: with its options.
         items: inputs and outputs, from `files.plan`.
-        model: as `weights.choose` takes it; None is the task's default.
+        model: as `catalog.choose` takes it; None is the task's default.
         settings: how to run the network.
         naming: as outputs were named, for the format of what goes to standard output.
         jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that
@@ -123,7 +123,7 @@ def load(
     *,
     offline: bool = False,
     download: Callable[[int, int], None] | None = None,
-) -> Loaded:
+) -> Checkpoint:
     """Load the network that `model`, a name or a path, stands for; by default the task's own.
 
     Args:
@@ -135,8 +135,8 @@ def load(
             does not.
         UsageError: it is for another task.
     """
-    loaded = weights.load(
-        weights.choose(model, task, channels, scale), offline=offline, progress=download
+    loaded = checkpoint.load(
+        catalog.choose(model, task, channels, scale), offline=offline, progress=download
     )
     if loaded.task not in (task, ""):
         raise UsageError(
@@ -162,11 +162,11 @@ class Models:
 
     offline: bool = False
     download: Callable[[int, int], None] = lambda done, total: None
-    loaded: dict[str, Loaded] = field(default_factory=dict)
+    loaded: dict[str, Checkpoint] = field(default_factory=dict)
 
-    def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Loaded:
-        """What `--model` means for such a picture, as `weights.choose` has it."""
-        chosen = weights.choose(model, task, channels, scale)
+    def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Checkpoint:
+        """What `--model` means for such a picture, as `catalog.choose` has it."""
+        chosen = catalog.choose(model, task, channels, scale)
         name = str(chosen) if isinstance(chosen, Path) else chosen.name
         if name not in self.loaded:
             self.loaded[name] = load(name, task, offline=self.offline, download=self.download)
@@ -176,7 +176,7 @@ class Models:
 def restore(
     picture: Picture,
     task: Task,
-    model: Loaded | str | None = None,
+    model: Checkpoint | str | None = None,
     settings: Settings | None = None,
     *,
     strength: float = 1.0,
@@ -200,7 +200,7 @@ def restore(
         EngineError: memory is too short, or the result is no picture.
     """
     task = task.look(picture)
-    if not isinstance(model, Loaded):
+    if not isinstance(model, Checkpoint):
         model = load(
             model or task.model,
             task.name,
@@ -236,7 +236,7 @@ def restore_files(
             f"{request.reference} is one picture; give a folder as reference of several."
         )
     models = Models(request.offline, watch.download)
-    if request.model and isinstance(weights.choose(request.model, request.task.name, 3), Path):
+    if request.model and isinstance(catalog.choose(request.model, request.task.name, 3), Path):
         models.find(
             request.model, request.task.name, 3
         )  # of a name, what fits depends on the photo
@@ -392,7 +392,7 @@ def _restore_file(
 class _Pass:
     """A network that was run over a picture: what it was fed, and what it gave."""
 
-    model: Loaded
+    model: Checkpoint
     feed: Feed
     result: Result
 
@@ -422,8 +422,8 @@ class _Change:
 def _change(
     picture: Picture,
     task: Task,
-    model: Loaded,
-    find: Callable[[str | None, str, int, float], Loaded],
+    model: Checkpoint,
+    find: Callable[[str | None, str, int, float], Checkpoint],
     settings: Settings,
     strength: float,
     mask: Image | None,
@@ -491,7 +491,7 @@ def _change(
     return _Change(restored, plain, seen, mask, feed, passes)
 
 
-def _find_fault(model: Loaded, result: Result) -> str:
+def _find_fault(model: Checkpoint, result: Result) -> str:
     """What is wrong with a result that is no picture, if anything is."""
     low, high = (float(edge) for edge in (result.pixels.min(), result.pixels.max()))
     bounds = model.network.bounds
@@ -545,7 +545,7 @@ def _blend(restored: Image, observed: Image, strength: float, mask: Image | None
 
 
 def _restore(
-    model: Loaded,
+    model: Checkpoint,
     task: Task,
     seen: Image,
     feed: Feed,
@@ -588,7 +588,7 @@ def _around(seen: Image) -> tuple[slice, slice]:
 
 
 def _run(
-    model: Loaded, task: Task, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
+    model: Checkpoint, task: Task, feed: Feed, settings: Settings, on_tile: Callable[[float], None]
 ) -> Result:
     """Run a network of one or three channels over a picture of either.
 

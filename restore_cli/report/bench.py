@@ -16,6 +16,10 @@ from restore_cli.report.html import Comparison, Row, check_charts, render_bench
 
 WORDS = ("task", "set", "level", "model", "protocol")  # columns before the figures
 REMARKS = ("note", "about")  # and behind them
+_COLORS = {  # ends of sets' names, and what they say of the protocol
+    " luma": ", luma = true",
+    " gray": ", luma = true, full_range = true",
+}
 LEGEND = (
     "PSNR and SSIM are over all channels of RGB, or the one of gray. Y is BT.601 luma of studio"
     " range in"
@@ -182,13 +186,18 @@ def _scores(rows: Sequence[Row]) -> str:
     lines = []
     for row in rows:
         words = row.level.split(" ") if row.level else []
-        cells = {"set": row.set, **dict(zip(words[::2], words[1::2], strict=True))}
+        colors = next((end for end in _COLORS if row.set.endswith(end)), "")
+        cells = {
+            "set": row.set.removesuffix(colors),
+            **dict(zip(words[::2], words[1::2], strict=True)),
+        }
         values = [f"{key} = {_toml_value(value)}" for key, value in cells.items()]
         values.append(f"psnr = {sum(row.images.values()) / len(row.images):.3f}")
         ssim = row.figures.get(row.quality.replace("PSNR", "SSIM"))
         if ssim is not None:
             values.append(f"ssim = {ssim:.4f}")
-        lines.append(f"    {{ {', '.join(values)}, protocol = {json.dumps(row.protocol)} }},\n")
+        protocol = f"text = {json.dumps(row.protocol)}" + _COLORS.get(colors, "")
+        lines.append(f"    {{ {', '.join(values)}, protocol = {{ {protocol} }} }},\n")
     return "".join(lines)
 
 

@@ -28,8 +28,11 @@ from restore_cli.archs.layers import flop_counter
 from restore_cli.degradations import Image
 from restore_cli.engine import Settings, autocast, run
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Header, save
+from restore_cli.levels import parse_levels
+from restore_cli.models import catalog, checkpoint
+from restore_cli.models.checkpoint import save
+from restore_cli.models.header import Header
+from restore_cli.models.scores import Protocol, Score
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tasks import find_task
 from restore_cli.training.distributed import Group, join
@@ -378,7 +381,7 @@ def make_network(recipe: Recipe) -> Restorer:
     """
     torch.manual_seed(recipe.seed)
     network = build(recipe.arch, recipe.params)
-    network.initialise()
+    network.init_weights()
     geometry = network.geometry
     if geometry.scale > 1 and not find_task(recipe.task).enlarges:
         raise UsageError(
@@ -405,7 +408,7 @@ def make_network(recipe: Recipe) -> Restorer:
             "A network that enlarges cannot be trained as an autoencoder; leave pretrain out."
         )
     if recipe.init:
-        loaded = weights.load(weights.choose(recipe.init, recipe.task, geometry.channels))
+        loaded = checkpoint.load(catalog.choose(recipe.init, recipe.task, geometry.channels))
         own, given = network.state_dict(), loaded.network.state_dict()
         if loaded.network.geometry.channels == geometry.channels:
             given = {
@@ -514,11 +517,11 @@ def make_header(
         arch=recipe.arch,
         params=dict(recipe.params),
         channels=network.geometry.channels,
-        conditions=dict(recipe.levels),
+        conditions=parse_levels(recipe.levels),
         precisions=("fp32", "bf16") if stands else ("fp32",),
         recipe=json.loads(json.dumps(dataclasses.asdict(recipe))),
         scores=tuple(
-            {"set": held, **level, "psnr": round(score, 3), "protocol": "validation"}
+            Score(held, Protocol("validation"), round(score, 3), levels=parse_levels(level))
             for level, score in zip(recipe.validation, validation.scores, strict=True)
         ),
         data=f"{len(corpus.training)} images of {', '.join(folders)}",

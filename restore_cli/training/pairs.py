@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from restore_cli.degradations import Image, camera
 from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
-from restore_cli.models.catalogue import cache_dir
+from restore_cli.models.store import cache_dir
 from restore_cli.network import Geometry
 from restore_cli.tasks import Task, find_task
 from restore_cli.training.recipe import Levels, Recipe

@@ -14,7 +14,8 @@ import torch
 
 from restore_cli.archs import build
 from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog
+from restore_cli.models.header import is_level
 from restore_cli.tasks import MEASURES, TASKS, Task, find_task
 
 Levels = Mapping[str, Any]  # a task's fields, as `Task.draw` takes them
@@ -104,10 +105,10 @@ def _own_network(task: type[Task], levels: Levels) -> tuple[str, Mapping[str, An
     """
     scale = levels.get("scale", 1)
     try:
-        found = weights.choose(None, task.name, 3, scale if isinstance(scale, (int, float)) else 1)
+        found = catalog.choose(None, task.name, 3, scale if isinstance(scale, (int, float)) else 1)
     except UsageError:
         return HOUSE
-    assert isinstance(found, weights.Entry)
+    assert isinstance(found, catalog.Entry)
     return found.arch, found.params
 
 
@@ -281,9 +282,7 @@ class Recipe:
                         raise ValueError(f"it has no {', '.join(strange)}, but {', '.join(named)}")
                     made = task.draw(levels, np.random.default_rng(0))
                     for key, level in levels.items():
-                        if not weights.is_level(
-                            key, level
-                        ):  # another draw would fail, or the checkpoint
+                        if not is_level(key, level):  # another draw would fail, or the checkpoint
                             raise ValueError(f"{key} cannot be {level!r}")
                     drawn.append(made)
                 except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:

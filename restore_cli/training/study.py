@@ -22,7 +22,7 @@ from restore_cli.archs import build
 from restore_cli.archs.xunit import XUnit
 from restore_cli.atomic import write_text
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
 from restore_cli.report.study import Chart, Mark
 from restore_cli.tables import fill_in, read_toml
 from restore_cli.training.loop import Beat, train
@@ -224,7 +224,7 @@ def _run(training: Training, watch: Callable[[Beat], None]) -> dict[str, Any]:
     """Train to the end, keep the last weights and their log, and say what they reach."""
     with closing(train(training, watch)) as moments:
         *_, last = moments
-    psnr = mean(float(score["psnr"]) for score in weights.load(training.last).header.scores)
+    psnr = mean(float(score.psnr) for score in checkpoint.load(training.last).header.scores)
     training.last.replace(training.out)
     training.state.unlink(missing_ok=True)
     return {"psnr": psnr, "steps": last.step, "minutes": last.seconds / 60}
