@@ -227,14 +227,11 @@ class InfoAccumUNet(Restorer):
 
         encoder, accumulated_reach = [], 0
         for level, (in_channels, out_channels) in enumerate(pairwise(widths)):
-            accumulated = (
-                [MODULES[module](in_channels, layers, growth)] if level + 1 in places else []
-            )
-            for one in accumulated:
-                in_channels, accumulated_reach = (
-                    one.outputs,
-                    accumulated_reach + one.reach * 2**level,
-                )
+            accumulated = []
+            if level + 1 in places:
+                one = MODULES[module](in_channels, layers, growth)
+                accumulated, in_channels = [one], one.outputs
+                accumulated_reach += one.reach * 2**level
             down = _down(in_channels, out_channels, bias, pooling)
             normal = _normalise(out_channels, norm) if 0 < level < last else []
             encoder.append(nn.Sequential(*accumulated, *down, *normal, nn.LeakyReLU(0.2)))

@@ -24,7 +24,7 @@ from restore_cli.tasks import TASKS
 if TYPE_CHECKING:
     from restore_cli.bench.run import Remeasured
 
-TOLERANCE = 0.02  # dB
+_TOLERANCE = 0.02  # dB
 
 app = typer.Typer(
     help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True
@@ -236,7 +236,7 @@ def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
 
 def _fault(score: Remeasured) -> str:
     """A sentence where it is not what the table says."""
-    if score.measured is None or abs(score.measured - score.listed) <= TOLERANCE:
+    if score.measured is None or abs(score.measured - score.listed) <= _TOLERANCE:
         return ""
     return (
         f"{score.words} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"

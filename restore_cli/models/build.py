@@ -80,9 +80,7 @@ def check_network(network: Restorer, header: Header, path: Path) -> None:
     try:
         with torch.inference_mode():
             made = tuple(network(torch.zeros(1, planes, side, side)).shape)
-    except (
-        Exception
-    ) as error:  # parameters that fit the tensors can still contradict each other in any way
+    except Exception as error:  # parameters that fit the tensors can contradict each other anyhow
         raise WeightsError(
             f"Cannot run the network of {path}: its parameters contradict each other. Get another"
             " file."
@@ -121,21 +119,21 @@ def _fit(network: Restorer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     wanted = network.state_dict()
     try:
-        given = network.convert_state(state)
+        converted = network.convert_state(state)
     except (LookupError, ValueError, RuntimeError) as error:
         raise ValueError("some of its keys or shapes are not of that layout") from error
-    faults = {
-        "missing": wanted.keys() - given.keys(),
-        "unexpected": given.keys() - wanted.keys(),
+    differences = {
+        "missing": wanted.keys() - converted.keys(),
+        "unexpected": converted.keys() - wanted.keys(),
         "of another shape": {
-            f"{key} {list(given[key].shape)} for {list(wanted[key].shape)}"
-            for key in wanted.keys() & given.keys()
-            if given[key].shape != wanted[key].shape
+            f"{key} {list(converted[key].shape)} for {list(wanted[key].shape)}"
+            for key in wanted.keys() & converted.keys()
+            if converted[key].shape != wanted[key].shape
         },
     }
-    fault = "; ".join(
-        f"{len(keys)} {what}, such as {min(keys)}" for what, keys in faults.items() if keys
+    found = "; ".join(
+        f"{len(keys)} {what}, such as {min(keys)}" for what, keys in differences.items() if keys
     )
-    if fault:
-        raise ValueError(fault)
-    return given
+    if found:
+        raise ValueError(found)
+    return converted

@@ -90,9 +90,7 @@ def load(
 
     from restore_cli import archs
 
-    with torch.device(
-        "meta"
-    ):  # what a stranger's header asks for takes no memory before it is known to fit
+    with torch.device("meta"):  # no memory for what a stranger's header asks, before it fits
         archs.build(header.arch, header.params, archs.Room.of(state))
     network = make_network(str(model), header, state)
     check_network(network, header, model)

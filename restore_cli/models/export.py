@@ -19,7 +19,7 @@ from restore_cli.levels import to_plain_levels
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.network import Geometry, Restorer
 
-TOLERANCE = 1e-4  # a fortieth of an 8-bit level
+_TOLERANCE = 1e-4  # a fortieth of an 8-bit level
 
 
 def export(loaded: Checkpoint, path: Path) -> float:
@@ -54,7 +54,7 @@ def export(loaded: Checkpoint, path: Path) -> float:
     samples = _samples(network.geometry)
     file = _write(network, samples[0], _metadata(loaded))
     difference = max(_compare(network, sample, file) for sample in samples)
-    if not difference <= TOLERANCE:
+    if not difference <= _TOLERANCE:
         raise EngineError(
             f"{loaded.name} cannot be exported: its results in ONNX differ by {difference:.2g}."
         )

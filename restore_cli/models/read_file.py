@@ -31,22 +31,17 @@ def read_file(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
         raise WeightsError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
     if start[8:] == b"{":  # after the length of its JSON
         header, state = _read_safetensors(path)
-    elif (
-        start[:2] == b"PK" or start[:1] == b"\x80"
-    ):  # a zip archive, or a pickle of PyTorch before 1.6
+    elif start.startswith((b"PK", b"\x80")):  # a zip archive, or a pickle of PyTorch before 1.6
         header, state = None, _read_pickle(path)
     else:
         raise WeightsError(f"{path} is no checkpoint, neither of safetensors nor of PyTorch.")
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not all(map(_is_plain, state.values())):
         raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
-    if header is None and all(
-        key.startswith("module.") for key in state
-    ):  # of several GPUs' training
+    if header is None and all(key.startswith("module.") for key in state):  # of several GPUs
         state = {key.removeprefix("module."): value for key, value in state.items()}
-    if (
-        sum(value.nbytes for value in state.values()) > 2 * path.stat().st_size
-    ):  # some may be there twice
+    size = sum(value.nbytes for value in state.values())
+    if size > 2 * path.stat().st_size:  # some may be there twice
         raise WeightsError(
             f"Cannot load {path}: its tensors have more numbers than the file holds. Get another"
             " file."
