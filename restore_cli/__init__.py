@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture as Picture
     from restore_cli.image import read_picture as read_picture
     from restore_cli.image import write_picture as write_picture
-    from restore_cli.pipeline.batch import load as load
-    from restore_cli.pipeline.batch import restore as restore
+    from restore_cli.pipeline.apply import restore as restore
+    from restore_cli.pipeline.networks import load as load
     from restore_cli.tasks.deblock import Deblock as Deblock
     from restore_cli.tasks.deblur import Deblur as Deblur
     from restore_cli.tasks.dehaze import Dehaze as Dehaze
@@ -45,9 +45,9 @@ _PUBLIC = {
     "RestoreError": "errors",
     "Settings": "engine",
     "Sr": "tasks.sr",
-    "load": "pipeline.batch",
+    "load": "pipeline.networks",
     "read_picture": "image",
-    "restore": "pipeline.batch",
+    "restore": "pipeline.apply",
     "write_picture": "image",
 }
 

@@ -16,6 +16,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
+from restore_cli.errors import ExitCode
+
 
 def main() -> None:
     """Run the command line of this process; ends in SystemExit."""
@@ -27,7 +29,7 @@ def main() -> None:
         _load()(prog_name="restore")
     except KeyboardInterrupt:  # sooner than the command line could answer it
         print("error: Interrupted.", file=sys.stderr)
-        _end(130)
+        _end(ExitCode.INTERRUPTED)
     except SystemExit as end:
         _end(end.code)
 
@@ -112,11 +114,13 @@ def _end(code: int | str | None) -> None:
     """Leave with a code, though a thread be in the middle of a photo, and standard output be
     full.
     """
-    if code == 130 and any(not thread.daemon for thread in threading.enumerate()[1:]):
+    if code == ExitCode.INTERRUPTED and any(
+        not thread.daemon for thread in threading.enumerate()[1:]
+    ):
         from restore_cli.atomic import abandon
 
         abandon()
-        os._exit(130)  # Python would wait for the thread
+        os._exit(ExitCode.INTERRUPTED)  # Python would wait for the thread
     try:
         sys.stdout.flush()
     except OSError:  # Python would try again, and make the code 120

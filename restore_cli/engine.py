@@ -1,4 +1,4 @@
-"""Runs a network over a picture of any size: device, precision, exact tiles, ensemble, back-off.
+"""Runs a network over a picture of any size: exact tiles, ensemble, back-off.
 
 Tiling is exact because a tile is cut with a halo at least as wide as the network's receptive field,
 starts on the network's grid, and ends where the picture ends: the network's own zero padding acts
@@ -10,27 +10,26 @@ in a tile; their tiles overlap and are blended, which is approximate.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import psutil
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from restore_cli import memory
+from restore_cli.device import autocast as autocast
+from restore_cli.device import find_device as find_device
+from restore_cli.device import find_precision, free_memory
 from restore_cli.errors import EngineError, UsageError
 from restore_cli.network import Restorer
+from restore_cli.tiles import Box, Canvas, Image, cut_window, grow, split
 
-Image = NDArray[np.float32]
-Condition = float | Image  # one value for the whole picture, or an H x W map
+_Condition = float | Image  # one value for the whole picture, or an H x W map
 
-PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
-# On a CPU, larger ones keep more memory: 48 MP took 2.3 GB at 768, 2.8 GB at 1024.
-AUTO_TILE = {"cpu": 768, "mps": 1024, "cuda": 2048}
-OVERLAP = 64  # pixels, of tiles of networks that look at the whole picture
+# Side of a tile by device. On a CPU, larger ones keep more memory: 48 MP took 2.3 GB at 768, 2.8 GB
+# at 1024.
+_AUTO_TILE = {"cpu": 768, "mps": 1024, "cuda": 2048}
 
 
 @dataclass(frozen=True)
@@ -65,69 +64,16 @@ class Result:
     tile: int
 
 
-@dataclass(frozen=True)
-class Box:
-    """A tile's place in the picture, in input pixels, its end exclusive."""
-
-    top: int
-    left: int
-    bottom: int
-    right: int
-
-
-def find_device(name: str = "auto") -> torch.device:
-    """The device of that name, or the best there is for "auto".
-
-    Raises:
-        UsageError: no such device on this machine.
-    """
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            f"Device {name!r} is not available here; use --device cpu or auto."
-        ) from error
-    if device.type not in AUTO_TILE:
-        raise UsageError(f"Device {name!r} computes no pictures; use --device cpu or auto.")
-    return device
-
-
-def find_precision(name: str, device: torch.device, network: Restorer) -> str:
-    """Resolve "auto": bf16 where the checkpoint stands it and the device computes it natively, else
-    fp32.
-    """
-    if name != "auto":
-        if name not in PRECISIONS:
-            raise UsageError(f"Unknown precision {name!r}; choose auto, {', '.join(PRECISIONS)}.")
-        return name
-    if device.type == "cuda":
-        native = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        features = torch.cpu.get_capabilities() if device.type == "cpu" else {}
-        native = any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
-    return "bf16" if native and "bf16" in network.precisions else "fp32"
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which a network computes in this precision."""
-    if precision == "fp32":
-        return nullcontext()
-    return torch.autocast(device.type, PRECISIONS[precision])
-
-
 def run(
     network: Restorer,
     pixels: Image,
-    conditions: Sequence[Condition] = (),
+    conditions: Sequence[_Condition] = (),
     settings: Settings | None = None,
     on_tile: Callable[[float], None] = lambda share: None,
 ) -> Result:
     """Run a network over a picture.
+
+    The network is moved to the device, in the memory layout that is fastest there, and stays so.
 
     Args:
         network: in evaluation mode.
@@ -172,7 +118,7 @@ def run(
 def _run_tiles(
     network: Restorer,
     pixels: Image,
-    conditions: Sequence[Condition],
+    conditions: Sequence[_Condition],
     device: torch.device,
     settings: Settings,
     on_tile: Callable[[float], None],
@@ -180,20 +126,16 @@ def _run_tiles(
     """Run a network that is on the device tile by tile, with smaller ones whenever memory runs
     out.
     """
-    geometry, precision, (height, width, channels) = (
-        network.geometry,
-        settings.precision,
-        pixels.shape,
-    )
+    geometry, precision = network.geometry, settings.precision
+    height, width, channels = pixels.shape
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
-    output = np.zeros((height * geometry.scale, width * geometry.scale, channels), np.float32)
-    total = None if geometry.local else np.zeros((*output.shape[:2], 1), np.float32)
-    pending = deque(_split(Box(0, 0, height, width), tile, smallest))
+    canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local)
+    pending = deque(split(Box(0, 0, height, width), tile, smallest))
     with memory.kept():
         while pending:
             box = pending.popleft()
-            seen = box if geometry.local else _grow(box, geometry.halo, height, width)
+            seen = box if geometry.local else grow(box, geometry.halo, height, width)
             try:
                 restored = _run_box(
                     network, pixels, conditions, seen, device, precision, settings.ensemble
@@ -204,38 +146,26 @@ def _run_tiles(
                 if tile <= smallest:
                     raise EngineError(
                         f"Memory is too short even for tiles of {tile} pixels; close other"
-                        " programs or use"
-                        " --device cpu."
+                        " programs or use --device cpu."
                     ) from error
                 tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
                 pending = deque(
-                    part for whole in (box, *pending) for part in _split(whole, tile, smallest)
+                    part for whole in (box, *pending) for part in split(whole, tile, smallest)
                 )
                 memory.release()
                 if device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
-            scale = geometry.scale
-            place = (
-                slice(seen.top * scale, seen.bottom * scale),
-                slice(seen.left * scale, seen.right * scale),
-            )
-            if total is None:
-                output[place] = restored
-            else:
-                share = _fade(box, seen, scale)
-                output[place] += share * restored
-                total[place] += share
+            canvas.add(box, seen, restored)
             if pending:  # or the pieces of tiles of other sizes would add up
                 memory.release()
             on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
-    if total is not None:
-        output /= total
-    return Result(output, str(device), precision, 0 if tile >= max(height, width) else tile)
+    used = 0 if tile >= max(height, width) else tile
+    return Result(canvas.finish(), str(device), precision, used)
 
 
 def check_tiles(
-    network: Restorer, pixels: Image, conditions: Sequence[Condition], settings: Settings
+    network: Restorer, pixels: Image, conditions: Sequence[_Condition], settings: Settings
 ) -> float | None:
     """Largest absolute difference, in [0, 1], of tiled and whole output in fp32 on the picture's
     middle.
@@ -259,40 +189,6 @@ def check_tiles(
     return float(np.abs(whole - tiled).max())
 
 
-def _split(box: Box, side: int, grid: int) -> Iterator[Box]:
-    """Cut into tiles of nearly equal sizes on the grid, none larger than a side."""
-
-    def even(length: int) -> int:
-        count = -(-length // side)
-        return min(side, -(-length // (count * grid)) * grid)
-
-    down, across = even(box.bottom - box.top), even(box.right - box.left)
-    for top in range(box.top, box.bottom, down):
-        for left in range(box.left, box.right, across):
-            yield Box(top, left, min(top + down, box.bottom), min(left + across, box.right))
-
-
-def _grow(box: Box, overlap: int, height: int, width: int) -> Box:
-    """A tile with what it shares with its neighbours."""
-    top, left = max(0, box.top - overlap), max(0, box.left - overlap)
-    return Box(top, left, min(box.bottom + overlap, height), min(box.right + overlap, width))
-
-
-def _fade(box: Box, seen: Box, scale: int) -> Image:
-    """How much a tile counts, h x w x 1: half at its edges, hardly where its neighbours' overlap
-    ends.
-    """
-
-    def ramp(before: int, length: int, after: int) -> Image:
-        at = (np.arange(length * scale) + 0.5) / (2 * scale)
-        rise, fall = (np.clip(at / max(over, 0.25 / scale), 0, 1) for over in (before, after))
-        return np.asarray(np.minimum(rise, fall[::-1]), np.float32)
-
-    down = ramp(box.top - seen.top, seen.bottom - seen.top, seen.bottom - box.bottom)
-    across = ramp(box.left - seen.left, seen.right - seen.left, seen.right - box.right)
-    return np.asarray(np.multiply.outer(down, across)[..., None])
-
-
 def _tile_side(
     network: Restorer,
     device: torch.device,
@@ -308,21 +204,13 @@ def _tile_side(
     if largest:
         return max(size) if max(size) <= largest else largest - 2 * halo
     if wanted is None:
-        free, needed = _free_memory(device), _bytes_per_pixel(network)
+        free, needed = free_memory(device), _bytes_per_pixel(network)
         affordable = int((free / 4 / needed) ** 0.5)
-        wanted = min(network.geometry.tile or AUTO_TILE[device.type], affordable - 2 * halo)
+        wanted = min(network.geometry.tile or _AUTO_TILE[device.type], affordable - 2 * halo)
         if wanted < halo:  # of which most of the work would be for halos
             wanted = 0 if size[0] * size[1] * needed <= free / 2 else max(wanted, halo // 2)
     whole = -(-max(size) // multiple) * multiple
     return whole if wanted == 0 or wanted >= whole else max(smallest, wanted // multiple * multiple)
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    if device.type == "mps":
-        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
-    return int(psutil.virtual_memory().available)
 
 
 def _bytes_per_pixel(network: Restorer) -> float:
@@ -363,7 +251,7 @@ def _is_out_of_memory(error: Exception) -> bool:
 def _run_box(
     network: Restorer,
     pixels: Image,
-    conditions: Sequence[Condition],
+    conditions: Sequence[_Condition],
     box: Box,
     device: torch.device,
     precision: str,
@@ -374,11 +262,11 @@ def _run_box(
     halo, scale = geometry.halo if geometry.local else 0, geometry.scale
     top, left = max(0, box.top - halo), max(0, box.left - halo)
     bottom, right = box.bottom + halo, box.right + halo
-    window = _window(pixels, top, left, bottom, right, geometry.multiple)
+    window = cut_window(pixels, top, left, bottom, right, geometry.multiple)
     planes = [
         np.full_like(window[:1], plane)
         if isinstance(plane, (int, float))
-        else _window(plane[:, :, None], top, left, bottom, right, geometry.multiple)
+        else cut_window(plane[:, :, None], top, left, bottom, right, geometry.multiple)
         for plane in conditions
     ]
     batch = torch.from_numpy(np.concatenate([window, *planes]))[None].to(device)
@@ -398,17 +286,6 @@ def _run_box(
         (box.left - left) * scale : (box.right - left) * scale,
     ]
     return inner.permute(1, 2, 0).float().cpu().numpy()
-
-
-def _window(image: Image, top: int, left: int, bottom: int, right: int, multiple: int) -> Image:
-    """Cut H x W x C to C x h x w; only past the picture's bottom and right is it mirrored, to the
-    grid.
-    """
-    cut = image[top:bottom, left:right]
-    padding = [(0, -size % multiple) for size in cut.shape[:2]]
-    if any(after for _, after in padding):
-        cut = np.pad(cut, [*padding, (0, 0)], mode="symmetric")
-    return np.ascontiguousarray(cut.transpose(2, 0, 1))
 
 
 @torch.inference_mode()

@@ -1,19 +1,32 @@
 """Everything that can go wrong, each with one sentence for the user and one exit code.
 
-RestoreError            1   an input could not be restored; the rest of a batch goes on
-|-- PictureError        1   an image cannot be read or written
-|-- EngineError         1   the network's result is unusable (NaN), or memory is too short for it
-|-- UsageError          2   the request makes no sense
-`-- WeightsError        3   a checkpoint is missing, damaged, unknown or cannot be fetched
+RestoreError            FAILED    an input could not be restored; the rest of a batch goes on
+|-- PictureError        FAILED    an image cannot be read or written
+|-- EngineError         FAILED    the network's result is unusable (NaN), or memory is too short
+|-- UsageError          USAGE     the request makes no sense
+`-- WeightsError        WEIGHTS   a checkpoint is missing, damaged, unknown or cannot be fetched
 """
 
 from __future__ import annotations
+
+from enum import IntEnum
+from typing import ClassVar
+
+
+class ExitCode(IntEnum):
+    """How the process ends. A closed or full standard output is FAILED."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    WEIGHTS = 3
+    INTERRUPTED = 130  # 128 + SIGINT, as shells count
 
 
 class RestoreError(Exception):
     """Base of all errors of this package; `str(error)` is one sentence that says what to do."""
 
-    exit_code = 1
+    exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
 
 class PictureError(RestoreError):
@@ -27,10 +40,10 @@ class EngineError(RestoreError):
 class UsageError(RestoreError):
     """The request makes no sense as it stands."""
 
-    exit_code = 2
+    exit_code = ExitCode.USAGE
 
 
 class WeightsError(RestoreError):
     """A checkpoint is missing, damaged, unknown or cannot be fetched."""
 
-    exit_code = 3
+    exit_code = ExitCode.WEIGHTS

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:  # numpy takes a while to import, and help texts need none of it
+    from numpy.random import Generator, RandomState
 
 Value = bool | int | float | str
-Random = np.random.Generator | np.random.RandomState
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def to_plain_levels(levels: Levels) -> dict[str, Any]:
     return {key: to_plain(level) for key, level in levels.items()}
 
 
-def draw(level: Level, rng: Random) -> Value:
+def draw(level: Level, rng: Generator | RandomState) -> Value:
     """A value of it: of a range uniformly."""
     if isinstance(level, Range):
         return float(rng.uniform(level.low, level.high))

@@ -20,11 +20,12 @@ from rich.filesize import decimal
 from restore_cli.archs import build
 from restore_cli.cli.model_facts import color, trained_for
 from restore_cli.datasets.known import known
+from restore_cli.degradations import find_degradation
 from restore_cli.levels import describe
 from restore_cli.models import catalog
 from restore_cli.models.catalog import Bundled, Entry, in_order
 from restore_cli.models.scores import Score
-from restore_cli.tasks import TASKS, find_task
+from restore_cli.tasks import TASKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 START, END = (
@@ -134,7 +135,7 @@ def _tables(models: Sequence[Entry]) -> Iterator[str]:
             ],
         )
         if any(model.scores for model in found):
-            yield _scores(found, find_task(task).scored, notes)
+            yield _scores(found, find_degradation(task).headline_metric, notes)
     yield "".join(f"{note}: {protocol}\n" for protocol, note in notes.items())
 
 

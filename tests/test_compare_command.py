@@ -223,7 +223,7 @@ def test_compare_takes_a_mask(folder: Path) -> None:
         (
             ["a.png", "--models", "drunet", "--level", "sigma"],
             2,
-            "denoise takes KEY=VALUE of sigma",
+            "--level takes KEY=VALUE, not 'sigma'",
         ),
         (["a.png", "--models", "drunet", "--level", "sigma=much"], 2, "much"),
         (["none.png", "--models", "drunet"], 1, "none.png"),

@@ -27,6 +27,13 @@ def test_the_page_of_networks_is_up_to_date() -> None:
     assert (DOCS / "networks.md").read_text(encoding="utf-8") == write()
 
 
+def test_the_page_of_commands_is_up_to_date() -> None:
+    write = runpy.run_path(str(SCRIPTS / "cli_page.py"))["write"]
+    assert (DOCS / "cli.md").read_text(encoding="utf-8") == write(), (
+        "run `python scripts/cli_page.py`"
+    )
+
+
 @pytest.mark.parametrize("arch", sorted({entry["arch"] for entry in NETWORKS.values()}))
 def test_every_parameter_of_a_network_is_documented(arch: str) -> None:
     module, _, name = arch.partition(":")
@@ -48,7 +55,9 @@ def test_the_tables_of_models_are_up_to_date() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", [DOCS.parent / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name
+    "page",
+    [DOCS.parent / "README.md", DOCS.parent / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))],
+    ids=lambda page: page.name,
 )
 def test_links_lead_somewhere(page: Path) -> None:
     text = page.read_text(encoding="utf-8")

@@ -233,7 +233,7 @@ def test_nan_in_fp32_is_an_error() -> None:
 
 def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     network = make("kair-dncnn-25")
-    monkeypatch.setattr(engine, "_free_memory", lambda device: 4 * 200**2 * 6 * 4 * 12)
+    monkeypatch.setattr(engine, "free_memory", lambda device: 4 * 200**2 * 6 * 4 * 12)
     result = run(network, photo(300, 180, 1), (), Settings("cpu"))
     assert result.tile == 200 - 2 * 17
 

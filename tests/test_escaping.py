@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 
 from restore_cli.cli import app, display
 from restore_cli.cli import bench as bench_command
+from restore_cli.cli.progress import show_progress
 from restore_cli.models import checkpoint
 from restore_cli.models.header import Header
 from restore_cli.models.scores import Protocol, Score
@@ -69,7 +70,7 @@ def test_results_notes_and_progress_on_a_terminal(terminal: io.StringIO, text: s
     display.print_error(text)
     assert terminal.getvalue().splitlines() == [f"warning: {plain(text)}", f"error: {plain(text)}"]
     display.print_result(text)
-    with display.show_progress("x") as bar:
+    with show_progress("x") as bar:
         bar.update(1, 2, text)
     drawn = re.sub("\x1b\\[[0-9?]*[A-Za-z]|\r", "", terminal.getvalue())  # of the bar itself
     assert not STEERING.search(drawn)

@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import os
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 import restore_cli
+from restore_cli import cli
 from restore_cli.cli import app
 from restore_cli.cli.display import describe
-from restore_cli.cli.options import parse_strength
+from restore_cli.cli.values import parse_strength
 from restore_cli.errors import UsageError
 from restore_cli.models import catalog
 from restore_cli.report import Record
 from restore_cli.tasks import TASKS
 from restore_cli.tasks.denoise import Denoise
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "cli_page.py"
+COMMANDS = dict(runpy.run_path(str(SCRIPT))["commands"]())  # by their words
 
 
 def told(*words: str, width: int = 400) -> str:
@@ -52,35 +57,54 @@ def test_tasks_without_a_bundled_model_say_so() -> None:
     assert overview.count("no model is bundled") == len(set(TASKS) - served)
 
 
-@pytest.mark.parametrize("task", TASKS)
-def test_help_loses_nothing(task: str) -> None:
+@pytest.mark.parametrize(("words", "command"), COMMANDS.items(), ids=map(" ".join, COMMANDS))
+def test_help_loses_nothing(words: tuple[str, ...], command: Any) -> None:
     """Rich takes [words] for markup, unless they are escaped."""
+    text = told(*words)
+    said = [item.help or "" for item in command.params]
+    said += f"{command.help}\n\n{command.epilog or ''}".split("\n\n")
+    for part in said:
+        assert " ".join(part.replace("\\[", "[").split()) in text
+    assert "[[" not in text and "]]" not in text and "\\[" not in text
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_help_of_tasks(task: str) -> None:
     text = told(task)
-    command = typer.main.get_command(app).commands[task]  # type: ignore[attr-defined]
-    for item in command.params:
-        assert " ".join((item.help or "").replace("\\[", "[").split()) in text, item.name
     assert (
         not re.search(r"\[default: (\(|nothing|by )", text) and text.count("<bool>") == 1
     )  # typer's own --help
     assert f"restore {task} photo.jpg" in text and "Exit codes: 0" in text
 
 
+def test_the_summary_of_a_command_is_the_first_line_of_its_help() -> None:
+    """The overview shows the summary without importing the command."""
+    summaries = {words[0]: command.help for words, command in COMMANDS.items() if len(words) == 1}
+    assert list(summaries) == list(cli.COMMANDS) and set(TASKS) <= set(summaries)
+    overview = told()
+    for name, text in summaries.items():
+        first = " ".join(text.partition("\n\n")[0].split())
+        assert first.startswith(cli.COMMANDS[name].rstrip("."))
+        assert f"{name} {first}" in overview
+
+
 def test_help_has_no_words_of_programs() -> None:
-    commands = [
-        [],
-        ["train"],
-        ["compare"],
-        ["bench"],
-        ["bench", "sr"],
-        ["bench", "sets"],
-        ["models"],
-    ]
-    commands += [["models", name] for name in ("list", "show", "fetch", "verify", "export")]
-    for words in commands:
+    for words in COMMANDS:
         text = told(*words)
         assert text.count("<bool>") == (1 if words else 3)  # typer's own: --help and completion
-        assert "[[" not in text and "FILE.html|" not in text
+        assert "FILE.html|" not in text
     assert "on the 0..255 scale; by default 15, 25, 50." in told("bench", "denoise")
+
+
+def test_help_imports_nothing_slow() -> None:
+    code = "import sys; from restore_cli.cli import app\ntry: app(['--help'])\n"
+    code += (
+        "finally: sys.exit(' '.join({'numpy', 'torch', 'jinja2', 'scipy'} & {*sys.modules}) or 0)"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (answer.returncode, answer.stderr) == (0, "") and "denoise" in answer.stdout
 
 
 def test_help_says_what_a_mask_is() -> None:

@@ -27,7 +27,7 @@ from typer.testing import CliRunner, Result
 
 from restore_cli.archs import build
 from restore_cli.cli import app, display
-from restore_cli.cli.restore import compose
+from restore_cli.cli.restore import task_command
 from restore_cli.image import Picture, read_picture, write_picture
 from restore_cli.levels import Range, parse_levels
 from restore_cli.metrics import psnr
@@ -1049,7 +1049,7 @@ def test_the_fields_of_a_task_are_options() -> None:
         density: float = option(0.5, help="How thick it is.", metavar="SHARE", parse=float)
 
     fresh = typer.Typer()
-    fresh.command()(compose(Dehaze))
+    fresh.command()(task_command(Dehaze))
     told = CliRunner().invoke(fresh, ["--help"], env={"COLUMNS": "120"}).stdout
     assert "--density" in told and "How thick it is. [default: 0.5]" in " ".join(told.split())
     assert "--sigma" in told and "FLOAT|auto" in told

@@ -24,8 +24,8 @@ from rich.text import Text
 from safetensors import safe_open
 from typer.testing import CliRunner, Result
 
-from restore_cli.cli import app
-from restore_cli.cli.display import Silence
+from restore_cli.cli import LazyCommand, app
+from restore_cli.cli.progress import NullProgress
 from restore_cli.cli.train import describe, format_time, read_recipe
 from restore_cli.cli.train import train as train_command
 from restore_cli.errors import UsageError
@@ -415,6 +415,7 @@ def test_help_needs_no_torch() -> None:
 
 def test_help_loses_nothing_in_brackets() -> None:
     def walk(command: Any) -> Iterator[str]:
+        command = command.load() if isinstance(command, LazyCommand) else command
         yield command.help or ""
         yield from (getattr(parameter, "help", None) or "" for parameter in command.params)
         for inner in getattr(command, "commands", {}).values():
@@ -440,8 +441,8 @@ def test_help_says_the_defaults_of_a_recipe() -> None:
 def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[float, str]] = []
 
-    class Recorder(Silence):
-        seen = True
+    class Recorder(NullProgress):
+        visible = True
 
         def update(self, done: float, total: float, note: str = "") -> None:
             shown.append((done / total, note))

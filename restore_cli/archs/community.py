@@ -19,11 +19,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from restore_cli.engine import OVERLAP
 from restore_cli.errors import WeightsError
 from restore_cli.levels import Levels, Range
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tables import brief
+from restore_cli.tiles import OVERLAP
 
 FARTHEST = 160  # pixels of a radius that is tried
 EXACT = 1e-5  # by which tiles may differ

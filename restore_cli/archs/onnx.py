@@ -21,10 +21,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from restore_cli.engine import OVERLAP
 from restore_cli.errors import EngineError, WeightsError
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tables import brief
+from restore_cli.tiles import OVERLAP
 
 GRIDS = (1, 2, 4, 8, 16, 32, 64)  # of which one size after the other is tried
 SIDES = (16, 4096)  # pixels, of a size that is fixed

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import gelu, normalize
 
-from restore_cli.engine import OVERLAP
 from restore_cli.network import Geometry, Restorer
+from restore_cli.tiles import OVERLAP
 
 
 class ChannelNorm(nn.Module):

@@ -20,13 +20,14 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.degradations import Image, Mask
+from restore_cli.degradations import Degradation, find_degradation
+from restore_cli.degradations.blur import Blur, blur_kernel
+from restore_cli.degradations.jpeg import Jpeg
+from restore_cli.degradations.noise import Noise
 from restore_cli.errors import EngineError, UsageError
+from restore_cli.image import Mask
+from restore_cli.image import Pixels as Image
 from restore_cli.metrics import estimate_noise, estimate_quality
-from restore_cli.tasks import Task, find_task
-from restore_cli.tasks.deblock import Deblock
-from restore_cli.tasks.deblur import Deblur, blur_kernel
-from restore_cli.tasks.denoise import Denoise
 
 # Strength over the noise's standard deviation: of non-local means in gray and colour, and of total
 # variation.
@@ -53,7 +54,7 @@ class Peer:
     name: str
     distribution: str
     about: str
-    restore: Callable[[Image, Task], Image]
+    restore: Callable[[Image, Degradation], Image]
 
     def check(self) -> None:
         """Raise UsageError where its library is missing, before any work is done."""
@@ -70,7 +71,7 @@ def peers(task: str) -> Mapping[str, Peer]:
     Raises:
         UsageError: there is no such task.
     """
-    find_task(task)
+    find_degradation(task)
     return {
         name: Peer(name, library, f"{_version(library)}, {about}", restore)
         for which, name, library, about, restore in _PEERS
@@ -96,10 +97,10 @@ def _installed(distribution: str) -> str:
         return f"{distribution} (not installed)"
 
 
-def _sigma(observed: Image, task: Task) -> float:
+def _sigma(observed: Image, damage: Degradation) -> float:
     """The noise's standard deviation on the 0..255 scale, told or estimated."""
-    assert isinstance(task, Denoise)
-    return estimate_noise(observed) if task.sigma is None else task.sigma
+    assert isinstance(damage, Noise)
+    return estimate_noise(observed) if damage.sigma is None else damage.sigma
 
 
 def _bytes(image: Image) -> Bytes:
@@ -126,16 +127,18 @@ def _load_bm3d() -> Any:
         ) from error
 
 
-def _bm3d(observed: Image, task: Task) -> Image:
+def _bm3d(observed: Image, damage: Degradation) -> Image:
     bm3d = _load_bm3d()
     method = bm3d.bm3d if observed.shape[2] == 1 else bm3d.bm3d_rgb
-    return _image(method(observed.astype(np.float64), _sigma(observed, task) / 255), observed.shape)
+    return _image(
+        method(observed.astype(np.float64), _sigma(observed, damage) / 255), observed.shape
+    )
 
 
-def _nlm(observed: Image, task: Task) -> Image:
+def _nlm(observed: Image, damage: Degradation) -> Image:
     import cv2
 
-    sigma = _sigma(observed, task)
+    sigma = _sigma(observed, damage)
     if observed.shape[2] == 1:
         found = cv2.fastNlMeansDenoising(_bytes(observed), None, NLM_GRAY * sigma, 7, 21)
     else:
@@ -144,8 +147,8 @@ def _nlm(observed: Image, task: Task) -> Image:
     return _image(np.asarray(found), observed.shape)
 
 
-def _tv(observed: Image, task: Task) -> Image:
-    return _flatten(observed, TV * _sigma(observed, task) / 255)
+def _tv(observed: Image, damage: Degradation) -> Image:
+    return _flatten(observed, TV * _sigma(observed, damage) / 255)
 
 
 def _flatten(observed: Image, weight: float) -> Image:
@@ -158,25 +161,25 @@ def _flatten(observed: Image, weight: float) -> Image:
 # JPEG
 
 
-def _tv_jpeg(observed: Image, task: Task) -> Image:
+def _tv_jpeg(observed: Image, damage: Degradation) -> Image:
     from restore_cli.image import jpeg_steps
 
-    assert isinstance(task, Deblock)
-    quality = estimate_quality(observed)[0] if task.quality is None else round(task.quality)
+    assert isinstance(damage, Jpeg)
+    quality = estimate_quality(observed)[0] if damage.quality is None else round(damage.quality)
     return _flatten(observed, TV_JPEG * float(jpeg_steps()[quality - 1, :3, :3].mean()) ** 0.5)
 
 
 # Low resolution
 
 
-def _bicubic(observed: Image, task: Task) -> Image:
-    return task.plain(observed)
+def _bicubic(observed: Image, damage: Degradation) -> Image:
+    return damage.task().unrestored(observed)
 
 
-def _lanczos(observed: Image, task: Task) -> Image:
+def _lanczos(observed: Image, damage: Degradation) -> Image:
     from PIL import Image as Pillow
 
-    height, width, channels = task.plain(observed).shape
+    height, width, channels = damage.task().unrestored(observed).shape
     planes = [
         Pillow.fromarray(np.ascontiguousarray(observed[..., channel]))
         for channel in range(channels)
@@ -246,7 +249,9 @@ def _run_ncnn(distribution: str, name: str, picture: Image) -> Image:
     return np.array(result, np.float32).transpose(1, 2, 0)
 
 
-def _enlarge(distribution: str, files: Mapping[int, str], observed: Image, task: Task) -> Image:
+def _enlarge(
+    distribution: str, files: Mapping[int, str], observed: Image, damage: Degradation
+) -> Image:
     """Once or more by the network of the smallest scale that suffices, then reduced to the size
     wanted.
 
@@ -255,8 +260,8 @@ def _enlarge(distribution: str, files: Mapping[int, str], observed: Image, task:
     """
     from restore_cli.image import resize, to_gray, to_rgb
 
-    height, width, channels = task.plain(observed).shape
-    wanted = task.enlargement(*observed.shape[:2])
+    height, width, channels = damage.task().unrestored(observed).shape
+    wanted = damage.task().enlargement(*observed.shape[:2])
     scale = next((scale for scale in files if scale >= wanted), [*files][-1])
     picture = observed if channels == 3 else to_rgb(observed)
     while picture.shape[0] < height or picture.shape[1] < width:
@@ -269,8 +274,8 @@ def _enlarge(distribution: str, files: Mapping[int, str], observed: Image, task:
 # Missing pixels
 
 
-def _inpaint(flag: str) -> Callable[[Image, Task], Image]:
-    def restore(observed: Image, task: Task) -> Image:  # noqa: ARG001
+def _inpaint(flag: str) -> Callable[[Image, Degradation], Image]:
+    def restore(observed: Image, damage: Degradation) -> Image:  # noqa: ARG001
         import cv2
 
         missing: Mask = np.asarray(np.isnan(observed).any(axis=2))
@@ -284,35 +289,35 @@ def _inpaint(flag: str) -> Callable[[Image, Task], Image]:
 # Blur
 
 
-def _deblur(observed: Image, task: Task, sharpen: Callable[[Image, Image], Any]) -> Image:
+def _deblur(observed: Image, damage: Degradation, sharpen: Callable[[Image, Image], Any]) -> Image:
     """Plane by plane, continued far enough that the borders do not ring."""
-    assert isinstance(task, Deblur)
-    if task.kernel == "motion" and task.angle is None:
+    assert isinstance(damage, Blur)
+    if damage.kernel == "motion" and damage.angle is None:
         raise UsageError("Deblurring needs the kernel; give the angle of the motion.")
-    kernel = blur_kernel(task.kernel, task.size, task.angle or 0.0, task.window)
+    kernel = blur_kernel(damage.kernel, damage.size, damage.angle or 0.0, damage.window)
     reach = 2 * len(kernel)
-    mode: Literal["edge", "symmetric"] = "edge" if task.border == "replicate" else "symmetric"
+    mode: Literal["edge", "symmetric"] = "edge" if damage.border == "replicate" else "symmetric"
     padded = np.pad(observed, ((reach, reach), (reach, reach), (0, 0)), mode=mode)
     sharp = [sharpen(padded[..., channel], kernel) for channel in range(observed.shape[2])]
     return _image(np.stack(sharp, axis=2)[reach:-reach, reach:-reach], observed.shape)
 
 
-def _richardson_lucy(observed: Image, task: Task) -> Image:
+def _richardson_lucy(observed: Image, damage: Degradation) -> Image:
     from skimage.restoration import richardson_lucy
 
     def sharpen(plane: Image, kernel: Image) -> Any:
         return richardson_lucy(plane, kernel, ITERATIONS)  # type: ignore[no-untyped-call]
 
-    return _deblur(observed, task, sharpen)
+    return _deblur(observed, damage, sharpen)
 
 
-def _wiener(observed: Image, task: Task) -> Image:
+def _wiener(observed: Image, damage: Degradation) -> Image:
     from skimage.restoration import wiener
 
     def sharpen(plane: Image, kernel: Image) -> Any:
         return wiener(plane, kernel, BALANCE)  # type: ignore[no-untyped-call]
 
-    return _deblur(observed, task, sharpen)
+    return _deblur(observed, damage, sharpen)
 
 
 _OPENCV, _SKIMAGE = "opencv-python-headless", "scikit-image"
@@ -322,7 +327,7 @@ _NCNN = {  # packages with networks: names of input and output, and the border t
     _SPAN: ("data", "output", 0),
     _WAIFU2X: ("Input1", "Eltwise4", 7),
 }
-_PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Task], Image]], ...] = (
+_PEERS: tuple[tuple[str, str, str, str, Callable[[Image, Degradation], Image]], ...] = (
     (
         "denoise",
         "bm3d",

@@ -29,11 +29,12 @@ from restore_cli.archs.layers import flop_counter
 from restore_cli.bench.baselines import Peer, peers
 from restore_cli.bench.published import published
 from restore_cli.datasets.known import Example, ImageSet, find_sets, known, open_set
-from restore_cli.degradations import Image, round_to_bytes
+from restore_cli.degradations import Degradation, find_degradation
 from restore_cli.download import sha256_of
 from restore_cli.engine import Settings, find_device
 from restore_cli.errors import PictureError, RestoreError, UsageError
-from restore_cli.image import Picture, luma, read_picture, to_gray
+from restore_cli.image import Picture, luma, read_picture, round_to_bytes, to_gray
+from restore_cli.image import Pixels as Image
 from restore_cli.levels import to_plain
 from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
 from restore_cli.metrics.perceptual import Metric
@@ -42,10 +43,11 @@ from restore_cli.models.catalog import Entry
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.store import cache_dir
 from restore_cli.network import Restorer
-from restore_cli.pipeline.batch import Models, restore
+from restore_cli.pipeline.apply import restore
+from restore_cli.pipeline.networks import Models
 from restore_cli.report.bench import Origin
 from restore_cli.report.html import Comparison, Row, Version
-from restore_cli.tasks import Task, find_task
+from restore_cli.tasks import Task
 
 COSTS = ("seconds", "MP", "channels", "peak MB")  # of an image, beside its figures
 RESAMPLES = 10_000  # of the bootstrap
@@ -133,7 +135,7 @@ class Case:
     """
 
     images: ImageSet
-    task: Task
+    damage: Degradation
     level: Mapping[str, Any]
     name: str
     faults: tuple[str, ...]
@@ -146,20 +148,20 @@ class Contestant:
     identity = "input"  # changes with whatever may change its results
     about = ""  # of a library: its version and settings
     restores = False
-    ready: tuple[Task, int] | None = None  # for which task and channels
+    ready: tuple[Degradation, int] | None = None  # for which task and channels
 
-    def get_ready(self, observed: Image, task: Task) -> None:
+    def get_ready(self, observed: Image, damage: Degradation) -> None:
         """Load what such images take and run on a part of one, before the clock starts."""
-        if self.ready != (task, observed.shape[2]):
+        if self.ready != (damage, observed.shape[2]):
             small = observed[:SMALL, :SMALL]
             missing = np.isnan(small)
             alike = not missing.all() and missing.any() == np.isnan(observed).any()
-            self.restore(small if alike else observed, task)
-            self.ready = task, observed.shape[2]
+            self.restore(small if alike else observed, damage)
+            self.ready = damage, observed.shape[2]
 
-    def restore(self, observed: Image, task: Task) -> Image:
+    def restore(self, observed: Image, damage: Degradation) -> Image:
         """The result, H x W x C in [0, 1]."""
-        return task.plain(observed)
+        return damage.task().unrestored(observed)
 
     def network(self, observed: Image, task: Task) -> Checkpoint | None:  # noqa: ARG002
         """What restores such an image, if it is a network."""
@@ -179,9 +181,9 @@ class Library(Contestant):
         self.name, self.identity = peer.name, f"{peer.name} {peer.about}"
         self.about, self.peer = peer.about, peer
 
-    def restore(self, observed: Image, task: Task) -> Image:
+    def restore(self, observed: Image, damage: Degradation) -> Image:
         """As the library does it."""
-        return self.peer.restore(observed, task)
+        return self.peer.restore(observed, damage)
 
 
 class Model(Contestant):
@@ -198,9 +200,10 @@ class Model(Contestant):
         file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
         self.identity = f"{name} {file} {settings}"
 
-    def restore(self, observed: Image, task: Task) -> Image:
+    def restore(self, observed: Image, damage: Degradation) -> Image:
         """As its command does, without reading and writing."""
-        task = task.look(Picture(observed))
+        task = damage.task()
+        task = task.look(Picture(observed)) or task
         return restore(Picture(observed), task, self.network(observed, task), self.settings).pixels
 
     def network(self, observed: Image, task: Task) -> Checkpoint:
@@ -307,7 +310,7 @@ class Run:
             (str(path.absolute()), path.stat().st_size, path.stat().st_mtime) for path in paths
         ]
         metrics = [metric.name for metric in self.request.metrics]
-        damage = [repr(case.task), files, _colors(self.request), self.request.clip]
+        damage = [repr(case.damage), files, _colors(self.request), self.request.clip]
         whole = [_code(), contestant.identity, *damage, metrics]
         return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
@@ -323,7 +326,7 @@ class Run:
                     key = next(keys)
                     figures = journal.find(key)
                     if figures is None:
-                        figures = _measure(contestant, case.task, example, self.request)
+                        figures = _measure(contestant, case.damage, example, self.request)
                         journal.add(key, figures)
                     images[example.name] = figures
                     yield f"{contestant.name}, {case.name}"
@@ -351,17 +354,17 @@ def _cases(request: Request) -> Iterator[Case]:
     sets = request.sets or find_sets(request.task, request.data)
     if not sets:
         raise UsageError("Nothing says what to measure on; name a set, or a folder with --data.")
-    kind = find_task(request.task)
+    kind = find_degradation(request.task)
     seen: dict[Path, str] = {}
     for word in sets:
         for level in request.levels or kind.validation:
             try:
-                task = kind(**level)
+                damage = kind(**level)
             except TypeError as error:
                 raise UsageError(
                     f"{request.task} has no level {_words(level)}; check it."
                 ) from error
-            scale = round(task.enlargement(100, 100))
+            scale = round(damage.task().enlargement(100, 100))
             images = open_set(
                 word,
                 request.data,
@@ -370,7 +373,7 @@ def _cases(request: Request) -> Iterator[Case]:
                 degrade=request.degrade,
                 offline=request.offline,
             )
-            if not task.paired:
+            if not damage.paired:
                 examples = tuple(replace(example, damaged=None) for example in images.examples)
                 images = replace(images, examples=examples)
             images, faults = _without_unreadable(images, seen)
@@ -379,7 +382,7 @@ def _cases(request: Request) -> Iterator[Case]:
                     images, kind(), {}, images.name, faults
                 )  # whose damage nobody has to describe
                 break
-            yield Case(images, task, level, images.name, faults)
+            yield Case(images, damage, level, images.name, faults)
 
 
 def _without_unreadable(
@@ -429,14 +432,14 @@ def _colors(request: Request) -> str:
     return "" if not request.gray else " gray" if request.full_range else " luma"
 
 
-def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]:
+def _open(damage: Degradation, example: Example, request: Request) -> tuple[Image, Image]:
     """An example's clean and damaged image; the damage is the task's where there is no real one.
 
     Raises:
         UsageError: nothing of it would be scored, or only one of a pair is gray.
     """
-    clean = task.fit(_read(example.clean, request))
-    if not task.inside(clean).size:
+    clean = damage.crop_to_scale(_read(example.clean, request))
+    if not damage.crop_border(clean).size:
         raise UsageError(
             f"{example.clean} is too small, nothing of it is left to be scored; remove it."
         )
@@ -446,24 +449,26 @@ def _open(task: Task, example: Example, request: Request) -> tuple[Image, Image]
             pair = f"{example.clean} and {example.damaged}"
             raise UsageError(f"Only one of {pair} is gray; convert one of them, or give --gray.")
     else:
-        observed = task.degrade(clean, np.random.RandomState(0))
+        observed = damage.apply(clean, np.random.RandomState(0))
     return clean, round_to_bytes(observed) if request.clip else observed
 
 
 def _measure(
-    contestant: Contestant, task: Task, example: Example, request: Request
+    contestant: Contestant, damage: Degradation, example: Example, request: Request
 ) -> dict[str, float]:
-    clean, observed = _open(task, example, request)
-    contestant.get_ready(observed, task)
+    clean, observed = _open(damage, example, request)
+    contestant.get_ready(observed, damage)
     with peak_memory() as memory:
         started = time.perf_counter()
-        restored = contestant.restore(observed, task)
+        restored = contestant.restore(observed, damage)
         seconds = time.perf_counter() - started
     if contestant.restores:  # what was observed is scored as it is
         restored = round_to_bytes(restored)
-    figures = score(restored, clean, task)
+    figures = score(restored, clean, damage)
     for metric in request.metrics:
-        figure = metric.measure(task.inside(restored), task.inside(clean), offline=request.offline)
+        figure = metric.measure(
+            damage.crop_border(restored), damage.crop_border(clean), offline=request.offline
+        )
         if figure is not None:
             figures[metric.title] = figure
     height, width, channels = clean.shape
@@ -476,7 +481,7 @@ def _measure(
     }
 
 
-def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
+def score(restored: Image, clean: Image, damage: Degradation) -> dict[str, float]:
     """PSNR and PSNR-B in dB and SSIM, over all channels and, as "Y", on BT.601 luma of studio
     range.
 
@@ -484,14 +489,14 @@ def score(restored: Image, clean: Image, task: Task) -> dict[str, float]:
         restored, clean: H x W x C in [0, 1]; gray is its own luma. Nothing is rounded here.
         task: says which border is left out.
     """
-    pair = task.inside(restored), task.inside(clean)
+    pair = damage.crop_border(restored), damage.crop_border(clean)
     on_luma = tuple(luma(image)[..., None] if image.shape[2] == 3 else image for image in pair)
     figures = {}
     for kind, (image, reference) in (("", pair), (" Y", on_luma)):
         figures[f"PSNR{kind}"] = psnr(image, reference)
         if min(image.shape[:2]) >= SSIM_WINDOW:
             figures[f"SSIM{kind}"] = ssim(image, reference)
-    if task.blocks:
+    if damage.task().has_blocking:
         figures["PSNR-B Y"] = psnr_b(*on_luma)
     return figures
 
@@ -582,14 +587,14 @@ def _peak() -> float:
 def _row(
     request: Request, case: Case, contestant: Contestant, images: Mapping[str, Mapping[str, float]]
 ) -> Row:
-    headline = case.task.scored
+    headline = case.damage.headline_metric
     values = {name: figures[headline] for name, figures in images.items()}
     figures: dict[str, float | int | None] = {"images": len(images)}
     for key in dict.fromkeys(key for image in images.values() for key in image):
         found = [image[key] for image in images.values() if key in image]
         own = [image.get(key.removesuffix(" Y")) for image in images.values() if key in image]
         of_gray = (
-            key.endswith(" Y") and key != case.task.scored and found == own
+            key.endswith(" Y") and key != case.damage.headline_metric and found == own
         )  # which is its own luma
         if key not in COSTS and not of_gray:
             figures[key] = _mean(found)
@@ -603,8 +608,8 @@ def _row(
         if all("peak MB" in image for image in images.values()):
             figures["peak MB"] = max(image["peak MB"] for image in images.values())
         kinds = {images[example.name]["channels"]: example for example in case.images.examples}
-        observed = [_open(case.task, example, request)[1] for example in kinds.values()]
-        restorers = [contestant.network(image, case.task) for image in observed]
+        observed = [_open(case.damage, example, request)[1] for example in kinds.values()]
+        restorers = [contestant.network(image, case.damage.task()) for image in observed]
         networks = {one.name: one for one in restorers if one}
         costs = [measure_costs(one.network) for one in networks.values()]
         if len(costs) == 1:
@@ -686,10 +691,10 @@ def _gaps(images: Mapping[str, Mapping[str, float]], headline: str) -> Iterator[
 def _protocol(request: Request, case: Case) -> str:
     real = case.images.examples[0].damaged is not None
     source = known().get(case.images.name.lower())
-    parts = ["real pairs" if real else case.task.protocol]
+    parts = ["real pairs" if real else case.damage.protocol]
     if real and source and source.damage:
         parts[0] += f", {source.damage}"
-    if real and case.task.fit(np.zeros((97, 97, 1), np.float32)).shape[0] < 97:
+    if real and case.damage.crop_to_scale(np.zeros((97, 97, 1), np.float32)).shape[0] < 97:
         parts.append("clean sides cut to a multiple of the scale")
     if request.gray:
         kind = "gray of full range" if request.full_range else "luma"
@@ -702,7 +707,7 @@ def _protocol(request: Request, case: Case) -> str:
             f"{' and '.join(metric.title for metric in request.metrics)} by pyiqa, all rounded to"
             " 8 bits"
         )
-    if case.task.inside(np.zeros((100, 100, 1), np.float32)).shape[0] < 100:
+    if case.damage.crop_border(np.zeros((100, 100, 1), np.float32)).shape[0] < 100:
         parts.append("borders of the scale left out")
     return "; ".join(parts)
 
@@ -770,7 +775,7 @@ def _published(request: Request, case: Case) -> Iterator[Row]:
     for figure in published(request.task, case.images.name, case.level):
         if request.gray and not figure.luma:
             continue
-        kind = " Y" if figure.luma and (not gray or case.task.scored == "PSNR Y") else ""
+        kind = " Y" if figure.luma and (not gray or case.damage.headline_metric == "PSNR Y") else ""
         yield Row(
             task=request.task,
             set=case.images.name + _colors(request),
@@ -781,7 +786,7 @@ def _published(request: Request, case: Case) -> Iterator[Row]:
             figures={f"PSNR{kind}": figure.psnr, f"SSIM{kind}": figure.ssim},
             images={},
             note=f"{figure.paper}, {figure.where}",
-            quality=case.task.scored,
+            quality=case.damage.headline_metric,
         )
 
 
@@ -793,11 +798,11 @@ def _compare(
     worst = sorted(judged.images, key=lambda name: judged.images[name])[: request.shown]
     examples = {example.name: example for example in case.images.examples}
     for name in worst:
-        clean, observed = _open(case.task, examples[name], request)
+        clean, observed = _open(case.damage, examples[name], request)
         versions = [
             Version(
                 row.model,
-                round_to_bytes(contestant.restore(observed, case.task)),
+                round_to_bytes(contestant.restore(observed, case.damage)),
                 "equal" if row.images[name] == np.inf else f"{row.images[name]:.2f} dB",
             )
             for contestant, row in zip(contestants, rows, strict=True)

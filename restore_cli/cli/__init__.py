@@ -1,88 +1,92 @@
-"""Words in, words out: the only place that knows Typer, Rich and exit codes."""
+"""Words in, words out: the only place that knows Typer and Rich.
+
+`COMMANDS` is all that `restore --help` needs; a command is imported when it runs.
+"""
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand
 
 from restore_cli import __version__
-from restore_cli.cli import bench, compare, models, restore, study, train
-from restore_cli.cli.display import print_error
-from restore_cli.cli.options import DEBUG, Debug
-from restore_cli.errors import RestoreError
+from restore_cli.cli.boundary import ErrorHandlingGroup
+from restore_cli.cli.hints import add_hint
+from restore_cli.cli.options import Debug
+
+_TASKS = {
+    "denoise": "Remove noise from photos.",
+    "deblock": "Remove the traces of JPEG compression from photos.",
+    "derain": "Remove rain from photos.",
+    "inpaint": "Fill in missing parts of photos: what is white in --mask, boxes, and text or"
+    " scratches that it finds.",
+    "sr": "Enlarge photos.",
+    "dehaze": "Remove haze and fog from photos.",
+    "deblur": "Sharpen blurred photos.",
+}
+COMMANDS = _TASKS | {  # the first line of each command's help
+    "compare": "Write a page that compares pictures: with a divider, side by side or blinking,"
+    " down to the pixels.",
+    "train": "Train a model.",
+    "study": "Train a small sweep of networks and draw the figure of a paper.",
+    "bench": "Benchmark models on image sets.",
+    "models": "List, show, fetch, add, remove, verify and export models.",
+}
 
 
-class Boundary(TyperGroup):
-    """The single error boundary: one sentence on stderr and an exit code; --debug lets errors
-    through.
-    """
+class LazyCommand(TyperCommand):
+    """A command or group of which only name and summary are known until it runs."""
 
     def make_context(self, *words: Any, **options: Any) -> Any:
-        """Read the words; raises typer.Exit where help cannot be printed, or at an interrupt."""
-        try:
-            return super().make_context(*words, **options)
-        except KeyboardInterrupt as error:
-            print_error("Interrupted.")
-            raise typer.Exit(130) from error
-        except OSError as error:
-            print_error(_sentence(error))
-            raise typer.Exit(1) from error
+        """Read the words of the command itself."""
+        return self.load().make_context(*words, **options)
 
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for; raises typer.Exit in place of any other error."""
-        try:
-            value = super().invoke(ctx)
-            sys.stdout.flush()  # here, where a closed pipe can still be answered
-            return value
-        except (typer.Exit, typer.TyperException):
-            raise
-        except KeyboardInterrupt as error:
-            print_error(f"Interrupted. {str(error) or 'Finished outputs are kept.'}")
-            raise typer.Exit(130) from error
-        except BrokenPipeError as error:  # the reader of stdout has left, `| head`
-            raise typer.Exit(1) from error
-        except Exception as error:
-            if ctx.meta.get(DEBUG):
-                raise
-            print_error(_sentence(error))
-            raise typer.Exit(getattr(error, "exit_code", 1)) from error
+    def load(self) -> Any:
+        """Import the command itself."""
+        holder = typer.Typer()
+        _add_command(holder, str(self.name))
+        return typer.main.get_group(holder).commands[str(self.name)]
 
 
-def _sentence(error: Exception) -> str:
-    match error:
-        case RestoreError():
-            return str(error)
-        case MemoryError():
-            return "Memory is too short; close other programs or use a smaller --tile."
-        case ImportError() if "failed to map segment" in str(error):
-            return "Memory is too short to load the libraries; close other programs."
-        case OSError(strerror=reason, filename=file) if reason and file:
-            return f"{file}: {reason}; choose another place."
-        case FileNotFoundError():
-            return "The current folder does not exist any more; change to another one."
-        case OSError(strerror=reason) if reason:
-            return f"Cannot write to standard output: {reason}."
-    return (
-        f"Unexpected {type(error).__name__}: {error}. Please report it with the output of --debug."
-    )
+def _add_command(app: typer.Typer, name: str) -> None:
+    """Import a command, and give it to the app."""
+    if name in _TASKS:
+        from restore_cli.cli import restore
+
+        restore.add_command(app, name)
+    elif name == "compare":
+        from restore_cli.cli import compare
+
+        app.command(name, epilog=compare.EPILOG)(compare.compare)
+    elif name == "train":
+        from restore_cli.cli import train
+
+        app.command(name)(train.train)
+    elif name == "study":
+        from restore_cli.cli import study
+
+        app.command(name)(study.study)
+    elif name == "bench":
+        from restore_cli.cli import bench
+
+        app.add_typer(bench.app, name=name)
+    else:
+        from restore_cli.cli import models
+
+        app.add_typer(models.app, name=name)
 
 
 app = typer.Typer(
-    cls=Boundary,
+    cls=ErrorHandlingGroup,
     help="Image restoration on the command line.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-restore.add_commands(app)
-app.command("compare", epilog=compare.EPILOG)(compare.compare)
-app.command("train")(train.train)
-app.command("study")(study.study)
-app.add_typer(bench.app, name="bench")
-app.add_typer(models.app, name="models")
+for _name, _summary in COMMANDS.items():
+    _text = add_hint(_summary, _name) if _name in _TASKS else _summary
+    app.command(_name, cls=LazyCommand, help=_text)(lambda: None)
 
 
 def _complete_commands(ctx: typer.Context) -> list[str]:
@@ -90,7 +94,7 @@ def _complete_commands(ctx: typer.Context) -> list[str]:
 
 
 @app.command("help", hidden=True)
-def print_help(
+def _help(
     ctx: typer.Context,
     command: Annotated[
         list[str] | None,
@@ -105,14 +109,14 @@ def print_help(
 
 
 @app.command("version", hidden=True)
-def print_version() -> None:
+def _version() -> None:
     """Same as --version."""
     typer.echo(f"restore {__version__}")
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print_version()
+        _version()
         raise typer.Exit
 
 

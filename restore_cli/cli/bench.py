@@ -23,10 +23,12 @@ from restore_cli.cli.display import (
     print_result,
     print_text,
     print_warning,
-    show_progress,
     stdout,
 )
+from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker, call
+from restore_cli.cli.values import parse_tile, split_commas
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import UsageError
 from restore_cli.metrics.perceptual import METRICS, Metric, find_metric
 from restore_cli.tables import read_value
@@ -243,7 +245,7 @@ def compose(task: type[Task]) -> Callable[..., None]:
     levels = [
         item
         for item in dataclasses.fields(task)
-        if "parse" in item.metadata and item.name in task.levels
+        if "parse" in item.metadata and item.name in find_degradation(task.name).levels
     ]
     own = [
         inspect.Parameter(
@@ -276,7 +278,11 @@ def compose(task: type[Task]) -> Callable[..., None]:
 
 def _describe(task: type[Task], item: dataclasses.Field[Any]) -> str:
     """What a level is, and its values when none is named."""
-    usual = dict.fromkeys(str(level[item.name]) for level in task.validation if item.name in level)
+    usual = dict.fromkeys(
+        str(level[item.name])
+        for level in find_degradation(task.name).validation
+        if item.name in level
+    )
     more = f"; by default {', '.join(usual)}" if usual else ""
     return f"{item.metadata['help'].partition(';')[0].rstrip('.')}{more}."
 
@@ -375,7 +381,7 @@ def run(
 ) -> None:
     """Measure what the words of a command line ask for."""
     check_reports(report or ())
-    side = options.parse_tile(tile)
+    side = parse_tile(tile)
 
     from restore_cli.bench import run as job
     from restore_cli.engine import Settings  # imports torch
@@ -387,9 +393,9 @@ def run(
         pairs=pairs,
         degrade=bool(degrade),
         levels=tuple(parse_levels(task, given, [*(level or ()), *(degrade or ())])),
-        models=tuple(None if name == "default" else name for name in options.split(model))
+        models=tuple(None if name == "default" else name for name in split_commas(model))
         or (None,),
-        peers=tuple(options.split(peer)),
+        peers=tuple(split_commas(peer)),
         metrics=_metrics(metric),
         gray=gray or full_range,
         full_range=full_range,
@@ -417,7 +423,7 @@ def _shown(reports: Sequence[Path] | None, show: int) -> int:
 
 
 def _metrics(words: Sequence[str] | None) -> tuple[Metric, ...]:
-    return tuple(map(find_metric, dict.fromkeys(options.split(words))))
+    return tuple(map(find_metric, dict.fromkeys(split_commas(words))))
 
 
 def parse_levels(
@@ -444,7 +450,9 @@ def parse_levels(
 
 def _parsers(task: type[Task]) -> dict[str, Callable[[str], Any]]:
     """What makes values of words, by the levels of a task."""
-    return {item.name: item.metadata.get("parse", read_value) for item in task.damage_fields()}
+    own = {item.name: item.metadata.get("parse", read_value) for item in dataclasses.fields(task)}
+    damage = dataclasses.fields(find_degradation(task.name))
+    return {item.name: own.get(item.name, read_value) for item in damage}
 
 
 def _render(

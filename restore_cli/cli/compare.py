@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Sequence
 from functools import partial
@@ -12,16 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore_cli.cli import options
-from restore_cli.cli.display import (
-    print_error,
-    print_note,
-    print_result,
-    print_warning,
-    show_progress,
-)
+from restore_cli.cli.display import print_error, print_note, print_result, print_warning
+from restore_cli.cli.fields import option_fields, split_keys
 from restore_cli.cli.options import FLAG, Debug
+from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker, call
-from restore_cli.errors import PictureError, UsageError
+from restore_cli.cli.values import parse_tile, split_commas
+from restore_cli.errors import ExitCode, PictureError, UsageError
 from restore_cli.models import store
 from restore_cli.tasks import TASKS, Task, find_task
 
@@ -108,7 +104,7 @@ def compare(
     """
     from restore_cli.report.html import Gallery, check_page
 
-    names = options.split(models)
+    names = split_commas(models)
     if not names and not after:
         raise UsageError(
             f"Cannot compare {before} with nothing. Name another picture, or give --models."
@@ -124,11 +120,14 @@ def compare(
     if names:
         from restore_cli.engine import Settings  # imports torch
         from restore_cli.pipeline import batch as job
+        from restore_cli.pipeline.files import STREAM, Item, match_files
         from restore_cli.pipeline.lineup import find_task_of
 
         kind = _fill(find_task(task or call(find_task_of, names)), level or ())
-        settings = Settings(device, precision, options.parse_tile(tile))
-        request = job.Request(kind, (), settings=settings, mask=mask, offline=offline, debug=debug)
+        settings = Settings(device, precision, parse_tile(tile))
+        item = Item(str(before), STREAM, before.name, format="PNG")
+        items = match_files([item], mask, None)
+        request = job.Request(kind, items, settings=settings, offline=offline, debug=debug)
         others = [*(after or ()), *([reference] if reference else ())]
         failed = _add_restored(page, before, names, request, others, reference is not None, quiet)
     else:
@@ -139,7 +138,7 @@ def compare(
     if page.left_out:
         print_warning(f"{out} has room for {page.photos}: the first, or with --reference the worst")
     if failed:
-        raise typer.Exit(1)
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _add_pictures(
@@ -173,14 +172,14 @@ def _add_pictures(
 
 def _fill(task: type[Task], words: Sequence[str]) -> Task:
     """A task with the options that KEY=VALUE words give."""
-    known = {item.name: item for item in dataclasses.fields(task) if "parse" in item.metadata}
+    known = option_fields(task)
     given: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
+    for key, text in split_keys("--level", words):
         name = key.replace("-", "_")
-        if not equals or name not in known:
+        if name not in known:
             raise UsageError(
-                f"Cannot use --level {word}: {task.name} takes KEY=VALUE of {', '.join(known)}."
+                f"Cannot use --level {key}={text}: {task.name} takes KEY=VALUE of"
+                f" {', '.join(known)}."
             )
         value = known[name].metadata["parse"](text)
         given[name] = (*given.get(name, ()), value) if known[name].default == () else value

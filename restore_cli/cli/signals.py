@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-GLANCE = 0.2  # seconds after which signals are looked at
+_GLANCE = 0.2  # seconds after which signals are looked at
 T = TypeVar("T")
 
 
@@ -48,7 +48,7 @@ class Worker:
     def wait(self) -> None:
         """Wait until the last call has ended, in whatever way."""
         while not wait(
-            [self._job], GLANCE
+            [self._job], _GLANCE
         ).done:  # a signal may reach the other thread, which wakes nobody
             pass
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore_cli import training
-from restore_cli.cli.display import print_note, print_result, show_progress
-from restore_cli.cli.options import FLAG, Debug, Device, parse_keys
+from restore_cli.cli.display import print_note, print_result
+from restore_cli.cli.fields import parse_keys
+from restore_cli.cli.options import FLAG, Debug, Device
+from restore_cli.cli.progress import show_progress
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import read_toml
 

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore_cli import recipes
-from restore_cli.cli.display import print_note, print_result, show_progress
-from restore_cli.cli.options import FLAG, Debug, Device, model_names, parse_keys
+from restore_cli.cli.display import print_note, print_result
+from restore_cli.cli.fields import parse_keys
+from restore_cli.cli.options import FLAG, Debug, Device, model_names
+from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.levels import to_plain_levels
@@ -309,7 +311,7 @@ def train(
             for moment in worker.each(moments):
                 for note in moment.notes:
                     print_note(note)
-                if moment.scores or (moment.images_per_s and not bar.seen):
+                if moment.scores or (moment.images_per_s and not bar.visible):
                     print_note(describe(moment, recipe.objective))
         except KeyboardInterrupt:
             stopped = True

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.degradations import Image, Random
+from restore_cli.degradations import Random
+from restore_cli.image import Pixels
 
 if TYPE_CHECKING:
     Plane = NDArray[np.float32]
@@ -157,7 +158,7 @@ def draw_depth(height: int, width: int, rng: Random) -> Plane:
     return np.asarray(near + np.float32(far - near) * shape, np.float32)
 
 
-def scatter(image: Image, transmission: Plane, light: float | NDArray[np.float32]) -> Image:
+def scatter(image: Pixels, transmission: Plane, light: float | NDArray[np.float32]) -> Pixels:
     """Look at an image through air: I = J t + A (1 - t), Koschmieder's law.
 
     Args:

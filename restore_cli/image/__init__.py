@@ -3,7 +3,10 @@
 Each format and each question has a file of its own; what other modules use is imported from here.
 """
 
+from restore_cli.image.arrays import Mask as Mask
 from restore_cli.image.arrays import Pixels as Pixels
+from restore_cli.image.arrays import is_gray as is_gray
+from restore_cli.image.arrays import round_to_bytes as round_to_bytes
 from restore_cli.image.color import luma as luma
 from restore_cli.image.color import to_gray as to_gray
 from restore_cli.image.color import to_rgb as to_rgb

@@ -8,9 +8,21 @@ import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
 _BLOCK = 2**20  # pixels widened or quantized at a time
+
+
+def round_to_bytes(pixels: Pixels) -> Pixels:
+    """Return the pixels as a file of 8 bits a sample holds them, still in [0, 1]."""
+    return np.asarray(np.rint(pixels.clip(0, 1) * 255) / 255, np.float32)
+
+
+def is_gray(pixels: Pixels) -> bool:
+    """Return whether all channels, H x W x C, are the same, and NaN together."""
+    first, *others = np.moveaxis(pixels, 2, 0)
+    return all(np.array_equal(first, other, equal_nan=True) for other in others)
 
 
 def block_rows(width: int) -> int:

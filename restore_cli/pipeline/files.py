@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
-import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from restore_cli.errors import UsageError
 from restore_cli.image import LOSSY, READ_SUFFIXES, format_of, is_image_name, suffix_of
-
-STREAM = "-"  # standard input or output
-
-# Photos and videos of formats that are not read: a folder may hold them, and who asks for it should
-# know.
-_UNREAD = re.compile(
-    r"\.(hei[cf]|hif|jxl|jp2|j2k|gif|psd|exr|hdr|dng|cr[23]|nef|arw|orf|rw2|raf|pef|srw"
-    r"|mp4|m4v|mov|avi|mkv|webm|m2?ts|3gp|mpg|wmv)"
-)
+from restore_cli.pipeline.inputs import STREAM as STREAM
+from restore_cli.pipeline.inputs import count_unread as count_unread
+from restore_cli.pipeline.inputs import find_inputs
 
 Existing = Literal["refuse", "skip", "overwrite"]
 
@@ -35,12 +26,19 @@ class Item:
         input, output: paths, or STREAM.
         relative: the input's path below the folder it was found in; of a named file its name.
         mask: where the mask that was used goes, or nothing.
+        mask_in: where the mask is, or nothing: white where the change is made, black where it is
+            not, gray where in part; where it is transparent it counts as black.
+        reference: where the clean picture is, or nothing.
+        format: Pillow's name of the format to write; nothing is that of what a pipe gives.
     """
 
     input: str
     output: str
     relative: str
     mask: str = ""
+    mask_in: str = ""
+    reference: str = ""
+    format: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,17 @@ class Naming:
         """Pillow's name of the format to write for an input's; None is one that cannot be
         written.
         """
-        return self.format or ("PNG" if own is None or (self.exact and own in LOSSY) else own)
+        return self.format or choose_format(own, self.exact)
+
+
+def choose_format(own: str | None, exact: bool) -> str:
+    """Pillow's name of the format to write where none is given: that of the input, if it can be.
+
+    Args:
+        own: of the input; None is one that cannot be written.
+        exact: in place of one that is lossy take PNG.
+    """
+    return "PNG" if own is None or (exact and own in LOSSY) else own
 
 
 def plan(
@@ -81,7 +89,8 @@ def plan(
     *,
     recursive: bool = False,
     existing: Existing = "refuse",
-    others: Sequence[Path] = (),
+    masks: Path | None = None,
+    references: Path | None = None,
     reports: Sequence[Path] = (),
     unread: Counter[str] | None = None,
 ) -> list[Item]:
@@ -95,17 +104,22 @@ def plan(
         recursive: search folders in folders; below an output folder their tree is kept.
         existing: what to do about outputs that exist. Under "skip" an input that is another's
             output is left out as well, which makes `*.jpg` from a shell safe to repeat.
-        others: files that are read beside the inputs, or folders of one for each, as of
-            `find_partner`.
+        masks, references: a file, or a folder that has one of the same relative path or stem for
+            each input.
         reports: files that are written about all inputs.
         unread: is given how many photos and videos of other formats the folders hold, by suffix.
 
     Raises:
-        UsageError: there is no input, two inputs have one output, an output is an input or exists.
+        UsageError: there is no input, mask or reference, two inputs have one output, an output is
+            an input or exists.
     """
     unread = Counter() if unread is None else unread
     found = list(
-        dict.fromkeys(pair for word in words for pair in _find(word, naming, recursive, unread))
+        dict.fromkeys(
+            pair
+            for word in words
+            for pair in find_inputs(word, naming.output, naming.suffix, recursive, unread)
+        )
     )
     if not found:
         place = ", ".join(words) or "the list"
@@ -115,9 +129,15 @@ def plan(
             )
         raise UsageError(f"No image in {place}; name files or folders that have some.")
     single = len(found) == len(words) == 1 and not os.path.isdir(words[0])
-    items = _name(found, naming, single)
-    if naming.masks:
-        items = [replace(item, mask=_mask(item, naming.masks, single)) for item in items]
+    items = [
+        replace(
+            item,
+            mask=_mask(item, naming.masks, single) if naming.masks else "",
+            format=format_of(Path(item.output)) if item.output != STREAM else naming.format or "",
+        )
+        for item in _name(found, naming, single)
+    ]
+    items = match_files(items, masks, references)
 
     takers: dict[str, str] = {}
     for item in items:
@@ -136,13 +156,25 @@ def plan(
             for item in items
             if takers.get(os.path.abspath(item.input), item.input) == item.input
         ]
-    _protect(items, existing, others, reports)
+    _protect(items, existing, reports)
     return items
 
 
-def count_unread(unread: Counter[str]) -> str:
-    """What `plan` found, the most first: "3 .heic, 2 .cr2"."""
-    return ", ".join(f"{count} {suffix}" for suffix, count in unread.most_common())
+def match_files(items: list[Item], masks: Path | None, references: Path | None) -> list[Item]:
+    """The items, each with its own mask and reference; raises UsageError where there is none."""
+    for kind, place in (("reference", references), ("mask", masks)):
+        if place and not place.exists():
+            raise UsageError(f"There is no {kind} {place}; check its path.")
+    if references and not references.is_dir() and len(items) > 1:
+        raise UsageError(f"{references} is one picture; give a folder as reference of several.")
+    return [
+        replace(
+            item,
+            mask_in=str(find_partner(masks, item)) if masks else "",
+            reference=str(find_partner(references, item)) if references else "",
+        )
+        for item in items
+    ]
 
 
 def find_partner(place: Path, item: Item) -> Path:
@@ -158,66 +190,6 @@ def find_partner(place: Path, item: Item) -> Path:
     places = (same, place / same.name)
     stems = (path.with_suffix(suffix) for path in places for suffix in sorted(READ_SUFFIXES))
     return next((path for path in (*places, *stems) if path.is_file()), same)
-
-
-def _find(
-    word: str, naming: Naming, recursive: bool, unread: Counter[str]
-) -> Iterator[tuple[str, str]]:
-    """Paths, and the same relative to the folder searched."""
-    if word == STREAM:
-        yield word, word
-    elif os.path.isdir(word):
-        for here, folders, names in os.walk(word, onerror=_refuse):
-            folders[:] = sorted(
-                name for name in folders if recursive and _is_searched(here, name, naming)
-            )
-            shown = [name for name in names if name[0] != "."]
-            suffixes = (os.path.splitext(name)[1].lower() for name in shown)
-            unread.update(suffix for suffix in suffixes if _UNREAD.fullmatch(suffix))
-            images = [name for name in shown if is_image_name(Path(name))]
-            for name in _originals(images, naming):
-                path = os.path.join(here, name)
-                if not _is_endless(path):
-                    yield path, os.path.relpath(path, word)
-    elif os.path.lexists(word) or not glob.has_magic(word):
-        yield word, os.path.basename(word)
-    else:
-        files = [path for path in glob.glob(word, recursive=True) if os.path.isfile(path)]
-        if not files:
-            raise UsageError(f"No file matches {word}; check the pattern.")
-        for path in _originals(files, naming):
-            yield path, os.path.basename(path)
-
-
-def _is_endless(path: str) -> bool:
-    """Whether reading may wait for ever: a pipe, a socket or a device, which no folder is searched
-    for.
-    """
-    try:
-        mode = os.stat(path).st_mode
-    except OSError:  # reading says why
-        return False
-    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _refuse(error: OSError) -> None:
-    raise UsageError(
-        f"{error.filename} cannot be searched: {error.strerror}; make it readable."
-    ) from error
-
-
-def _is_searched(here: str, name: str, naming: Naming) -> bool:
-    output = naming.output
-    return name[0] != "." and not (
-        output and os.path.realpath(os.path.join(here, name)) == os.path.realpath(output)
-    )
-
-
-def _originals(paths: Iterable[str], naming: Naming) -> list[str]:
-    """Sorted, without those that another one's output would be called, whatever its extension."""
-    stems = {path: os.path.splitext(path)[0] for path in paths}
-    made = {stem + naming.suffix for stem in stems.values()} if naming.suffix else set()
-    return sorted(path for path, stem in stems.items() if stem not in made)
 
 
 def _name(found: Sequence[tuple[str, str]], naming: Naming, single: bool) -> list[Item]:
@@ -277,9 +249,7 @@ def _mask(item: Item, masks: str, single: bool) -> str:
     return os.path.join(masks, f"{stem}.png")
 
 
-def _protect(
-    items: Sequence[Item], existing: Existing, others: Sequence[Path], reports: Sequence[Path]
-) -> None:
+def _protect(items: Sequence[Item], existing: Existing, reports: Sequence[Path]) -> None:
     """Refuse outputs that are read, by whatever link, and those that exist if nobody said what to
     do.
     """
@@ -287,10 +257,10 @@ def _protect(
         path for item in items for path in (item.output, item.mask) if path not in ("", STREAM)
     ]
     present = [path for path in written if os.path.isfile(path)]
+    others = {path for item in items for path in (item.mask_in, item.reference) if path}
     if not present and not others and not reports:
         return
-    read = {item.input for item in items if item.input != STREAM}
-    read.update(str(find_partner(place, item)) for place in others for item in items)
+    read = others | {item.input for item in items if item.input != STREAM}
     inputs = {_identity(path) for path in read}
     for path in (*(written if others else present), *map(str, reports)):
         if _identity(path) in inputs:

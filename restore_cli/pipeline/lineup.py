@@ -13,7 +13,6 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import read_picture
 from restore_cli.models import catalog, checkpoint
 from restore_cli.pipeline.batch import Request, Watch, restore_files
-from restore_cli.pipeline.files import STREAM, Item, Naming
 from restore_cli.report import Record
 from restore_cli.report.html import Comparison, Version
 from restore_cli.tasks import TASKS
@@ -80,7 +79,7 @@ def line_up(
 
     Args:
         models: as `--model` takes them; DEFAULT is the task's own.
-        request: all else; its items, their naming and its model are set here.
+        request: all else; its one item is the photo, to standard output as PNG.
 
     Raises:
         PictureError: the photo cannot be read.
@@ -88,12 +87,11 @@ def line_up(
     """
     engine.find_device(request.settings.device)
     read_picture(photo, max_pixels=request.max_pixels)
-    one = replace(
-        request, items=(Item(str(photo), STREAM, photo.name),), naming=Naming(format="PNG")
-    )
     for name in dict.fromkeys(models):
         try:
-            record, shown = _restore(replace(one, model=None if name == DEFAULT else name), watch)
+            record, shown = _restore(
+                replace(request, model=None if name == DEFAULT else name), watch
+            )
         except RestoreError as error:
             if request.debug:
                 raise

@@ -1,24 +1,26 @@
-"""The kinds of damage. A task says once what the damage is, how a network is fed and what it gives
-back.
-"""
+"""What a user can ask for. A task says its options, how a network is fed and a photo restored."""
 
 from __future__ import annotations
 
 import importlib
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-import numpy as np
-
-from restore_cli.degradations import Image, Random, round_to_bytes
 from restore_cli.errors import UsageError
-from restore_cli.metrics import psnr
+from restore_cli.levels import parse_levels
+from restore_cli.tasks.restoration import (
+    Finding,
+    NetworkInput,
+    NetworkRun,
+    Networks,
+    Restoration,
+    Trained,
+)
 
 if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for torch
-    from restore_cli.image import Picture
-    from restore_cli.network import Geometry
+    from restore_cli.image import Picture, Pixels
+    from restore_cli.models.checkpoint import Checkpoint
 
 TASKS = {  # command -> file:class of this package
     "denoise": "denoise:Denoise",
@@ -29,33 +31,16 @@ TASKS = {  # command -> file:class of this package
     "dehaze": "dehaze:Dehaze",
     "deblur": "deblur:Deblur",
 }
-MEASURES = {"noise": "noise:Noise"}  # what networks learn to measure, which is no command
+APPROXIMATE = (
+    "looks at the whole photo, so its tiles are approximate; --tile 0 avoids that, with more"
+    " memory."
+)
+FIXED = (
+    "takes {0} x {0} pixels at once, so it runs in tiles that are blended, which is approximate."
+)
 
 
-@dataclass(frozen=True)
-class Feed:
-    """What a network gets: the image, H x W x C in [0, 1], and its condition planes; what to tell
-    the user.
-
-    `noise` is the noise level on the 0..255 scale, where the task estimated it; `strength`, 0 to 1,
-    how much of the network's change is for the better.
-    """
-
-    pixels: Image
-    conditions: tuple[float | Image, ...] = ()
-    options: Mapping[str, float | str] | None = None
-    warnings: tuple[str, ...] = ()
-    noise: float | None = None
-    strength: float = 1.0
-
-
-def option(
-    default: Any,
-    help: str,
-    metavar: str,
-    parse: Callable[[str], Any],
-    level: bool = False,
-) -> Any:
+def option(default: Any, help: str, metavar: str, parse: Callable[[str], Any]) -> Any:
     """A task's field, as the command line offers it.
 
     Args:
@@ -64,79 +49,45 @@ def option(
         help: one sentence.
         metavar: what a value looks like, "FLOAT|auto"; words in lower case are values.
         parse: makes the value of a word; raises UsageError for nonsense.
-        level: whether benchmarks may set it beside the levels of damage.
     """
-    told = {"help": help, "metavar": metavar, "parse": parse, "level": level}
-    return field(default=default, metadata=told)
+    return field(default=default, metadata={"help": help, "metavar": metavar, "parse": parse})
 
 
 @dataclass(frozen=True)
-class Task(ABC):
-    """A kind of damage. Subclasses are frozen dataclasses: docstring is the help, fields are the
-    options.
+class Task:
+    """What a user can ask for. Subclasses are frozen dataclasses: docstring is the help, fields are
+    the options.
 
-    A field made by `option` is offered on the command line; any other only to recipes.
+    A field made by `option` is offered on the command line.
 
     Attributes:
         name: the command.
         suffix: of output files: photo.SUFFIX.jpg.
-        luma: whether a gray network restores a colour picture's luma and leaves its chroma, rather
-            than each channel by itself.
-        steady: whether the damage leaves a photo's mean colour alone, so that restoring must not
-            change it.
+        gray_via_luma: whether a gray network restores a color picture's luma and leaves its chroma,
+            rather than each channel by itself.
+        preserves_mean: whether the damage leaves a photo's mean color alone, so that restoring must
+            not change it.
         noisy: whether noise is the damage, so that what is left of it is shown.
         enlarges: whether a result may be larger than the photo, so that a network may be that
             enlarges.
-        exact: whether most of a photo stays as it is, so that no lossy format is chosen for the
-            result.
-        protocol: how benchmarks damage a clean image.
-        blocks: whether blocking is a part of the damage, so that PSNR-B tells more.
-        scored: by which figure results are compared: "PSNR", over all channels, or "PSNR Y", on
-            luma.
-        levels: what a network is trained for when its recipe does not say; see `draw`.
-        validation: the levels at which it is scored then.
+        keeps_most_pixels: whether most of a photo stays as it is, so that no lossy format is chosen
+            for the result.
+        has_blocking: whether blocking is a part of the damage, so that PSNR-B tells more.
     """
 
     name: ClassVar[str]
     suffix: ClassVar[str]
-    luma: ClassVar[bool] = False
-    steady: ClassVar[bool] = True
+    gray_via_luma: ClassVar[bool] = False
+    preserves_mean: ClassVar[bool] = True
     noisy: ClassVar[bool] = False
     enlarges: ClassVar[bool] = False
-    exact: ClassVar[bool] = False
-    protocol: ClassVar[str]
-    blocks: ClassVar[bool] = False
-    scored: ClassVar[str] = "PSNR"
-    levels: ClassVar[Mapping[str, Any]]
-    validation: ClassVar[tuple[Mapping[str, Any], ...]]
+    keeps_most_pixels: ClassVar[bool] = False
+    has_blocking: ClassVar[bool] = False
 
-    @classmethod
-    def damage_fields(cls) -> list[Field[Any]]:
-        """The fields that are levels of damage; others are options of restoring alone."""
-        return [
-            item
-            for item in fields(cls)
-            if item.metadata.get("level", True) or item.name in cls.levels
-        ]
-
-    @classmethod
-    def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
-        """A task with each option fixed, or drawn: [low, high] uniformly, a list of words one of
-        them.
+    def look(self, picture: Picture) -> Self | None:
+        """This task, with what it has to know of a photo before a model is chosen; None where that
+        is nothing.
         """
-
-        def value(level: Any) -> Any:
-            if not isinstance(level, (list, tuple)):
-                return level
-            return (
-                level[rng.choice(len(level))] if isinstance(level[0], str) else rng.uniform(*level)
-            )
-
-        return cls(**{key: value(level) for key, level in levels.items()})
-
-    def look(self, picture: Picture) -> Self:  # noqa: ARG002
-        """This task, with what it has to know of a photo before a model is chosen."""
-        return self
 
     @property
     def model(self) -> str | None:
@@ -145,155 +96,117 @@ class Task(ABC):
         """
         return None
 
-    @property
-    def paired(self) -> bool:
-        """Whether a set's real pairs have this damage."""
-        return True
-
-    def fit(self, clean: Image) -> Image:
-        """The part of a clean image that `degrade` takes: all of it, but for tasks that change its
-        size.
-        """
-        return clean
-
-    @abstractmethod
-    def degrade(self, clean: Image, rng: Random) -> Image:
-        """Damage a clean image, H x W x C in [0, 1]; used by training and measuring alike."""
-
-    def pair(self, clean: Image, rng: Random) -> tuple[Self, Image, Image]:
-        """A pair for training.
-
-        Returns:
-            This task, with what there is to say of the damage; what a network is given, by its
-            `prepare`; and what it is to make of it, the clean image.
-        """
-        return self, self.degrade(clean, rng), clean
-
-    def prepare(
-        self,
-        pixels: Image,
-        trained: Mapping[str, Any],  # noqa: ARG002
-        geometry: Geometry,  # noqa: ARG002
-        picture: Picture | None = None,  # noqa: ARG002
-    ) -> Feed:
-        """Turn a picture's pixels into a network's input: they themselves, unless a task says
-        otherwise.
+    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:
+        """What a network is given of a picture; None is its pixels as they are.
 
         Args:
-            pixels: H x W x C in [0, 1].
-            trained: the levels the checkpoint was trained for, as in weights.toml.
-            geometry: the network's: its scale, and how many condition planes it takes.
-            picture: where the pixels come from, if it is a file: what else is known of them.
+            picture: its pixels are H x W x C in [0, 1], NaN where they are missing.
+            trained: what the network was trained for.
         """
-        return Feed(pixels)
 
-    def advise(self, picture: Picture, noise: float, trained: Mapping[str, Any]) -> str:  # noqa: ARG002
-        """A sentence on what would suit a photo better, or none.
+    def advise(self, found: Finding) -> str | None:
+        """A sentence on what would suit a photo better, or none."""
 
-        Args:
-            noise: the photo's noise level on the 0..255 scale, as it was measured.
-            trained: the levels the checkpoint was trained for.
-        """
-        return ""
+    def target_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width of the result of a picture of so many pixels."""
+        return height, width
 
-    def coarsen(self, observed: Image) -> Image | None:  # noqa: ARG002
-        """A smaller picture that is to be restored first, if the network does not reach far
-        enough.
-        """
-        return None
-
-    def refine(self, pixels: Image, observed: Image, restored: Image) -> Image:
-        """A network's input, with what is known from the smaller picture, restored."""
-        raise NotImplementedError
-
-    def enlargement(self, height: int, width: int) -> float:  # noqa: ARG002
+    def enlargement(self, height: int, width: int) -> float:
         """How many times wider or higher the result is than a picture of so many pixels."""
-        return 1
+        tall, wide = self.target_size(height, width)
+        return max(tall / height, wide / width)
 
-    def detector(self, trained: Mapping[str, Any]) -> tuple[Task, tuple[str | None, ...]] | None:  # noqa: ARG002
-        """The task and the models whose results show where the picture is damaged, if that is to be
-        found.
-
-        Args:
-            trained: the levels that the chosen model was trained for; None in place of another
-                one's name says that it finds the damage itself.
-        """
-        return None
-
-    def locate(self, restored: Sequence[Image], observed: Image) -> tuple[Image, str]:
-        """What is known of the picture by the detectors' results, and a sentence if in doubt.
-
-        Returns:
-            What was observed, NaN where it is damaged, and restored already where that is better.
-        """
-        raise NotImplementedError
-
-    def mark(self, pixels: Image, mask: Image | None) -> tuple[Image, Image | None]:
-        """Take note of a mask, H x W in [0, 1], which says where the picture is to be changed.
-
-        Returns:
-            The pixels that `prepare` is to be given, and the mask by which the change is made, None
-            for all.
-        """
-        return pixels, mask
-
-    def finish(self, restored: Image, observed: Image) -> Image:
-        """Turn a network's output, and what was observed, into pixels in [0, 1] of the result's
-        size.
-        """
-        from restore_cli.image import to_gray
-
-        if restored.shape[2] == 3 and is_gray(observed):
-            restored[:] = to_gray(restored)
-        if self.steady:
-            keep_colour(restored, observed)
-        return restored.clip(0, 1, out=restored)
-
-    def plain(self, observed: Image) -> Image:
-        """What is observed, at the result's size, without restoration: what a result is better
-        than.
-        """
+    def unrestored(self, observed: Pixels) -> Pixels:
+        """What is observed, at the result's size: what a result must be better than."""
         return observed
 
-    def inside(self, image: Image) -> Image:
-        """The part of a result that is scored: all of it, but for tasks that leave out its
-        border.
+    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
+        """Turn a network's output, which may be changed, into pixels in [0, 1] of the result's
+        size.
         """
-        return image
+        from restore_cli.image import is_gray, to_gray
 
-    def score(self, restored: Image, clean: Image) -> float:
-        """PSNR in dB by the task's protocol; the restored image is rounded to 8 bits, its luma is
-        not.
+        if output.shape[2] == 3 and is_gray(observed):
+            output[:] = to_gray(output)
+        if self.preserves_mean:
+            _keep_mean(output, observed)
+        return output.clip(0, 1, out=output)
+
+    def restore(
+        self, picture: Picture, mask: Pixels | None, networks: Networks, strength: float = 1.0
+    ) -> Restoration:
+        """Restore a picture: feed the network, run it, finish what it gives.
+
+        Args:
+            picture: H x W x C in [0, 1].
+            mask: H x W in [0, 1] at the result's size, where the change is made; None is
+                everywhere.
+            networks: what runs networks; `networks.chosen` is to restore the picture.
+            strength: 0 to 1, how much of the change is made; at 0 no network is run.
+
+        Raises:
+            UsageError, RestoreError: the picture, the mask or the network is not for this task.
         """
-        from restore_cli.image import luma
+        return self.run(picture, mask, networks, networks.chosen, strength)
 
-        restored, clean = self.inside(round_to_bytes(restored)), self.inside(clean)
-        if self.scored == "PSNR Y" and clean.shape[2] == 3:
-            restored, clean = luma(restored), luma(clean)
-        return psnr(restored, clean)
+    def run(
+        self,
+        picture: Picture,
+        mask: Pixels | None,
+        networks: Networks,
+        model: Checkpoint,
+        strength: float = 1.0,
+        progress: float = 1.0,
+    ) -> Restoration:
+        """Restore a picture by one model, or by the task's default where its result is no picture.
+
+        Args:
+            progress: share of all the work that this is.
+        """
+        unrestored = self.unrestored(picture.pixels)
+        fed = self.feed(picture, model)
+        if not strength * fed.report.strength or (mask is not None and not mask.any()):
+            return Restoration(
+                unrestored, unrestored, picture.pixels, mask, fed.report, changed=False
+            )
+        run = replace(self.run_network(fed, networks, model, progress), input=fed)
+        warnings = fed.report.warnings
+        if fault := run.find_fault():
+            model = networks.find(None, self.name)
+            fed = self.feed(picture, model)
+            run = replace(self.run_network(fed, networks, model, 0), input=fed)
+            warnings = (*fed.report.warnings, f"{fault}; it was restored by {model.name}.")
+        geometry = model.network.geometry
+        if run.result.tile and not geometry.local:
+            words = FIXED.format(geometry.largest) if geometry.largest else APPROXIMATE
+            warnings = (*warnings, f"{model.name} {words}")
+        return Restoration(
+            self.finish(run.result.pixels, picture.pixels),
+            unrestored,
+            picture.pixels,
+            mask,
+            replace(fed.report, warnings=warnings),
+            (run,),
+        )
+
+    def feed(self, picture: Picture, model: Checkpoint) -> NetworkInput:
+        """What a model's network is given of a picture."""
+        trained = Trained(parse_levels(model.conditions), model.network.geometry)
+        return self.prepare(picture, trained) or NetworkInput(picture.pixels)
+
+    def run_network(
+        self, fed: NetworkInput, networks: Networks, model: Checkpoint, progress: float
+    ) -> NetworkRun:
+        """Run a network over the whole of a picture."""
+        return networks.run(self, model, fed, progress)
 
 
-def span(level: Any) -> tuple[float, float, str]:
-    """Lowest and highest of what a network was trained for, a value or [low, high], and both in
-    words.
-    """
-    low, high = np.broadcast_to(level, 2).tolist()
-    return low, high, f"{low:g}" if low == high else f"{low:g} to {high:g}"
-
-
-def is_gray(image: Image) -> bool:
-    """Whether all channels are the same, and missing together."""
-    return all(
-        np.array_equal(image[..., 0], image[..., i], equal_nan=True)
-        for i in range(1, image.shape[2])
-    )
-
-
-def keep_colour(restored: Image, observed: Image) -> None:
+def _keep_mean(restored: Pixels, observed: Pixels) -> None:
     """Shift each channel, in place, to the mean that it was observed with: networks tint by up to a
     level.
     """
     import cv2
+    import numpy as np
 
     channels = restored.shape[2]
     shift = np.subtract(cv2.mean(restored)[:channels], cv2.mean(observed)[:channels])
@@ -306,9 +219,8 @@ def find_task(name: str) -> type[Task]:
     Raises:
         UsageError: there is no such task.
     """
-    known = TASKS | MEASURES
-    if name not in known:
+    if name not in TASKS:
         raise UsageError(f"There is no task {name!r}; choose {', '.join(TASKS)}.")
-    file, _, cls = known[name].partition(":")
+    file, _, cls = TASKS[name].partition(":")
     task: type[Task] = getattr(importlib.import_module(f"{__name__}.{file}"), cls)
     return task

@@ -1,31 +1,21 @@
-"""What JPEG compression leaves: blocks, ringing, smeared colours."""
+"""What JPEG compression leaves is to go: blocks, ringing, smeared colors."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-import numpy as np
-
-from restore_cli.degradations import Image, Random
 from restore_cli.errors import UsageError
-from restore_cli.metrics import estimate_quality
-from restore_cli.tasks import Feed, Task, option, span
+from restore_cli.levels import Range, span
+from restore_cli.tasks import Task, option
+from restore_cli.tasks.restoration import Finding, NetworkInput, TaskReport, Trained
 
-if TYPE_CHECKING:
-    from restore_cli.image import Picture
-    from restore_cli.network import Geometry
+if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for numpy
+    from restore_cli.image import Picture, Pixels
 
-SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
-BLIND_REACH = (
-    2  # times the best quality that a network knows, and is not told, from where on it does harm
-)
+BLIND_REACH = 2  # times the best quality that a network knows, but is not given: beyond, it harms
 NOISY = 5.0  # noise level from which on a photo is called noisy
-LIGHT = (
-    90,
-    95,
-)  # qualities between which half of the change is given up, for all of it may do harm
+LIGHT = (90, 95)  # qualities between which half of the change is given up: all of it may do harm
 
 
 def parse_quality(word: str) -> float | None:
@@ -43,22 +33,13 @@ class Deblock(Task):
     Attributes:
         quality: of libjpeg, 1 to 100, rounded; None reads it from a JPEG, or estimates it from the
             pixels.
-        subsampling: of colour, "4:4:4", "4:2:2" or "4:2:0"; gray has none.
+        corner: row and column where blocks start, 0 to 15; None finds them.
     """
 
     name: ClassVar[str] = "deblock"
     suffix: ClassVar[str] = "deblocked"
-    luma: ClassVar[bool] = True
-    blocks: ClassVar[bool] = True
-    protocol: ClassVar[str] = (
-        "compressed by Pillow's libjpeg, 4:2:0 in colour unless another subsampling is named"
-    )
-    levels: ClassVar[Mapping[str, Any]] = {"quality": [5, 100], "subsampling": ["4:2:0", "4:4:4"]}
-    validation: ClassVar[tuple[Mapping[str, Any], ...]] = (
-        {"quality": 10},
-        {"quality": 20},
-        {"quality": 40},
-    )
+    gray_via_luma: ClassVar[bool] = True
+    has_blocking: ClassVar[bool] = True
 
     quality: float | None = option(
         None,
@@ -67,33 +48,16 @@ class Deblock(Task):
         metavar="FLOAT|auto",
         parse=parse_quality,
     )
-    subsampling: str = "4:2:0"
+
+    corner: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError(
                 f"Quality is {self.quality:g}; give a JPEG quality from 1 to 100, or auto."
             )
-        if self.subsampling not in SUBSAMPLINGS:
-            raise UsageError(
-                f"Subsampling is {self.subsampling!r}; choose {', '.join(SUBSAMPLINGS)}."
-            )
 
-    def degrade(self, clean: Image, rng: Random) -> Image:  # noqa: ARG002
-        """Compress and read back, by libjpeg; draws nothing, and blocks start at the corner."""
-        from restore_cli.image import compress
-
-        if self.quality is None:
-            raise UsageError("Compressing needs a quality.")
-        return compress(clean, round(self.quality), self.subsampling)
-
-    def prepare(
-        self,
-        pixels: Image,
-        trained: Mapping[str, Any],
-        geometry: Geometry,
-        picture: Picture | None = None,
-    ) -> Feed:
+    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Give quality / 100 as a constant plane, held to the range that the network knows.
 
         Unless it is given, it is that of the JPEG file's own tables, or else estimated from the
@@ -101,49 +65,51 @@ class Deblock(Task):
         the corner. A photo of a higher quality than a network knows stays as it is; from 90 to 95
         ever less of the change is made.
         """
-        found: tuple[float, tuple[int, int]] = (self.quality or 0, (0, 0))
-        if picture and picture.jpeg_quality:
-            found = picture.jpeg_quality, picture.corner
-        elif picture or self.quality is None:
-            found = estimate_quality(pixels, picture.visible if picture else None)
-        quality, corner = self.quality or found[0], found[1]
-        told: dict[str, float | str] = {"quality": round(quality)}
-        if picture and picture.jpeg_quality and self.quality is None:
-            told["quality_from"] = "the file"
+        import numpy as np
+
+        from restore_cli.metrics import estimate_quality
+
+        pixels, corner, own = picture.pixels, picture.corner, float(picture.jpeg_quality or 0)
+        if not own and not (self.quality and self.corner):
+            own, corner = estimate_quality(pixels, picture.visible)
+        quality, corner = self.quality or own, self.corner or corner
+        options: dict[str, float | str] = {"quality": round(quality)}
+        if picture.jpeg_quality and self.quality is None:
+            options["quality_from"] = "the file"
         if any(corner):
-            pixels = np.pad(
-                pixels, [(-corner[0] % 16, 0), (-corner[1] % 16, 0), (0, 0)], "symmetric"
-            )
-        low, high, known = span(trained.get("quality", [1, 100]))
-        conditions = (min(max(quality, low), high) / 100,) if geometry.conditions else ()
+            before = [(-start % 16, 0) for start in corner]
+            pixels = np.pad(pixels, [*before, (0, 0)], "symmetric")
+        geometry = trained.geometry
+        known = span(trained.levels.get("quality", Range(1, 100)))
+        conditions = (min(max(quality, known.low), known.high) / 100,) * bool(geometry.conditions)
         strength = float(np.interp(quality, LIGHT, (1, 0.5)))
         warnings: tuple[str, ...] = ()
-        if quality > high * (1 if geometry.conditions else BLIND_REACH):
+        if quality > known.high * (1 if geometry.conditions else BLIND_REACH):
             warnings = (
                 f"Quality {quality:.0f} leaves nothing for this model to mend; nothing is changed.",
             )
             strength = 0
-        elif geometry.conditions and quality < low:
+        elif geometry.conditions and quality < known.low:
             warnings = (
-                f"The model knows quality from {low:g} up; quality {quality:.0f} is treated as"
-                f" {low:g}.",
+                f"The model knows quality from {known.low:g} up; quality {quality:.0f} is treated"
+                f" as {known.low:g}.",
             )
-        elif not geometry.conditions and not 0.8 * low <= quality <= 1.2 * high:
+        elif not geometry.conditions and not 0.8 * known.low <= quality <= 1.2 * known.high:
             warnings = (
                 f"The model was trained for quality {known}, the photo's is {quality:.0f}.",
             )
-        return Feed(pixels, conditions, told, warnings, strength=strength)
+        return NetworkInput(pixels, conditions, TaskReport(options, warnings, strength=strength))
 
-    def advise(self, picture: Picture, noise: float, trained: Mapping[str, Any]) -> str:  # noqa: ARG002
+    def advise(self, found: Finding) -> str | None:
         """Name the command that removes noise, too."""
-        if noise <= NOISY:
-            return ""
+        if found.noise <= NOISY:
+            return None
         return (
-            f"Noise of level {noise:.0f} stays; `restore denoise` removes it, and the traces"
+            f"Noise of level {found.noise:.0f} stays; `restore denoise` removes it, and the traces"
             " of JPEG."
         )
 
-    def finish(self, restored: Image, observed: Image) -> Image:
+    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
         """Without what `prepare` put before the first row and column."""
         height, width = observed.shape[:2]
-        return super().finish(restored[-height:, -width:], observed)
+        return super().finish(output[-height:, -width:], observed)

@@ -11,8 +11,8 @@ from typing import Any, Self
 
 import numpy as np
 
-from restore_cli.degradations import Image
 from restore_cli.errors import RestoreError, UsageError
+from restore_cli.image import Pixels as Image
 
 
 class Log:

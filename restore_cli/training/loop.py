@@ -25,16 +25,19 @@ from restore_cli import memory
 from restore_cli.archs import build
 from restore_cli.archs.binarized import transition
 from restore_cli.archs.layers import flop_counter
-from restore_cli.degradations import Image
-from restore_cli.engine import Settings, autocast, run
+from restore_cli.degradations import find_degradation
+from restore_cli.engine import Settings, autocast
 from restore_cli.errors import RestoreError, UsageError
+from restore_cli.image import Picture
+from restore_cli.image import Pixels as Image
 from restore_cli.levels import parse_levels
 from restore_cli.models import catalog, checkpoint
 from restore_cli.models.checkpoint import save
 from restore_cli.models.header import Header
 from restore_cli.models.scores import Protocol, Score
 from restore_cli.network import Geometry, Restorer
-from restore_cli.tasks import find_task
+from restore_cli.pipeline.apply import restore
+from restore_cli.tasks import TASKS, find_task
 from restore_cli.training.distributed import Group, join
 from restore_cli.training.log import Log
 from restore_cli.training.objectives import OBJECTIVES, Adversary
@@ -383,7 +386,7 @@ def make_network(recipe: Recipe) -> Restorer:
     network = build(recipe.arch, recipe.params)
     network.init_weights()
     geometry = network.geometry
-    if geometry.scale > 1 and not find_task(recipe.task).enlarges:
+    if geometry.scale > 1 and recipe.task in TASKS and not find_task(recipe.task).enlarges:
         raise UsageError(
             f"Cannot train {recipe.arch} for {recipe.task}: it enlarges {geometry.scale} times."
             " Give another network, or other parameters."
@@ -452,6 +455,18 @@ class Validation:
     pictures: tuple[tuple[Image, Image, Image], ...] = ()
 
 
+def _as_loaded(network: Restorer, recipe: Recipe) -> checkpoint.Checkpoint:
+    """The network as a model that tasks run."""
+    header = Header(
+        task=recipe.task,
+        arch=recipe.arch,
+        params=recipe.params,
+        channels=network.geometry.channels,
+        conditions=recipe.levels,
+    )
+    return checkpoint.Checkpoint("the network", network, header)
+
+
 def validate(
     network: Restorer,
     recipe: Recipe,
@@ -465,8 +480,9 @@ def validate(
     The random generator starts anew with seed 0 for each image. `watch` is told "validating 5 of
     12" before each image.
     """
-    task = find_task(recipe.task)
+    task = find_degradation(recipe.task)
     settings = Settings(device=str(device), precision=precision)
+    loaded = _as_loaded(network, recipe)
     scores: list[float] = []
     inputs: list[float] = []
     pictures: list[tuple[Image, Image, Image]] = []
@@ -476,16 +492,13 @@ def validate(
         rows: list[tuple[float, float]] = []
         for sample in samples:
             watch(f"validating {len(scores) * len(samples) + len(rows) + 1} of {number}")
-            clean = damage.fit(to_float(sample.clean))
+            clean = damage.crop_to_scale(to_float(sample.clean))
             if sample.damaged is None:
-                damage, observed, clean = damage.pair(clean, np.random.RandomState(0))
+                job, observed, clean = damage.pair(clean, np.random.RandomState(0))
             else:
-                observed = to_float(sample.damaged)
-            feed = damage.prepare(observed, recipe.levels, network.geometry)
-            restored = damage.finish(
-                run(network, feed.pixels, feed.conditions, settings).pixels, observed
-            )
-            before = damage.plain(observed)
+                job, observed = damage.task(), to_float(sample.damaged)
+            restored = restore(Picture(observed), job, loaded, settings).pixels
+            before = job.unrestored(observed)
             rows.append((damage.score(restored, clean), damage.score(before, clean)))
             if len(pictures) < SHOWN:
                 pictures.append((before, restored, clean))
@@ -617,11 +630,11 @@ def _trial_side(recipe: Recipe, geometry: Geometry) -> int:
     """The side of a patch that stands for the recipe's largest: if that is large, a smaller one
     that fits.
     """
-    task = find_task(recipe.task).draw(recipe.levels, np.random.default_rng(0))
+    task = find_degradation(recipe.task).draw(recipe.levels, np.random.default_rng(0))
     grid = geometry.multiple * geometry.scale
 
     def fits(side: int) -> bool:
-        return len(task.fit(np.broadcast_to(np.float32(0), (side, side, 1)))) == side
+        return len(task.crop_to_scale(np.broadcast_to(np.float32(0), (side, side, 1)))) == side
 
     largest = max(recipe.sides)
     sides = range(-(-TRIAL_SIDE // grid) * grid, largest, grid)

@@ -16,12 +16,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from restore_cli.degradations import Image, camera
+from restore_cli.degradations import find_degradation, photo_noise
+from restore_cli.degradations.grain import mottle
 from restore_cli.errors import PictureError, RestoreError, UsageError
-from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
+from restore_cli.image import Picture, is_image_name, read_picture, resize, to_gray, to_rgb
+from restore_cli.image import Pixels as Image
+from restore_cli.levels import parse_levels
 from restore_cli.models.store import cache_dir
 from restore_cli.network import Geometry
-from restore_cli.tasks import Task, find_task
+from restore_cli.tasks import Task
+from restore_cli.tasks.restoration import NetworkInput, Trained
 from restore_cli.training.recipe import Levels, Recipe
 
 Bytes = NDArray[np.uint8]
@@ -240,7 +244,7 @@ class Patches(Dataset[Batch]):
         self, samples: list[Sample], recipe: Recipe, geometry: Geometry, rank: int = 0
     ) -> None:
         self.samples, self.recipe, self.geometry, self.rank = samples, recipe, geometry, rank
-        self.task = find_task(recipe.task)
+        self.damage = find_degradation(recipe.task)
         side = max(recipe.sides)
         needed = 4 * recipe.batch * side**2 * (2 * geometry.channels + geometry.conditions)
         free = psutil.virtual_memory().available
@@ -278,16 +282,16 @@ class Patches(Dataset[Batch]):
         if self.recipe.enlarged and damaged is None and rng.random() < self.recipe.enlarged:
             clean = _enlarge(clean, rng.uniform(1, 2))
         if self.recipe.grain and damaged is None and rng.random() < self.recipe.grain:
-            clean = camera.mottle(clean, camera.draw_level(rng, GRAIN), rng).clip(0, 1)
+            clean = mottle(clean, photo_noise.draw_level(rng, GRAIN), rng).clip(0, 1)
         if self.recipe.gray and clean.shape[2] == 3 and rng.random() < self.recipe.gray:
             clean, damaged = to_gray(clean), None if damaged is None else to_gray(damaged)
-        task = self.task.draw(self.recipe.levels, rng)
-        if task.fit(clean).shape != clean.shape:
+        damage = self.damage.draw(self.recipe.levels, rng)
+        if damage.crop_to_scale(clean).shape != clean.shape:
             raise UsageError(
-                f"{task} does not fit patches of {len(clean)} pixels; choose another --patch."
+                f"{damage} does not fit patches of {len(clean)} pixels; choose another --patch."
             )
         task, observed, clean = (
-            (task, damaged, clean) if damaged is not None else task.pair(clean, rng)
+            (damage.task(), damaged, clean) if damaged is not None else damage.pair(clean, rng)
         )
         if clean.shape[2] < self.geometry.channels:
             clean, observed = to_rgb(clean), to_rgb(observed)
@@ -335,7 +339,8 @@ def stack_input(task: Task, observed: Image, levels: Levels, geometry: Geometry)
     Raises:
         UsageError: the network takes another number of conditions than the task gives.
     """
-    feed = task.prepare(observed, levels, geometry)
+    fed = task.prepare(Picture(observed), Trained(parse_levels(levels), geometry))
+    feed = fed or NetworkInput(observed)
     if len(feed.conditions) != geometry.conditions:
         raise UsageError(
             f"The network takes {geometry.conditions} conditions where {task.name} gives"

@@ -13,10 +13,14 @@ import numpy as np
 import torch
 
 from restore_cli.archs import build
+from restore_cli.degradations import MEASURES, find_degradation
 from restore_cli.errors import RestoreError, UsageError, WeightsError
+from restore_cli.image import Picture
+from restore_cli.levels import parse_levels, to_plain
 from restore_cli.models import catalog
 from restore_cli.models.header import is_level
-from restore_cli.tasks import MEASURES, TASKS, Task, find_task
+from restore_cli.tasks import TASKS, Task
+from restore_cli.tasks.restoration import Trained
 
 Levels = Mapping[str, Any]  # a task's fields, as `Task.draw` takes them
 
@@ -99,13 +103,13 @@ def _problems(key: str, value: Any, kind: str) -> Iterator[str]:
             yield f"pairs must be CLEAN:DAMAGED, not {value!r}"
 
 
-def _own_network(task: type[Task], levels: Levels) -> tuple[str, Mapping[str, Any]]:
+def _own_network(task: str, levels: Levels) -> tuple[str, Mapping[str, Any]]:
     """Architecture and parameters of the task's own model for color, of the scale that is trained
     for.
     """
     scale = levels.get("scale", 1)
     try:
-        found = catalog.choose(None, task.name, 3, scale if isinstance(scale, (int, float)) else 1)
+        found = catalog.choose(None, task, 3, scale if isinstance(scale, (int, float)) else 1)
     except UsageError:
         return HOUSE
     assert isinstance(found, catalog.Entry)
@@ -125,11 +129,9 @@ def _fit_conditions(
         geometry = build(arch, params).geometry
         if geometry.channels not in (1, 3):
             raise UsageError(f"The network has {geometry.channels} channels; give it 1 or 3.")
-        given = len(
-            task.prepare(
-                np.zeros((16, 16, geometry.channels), np.float32), levels, geometry
-            ).conditions
-        )
+        blank = Picture(np.zeros((16, 16, geometry.channels), np.float32))
+        fed = task.prepare(blank, Trained(parse_levels(levels), geometry))
+        given = len(fed.conditions) if fed else 0
         if "conditions" in params or given == geometry.conditions:
             return params
         try:
@@ -270,12 +272,14 @@ class Recipe:
             return not any(problems.get(key) for key in keys)
 
         if "task" in given and sound("task", "levels", "validation", "folders", "pairs"):
-            task = find_task(given["task"])
-            given["levels"] = given.get("levels") or dict(task.levels)
+            task = find_degradation(given["task"])
+            given["levels"] = given.get("levels") or {
+                key: to_plain(level) for key, level in task.levels.items()
+            }
             real = given.get("pairs") and not given.get("folders")  # whose damage has no levels
             own = ({},) if real else tuple(dict(level) for level in task.validation)
             given["validation"] = given.get("validation") or own
-            drawn, named = [], [item.name for item in task.damage_fields()]
+            drawn, named = [], [item.name for item in dataclasses.fields(task)]
             for levels in (given["levels"], *given["validation"]):
                 try:
                     if strange := [key for key in levels if key not in named]:
@@ -286,15 +290,17 @@ class Recipe:
                             raise ValueError(f"{key} cannot be {level!r}")
                     drawn.append(made)
                 except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
-                    told.append(f"{task.name} cannot have the levels {levels}: {error}".rstrip("."))
+                    told.append(
+                        f"{given['task']} cannot have the levels {levels}: {error}".rstrip(".")
+                    )
             if sound("arch", "params") and len(drawn) == 1 + len(given["validation"]):
                 params = given.get("params", {})
                 if not given.get("arch"):
-                    given["arch"], usual = _own_network(task, given["levels"])
+                    given["arch"], usual = _own_network(given["task"], given["levels"])
                     params = {**usual, **params}
                 try:
                     given["params"] = _fit_conditions(
-                        drawn[0], given["levels"], given["arch"], params
+                        drawn[0].task(), given["levels"], given["arch"], params
                     )
                 except RestoreError as error:
                     told.append(str(error).rstrip("."))

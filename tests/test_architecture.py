@@ -1,4 +1,4 @@
-"""The house rules: which module may import which, and that formatter, linter and type checker are
+"""The architecture: which module may import which, and that formatter, linter and type checker are
 content.
 """
 
@@ -19,14 +19,16 @@ ORDER = [
     "bench",
     "training",
     "pipeline",
-    "tasks",
     "degradations",
+    "tasks",
     "noise",
     "recipes",
     "datasets",
     "models",
     "archs",
     "engine",
+    "device",
+    "tiles",
     "network",
     "memory",
     "metrics",
@@ -39,7 +41,17 @@ ORDER = [
     "errors",
 ]
 SHARED = {  # what brothers may import
-    "cli": {"display", "model_facts", "options", "signals"},
+    "cli": {
+        "display",
+        "fields",
+        "hints",
+        "model_facts",
+        "options",
+        "outcomes",
+        "progress",
+        "signals",
+        "values",
+    },
     "training": {"*"},
     "bench": {"*"},
     "pipeline": {"*"},

@@ -1,0 +1,103 @@
+"""Commands composed from the fields of a task, and KEY=VALUE words."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from restore_cli.errors import UsageError
+from restore_cli.tables import read_value
+
+if TYPE_CHECKING:
+    from restore_cli.tasks import Task
+
+
+def option_fields(task: type[Task]) -> dict[str, dataclasses.Field[Any]]:
+    """The fields of a task that the command line offers, by their names."""
+    return {item.name: item for item in dataclasses.fields(task) if "parse" in item.metadata}
+
+
+def compose(
+    run: Callable[..., None],
+    slot: str,
+    own: Sequence[inspect.Parameter],
+    fill: Callable[[dict[str, Any]], Any],
+    annotations: Mapping[str, Any] | None = None,
+) -> Callable[..., None]:
+    """A command with the parameters of `run`, but one, whose place others take.
+
+    Args:
+        run: takes all its parameters by keyword.
+        slot: the name of the parameter that is not offered.
+        own: the parameters in its place, all keyword-only.
+        fill: makes the value of `slot` from the values of `own`, by their names.
+        annotations: by parameters of `run`, those that the command has instead.
+    """
+    offered: list[inspect.Parameter] = []
+    for item in inspect.signature(run, eval_str=True).parameters.values():
+        kind = (annotations or {}).get(item.name, item.annotation)
+        offered += own if item.name == slot else [item.replace(annotation=kind)]
+
+    def command(**values: Any) -> None:
+        given = {item.name: values.pop(item.name) for item in own}
+        run(**values, **{slot: fill(given)})
+
+    command.__signature__ = inspect.Signature(offered)  # type: ignore[attr-defined]
+    command.__annotations__ = {}
+    return command
+
+
+def parameter(name: str, kind: Any, default: Any = None) -> inspect.Parameter:
+    """A parameter of a composed command; `kind` is its annotated type."""
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def task_parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
+    """The option of a task's field, with its help, parser and default."""
+    metavar = item.metadata["metavar"]
+    values = [word for word in metavar.split("|") if word.islower()]  # of FLOAT|auto the second
+    automatic = item.default is None and "auto" in values
+    option = typer.Option(
+        metavar=metavar,
+        help=item.metadata["help"] + r" \[default: auto]" * automatic,  # \[ is not markup
+        parser=item.metadata["parse"],
+        autocompletion=lambda: values,
+        show_default=item.default not in (None, ()),
+    )
+    if item.default == ():
+        return parameter(item.name, Annotated[list[str] | None, option])
+    return parameter(item.name, Annotated[str, option], item.default)
+
+
+def make_task(task: type[Task], values: Mapping[str, Any]) -> Task:
+    """A task with these values of its fields; those of a repeated option are a list or None."""
+    repeated = {item.name for item in dataclasses.fields(task) if item.default == ()}
+    return task(
+        **{key: tuple(value or ()) if key in repeated else value for key, value in values.items()}
+    )
+
+
+def split_keys(option: str, words: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    """The key and the text of each KEY=VALUE word; `option` is named in errors.
+
+    Raises:
+        UsageError: a word lacks "=".
+    """
+    for word in words or ():
+        key, equals, text = word.partition("=")
+        if not equals:
+            raise UsageError(f"{option} takes KEY=VALUE, not {word!r}.")
+        yield key, text
+
+
+def parse_keys(option: str, words: Sequence[str] | None) -> dict[str, Any]:
+    """KEY=VALUE words whose values are TOML's; a text that is not TOML is the value itself.
+
+    Raises:
+        UsageError: a word lacks "=".
+    """
+    return {key: read_value(text) for key, text in split_keys(option, words)}

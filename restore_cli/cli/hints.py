@@ -1,0 +1,37 @@
+"""What the help of a task says of its models: which to name where none is bundled."""
+
+from __future__ import annotations
+
+from restore_cli.models import catalog
+
+_REQUIRED = {"inpaint": " --mask mask.png", "sr": " --scale 3"}  # by tasks whose examples need it
+
+
+def add_hint(summary: str, task: str) -> str:
+    """A task's summary, which ends with where a model comes from if none is bundled."""
+    if _has_bundled(task):
+        return summary
+    model = _find_model(task)
+    hint = f"--model {model} downloads one" if model else "train your own"
+    return f"{summary.rstrip('.')} (no model is bundled; {hint})."
+
+
+def example_options(task: str) -> str:
+    """The options without which a task's example cannot run, each after a blank."""
+    required = _REQUIRED.get(task, "")
+    if _has_bundled(task):
+        return required
+    return f"{required} --model {_find_model(task) or 'mine.safetensors'}"
+
+
+def _has_bundled(task: str) -> bool:
+    return any(isinstance(entry.source, catalog.Bundled) for entry in _entries(task))
+
+
+def _find_model(task: str) -> str | None:
+    """The first model of a task that has no bundled one, if there is any."""
+    return next((entry.short or entry.name for entry in _entries(task)), None)
+
+
+def _entries(task: str) -> list[catalog.Entry]:
+    return [entry for entry in catalog.entries().values() if entry.task == task]

@@ -1,0 +1,109 @@
+"""What a batch of photos prints and writes: a line for each, then reports, page and totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from restore_cli.cli.display import (
+    describe,
+    name_input,
+    print_error,
+    print_note,
+    print_result,
+    print_warning,
+)
+from restore_cli.cli.progress import BatchProgress
+from restore_cli.errors import ExitCode
+from restore_cli.report import Record, write_report
+
+if TYPE_CHECKING:
+    from restore_cli.report.html import Gallery
+    from restore_cli.tasks import Task
+
+
+@dataclass
+class Outcomes:
+    """Renders the records of a batch as they come.
+
+    Args:
+        task: what was asked for.
+        batch: how far the batch is.
+        reports: where to write all records.
+        page: where before and after are compared.
+        json: print records as JSON lines.
+        quiet: print only errors.
+    """
+
+    task: Task
+    batch: BatchProgress
+    reports: Sequence[Path] = ()
+    page: Gallery | None = None
+    json: bool = False
+    quiet: bool = False
+    _counts: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0)
+    )
+    _kept: list[Record] = field(default_factory=list)
+
+    def render(self, records: Iterable[Record]) -> None:
+        """Show all; reports and page are written whatever happens, of the records there are.
+
+        Raises:
+            typer.Exit: an input failed.
+            KeyboardInterrupt: with a sentence that says how to go on.
+        """
+        with ExitStack() as last:
+            for path in reversed(self.reports):  # the last callback comes first
+                last.callback(self._write_report, path)
+            if self.page:
+                last.callback(self.page.write)
+            try:
+                for record in records:
+                    self._show(record)
+            except KeyboardInterrupt as error:
+                if self.batch.photos == 1:
+                    raise
+                raise KeyboardInterrupt(
+                    f"{self.batch.done} of {self.batch.photos} photos are done; run it again with"
+                    " --skip-existing for the rest."
+                ) from error
+        if not self.quiet:
+            self._summarize()
+        if self._counts["failed"]:
+            raise typer.Exit(ExitCode.FAILED)
+
+    def _write_report(self, path: Path) -> None:
+        if self._kept:
+            write_report(self._kept, path)
+
+    def _show(self, record: Record) -> None:
+        self._counts[record.status] += 1
+        self.batch.finish()
+        if self.reports:
+            self._kept.append(record)
+        if self.json:
+            print_result(record.to_json())
+        if record.error:
+            print_error(record.error)
+        elif not self.quiet:
+            print_note(describe(record, self.task))
+            for warning in record.warnings:
+                print_warning(f"{name_input(record)}: {warning}")
+
+    def _summarize(self) -> None:
+        if self.batch.photos > 1:
+            counts = ", ".join(f"{count} {name}" for name, count in self._counts.items() if count)
+            print_note(f"{counts} in {self.batch.seconds:.1f} s")
+        page = self.page
+        if page and not page.kept:
+            print_note(f"nothing was restored; {page.path} is not written")
+        elif page and page.left_out:
+            print_warning(
+                f"{page.path} has room for {page.photos}: the first, or by --reference the worst"
+            )

@@ -1,0 +1,79 @@
+"""Low resolution: by a bicubic reduction, or on the way through cameras and the web."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from restore_cli.degradations import Degradation, Random
+from restore_cli.degradations.wear import wear
+from restore_cli.errors import UsageError
+from restore_cli.image import Pixels, resize, round_to_bytes
+from restore_cli.levels import Levels
+from restore_cli.tasks.sr import Sr, parse_scale
+
+DAMAGES = ("bicubic", "photo")
+
+
+@dataclass(frozen=True)
+class Downscale(Degradation):
+    """Fewer pixels.
+
+    Attributes:
+        scale: how many times fewer across and down, 1 to 8; a recipe may draw it from a list of
+            words, ["2", "3", "4"].
+        damage: "bicubic" reduces; "photo" blurs, reduces, adds noise and compresses, as cameras and
+            the web do.
+    """
+
+    protocol: ClassVar[str] = "reduced as by MATLAB's imresize, bicubic and antialiased, to 8 bits"
+    headline_metric: ClassVar[Literal["PSNR", "PSNR Y"]] = "PSNR Y"
+    levels: ClassVar[Levels] = {"scale": 2}
+    validation: ClassVar[tuple[Levels, ...]] = ({"scale": 2},)
+
+    scale: float = 2.0
+    damage: str = "bicubic"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.scale, str):
+            object.__setattr__(self, "scale", parse_scale(self.scale))
+        Sr(self.scale)  # refuses what is out of range
+        if self.damage not in DAMAGES:
+            raise UsageError(f"The damage is {self.damage!r}; choose {', '.join(DAMAGES)}.")
+
+    @property
+    def paired(self) -> bool:
+        """The small images of sets are reduced bicubically."""
+        return self.damage == "bicubic"
+
+    def task(self) -> Sr:
+        """By the scale."""
+        return Sr(self.scale)
+
+    def crop_to_scale(self, clean: Pixels) -> Pixels:
+        """Without the last rows and columns that fill no whole pixel of the reduced image."""
+        height, width = (size - size % round(self.scale) for size in clean.shape[:2])
+        return clean[:height, :width]
+
+    def apply(self, clean: Pixels, rng: Random) -> Pixels:
+        """Reduce as MATLAB's imresize, rounded to 8 bits as the benchmarks' files are, which draws
+        nothing; or as `wear` does.
+
+        Returns:
+            H/scale x W/scale x C, rounded down.
+
+        Raises:
+            UsageError: the scale is not a whole number.
+        """
+        if self.scale != round(self.scale):
+            raise UsageError(f"Photos are reduced by whole numbers, not by {self.scale:g}.")
+        clean = self.crop_to_scale(clean)
+        height, width = (size // round(self.scale) for size in clean.shape[:2])
+        if self.damage == "photo":
+            return wear(clean, height, width, rng)
+        return round_to_bytes(resize(clean, height, width))
+
+    def crop_border(self, image: Pixels) -> Pixels:
+        """Without `scale` pixels on every side."""
+        border = round(self.scale)
+        return image[border:-border, border:-border]

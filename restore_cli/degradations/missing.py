@@ -1,0 +1,99 @@
+"""Missing pixels: under text, scratches and boxes, or in a hole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from restore_cli.degradations import Degradation, Random, paint
+from restore_cli.degradations.masks import draw_mask
+from restore_cli.errors import UsageError
+from restore_cli.image import Pixels
+from restore_cli.levels import Choice, Levels, Range
+from restore_cli.tasks import Task
+from restore_cli.tasks.inpaint import Inpaint, Paint
+
+DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
+PAINTED = ("text", "scratches")  # damages that can be found
+STYLES = ("plain", "photo")
+
+
+@dataclass(frozen=True)
+class Missing(Degradation):
+    """Pixels that are lost, or painted over.
+
+    Attributes:
+        damage: "text", "scratches", "boxes", "hole" or "shifted"; see `draw_mask`.
+        size: height of the text in pixels, 6 to 64.
+        share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
+        blind: the damage is painted, white, black or in a random color, and nobody says where; else
+            the missing pixels are known, and NaN in what `apply` returns. A network may be given
+            which of "text" and "scratches" it is.
+        style: of painted damage: "plain", hard and of one color; or "photo", as it lies on photos,
+            see `paint.paint`. Then pairs for training are files, with and without it; see
+            `paint.pair`.
+        detect: "text" or "scratches" that the task is to find and fill.
+    """
+
+    protocol: ClassVar[str] = "pixels lost as drawn by numpy's RandomState(0) anew for each image"
+    levels: ClassVar[Levels] = {
+        "damage": Choice(("text", "text", "scratches", "scratches", "boxes", "hole")),
+        "size": Range(8, 32),
+        "share": Range(0.02, 0.25),
+    }
+    validation: ClassVar[tuple[Levels, ...]] = (
+        {"damage": "text", "size": 10},
+        {"damage": "text", "size": 20},
+        {"damage": "scratches", "share": 0.1},
+        {"damage": "hole", "share": 0.25},
+    )
+
+    damage: str = "text"
+    size: float = 16
+    share: float = 0.15
+    blind: bool = False
+    style: str = "plain"
+    detect: Paint | None = None
+
+    def __post_init__(self) -> None:
+        if self.damage not in DAMAGES:
+            raise UsageError(f"The damage is {self.damage!r}; choose {', '.join(DAMAGES)}.")
+        if not 6 <= self.size <= 64:
+            raise UsageError(f"The text's size is {self.size:g}; give pixels from 6 to 64.")
+        if not 0 <= self.share <= 0.9:
+            raise UsageError(f"The missing share is {self.share:g}; give a number from 0 to 0.9.")
+        if self.style not in STYLES:
+            raise UsageError(
+                f"The style of the damage is {self.style!r}; choose {' or '.join(STYLES)}."
+            )
+        self.task()  # refuses what cannot be detected
+
+    def task(self) -> Inpaint:
+        """To fill what is missing, which is to be found first or not."""
+        if self.detect:
+            return Inpaint(detect=self.detect)
+        return Inpaint(blind=self.damage if self.blind else None)
+
+    def apply(self, clean: Pixels, rng: Random) -> Pixels:
+        """Lose pixels: NaN in all channels where the mask is known, or else painted over."""
+        height, width, channels = clean.shape
+        if self._lifelike:
+            return paint.paint(clean, self.damage, rng, size=self.size, share=self.share)
+        cover = draw_mask(self.damage, height, width, rng, size=self.size, share=self.share)
+        if not self.blind:
+            return np.where(cover[..., None] > 0, np.float32(np.nan), clean)
+        drawn = np.asarray(rng.uniform(0, 1, channels), np.float32)
+        color = (np.zeros_like(drawn), np.ones_like(drawn), drawn)[rng.choice(3)]
+        return clean + cover[..., None] * (color - clean)
+
+    def pair(self, clean: Pixels, rng: Random) -> tuple[Task, Pixels, Pixels]:
+        """For a network that is to find what lies on photos: files with it and without."""
+        if not self._lifelike:
+            return super().pair(clean, rng)
+        return self.task(), *paint.pair(clean, self.damage, rng, size=self.size, share=self.share)
+
+    @property
+    def _lifelike(self) -> bool:
+        return self.blind and self.style == "photo" and self.damage in PAINTED

@@ -1,0 +1,72 @@
+"""A sensor's Bayer mosaic: one color of each pixel is kept, and the others are interpolated."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore_cli.image import Pixels
+
+_TENT = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
+# Of Malvar, He and Cutler, in sixteenths: green at red and blue; red (or blue) at green, with its
+# neighbors in the row; red at blue and blue at red.
+_GREEN = np.array(
+    [[0, 0, -2, 0, 0], [0, 0, 4, 0, 0], [-2, 4, 8, 4, -2], [0, 0, 4, 0, 0], [0, 0, -2, 0, 0]]
+)
+_ROW = np.array(
+    [[0, 0, 1, 0, 0], [0, -2, 0, -2, 0], [-2, 8, 10, 8, -2], [0, -2, 0, -2, 0], [0, 0, 1, 0, 0]]
+)
+_ACROSS = np.array(
+    [[0, 0, -3, 0, 0], [0, 4, 0, 4, 0], [-3, 0, 12, 0, -3], [0, 4, 0, 4, 0], [0, 0, -3, 0, 0]]
+)
+
+
+def interpolate(light: Pixels, corner: tuple[int, int], interpolation: str) -> Pixels:
+    """Keep the one sample of each pixel that a Bayer sensor has, and interpolate the others."""
+    import cv2
+
+    height, width = light.shape[:2]
+    row, column = corner
+    mosaic = np.empty((height, width), np.float32)
+    sites = [(0, row, column), (1, row, 1 - column), (1, 1 - row, column), (2, 1 - row, 1 - column)]
+    for channel, top, left in sites:
+        mosaic[top::2, left::2] = light[top::2, left::2, channel]
+    if interpolation == "edges":
+        code = [
+            [cv2.COLOR_BayerRGGB2RGB_EA, cv2.COLOR_BayerGRBG2RGB_EA],
+            [cv2.COLOR_BayerGBRG2RGB_EA, cv2.COLOR_BayerBGGR2RGB_EA],
+        ][row][column]
+        scaled = (
+            (mosaic * 40_000 + 12_000).clip(0, 65_535).astype(np.uint16)
+        )  # room for noise below black
+        return np.asarray(
+            (cv2.demosaicing(scaled, code).astype(np.float32) - 12_000) / 40_000, np.float32
+        )
+
+    def spread(plane: Pixels, kernel: NDArray[np.float64]) -> Pixels:
+        return np.asarray(
+            cv2.filter2D(plane, -1, kernel, borderType=cv2.BORDER_REFLECT_101), np.float32
+        )
+
+    image = np.empty_like(light)
+    if interpolation == "bilinear":
+        for channel in range(3):
+            plane = np.zeros_like(mosaic)
+            for _, top, left in (site for site in sites if site[0] == channel):
+                plane[top::2, left::2] = mosaic[top::2, left::2]
+            cross = np.array([[0, 1, 0], [1, 4, 1], [0, 1, 0]]) / 4
+            image[..., channel] = spread(plane, cross if channel == 1 else _TENT)
+        return image
+    image[:] = mosaic[..., None]
+    kernels = (_GREEN, _ROW, _ROW.T, _ACROSS)
+    green, in_row, in_column, across = (spread(mosaic, kernel / 16) for kernel in kernels)
+    for channel, top, left in sites:
+        here = np.s_[top::2, left::2]
+        if channel == 1:
+            red_row = top == row
+            image[..., 0][here] = (in_row if red_row else in_column)[here]
+            image[..., 2][here] = (in_column if red_row else in_row)[here]
+        else:
+            image[..., 1][here] = green[here]
+            image[..., 2 - channel][here] = across[here]
+    return image

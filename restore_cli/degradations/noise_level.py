@@ -1,0 +1,66 @@
+"""Noise of any level and kind, which a network learns to measure."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from restore_cli.degradations import Degradation, Random, photo_noise
+from restore_cli.image import Pixels, to_rgb
+from restore_cli.levels import Choice, Levels
+from restore_cli.noise import from_plane, split, to_plane
+from restore_cli.tasks.noise_level import NoiseLevel
+
+CLEAN = (
+    0.05  # share of photos without noise, apart from those that `photo_noise.draw_level` gives none
+)
+
+
+@dataclass(frozen=True)
+class AnyNoise(Degradation):
+    """Noise of a level that nobody knows.
+
+    Attributes:
+        noise: one of `photo_noise.NOISES`.
+    """
+
+    protocol: ClassVar[str] = "noise of a random level, saved as 8 bits or JPEG"
+    levels: ClassVar[Levels] = {
+        "noise": Choice(("gaussian", "camera", "camera", "random", "random"))
+    }
+    validation: ClassVar[tuple[Levels, ...]] = tuple(
+        {"noise": noise} for noise in photo_noise.NOISES
+    )
+
+    noise: str = "camera"
+
+    def task(self) -> NoiseLevel:
+        """To measure it."""
+        return NoiseLevel()
+
+    def apply(self, clean: Pixels, rng: Random) -> Pixels:
+        """Add noise of a random level, and save."""
+        return photo_noise.noisy_file(clean, self.noise, _draw_level(rng), rng)[0]
+
+    def pair(self, clean: Pixels, rng: Random) -> tuple[NoiseLevel, Pixels, Pixels]:
+        """The target is what the noise is made of, as `split` and `to_plane` say it, everywhere."""
+        observed, noise = photo_noise.noisy_file(clean, self.noise, _draw_level(rng), rng)
+        observed = observed if observed.shape[2] == 3 else to_rgb(observed)
+        target = np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32)
+        return self.task(), observed, target
+
+    def score(self, restored: Pixels, clean: Pixels) -> float:
+        """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
+        levels = [
+            0.5 + float(np.linalg.norm(from_plane(plane.mean(axis=(0, 1)))))
+            for plane in (restored, clean)
+        ]
+        return -abs(20 * math.log10(levels[0] / levels[1]))
+
+
+def _draw_level(rng: Random) -> float:
+    """As for a denoiser, but more photos have none."""
+    return 0.0 if rng.uniform() < CLEAN else photo_noise.draw_level(rng)

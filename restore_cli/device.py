@@ -1,0 +1,68 @@
+"""Where a network runs, and in which precision."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+
+import psutil
+import torch
+
+from restore_cli.errors import UsageError
+from restore_cli.network import Restorer
+
+_KINDS = ("cpu", "mps", "cuda")
+_PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def find_device(name: str = "auto") -> torch.device:
+    """The device of that name, or the best there is for "auto".
+
+    Raises:
+        UsageError: no such device on this machine.
+    """
+    if name == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UsageError(
+            f"Device {name!r} is not available here; use --device cpu or auto."
+        ) from error
+    if device.type not in _KINDS:
+        raise UsageError(f"Device {name!r} computes no pictures; use --device cpu or auto.")
+    return device
+
+
+def find_precision(name: str, device: torch.device, network: Restorer) -> str:
+    """Resolve "auto": bf16 where the checkpoint stands it and the device computes it natively, else
+    fp32.
+    """
+    if name != "auto":
+        if name not in _PRECISIONS:
+            raise UsageError(f"Unknown precision {name!r}; choose auto, {', '.join(_PRECISIONS)}.")
+        return name
+    if device.type == "cuda":
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        features = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+        native = any(features.get(name) for name in ("avx512_bf16", "amx_bf16", "arm_bf16"))
+    return "bf16" if native and "bf16" in network.precisions else "fp32"
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """The context in which a network computes in this precision."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, _PRECISIONS[precision])
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that can still be taken on the device."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    if device.type == "mps":
+        return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
+    return int(psutil.virtual_memory().available)

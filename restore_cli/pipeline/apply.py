@@ -1,0 +1,110 @@
+"""One picture in memory: a task restores it, and the change is made by strength and mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from restore_cli import engine
+from restore_cli.engine import Settings
+from restore_cli.image import Picture, Pixels, to_rgb
+from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.pipeline.networks import Models, PictureNetworks
+from restore_cli.tasks import Task
+from restore_cli.tasks.restoration import NetworkRun, Restoration
+
+
+def restore(
+    picture: Picture,
+    task: Task,
+    model: Checkpoint | str | None = None,
+    settings: Settings | None = None,
+    *,
+    strength: float = 1.0,
+    mask: Pixels | None = None,
+) -> Picture:
+    """Restore one picture; all but its colors stays as it was.
+
+    A gray network restores a color picture channel by channel, or its luma, as the task has it; a
+    color network restores a gray picture as three equal channels, whose gray is kept.
+
+    Args:
+        picture: of any size.
+        task: with its options.
+        model: a name, a path, or what `load` gave; by default the task's own.
+        settings: how to run the network.
+        strength: 0 to 1, how much of the change is made.
+        mask: H x W in [0, 1], where it is made.
+
+    Raises:
+        WeightsError, UsageError: as `load` and `engine.run`.
+        EngineError: memory is too short, or the result is not a picture.
+    """
+    models, task = Models(), task.look(picture) or task
+    if not isinstance(model, Checkpoint):
+        scale = task.enlargement(picture.height, picture.width)
+        model = models.find(model or task.model, task.name, picture.channels, scale)
+    change = apply(picture, task, model, models, settings or Settings(), strength, mask)
+    return picture.with_pixels(change.pixels)
+
+
+def apply(
+    picture: Picture,
+    task: Task,
+    model: Checkpoint,
+    models: Models,
+    settings: Settings,
+    strength: float = 1.0,
+    mask: Pixels | None = None,
+    on_progress: Callable[[float, float], None] = lambda share, megapixels: None,
+) -> Restoration:
+    """What a task makes of a picture, by strength and mask.
+
+    Args:
+        picture: whose pixels may be missing, NaN.
+        model: to restore it by.
+        models: where a task finds others.
+        mask: H x W in [0, 1] at the result's size.
+        on_progress: called with a share more, and how many megapixels of the result that is.
+    """
+    opaque = replace(picture, pixels=picture.opaque_pixels())
+    tall, wide = task.target_size(picture.height, picture.width)
+    networks = PictureNetworks(
+        chosen=model,
+        models=models,
+        channels=picture.channels,
+        scale=task.enlargement(picture.height, picture.width),
+        settings=settings,
+        on_progress=on_progress,
+        megapixels=tall * wide / 1e6,
+    )
+    made = task.restore(opaque, mask, networks, strength)
+    if not made.changed:
+        return made
+    share = strength * made.report.strength
+    return replace(made, pixels=_blend(made.pixels, made.unrestored, share, made.mask))
+
+
+def _blend(restored: Pixels, observed: Pixels, strength: float, mask: Pixels | None) -> Pixels:
+    """Make a part of the change, everywhere or by a mask; where it is 0 the observed pixels stay
+    exactly.
+
+    Args:
+        restored: is changed.
+    """
+    if strength == 1 and mask is None:
+        return restored
+    restored -= observed
+    restored *= np.float32(strength) if mask is None else np.float32(strength) * mask[..., None]
+    restored += observed
+    return restored
+
+
+def check_tiles(run: NetworkRun, settings: Settings) -> float | None:
+    """The largest difference that tiles make on a crop, 0 to 1; None if none were cut."""
+    network, pixels = run.model.network, run.input.pixels[..., :1]
+    if network.geometry.channels == 3:
+        pixels = run.input.pixels if run.input.pixels.shape[2] == 3 else to_rgb(pixels)
+    return engine.check_tiles(network, pixels, run.input.conditions, settings)

@@ -1,0 +1,60 @@
+"""How close a photo that was written is to its reference."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from restore_cli.errors import PictureError
+from restore_cli.image import LOSSY, Picture, Pixels, luma, read_picture, to_gray, to_rgb
+from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
+from restore_cli.report import Record
+
+
+def as_written(picture: Picture, data: bytes, format: str) -> Picture:
+    """The picture as its file, `data`, gives it back; rounded to its bits."""
+    if format in LOSSY:
+        pixels = read_picture(data).pixels
+        if picture.channels == 1:  # WebP and AVIF make RGB of gray
+            pixels = in_gray(pixels)
+        picture = replace(picture, pixels=pixels)
+    peak = np.float32(2**picture.depth - 1)
+    rounded = np.asarray(np.rint(picture.pixels * peak) / peak, np.float32)
+    return replace(picture, pixels=rounded)
+
+
+def measure(
+    record: Record, observed: Pixels, written: Pixels, reference: Path, max_pixels: int | None
+) -> tuple[Record, Pixels | None]:
+    """Add PSNR and SSIM of the picture as it was written; a warning if it cannot be compared.
+
+    Returns:
+        The record, and what it was compared with: the reference, gray or RGB as the picture.
+    """
+    try:
+        clean = read_picture(reference, max_pixels=max_pixels).pixels
+    except PictureError as error:
+        return replace(record, warnings=(*record.warnings, f"not compared: {error}")), None
+    if clean.shape[:2] != observed.shape[:2]:
+        sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (clean, observed)]
+        fault = f"not compared: the reference {reference} has {sizes[0]} pixels, not {sizes[1]}"
+        return replace(record, warnings=(*record.warnings, fault)), None
+    if clean.shape[2] != observed.shape[2]:
+        clean = in_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
+    record = replace(record, psnr=psnr(written, clean), input_psnr=psnr(observed, clean))
+    large = min(clean.shape[:2]) >= SSIM_WINDOW
+    if large:
+        record = replace(record, ssim=ssim(written, clean))
+    if clean.shape[2] == 3:
+        y, clean_y = luma(written)[..., None], luma(clean)[..., None]
+        record = replace(
+            record, psnr_y=psnr(y, clean_y), ssim_y=ssim(y, clean_y) if large else None
+        )
+    return record, clean
+
+
+def in_gray(pixels: Pixels) -> Pixels:
+    """H x W x 1."""
+    return pixels if pixels.shape[2] == 1 else to_gray(pixels)

@@ -1,0 +1,24 @@
+"""What a network learns that measures noise, which is not a command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from restore_cli.tasks import Task
+
+if TYPE_CHECKING:
+    from restore_cli.image import Pixels
+
+
+@dataclass(frozen=True)
+class NoiseLevel(Task):
+    """Measure the noise of photos."""
+
+    name: ClassVar[str] = "noise"
+    suffix: ClassVar[str] = "noise"
+    preserves_mean: ClassVar[bool] = False
+
+    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
+        """The levels at each pixel, as the network gives them."""
+        return output.reshape(observed.shape)

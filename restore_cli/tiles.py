@@ -1,0 +1,104 @@
+"""How a picture is cut into tiles, and how they are put together again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+
+OVERLAP = 64  # pixels, of tiles of networks that look at the whole picture
+
+
+@dataclass(frozen=True)
+class Box:
+    """A tile's place in the picture, in input pixels, its end exclusive."""
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+
+
+def split(box: Box, side: int, grid: int) -> Iterator[Box]:
+    """Cut into tiles of nearly equal sizes on the grid, none larger than a side."""
+
+    def even(length: int) -> int:
+        count = -(-length // side)
+        return min(side, -(-length // (count * grid)) * grid)
+
+    down, across = even(box.bottom - box.top), even(box.right - box.left)
+    for top in range(box.top, box.bottom, down):
+        for left in range(box.left, box.right, across):
+            yield Box(top, left, min(top + down, box.bottom), min(left + across, box.right))
+
+
+def grow(box: Box, overlap: int, height: int, width: int) -> Box:
+    """A tile with what it shares with its neighbors."""
+    top, left = max(0, box.top - overlap), max(0, box.left - overlap)
+    return Box(top, left, min(box.bottom + overlap, height), min(box.right + overlap, width))
+
+
+def cut_window(image: Image, top: int, left: int, bottom: int, right: int, multiple: int) -> Image:
+    """Cut H x W x C to C x h x w; only past the picture's bottom and right is it mirrored, to the
+    grid.
+    """
+    cut = image[top:bottom, left:right]
+    padding = [(0, -size % multiple) for size in cut.shape[:2]]
+    if any(after for _, after in padding):
+        cut = np.pad(cut, [*padding, (0, 0)], mode="symmetric")
+    return np.ascontiguousarray(cut.transpose(2, 0, 1))
+
+
+class Canvas:
+    """The picture that tiles make, H x W x channels.
+
+    Args:
+        size: height, width and channels of the input.
+        scale: output pixels for each input pixel along a side.
+        blends: whether tiles overlap, and are blended where they do.
+    """
+
+    def __init__(self, size: tuple[int, int, int], scale: int, blends: bool) -> None:
+        height, width, channels = size
+        self._scale = scale
+        self._pixels = np.zeros((height * scale, width * scale, channels), np.float32)
+        self._total = np.zeros((*self._pixels.shape[:2], 1), np.float32) if blends else None
+
+    def add(self, box: Box, seen: Box, restored: Image) -> None:
+        """Put a restored tile in its place; `seen` is the tile with its overlap, if any."""
+        scale = self._scale
+        place = (
+            slice(seen.top * scale, seen.bottom * scale),
+            slice(seen.left * scale, seen.right * scale),
+        )
+        if self._total is None:
+            self._pixels[place] = restored
+        else:
+            share = _fade(box, seen, scale)
+            self._pixels[place] += share * restored
+            self._total[place] += share
+
+    def finish(self) -> Image:
+        """The picture, after all tiles were added."""
+        if self._total is not None:
+            self._pixels /= self._total
+        return self._pixels
+
+
+def _fade(box: Box, seen: Box, scale: int) -> Image:
+    """How much a tile counts, h x w x 1: half at its edges, hardly where its neighbors' overlap
+    ends.
+    """
+
+    def ramp(before: int, length: int, after: int) -> Image:
+        at = (np.arange(length * scale) + 0.5) / (2 * scale)
+        rise, fall = (np.clip(at / max(over, 0.25 / scale), 0, 1) for over in (before, after))
+        return np.asarray(np.minimum(rise, fall[::-1]), np.float32)
+
+    down = ramp(box.top - seen.top, seen.bottom - seen.top, seen.bottom - box.bottom)
+    across = ramp(box.left - seen.left, seen.right - seen.left, seen.right - box.right)
+    return np.asarray(np.multiply.outer(down, across)[..., None])
