@@ -1,4 +1,4 @@
-"""The residual U-Nets of the default models: residual U-Nets with a condition, from a CPU-fast denoiser up to DRUNet.
+"""Residual U-Nets with a condition: those of the default models, and DRUNet.
 
 Sources: DRUNet of Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI
 2021 (residual blocks without normalisation, noise level as an input plane); summed skips of Mao et
