@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from restore_cli.datasets.known import ImageSet, open_set
+from restore_cli.datasets.find import open_set
+from restore_cli.datasets.layout import ImageSet
 from restore_cli.degradations import Image, camera, round_to_bytes
 from restore_cli.image import read_picture
 from restore_cli.noise import measure_noise

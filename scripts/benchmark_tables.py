@@ -1,4 +1,4 @@
-"""Puts what `restore bench --suite bundled --report FILE.json` measured into benchmarks.md.
+"""Puts what `restore bench suite bundled --report FILE.json` measured into benchmarks.md.
 
     python scripts/benchmark_tables.py FILE.json...
 
@@ -14,6 +14,9 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from restore_cli.report.figures import IMAGE_FIGURES, PSNR, PSNR_Y, SSIM, SSIM_Y, WORK
+from restore_cli.tasks import find_task
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -35,9 +38,9 @@ def tables(rows: Sequence[Row]) -> Iterator[str]:
         yield "As published:"
     for name in unique(row["set"] for row in papers):
         yield table(name, [row for row in papers if row["set"] == name], source)
-    told = unique(f"- {row['note']}: {row['protocol']}" for row in papers)
-    if told:
-        yield "\n".join(told)
+    sources = unique(f"- {row['note']}: {row['protocol']}" for row in papers)
+    if sources:
+        yield "\n".join(sources)
 
 
 def table(name: str, rows: Sequence[Row], last: Callable[[Sequence[Row]], str]) -> str:
@@ -58,7 +61,7 @@ def table(name: str, rows: Sequence[Row], last: Callable[[Sequence[Row]], str]) 
 
 def costs(rows: Sequence[Row]) -> str:
     """ "447, 201, 114 kFLOP/pixel"."""
-    found = unique(row["figures"].get("kFLOP/pixel") for row in rows)
+    found = unique(row["figures"].get(WORK.name) for row in rows)
     return f"{', '.join(f'{cost:,.0f}' for cost in found)} kFLOP/pixel" if all(found) else ""
 
 
@@ -72,13 +75,9 @@ def source(rows: Sequence[Row]) -> str:
 def cell(row: Row) -> str:
     """ "34.61 / 0.9712"."""
     figures = row["figures"]
-    kind = " Y" if row["task"] == "sr" and "PSNR Y" in figures else ""
-    shown = [
-        f"{figures[key]:{digits}}"
-        for key, digits in ((f"PSNR{kind}", ".2f"), (f"SSIM{kind}", ".4f"))
-        if figures.get(key) is not None
-    ]
-    text = " / ".join(shown)
+    on_luma = IMAGE_FIGURES[find_task(row["task"]).scored].luma and PSNR_Y.name in figures
+    shown = (PSNR_Y, SSIM_Y) if on_luma else (PSNR, SSIM)
+    text = " / ".join(filter(None, (one.format(figures.get(one.name)) for one in shown)))
     return f"**{text}**" if row["note"].partition(";")[0] == "best" else text
 
 

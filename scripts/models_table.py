@@ -19,7 +19,7 @@ from rich.filesize import decimal
 
 from restore_cli.archs import build
 from restore_cli.cli.model_facts import color, trained_for
-from restore_cli.datasets.known import known
+from restore_cli.datasets.known import known_sets
 from restore_cli.degradations import find_degradation
 from restore_cli.levels import describe
 from restore_cli.models import catalog
@@ -60,7 +60,7 @@ def write() -> dict[Path, str]:
 
 def _titled(score: Score) -> Score:
     """The score, its set called as papers do: "LIVE1"."""
-    source = known().get(score.set.lower())
+    source = known_sets().get(score.set.lower())
     return replace(score, set=source.title) if source else score
 
 

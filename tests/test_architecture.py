@@ -34,14 +34,16 @@ ORDER = [
     "metrics",
     "image",
     "download",
+    "report",
     "tables",
     "levels",
-    "report",
     "atomic",
     "errors",
 ]
 SHARED = {  # what brothers may import
     "cli": {
+        "bench_display",
+        "bench_options",
         "display",
         "fields",
         "hints",
@@ -53,10 +55,8 @@ SHARED = {  # what brothers may import
         "values",
     },
     "training": {"*"},
-    "bench": {"*"},
     "pipeline": {"*"},
     "archs": {"layers", "rivals"},
-    "report": {"html"},
 }
 LINES = {  # packages whose files form a line, too: left may import right
     "image": "read damage write fit png_read png_write tiff_read tiff_samples tiff_write"
@@ -64,6 +64,11 @@ LINES = {  # packages whose files form a line, too: left may import right
     " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
     " picture resampling arrays",
     "models": "export checkpoint recognize build read_file store catalog header scores",
+    "bench": "suites verify run pictures cache rows protocol measurement methods cases request"
+    " baselines classical ncnn_networks libraries published statistics costs origin",
+    "datasets": "find fetch archive layout pairing known",
+    "report": "bench_report bench_page gallery study html scores batch_report record row"
+    " comparison figures escaping",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
 }
 

@@ -29,9 +29,15 @@ from typer.testing import CliRunner, Result
 
 from restore_cli import __version__
 from restore_cli.archs import build
+from restore_cli.bench import cache, costs, methods
 from restore_cli.bench import run as job
-from restore_cli.bench.baselines import Peer
-from restore_cli.bench.run import Bench, Moment, Request, interval, judge
+from restore_cli.bench.baselines import Baseline
+from restore_cli.bench.cases import read
+from restore_cli.bench.measurement import score
+from restore_cli.bench.request import Request
+from restore_cli.bench.rows import untrained
+from restore_cli.bench.run import BenchResult, Progress, SetWarning
+from restore_cli.bench.statistics import compare_methods, interval
 from restore_cli.cli import app
 from restore_cli.download import sha256_of
 from restore_cli.engine import Settings, find_device
@@ -41,7 +47,7 @@ from restore_cli.metrics import psnr
 from restore_cli.models import catalog, checkpoint
 from restore_cli.models.header import Header
 from restore_cli.models.scores import Protocol, Score
-from restore_cli.report.html import Row
+from restore_cli.report.figures import PEAK_MEMORY, PSNR_Y, SPEED
 from restore_cli.tasks import find_task
 
 DATA = Path(__file__).parents[1] / "../shared/data/eval"
@@ -130,8 +136,10 @@ def test_real_pairs(sets: Path, tmp_path: Path) -> None:
 
 
 def kept(*requests: Request) -> set[int]:
-    """How many images need not be measured again; measures the others."""
-    return {moment.kept for moment in job.bench(*requests) if isinstance(moment, Moment)}
+    """How many images need not be measured again; measures the others, and discards them all."""
+    moments = list(job.bench(*requests))
+    results(moments).discard()
+    return {moment.kept for moment in moments if isinstance(moment, Progress)}
 
 
 def cut(request: Request, after: int) -> None:
@@ -149,14 +157,16 @@ def test_a_run_that_was_cut_off_goes_on(
         "denoise", ("small",), (sets,), levels=({"sigma": 25.0},), models=(str(checkpoints[3]),)
     )
     whole = list(job.bench(request))
-    assert [moment.kept for moment in whole if isinstance(moment, Moment)] == [0] * 6
+    assert [moment.kept for moment in whole if isinstance(moment, Progress)] == [0] * 6
+    results(whole).discard()
     cut(request, 4)
     counted: list[str] = []
-    measure = job._measure
+    restore = job.restore_example
     monkeypatch.setattr(
-        job, "_measure", lambda *words: counted.append(words[2].name) or measure(*words)
+        job, "restore_example", lambda *words: counted.append(words[2].name) or restore(*words)
     )
     again = list(job.bench(request))
+    results(again).discard()
     assert counted == ["b", "c"]
     for first, second in zip(results(whole).rows, results(again).rows, strict=True):
         assert first.images == second.images
@@ -182,8 +192,34 @@ def test_what_two_runs_have_in_common_is_measured_once(
     (sets / "small" / "a.png").touch()
     assert kept(request) == {6}
     cut(request, 9)
-    monkeypatch.setattr(job, "KEPT_DAYS", -1)  # as when it is a month later
+    monkeypatch.setattr(cache, "_MAX_AGE_DAYS", -1)  # as when it is a month later
     assert kept(request) == {0}
+
+
+@pytest.mark.parametrize("after", [0, 4, 5, 8])
+def test_each_method_opens_an_image_once_and_a_cut_changes_no_picture(
+    sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch, after: int
+) -> None:
+    request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25.0},), shown=2)
+    request = dataclasses.replace(request, models=(str(checkpoints[3]),), peers=("tv",))
+    opened: list[str] = []
+    restore = job.restore_example
+    monkeypatch.setattr(
+        job, "restore_example", lambda *words: opened.append(words[2].name) or restore(*words)
+    )
+    whole = results(list(job.bench(request)))
+    whole.discard()
+    assert opened == [*"abc"] * 3
+    worst = sorted(whole.rows[1].images, key=lambda name: whole.rows[1].images[name])[:2]
+    assert [one.title for one in whole.comparisons] == [f"small/{name}, sigma 25" for name in worst]
+    cut(request, after)
+    again = results(list(job.bench(request)))
+    again.discard()
+    for first, second in zip(whole.comparisons, again.comparisons, strict=True):
+        assert first.title == second.title
+        for one, other in zip(first.versions, second.versions, strict=True):
+            assert (one.name, one.note) == (other.name, other.note)
+            np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
 def test_figures_are_kept_until_the_reports_are_written(
@@ -194,7 +230,7 @@ def test_figures_are_kept_until_the_reports_are_written(
 
     words = "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
     with monkeypatch.context() as patch:
-        patch.setattr("restore_cli.report.bench.write_text", fail)
+        patch.setattr("restore_cli.report.bench_report.write_text", fail)
         result = run(*words, "--report", "x.csv")
         assert result.exit_code == 1 and "No space left" in result.stderr
     assert "going on with 6 images" in run(*words, "--report", "x.csv").stderr
@@ -215,45 +251,52 @@ def test_loading_takes_none_of_the_time_that_is_measured(
         return clock[0]
 
     monkeypatch.setattr(checkpoint, "load", slow)
-    monkeypatch.setattr(job.time, "perf_counter", tick)
+    monkeypatch.setattr(costs.time, "perf_counter", tick)
     request = Request("denoise", ("small",), (sets,), models=(str(checkpoints[3]),))
     restored = [row for row in results(list(job.bench(request))).rows if row.model != "input"]
     assert len(restored) == 3 and clock[0] > 1000
-    assert [row.figures["MP/s"] for row in restored] == pytest.approx([32 * 24 / 1e6 / 0.5] * 3)
+    assert [row.figures[SPEED] for row in restored] == pytest.approx([32 * 24 / 1e6 / 0.5] * 3)
 
 
 def test_memory_is_that_of_the_method(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if job._reset_peak() is None:
+    if costs._reset_peak() is None:
         pytest.skip("this system does not tell")
 
-    def method(name: str, megabytes: int) -> Peer:
+    def method(name: str, megabytes: int) -> Baseline:
         def restore(observed: Any, task: Any) -> Any:
             np.ones(megabytes * 10**6, np.uint8)
             return observed.clip(0, 1)
 
-        return Peer(name, "numpy", "numpy", restore)
+        return Baseline(name, "numpy", "numpy", restore)
 
     monkeypatch.setattr(
-        job, "peers", lambda task: {"big": method("big", 300), "small": method("small", 40)}
+        methods, "baselines", lambda task: {"big": method("big", 300), "small": method("small", 40)}
     )
     request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25},), models=())
     request = dataclasses.replace(request, peers=("big", "small"))
-    _, big, small = results(list(job.bench(request))).rows
-    assert big.figures["peak MB"] == pytest.approx(300, abs=20)
-    assert small.figures["peak MB"] == pytest.approx(40, abs=20)
-    monkeypatch.setattr(job, "_reset_peak", lambda: None)
+    found = results(list(job.bench(request)))
+    found.discard()
+    _, big, small = found.rows
+    assert big.figures[PEAK_MEMORY] == pytest.approx(300, abs=20)
+    assert small.figures[PEAK_MEMORY] == pytest.approx(40, abs=20)
+    monkeypatch.setattr(costs, "_reset_peak", lambda: None)
     if not torch.cuda.is_available():
-        assert "peak MB" not in results(list(job.bench(request))).rows[1].figures
+        assert PEAK_MEMORY not in results(list(job.bench(request))).rows[1].figures
 
 
-def results(moments: list[job.Notice | Moment | Bench]) -> Bench:
-    assert isinstance(moments[-1], Bench)
+def results(moments: list[SetWarning | Progress | BenchResult]) -> BenchResult:
+    assert isinstance(moments[-1], BenchResult)
     return moments[-1]
 
 
-def row(model: str, values: list[float]) -> Row:
-    images = {str(number): value for number, value in enumerate(values)}
-    return Row("denoise", "s", "", model, "", True, {"PSNR": float(np.mean(values))}, images)
+def compare(**methods: list[float]) -> dict[str, str]:
+    """The notes on methods, by the PSNR of their images."""
+    return compare_methods(
+        {
+            name: {str(number): value for number, value in enumerate(values)}
+            for name, values in methods.items()
+        }
+    )
 
 
 def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
@@ -262,28 +305,27 @@ def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
         list(base + np.random.default_rng(seed).normal(mean, 0.1, 40))
         for seed, mean in ((1, 0.2), (2, 0.19), (3, -0.2))
     )
-    judged = judge(
-        [row("input", list(base)), row("good", good), row("chance", chance), row("bad", bad)]
-    )
-    notes = {found.model: found.note for found in judged}
+    notes = compare(good=good, chance=chance, bad=bad)
     best = max(("good", "chance"), key=lambda name: np.mean({"good": good, "chance": chance}[name]))
     other = "chance" if best == "good" else "good"
     assert notes[best] == f"not told apart from {other}"
-    assert (
-        notes["input"] == ""
-        and notes["bad"].startswith("-0.")
-        and notes["bad"].endswith(f"dB to {best}")
-    )
-    notes = {found.model: found.note for found in judge([row("good", good), row("bad", bad)])}
-    assert notes["good"] == "best"
-    assert judge([row("input", list(base)), row("good", good)])[1].note == ""
+    assert notes["bad"].startswith("-0.") and notes["bad"].endswith(f"dB to {best}")
+    assert compare(good=good, bad=bad)["good"] == "best"
+
+
+def test_the_input_and_a_model_alone_are_not_compared(
+    sets: Path, checkpoints: dict[int, Path]
+) -> None:
+    words = "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
+    assert [row["note"] for row in rows(*words)] == ["", ""]
+    noisy, *others = rows(*words, "--peer", "tv")
+    assert noisy["note"] == "" and all(row["note"] for row in others)
 
 
 def test_no_winner_is_named_of_few_images() -> None:
     def notes(count: int) -> list[str]:
-        return [
-            found.note for found in judge([row("good", [30.0] * count), row("bad", [29.5] * count)])
-        ]
+        found = compare(good=[30.0] * count, bad=[29.5] * count)
+        return [found["good"], found["bad"]]
 
     assert notes(1) == ["too few images to name a best, 1 of at least 5", "-0.50 dB to good"]
     assert notes(4)[0].startswith("too few")
@@ -291,21 +333,15 @@ def test_no_winner_is_named_of_few_images() -> None:
 
 
 def test_images_that_are_restored_exactly_are_compared_without_nonsense() -> None:
-    exact, same, worse, other = (
-        row(name, values)
-        for name, values in (
-            ("exact", [np.inf] * 6),
-            ("same", [np.inf] * 6),
-            ("worse", [30.0] * 6),
-            ("other", [np.inf, 29.0, 30.0, 30.0, 30.0, 30.0]),
-        )
-    )
-    notes = [found.note for found in judge([exact, same])]
-    assert notes == ["not told apart from same", "+0.00 [+0.00, +0.00] dB to exact"]
-    assert [found.note for found in judge([exact, worse])] == ["best", "-∞ [-∞, -∞] dB to exact"]
-    assert judge([worse, other])[0].note == "not told apart from other"
-    swapped = row("swapped", [31.0, np.inf, 31.0, 31.0, 31.0, 31.0])
-    assert judge([swapped, other])[1].note == "±∞ [-∞, +∞] dB to swapped"
+    exact, worse = [np.inf] * 6, [30.0] * 6
+    other, swapped = [np.inf, 29.0, 30.0, 30.0, 30.0, 30.0], [31.0, np.inf, 31.0, 31.0, 31.0, 31.0]
+    notes = compare(exact=exact, same=exact)
+    assert notes["exact"] == "not told apart from same"
+    assert notes["same"] == "+0.00 [+0.00, +0.00] dB to exact"
+    notes = compare(exact=exact, worse=worse)
+    assert (notes["exact"], notes["worse"]) == ("best", "-∞ [-∞, -∞] dB to exact")
+    assert compare(worse=worse, other=other)["worse"] == "not told apart from other"
+    assert compare(swapped=swapped, other=other)["other"] == "±∞ [-∞, +∞] dB to swapped"
 
 
 def test_an_untouched_image_is_left_out_of_the_mean(
@@ -479,7 +515,7 @@ def test_a_model_outside_of_its_training_is_marked(
 def test_what_a_model_was_trained_for(
     level: dict[str, Any], trained: dict[str, Any], words: list[str]
 ) -> None:
-    assert list(job.untrained(level, trained))[:1] == words
+    assert list(untrained(level, trained))[:1] == words
 
 
 def test_images_without_a_clean_side_are_refused(sets: Path) -> None:
@@ -539,11 +575,11 @@ def test_what_cannot_be_kept_is_one_sentence(
     monkeypatch.setenv("RESTORE_CACHE", place)
     if place == "full":
 
-        def add(journal: job.Journal, *words: Any) -> None:
-            with journal._guard():
+        def add(results: cache.ResultCache, *words: Any) -> None:
+            with results._guard():
                 raise sqlite3.OperationalError("database or disk is full")
 
-        monkeypatch.setattr(job.Journal, "add", add)
+        monkeypatch.setattr(cache.ResultCache, "add", add)
     result = run(
         "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
     )
@@ -556,7 +592,7 @@ def test_notes_stand_below_the_table_of_a_terminal(
 ) -> None:
     shutil.copy(checkpoints[3], "[a].safetensors")
     terminal = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
-    monkeypatch.setattr("restore_cli.cli.bench.stdout", terminal)
+    monkeypatch.setattr("restore_cli.cli.bench_display.stdout", terminal)
     words = (
         "denoise",
         "small",
@@ -736,7 +772,7 @@ def test_what_cannot_be_measured_is_said_at_once(
     sets: Path, words: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("folder.html").mkdir()
-    monkeypatch.setattr(job, "_measure", lambda *words: pytest.fail("it worked first"))
+    monkeypatch.setattr(job, "restore_example", lambda *words: pytest.fail("it worked first"))
     result = run(*words, "--data", str(sets))
     assert (result.exit_code, result.stdout) == (code, "")
     assert said in result.stderr and result.stderr.count("\n") == 1
@@ -750,7 +786,7 @@ def test_a_library_that_is_missing_is_noticed_before_any_work(
     sets: Path, monkeypatch: pytest.MonkeyPatch, library: str, words: list[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
-    monkeypatch.setattr(job, "_measure", lambda *words: pytest.fail("it worked first"))
+    monkeypatch.setattr(job, "restore_example", lambda *words: pytest.fail("it worked first"))
     result = run("denoise", "small", "--data", str(sets), "--sigma", "25", *words)
     assert result.exit_code == 2 and "pip install 'restore-cli[" in result.stderr
 
@@ -844,7 +880,7 @@ def figure(task: str, name: str, level: dict[str, Any], **options: Any) -> dict[
 def measure(request: Request) -> dict[str, float]:
     """What the damaged images of a request's only set score."""
     [measured] = results(list(job.bench(request))).rows
-    return {key: value for key, value in measured.figures.items() if value is not None}
+    return {key.name: value for key, value in measured.figures.items() if value is not None}
 
 
 @pytest.mark.parametrize(
@@ -918,9 +954,8 @@ def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
     random = np.random.default_rng(0)
     clean, image = (random.random((64, 64, 3), np.float32) for _ in range(2))
     gray = psnr(to_gray(image), to_gray(clean))
-    assert job.score(image, clean, find_task("denoise")())["PSNR Y"] - gray == pytest.approx(
-        1.32, abs=0.01
-    )
+    found = score(image, clean, find_task("denoise")())
+    assert found[PSNR_Y] - gray == pytest.approx(1.32, abs=0.01)
 
 
 def test_gray_of_full_range_is_matlabs(sets: Path) -> None:
@@ -931,7 +966,7 @@ def test_gray_of_full_range_is_matlabs(sets: Path) -> None:
     path = sets / "known.png"
     Image.fromarray(pixels).save(path)
     for full_range, expected in ((True, [76, 255, 128]), (False, [81, 235, 126])):
-        image = job._read(path, Request("denoise", (), gray=True, full_range=full_range))
+        image = read(path, Request("denoise", (), gray=True, full_range=full_range))
         assert np.rint(image * 255).ravel().tolist() == expected
 
 

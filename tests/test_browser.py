@@ -13,7 +13,25 @@ import numpy as np
 import pytest
 
 from restore_cli.atomic import write_text
-from restore_cli.report.html import Comparison, Row, Version, render_bench, render_comparisons
+from restore_cli.report.bench_page import render_bench
+from restore_cli.report.comparison import Comparison, Version
+from restore_cli.report.figures import (
+    IMAGES,
+    MEDIAN,
+    PARAMETERS,
+    PEAK_MEMORY,
+    PSNR,
+    PSNR_B_Y,
+    PSNR_Y,
+    SECONDS,
+    SPEED,
+    SSIM,
+    SSIM_Y,
+    WORK,
+    WORST,
+)
+from restore_cli.report.html import render_comparisons
+from restore_cli.report.row import Row
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -43,14 +61,14 @@ def rows() -> list[Row]:
         [("bt", 29.5, 20.0), ("house", 30.04, 38.0), ("dncnn", 9.9, 1110.0), ("lost", None, 5.0)]
     ):
         images = {f"{image:02}.png": (psnr or 0) + image / 10 for image in range(12)}
-        figures = {"PSNR": psnr, "kFLOP/pixel": cost, "parameters": 10 ** (index + 3)}
-        made.append(Row("denoise", "Set12", "sigma 25", model, "8 bit", True, figures, images))
-    paper = {"PSNR": 30.44, "kFLOP/pixel": 1110.0}
+        figures = {PSNR: psnr, WORK: cost, PARAMETERS: 10 ** (index + 3)}
+        made.append(Row("denoise", "Set12", {"sigma": 25}, model, "8 bit", True, figures, images))
+    paper = {PSNR: 30.44, WORK: 1110.0}
     made.append(
-        Row("denoise", "Set12", "sigma 25", "dncnn", "paper", False, paper, {}, "its table 2")
+        Row("denoise", "Set12", {"sigma": 25}, "dncnn", "paper", False, paper, {}, "its table 2")
     )
     made.append(
-        Row("sr", "Set5", "x2", "<i>bt</i>", "luma", True, {"PSNR": 36.5}, {"baby.png": 38.0})
+        Row("sr", "Set5", {"scale": 2}, "<i>bt</i>", "luma", True, {PSNR: 36.5}, {"baby.png": 38.0})
     )
     return made
 
@@ -346,16 +364,16 @@ def test_charts_show_the_chosen_set(bench: Any) -> None:
     drawn = "id => document.getElementById(id).querySelectorAll('path.point').length"
     assert bench.evaluate(drawn, "scatter") == 4  # the one without PSNR is not there
     assert bench.evaluate(drawn, "spread") == 4 * 12
-    bench.select_option("#group", label="sr · Set5 · x2")
+    bench.select_option("#group", label="sr · Set5 · scale 2")
     assert bench.evaluate(drawn, "spread") == 1
     assert bench.evaluate(drawn, "scatter") == 1  # its cost is not known
     assert "<i>bt</i>" in bench.locator("#spread").inner_text()
 
 
 FULL = {
-    "images": 12, "PSNR": 30.04, "SSIM": 0.8553, "PSNR Y": 31.36, "SSIM Y": 0.8712,
-    "PSNR-B Y": 31.2, "median": 29.9, "worst": 25.1, "seconds": 0.6, "MP/s": 0.1,
-    "peak MB": 210.0, "parameters": 1_860_364, "kFLOP/pixel": 156.0,
+    IMAGES: 12, PSNR: 30.04, SSIM: 0.8553, PSNR_Y: 31.36, SSIM_Y: 0.8712,
+    PSNR_B_Y: 31.2, MEDIAN: 29.9, WORST: 25.1, SECONDS: 0.6, SPEED: 0.1,
+    PEAK_MEMORY: 210.0, PARAMETERS: 1_860_364, WORK: 156.0,
 }  # fmt: skip
 
 
@@ -368,12 +386,12 @@ def full(model: str, note: str = "", **other: Any) -> Row:
         "figures": FULL,
         "images": images,
     }
-    return Row("denoise", "kodak24", "sigma 25", model, note=note, **(words | other))
+    return Row("denoise", "kodak24", {"sigma": 25}, model, note=note, **(words | other))
 
 
 def test_what_matters_is_in_sight(open_page: Open) -> None:
     long = "Somebody et al., " + "A Rather Long Title " * 7 + "Table 9"
-    paper = full("dncnn", long, measured=False, figures={"PSNR": 30.4, "SSIM": 0.86}, images={})
+    paper = full("dncnn", long, measured=False, figures={PSNR: 30.4, SSIM: 0.86}, images={})
     rows = [full("default", "best"), full("xdncnn", "-0.31 [-0.40, -0.22] dB to default"), paper]
     page = open_page(render_bench("t", rows, [], notes=["What they are."]), width=1280)
     for text in (
@@ -402,12 +420,10 @@ def test_what_matters_is_in_sight(open_page: Open) -> None:
 
 
 def test_every_method_has_its_place_beside_what_it_costs(open_page: Open) -> None:
-    library = full("tv", figures={"PSNR": 28.0, "MP/s": 0.05})
-    paper = full("paper", measured=False, figures={"PSNR": 30.4}, images={})
+    library = full("tv", figures={PSNR: 28.0, SPEED: 0.05})
+    paper = full("paper", measured=False, figures={PSNR: 30.4}, images={})
     page = open_page(
-        render_bench(
-            "t", [full("input", figures={"PSNR": 20.0}), full("house"), library, paper], []
-        )
+        render_bench("t", [full("input", figures={PSNR: 20.0}), full("house"), library, paper], [])
     )
     drawn = """[...document.querySelectorAll('#scatter .scatterlayer')]
         .map(layer => layer.querySelectorAll('path.point').length)"""

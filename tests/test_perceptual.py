@@ -18,15 +18,15 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from restore_cli.bench import run as job
-from restore_cli.bench.run import Moment, Request
+from restore_cli.bench.request import Request
+from restore_cli.bench.run import Progress, bench
 from restore_cli.cli import app
 from restore_cli.degradations import round_to_bytes
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.image import read_picture, to_gray
 from restore_cli.metrics import perceptual
 from restore_cli.metrics.perceptual import METRICS, find_metric
-from restore_cli.report.bench import format_figure
+from restore_cli.report.figures import LPIPS, NIQE
 from restore_cli.tasks import find_task
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels[60:204, 150:294]
@@ -141,15 +141,15 @@ def test_a_run_without_the_metric_is_none_to_go_on_with(photos: Path) -> None:
         for metrics in ((), tuple(METRICS.values()))
     )
     for request, kept in ((plain, 0), (plain, 1), (both, 0), (both, 1)):
-        moments = job.bench(request)
+        moments = bench(request)
         first = next(moments)
         moments.close()
-        assert isinstance(first, Moment) and first.kept == kept
+        assert isinstance(first, Progress) and first.kept == kept
 
 
 def test_how_the_figures_are_read() -> None:
-    assert [format_figure(name, 0.123456) for name in ("LPIPS", "NIQE")] == ["0.1235", "0.12"]
-    assert format_figure("NIQE", 12.3456) == "12.35"
+    assert [figure.format(0.123456) for figure in (LPIPS, NIQE)] == ["0.1235", "0.12"]
+    assert NIQE.format(12.3456) == "12.35"
 
 
 def test_an_unknown_metric(photos: Path) -> None:

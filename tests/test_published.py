@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from restore_cli.bench.published import published, read_figures
-from restore_cli.datasets.known import known
+from restore_cli.datasets.known import known_sets
 from restore_cli.errors import RestoreError
 from restore_cli.tasks import find_task
 
@@ -25,7 +25,7 @@ def test_every_figure_is_of_a_known_set_and_a_level_that_its_task_knows() -> Non
     figures = published()
     assert len(figures) > 800
     for figure in figures:
-        assert figure.set in known() or figure.set in ELSEWHERE, figure
+        assert figure.set in known_sets() or figure.set in ELSEWHERE, figure
         find_task(figure.task).draw(figure.level, np.random.default_rng(0))
         assert figure.psnr is None or 10 < figure.psnr < 50
         assert figure.ssim is None or 0.5 < figure.ssim < 1

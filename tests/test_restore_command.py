@@ -35,7 +35,8 @@ from restore_cli.models import checkpoint
 from restore_cli.models.header import Header
 from restore_cli.noise import Noise
 from restore_cli.pipeline.files import Naming, plan
-from restore_cli.report import Record, write_report
+from restore_cli.report.batch_report import write_report
+from restore_cli.report.record import Record
 from restore_cli.tasks import option
 from restore_cli.tasks.denoise import Denoise
 
@@ -899,12 +900,12 @@ def test_a_page_of_a_batch(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert titles() == "abcde"
     assert "<h1>5 photos, denoised</h1>" in Path("page.html").read_text()
     assert titles("--reference", "clean") == "dbcae"
-    monkeypatch.setattr("restore_cli.report.html.PHOTOS", 2)
+    monkeypatch.setattr("restore_cli.report.gallery._MAX_PHOTOS", 2)
     assert titles() == "ab"
     assert titles("--reference", "clean") == "db"
     assert "warning: page.html has room for 2 of 5 photos: " in run(*words).stderr
     assert "room" not in run(*words, "--quiet").stderr
-    monkeypatch.setattr("restore_cli.report.html.CHARACTERS", 1)
+    monkeypatch.setattr("restore_cli.report.gallery._MAX_CHARACTERS", 1)
     assert titles("--reference", "clean") == "d"
 
 

@@ -17,8 +17,10 @@ from hub import Hub, serving
 from PIL import Image
 
 from restore_cli import download
-from restore_cli.datasets import known as sets
-from restore_cli.datasets.known import ImageSet, Source, known, open_set, read_table
+from restore_cli.datasets.find import open_set
+from restore_cli.datasets.known import SetEntry, known_sets, read_table
+from restore_cli.datasets.layout import ImageSet
+from restore_cli.datasets.pairing import find_pairs
 from restore_cli.errors import PictureError, RestoreError, UsageError
 
 REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
@@ -58,9 +60,9 @@ def pairs(found: ImageSet) -> list[tuple[str, str | None]]:
 # The table
 
 
-@pytest.mark.parametrize("name", known())
+@pytest.mark.parametrize("name", known_sets())
 def test_a_known_set_says_where_it_is_from(name: str) -> None:
-    entry = known()[name]
+    entry = known_sets()[name]
     assert name == entry.name == name.lower()
     assert entry.title
     assert entry.paper
@@ -76,10 +78,10 @@ def test_a_known_set_says_where_it_is_from(name: str) -> None:
         assert entry.sha256
 
 
-def test_the_sets_that_papers_score_on_are_known() -> None:
+def test_the_sets_that_papers_score_on_are_known_sets() -> None:
     names = "set5 set14 set12 bsd68 cbsd68 bsd100 urban100 kodak24 mcmaster live1 classic5"
     names += " rain100h rain12"
-    assert not set(names.split()) - known().keys()
+    assert not set(names.split()) - known_sets().keys()
 
 
 TABLE = 'title = "T"\npaper = "P"\nimages = 2\nchannels = 3\n'
@@ -186,6 +188,18 @@ def test_pairs_in_folders_of_known_names(data: Path, clean: str, damaged: str) -
     ]
 
 
+def test_pairs_without_a_set(data: Path) -> None:
+    draw(data, "dry/1.png", "wet/1x2.png", "dry/more/2.png", "wet/more/2.png")
+    pair = (data / "dry/1.png", data / "wet/1x2.png")
+    deeper = (data / "dry/more/2.png", data / "wet/more/2.png")
+    assert find_pairs(data, "dry:wet") == [pair]
+    assert find_pairs(data, "dry:wet", recursive=True) == [pair, deeper]
+    assert find_pairs(data, "dry:") == [(pair[0], None)]
+    (data / "wet/1x2.png").unlink()
+    with pytest.raises(UsageError, match=r"dry/1.png has no matching image in .*wet"):
+        find_pairs(data, "dry:wet", recursive=True)
+
+
 def test_pairs_in_folders_that_are_named(data: Path) -> None:
     draw(data, "dry/1.png", "wet/1.png", "clean/9.png")
     assert pairs(open_set(str(data), pairs="dry:wet")) == [("dry/1.png", "wet/1.png")]
@@ -214,11 +228,11 @@ def test_pairs_by_the_fields_decorated_names(data: Path) -> None:
 @pytest.mark.parametrize(
     ("clean", "damaged", "words"),
     [
-        (["1.png", "2.png"], ["1.png"], r"clean/2.png has no twin of its name in .*rainy; add it"),
-        (["1.png"], ["1.png", "3.png"], r"rainy/3.png has no twin of its name in .*clean; add it"),
-        (["1.png"], ["1.png", "1x2.png"], r"1.png and .*1x2.png are both twins of .*clean/1.png"),
+        (["1.png", "2.png"], ["1.png"], r"clean/2.png has no matching image in .*rainy; add it"),
+        (["1.png"], ["1.png", "3.png"], r"rainy/3.png has no matching image in .*clean; add it"),
+        (["1.png"], ["1.png", "1x2.png"], r"1.png and .*1x2.png both match .*clean/1.png"),
         (["1.png", "1.bmp"], ["1.png"], r"1.bmp and .*1.png have one name; remove"),
-        (["1.png"], [], r"1.png has no twin of its name in"),
+        (["1.png"], [], r"1.png has no matching image in"),
         ([], ["1.png"], r"No image in .*clean; give a folder of images"),
     ],
 )
@@ -256,7 +270,7 @@ def test_sizes_of_a_pair(data: Path, size: tuple[int, int], scale: int | None, f
             open_set(str(data), scale=scale)
 
 
-def test_a_twin_that_is_no_image(data: Path) -> None:
+def test_a_matching_file_that_is_no_image(data: Path) -> None:
     draw(data, "clean/a.png")
     (data / "rainy").mkdir()
     (data / "rainy" / "a.png").write_text("rain")
@@ -374,10 +388,10 @@ def long_name() -> bytes:
 
 
 @pytest.fixture
-def offer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
+def offer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SetEntry]:
     """Make a set of an archive on the server the only one that is known, as "some"."""
 
-    def offer(content: bytes, on_hub: bool = False, **values: Any) -> Source:
+    def offer(content: bytes, on_hub: bool = False, **values: Any) -> SetEntry:
         source: download.Hub | download.Url
         if on_hub:
             hub.files[f"/datasets/a/b/resolve/{REVISION}/data/set.tar.gz"] = content
@@ -386,8 +400,10 @@ def offer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
             hub.files["/set.zip"] = content
             source = download.Url(f"{hub.url}/set.zip")
         defaults = {"title": "Some", "paper": "P", "images": 2, "channels": 1, "members": "top/set"}
-        entry = Source(**{"name": "some", "source": source, **defaults, **values})
-        monkeypatch.setattr(sets, "known", lambda: {"some": entry})
+        entry = SetEntry(**{"name": "some", "source": source, **defaults, **values})
+        for module in ("fetch", "find", "layout", "pairing"):
+            known = f"restore_cli.datasets.{module}.known_sets"
+            monkeypatch.setattr(known, lambda: {"some": entry})
         return entry
 
     return offer
@@ -396,7 +412,11 @@ def offer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Source]:
 @pytest.mark.parametrize("on_hub", [True, False])
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_fetched_once_unpacked_and_kept(
-    hub: Hub, offer: Callable[..., Source], pack: Callable[..., bytes], on_hub: bool, tmp_path: Path
+    hub: Hub,
+    offer: Callable[..., SetEntry],
+    pack: Callable[..., bytes],
+    on_hub: bool,
+    tmp_path: Path,
 ) -> None:
     content = pack(FILES)
     offer(content, on_hub, sha256=hashlib.sha256(content).hexdigest())
@@ -413,20 +433,20 @@ def test_fetched_once_unpacked_and_kept(
     assert len(hub.requests) == count
 
 
-def test_folders_that_all_images_share_are_left_out(offer: Callable[..., Source]) -> None:
+def test_folders_that_all_images_share_are_left_out(offer: Callable[..., SetEntry]) -> None:
     offer(
         zipped({f"x/y/{kind}/1.png": image() for kind in ("clean", "rainy")}), members="", images=1
     )
     assert pairs(open_set("some")) == [("clean/1.png", "rainy/1.png")]
 
 
-def test_images_at_the_root_of_an_archive(offer: Callable[..., Source]) -> None:
+def test_images_at_the_root_of_an_archive(offer: Callable[..., SetEntry]) -> None:
     offer(tarred({"./a.png": image(), "./b.png": image()}), members="")
     assert pairs(open_set("some")) == [("some/a.png", None), ("some/b.png", None)]
 
 
 def test_a_cut_connection_is_resumed(
-    hub: Hub, offer: Callable[..., Source], tmp_path: Path
+    hub: Hub, offer: Callable[..., SetEntry], tmp_path: Path
 ) -> None:
     content = zipped(FILES)
     offer(content)
@@ -466,7 +486,11 @@ def test_a_cut_connection_is_resumed(
     ],
 )
 def test_a_bad_archive_leaves_nothing(
-    offer: Callable[..., Source], tmp_path: Path, content: bytes, values: dict[str, Any], words: str
+    offer: Callable[..., SetEntry],
+    tmp_path: Path,
+    content: bytes,
+    values: dict[str, Any],
+    words: str,
 ) -> None:
     offer(content, **values)
     with pytest.raises(RestoreError, match=words):
@@ -475,7 +499,7 @@ def test_a_bad_archive_leaves_nothing(
     assert list(tmp_path.rglob("a.png")) == []
 
 
-def test_an_archive_without_the_images(offer: Callable[..., Source]) -> None:
+def test_an_archive_without_the_images(offer: Callable[..., SetEntry]) -> None:
     offer(zipped(FILES), members="elsewhere")
     with pytest.raises(RestoreError, match=r"set\.zip has no image below elsewhere"):
         open_set("some")
@@ -484,7 +508,7 @@ def test_an_archive_without_the_images(offer: Callable[..., Source]) -> None:
 @pytest.mark.parametrize("variable", [True, False])
 def test_offline(
     hub: Hub,
-    offer: Callable[..., Source],
+    offer: Callable[..., SetEntry],
     variable: bool,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,

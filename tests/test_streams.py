@@ -398,7 +398,7 @@ main()
         ("restore_cli.models.checkpoint.load", "models verify denoise-color", "Finished outputs"),
         ("restore_cli.models.export._samples", "models export MODEL a.onnx", "Finished outputs"),
         (
-            "restore_cli.bench.run._measure",
+            "restore_cli.bench.run.restore_example",
             "bench denoise --data . --model MODEL",
             "What was measured",
         ),

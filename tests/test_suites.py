@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from restore_cli.bench import run as job
-from restore_cli.bench.baselines import peers
-from restore_cli.bench.run import Bench, Model, Moment, Request
+from restore_cli.bench.baselines import baselines
+from restore_cli.bench.methods import ModelMethod
+from restore_cli.bench.request import Request
+from restore_cli.bench.run import BenchResult, Progress, bench
 from restore_cli.bench.suites import Part, plan, suites
 from restore_cli.cli import app
-from restore_cli.datasets.known import known
+from restore_cli.datasets.known import known_sets
 from restore_cli.engine import Settings
 from restore_cli.models import catalog
 from restore_cli.models.catalog import Bundled
@@ -58,8 +59,8 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
         )
         assert isinstance(entry, catalog.Entry)
         assert isinstance(entry.source, Bundled)
-    assert set(part.peers) <= set(peers(part.task))
-    assert set(part.sets) <= set(known())
+    assert set(part.peers) <= set(baselines(part.task))
+    assert set(part.sets) <= set(known_sets())
 
 
 def test_every_bundled_model_is_measured() -> None:
@@ -120,21 +121,23 @@ def test_a_part_is_measured_as_it_says() -> None:
     red = next(part for part in suites()["papers"] if part.ensemble)
     assert bt.clip and bt.gray and red.models == ("red30",)
     settings = Settings("cpu", ensemble=True)
-    assert Model("red30", "sr", settings, offline=True).name == "red30, ensemble"
+    assert ModelMethod("red30", "sr", settings, offline=True).name == "red30, ensemble"
 
 
 def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) -> None:
     requests, _ = plan("papers", Request("", (), (data,)))
     first, *_, second = requests
-    whole = list(job.bench(first, second))
-    cut = job.bench(first, second)
+    whole = list(bench(first, second))
+    assert isinstance(whole[-1], BenchResult)
+    whole[-1].discard()
+    cut = bench(first, second)
     last = next(
-        moment for moment in cut if isinstance(moment, Moment) and moment.done == len(whole) - 4
+        moment for moment in cut if isinstance(moment, Progress) and moment.done == len(whole) - 4
     )
     cut.close()
-    again = list(job.bench(first, second))
-    assert {moment.kept for moment in again if isinstance(moment, Moment)} == {last.done}
-    assert isinstance(again[-1], Bench) and isinstance(whole[-1], Bench)
+    again = list(bench(first, second))
+    assert {moment.kept for moment in again if isinstance(moment, Progress)} == {last.done}
+    assert isinstance(again[-1], BenchResult)
     assert [row.images for row in again[-1].rows] == [row.images for row in whole[-1].rows]
 
 

@@ -12,11 +12,11 @@ from typing import Any
 from restore_cli.errors import RestoreError
 from restore_cli.tables import fill_in, read_toml
 
-FIGURES = ("psnr", "ssim")
+_KINDS = ("psnr", "ssim")
 
 
 @dataclass(frozen=True)
-class Figure:
+class PublishedResult:
     """What one model reached on one set, says a paper.
 
     Attributes:
@@ -59,7 +59,7 @@ class _Table:
 
 def published(
     task: str | None = None, set: str | None = None, level: Mapping[str, Any] | None = None
-) -> tuple[Figure, ...]:
+) -> tuple[PublishedResult, ...]:
     """The figures of published.toml, all or those for a task, a set, and a level.
 
     Args:
@@ -80,11 +80,11 @@ def published(
 
 
 @cache
-def _everything() -> tuple[Figure, ...]:
+def _everything() -> tuple[PublishedResult, ...]:
     return read_figures(Path(__file__).with_name("published.toml"))
 
 
-def read_figures(path: Path) -> tuple[Figure, ...]:
+def read_figures(path: Path) -> tuple[PublishedResult, ...]:
     """Read a file of tables, strictly.
 
     Raises:
@@ -98,17 +98,17 @@ def read_figures(path: Path) -> tuple[Figure, ...]:
     )
 
 
-def _figures(name: str, table: _Table) -> Iterator[Figure]:
+def _figures(name: str, table: _Table) -> Iterator[PublishedResult]:
     for row in table.rows:
         if not isinstance(row, Mapping) or not isinstance(row.get("set"), str):
             raise RestoreError(f"{name} has a row without a set: {row}.")
-        level = {key: value for key, value in row.items() if key not in ("set", *FIGURES)}
-        columns = [_column(name, table, row, kind) for kind in FIGURES]
+        level = {key: value for key, value in row.items() if key not in ("set", *_KINDS)}
+        columns = [_column(name, table, row, kind) for kind in _KINDS]
         if all(value is None for column in columns for value in column):
             raise RestoreError(f"{name} has a row without psnr and ssim: {row}.")
         for model, psnr, ssim in zip(table.models, *columns, strict=True):
             if psnr is not None or ssim is not None:
-                yield Figure(
+                yield PublishedResult(
                     table.paper,
                     table.where,
                     table.task,

@@ -1,4 +1,4 @@
-"""Suites: the tables that `restore bench --suite` measures, read from suites.toml."""
+"""Suites: the tables that `restore bench suite` measures, read from suites.toml."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from restore_cli.bench.run import Request
-from restore_cli.datasets.known import open_set
+from restore_cli.bench.request import Request
+from restore_cli.datasets.find import open_set
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import fill_in, read_toml
 

@@ -23,7 +23,8 @@ from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
     from restore_cli.pipeline.batch import Request
-    from restore_cli.report.html import Gallery, Version
+    from restore_cli.report.comparison import Version
+    from restore_cli.report.gallery import Gallery
 
 EPILOG = (
     "Examples:\n"
@@ -102,7 +103,7 @@ def compare(
     With --models one photo is restored by each of them as the task's command does, and only the
     page is kept. A model that cannot be loaded is named, and the others go on.
     """
-    from restore_cli.report.html import Gallery, check_page
+    from restore_cli.report.gallery import Gallery, check_page
 
     names = split_commas(models)
     if not names and not after:
@@ -147,7 +148,7 @@ def _add_pictures(
     """Compare files, or those of folders that have one name; say whether any fails."""
     from restore_cli.metrics import psnr
     from restore_cli.pipeline.compare import make_alike, measure, pair, read_versions
-    from restore_cli.report.html import Comparison
+    from restore_cli.report.comparison import Comparison
 
     failed = False
     for name, files in pair([*paths, *([reference] if reference else [])]).items():
@@ -201,7 +202,7 @@ def _add_restored(
         measured: the last of the others is what all are measured against.
     """
     from restore_cli.pipeline.compare import make_alike, measure, read_versions
-    from restore_cli.report.html import Comparison
+    from restore_cli.report.comparison import Comparison
 
     if photo.is_dir():
         raise UsageError(f"Cannot restore the folder {photo} by --models. Name one photo.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from restore_cli.report import Record, visible
+from restore_cli.report.escaping import visible
+from restore_cli.report.record import Record
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -83,14 +83,15 @@ def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
 def _costs(model: Header) -> dict[str, str]:
     """How large its network is, and how much it computes."""
     from restore_cli import archs
-    from restore_cli.bench.run import measure_costs
+    from restore_cli.bench.costs import measure_costs
+    from restore_cli.report.figures import PARAMETERS, WORK
 
     found = measure_costs(archs.build(model.arch, model.params))
     work = (
-        f"{found['kFLOP/pixel']:,.0f} kFLOP per pixel of the result;"
+        f"{found[WORK]:,.0f} kFLOP per pixel of the result;"
         " a multiplication and an addition are two"
     )
-    return {"parameters": f"{found['parameters']:,.0f}", "work": work}
+    return {"parameters": f"{found[PARAMETERS]:,.0f}", "work": work}
 
 
 def _where(entry: Entry) -> str:

@@ -22,7 +22,7 @@ from restore_cli.models.header import Header
 from restore_cli.tasks import TASKS
 
 if TYPE_CHECKING:
-    from restore_cli.bench.run import Remeasured
+    from restore_cli.bench.verify import ScoreCheck
 
 _TOLERANCE = 0.02  # dB
 
@@ -201,7 +201,7 @@ def verify(
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder; give one that has folders of images.")
     faults: list[str] = []
-    scores: list[Remeasured] = []
+    scores: list[ScoreCheck] = []
     for entry in entries:
         try:
             call(partial(checkpoint.load, entry, offline=True))
@@ -221,29 +221,29 @@ def verify(
         )
 
 
-def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[Remeasured]:
+def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
     """Measure and print an entry's scores."""
-    from restore_cli.bench.run import remeasure
+    from restore_cli.bench.verify import check_scores
 
     with Worker() as worker:
-        for score in worker.each(remeasure(entry, data)):
+        for score in worker.each(check_scores(entry, data)):
             found = "not measured, its set is not there"
             if score.measured is not None:
                 found = f"{score.measured:.3f} dB, listed {score.listed:.3f}{_ending(score)}"
-            print_result(f"{score.words}: {found}")
+            print_result(f"{score.label}: {found}")
             yield score
 
 
-def _fault(score: Remeasured) -> str:
+def _fault(score: ScoreCheck) -> str:
     """A sentence where it is not what the table says."""
     if score.measured is None or abs(score.measured - score.listed) <= _TOLERANCE:
         return ""
     return (
-        f"{score.words} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
+        f"{score.label} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
     )
 
 
-def _ending(score: Remeasured) -> str:
+def _ending(score: ScoreCheck) -> str:
     return f"; {score.warning}" if score.warning else ""
 
 

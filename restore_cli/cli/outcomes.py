@@ -20,10 +20,11 @@ from restore_cli.cli.display import (
 )
 from restore_cli.cli.progress import BatchProgress
 from restore_cli.errors import ExitCode
-from restore_cli.report import Record, write_report
+from restore_cli.report.batch_report import write_report
+from restore_cli.report.record import Record
 
 if TYPE_CHECKING:
-    from restore_cli.report.html import Gallery
+    from restore_cli.report.gallery import Gallery
     from restore_cli.tasks import Task
 
 

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
-from restore_cli import report
 from restore_cli.cli import display
+from restore_cli.report import escaping
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -44,7 +44,7 @@ class ProgressBar:
 
     def update(self, done: float, total: float, note: str = "") -> None:
         """Move the bar, and show the note next to it."""
-        self.progress.update(self.task, completed=done, total=total, note=report.visible(note))
+        self.progress.update(self.task, completed=done, total=total, note=escaping.visible(note))
 
 
 @contextmanager

@@ -22,7 +22,8 @@ from restore_cli.cli.signals import Worker
 from restore_cli.cli.values import parse_format, parse_tile
 from restore_cli.errors import UsageError
 from restore_cli.models import store
-from restore_cli.report import Record, check_report
+from restore_cli.report.batch_report import check_report
+from restore_cli.report.record import Record
 from restore_cli.tasks import Task, find_task
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: boo
     for path in reports:
         check_report(path, overwrite=overwrite)
     if compare:
-        from restore_cli.report.html import check_page
+        from restore_cli.report.gallery import check_page
 
         check_page(compare, overwrite=overwrite)
 
@@ -193,7 +194,7 @@ def _restore(
 
     task, page = request.task, None
     if compare:
-        from restore_cli.report.html import Gallery
+        from restore_cli.report.gallery import Gallery
 
         page = Gallery(compare, task.suffix)
     hidden = quiet or (json and stdout.is_terminal)

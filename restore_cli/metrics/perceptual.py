@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from restore_cli.download import is_offline
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.report.figures import LPIPS, NIQE, Figure
 
 if TYPE_CHECKING:
     from restore_cli.image import Pixels
@@ -29,13 +30,13 @@ class Metric:
 
     Attributes:
         name: pyiqa's.
-        title: "LPIPS".
+        figure: what its results are.
         side: height and width at least, in pixels.
         files: weights in torch's folder of downloads, where pyiqa puts them at first use.
     """
 
     name: str
-    title: str
+    figure: Figure
     side: int
     files: tuple[str, ...]
 
@@ -77,13 +78,13 @@ METRICS = {
         # output.
         Metric(
             "lpips",
-            "LPIPS",
+            LPIPS,
             31,
             ("checkpoints/alexnet-owt-7be5be79.pth", "pyiqa/LPIPS_v0.1_alex-df73285e.pth"),
         ),
         # Mittal et al., IEEE Signal Processing Letters 2013, of the luma; whole blocks of 96 pixels
         # count.
-        Metric("niqe", "NIQE", 96, ("pyiqa/niqe_modelparameters.mat",)),
+        Metric("niqe", NIQE, 96, ("pyiqa/niqe_modelparameters.mat",)),
     )
 }
 
@@ -97,6 +98,7 @@ def find_metric(name: str) -> Metric:
 
 @cache
 def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
+    title = metric.figure.name
     os.environ.setdefault(
         "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1"
     )  # pyiqa would run code in what it downloads
@@ -110,13 +112,13 @@ def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
             pyiqa = importlib.import_module("pyiqa")
         except ImportError as error:
             raise UsageError(
-                f"{metric.title} needs pyiqa; run `pip install 'restore-cli[perceptual]'` if its"
+                f"{title} needs pyiqa; run `pip install 'restore-cli[perceptual]'` if its"
                 " licence, for"
                 " non-commercial use only, allows it."
             ) from error
         except (RuntimeError, OSError, AttributeError) as error:
             raise UsageError(
-                f"{metric.title} needs a torchvision of the same build as torch"
+                f"{title} needs a torchvision of the same build as torch"
                 f" ({_reason(error)}); install"
                 " both again, by one pip command from one index."
             ) from error
@@ -124,7 +126,7 @@ def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
         missing = [name for name in metric.files if not (folder / name).is_file()]
         if offline and missing:  # of which neither pyiqa nor torch's downloads know
             raise WeightsError(
-                f"{metric.title} lacks {' and '.join(missing)} in {folder}, and this is offline;"
+                f"{title} lacks {' and '.join(missing)} in {folder}, and this is offline;"
                 " run it once"
                 " with a network, or copy them."
             )
@@ -132,7 +134,7 @@ def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
             return pyiqa.create_metric(metric.name, device="cpu")  # type: ignore[no-any-return]
         except Exception as error:  # of urllib, torch and pickle
             raise WeightsError(
-                f"{metric.title} cannot be set up ({_reason(error)}); its weights, downloaded at"
+                f"{title} cannot be set up ({_reason(error)}); its weights, downloaded at"
                 " first use,"
                 f" are {' and '.join(metric.files)} in {folder}."
             ) from error

@@ -34,8 +34,8 @@ from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.request import Request as Request
 from restore_cli.pipeline.request import Watch as Watch
-from restore_cli.report import Record
-from restore_cli.report.html import Comparison, Version
+from restore_cli.report.comparison import Comparison, Version
+from restore_cli.report.record import Record
 from restore_cli.tasks import Task
 from restore_cli.tasks.restoration import Finding, Restoration
 

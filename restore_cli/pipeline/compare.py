@@ -12,7 +12,7 @@ import numpy as np
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import Pixels, is_image_name, read_picture, resize, to_rgb
 from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
-from restore_cli.report.html import Version
+from restore_cli.report.comparison import Version
 
 
 def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:

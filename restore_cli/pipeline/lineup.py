@@ -13,8 +13,8 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import read_picture
 from restore_cli.models import catalog, checkpoint
 from restore_cli.pipeline.batch import Request, Watch, restore_files
-from restore_cli.report import Record
-from restore_cli.report.html import Comparison, Version
+from restore_cli.report.comparison import Comparison, Version
+from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
 
 DEFAULT = "default"  # the word for a task's own model

@@ -10,7 +10,7 @@ import numpy as np
 from restore_cli.errors import PictureError
 from restore_cli.image import LOSSY, Picture, Pixels, luma, read_picture, to_gray, to_rgb
 from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
-from restore_cli.report import Record
+from restore_cli.report.record import Record
 
 
 def as_written(picture: Picture, data: bytes, format: str) -> Picture:

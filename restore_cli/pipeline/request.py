@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from restore_cli.engine import Settings
 from restore_cli.pipeline.files import Item
-from restore_cli.report.html import Comparison
+from restore_cli.report.comparison import Comparison
 from restore_cli.tasks import Task
 
 

@@ -12,7 +12,7 @@ from statistics import mean
 from markupsafe import Markup
 
 from restore_cli.atomic import write_text
-from restore_cli.report import markdown_cell
+from restore_cli.report.escaping import markdown_cell
 from restore_cli.report.html import fill_in
 
 COLORS = (

@@ -7,20 +7,18 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 from restore_cli.atomic import check_place, write_text
-from restore_cli.report import csv_cell, markdown_cell
-from restore_cli.report.html import Comparison, Row, check_charts, render_bench
+from restore_cli.report.bench_page import check_charts, render_bench
+from restore_cli.report.comparison import Comparison
+from restore_cli.report.escaping import csv_cell, markdown_cell
+from restore_cli.report.figures import WORST, Figure
+from restore_cli.report.row import Origin, Row
+from restore_cli.report.scores import to_score
 
-WORDS = ("task", "set", "level", "model", "protocol")  # columns before the figures
-REMARKS = ("note", "about")  # and behind them
-_COLORS = {  # ends of sets' names, and what they say of the protocol
-    " luma": ", luma = true",
-    " gray": ", luma = true, full_range = true",
-}
-LEGEND = (
+_LEGEND = (
     "PSNR and SSIM are over all channels of RGB, or the one of gray. Y is BT.601 luma of studio"
     " range in"
     " float; its PSNR reads 1.32 dB higher than that of full-range gray. SSIM takes a Gaussian"
@@ -33,58 +31,13 @@ LEGEND = (
 )
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where figures come from.
-
-    Attributes:
-        version: of this package. command: as it was typed.
-        date: of the beginning, in UTC and ISO 8601.
-        machine: "Linux 6.1 x86_64, AMD EPYC 9B14, 2 CPUs". device: "cpu", or a GPU's name.
-        threads: of PyTorch. torch: PyTorch's version. precision: as it was asked for.
-    """
-
-    version: str
-    command: str
-    date: str
-    machine: str
-    device: str
-    threads: int
-    torch: str
-    precision: str
-
-    def __str__(self) -> str:
-        """Two sentences."""
-        threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
-        return (
-            f"Measured by restore {self.version} on {self.date}: {self.machine}; device"
-            f" {self.device},"
-            f" precision {self.precision}, {threads}, PyTorch {self.torch}. Command: {self.command}"
-        )
-
-
-def columns(rows: Sequence[Row]) -> list[str]:
-    """The names of the figures that any row has."""
+def columns(rows: Sequence[Row]) -> list[Figure]:
+    """The figures that any row has."""
     return list(
         dict.fromkeys(
             key for row in rows for key, value in row.figures.items() if value is not None
         )
     )
-
-
-def format_figure(name: str, value: float | None) -> str:
-    """A figure as it is read: dB and NIQE have two decimals, SSIM and LPIPS four, whole numbers
-    none.
-    """
-    if value is None or math.isnan(value):
-        return ""
-    if isinstance(value, int):
-        return f"{value:,}"
-    if name.startswith(("SSIM", "LPIPS")):
-        return f"{value:.4f}"
-    if name.startswith(("PSNR", "NIQE")) or name in ("median", "worst"):
-        return f"{value:.2f}"
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def to_json(rows: Sequence[Row], origin: Origin) -> str:
@@ -99,9 +52,9 @@ def to_json(rows: Sequence[Row], origin: Origin) -> str:
         }
 
     table = [
-        {word: getattr(row, word) for word in (*WORDS, *REMARKS)}
-        | {"measured": row.measured, "metrics": LEGEND if row.measured else ""}
-        | {"figures": finite(row.figures)}
+        {**_keys(row), **_notes(row)}
+        | {"measured": row.measured, "metrics": _LEGEND if row.measured else ""}
+        | {"figures": finite({key.name: value for key, value in row.figures.items()})}
         | {"images": {name: finite(figures) for name, figures in row.details.items()}}
         | ({"sha256": row.files, "origin": asdict(origin)} if row.measured else {})
         for row in rows
@@ -109,19 +62,36 @@ def to_json(rows: Sequence[Row], origin: Origin) -> str:
     return json.dumps(table, indent=1, ensure_ascii=False) + "\n"
 
 
+def _keys(row: Row) -> dict[str, str]:
+    """The columns before the figures."""
+    return {
+        "task": row.task,
+        "set": row.set_title,
+        "level": row.level_title,
+        "model": row.model,
+        "protocol": row.protocol,
+    }
+
+
+def _notes(row: Row) -> dict[str, str]:
+    """The columns behind the figures."""
+    return {"note": row.note, "about": row.about}
+
+
 def _csv(rows: Sequence[Row], origin: Origin) -> str:
-    keys = columns(rows)
+    figures = columns(rows)
     source = asdict(origin)
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
-    table.writerow([*WORDS, "measured", *keys, "worst image", *REMARKS, "sha256", *source])
+    keys = ("task", "set", "level", "model", "protocol", "measured")
+    names = [figure.name for figure in figures]
+    table.writerow([*keys, *names, "worst image", "note", "about", "sha256", *source])
     for row in rows:
-        words, remarks = ([getattr(row, word) for word in part] for part in (WORDS, REMARKS))
-        figures = [row.figures.get(key) for key in keys]
+        values = [row.figures.get(figure) for figure in figures]
         files = " ".join(f"{name}={sha256}" for name, sha256 in row.files.items())
         origins = source.values() if row.measured else [""] * len(source)
-        cells = [*words, row.measured, *figures, row.worst, *remarks, files, *origins]
-        table.writerow(map(csv_cell, cells))
+        cells = [*_keys(row).values(), row.measured, *values, row.worst, *_notes(row).values()]
+        table.writerow(map(csv_cell, [*cells, files, *origins]))
     return text.getvalue()
 
 
@@ -130,12 +100,16 @@ def to_markdown(rows: Sequence[Row], origin: Origin) -> str:
     parts = []
     for title, group in by_protocol(rows):
         keys = columns(group)
-        lines = [["set", "level", "model", *keys, ""], ["---"] * 3 + ["---:"] * len(keys) + ["---"]]
+        names = [key.name for key in keys]
+        lines = [
+            ["set", "level", "model", *names, ""],
+            ["---"] * 3 + ["---:"] * len(keys) + ["---"],
+        ]
         for row in group:
-            cells = {key: format_figure(key, row.figures.get(key)) for key in keys}
-            if row.worst and "worst" in cells:
-                cells["worst"] += f", {row.worst}"
-            lines.append([row.set, row.level, row.model, *cells.values(), row.note])
+            cells = {key: key.format(row.figures.get(key)) for key in keys}
+            if row.worst and WORST in cells:
+                cells[WORST] += f", {row.worst}"
+            lines.append([row.set_title, row.level_title, row.model, *cells.values(), row.note])
         table = "".join("| " + " | ".join(map(markdown_cell, line)) + " |\n" for line in lines)
         parts.append(f"{markdown_cell(title)}\n\n{table}")
     return "\n".join([*parts, *(f"{markdown_cell(line)}\n" for line in legend(rows, origin))])
@@ -148,7 +122,7 @@ def legend(rows: Sequence[Row], origin: Origin) -> list[str]:
     libraries = dict.fromkeys(f"{row.model}: {row.about}." for row in rows if row.about)
     files = {name: sha256 for row in rows for name, sha256 in row.files.items()}
     return [
-        LEGEND,
+        _LEGEND,
         *libraries,
         *(f"{name}: sha256 {sha256}." for name, sha256 in files.items()),
         str(origin),
@@ -161,7 +135,7 @@ def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     """
     groups: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: not row.measured):
-        groups.setdefault(row.basis, []).append(row)
+        groups.setdefault(row.comparison_group, []).append(row)
     return list(groups.items())
 
 
@@ -182,35 +156,10 @@ def _toml(rows: Sequence[Row], origin: Origin) -> str:
 
 
 def _scores(rows: Sequence[Row]) -> str:
-    """Set, level, the PSNR that models are compared by, SSIM of the same channels, and protocol."""
-    lines = []
-    for row in rows:
-        words = row.level.split(" ") if row.level else []
-        colors = next((end for end in _COLORS if row.set.endswith(end)), "")
-        cells = {
-            "set": row.set.removesuffix(colors),
-            **dict(zip(words[::2], words[1::2], strict=True)),
-        }
-        values = [f"{key} = {_toml_value(value)}" for key, value in cells.items()]
-        values.append(f"psnr = {sum(row.images.values()) / len(row.images):.3f}")
-        ssim = row.figures.get(row.quality.replace("PSNR", "SSIM"))
-        if ssim is not None:
-            values.append(f"ssim = {ssim:.4f}")
-        protocol = f"text = {json.dumps(row.protocol)}" + _COLORS.get(colors, "")
-        lines.append(f"    {{ {', '.join(values)}, protocol = {{ {protocol} }} }},\n")
-    return "".join(lines)
+    return "".join(f"    {to_score(row)},\n" for row in rows)
 
 
-def _toml_value(word: str) -> str:
-    if word in ("True", "False"):
-        return word.lower()
-    try:
-        return f"{float(word):g}"
-    except ValueError:
-        return json.dumps(word)
-
-
-WRITERS: dict[str, Callable[[Sequence[Row], Origin], str]] = {
+_WRITERS: dict[str, Callable[[Sequence[Row], Origin], str]] = {
     ".json": to_json,
     ".csv": _csv,
     ".md": to_markdown,
@@ -218,16 +167,16 @@ WRITERS: dict[str, Callable[[Sequence[Row], Origin], str]] = {
 }
 
 
-def check_bench(path: Path) -> None:
+def check_bench_report(path: Path) -> None:
     """Raise UsageError where a report cannot be written under this name, before any work is
     done.
     """
-    check_place(path, (*WRITERS, ".html"), overwrite=True)
+    check_place(path, (*_WRITERS, ".html"), overwrite=True)
     if path.suffix.lower() == ".html":
         check_charts()
 
 
-def write_bench(
+def write_bench_report(
     path: Path,
     title: str,
     rows: Sequence[Row],
@@ -235,7 +184,7 @@ def write_bench(
     comparisons: Sequence[Comparison] = (),
 ) -> None:
     """Write in the format of the path's suffix; raises RestoreError where that fails."""
-    writer = WRITERS.get(path.suffix.lower())
+    writer = _WRITERS.get(path.suffix.lower())
     if writer:
         page = writer(rows, origin)
     else:

@@ -1,0 +1,163 @@
+"""The cases of a request: each set of images at each level of damage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from restore_cli.bench.request import Request
+from restore_cli.datasets.find import find_sets, open_set
+from restore_cli.datasets.layout import Example, ImageSet
+from restore_cli.degradations import Degradation, find_degradation
+from restore_cli.errors import PictureError, UsageError
+from restore_cli.image import Pixels, luma, read_picture, round_to_bytes, to_gray
+from restore_cli.levels import describe
+
+
+@dataclass(frozen=True)
+class Case:
+    """A set at a level of damage.
+
+    Attributes:
+        name: what its rows call the set.
+        faults: what is left out, and why.
+    """
+
+    request: Request
+    images: ImageSet
+    damage: Degradation
+    level: Mapping[str, Any]
+    name: str
+    faults: tuple[str, ...]
+
+    @property
+    def real(self) -> bool:
+        """Whether its damaged images are real ones."""
+        return self.images.examples[0].damaged is not None
+
+    def open(self, example: Example) -> tuple[Pixels, Pixels]:
+        """An example's clean and damaged image, H x W x C in [0, 1]; the damage is made where
+        there is no real one.
+
+        Raises:
+            UsageError: nothing of it would be scored, or only one of a pair is gray.
+        """
+        clean = self.damage.crop_to_scale(read(example.clean, self.request))
+        if not self.damage.crop_border(clean).size:
+            raise UsageError(
+                f"{example.clean} is too small, nothing of it is left to be scored; remove it."
+            )
+        if example.damaged:
+            observed = read(example.damaged, self.request)
+            if observed.shape[2] != clean.shape[2]:
+                pair = f"{example.clean} and {example.damaged}"
+                raise UsageError(
+                    f"Only one of {pair} is gray; convert one of them, or give --gray."
+                )
+        else:
+            observed = self.damage.apply(clean, np.random.RandomState(0))
+        return clean, round_to_bytes(observed) if self.request.clip else observed
+
+
+def read(path: Path, request: Request) -> Pixels:
+    """The pixels of a file, in the colors that are asked for."""
+    pixels = read_picture(path).opaque_pixels()
+    if not request.gray or pixels.shape[2] == 1:
+        return pixels
+    return round_to_bytes(to_gray(pixels) if request.full_range else luma(pixels)[..., None])
+
+
+def find_cases(requests: Sequence[Request]) -> list[list[Case]]:
+    """The cases of each request; sets of one name are called by their folders.
+
+    Raises:
+        UsageError: there is no such set or level, or no set is named.
+        PictureError: no image of a set can be read.
+    """
+    cases = [list(_find_cases(request)) for request in requests]
+    folders: dict[str, set[Path]] = {}
+    for case in (case for group in cases for case in group):
+        folders.setdefault(case.name.lower(), set()).add(case.images.folder.resolve())
+    ambiguous = {name for name, found in folders.items() if len(found) > 1}
+    return [
+        [
+            replace(case, name=str(case.images.folder)) if case.name.lower() in ambiguous else case
+            for case in group
+        ]
+        for group in cases
+    ]
+
+
+def _find_cases(request: Request) -> Iterator[Case]:
+    sets = request.sets or find_sets(request.task, request.data)
+    if not sets:
+        raise UsageError("Nothing says what to measure on; name a set, or a folder with --data.")
+    kind = find_degradation(request.task)
+    problems: dict[Path, str] = {}
+    for word in sets:
+        for level in request.levels or kind.validation:
+            damage = _make_damage(request.task, kind, level)
+            scale = round(damage.task().enlargement(100, 100))
+            images = open_set(
+                word,
+                request.data,
+                scale=scale if scale > 1 else None,
+                pairs=request.pairs,
+                degrade=request.degrade,
+                offline=request.offline,
+            )
+            if not damage.paired:
+                examples = tuple(replace(example, damaged=None) for example in images.examples)
+                images = replace(images, examples=examples)
+            images, faults = _without_unreadable(images, problems)
+            if images.examples[0].damaged and not request.levels and scale == 1:
+                # Nobody has to describe the damage of real pairs.
+                yield Case(request, images, kind(), {}, images.name, faults)
+                break
+            yield Case(request, images, damage, level, images.name, faults)
+
+
+def _make_damage(task: str, kind: type[Degradation], level: Mapping[str, Any]) -> Degradation:
+    try:
+        return kind(**level)
+    except TypeError as error:
+        raise UsageError(f"{task} has no level {describe(level)}; check it.") from error
+
+
+def _without_unreadable(
+    images: ImageSet, problems: dict[Path, str]
+) -> tuple[ImageSet, tuple[str, ...]]:
+    """The set without examples that cannot be read, and why they cannot.
+
+    Args:
+        problems: what is wrong with each file, nothing of those that can be read; is added to.
+
+    Raises:
+        PictureError: none can be read.
+    """
+    readable, faults = [], []
+    for example in images.examples:
+        paths = [path for path in (example.clean, example.damaged) if path]
+        fault = next(filter(None, [_problem(path, problems) for path in paths]), "")
+        if fault:
+            faults.append(fault)
+        else:
+            readable.append(example)
+    if not readable:
+        raise PictureError(faults[0])
+    kept = replace(images, examples=tuple(readable))
+    return kept, tuple(f"left out: {fault}" for fault in faults)
+
+
+def _problem(path: Path, problems: dict[Path, str]) -> str:
+    if path not in problems:
+        try:
+            read_picture(path)
+            problems[path] = ""
+        except PictureError as error:
+            problems[path] = str(error)
+    return problems[path]

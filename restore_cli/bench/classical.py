@@ -1,0 +1,159 @@
+"""Classical methods of maintained libraries, for each task.
+
+Each sees what a network sees, the observed image, H x W x C in [0, 1] or beyond, and the task, and
+returns the restored one, float32 in [0, 1]. Where a strength must be chosen, it is the one that did
+best on a few photos.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from restore_cli.bench.libraries import load_bm3d
+from restore_cli.degradations import Degradation
+from restore_cli.degradations.blur import Blur, blur_kernel
+from restore_cli.degradations.jpeg import Jpeg
+from restore_cli.degradations.noise import Noise
+from restore_cli.errors import UsageError
+from restore_cli.image import Pixels as Image
+from restore_cli.metrics import estimate_noise, estimate_quality
+
+# Strength over the noise's standard deviation: of non-local means in gray and color, and of total
+# variation.
+NLM_GRAY, NLM_COLOR, TV = 0.9, 0.6, 0.8
+TV_JPEG = 0.0028  # total variation's strength over the root of JPEG's step
+RL_ITERATIONS, WIENER_BALANCE = 30, 0.03  # of deblurring by Richardson and Lucy, and by Wiener
+INPAINT_RADIUS = 3.0  # of inpainting, in pixels
+_Bytes = NDArray[np.uint8]
+
+
+def bm3d(observed: Image, damage: Degradation) -> Image:
+    """Block-matching and 3D filtering, by the package bm3d."""
+    library = load_bm3d()
+    method = library.bm3d if observed.shape[2] == 1 else library.bm3d_rgb
+    return _image(
+        method(observed.astype(np.float64), _sigma(observed, damage) / 255), observed.shape
+    )
+
+
+def nlm(observed: Image, damage: Degradation) -> Image:
+    """Non-local means, by OpenCV."""
+    import cv2
+
+    sigma = _sigma(observed, damage)
+    if observed.shape[2] == 1:
+        found = cv2.fastNlMeansDenoising(_bytes(observed), None, NLM_GRAY * sigma, 7, 21)
+    else:
+        strength = NLM_COLOR * sigma
+        found = cv2.fastNlMeansDenoisingColored(_bytes(observed), None, strength, strength, 7, 21)
+    return _image(np.asarray(found), observed.shape)
+
+
+def tv(observed: Image, damage: Degradation) -> Image:
+    """Total variation against noise, by scikit-image."""
+    return _flatten(observed, TV * _sigma(observed, damage) / 255)
+
+
+def _flatten(observed: Image, weight: float) -> Image:
+    from skimage.restoration import denoise_tv_chambolle
+
+    flat = denoise_tv_chambolle(observed, weight=max(weight, 1e-6), channel_axis=2)  # type: ignore[no-untyped-call]
+    return _image(flat, observed.shape)
+
+
+def tv_jpeg(observed: Image, damage: Degradation) -> Image:
+    """Total variation against the traces of JPEG, by scikit-image."""
+    from restore_cli.image import jpeg_steps
+
+    assert isinstance(damage, Jpeg)
+    quality = estimate_quality(observed)[0] if damage.quality is None else round(damage.quality)
+    return _flatten(observed, TV_JPEG * float(jpeg_steps()[quality - 1, :3, :3].mean()) ** 0.5)
+
+
+def bicubic(observed: Image, damage: Degradation) -> Image:
+    """Bicubic enlargement, as MATLAB does it."""
+    return damage.task().unrestored(observed)
+
+
+def lanczos(observed: Image, damage: Degradation) -> Image:
+    """Enlargement by Lanczos, by Pillow."""
+    from PIL import Image as Pillow
+
+    height, width, channels = damage.task().unrestored(observed).shape
+    planes = [
+        Pillow.fromarray(np.ascontiguousarray(observed[..., channel]))
+        for channel in range(channels)
+    ]
+    large = [
+        np.asarray(plane.resize((width, height), Pillow.Resampling.LANCZOS)) for plane in planes
+    ]
+    return _image(np.stack(large, axis=2), (height, width, channels))
+
+
+def inpaint(flag: str) -> Callable[[Image, Degradation], Image]:
+    """What fills missing pixels, which are NaN, by the method of OpenCV that has this name."""
+
+    def restore(observed: Image, _damage: Degradation) -> Image:
+        import cv2
+
+        missing = np.asarray(np.isnan(observed).any(axis=2))
+        known = _bytes(np.where(missing[..., None], np.float32(0), observed))
+        filled = cv2.inpaint(
+            known, np.asarray(missing, np.uint8), INPAINT_RADIUS, getattr(cv2, flag)
+        )
+        return np.where(missing[..., None], _image(np.asarray(filled), observed.shape), observed)
+
+    return restore
+
+
+def _deblur(observed: Image, damage: Degradation, sharpen: Callable[[Image, Image], Any]) -> Image:
+    """Plane by plane, continued far enough that the borders do not ring."""
+    assert isinstance(damage, Blur)
+    if damage.kernel == "motion" and damage.angle is None:
+        raise UsageError("Deblurring needs the kernel; give the angle of the motion.")
+    kernel = blur_kernel(damage.kernel, damage.size, damage.angle or 0.0, damage.window)
+    reach = 2 * len(kernel)
+    mode: Literal["edge", "symmetric"] = "edge" if damage.border == "replicate" else "symmetric"
+    padded = np.pad(observed, ((reach, reach), (reach, reach), (0, 0)), mode=mode)
+    sharp = [sharpen(padded[..., channel], kernel) for channel in range(observed.shape[2])]
+    return _image(np.stack(sharp, axis=2)[reach:-reach, reach:-reach], observed.shape)
+
+
+def richardson_lucy(observed: Image, damage: Degradation) -> Image:
+    """Deconvolution by Richardson and Lucy with a known kernel, by scikit-image."""
+    from skimage import restoration
+
+    def sharpen(plane: Image, kernel: Image) -> Any:
+        return restoration.richardson_lucy(plane, kernel, RL_ITERATIONS)  # type: ignore[no-untyped-call]
+
+    return _deblur(observed, damage, sharpen)
+
+
+def wiener(observed: Image, damage: Degradation) -> Image:
+    """Deconvolution by Wiener with a known kernel, by scikit-image."""
+    from skimage import restoration
+
+    def sharpen(plane: Image, kernel: Image) -> Any:
+        return restoration.wiener(plane, kernel, WIENER_BALANCE)  # type: ignore[no-untyped-call]
+
+    return _deblur(observed, damage, sharpen)
+
+
+def _sigma(observed: Image, damage: Degradation) -> float:
+    """The noise's standard deviation on the 0..255 scale, given or estimated."""
+    assert isinstance(damage, Noise)
+    return estimate_noise(observed) if damage.sigma is None else damage.sigma
+
+
+def _bytes(image: Image) -> _Bytes:
+    return np.asarray(np.rint(image.clip(0, 1) * 255), np.uint8)
+
+
+def _image(result: NDArray[Any], shape: tuple[int, ...]) -> Image:
+    """The image in [0, 1] of bytes or floats, with its channel axis again."""
+    scale = 255 if result.dtype == np.uint8 else 1
+    return np.asarray(result.reshape(shape) / scale, np.float32).clip(0, 1)

@@ -1,0 +1,111 @@
+"""What is measured of one image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+from restore_cli.bench.cases import Case
+from restore_cli.bench.costs import Cost, measure_block
+from restore_cli.bench.methods import Method
+from restore_cli.datasets.layout import Example
+from restore_cli.degradations import Degradation
+from restore_cli.image import Pixels, luma, round_to_bytes
+from restore_cli.metrics import SSIM_WINDOW, psnr, psnr_b, ssim
+from restore_cli.report.figures import IMAGE_FIGURES, PSNR, PSNR_B_Y, PSNR_Y, SSIM, SSIM_Y, Figure
+
+
+@dataclass(frozen=True)
+class RestoredImage:
+    """An image of a case and what a method makes of it, H x W x C in [0, 1]; what it cost."""
+
+    clean: Pixels
+    observed: Pixels
+    restored: Pixels
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The figures of one image.
+
+    Attributes:
+        seconds, peak_mb: what restoring took; the peak is None where the system does not tell.
+        megapixels, channels: of the result.
+    """
+
+    figures: Mapping[Figure, float]
+    seconds: float
+    megapixels: float
+    channels: int
+    peak_mb: float | None = None
+
+    def to_plain(self) -> dict[str, float]:
+        """As JSON holds it."""
+        return {
+            **{figure.name: value for figure, value in self.figures.items()},
+            "seconds": self.seconds,
+            "MP": self.megapixels,
+            "channels": self.channels,
+            **({} if self.peak_mb is None else {"peak MB": self.peak_mb}),
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, float]) -> Self:
+        """Of what `to_plain` gave."""
+        values = dict(plain)
+        costs = values.pop("seconds"), values.pop("MP"), int(values.pop("channels"))
+        peak_mb = values.pop("peak MB", None)
+        return cls({IMAGE_FIGURES[name]: value for name, value in values.items()}, *costs, peak_mb)
+
+
+def restore_example(method: Method, case: Case, example: Example) -> RestoredImage:
+    """Read and damage an image, and restore it once the method is warm; what a method makes is
+    rounded to 8 bits.
+
+    Raises:
+        UsageError: as `Case.open`, or the method cannot be run.
+    """
+    clean, observed = case.open(example)
+    method.warm_up(observed, case.damage)
+    with measure_block() as cost:
+        restored = method.restore(observed, case.damage)
+    if method.restores:  # what was observed is scored as it is
+        restored = round_to_bytes(restored)
+    return RestoredImage(clean, observed, restored, cost)
+
+
+def measure(image: RestoredImage, case: Case) -> Measurement:
+    """The figures of an image; those of metrics that cannot be measured on it are left out."""
+    figures = score(image.restored, image.clean, case.damage)
+    inside = case.damage.crop_border(image.restored), case.damage.crop_border(image.clean)
+    for metric in case.request.metrics:
+        value = metric.measure(*inside, offline=case.request.offline)
+        if value is not None:
+            figures[metric.figure] = value
+    height, width, channels = image.clean.shape
+    cost = image.cost
+    return Measurement(figures, cost.seconds, height * width / 1e6, channels, cost.peak_mb)
+
+
+def score(restored: Pixels, clean: Pixels, damage: Degradation) -> dict[Figure, float]:
+    """PSNR and PSNR-B in dB and SSIM, over all channels and on BT.601 luma of studio range.
+
+    Args:
+        restored, clean: H x W x C in [0, 1]; gray is its own luma. Nothing is rounded here.
+        damage: says which border is left out.
+    """
+    pair = damage.crop_border(restored), damage.crop_border(clean)
+    on_luma = tuple(luma(image)[..., None] if image.shape[2] == 3 else image for image in pair)
+    figures = {}
+    for (image, reference), (of_error, of_structure) in (
+        (pair, (PSNR, SSIM)),
+        (on_luma, (PSNR_Y, SSIM_Y)),
+    ):
+        figures[of_error] = psnr(image, reference)
+        if min(image.shape[:2]) >= SSIM_WINDOW:
+            figures[of_structure] = ssim(image, reference)
+    if damage.task().has_blocking:
+        figures[PSNR_B_Y] = psnr_b(*on_luma)
+    return figures

@@ -1,0 +1,41 @@
+"""Where figures come from that are measured now."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from restore_cli import __version__
+from restore_cli.engine import Settings, find_device
+from restore_cli.report.row import Origin
+
+
+def find_origin(settings: Settings, command: str) -> Origin:
+    """This machine, these settings, and the command as it was typed."""
+    device = find_device(settings.device)
+    gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+    system = f"{platform.system()} {platform.release()} {platform.machine()}"
+    return Origin(
+        version=__version__,
+        command=command,
+        date=datetime.now(UTC).isoformat(timespec="seconds"),
+        machine=", ".join(filter(None, (system, _processor(), f"{os.cpu_count()} CPUs"))),
+        device=gpu,
+        threads=torch.get_num_threads(),
+        torch=torch.__version__,
+        precision=settings.precision,
+    )
+
+
+def _processor() -> str:
+    """Its name, where the system tells."""
+    try:
+        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    except OSError:
+        return platform.processor()
+    return found[1] if found else platform.processor()

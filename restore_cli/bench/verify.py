@@ -1,0 +1,69 @@
+"""Checks that models still score what weights.toml lists."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from restore_cli.bench.request import Request
+from restore_cli.bench.run import BenchResult, bench
+from restore_cli.bench.statistics import mean
+from restore_cli.datasets.find import open_set
+from restore_cli.engine import Settings
+from restore_cli.errors import RestoreError, UsageError
+from restore_cli.levels import describe
+from restore_cli.models.catalog import Entry
+
+
+@dataclass(frozen=True)
+class ScoreCheck:
+    """A listed score and what it is now.
+
+    Attributes:
+        label: model, set and level.
+        listed, measured: PSNR in dB; None where its set is not at hand.
+        warning: says if the set is not whole.
+    """
+
+    label: str
+    listed: float
+    measured: float | None
+    warning: str = ""
+
+
+def check_scores(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
+    """Measure an entry's own scores again, in fp32; those that its authors published are left out.
+
+    Raises:
+        UsageError, WeightsError: as `bench`.
+    """
+    for score in entry.scores:
+        if score.protocol.published:
+            continue
+        label = f"{entry.name}, {score.title} {describe(score.levels)}".rstrip()
+        try:
+            warning = open_set(score.set, data, offline=True).warning
+        except (UsageError, RestoreError):
+            yield ScoreCheck(label, score.psnr, None)
+            continue
+        request = Request(
+            entry.task,
+            (score.set,),
+            tuple(data),
+            levels=(score.levels,),
+            models=(entry.name,),
+            gray=score.protocol.luma,
+            full_range=score.protocol.full_range,
+            settings=Settings(precision="fp32"),
+        )
+        yield ScoreCheck(label, score.psnr, _measure(request), warning)
+
+
+def _measure(request: Request) -> float:
+    """The mean PSNR in dB of a request's only model."""
+    *_, result = bench(request)
+    assert isinstance(result, BenchResult)
+    result.discard()
+    _, row = result.rows  # the input comes first
+    return mean(row.images.values())

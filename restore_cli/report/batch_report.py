@@ -1,0 +1,85 @@
+"""The records of a batch, written as JSON, JSON lines, CSV or Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from restore_cli.atomic import check_place, write_text
+from restore_cli.report.escaping import csv_cell, markdown_cell
+from restore_cli.report.record import Record
+
+
+def _rows(
+    records: Sequence[Record], escape: Callable[[str], object]
+) -> tuple[list[str], list[list[str]]]:
+    """Only the columns that any record fills, and their cells as text, escaped where they are no
+    numbers.
+
+    Each option of a task has a column, "options.sigma", as where tables are made of JSON.
+    """
+    table = [asdict(record) for record in records]
+    for row in table:
+        row |= {f"options.{key}": value for key, value in (row["options"] or {}).items()}
+    options = dict.fromkeys(key for row in table for key in row if key.startswith("options."))
+    columns = [
+        column
+        for name in Record.__dataclass_fields__
+        for column in (options if name == "options" else [name])
+        if any(row.get(column) not in (None, ()) for row in table)
+    ]
+
+    def cell(value: object) -> str:
+        if value is None:
+            return ""
+        if isinstance(value, (int, float)):
+            return f"{value:.4g}" if isinstance(value, float) else str(value)
+        if isinstance(value, tuple):
+            value = " ".join(value)
+        return str(escape(str(value)))
+
+    heads = [str(escape(name)) for name in columns]
+    return heads, [[cell(row.get(name)) for name in columns] for row in table]
+
+
+def _csv(records: Sequence[Record]) -> str:
+    columns, rows = _rows(records, csv_cell)
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([columns, *rows])
+    return text.getvalue()
+
+
+def _markdown(records: Sequence[Record]) -> str:
+    columns, rows = _rows(records, markdown_cell)
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def _json(records: Sequence[Record]) -> str:
+    return "[\n" + ",\n".join(record.to_json() for record in records) + "\n]\n"
+
+
+def _jsonl(records: Sequence[Record]) -> str:
+    return "".join(record.to_json() + "\n" for record in records)
+
+
+_WRITERS = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".md": _markdown}
+
+
+def check_report(path: Path, *, overwrite: bool = False) -> None:
+    """Raise UsageError where a report cannot be written under this name, before any work is
+    done.
+    """
+    check_place(path, _WRITERS, overwrite=overwrite)
+
+
+def write_report(records: Sequence[Record], path: Path) -> None:
+    """Write all records in the format of the path's suffix: .json, .jsonl, .csv or .md.
+
+    Raises:
+        RestoreError: it cannot be written.
+    """
+    write_text(path, _WRITERS[path.suffix.lower()](records))

@@ -1,0 +1,114 @@
+"""The page of a benchmark: its table, its protocols, its charts and its worst images."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from restore_cli.errors import UsageError
+from restore_cli.report.comparison import Comparison
+from restore_cli.report.figures import SPEED, WORK, Figure
+from restore_cli.report.html import asset, embed, render_page
+from restore_cli.report.row import Row
+
+_COSTS = ("seconds/MP", "kFLOP/pixel")  # that the scatter can show beside a row's quality
+
+
+@dataclass(frozen=True)
+class _Cell:
+    """A figure as it is read and as it is sorted; both are empty where it is missing."""
+
+    text: str = ""
+    value: str = ""
+
+
+def render_bench(
+    title: str,
+    rows: Sequence[Row],
+    comparisons: Sequence[Comparison],
+    *,
+    notes: Sequence[str] = (),
+) -> str:
+    """The page of a benchmark: table, protocols, charts, and a viewer if there are comparisons, in
+    order.
+
+    Args:
+        notes: paragraphs below the protocols, such as what the figures are.
+
+    Raises:
+        UsageError: plotly is not installed.
+    """
+    scripts = [_plotly(), asset("bench.js"), *([asset("viewer.js")] if comparisons else [])]
+    columns = list(dict.fromkeys(figure for row in rows for figure in row.figures))
+    numbers = [_cells([row.figures.get(figure) for row in rows]) for figure in columns]
+    points = [
+        {
+            "group": " · ".join((row.task, row.set_title, row.level_title)),
+            "model": row.model,
+            "measured": row.measured,
+            "figure": row.quality.name,
+            "quality": _finite(row.figures.get(row.quality)),
+            "costs": _costs(row.figures),
+            "images": [[name, _finite(value)] for name, value in row.images.items()],
+        }
+        for row in rows
+    ]
+    return render_page(
+        scripts,
+        title=title,
+        comparisons=[embed(one) for one in comparisons],
+        notes=notes,
+        columns=[figure.name for figure in columns],
+        hidden=[figure.name for figure in columns if figure.hidden],
+        rising=[figure.name for figure in columns if figure.higher_is_better],
+        protocols=list(dict.fromkeys(row.comparison_group for row in rows)),
+        rows=[(row, [cells[index] for cells in numbers]) for index, row in enumerate(rows)],
+        tasks=sorted({row.task for row in rows}),
+        sets=sorted({row.set_title for row in rows}),
+        bench={"costs": _COSTS, "rows": points},
+    )
+
+
+def check_charts() -> None:
+    """Raise UsageError where the page of a benchmark cannot be made, before any work is done."""
+    _plotly()
+
+
+def _plotly() -> str:
+    """The text of plotly.js."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise UsageError("Charts need plotly; run `pip install 'restore-cli[report]'`.") from error
+    return str(get_plotlyjs())
+
+
+def _costs(figures: Mapping[Figure, float | None]) -> dict[str, float]:
+    """By name those of _COSTS that are known of a row."""
+    speed, work = figures.get(SPEED), figures.get(WORK)
+    found = zip(_COSTS, (1 / speed if speed else None, work), strict=True)
+    return {name: cost for name, cost in found if cost and math.isfinite(cost)}
+
+
+def _finite(value: float | None) -> float | None:
+    """None for what JSON cannot hold."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _cells(values: Sequence[float | None]) -> list[_Cell]:
+    """The cells of a column: its largest figure has four digits, the others as many decimals."""
+    largest = max((abs(value) for value in values if value and math.isfinite(value)), default=1.0)
+    decimals = min(max(3 - math.floor(math.log10(largest)), 0), 4)
+
+    def cell(value: float | None) -> _Cell:
+        if value is None or math.isnan(value):
+            return _Cell()
+        if math.isinf(value):
+            return _Cell("∞" if value > 0 else "-∞", "Infinity" if value > 0 else "-Infinity")
+        if isinstance(value, int):
+            return _Cell(f"{value:,}", str(value))
+        short = value and abs(value) < 10**-decimals
+        return _Cell(f"{value:.2g}" if short else f"{value:,.{decimals}f}", repr(float(value)))
+
+    return [cell(value) for value in values]
