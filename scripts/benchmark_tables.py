@@ -15,8 +15,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from restore_cli.degradations import find_degradation
 from restore_cli.report.figures import IMAGE_FIGURES, PSNR, PSNR_Y, SSIM, SSIM_Y, WORK
-from restore_cli.tasks import find_task
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -75,7 +75,9 @@ def source(rows: Sequence[Row]) -> str:
 def cell(row: Row) -> str:
     """ "34.61 / 0.9712"."""
     figures = row["figures"]
-    on_luma = IMAGE_FIGURES[find_task(row["task"]).scored].luma and PSNR_Y.name in figures
+    on_luma = (
+        IMAGE_FIGURES[find_degradation(row["task"]).headline_metric].luma and PSNR_Y.name in figures
+    )
     shown = (PSNR_Y, SSIM_Y) if on_luma else (PSNR, SSIM)
     text = " / ".join(filter(None, (one.format(figures.get(one.name)) for one in shown)))
     return f"**{text}**" if row["note"].partition(";")[0] == "best" else text

@@ -38,14 +38,16 @@ from typer.testing import CliRunner
 from restore_cli import archs, download
 from restore_cli.cli import models
 from restore_cli.cli.train import read_recipe
+from restore_cli.degradations import find_degradation
 from restore_cli.download import Url
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.image import Picture
 from restore_cli.levels import Choice, Range
 from restore_cli.models import catalog, checkpoint, store
 from restore_cli.models.catalog import Bundled, Entry
 from restore_cli.models.header import KEY, MAX_CHARS, MAX_DEPTH, Header
 from restore_cli.models.scores import Protocol, Score
-from restore_cli.tasks import find_task
+from restore_cli.tasks.restoration import NetworkInput, Trained
 from restore_cli.training.recipe import Recipe
 
 REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
@@ -109,9 +111,12 @@ def test_entry_builds_and_takes_what_it_is_told(name: str) -> None:
     with torch.device("meta"):
         geometry = archs.build(known.arch, known.params).geometry
     assert geometry.channels == known.channels
-    task = find_task(known.task).draw(known.conditions, np.random.default_rng(0))
-    damaged = task.degrade(np.zeros((48, 48, known.channels), np.float32), np.random.default_rng(0))
-    assert len(task.prepare(damaged, known.conditions, geometry).conditions) == geometry.conditions
+    damage = find_degradation(known.task).draw(known.conditions, np.random.default_rng(0))
+    black = np.zeros((48, 48, known.channels), np.float32)
+    damaged = damage.apply(black, np.random.default_rng(0))
+    trained = Trained(known.conditions, geometry)
+    fed = damage.task().prepare(Picture(damaged), trained) or NetworkInput(damaged)
+    assert len(fed.conditions) == geometry.conditions
 
 
 @pytest.mark.parametrize(
