@@ -33,7 +33,7 @@ from restore_cli.image import (
     to_rgb,
 )
 from restore_cli.metrics import psnr, ssim
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.tasks import detection
 from restore_cli.tasks.detection import locate
 
@@ -65,7 +65,7 @@ def damage(clean: Pixels, kind: str, seed: int, dense: bool) -> Pixels:
     return painter.apply(clean, rng).clip(0, 1)
 
 
-def look(finders: list[Loaded], image: Pixels, kind: str) -> list[Pixels]:
+def look(finders: list[Checkpoint], image: Pixels, kind: str) -> list[Pixels]:
     """What the models that find damage make of an image."""
     planes = (float(kind == "scratches"),)
     return [run(finder.network, image, planes, Settings()).pixels.clip(0, 1) for finder in finders]
@@ -120,7 +120,7 @@ def measure(
     restored: list[Pixels],
     idle: list[Pixels],
     kind: str,
-    filler: Loaded,
+    filler: Checkpoint,
 ) -> list[tuple[float, float]]:
     """PSNR and SSIM before, by the first model itself, and filled; what is found, rightly and
     wrongly.

@@ -21,7 +21,7 @@ from torch import Tensor
 from restore_cli.archs import invertible
 from restore_cli.archs.invertible import IRAE
 from restore_cli.image import read_picture, to_rgb
-from restore_cli.models.catalogue import load
+from restore_cli.models.checkpoint import load
 
 
 def choose(words: str) -> IRAE:
@@ -32,7 +32,7 @@ def choose(words: str) -> IRAE:
         return network
     torch.manual_seed(0)
     network = IRAE(floor=float(words))
-    network.initialise()
+    network.init_weights()
     return network.eval()
 
 

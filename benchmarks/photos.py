@@ -23,7 +23,7 @@ from restore_cli.degradations import photo_noise
 from restore_cli.degradations.noise import Noise
 from restore_cli.image import Pixels, compress, is_image_name, read_picture, round_to_bytes
 from restore_cli.metrics import psnr
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models.checkpoint import Checkpoint
 
 SIDE = 256
 SEED = 20_000
@@ -41,7 +41,7 @@ def middle(image: Pixels) -> Pixels:
 def score(
     observed: Sequence[Pixels],
     clean: Sequence[Pixels],
-    model: Loaded | str | None,
+    model: Checkpoint | str | None,
     sigma: float | None,
 ) -> list[float]:
     """PSNR in dB of what a model makes of each image."""

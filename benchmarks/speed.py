@@ -22,7 +22,9 @@ import torch
 
 from restore_cli.archs.baselines import DnCNN
 from restore_cli.image import Picture, Pixels
-from restore_cli.models.catalogue import Entry, entries, find, load
+from restore_cli.levels import span
+from restore_cli.models.catalog import Entry, entries, find
+from restore_cli.models.checkpoint import load
 from restore_cli.pipeline.apply import restore
 from restore_cli.tasks import Task, find_task
 
@@ -38,7 +40,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 def make(entry: Entry, megapixels: float) -> tuple[Task, Pixels, Pixels | None]:
     """What to do to a picture that gives a result of so many megapixels, and with which mask."""
-    scale = float(entry.conditions["scale"]) if entry.task == "sr" else 1
+    scale = span(entry.conditions["scale"]).high if entry.task == "sr" else 1
     options = {"scale": scale} if entry.task == "sr" else OPTIONS.get(entry.task, {})
     height = int((megapixels * 1e6 * 3 / 4) ** 0.5 / scale)
     photo = np.random.default_rng(0).random((height, height * 4 // 3, entry.channels), np.float32)

@@ -19,13 +19,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-Progress = Callable[
-    [int, int], None
-]  # bytes done, bytes in all; 0 in all if the server does not say
+Progress = Callable[[int, int], None]  # bytes done; bytes in all, 0 if the server does not say
 
-TIMEOUT = 30  # seconds without a byte
-LARGEST = 4 * 2**30  # bytes of a file whose size no table gives
-TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface-hub reads its variables
+_TIMEOUT = 30  # seconds without a byte
+_MAX_BYTES = 4 * 2**30  # bytes of a file whose size no table gives
+_TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface-hub reads its variables
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class Hub:
         """What the file is called, with the repository's folders."""
         return self.file
 
-    def fault(self) -> str:
+    def problem(self) -> str:
         """Why it cannot be relied on, or nothing."""
         if self.kind not in ("model", "dataset"):
             return f"a repository is a model or a dataset, not {self.kind!r}"
@@ -73,7 +71,7 @@ class Url:
         """What the file is called."""
         return PurePosixPath(urlsplit(self.url).path).name
 
-    def fault(self) -> str:
+    def problem(self) -> str:
         """Why it cannot be relied on, or nothing."""
         url = urlsplit(self.url)
         if url.scheme != "https" and url.hostname not in ("127.0.0.1", "localhost"):
@@ -83,10 +81,10 @@ class Url:
 
 def is_offline(asked: bool) -> bool:
     """Whether nothing may be downloaded: because it was asked for, or by HF_HUB_OFFLINE."""
-    return asked or os.environ.get("HF_HUB_OFFLINE", "").upper() in TRUE
+    return asked or os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE
 
 
-def digest(path: Path) -> str:
+def sha256_of(path: Path) -> str:
     """A file's sha256, 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -113,9 +111,9 @@ def download(
 
     def check(done: int, total: int) -> None:
         """Take note of what has come, which is never written beyond what the file may have."""
-        if max(done, total) > (largest or LARGEST):
+        if max(done, total) > (largest or _MAX_BYTES):
             raise RefusedError(
-                f"the server sends more than the {largest or LARGEST:,} bytes that the file may"
+                f"the server sends more than the {largest or _MAX_BYTES:,} bytes that the file may"
                 " have"
             )
         if progress:
@@ -129,9 +127,7 @@ def download(
             _from_url(source.url, path, check)
     except RefusedError as error:
         raise ConnectionError(str(error)) from error
-    except (
-        Exception
-    ) as error:  # the hub's client also raises what its HTTP library does, whichever that is
+    except Exception as error:  # the hub's client also raises what its HTTP library does
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
         raise ConnectionError(reason) from error
 
@@ -175,16 +171,15 @@ def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
                 revision=hub.revision,
                 repo_type=hub.kind,
                 local_dir=folder,
-                cache_dir=path.parent
-                / "hub",  # never filled: a damaged file of the user's would come back
+                # Never filled: a damaged file of the user's would come back.
+                cache_dir=path.parent / "hub",
                 endpoint=endpoint,
                 token=False,
                 tqdm_class=Bar,
             )
     except RefusedError:
-        shutil.rmtree(
-            folder / ".cache", ignore_errors=True
-        )  # what has come, which the client would resume
+        # The client would resume what has come.
+        shutil.rmtree(folder / ".cache", ignore_errors=True)
         raise
 
 
@@ -251,7 +246,7 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         headers: HTTPMessage,
         url: str,
     ) -> urllib.request.Request | None:
-        if urlsplit(url).scheme != "https" and (request.type == "https" or Url(url).fault()):
+        if urlsplit(url).scheme != "https" and (request.type == "https" or Url(url).problem()):
             raise RefusedError(f"the server leads to {url}, which is not https")
         return super().redirect_request(request, answer, code, words, headers, url)
 
@@ -261,7 +256,7 @@ def _append(url: str, part: Path, progress: Progress) -> None:
     size = part.stat().st_size
     request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
-        response = urllib.request.build_opener(_Redirects).open(request, timeout=TIMEOUT)
+        response = urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
             if error.code == 416 and size:  # nothing follows: it was whole

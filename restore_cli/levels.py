@@ -74,6 +74,11 @@ def to_plain(level: Level) -> Any:
     return list(level.words) if isinstance(level, Choice) else level
 
 
+def to_plain_levels(levels: Levels) -> dict[str, Any]:
+    """Each level as TOML and JSON hold it."""
+    return {key: to_plain(level) for key, level in levels.items()}
+
+
 def draw(level: Level, rng: Generator | RandomState) -> Value:
     """A value of it: of a range uniformly."""
     if isinstance(level, Range):
@@ -93,12 +98,13 @@ def span(level: Level) -> Range:
     return Range(min(numbers), max(numbers))
 
 
+def describe_level(level: Level) -> str:
+    """The level in words, "8 to 32"; nothing for what is true."""
+    if level is True:
+        return ""
+    return f"{level:g}" if isinstance(level, float) else str(level)
+
+
 def describe(levels: Levels) -> str:
     """ "damage text size 8 to 32 blind": each key and its level, of what is true the key alone."""
-
-    def words(key: str, level: Level) -> str:
-        if level is True:
-            return key
-        return f"{key} {level:g}" if isinstance(level, float) else f"{key} {level}"
-
-    return " ".join(words(key, level) for key, level in levels.items())
+    return " ".join(f"{key} {describe_level(level)}".rstrip() for key, level in levels.items())

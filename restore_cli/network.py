@@ -58,7 +58,7 @@ class Restorer(nn.Module):
     )
 
     @classmethod
-    def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:  # noqa: ARG003
+    def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
         """The arguments that make the network of a state dict without a header, by its keys and
         shapes.
 
@@ -66,9 +66,9 @@ class Restorer(nn.Module):
             LookupError, ValueError: it is another network's, or of one that does not follow from
                 them.
         """
-        raise LookupError(f"{cls.__name__} does not follow from its layers")
+        raise LookupError(f"{cls.__name__} does not follow from {len(state)} tensors")
 
-    def initialise(self) -> None:
+    def init_weights(self) -> None:
         """Set up the weights for training: He's normal initialisation at half its variance, biases
         zero.
 
@@ -92,12 +92,12 @@ class Restorer(nn.Module):
         """
         return torch.zeros(())
 
-    def fold(self) -> None:
+    def fold_for_inference(self) -> None:
         """Put what only training needs, for good, into a simpler form that gives the same
         pictures.
         """
 
-    def pack(self) -> dict[str, Tensor]:
+    def checkpoint_state(self) -> dict[str, Tensor]:
         """The tensors as a checkpoint keeps them, on the CPU.
 
         Kernels as float16, which halves the file and changes a result by less than 0.001 dB
@@ -114,9 +114,9 @@ class Restorer(nn.Module):
             packed[key] = value.detach().cpu().contiguous()
         return packed
 
-    def adopt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Turn what `pack` made, or a state dict of the authors' own code, into a state dict of
-        this network.
+    def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Turn what `checkpoint_state` made, or a state dict of the authors' own code, into a state
+        dict of this network.
 
         Raises:
             LookupError, ValueError, RuntimeError: it is neither.

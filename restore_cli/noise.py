@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from restore_cli.metrics import estimate_noise
 
 if TYPE_CHECKING:
-    from restore_cli.models.catalogue import Loaded
+    from restore_cli.models.checkpoint import Checkpoint
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -128,7 +128,7 @@ def _windows(height: int, width: int) -> list[tuple[int, int]]:
 
 
 @cache
-def _network() -> Loaded:
-    from restore_cli.models import catalogue as weights
+def _network() -> Checkpoint:
+    from restore_cli.models import catalog, checkpoint
 
-    return weights.load(weights.choose(MODEL, "noise", 3))
+    return checkpoint.load(catalog.choose(MODEL, "noise", 3))

@@ -9,20 +9,22 @@ A test fails when a page is stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import torch
 from rich.filesize import decimal
 
 from restore_cli.archs import build
-from restore_cli.cli.models import colour, in_order, trained_for
+from restore_cli.cli.model_facts import color, trained_for
 from restore_cli.datasets.known import known_sets
 from restore_cli.degradations import find_degradation
-from restore_cli.models.catalogue import Bundled, Entry, Series
+from restore_cli.levels import describe
+from restore_cli.models import catalog
+from restore_cli.models.catalog import Bundled, Entry, in_order
+from restore_cli.models.scores import Score
 from restore_cli.tasks import TASKS
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
@@ -38,7 +40,10 @@ def write() -> dict[Path, str]:
     Raises:
         ValueError: a page does not have each of the two marks once.
     """
-    entries = [replace(entry, scores=tuple(map(_titled, entry.scores))) for entry in in_order()]
+    entries = [
+        replace(entry, scores=tuple(map(_titled, entry.scores)))
+        for entry in in_order(catalog.entries().values())
+    ]
     models = [entry for entry in entries if not _is_public(entry)]
     parts = {
         PAGE.parents[1] / "README.md": _overview(models),
@@ -53,11 +58,10 @@ def write() -> dict[Path, str]:
     return pages
 
 
-def _titled(score: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The score, its set called as papers do: "LIVE1 luma"."""
-    name, luma, _ = score["set"].partition(" luma")
-    source = known_sets().get(name.lower())
-    return {**score, "set": f"{source.title if source else name}{luma}"}
+def _titled(score: Score) -> Score:
+    """The score, its set called as papers do: "LIVE1"."""
+    source = known_sets().get(score.set.lower())
+    return replace(score, set=source.title) if source else score
 
 
 def _overview(models: Sequence[Entry]) -> str:
@@ -71,7 +75,7 @@ def _overview(models: Sequence[Entry]) -> str:
         damage = trained_for(model).partition(",")[0]
         score = ", ".join(str(series.middle) for series in model.series()[:1])
         rows.append(
-            [f"`{model.name}`", model.task, f"{colour(model)}, {damage}", _size(model), score]
+            [f"`{model.name}`", model.task, f"{color(model)}, {damage}", _size(model), score]
         )
     return _table(["model", "task", "for", "size", "PSNR in dB"], rows)
 
@@ -88,7 +92,7 @@ def _public(models: Iterable[Entry]) -> Iterator[str]:
             [
                 f"`{model.name}`",
                 ", ".join(f"`{name}`" for name in model.names[1:]),
-                f"{model.good}, {colour(model)}",
+                f"{model.good}, {color(model)}",
                 model.speed,
                 _size(model),
                 f"{model.license}, {model.terms}" if model.terms else model.license,
@@ -123,7 +127,7 @@ def _tables(models: Sequence[Entry]) -> Iterator[str]:
                     _name(model),
                     f"`{model.arch}`",
                     _count(model),
-                    f"{colour(model)}, {trained_for(model)}",
+                    f"{color(model)}, {trained_for(model)}",
                     _size(model),
                     model.license,
                 ]
@@ -142,26 +146,24 @@ def _scores(models: Sequence[Entry], scored: str, notes: dict[str, str]) -> str:
     cells: dict[tuple[str, str, str], dict[str, str]] = {}
     for model in models:
         for score in model.scores:
-            one = Series((score,))
             note = (
                 "the authors'"
-                if one.published
-                else notes.setdefault(one.protocol, f"[^{len(notes) + 1}]")
+                if score.protocol.published
+                else notes.setdefault(score.protocol.text, f"[^{len(notes) + 1}]")
             )
-            figures = f"{score['psnr']:.2f}" + (
-                f" / {score['ssim']:.4f}" if "ssim" in score else ""
-            )
-            cells.setdefault((one.set, f"`{model.name}`", note), {})[one.level] = figures
-    levels = list(dict.fromkeys(level for row in cells.values() for level in row))
+            figures = f"{score.psnr:.2f}" + ("" if score.ssim is None else f" / {score.ssim:.4f}")
+            levels = describe(score.levels)
+            cells.setdefault((score.title, f"`{model.name}`", note), {})[levels] = figures
+    columns = list(dict.fromkeys(level for row in cells.values() for level in row))
     sets = list(dict.fromkeys(name for name, _, _ in cells))
     rows = [
-        [name, model, *(row.get(level, "") for level in levels), note]
+        [name, model, *(row.get(level, "") for level in columns), note]
         for (name, model, note), row in sorted(
             cells.items(), key=lambda item: sets.index(item[0][0])
         )
     ]
     return _table(
-        [f"{scored} / SSIM", "model", *(level or "as given" for level in levels), "protocol"], rows
+        [f"{scored} / SSIM", "model", *(level or "as given" for level in columns), "protocol"], rows
     )
 
 

@@ -18,20 +18,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[int, Path]:
     """Tiny denoisers that return their input, by image channels."""
     from restore_cli.archs.unet import UNet
-    from restore_cli.models import catalogue as weights
+    from restore_cli.levels import Range
+    from restore_cli.models import checkpoint
+    from restore_cli.models.header import Header
 
     folder = tmp_path_factory.mktemp("checkpoints")
     paths = {}
     for channels in (1, 3):
         network = UNet(channels=channels, widths=[8, 8])
-        network.initialise()
-        header = weights.Header(
+        network.init_weights()
+        header = Header(
             task="denoise",
             arch="unet:UNet",
             params={"channels": channels, "widths": [8, 8]},
             channels=channels,
-            conditions={"sigma": [0, 50]},
+            conditions={"sigma": Range(0, 50)},
         )
         paths[channels] = folder / f"identity-{channels}.safetensors"
-        weights.save(network, paths[channels], header)
+        checkpoint.save(network, paths[channels], header)
     return paths

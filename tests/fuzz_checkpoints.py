@@ -31,7 +31,7 @@ from typer.testing import CliRunner
 
 from restore_cli import archs
 from restore_cli.cli import app
-from restore_cli.models import catalogue as weights
+from restore_cli.models.header import FORMAT, KEY
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "unet:UNet": {
@@ -119,7 +119,7 @@ def plant(folder: Path) -> Seeds:
     for arch, params in NETWORKS.items():
         network = archs.build(arch, params)
         header = {
-            "format": weights.FORMAT,
+            "format": FORMAT,
             "task": "denoise",
             "arch": arch,
             "params": params,
@@ -131,7 +131,7 @@ def plant(folder: Path) -> Seeds:
             "data": "3 images",
             "commit": "abc",
         }
-        found.append((header, network.pack()))
+        found.append((header, network.checkpoint_state()))
     recipe = {
         "task": "denoise",
         "arch": "baselines:DnCNN",
@@ -283,7 +283,7 @@ def _checkpoint(rng: random.Random, seeds: Seeds, file: Path) -> Path:
             [*NETWORKS, "unet:Restorer", "layers:Bicubic", "..weights:Header", ":", "a\0b:c"]
         )
     text = deepen(rng, json.dumps(header))
-    metadata = {} if rng.random() < 0.05 else {weights.HEADER: text}
+    metadata = {} if rng.random() < 0.05 else {KEY: text}
     data = save(disturb(rng, state), metadata)
     path = file.with_suffix(".safetensors")
     path.write_bytes(garble(rng, data) if rng.random() < 0.3 else data)

@@ -34,7 +34,9 @@ from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePl
 from restore_cli.archs.unet import UNet
 from restore_cli.errors import PictureError
 from restore_cli.image import FORMATS, LOSSY, Picture, find_damage, read_picture
-from restore_cli.models import catalogue as weights
+from restore_cli.levels import Range
+from restore_cli.models import checkpoint
+from restore_cli.models.header import Header
 
 Array = npt.NDArray[Any]
 
@@ -75,16 +77,16 @@ class Damaged(Case):
 def plant(folder: Path) -> Seeds:
     """Make the seeds: every kind of picture that is read, and some that are not."""
     network = UNet(channels=1, widths=[4, 4])
-    network.initialise()
-    header = weights.Header(
+    network.init_weights()
+    header = Header(
         task="denoise",
         arch="unet:UNet",
         params={"channels": 1, "widths": [4, 4]},
         channels=1,
-        conditions={"sigma": [0, 75]},
+        conditions={"sigma": Range(0, 75)},
     )
     seeds = Seeds(folder, {})
-    weights.save(network, seeds.model, header)
+    checkpoint.save(network, seeds.model, header)
     rng = np.random.default_rng(0)
     return Seeds(
         folder,

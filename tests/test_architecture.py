@@ -47,6 +47,7 @@ SHARED = {  # what brothers may import
         "display",
         "fields",
         "hints",
+        "model_facts",
         "options",
         "outcomes",
         "progress",
@@ -58,7 +59,6 @@ SHARED = {  # what brothers may import
         "train_show",
         "values",
     },
-    "models": {"*"},
     "archs": {"layers", "rivals"},
 }
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
@@ -71,6 +71,7 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     " tiff_layout tiff_tags avif bmp jpeg pnm webp photoshop compression pillow_read"
     " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
     " picture resampling arrays",
+    "models": "export checkpoint recognize build read_file store catalog header scores",
     "bench": "suites verify run pictures cache rows protocol measurement methods cases request"
     " baselines classical ncnn_networks libraries published statistics costs origin",
     "datasets": "find fetch archive layout pairing known",

@@ -15,7 +15,8 @@ from restore_cli.archs.unet import UNet
 from restore_cli.archs.xunit import XUnit
 from restore_cli.engine import Settings, run
 from restore_cli.errors import WeightsError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
+from restore_cli.models.header import Header
 from restore_cli.network import Restorer
 
 
@@ -136,9 +137,9 @@ def test_a_checkpoint_brings_them_back(arch: str, params: dict[str, Any], tmp_pa
         if parameter.ndim > 1 and name.endswith("weight"):
             parameter.data = parameter.data.half().float()  # as kernels are kept
     geometry = network.geometry
-    header = weights.Header(task="denoise", arch=arch, params=params, channels=geometry.channels)
-    weights.save(network, tmp_path / "model.safetensors", header)
-    loaded = weights.load(tmp_path / "model.safetensors").network
+    header = Header(task="denoise", arch=arch, params=params, channels=geometry.channels)
+    checkpoint.save(network, tmp_path / "model.safetensors", header)
+    loaded = checkpoint.load(tmp_path / "model.safetensors").network
     height, width = (-(-size // geometry.multiple) * geometry.multiple for size in (16, 24))
     x = torch.rand(1, geometry.channels + geometry.conditions, height, width)
     assert loaded.geometry == geometry

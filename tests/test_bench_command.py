@@ -40,12 +40,14 @@ from restore_cli.bench.run import BenchResult, Progress, SetWarning
 from restore_cli.bench.statistics import compare_methods, interval
 from restore_cli.cli import app
 from restore_cli.degradations import find_degradation
-from restore_cli.download import digest
+from restore_cli.download import sha256_of
 from restore_cli.engine import Settings, find_device
 from restore_cli.errors import UsageError
 from restore_cli.image import to_gray
 from restore_cli.metrics import psnr
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog, checkpoint
+from restore_cli.models.header import Header
+from restore_cli.models.scores import Protocol, Score
 from restore_cli.report.figures import PEAK_MEMORY, PSNR_Y, SPEED
 
 DATA = Path(__file__).parents[1] / "../shared/data/eval"
@@ -121,11 +123,11 @@ def test_every_model_and_peer_on_every_set_at_every_level(
 
 def test_real_pairs(sets: Path, tmp_path: Path) -> None:
     network = build("unet:UNet", {"widths": [8], "conditions": 0})
-    network.initialise()
-    header = weights.Header(
+    network.init_weights()
+    header = Header(
         task="derain", arch="unet:UNet", params={"widths": [8], "conditions": 0}, channels=3
     )
-    weights.save(network, tmp_path / "same.safetensors", header)
+    checkpoint.save(network, tmp_path / "same.safetensors", header)
     found = rows("derain", "rain", "--data", str(sets), "--model", "same.safetensors")
     assert [row["model"] for row in found] == ["input", "same.safetensors"]
     assert found[0]["figures"] | {"MP/s": 0} != found[1]["figures"]
@@ -238,7 +240,7 @@ def test_figures_are_kept_until_the_reports_are_written(
 def test_loading_takes_none_of_the_time_that_is_measured(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, load = [0.0], weights.load
+    clock, load = [0.0], checkpoint.load
 
     def slow(*words: Any, **others: Any) -> Any:
         clock[0] += 1000
@@ -248,7 +250,7 @@ def test_loading_takes_none_of_the_time_that_is_measured(
         clock[0] += 0.5
         return clock[0]
 
-    monkeypatch.setattr(weights, "load", slow)
+    monkeypatch.setattr(checkpoint, "load", slow)
     monkeypatch.setattr(costs.time, "perf_counter", tick)
     request = Request("denoise", ("small",), (sets,), models=(str(checkpoints[3]),))
     restored = [row for row in results(list(job.bench(request))).rows if row.model != "input"]
@@ -371,13 +373,13 @@ def test_what_is_not_of_all_images_is_said(
 ) -> None:
     def choose(
         model: str | None, task: str, channels: int, scale: float = 1
-    ) -> weights.Entry | Path:
+    ) -> catalog.Entry | Path:
         return chosen(
             "red30-gray-denoise" if model == "house" and channels == 1 else model, task, channels
         )
 
-    chosen = weights.choose
-    monkeypatch.setattr(weights, "choose", choose)
+    chosen = catalog.choose
+    monkeypatch.setattr(catalog, "choose", choose)
     Image.open(sets / "small/a.png").convert("L").save(sets / "small/a.png")
     Image.open(sets / "small/b.png").crop((0, 0, 32, 10)).save(sets / "small/b.png")
     words = "denoise", "small", "--data", str(sets), "--sigma", "25"
@@ -455,7 +457,7 @@ def test_reports_say_where_figures_come_from(
     monkeypatch.setattr(sys, "argv", ["restore", *words, "a b"])
     before = datetime.now(UTC).replace(microsecond=0)
     assert run(*words[1:]).exit_code == 0
-    house, mine = weights.entries()["denoise-color"].sha256, digest(checkpoints[3])
+    house, mine = catalog.entries()["denoise-color"].sha256, sha256_of(checkpoints[3])
     noisy, *measured = json.loads(Path("report.json").read_text())
     assert noisy["sha256"] == {}
     assert [row["sha256"] for row in measured] == [
@@ -652,7 +654,8 @@ def test_scores_for_the_table_of_models(sets: Path) -> None:
     [score] = table["scores"]
     assert name == "bt"
     measured = rows(*words)[1]
-    assert (score["set"], score["scale"], score["protocol"]) == ("small", 2, measured["protocol"])
+    assert (score["set"], score["scale"]) == ("small", 2)
+    assert score["protocol"] == {"text": measured["protocol"]}
     assert score["psnr"] == pytest.approx(measured["figures"]["PSNR Y"], abs=1e-3)
     assert score["ssim"] == pytest.approx(measured["figures"]["SSIM Y"], abs=1e-4)
 
@@ -666,12 +669,12 @@ def test_a_models_scores_are_measured_again(
     )
     psnr = measured[1]["figures"]["PSNR Y"]
     scores = (
-        {"set": "small", "scale": 2, "psnr": psnr + off, "protocol": "x"},
-        {"set": "elsewhere", "scale": 2, "psnr": 1.0, "protocol": "x"},
-        {"set": "small", "scale": 2, "psnr": 1.0, "protocol": "published"},
+        Score("small", Protocol("x"), psnr + off, levels={"scale": 2}),
+        Score("elsewhere", Protocol("x"), 1.0, levels={"scale": 2}),
+        Score("small", Protocol("published", published=True), 1.0, levels={"scale": 2}),
     )
-    entry = dataclasses.replace(weights.entries()["bt-gray-x2"], scores=scores)
-    monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry})
+    entry = dataclasses.replace(catalog.entries()["bt-gray-x2"], scores=scores)
+    monkeypatch.setattr(catalog, "entries", lambda: {entry.name: entry})
     result = CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(sets)])
     assert result.exit_code == code
     told = result.stdout.splitlines()
@@ -683,9 +686,9 @@ def test_a_models_scores_are_measured_again(
 
 
 def test_a_models_scores_need_their_sets(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scores = ({"set": "set5", "scale": 2, "psnr": 1.0, "protocol": "x"},)
-    entry = dataclasses.replace(weights.entries()["bt-gray-x2"], scores=scores)
-    monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry})
+    scores = (Score("set5", Protocol("x"), 1.0, levels={"scale": 2}),)
+    entry = dataclasses.replace(catalog.entries()["bt-gray-x2"], scores=scores)
+    monkeypatch.setattr(catalog, "entries", lambda: {entry.name: entry})
 
     def verify(data: Path) -> Result:
         return CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(data)])

@@ -29,7 +29,8 @@ from restore_cli.archs.binarized import (
 from restore_cli.archs.layers import Bicubic
 from restore_cli.engine import Settings, run
 from restore_cli.errors import WeightsError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
+from restore_cli.models.header import Header
 
 ALL = list(QUANTIZERS)
 each = pytest.mark.parametrize("quantizer", ALL)
@@ -42,7 +43,7 @@ def trained(quantizer: str, **params: Any) -> BTNet:
     """
     torch.manual_seed(0)
     network = BTNet(quantizer=quantizer, **params)
-    network.initialise()
+    network.init_weights()
     nn.init.normal_(network.tail.weight, std=0.02)
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
     for _ in range(3):
@@ -59,9 +60,9 @@ def layers(network: nn.Module) -> dict[str, QuantizedConv2d]:
     }
 
 
-def header(network: BTNet, **params: Any) -> weights.Header:
+def header(network: BTNet, **params: Any) -> Header:
     channels = network.geometry.channels
-    return weights.Header(
+    return Header(
         task="denoise",
         arch="binarized:BTNet",
         params={"channels": channels, **params},
@@ -293,7 +294,7 @@ def test_nonsense_is_refused(params: dict[str, Any], words: str) -> None:
 @pytest.mark.parametrize("scale", [2, 3, 4])
 def test_an_untrained_network_enlarges_bicubically(scale: int) -> None:
     network = BTNet(channels=3, scale=scale, width=8)
-    network.initialise()
+    network.init_weights()
     x = torch.rand(2, 3, 11, 8)
     wanted = interpolate(x, scale_factor=scale, mode="bicubic", antialias=True)
     assert torch.equal(network(x), Bicubic(scale)(x))
@@ -305,7 +306,7 @@ def test_an_untrained_denoiser_is_the_identity_and_scales_follow_its_weights() -
     for quantizer in ("ttq", "lq"):
         network = BTNet(width=8, quantizer=quantizer)
         before = {name: layer.quantizer.scales.clone() for name, layer in layers(network).items()}
-        network.initialise()
+        network.init_weights()
         x = torch.rand(1, 1, 9, 9)
         assert torch.equal(network(x), x)
         for name, layer in layers(network).items():
@@ -380,8 +381,8 @@ def test_a_checkpoint_computes_the_same_from_few_values(
 ) -> None:
     network = trained(quantizer, **params)
     path, again = tmp_path / "a.safetensors", tmp_path / "b.safetensors"
-    weights.save(network, path, header(network, quantizer=quantizer, **params))
-    loaded = weights.load(path)
+    checkpoint.save(network, path, header(network, quantizer=quantizer, **params))
+    loaded = checkpoint.load(path)
     x = torch.rand(1, network.geometry.channels, 16, 21)
     with torch.inference_mode():
         assert torch.equal(loaded.network(x), network(x))
@@ -390,8 +391,8 @@ def test_a_checkpoint_computes_the_same_from_few_values(
         for kept in layer.weight.detach() if quantizer == "lq" else [layer.weight.detach()]:
             assert len(kept.unique()) <= COUNTS[quantizer]
         assert not torch.equal(layer.weight, layers(network)[name].weight)
-    weights.save(loaded.network, again, loaded.header)
-    reloaded = weights.load(again).network
+    checkpoint.save(loaded.network, again, loaded.header)
+    reloaded = checkpoint.load(again).network
     with torch.inference_mode():
         assert torch.equal(reloaded(x), network(x))
 
@@ -405,7 +406,7 @@ def test_quantized_layers_take_a_tenth_and_less(
 ) -> None:
     network = trained(quantizer)
     path = tmp_path / "x.safetensors"
-    weights.save(network, path, header(network, quantizer=quantizer))
+    checkpoint.save(network, path, header(network, quantizer=quantizer))
     state = load_file(path)
     assert not [key for key in state if key.endswith(("fixed", "quantizer.scales"))]
     for name, layer in layers(network).items():
@@ -419,9 +420,9 @@ def test_quantized_layers_take_a_tenth_and_less(
 
 
 def test_full_precision_is_kept_as_any_network(tmp_path: Path) -> None:
-    state = BTNet(quantizer="none", width=8).pack()
+    state = BTNet(quantizer="none", width=8).checkpoint_state()
     assert state["head.weight"].dtype == state["pairs.0.0.weight"].dtype == torch.float16
-    assert BTNet(width=8).pack()["head.weight"].dtype == torch.float32
+    assert BTNet(width=8).checkpoint_state()["head.weight"].dtype == torch.float32
 
 
 def change(key: str, value: Any) -> Any:
@@ -448,20 +449,20 @@ def change(key: str, value: Any) -> Any:
 def test_damaged_codes_and_scales_are_named(damage: Any, tmp_path: Path) -> None:
     network = trained("bt", width=8)
     path = tmp_path / "x.safetensors"
-    weights.save(network, path, header(network, width=8))
+    checkpoint.save(network, path, header(network, width=8))
     state = load_file(path)
     damage(state)
     with safe_open(path, "pt") as file:
         save_file(state, path, file.metadata())
     with pytest.raises(WeightsError, match="does not fit binarized:BTNet"):
-        weights.load(path)
+        checkpoint.load(path)
 
 
 @each
 def test_a_state_dict_holds_the_shadows(quantizer: str) -> None:
     network = trained(quantizer, width=8)
     other = BTNet(quantizer=quantizer, width=8)
-    other.load_state_dict(network.adopt(network.state_dict()))
+    other.load_state_dict(network.convert_state(network.state_dict()))
     for own, read in zip(network.state_dict().values(), other.state_dict().values(), strict=True):
         assert torch.equal(own, read)
     assert not any(layer.fixed for layer in layers(other).values())
@@ -471,8 +472,8 @@ def test_a_state_dict_holds_the_shadows(quantizer: str) -> None:
 def test_training_goes_on_from_the_values_of_a_checkpoint(quantizer: str, tmp_path: Path) -> None:
     network = trained(quantizer, width=24)
     path = tmp_path / "x.safetensors"
-    weights.save(network, path, header(network, quantizer=quantizer, width=24))
-    loaded = weights.load(path).network
+    checkpoint.save(network, path, header(network, quantizer=quantizer, width=24))
+    loaded = checkpoint.load(path).network
     values = {name: layer.weight.detach().clone() for name, layer in layers(loaded).items()}
     for name, layer in layers(loaded.train()).items():
         assert not layer.fixed

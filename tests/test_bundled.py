@@ -13,9 +13,10 @@ import pytest
 from restore_cli.degradations import find_degradation
 from restore_cli.engine import Settings, run
 from restore_cli.image import Picture, read_picture, to_gray, to_pillow
-from restore_cli.levels import parse_levels
+from restore_cli.levels import Choice, Range
 from restore_cli.metrics import psnr
-from restore_cli.models.catalogue import Bundled, Entry, entries, load
+from restore_cli.models.catalog import Bundled, Entry, entries
+from restore_cli.models.checkpoint import load
 from restore_cli.pipeline import apply, batch
 from restore_cli.pipeline.files import Item
 from restore_cli.tasks import TASKS, Task, find_task
@@ -55,7 +56,7 @@ def clean(entry: Entry) -> np.ndarray:
 
 def restore(entry: Entry, task: Task, image: np.ndarray, settings: Settings) -> np.ndarray:
     loaded = load(entry)
-    trained = Trained(parse_levels(loaded.conditions), loaded.network.geometry)
+    trained = Trained(loaded.conditions, loaded.network.geometry)
     fed = task.prepare(Picture(image), trained) or NetworkInput(image)
     return task.finish(run(loaded.network, fed.pixels, fed.conditions, settings).pixels, image)
 
@@ -67,7 +68,7 @@ def damage(entry: Entry, levels: dict[str, Any]) -> tuple[Task, np.ndarray]:
     fixed = {
         key: value
         for key, value in entry.conditions.items()
-        if not isinstance(value, (list, tuple))
+        if not isinstance(value, (Range, Choice))
     }
     degradation = find_degradation(entry.task)(**(levels | fixed))
     return degradation.task(), degradation.apply(clean(entry), np.random.RandomState(0))
@@ -100,7 +101,7 @@ def test_tiles_are_exact_with_the_real_weights(entry: Entry) -> None:
     [pytest.param(entry, id=name) for name, entry in BUNDLED.items() if "bf16" in entry.precisions],
 )
 def test_the_listed_precision_costs_little(entry: Entry) -> None:
-    told = any(isinstance(level, list) for level in entry.conditions.values())
+    told = any(isinstance(level, (Range, Choice)) for level in entry.conditions.values())
     for levels in (
         PRECISE.get(entry.task, [GAIN[entry.task][0]]) if told else [dict(entry.conditions)]
     ):

@@ -22,12 +22,13 @@ from typer.testing import CliRunner
 
 from restore_cli import archs
 from restore_cli.cli import app, models
+from restore_cli.download import Url
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Bundled, Entry, Url
+from restore_cli.models import catalog, checkpoint, store
+from restore_cli.models.catalog import Bundled, Entry
 from restore_cli.tasks import TASKS
 
-TABLE = weights.entries()
+TABLE = catalog.entries()
 PUBLIC = [name for name, entry in TABLE.items() if entry.good]
 
 
@@ -84,16 +85,16 @@ def test_a_public_entrys_size_is_that_of_its_network(name: str) -> None:
     ],
 )
 def test_well_known_names(model: str, task: str, scale: float, name: str) -> None:
-    chosen = weights.choose(model, task, 3, scale)
+    chosen = catalog.choose(model, task, 3, scale)
     assert isinstance(chosen, Entry)
     assert chosen.name == name
 
 
-@pytest.mark.parametrize("choice", weights.CHOICES)
+@pytest.mark.parametrize("choice", catalog.CHOICES)
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_has_a_choice(choice: str, task: str) -> None:
     """A model of that kind, or the default, or where there is none what there is."""
-    chosen = weights.choose(choice, task, 3, 2)
+    chosen = catalog.choose(choice, task, 3, 2)
     assert isinstance(chosen, Entry)
     if choice not in chosen.names:
         assert chosen.default or not any(
@@ -141,7 +142,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
                 license=license,
             )
         table["own"] = replace(TABLE["sr-color-x2"], name="own", short="")
-        monkeypatch.setattr(weights, "entries", lambda: table)
+        monkeypatch.setattr(catalog, "entries", lambda: table)
         yield server
 
 
@@ -156,7 +157,7 @@ def shell(*words: str) -> Any:
     ("name", "terms"), [("bound", "not for commercial use"), ("bare", "no license is stated")]
 )
 def test_a_license_is_to_be_accepted_once(hub: Hub, name: str, terms: str) -> None:
-    for call in (lambda: shell("fetch", name), lambda: weights.load(weights.find(name)[0])):
+    for call in (lambda: shell("fetch", name), lambda: checkpoint.load(catalog.find(name)[0])):
         with pytest.raises(WeightsError, match=f"{terms} .*fetch {name} --accept-license {name}"):
             call()
     assert hub.requests == []
@@ -164,14 +165,14 @@ def test_a_license_is_to_be_accepted_once(hub: Hub, name: str, terms: str) -> No
     assert fetched.stdout.startswith(f"{name} ")
     assert f"{name}: {terms}" in fetched.stderr
     shell("remove", name)
-    assert weights.load(weights.find(name)[0]).name == name  # fetched again
+    assert checkpoint.load(catalog.find(name)[0]).name == name  # fetched again
 
 
 def test_a_license_is_accepted_where_a_model_is_used(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = {**weights.entries(), "noise-level": TABLE["noise-level"]}  # which measures every photo
-    monkeypatch.setattr(weights, "entries", lambda: table)
+    table = {**catalog.entries(), "noise-level": TABLE["noise-level"]}  # which measures every photo
+    monkeypatch.setattr(catalog, "entries", lambda: table)
     Image.new("RGB", (20, 20), "gray").save(tmp_path / "x.png")
 
     def restore(*words: str) -> Any:
@@ -192,8 +193,8 @@ def test_a_license_is_accepted_where_a_model_is_used(
 def test_compare_accepts_a_license_too(
     hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    table = {**weights.entries(), "noise-level": TABLE["noise-level"]}  # which measures every photo
-    monkeypatch.setattr(weights, "entries", lambda: table)
+    table = {**catalog.entries(), "noise-level": TABLE["noise-level"]}  # which measures every photo
+    monkeypatch.setattr(catalog, "entries", lambda: table)
     Image.new("RGB", (20, 20), "gray").save(tmp_path / "x.png")
     words = [
         "compare",
@@ -252,9 +253,9 @@ def test_a_file_from_elsewhere_is_added(hub: Hub, tmp_path: Path) -> None:
     carried = tmp_path / "download.pth"
     carried.write_bytes(hub.files["/free.pth"])
     placed = shell("add", "small", str(carried)).stdout.strip()
-    assert placed == str(weights.place(weights.find("free")[0]))
+    assert placed == str(store.path_of(catalog.find("free")[0]))
     assert shell("path", "free").stdout.strip() == placed
-    assert weights.load(weights.find("free")[0], offline=True).name == "free"
+    assert checkpoint.load(catalog.find("free")[0], offline=True).name == "free"
     assert hub.requests == []
 
     carried.write_bytes(hub.files["/bare.pth"])
@@ -273,7 +274,7 @@ def test_a_file_from_elsewhere_is_added(hub: Hub, tmp_path: Path) -> None:
 def test_what_is_removed_is_gone(hub: Hub) -> None:
     shell("fetch", "free")
     shell("remove", "free")
-    assert list(weights.cache_dir().iterdir()) == []
+    assert list(store.cache_dir().iterdir()) == []
     for name, words in (("free", "it is not in the cache"), ("own", "it is a part of restore-cli")):
         with pytest.raises(WeightsError, match=f"Cannot remove {name}: {words}"):
             shell("remove", name)
@@ -340,4 +341,4 @@ def test_foreign_state_dicts_are_refused_with_one_sentence(tmp_path: Path, seed:
         state[key] = torch.cat([value, value])
     torch.save(state, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match=r"of no known network; known are .*projects\.$"):
-        weights.load(tmp_path / "x.pth")
+        checkpoint.load(tmp_path / "x.pth")

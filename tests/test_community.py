@@ -29,7 +29,8 @@ from restore_cli.engine import Settings, run
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.image import Picture
 from restore_cli.levels import Range, parse_levels
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog, checkpoint
+from restore_cli.models.header import SPANDREL
 from restore_cli.network import Geometry
 from restore_cli.pipeline.networks import load
 from restore_cli.tasks import missing
@@ -115,7 +116,7 @@ def test_what_tiles_cost_is_tried(
     spandrel: Any, model: nn.Module, radius: int, local: bool
 ) -> None:
     spandrel.found = Descriptor(model, multiple=2)  # as the one of stride 2 needs
-    loaded = weights.load(spandrel.file)
+    loaded = checkpoint.load(spandrel.file)
     geometry = loaded.network.geometry
     assert (geometry.radius, geometry.local, loaded.task) == (radius, local, "")
     assert loaded.header.arch == "spandrel:Stand-in"
@@ -132,7 +133,7 @@ def test_what_it_does_not_know_is_refused(spandrel: Any) -> None:
     with pytest.raises(
         WeightsError, match=r"are of no known network; .*Spandrel does not know them, either"
     ):
-        weights.load(spandrel.file)
+        checkpoint.load(spandrel.file)
 
 
 @pytest.mark.parametrize(
@@ -151,12 +152,12 @@ def test_what_cannot_be_run_is_refused(spandrel: Any, found: Any, reason: str) -
     with pytest.raises(
         WeightsError, match=f"x.pth is refused. Cannot run networks of Stand-in: {reason}"
     ):
-        weights.load(spandrel.file)
+        checkpoint.load(spandrel.file)
 
 
 def test_a_network_that_enlarges_is_for_sr(spandrel: Any) -> None:
     spandrel.found = Descriptor(nn.Sequential(nn.Conv2d(3, 12, 1), nn.PixelShuffle(2)), scale=2)
-    loaded = weights.load(spandrel.file)
+    loaded = checkpoint.load(spandrel.file)
     assert (loaded.task, loaded.conditions) == ("sr", {"scale": 2})
 
 
@@ -240,8 +241,8 @@ def test_a_level_of_noise_is_given(spandrel: Any, tmp_path: Path) -> None:
     nn.init.zeros_(model.get_parameter("bias"))
     model.weight.data = torch.tensor([[0.0, 0, 0, 1]] * 3)[..., None, None]  # shows the plane
     spandrel.found = Descriptor(model, architecture="DRUNet")
-    loaded = weights.load(spandrel.file)
-    assert (loaded.task, loaded.conditions) == ("denoise", {"sigma": [0, 50]})
+    loaded = checkpoint.load(spandrel.file)
+    assert (loaded.task, loaded.conditions) == ("denoise", {"sigma": Range(0, 50)})
     black = Picture(np.zeros((9, 9, 3), np.float32))
     trained = Trained({"sigma": Range(0, 75)}, loaded.network.geometry)
     fed = Denoise(sigma=51).prepare(black, trained)
@@ -251,13 +252,13 @@ def test_a_level_of_noise_is_given(spandrel: Any, tmp_path: Path) -> None:
 
 # By name
 
-NAMES = [entry.name for entry in weights.entries().values() if entry.by_spandrel]
+NAMES = [entry.name for entry in catalog.entries().values() if entry.by_spandrel]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_network_is_told_what_its_task_says(name: str) -> None:
-    entry = weights.entries()[name]
-    plane = community.PLANES.get(entry.arch.removeprefix(weights.SPANDREL))
+    entry = catalog.entries()[name]
+    plane = community.PLANES.get(entry.arch.removeprefix(SPANDREL))
     geometry = Geometry(entry.channels, conditions=int(plane is not None))
     assert not plane or (entry.task, dict(entry.conditions)) == (plane.task, dict(plane.levels))
     damage = find_degradation(entry.task).draw(entry.conditions, np.random.default_rng(0))
@@ -275,15 +276,15 @@ def served(spandrel: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
     content = spandrel.file.read_bytes()
     with serving() as hub:
         hub.files["/scunet.pth"] = content
-        known = weights.entries()["scunet-real-psnr"]
+        known = catalog.entries()["scunet-real-psnr"]
         source = Url(f"{hub.url}/scunet.pth")
         sha256, size = hashlib.sha256(content).hexdigest(), len(content)
         scunet = replace(known, source=source, sha256=sha256, size=size)
         table = {
             known.name: scunet,
-            "noise-level": weights.entries()["noise-level"],
+            "noise-level": catalog.entries()["noise-level"],
         }  # measures every photo
-        monkeypatch.setattr(weights, "entries", lambda: table)
+        monkeypatch.setattr(catalog, "entries", lambda: table)
         yield hub
 
 
@@ -293,15 +294,15 @@ def test_a_name_is_fetched_checked_and_run(spandrel: Any, served: Hub, tmp_path:
     for _ in range(2):
         assert restored("denoise", given, "--model", "scunet")["model"] == "scunet-real-psnr"
     assert len([line for line in served.requests if line.startswith("GET")]) == 1
-    assert weights.load(spandrel.file).name == "scunet-real-psnr"  # its bytes tell
+    assert checkpoint.load(spandrel.file).name == "scunet-real-psnr"  # its bytes tell
     spandrel.found = Descriptor(convolutions(), architecture="HAT")
     with pytest.raises(
         WeightsError, match=r"scunet-real-psnr does not fit spandrel:SCUNet: .* are of HAT"
     ):
-        weights.load(weights.find("scunet")[0])
+        checkpoint.load(catalog.find("scunet")[0])
     spandrel.found = ValueError("no such network")
     with pytest.raises(WeightsError, match="its tensors are of no known network"):
-        weights.load(weights.find("scunet")[0])
+        checkpoint.load(catalog.find("scunet")[0])
 
 
 def test_what_is_missing_is_named_before_anything_is_fetched(
@@ -322,7 +323,7 @@ def test_what_is_missing_is_named_before_anything_is_fetched(
     with pytest.raises(
         WeightsError, match=r"Install the torchvision that fits .*operator torchvision::nms"
     ):
-        weights.load(weights.find("scunet")[0])
+        checkpoint.load(catalog.find("scunet")[0])
     assert not served.requests
 
 
@@ -433,7 +434,7 @@ def test_networks_of_others_load_and_run(real: Any, tmp_path: Path, name: str) -
     torch.manual_seed(0)
     network = random_networks()[name]()
     torch.save({"params_ema": network.state_dict()}, tmp_path / "x.pth")
-    loaded = weights.load(tmp_path / "x.pth")
+    loaded = checkpoint.load(tmp_path / "x.pth")
     assert loaded.header.arch == f"spandrel:{name}"
     geometry = loaded.network.geometry
     pixels = np.random.default_rng(0).random((20, 70, geometry.channels), np.float32)

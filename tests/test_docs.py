@@ -15,7 +15,7 @@ import pytest
 
 from restore_cli import archs
 from restore_cli.archs import build
-from restore_cli.models.catalogue import Bundled, entries
+from restore_cli.models.catalog import Bundled, entries
 
 DOCS = Path(__file__).parents[1] / "docs"
 SCRIPTS = DOCS.parent / "scripts"

@@ -16,7 +16,7 @@ import restore_cli.engine as engine
 from restore_cli.archs import INFERRED, build
 from restore_cli.engine import Settings, check_tiles, run
 from restore_cli.errors import EngineError, UsageError
-from restore_cli.models.catalogue import Entry, entries
+from restore_cli.models.catalog import Entry, entries
 from restore_cli.network import Geometry, Restorer
 
 

@@ -15,7 +15,9 @@ from typer.testing import CliRunner
 
 from restore_cli.cli import app, bench_display, display
 from restore_cli.cli.progress import show_progress
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
+from restore_cli.models.header import Header
+from restore_cli.models.scores import Protocol, Score
 from restore_cli.report.batch_report import write_report
 from restore_cli.report.bench_report import write_bench_report
 from restore_cli.report.figures import PSNR, WORST
@@ -99,10 +101,10 @@ def test_results_in_a_pipe_are_exact(capsys: pytest.CaptureFixture[str]) -> None
 
 @pytest.mark.parametrize("text", ATTACKS)
 def test_texts_of_a_checkpoint(tmp_path: Path, checkpoints: dict[int, Path], text: str) -> None:
-    loaded = weights.load(checkpoints[1])
+    loaded = checkpoint.load(checkpoints[1])
     known = loaded.header
-    score = {"set": text, "protocol": text, text: text, "psnr": 1.0}
-    header = weights.Header(
+    score = Score(text, Protocol(text), 1.0, levels={text: text})
+    header = Header(
         task=text,
         arch=known.arch,
         params=known.params,
@@ -114,7 +116,7 @@ def test_texts_of_a_checkpoint(tmp_path: Path, checkpoints: dict[int, Path], tex
         commit=text,
     )
     path = tmp_path / "x.safetensors"
-    weights.save(loaded.network, path, header)
+    checkpoint.save(loaded.network, path, header)
     sheet = CliRunner().invoke(app, ["models", "show", str(path)])
     assert sheet.exit_code == 0 and not STEERING.search(sheet.stdout)
     for mark in re.findall(r"\[/?red\]|:smiley:", text):

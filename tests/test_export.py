@@ -16,9 +16,11 @@ from restore_cli.archs import build
 from restore_cli.archs.invertible import IRAE
 from restore_cli.cli.models import app
 from restore_cli.errors import EngineError, RestoreError, UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.levels import to_plain_levels
+from restore_cli.models import checkpoint
 from restore_cli.models import export as job
-from restore_cli.models.catalogue import Header, Loaded
+from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.models.header import Header
 from restore_cli.network import Restorer
 
 NETWORKS: list[tuple[str, dict[str, Any]]] = [
@@ -59,14 +61,14 @@ def made(arch: str, params: dict[str, Any]) -> Restorer:
     return network.eval()
 
 
-def loaded(arch: str, params: dict[str, Any]) -> Loaded:
+def loaded(arch: str, params: dict[str, Any]) -> Checkpoint:
     network = made(arch, params)
     channels = network.geometry.channels
     conditions = {"sigma": [0, 50]} if network.geometry.conditions else {"sigma": 25}
     header = Header(
         task="denoise", arch=arch, params=params, channels=channels, conditions=conditions
     )
-    return Loaded("model", network, header)
+    return Checkpoint("model", network, header)
 
 
 def sample(network: Restorer) -> torch.Tensor:
@@ -95,7 +97,7 @@ def test_onnx_gives_what_pytorch_does_at_any_size(
     )
     geometry = model.network.geometry
     metadata = session.get_modelmeta().custom_metadata_map
-    assert json.loads(metadata.pop("trained")) == model.conditions
+    assert json.loads(metadata.pop("trained")) == to_plain_levels(model.conditions)
     assert metadata.pop("task") == "denoise"
     assert metadata == {
         key: str(getattr(geometry, key))
@@ -132,7 +134,7 @@ def test_folding_changes_nothing() -> None:
     assert isinstance(network, IRAE)
     x = sample(network)
     before = network(x)
-    network.fold()
+    network.fold_for_inference()
     assert torch.equal(network(x), before)
     assert (network.inverse(before) - x).abs().max() <= 1e-4
 
@@ -170,16 +172,16 @@ def test_without_onnx_it_says_what_to_install(
 
 
 @pytest.fixture
-def checkpoint(tmp_path: Path) -> Path:
+def mine(tmp_path: Path) -> Path:
     model = loaded("unet:UNet", {"widths": [8, 8]})
-    weights.save(model.network, tmp_path / "mine.safetensors", model.header)
+    checkpoint.save(model.network, tmp_path / "mine.safetensors", model.header)
     return tmp_path / "mine.safetensors"
 
 
-def test_the_command_names_the_file_and_the_difference(checkpoint: Path) -> None:
+def test_the_command_names_the_file_and_the_difference(mine: Path) -> None:
     pytest.importorskip("onnxruntime")
-    output = checkpoint.with_name("mine.onnx")
-    answer = CliRunner().invoke(app, ["export", str(checkpoint), str(output)])
+    output = mine.with_name("mine.onnx")
+    answer = CliRunner().invoke(app, ["export", str(mine), str(output)])
     assert answer.exit_code == 0, answer.output
     assert answer.stdout == f"{output}\n"
     assert "differ by" in answer.stderr
@@ -199,11 +201,11 @@ def test_a_name_must_mean_one_model(name: str, message: str, tmp_path: Path) -> 
     assert message in str(answer.exception)
 
 
-def test_a_file_is_replaced_only_if_told(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_replaced_only_if_told(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "export", lambda model, path: path.write_bytes(b"new") and 0.0)
-    output = checkpoint.with_name("mine.onnx")
+    output = mine.with_name("mine.onnx")
     output.write_bytes(b"old")
-    words = ["export", str(checkpoint), str(output)]
+    words = ["export", str(mine), str(output)]
     answer = CliRunner().invoke(app, words)
     assert isinstance(answer.exception, UsageError)
     assert output.read_bytes() == b"old"

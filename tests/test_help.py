@@ -21,7 +21,7 @@ from restore_cli.cli import app
 from restore_cli.cli.display import describe
 from restore_cli.cli.values import parse_strength
 from restore_cli.errors import UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
 from restore_cli.tasks.denoise import Denoise
@@ -42,8 +42,8 @@ def told(*words: str, width: int = 400) -> str:
 def test_tasks_without_a_bundled_model_say_so() -> None:
     served = {
         entry.task
-        for entry in weights.entries().values()
-        if isinstance(entry.source, weights.Bundled)
+        for entry in catalog.entries().values()
+        if isinstance(entry.source, catalog.Bundled)
     }
     assert served
     overview = told()
@@ -53,7 +53,7 @@ def test_tasks_without_a_bundled_model_say_so() -> None:
         assert bool(named) == (task not in served)
         if named:
             assert f"restore {task} photo.jpg --model {named[1]}" in text
-            assert isinstance(weights.choose(named[1], task, 3), weights.Entry)
+            assert isinstance(catalog.choose(named[1], task, 3), catalog.Entry)
     assert overview.count("no model is bundled") == len(set(TASKS) - served)
 
 
@@ -245,7 +245,7 @@ def test_networks_are_listed() -> None:
     assert result.exit_code == 0, result.stderr
     listed = [line.split()[0] for line in result.stdout.splitlines() if not line.startswith(" ")]
     assert set(listed) >= {
-        entry.arch for entry in weights.entries().values() if not entry.by_spandrel
+        entry.arch for entry in catalog.entries().values() if not entry.by_spandrel
     }
     assert not any(arch.startswith(("community:", "onnx:")) for arch in listed)
     assert listed == sorted(set(listed)) and "unet:UNet" in listed

@@ -16,7 +16,8 @@ from restore_cli.archs import build
 from restore_cli.archs.infoaccum import MODULES, Accumulation, InfoAccum, InfoAccumUNet, PatchGAN
 from restore_cli.engine import Settings, run
 from restore_cli.errors import WeightsError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
+from restore_cli.models.header import Header
 from restore_cli.network import Restorer
 
 INFOACCUM, PLAIN = "infoaccum:InfoAccumUNet", "baselines:RonnebergerUNet"
@@ -158,9 +159,9 @@ def test_a_checkpoint_brings_them_back(arch: str, params: dict[str, Any], tmp_pa
     for parameter in network.parameters():
         parameter.data = parameter.data.half().float()  # as kernels are kept
     channels = network.geometry.channels
-    header = weights.Header(task="denoise", arch=arch, params=params, channels=channels)
-    weights.save(network, tmp_path / "model.safetensors", header)
-    loaded = weights.load(tmp_path / "model.safetensors").network
+    header = Header(task="denoise", arch=arch, params=params, channels=channels)
+    checkpoint.save(network, tmp_path / "model.safetensors", header)
+    loaded = checkpoint.load(tmp_path / "model.safetensors").network
     x = torch.rand(1, channels, 16, 24)
     assert loaded.geometry == network.geometry
     assert torch.equal(loaded(x), network(x))
@@ -190,7 +191,7 @@ def test_it_starts_as_the_identity_if_residual_and_gray_if_not() -> None:
     x = torch.rand(1, 3, 16, 16)
     for residual, expected in ((True, x), (False, torch.full_like(x, 0.5))):
         network = InfoAccumUNet(levels=2, width=4, layers=1, residual=residual).eval()
-        network.initialise()
+        network.init_weights()
         torch.testing.assert_close(network(x), expected)
 
 

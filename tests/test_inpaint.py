@@ -29,7 +29,8 @@ from restore_cli.engine import Settings
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture
 from restore_cli.metrics import psnr
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog, checkpoint
+from restore_cli.models.header import Header
 from restore_cli.network import Geometry
 from restore_cli.noise import Noise
 from restore_cli.pipeline.apply import apply, restore
@@ -45,10 +46,10 @@ def model(tmp_path: Path) -> Path:
     """A network that makes everything brighter by a tenth."""
     params = {"channels": 3, "widths": [8, 8], "conditions": 1}
     network = UNet(**params)  # type: ignore[arg-type]
-    network.initialise()
+    network.init_weights()
     nn.init.constant_(network.tail.bias, 0.1)
-    header = weights.Header(task="inpaint", arch="unet:UNet", params=params, channels=3)
-    weights.save(network, tmp_path / "model.safetensors", header)
+    header = Header(task="inpaint", arch="unet:UNet", params=params, channels=3)
+    checkpoint.save(network, tmp_path / "model.safetensors", header)
     return tmp_path / "model.safetensors"
 
 
@@ -111,8 +112,8 @@ def save_finder(path: Path, threshold: float) -> None:
         factor = {"model.1": (1, -threshold), "model.4": (-5, 0)}[name.rpartition(".")[0]]
         weight = torch.eye(3)[:, :, None, None] * factor[0]
         parameter.data = weight if name.endswith("weight") else torch.full((3,), float(factor[1]))
-    header = weights.Header(task="inpaint", arch="baselines:ConvChain", params=params, channels=3)
-    weights.save(network, path, header)
+    header = Header(task="inpaint", arch="baselines:ConvChain", params=params, channels=3)
+    checkpoint.save(network, path, header)
 
 
 @pytest.fixture
@@ -122,7 +123,7 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     save_finder(tmp_path / "finder", 0.9)
     save_finder(tmp_path / "blind", 2)
-    monkeypatch.setattr(weights, "entries", dict)
+    monkeypatch.setattr(catalog, "entries", dict)
     monkeypatch.setattr("restore_cli.pipeline.batch.measure_noise", lambda *_: Noise(0, white=True))
 
 
@@ -412,12 +413,12 @@ def test_a_mask_that_cannot_be_kept_stops_its_photo(model: Path, photo: Path) ->
 def test_what_a_model_finds_the_default_fills(
     finder: None, model: Path, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = weights.load(tmp_path / "finder")
+    loaded = checkpoint.load(tmp_path / "finder")
     blind = tmp_path / "finds.safetensors"
-    weights.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
+    checkpoint.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
     result = inpaint(blind, "--box", "1,1,4,4")
     assert result.exit_code == 2 and "give it --detect" in result.stderr
-    monkeypatch.setattr(weights, "choose", lambda name, *about: Path(name or model))
+    monkeypatch.setattr(catalog, "choose", lambda name, *about: Path(name or model))
     ran = runs(monkeypatch)
     assert inpaint(blind, "--detect", "text").exit_code == 0
     assert len(ran) == 1  # nothing is found, so there is nothing to fill

@@ -85,7 +85,7 @@ def test_the_first_batch_sets_the_normalisation_and_no_other() -> None:
 def test_training_begins_at_the_identity(conditions: int) -> None:
     torch.manual_seed(0)
     network = IRAE(steps=3, levels=3, hidden=8, conditions=conditions)
-    network.initialise()
+    network.init_weights()
     x = torch.rand(2, 3 + conditions, 16, 24)
     assert (network.eval()(x) - x[:, :3]).abs().max() < 1e-4
     assert (

@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 from restore_cli.cli import app
 from restore_cli.engine import Settings, run
 from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog, checkpoint
 from restore_cli.models.export import export
 
 onnx = pytest.importorskip("onnx")
@@ -102,15 +102,15 @@ def exported(
     """A default's name, and its export, which takes its time."""
     pytest.importorskip("onnxscript")
     path = tmp_path_factory.mktemp("exported") / "mine.onnx"
-    export(weights.load(weights.entries()[request.param]), path)
+    export(checkpoint.load(catalog.entries()[request.param]), path)
     return request.param, path
 
 
 @pytest.mark.weights
 def test_our_own_exports_give_what_pytorch_does(exported: tuple[str, Path]) -> None:
-    ours, found = weights.load(weights.entries()[exported[0]]), weights.load(exported[1])
+    ours, found = checkpoint.load(catalog.entries()[exported[0]]), checkpoint.load(exported[1])
     assert (found.task, found.channels) == (ours.task, ours.channels)
-    assert json.dumps(found.conditions) == json.dumps(ours.conditions)
+    assert list(found.conditions.items()) == list(ours.conditions.items())
     own, other = ours.network.geometry, found.network.geometry
     assert replace(other, floats=0) == replace(own, floats=0) and other.floats >= 256
     planes = (0.3,) * own.conditions
@@ -161,7 +161,7 @@ def test_what_a_file_states_is_checked(key: str, value: str, sentence: str, tmp_
     helper.set_model_props(model, {**stated, "radius": "2", "trained": '{"sigma": 25}', key: value})
     path.write_bytes(model.SerializeToString())
     with pytest.raises(WeightsError, match=sentence):
-        weights.load(path)
+        checkpoint.load(path)
 
 
 # Those of others
@@ -169,7 +169,7 @@ def test_what_a_file_states_is_checked(key: str, value: str, sentence: str, tmp_
 
 @pytest.mark.parametrize("tile", [0, 64])
 def test_a_plain_network_runs_in_tiles_that_overlap(tile: int, tmp_path: Path) -> None:
-    loaded = weights.load(write(tmp_path / "x.onnx", conv(), blur()))
+    loaded = checkpoint.load(write(tmp_path / "x.onnx", conv(), blur()))
     geometry = loaded.network.geometry
     assert (geometry.channels, geometry.scale, geometry.multiple, geometry.local) == (
         3,
@@ -184,7 +184,7 @@ def test_a_plain_network_runs_in_tiles_that_overlap(tile: int, tmp_path: Path) -
 
 
 def test_a_network_that_enlarges_is_for_sr(tmp_path: Path) -> None:
-    loaded = weights.load(write(tmp_path / "x.onnx", larger(3)))
+    loaded = checkpoint.load(write(tmp_path / "x.onnx", larger(3)))
     assert (loaded.task, loaded.conditions) == ("sr", {"scale": 3})
     made = run(loaded.network, RGB, (), Settings("cpu")).pixels
     np.testing.assert_array_equal(made, RGB.repeat(3, axis=0).repeat(3, axis=1))
@@ -195,14 +195,14 @@ def test_a_grid_is_found(tmp_path: Path) -> None:
         node("SpaceToDepth", "x", "s", blocksize=4),
         node("DepthToSpace", "s", "y", blocksize=4),
     ]
-    loaded = weights.load(write(tmp_path / "x.onnx", nodes))
+    loaded = checkpoint.load(write(tmp_path / "x.onnx", nodes))
     assert loaded.network.geometry.multiple == 4
     pixels = RGB[:, :58]
     np.testing.assert_array_equal(run(loaded.network, pixels, (), Settings("cpu")).pixels, pixels)
 
 
 def test_a_gray_network(tmp_path: Path) -> None:
-    loaded = weights.load(write(tmp_path / "x.onnx", conv(), blur(1), shape=(1, 1, "h", "w")))
+    loaded = checkpoint.load(write(tmp_path / "x.onnx", conv(), blur(1), shape=(1, 1, "h", "w")))
     assert loaded.channels == 1
     gray = RGB[..., :1]
     np.testing.assert_allclose(run(loaded.network, gray, ()).pixels, blurred(gray), atol=1e-5)
@@ -215,7 +215,7 @@ def test_one_size_of_pictures_serves_all(
     sides: tuple[int | str, int], scale: int, height: int, width: int, tmp_path: Path
 ) -> None:
     nodes = [node("Identity", "x", "y")] if scale == 1 else larger(2)
-    network = weights.load(write(tmp_path / "x.onnx", nodes, shape=(1, 3, *sides))).network
+    network = checkpoint.load(write(tmp_path / "x.onnx", nodes, shape=(1, 3, *sides))).network
     pixels = np.random.default_rng(1).random((height, width, 3), np.float32)
     made = run(network, pixels, (), Settings("cpu", tile=0))
     np.testing.assert_allclose(made.pixels, pixels.repeat(scale, 0).repeat(scale, 1), atol=1e-5)
@@ -224,7 +224,9 @@ def test_one_size_of_pictures_serves_all(
 
 def test_half_precision(tmp_path: Path) -> None:
     half = onnx.TensorProto.FLOAT16
-    loaded = weights.load(write(tmp_path / "x.onnx", conv(), blur().astype(np.float16), kind=half))
+    loaded = checkpoint.load(
+        write(tmp_path / "x.onnx", conv(), blur().astype(np.float16), kind=half)
+    )
     made = run(loaded.network, RGB, ()).pixels
     assert made.dtype == np.float32
     np.testing.assert_allclose(made, blurred(RGB), atol=2e-3)
@@ -289,12 +291,12 @@ def test_it_runs_with_as_many_threads_as_pytorch(
         return session(data, options, **more)
 
     monkeypatch.setattr(onnxruntime, "InferenceSession", make)
-    weights.load(path)
+    checkpoint.load(path)
     assert [options.intra_op_num_threads for options in kept] == [torch.get_num_threads()]
 
 
 def test_another_device_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    network = weights.load(write(tmp_path / "x.onnx", conv(), blur())).network
+    network = checkpoint.load(write(tmp_path / "x.onnx", conv(), blur())).network
     with pytest.raises(UsageError, match=r"on cuda: its file runs on the CPU. Give --device cpu"):
         run(network, RGB, (), Settings("cuda"))
     assert run(network, RGB, (), Settings("cpu", precision="bf16")).precision == "fp32"
@@ -445,7 +447,7 @@ def test_what_does_not_fit_is_refused_with_one_sentence(
     monkeypatch.chdir(tmp_path)
     make(Path("x.onnx"))
     with pytest.raises(WeightsError, match=sentence) as caught:
-        weights.load(Path("x.onnx"))
+        checkpoint.load(Path("x.onnx"))
     assert str(caught.value).startswith("Cannot load x.onnx: ") and "\n" not in str(caught.value)
     assert capfd.readouterr() == ("", "")
 
@@ -456,7 +458,7 @@ def test_what_fails_on_a_photo_is_one_sentence(tmp_path: Path) -> None:
     nodes = [node("Shape", "x", "s"), node("Less", "w", "s", "l"), node("Cast", "l", "i", to=7)]
     nodes += [node("ReduceMax", "i", "m", keepdims=0), node("Gather", "x", "m", "g", axis=0)]
     nodes += [node("Reshape", "g", "s", "y")]
-    loaded = weights.load(write(tmp_path / "x.onnx", nodes, shape))
+    loaded = checkpoint.load(write(tmp_path / "x.onnx", nodes, shape))
     with pytest.raises(RestoreError, match=r"network cannot be run: .* Try another --model"):
         run(loaded.network, np.zeros((120, 120, 3), np.float32), (), Settings("cpu", tile=0))
 
@@ -468,4 +470,4 @@ def test_without_the_extra_it_says_what_to_install(
     write(tmp_path / "x.onnx", conv(), blur())
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(WeightsError, match=r"Run `pip install 'restore-cli\[onnx\]'`"):
-        weights.load(tmp_path / "x.onnx")
+        checkpoint.load(tmp_path / "x.onnx")

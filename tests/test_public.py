@@ -22,7 +22,7 @@ from restore_cli import engine
 from restore_cli.archs import build, rrdb
 from restore_cli.cli import app
 from restore_cli.engine import Settings, run
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
 from restore_cli.network import Restorer
 
 FILES = Path(__file__).parents[1] / "../shared/checkpoints"
@@ -171,7 +171,7 @@ def test_state_dicts_are_found_where_authors_put_them(
 ) -> None:
     arch, params = LOCAL[0]
     network = made(arch, params)
-    loaded = weights.load(write(tmp_path / "x.pth", network.state_dict(), wrapper, prefix))
+    loaded = checkpoint.load(write(tmp_path / "x.pth", network.state_dict(), wrapper, prefix))
     assert loaded.header.arch == arch
     assert torch.equal(loaded.network(torch.ones(1, 3, 8, 8)), network(torch.ones(1, 3, 8, 8)))
 
@@ -180,7 +180,7 @@ def test_averaged_weights_are_preferred(tmp_path: Path) -> None:
     first, second = made(*LOCAL[0]).state_dict(), made(*LOCAL[0]).state_dict()
     second["body.0.bias"] += 1
     torch.save({"params": first, "params_ema": second, "epoch": 3}, tmp_path / "x.pth")
-    loaded = weights.load(tmp_path / "x.pth").network.state_dict()
+    loaded = checkpoint.load(tmp_path / "x.pth").network.state_dict()
     assert torch.equal(loaded["body.0.bias"], second["body.0.bias"])
 
 
@@ -192,7 +192,7 @@ def test_keys_and_shapes_tell_the_network(
     if arch.startswith("prenet"):  # whose stages share their weights
         params = {**params, "stages": 6}
         network = made(arch, params)
-    loaded = weights.load(write(tmp_path / "x.pth", network.state_dict()))
+    loaded = checkpoint.load(write(tmp_path / "x.pth", network.state_dict()))
     assert loaded.header.arch == arch
     assert loaded.network.geometry == network.geometry
     assert loaded.task == ("sr" if network.geometry.scale > 1 else "")
@@ -259,7 +259,7 @@ def test_span_of_the_authors_is_merged(tmp_path: Path) -> None:
     }.items():
         state[f"{name}.weight"] = torch.randn(shape) / 1000
         state[f"{name}.bias"] = torch.zeros(shape[0])
-    network = weights.load(write(tmp_path / "x.pth", state, "params_ema")).network
+    network = checkpoint.load(write(tmp_path / "x.pth", state, "params_ema")).network
     x = torch.rand(1, 3, 17, 12)
     torch.testing.assert_close(network(x), span(state, x, scale), atol=1e-4, rtol=1e-4)
 
@@ -304,7 +304,7 @@ def second_names(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 @pytest.mark.parametrize("doublings", [0, 1, 2, 3])
 def test_esrgan_by_its_older_names(tmp_path: Path, names: Any, doublings: int) -> None:
     network = made("rrdb:RRDBNet", {"blocks": 2, "width": 6, "growth": 3, "doublings": doublings})
-    loaded = weights.load(write(tmp_path / "x.pth", names(network.state_dict()))).network
+    loaded = checkpoint.load(write(tmp_path / "x.pth", names(network.state_dict()))).network
     assert loaded.geometry == network.geometry
     x = torch.rand(1, 3, 9, 12)
     assert torch.equal(loaded(x), network(x))
@@ -400,7 +400,7 @@ def test_approximate_tiles_are_said(tmp_path: Path) -> None:
 def test_published_files_load_as_they_are(file: str, arch: str, scale: int, count: int) -> None:
     if not (FILES / file).is_file():
         pytest.skip(f"{file} is not there")
-    loaded = weights.load(FILES / file)
+    loaded = checkpoint.load(FILES / file)
     task = "sr" if scale > 1 else "dehaze"  # which the entry of its bytes says
     assert (loaded.header.arch, loaded.task, loaded.network.geometry.scale) == (arch, task, scale)
     assert sum(parameter.numel() for parameter in loaded.network.parameters()) == count

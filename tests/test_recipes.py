@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from restore_cli import recipes
 from restore_cli.archs import build
 from restore_cli.cli import app
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
 from restore_cli.training.distributed import join
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer
@@ -159,7 +159,7 @@ def test_a_row_of_a_paper_is_trained_by_name(
     assert last.startswith("step 10  l2 ")  # not the half hour of the recipe
     restored, observed = re.findall(r"(\d+\.\d+)", last.partition("sigma 30: ")[2])
     assert float(restored) > float(observed)
-    header = weights.load(Path(result.stdout.strip())).header
+    header = checkpoint.load(Path(result.stdout.strip())).header
     assert header.params["depth"] == 20 and header.recipe["optimizer"] == "muon"
 
 

@@ -20,8 +20,9 @@ from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Result, Settings
 from restore_cli.image import Picture, read_picture, round_to_bytes
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Header, Loaded
+from restore_cli.models import checkpoint
+from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.models.header import Header
 from restore_cli.noise import Noise
 from restore_cli.pipeline.apply import restore
 from restore_cli.tasks import Task
@@ -41,10 +42,12 @@ def filler(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     params = {"channels": 3, "widths": [8, 8], "conditions": 1}
     network = UNet(**params)  # type: ignore[arg-type]
-    network.initialise()
+    network.init_weights()
     nn.init.normal_(network.tail.weight, std=0.02)
     path = tmp_path / "filler.safetensors"
-    weights.save(network, path, Header(task="inpaint", arch="unet:UNet", params=params, channels=3))
+    checkpoint.save(
+        network, path, Header(task="inpaint", arch="unet:UNet", params=params, channels=3)
+    )
     return path
 
 
@@ -60,7 +63,7 @@ def test_a_hole_is_filled_from_coarse_to_fine_whoever_asks(
     photo = round_to_bytes(CAT[:256, :256])
     hole = {"damage": "hole", "share": 0.25}  # of 128 x 128 pixels
     observed = Missing.draw(hole, np.random.default_rng(0)).apply(photo, np.random.RandomState(0))
-    loaded, settings = weights.load(filler), Settings("cpu", "fp32")
+    loaded, settings = checkpoint.load(filler), Settings("cpu", "fp32")
 
     by_python = restore(Picture(observed), Inpaint(), loaded, settings).pixels
     assert heights == [32, 64, 128, 256]
@@ -112,14 +115,14 @@ def test_a_network_that_still_fails_is_scored_itself() -> None:
 class Lab:
     """Networks that make gray of what is white, and what they were run for."""
 
-    chosen: Loaded
+    chosen: Checkpoint
     ran: list[Task] = field(default_factory=list)
 
-    def find(self, name: str | None, task: str) -> Loaded:
+    def find(self, name: str | None, task: str) -> Checkpoint:
         """The same, whatever its name is."""
         return replace(self.chosen, header=replace(self.chosen.header, conditions={}))
 
-    def run(self, task: Task, model: Loaded, fed: NetworkInput, progress: float) -> NetworkRun:
+    def run(self, task: Task, model: Checkpoint, fed: NetworkInput, progress: float) -> NetworkRun:
         """Note it."""
         self.ran.append(task)
         pixels = np.where(fed.pixels > 0.9, np.float32(0.5), fed.pixels)
@@ -169,7 +172,7 @@ def test_a_picture_is_changed_if_a_network_was_run_for_that(
     header = Header(
         task=task.name, arch="unet:UNet", params=params, channels=3, conditions=conditions
     )
-    lab = Lab(Loaded("lab", UNet(**params), header))  # type: ignore[arg-type]
+    lab = Lab(Checkpoint("lab", UNet(**params), header))  # type: ignore[arg-type]
     made = task.restore(Picture(pixels), mask, lab, strength)
     assert made.changed == changed == (len(lab.ran) > finders)
     assert len(made.runs) == finders + changed

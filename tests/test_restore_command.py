@@ -30,8 +30,10 @@ from restore_cli.cli import app, display
 from restore_cli.cli.restore import task_command
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture, write_picture
+from restore_cli.levels import Range, parse_levels
 from restore_cli.metrics import psnr
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
+from restore_cli.models.header import Header
 from restore_cli.noise import Noise
 from restore_cli.pipeline.files import Naming, plan
 from restore_cli.report.batch_report import write_report
@@ -493,10 +495,14 @@ def test_a_network_that_enlarges_is_refused_before_a_photo_is_read(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = {"channels": 3, "widths": [8, 8], "scale": 4}
-    header = weights.Header(
-        task="denoise", arch="unet:UNet", params=params, channels=3, conditions={"sigma": [0, 50]}
+    header = Header(
+        task="denoise",
+        arch="unet:UNet",
+        params=params,
+        channels=3,
+        conditions={"sigma": Range(0, 50)},
     )
-    weights.save(build("unet:UNet", params), tmp_path / "x4.safetensors", header)
+    checkpoint.save(build("unet:UNet", params), tmp_path / "x4.safetensors", header)
     for name in "ab":
         (tmp_path / f"{name}.png").write_text("no picture")
     result = CliRunner().invoke(app, ["denoise", "a.png", "b.png", "--model", "x4.safetensors"])
@@ -512,10 +518,14 @@ def test_tiles_far_below_what_a_network_sees_are_refused(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     params = {"channels": 3, "widths": [4] * 5}
-    header = weights.Header(
-        task="denoise", arch="unet:UNet", params=params, channels=3, conditions={"sigma": [0, 50]}
+    header = Header(
+        task="denoise",
+        arch="unet:UNet",
+        params=params,
+        channels=3,
+        conditions={"sigma": Range(0, 50)},
     )
-    weights.save(build("unet:UNet", params), tmp_path / "deep.safetensors", header)
+    checkpoint.save(build("unet:UNet", params), tmp_path / "deep.safetensors", header)
     photo(tmp_path / "a.png", (700, 500))
     photo(tmp_path / "b.png", (700, 500))
     result = CliRunner().invoke(
@@ -603,16 +613,15 @@ def test_reference(run: Run, tmp_path: Path) -> None:
 def save_brighter(task: str, conditions: int, **levels: object) -> None:
     """A model, "brighter.safetensors", that makes every pixel brighter by a tenth."""
     from restore_cli.archs.unet import UNet
-    from restore_cli.models import catalogue as weights
 
     params = {"channels": 3, "widths": [8, 8], "conditions": conditions}
     network = UNet(**params)  # type: ignore[arg-type]
-    network.initialise()
+    network.init_weights()
     nn.init.constant_(network.tail.bias, 0.1)
-    header = weights.Header(
-        task=task, arch="unet:UNet", params=params, channels=3, conditions=levels
+    header = Header(
+        task=task, arch="unet:UNet", params=params, channels=3, conditions=parse_levels(levels)
     )
-    weights.save(network, Path("brighter.safetensors"), header)
+    checkpoint.save(network, Path("brighter.safetensors"), header)
 
 
 def test_strength_and_mask_limit_the_change(

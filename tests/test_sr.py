@@ -19,8 +19,9 @@ from restore_cli.cli import app
 from restore_cli.degradations.downscale import Downscale
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture, resize
-from restore_cli.levels import Choice
-from restore_cli.models import catalogue as weights
+from restore_cli.levels import Choice, parse_levels
+from restore_cli.models import checkpoint
+from restore_cli.models.header import Header
 from restore_cli.network import Geometry
 from restore_cli.tasks.restoration import Finding, Trained
 from restore_cli.tasks.sr import Sr, parse_size
@@ -41,16 +42,16 @@ def models(tmp_path: Path) -> dict[str, Path]:
     paths = {}
     for name, (arch, params, levels) in NETWORKS.items():
         network = build(arch, params)
-        network.initialise()
-        header = weights.Header(
+        network.init_weights()
+        header = Header(
             task="sr",
             arch=arch,
             params=params,
             channels=network.geometry.channels,
-            conditions=levels,
+            conditions=parse_levels(levels),
         )
         paths[name] = tmp_path / f"{name}.safetensors"
-        weights.save(network, paths[name], header)
+        checkpoint.save(network, paths[name], header)
     return paths
 
 

@@ -394,8 +394,8 @@ main()
             "compare a.png a.png -o page.html",
             "Finished outputs",
         ),
-        ("restore_cli.models.catalogue.load", "models show MODEL", "Finished outputs"),
-        ("restore_cli.models.catalogue.load", "models verify denoise-color", "Finished outputs"),
+        ("restore_cli.models.checkpoint.load", "models show MODEL", "Finished outputs"),
+        ("restore_cli.models.checkpoint.load", "models verify denoise-color", "Finished outputs"),
         ("restore_cli.models.export._samples", "models export MODEL a.onnx", "Finished outputs"),
         (
             "restore_cli.bench.run.restore_example",

@@ -20,8 +20,8 @@ from restore_cli.cli import app
 from restore_cli.datasets.known import known_sets
 from restore_cli.degradations import MEASURES, find_degradation
 from restore_cli.engine import Settings
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Bundled
+from restore_cli.models import catalog
+from restore_cli.models.catalog import Bundled
 from restore_cli.recipes import read_keys
 
 PARTS = [
@@ -54,10 +54,10 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
         for value in values if isinstance(values, list) else [values]:
             damage(**{name: value})
     for model in part.models if part.sets else ():
-        entry = weights.choose(
+        entry = catalog.choose(
             None if model == "default" else model, part.task, 1 if part.gray else 3
         )
-        assert isinstance(entry, weights.Entry)
+        assert isinstance(entry, catalog.Entry)
         assert isinstance(entry.source, Bundled)
     assert set(part.peers) <= set(baselines(part.task))
     assert set(part.sets) <= set(known_sets())
@@ -65,7 +65,7 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
 
 def test_every_bundled_model_is_measured() -> None:
     asked = {(part.task, model) for part in suites()["bundled"] for model in part.models}
-    for entry in weights.entries().values():
+    for entry in catalog.entries().values():
         if entry.task in MEASURES:  # benchmarks/noise_level.py does
             continue
         names = {entry.name, entry.short, "default" if entry.default else ""}

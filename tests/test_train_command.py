@@ -30,8 +30,9 @@ from restore_cli.cli.train import train as train_command
 from restore_cli.cli.train_progress import describe, format_time
 from restore_cli.cli.train_recipe import read_recipe
 from restore_cli.errors import UsageError
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Bundled, Entry
+from restore_cli.levels import Range
+from restore_cli.models import catalog, checkpoint
+from restore_cli.models.catalog import Bundled, Entry
 from restore_cli.training.progress import Progress
 from restore_cli.training.recipe import Recipe
 
@@ -79,12 +80,12 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert first.startswith("step 2  l1 0.") and "patches/s" in first and first.endswith("), best")
     assert last.startswith("step 4  ") and re.search(r"sigma 25: \d+\.\d\d dB \(input", last)
     assert use == "use it with: restore denoise photo.jpg --model tiny.safetensors"
-    loaded = weights.load(Path("tiny.safetensors"))
+    loaded = checkpoint.load(Path("tiny.safetensors"))
     assert loaded.task == "denoise" and loaded.header.recipe["steps"] == 4
     assert loaded.header.data == "4 images of photos"
     (score,) = loaded.header.scores
     assert (score["set"], score["sigma"], score["protocol"]) == ("held out", 25, "validation")
-    assert weights.load(Path("tiny.last.safetensors")).task == "denoise"
+    assert checkpoint.load(Path("tiny.last.safetensors")).task == "denoise"
     assert Path("tiny.csv").read_text().startswith("step,seconds,objective,")
 
     again = train("tiny.toml", "--data", "data")
@@ -205,9 +206,9 @@ def test_options_make_a_recipe(folder: Path) -> None:
     ]
     result = train(*words, "--data", "data", "--val", "data/photos")
     assert result.exit_code == 0, result.stderr
-    header = weights.load(Path("my.safetensors")).header
+    header = checkpoint.load(Path("my.safetensors")).header
     assert (header.arch, header.params) == ("rednet:REDNet", {"depth": 4, "width": 4})
-    assert header.conditions == {"sigma": [10, 30]}
+    assert header.conditions == {"sigma": Range(10, 30)}
     assert (header.recipe["seed"], header.recipe["holdout"], header.recipe["precision"]) == (
         7,
         3,
@@ -224,7 +225,7 @@ def test_options_take_the_place_of_a_recipes_keys(folder: Path) -> None:
         "tiny.toml", "--data", "data", "--steps", "2", "--param", "widths=[4]", "--set", "lr=0.01"
     )
     assert result.exit_code == 0, result.stderr
-    header = weights.load(Path("tiny.safetensors")).header
+    header = checkpoint.load(Path("tiny.safetensors")).header
     assert header.params == {"channels": 1, "widths": [4]}
     assert (header.recipe["steps"], header.recipe["lr"]) == (2, 0.01)
 
@@ -285,7 +286,7 @@ def test_a_dry_run_is_a_recipe(folder: Path) -> None:
     assert train("saved.toml", "--data", "data", "--dry-run").stdout == printed
     result = train("saved.toml", "--data", "data")
     assert result.exit_code == 0, result.stderr
-    recipe = weights.load(Path("saved.safetensors")).header.recipe
+    recipe = checkpoint.load(Path("saved.safetensors")).header.recipe
     assert (recipe["levels"], recipe["steps"]) == ({"sigma": [10, 30]}, 2)
 
 
@@ -304,7 +305,7 @@ def test_a_task_alone_can_be_trained(folder: Path, task: str) -> None:
             f"{len(arch)}.safetensors",
         )
         assert result.exit_code == 0, result.stderr
-        assert weights.load(Path(f"{len(arch)}.safetensors")).network.geometry.conditions == 0
+        assert checkpoint.load(Path(f"{len(arch)}.safetensors")).network.geometry.conditions == 0
 
 
 def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -323,7 +324,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
             arch="unet:UNet",
             params={"channels": channels, "widths": [8]},
             channels=channels,
-            conditions={"sigma": [0, 50]},
+            conditions={"sigma": Range(0, 50)},
             recipe=keys,
             source=Bundled("tiny"),
             sha256="0" * 64,
@@ -331,7 +332,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         )
         for kind, channels in (("gray", 1), ("color", 3))
     ]
-    monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry for entry in entries})
+    monkeypatch.setattr(catalog, "entries", lambda: {entry.name: entry for entry in entries})
     recipe = read_recipe("tiny-gray")
     assert (recipe["arch"], recipe["levels"], recipe["steps"]) == (
         "unet:UNet",
@@ -340,7 +341,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     )
     result = train("tiny-gray", "--data", "data", "--out", "new/made.safetensors")
     assert result.exit_code == 0, result.stderr
-    assert weights.load(Path("new/made.safetensors")).channels == 1
+    assert checkpoint.load(Path("new/made.safetensors")).channels == 1
     with pytest.raises(UsageError, match="tiny-gray and tiny-color"):
         read_recipe("tiny")
 
@@ -493,7 +494,7 @@ def test_a_list_is_trained_some_at_a_time_and_resumed(folder: Path) -> None:
     assert sorted(result.stdout.splitlines()) == ["first.safetensors", "second.safetensors"]
     assert "Cannot train broken: it failed. See broken.log." in " ".join(result.stderr.split())
     assert "multiples of" in Path("broken.log").read_text()
-    assert weights.load(Path("second.safetensors")).header.recipe["steps"] == 4
+    assert checkpoint.load(Path("second.safetensors")).header.recipe["steps"] == 4
     told = Path("train.log").read_text().splitlines()
     assert len(told) == 6 and told[0].endswith("first") and told[1].endswith("broken")
 

@@ -29,7 +29,7 @@ from torch import nn
 from restore_cli.archs import build
 from restore_cli.errors import RestoreError, UsageError, WeightsError
 from restore_cli.levels import Choice, Range
-from restore_cli.models.catalogue import load
+from restore_cli.models.checkpoint import load
 from restore_cli.network import Geometry
 from restore_cli.tasks import TASKS
 from restore_cli.training import loop
@@ -96,7 +96,7 @@ def test_the_checkpoint_runs_and_says_how_it_was_made(data: Path, tmp_path: Path
     assert [moment.step for moment in moments] == [4, 6]
     assert "broken.png" in moments[0].notes[0]
     loaded = load(tmp_path / "out.safetensors")
-    assert loaded.header.conditions == {"sigma": [0, 75]}
+    assert loaded.header.conditions == {"sigma": Range(0, 75)}
     assert Recipe.parse(loaded.header.recipe) == Recipe.parse(TINY)
     assert loaded.network(torch.rand(1, 4, 8, 8)).shape == (1, 3, 8, 8)
 
@@ -479,7 +479,7 @@ def test_batches_follow_from_seed_and_step(data: Path) -> None:
 def initialised() -> nn.Module:
     torch.manual_seed(0)
     network = build("unet:UNet", TINY["params"])  # type: ignore[arg-type]
-    network.initialise()
+    network.init_weights()
     return network
 
 

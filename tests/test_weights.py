@@ -39,11 +39,14 @@ from restore_cli import archs, download
 from restore_cli.cli import models
 from restore_cli.cli.train_recipe import read_recipe
 from restore_cli.degradations import find_degradation
+from restore_cli.download import Url
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.image import Picture
-from restore_cli.levels import parse_levels
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Bundled, Entry, Header, Url
+from restore_cli.levels import Choice, Range
+from restore_cli.models import catalog, checkpoint, store
+from restore_cli.models.catalog import Bundled, Entry
+from restore_cli.models.header import KEY, MAX_CHARS, MAX_DEPTH, Header
+from restore_cli.models.scores import Protocol, Score
 from restore_cli.tasks.restoration import NetworkInput, Trained
 from restore_cli.training.recipe import Recipe
 
@@ -53,10 +56,10 @@ SMALL = Header(
     arch="baselines:DnCNN",
     params={"channels": 1, "depth": 3, "width": 4, "norm": True},
     channels=1,
-    conditions={"sigma": [0, 75]},
+    conditions={"sigma": Range(0, 75)},
     precisions=("fp32", "bf16"),
     recipe={"steps": 7, "levels": {"sigma": [0, 75]}},
-    scores=({"set": "BSD68", "protocol": "float", "sigma": 25, "psnr": 29.1},),
+    scores=(Score("BSD68", Protocol("float"), 29.1, levels={"sigma": 25}),),
     commit="abc",
 )
 CONTENT = random.Random(0).randbytes(300_000)
@@ -85,7 +88,7 @@ def use(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Replace the table."""
 
     def use(*table: Entry) -> None:
-        monkeypatch.setattr(weights, "entries", lambda: {entry.name: entry for entry in table})
+        monkeypatch.setattr(catalog, "entries", lambda: {entry.name: entry for entry in table})
 
     return use
 
@@ -101,28 +104,28 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 @pytest.mark.parametrize(
-    "name", [entry.name for entry in weights.entries().values() if not entry.by_spandrel]
+    "name", [entry.name for entry in catalog.entries().values() if not entry.by_spandrel]
 )
 def test_entry_builds_and_takes_what_it_is_told(name: str) -> None:
-    known = weights.entries()[name]
+    known = catalog.entries()[name]
     with torch.device("meta"):
         geometry = archs.build(known.arch, known.params).geometry
     assert geometry.channels == known.channels
     damage = find_degradation(known.task).draw(known.conditions, np.random.default_rng(0))
     black = np.zeros((48, 48, known.channels), np.float32)
     damaged = damage.apply(black, np.random.default_rng(0))
-    trained = Trained(parse_levels(known.conditions), geometry)
+    trained = Trained(known.conditions, geometry)
     fed = damage.task().prepare(Picture(damaged), trained) or NetworkInput(damaged)
     assert len(fed.conditions) == geometry.conditions
 
 
 @pytest.mark.parametrize(
-    "name", [e.name for e in weights.entries().values() if isinstance(e.source, Bundled)]
+    "name", [e.name for e in catalog.entries().values() if isinstance(e.source, Bundled)]
 )
 def test_bundled_file_says_what_the_table_says(name: str) -> None:
-    known = weights.entries()[name]
-    assert weights.load(known).name == name
-    header = weights.load(weights.place(known)).header
+    known = catalog.entries()[name]
+    assert checkpoint.load(known).name == name
+    header = checkpoint.load(store.path_of(known)).header
     for key in ("task", "arch", "params", "channels", "conditions", "precisions"):
         assert getattr(header, key) == getattr(known, key)
     assert Recipe.parse(read_recipe(name)) == Recipe.parse(header.recipe)
@@ -139,8 +142,11 @@ TABLE = {
 }
 
 
+PROTOCOL = Protocol("as printed", luma=True)
+
+
 def write_table(path: Path, *tables: Mapping[str, str | None]) -> Path:
-    lines = []
+    lines = ["[protocols]", 'p = { text = "as printed", luma = true }']
     for number, table in enumerate(tables):
         lines.append(f"[net{number}]")
         lines += [
@@ -157,19 +163,51 @@ def test_table_is_read(tmp_path: Path) -> None:
         "precisions": '["fp32", "bf16"]',
         "scores": '[{ set = "s", psnr = 1.5, protocol = "p" }]',
     }
-    table = weights.read_table(write_table(tmp_path / "t.toml", extra))
+    table = catalog.read_table(write_table(tmp_path / "t.toml", extra))
     known = table["net0"]
     assert (known.name, known.source, known.size) == ("net0", Bundled("net.safetensors"), 9)
     assert (known.precisions, known.scores) == (
         ("fp32", "bf16"),
-        ({"set": "s", "psnr": 1.5, "protocol": "p"},),
+        (Score("s", PROTOCOL, 1.5),),
     )
-    assert known.conditions == {"sigma": [0, 75]}
+    assert known.conditions == {"sigma": Range(0, 75)}
+
+
+def test_a_row_of_the_table_holds_several_scores(tmp_path: Path) -> None:
+    scores = """[
+        { set = "a", protocol = "p", sigma = [15, 25], share = 0.1, psnr = [31, 29.5] },
+        { set = "b", protocol = { text = "of papers", published = true }, psnr = 30, ssim = 0.9 },
+    ]"""
+    [entry] = catalog.read_table(write_table(tmp_path / "t.toml", {"scores": scores})).values()
+    assert entry.scores == (
+        Score("a", PROTOCOL, 31, levels={"sigma": 15, "share": 0.1}),
+        Score("a", PROTOCOL, 29.5, levels={"sigma": 25, "share": 0.1}),
+        Score("b", Protocol("of papers", published=True), 30, 0.9),
+    )
+    assert [score.to_plain() for score in entry.scores[1:]] == [
+        {"set": "a luma", "sigma": 25, "share": 0.1, "psnr": 29.5, "protocol": "as printed"},
+        {"set": "b", "psnr": 30, "ssim": 0.9, "protocol": "of papers"},
+    ]
 
 
 @pytest.mark.parametrize(
     ("mistake", "words"),
     [
+        ({"scores": '"good"'}, "net0: scores cannot be 'good'"),
+        ({"scores": "[1]"}, "net0: a score cannot be 1"),
+        ({"scores": '[{ set = "s", psnr = 1 }]'}, "net0: a score cannot be"),
+        (
+            {"scores": '[{ set = "s", psnr = 1, protocol = "q" }]'},
+            "net0: the protocol 'q' is not known; expected one of p",
+        ),
+        (
+            {"scores": '[{ set = "s", psnr = 1, protocol = { words = "q" } }]'},
+            "net0: a protocol has unknown keys: words",
+        ),
+        (
+            {"scores": '[{ set = "s", psnr = [1, 2], sigma = [15], protocol = "p" }]'},
+            "net0: lists of different lengths",
+        ),
         ({"colour": '"red"'}, "net0 has unknown keys: colour"),
         ({"task": None}, "net0 lacks task"),
         ({"size": '"big"'}, "net0: size cannot be 'big'"),
@@ -189,25 +227,25 @@ def test_mistake_in_the_table_is_named(
     tmp_path: Path, mistake: dict[str, str | None], words: str
 ) -> None:
     with pytest.raises(WeightsError, match=words):
-        weights.read_table(write_table(tmp_path / "t.toml", mistake))
+        catalog.read_table(write_table(tmp_path / "t.toml", mistake))
 
 
-@pytest.mark.parametrize("twice", [{"short": '"house"'}, {"default": "true"}])
+@pytest.mark.parametrize("twice", [{"short": '"usual"'}, {"default": "true"}])
 def test_two_entries_of_one_role_are_a_mistake(
     tmp_path: Path, twice: dict[str, str | None]
 ) -> None:
     path = write_table(tmp_path / "t.toml", twice, {**twice, "channels": "1"})
-    assert len(weights.read_table(path)) == 2
+    assert len(catalog.read_table(path)) == 2
     with pytest.raises(WeightsError, match="net0 and net1 are both"):
-        weights.read_table(write_table(tmp_path / "t.toml", twice, twice))
+        catalog.read_table(write_table(tmp_path / "t.toml", twice, twice))
 
 
 @pytest.fixture
-def house(use: Callable[..., None]) -> None:
+def table(use: Callable[..., None]) -> None:
     use(
-        entry("denoise-color", short="house", default=True),
-        entry("denoise-gray", short="house", channels=1, default=True),
-        entry("deblock-gray", short="house", channels=1, default=True, task="deblock"),
+        entry("denoise-color", short="usual", default=True),
+        entry("denoise-gray", short="usual", channels=1, default=True),
+        entry("deblock-gray", short="usual", channels=1, default=True, task="deblock"),
         entry("dncnn-25", short="dncnn", channels=1),
     )
 
@@ -218,14 +256,18 @@ def house(use: Callable[..., None]) -> None:
         (None, "denoise", 3, "denoise-color"),
         (None, "denoise", 1, "denoise-gray"),
         (None, "deblock", 3, "deblock-gray"),  # the only one
-        ("house", "denoise", 1, "denoise-gray"),
-        ("house", "deblock", 1, "deblock-gray"),
+        ("default", "denoise", 3, "denoise-color"),
+        ("default", "denoise", 1, "denoise-gray"),
+        ("default", "deblock", 3, "deblock-gray"),
+        ("usual", "denoise", 1, "denoise-gray"),
+        ("usual", "deblock", 1, "deblock-gray"),
+        ("house", "denoise", 1, "denoise-color"),  # of an earlier release
         ("dncnn", "denoise", 3, "dncnn-25"),
         ("denoise-color", "denoise", 1, "denoise-color"),  # as named
     ],
 )
-def test_choose(house: None, model: str | None, task: str, channels: int, name: str) -> None:
-    chosen = weights.choose(model, task, channels)
+def test_choose(table: None, model: str | None, task: str, channels: int, name: str) -> None:
+    chosen = catalog.choose(model, task, channels)
     assert isinstance(chosen, Entry)
     assert chosen.name == name
 
@@ -247,21 +289,23 @@ def test_choose_by_the_scale(
     use(
         entry("sr-color-x2", default=True, task="sr", conditions={"scale": 2}),
         entry("sr-color-x4", default=True, task="sr", conditions={"scale": 4}),
-        entry("sr-gray", default=True, task="sr", channels=1, conditions={"scale": ["2", "3"]}),
+        entry(
+            "sr-gray", default=True, task="sr", channels=1, conditions={"scale": Choice(("2", "3"))}
+        ),
     )
-    chosen = weights.choose(None, "sr", channels, scale)
+    chosen = catalog.choose(None, "sr", channels, scale)
     assert isinstance(chosen, Entry)
     assert chosen.name == name
 
 
 def test_choose_takes_a_path_unless_it_is_a_name(
-    house: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    table: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("house", "mine"):
+    for name in ("usual", "mine"):
         Path(name).touch()
-    assert isinstance(weights.choose("house", "denoise", 3), Entry)
-    assert weights.choose("mine", "denoise", 3) == Path("mine")
+    assert isinstance(catalog.choose("usual", "denoise", 3), Entry)
+    assert catalog.choose("mine", "denoise", 3) == Path("mine")
 
 
 @pytest.mark.parametrize(
@@ -280,10 +324,10 @@ def test_choose_takes_a_path_unless_it_is_a_name(
     ],
 )
 def test_choose_names_what_would_have_worked(
-    house: None, model: str | None, task: str, error: type[Exception], words: str
+    table: None, model: str | None, task: str, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error, match=words):
-        weights.choose(model, task, 3)
+        catalog.choose(model, task, 3)
 
 
 # Downloads
@@ -292,7 +336,7 @@ def test_choose_names_what_would_have_worked(
 def on_hub(hub: Hub, content: bytes = CONTENT, file: str = "net.pth") -> tuple[Entry, str]:
     path = f"/deepinv/drunet/resolve/{REVISION}/{file}"
     hub.files[path] = content
-    return entry(source=weights.Hub(repo="deepinv/drunet", revision=REVISION, file=file)), path
+    return entry(source=download.Hub(repo="deepinv/drunet", revision=REVISION, file=file)), path
 
 
 def on_web(hub: Hub, content: bytes = CONTENT) -> tuple[Entry, str]:
@@ -310,40 +354,40 @@ def test_fetched_once_whole_and_silently(
 ) -> None:
     wanted, _ = publish(hub)
     steps: list[tuple[int, int]] = []
-    path = weights.locate(wanted, progress=lambda *step: steps.append(step))
-    assert path == weights.place(wanted)
+    path = store.ensure_local(wanted, progress=lambda *step: steps.append(step))
+    assert path == store.path_of(wanted)
     assert path.read_bytes() == CONTENT
     assert steps[-1] == (len(CONTENT), len(CONTENT))
     assert steps == sorted(steps)
     count = len(hub.requests)
-    assert weights.locate(wanted, offline=True) == path
+    assert store.ensure_local(wanted, offline=True) == path
     assert len(hub.requests) == count
     assert capfd.readouterr() == ("", "")
 
 
 def test_file_in_a_folder_of_the_repository(hub: Hub) -> None:
     wanted, _ = on_hub(hub, file="color/net.pth")
-    assert weights.locate(wanted).read_bytes() == CONTENT
+    assert store.ensure_local(wanted).read_bytes() == CONTENT
 
 
 @both
 def test_corrupt_download_is_deleted_and_named(hub: Hub, publish: Publish) -> None:
     wanted, path = publish(hub, content=CONTENT[:-1] + b"?")
     with pytest.raises(WeightsError, match=r"damaged: its sha256 is .*`restore models fetch net`"):
-        weights.locate(wanted)
-    assert not weights.place(wanted).exists()
+        store.ensure_local(wanted)
+    assert not store.path_of(wanted).exists()
     hub.files[path] = CONTENT
-    assert weights.locate(wanted).read_bytes() == CONTENT
+    assert store.ensure_local(wanted).read_bytes() == CONTENT
 
 
 @both
 def test_file_that_rots_in_the_cache_is_found(hub: Hub, publish: Publish) -> None:
     wanted, _ = publish(hub)
-    path = weights.locate(wanted)
+    path = store.ensure_local(wanted)
     path.write_bytes(CONTENT[:1000])
     with pytest.raises(WeightsError, match="damaged"):
-        weights.locate(wanted)
-    assert weights.locate(wanted).read_bytes() == CONTENT
+        store.ensure_local(wanted)
+    assert store.ensure_local(wanted).read_bytes() == CONTENT
 
 
 @both
@@ -353,7 +397,7 @@ def test_cut_connection_is_resumed(
     monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 50_000)  # 10 MB, else
     wanted, path = publish(hub)
     hub.cuts[path] = [200_000]
-    assert weights.locate(wanted).read_bytes() == CONTENT
+    assert store.ensure_local(wanted).read_bytes() == CONTENT
     assert hub.requests[-1] == f"GET {path} bytes=200000-"
     assert capfd.readouterr().err == ""
 
@@ -364,18 +408,18 @@ def test_broken_download_is_resumed_by_the_next_call(hub: Hub) -> None:
     with pytest.raises(
         WeightsError, match=r"cut after 100000 of 300000 bytes.*`restore models fetch net`"
     ):
-        weights.locate(wanted)
-    assert not weights.place(wanted).exists()
-    assert weights.locate(wanted).read_bytes() == CONTENT
+        store.ensure_local(wanted)
+    assert not store.path_of(wanted).exists()
+    assert store.ensure_local(wanted).read_bytes() == CONTENT
     assert hub.requests[-1] == f"GET {path} bytes=100000-"
 
 
 def test_download_that_was_killed_before_its_last_step(hub: Hub) -> None:
     wanted, _ = on_web(hub)
-    part = weights.place(wanted).with_name("net.pth.part")
+    part = store.path_of(wanted).with_name("net.pth.part")
     part.parent.mkdir(parents=True)
     part.write_bytes(CONTENT)
-    assert weights.locate(wanted).read_bytes() == CONTENT
+    assert store.ensure_local(wanted).read_bytes() == CONTENT
     assert not part.exists()
 
 
@@ -389,10 +433,10 @@ def test_file_that_is_larger_than_the_table_says(hub: Hub, publish: Publish, end
     with pytest.raises(
         WeightsError, match=r"net cannot be fetched \(the server sends more than the 299,999 b"
     ):
-        weights.locate(larger)
-    folder = weights.cache_dir() / weights.place(larger).relative_to(weights.cache_dir()).parts[0]
+        store.ensure_local(larger)
+    folder = store.cache_dir() / store.path_of(larger).relative_to(store.cache_dir()).parts[0]
     assert [path for path in folder.rglob("*") if path.is_file()] == []
-    assert weights.locate(replace(wanted, size=len(CONTENT))).read_bytes() == CONTENT
+    assert store.ensure_local(replace(wanted, size=len(CONTENT))).read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("url", ["http://example.org/net.pth", "ftp://example.org/net.pth"])
@@ -403,7 +447,7 @@ def test_redirect_that_is_not_https(hub: Hub, publish: Publish, url: str) -> Non
     with pytest.raises(
         WeightsError, match=f"cannot be fetched .the server leads to {url}, which is not https"
     ):
-        weights.locate(wanted)
+        store.ensure_local(wanted)
 
 
 def test_redirect_from_https_to_this_machine() -> None:
@@ -419,7 +463,7 @@ def test_redirect_on_this_machine_is_followed(hub: Hub, publish: Publish) -> Non
     wanted, path = publish(hub)
     hub.redirects[path] = f"{hub.url}{path}.other"
     hub.files[f"{path}.other"] = CONTENT
-    assert weights.locate(wanted).read_bytes() == CONTENT
+    assert store.ensure_local(wanted).read_bytes() == CONTENT
 
 
 def test_missing_revision(hub: Hub) -> None:
@@ -428,7 +472,7 @@ def test_missing_revision(hub: Hub) -> None:
     with pytest.raises(
         WeightsError, match=r"RevisionNotFound.*`restore models fetch net`.*copy the file.*--model"
     ):
-        weights.locate(wanted)
+        store.ensure_local(wanted)
 
 
 @both
@@ -436,14 +480,14 @@ def test_missing_file(hub: Hub, publish: Publish) -> None:
     wanted, path = publish(hub)
     hub.files[f"{path}.other"] = hub.files.pop(path)
     with pytest.raises(WeightsError, match=r"net cannot be fetched.*404"):
-        weights.locate(wanted)
+        store.ensure_local(wanted)
 
 
 def test_unreachable_server() -> None:
     with serving() as server:
         wanted, _ = on_web(server)
     with pytest.raises(WeightsError, match=r"refused.*on a connected machine"):
-        weights.locate(wanted)
+        store.ensure_local(wanted)
 
 
 @both
@@ -457,33 +501,33 @@ def test_offline(
     with pytest.raises(
         WeightsError, match="`restore models fetch net` on a connected machine"
     ) as caught:
-        weights.locate(wanted, offline=not variable)
+        store.ensure_local(wanted, offline=not variable)
     assert hub.requests == []
-    path = weights.place(wanted)
+    path = store.path_of(wanted)
     assert str(path) in str(caught.value)
     path.parent.mkdir(parents=True)
     path.write_bytes(CONTENT)  # as the sentence says
-    assert weights.locate(wanted, offline=True) == path
+    assert store.ensure_local(wanted, offline=True) == path
 
 
 def test_bundled_file_that_is_damaged_is_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(weights, "_PACKAGE", tmp_path)
+    monkeypatch.setattr(store, "_PACKAGE", tmp_path)
     with pytest.raises(WeightsError, match=r"net is missing at .*; reinstall"):
-        weights.locate(entry())
-    path = weights.place(entry())
+        store.ensure_local(entry())
+    path = store.path_of(entry())
     path.parent.mkdir()
     path.write_bytes(b"rotten")
     with pytest.raises(WeightsError, match=r"damaged.*; reinstall"):
-        weights.locate(entry())
+        store.ensure_local(entry())
     assert path.exists()
 
 
 def test_cache_lies_where_the_platform_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("RESTORE_CACHE")
     monkeypatch.setattr("platformdirs.user_cache_dir", lambda name: f"/caches/{name}")
-    assert weights.cache_dir() == Path("/caches/restore-cli")
+    assert store.cache_dir() == Path("/caches/restore-cli")
 
 
 # Checkpoints of ours
@@ -500,12 +544,12 @@ def small() -> Any:
 def test_checkpoint_needs_nothing_else(small: Any, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
     path.write_bytes(b"old")
-    weights.save(small, path, SMALL)
+    checkpoint.save(small, path, SMALL)
     assert list(tmp_path.iterdir()) == [path]
-    loaded = weights.load(path)
+    loaded = checkpoint.load(path)
     assert loaded.header == SMALL
     assert (loaded.name, loaded.task, loaded.channels) == (str(path), "denoise", 1)
-    assert loaded.conditions == {"sigma": [0, 75]}
+    assert loaded.conditions == {"sigma": Range(0, 75)}
     assert loaded.network.precisions == ("fp32", "bf16")
     x = torch.rand(1, 1, 9, 7)
     assert not loaded.network.training
@@ -514,8 +558,8 @@ def test_checkpoint_needs_nothing_else(small: Any, tmp_path: Path) -> None:
 
 def test_kernels_are_kept_as_float16_and_vectors_exactly(small: Any, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
-    weights.save(small, path, SMALL)
-    state = weights.load(path).network.state_dict()
+    checkpoint.save(small, path, SMALL)
+    state = checkpoint.load(path).network.state_dict()
     for key, value in small.state_dict().items():
         kept = value.half().float() if value.ndim > 1 else value
         assert state[key].dtype == value.dtype
@@ -524,17 +568,17 @@ def test_kernels_are_kept_as_float16_and_vectors_exactly(small: Any, tmp_path: P
 
 def test_entry_is_saved_as_a_header(small: Any, tmp_path: Path) -> None:
     path = tmp_path / "small.safetensors"
-    weights.save(small, path, entry(arch=SMALL.arch, params=SMALL.params, channels=1))
-    assert type(weights.load(path).header) is Header
+    checkpoint.save(small, path, entry(arch=SMALL.arch, params=SMALL.params, channels=1))
+    assert type(checkpoint.load(path).header) is Header
 
 
 def test_folder_that_cannot_be_written(small: Any, tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot be written: No such file"):
-        weights.save(small, tmp_path / "none" / "small.safetensors", SMALL)
+        checkpoint.save(small, tmp_path / "none" / "small.safetensors", SMALL)
 
 
 def test_entry_is_loaded_from_its_file(small: Any, hub: Hub, tmp_path: Path) -> None:
-    weights.save(small, tmp_path / "small.safetensors", SMALL)
+    checkpoint.save(small, tmp_path / "small.safetensors", SMALL)
     content = (tmp_path / "small.safetensors").read_bytes()
     hub.files["/net.safetensors"] = content
     known = entry(
@@ -543,7 +587,7 @@ def test_entry_is_loaded_from_its_file(small: Any, hub: Hub, tmp_path: Path) -> 
         arch=SMALL.arch,
         params=SMALL.params,
     )
-    loaded = weights.load(known)
+    loaded = checkpoint.load(known)
     assert (loaded.name, loaded.header) == ("net", known)
     for own, read in zip(small.parameters(), loaded.network.parameters(), strict=True):
         torch.testing.assert_close(read, own, atol=1e-7, rtol=1e-3)
@@ -551,15 +595,15 @@ def test_entry_is_loaded_from_its_file(small: Any, hub: Hub, tmp_path: Path) -> 
 
 def header(**values: Any) -> dict[str, str]:
     own = {"task": "denoise", "arch": SMALL.arch, "params": dict(SMALL.params), "channels": 1}
-    return {weights.HEADER: json.dumps({"format": 1, **own, **values})}
+    return {KEY: json.dumps({"format": 1, **own, **values})}
 
 
 @pytest.mark.parametrize(
     ("metadata", "words"),
     [
         ({}, "no header of ours.*model.0.bias.*known are UNet"),
-        ({weights.HEADER: "{"}, "header of .* is damaged"),
-        ({weights.HEADER: "[]"}, "header of .* is damaged"),
+        ({KEY: "{"}, "header of .* is damaged"),
+        ({KEY: "[]"}, "header of .* is damaged"),
         (header(format=3), "format 3, .*upgrade"),
         (header(mood="good"), "header of .* has unknown keys: mood"),
         (header(channels="1"), "channels cannot be '1'"),
@@ -585,7 +629,7 @@ def test_header_that_is_wrong(
     path = tmp_path / "x.safetensors"
     save_file(small.state_dict(), path, metadata)
     with pytest.raises(WeightsError, match=words):
-        weights.load(path)
+        checkpoint.load(path)
 
 
 def test_a_red_net_of_format_1_is_what_it_was_when_it_was_written(tmp_path: Path) -> None:
@@ -603,12 +647,12 @@ def test_a_red_net_of_format_1_is_what_it_was_when_it_was_written(tmp_path: Path
             tmp_path / "x.safetensors",
             header(format=version, arch=arch, params=params),
         )
-        loaded = weights.load(tmp_path / "x.safetensors")
+        loaded = checkpoint.load(tmp_path / "x.safetensors")
         assert loaded.header.params.get("rectified", True) == rectified
         assert torch.equal(loaded.network(x), first(x)) != rectified
 
 
-NESTED = weights.HEADER_DEPTH + 1
+NESTED = MAX_DEPTH + 1
 
 
 @pytest.mark.parametrize(
@@ -659,12 +703,12 @@ NESTED = weights.HEADER_DEPTH + 1
             header(recipe=json.loads('{"a": ' * NESTED + "1" + "}" * NESTED)),
             "header of .* is damaged",
         ),
-        ({weights.HEADER: "[" * 10**5}, "header of .* is damaged"),
+        ({KEY: "[" * 10**5}, "header of .* is damaged"),
         (
-            {weights.HEADER: '{"format": 1, "x": ' + "[" * 10**5 + "]" * 10**5 + "}"},
+            {KEY: '{"format": 1, "x": ' + "[" * 10**5 + "]" * 10**5 + "}"},
             "header of .* is damaged",
         ),
-        (header(data="x" * weights.HEADER_SIZE), "header of .* is damaged"),
+        (header(data="x" * MAX_CHARS), "header of .* is damaged"),
         (header(task=["x"] * 10**5), "header of .*: task cannot be .{0,300}$"),
         (header(**{"x" * 10**5: 1}), "header of .* has unknown keys: .{0,300}$"),
     ],
@@ -676,7 +720,7 @@ def test_header_of_a_stranger_costs_nothing(
     save_file(small.state_dict(), path, metadata)
     started, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(WeightsError, match=words) as refused:
-        weights.load(path)
+        checkpoint.load(path)
     assert len(str(refused.value)) < 1000
     assert time.process_time() - started < 5
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
@@ -691,7 +735,7 @@ def test_parameters_that_contradict_each_other(tmp_path: Path) -> None:
         header(arch="binarized:BTNet", params=params),
     )
     with pytest.raises(WeightsError, match="its parameters contradict each other"):
-        weights.load(tmp_path / "x.safetensors")
+        checkpoint.load(tmp_path / "x.safetensors")
 
 
 def test_networks_of_other_threads_are_not_counted() -> None:
@@ -703,7 +747,7 @@ def test_networks_of_other_threads_are_not_counted() -> None:
 
 def test_file_that_is_damaged(small: Any, tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
-    weights.save(small, path, SMALL)
+    checkpoint.save(small, path, SMALL)
     content = path.read_bytes()
     cases = {
         b"": "no checkpoint",
@@ -714,9 +758,9 @@ def test_file_that_is_damaged(small: Any, tmp_path: Path) -> None:
     for damaged, words in cases.items():
         path.write_bytes(damaged)
         with pytest.raises(WeightsError, match=words):
-            weights.load(path)
+            checkpoint.load(path)
     with pytest.raises(WeightsError, match="cannot be read: No such file"):
-        weights.load(tmp_path / "none.safetensors")
+        checkpoint.load(tmp_path / "none.safetensors")
 
 
 # Checkpoints of others
@@ -758,7 +802,7 @@ def test_pickle_that_is_refused(
     monkeypatch.chdir(tmp_path)
     Path("x.pth").write_bytes(content)
     with pytest.raises(WeightsError, match=words):
-        weights.load(Path("x.pth"))
+        checkpoint.load(Path("x.pth"))
     assert list(tmp_path.iterdir()) == [tmp_path / "x.pth"]
 
 
@@ -773,7 +817,7 @@ def test_archive_that_unpacks_to_more_than_it_is(tmp_path: Path) -> None:
                 info.filename, bytes(10**7) if info.filename.endswith("data/0") else content
             )
     with pytest.raises(WeightsError, match=r"it unpacks to 10,0.* bytes, more than its own size"):
-        weights.load(tmp_path / "x.pth")
+        checkpoint.load(tmp_path / "x.pth")
 
 
 @pytest.mark.parametrize(
@@ -789,7 +833,7 @@ def test_archive_that_unpacks_to_more_than_it_is(tmp_path: Path) -> None:
 def test_pickle_of_other_tensors(tmp_path: Path, state: object) -> None:
     (tmp_path / "x.pth").write_bytes(pickled(state))
     with pytest.raises(WeightsError, match=r"no state dict, a mapping from names to tensors"):
-        weights.load(tmp_path / "x.pth")
+        checkpoint.load(tmp_path / "x.pth")
 
 
 def test_tensors_with_more_numbers_than_the_file(tmp_path: Path) -> None:
@@ -798,7 +842,7 @@ def test_tensors_with_more_numbers_than_the_file(tmp_path: Path) -> None:
         pickled({"m_head.weight": torch.ones(1), "m_up1.0.weight": large})
     )
     with pytest.raises(WeightsError, match="its tensors have more numbers than the file holds"):
-        weights.load(tmp_path / "x.pth")
+        checkpoint.load(tmp_path / "x.pth")
 
 
 def dncnn_layout() -> dict[str, Tensor]:
@@ -815,7 +859,7 @@ def dncnn_layout() -> dict[str, Tensor]:
 def test_dncnn_of_kair(tmp_path: Path, wrap: Callable[[object], object]) -> None:
     state = dncnn_layout()
     (tmp_path / "dncnn_50.pth").write_bytes(pickled(wrap(state)))
-    loaded = weights.load(tmp_path / "dncnn_50.pth")
+    loaded = checkpoint.load(tmp_path / "dncnn_50.pth")
     assert (loaded.task, loaded.channels, loaded.name) == (
         "denoise",
         1,
@@ -835,11 +879,11 @@ def test_dncnn_of_kair(tmp_path: Path, wrap: Callable[[object], object]) -> None
 
 def test_foreign_file_of_an_entry_is_that_entry(tmp_path: Path, use: Callable[..., None]) -> None:
     content = pickled(dncnn_layout())
-    known = weights.entries()["kair-dncnn-25"]
+    known = catalog.entries()["kair-dncnn-25"]
     other = replace(known, name="other", conditions={"sigma": 15})
     use(other, replace(known, sha256=hashlib.sha256(content).hexdigest()))
     (tmp_path / "x.pth").write_bytes(content)
-    loaded = weights.load(tmp_path / "x.pth")
+    loaded = checkpoint.load(tmp_path / "x.pth")
     assert (loaded.name, loaded.conditions) == ("kair-dncnn-25", {"sigma": 25})
 
 
@@ -900,13 +944,13 @@ def narrow(known: Entry) -> Entry:
 def test_drunet_computes_what_its_authors_do(
     tmp_path: Path, use: Callable[..., None], name: str
 ) -> None:
-    channels = weights.entries()[name].channels
-    use(*(narrow(weights.entries()[other]) for other in ("drunet-gray", "drunet-color")))
+    channels = catalog.entries()[name].channels
+    use(*(narrow(catalog.entries()[other]) for other in ("drunet-gray", "drunet-color")))
     torch.manual_seed(0)
     state = drunet_layout(channels, (4, 6, 8, 10))
     (tmp_path / "x.pth").write_bytes(pickled(state))
-    loaded = weights.load(tmp_path / "x.pth")
-    assert (loaded.channels, loaded.conditions) == (channels, {"sigma": [0, 50]})
+    loaded = checkpoint.load(tmp_path / "x.pth")
+    assert (loaded.channels, loaded.conditions) == (channels, {"sigma": Range(0, 50)})
     x = torch.rand(2, channels + 1, 24, 16).double()
     state = {key: value.double() for key, value in state.items()}
     with torch.inference_mode():
@@ -915,10 +959,10 @@ def test_drunet_computes_what_its_authors_do(
 
 @pytest.mark.parametrize("name", ["drunet-color", "drunet-gray", "drunet-color-ft"])
 def test_layout_of_drunet_in_full(name: str) -> None:
-    known = weights.entries()[name]
+    known = catalog.entries()[name]
     with torch.device("meta"):
         wanted = archs.build(known.arch, known.params)
-        given = wanted.adopt(drunet_layout(known.channels))
+        given = wanted.convert_state(drunet_layout(known.channels))
     assert {key: value.shape for key, value in given.items()} == {
         key: value.shape for key, value in wanted.state_dict().items()
     }
@@ -929,7 +973,7 @@ def test_layout_of_drunet_in_full(name: str) -> None:
 
 @pytest.fixture
 def shell(hub: Hub, use: Callable[..., None]) -> Callable[..., Any]:
-    known = weights.entries()["kair-dncnn-25"]
+    known = catalog.entries()["kair-dncnn-25"]
     content = pickled(dncnn_layout())
     hub.files["/dncnn.pth"] = content
     source = Url(f"{hub.url}/dncnn.pth")
@@ -937,7 +981,7 @@ def shell(hub: Hub, use: Callable[..., None]) -> Callable[..., Any]:
         replace(
             known, source=source, size=len(content), sha256=hashlib.sha256(content).hexdigest()
         ),
-        entry("other", short="house", default=True, source=Url(f"{hub.url}/none.pth")),
+        entry("other", short="usual", default=True, source=Url(f"{hub.url}/none.pth")),
     )
     return lambda *words: CliRunner().invoke(models.app, words)
 
@@ -973,19 +1017,19 @@ def test_models_list_reads_well_at_80_columns() -> None:
     lines = CliRunner().invoke(models.app, ["list"]).stdout.splitlines()
     assert max(map(len, lines)) <= 80
     tasks = [line.removesuffix(":") for line in lines if line.endswith(":")]
-    assert tasks == sorted({entry.task for entry in weights.entries().values()})
+    assert tasks == sorted({entry.task for entry in catalog.entries().values()})
     heads = [line.split()[0] for line in lines if line[0] != " " and not line.endswith(":")]
-    assert sorted(heads) == sorted(["model", *weights.entries()])
+    assert sorted(heads) == sorted(["model", *catalog.entries()])
     below = Counter(line.strip() for line in lines[3:] if line[0] == " ")
     scores = Counter(
-        str(series) for entry in weights.entries().values() for series in entry.series()
+        str(series) for entry in catalog.entries().values() for series in entry.series()
     )
     assert below >= scores
     purposes = below - scores
-    assert purposes.total() == len(weights.entries())
-    assert all(any(entry.good in line for line in purposes) for entry in weights.entries().values())
+    assert purposes.total() == len(catalog.entries())
+    assert all(any(entry.good in line for line in purposes) for entry in catalog.entries().values())
     defaults = {line.split()[0] for line in lines[3:] if line.split()[1:2] == ["*"]}
-    assert defaults == {entry.name for entry in weights.entries().values() if entry.default}
+    assert defaults == {entry.name for entry in catalog.entries().values() if entry.default}
 
 
 def test_models_list_and_show(shell: Callable[..., Any]) -> None:
@@ -1004,29 +1048,28 @@ def test_models_list_and_show(shell: Callable[..., Any]) -> None:
     )  # two for each parameter
     (record,) = json.loads(shell("show", "dncnn", "--json").stdout)
     assert record["conditions"] == {"sigma": 25}
-    assert record["path"] == str(weights.place(weights.find("dncnn")[0]))
+    assert record["path"] == str(store.path_of(catalog.find("dncnn")[0]))
 
 
 def test_models_show_tells_what_a_checkpoint_says_of_itself(
     shell: Callable[..., Any], tmp_path: Path, checkpoints: dict[int, Path]
 ) -> None:
-    network = weights.load(checkpoints[1]).network
-    levels = {"rain": ["streaks", "streaks", "depth"], "heaviness": [0, 1]}
+    network = checkpoint.load(checkpoints[1]).network
+    levels = {"rain": Choice(("streaks", "streaks", "depth")), "heaviness": Range(0, 1)}
     scores = [
-        {
-            "set": "held out",
-            "rain": rain,
-            "heaviness": heaviness,
-            "psnr": psnr,
-            "protocol": "validation",
-        }
+        Score(
+            "held out",
+            Protocol("validation"),
+            psnr,
+            levels={"rain": rain, "heaviness": heaviness},
+        )
         for rain, heaviness, psnr in (
             ("streaks", 0.2, 30),
             ("streaks", 0.8, 25),
             ("depth", 0.5, 20),
         )
     ]
-    header = weights.Header(
+    header = Header(
         task="derain",
         arch="unet:UNet",
         params={"channels": 1, "widths": [8, 8]},
@@ -1035,7 +1078,7 @@ def test_models_show_tells_what_a_checkpoint_says_of_itself(
         scores=tuple(scores),
         data="2 images of photos",
     )
-    weights.save(network, tmp_path / "mine.safetensors", header)
+    checkpoint.save(network, tmp_path / "mine.safetensors", header)
     sheet = shell("show", str(tmp_path / "mine.safetensors")).stdout
     for words in (
         "trained for   rain streaks or depth, heaviness 0 to 1",
@@ -1052,8 +1095,10 @@ def test_models_show_tells_what_a_checkpoint_says_of_itself(
 
 
 def test_scores_are_told_by_set_protocol_and_kind_of_damage() -> None:
-    def score(set: str, psnr: float, protocol: str = "8-bit", **level: Any) -> dict[str, Any]:
-        return {"set": set, "psnr": psnr, "protocol": protocol, **level}
+    def score(set: str, psnr: float, protocol: str = "8-bit", **levels: Any) -> Score:
+        return Score(
+            set, Protocol(protocol, published=protocol == "published"), psnr, levels=levels
+        )
 
     scores = (
         score("set5", 37.126, scale=2),
@@ -1066,7 +1111,7 @@ def test_scores_are_told_by_set_protocol_and_kind_of_damage() -> None:
         score("live1", 28, damage="scratches", size=20, share=0.1, blind=True),
         score("rain", 27),
     )
-    series = weights.Header(task="sr", arch="", params={}, channels=3, scores=scores).series()
+    series = Header(task="sr", arch="", params={}, channels=3, scores=scores).series()
     assert [str(one) for one in series] == [
         "set5 scale 2 3 4: 37.13 33.00 31.00",
         "set14 scale 2: 32.00",

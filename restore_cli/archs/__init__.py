@@ -59,7 +59,7 @@ class Room:
     def of(cls, state: Mapping[str, Tensor]) -> Self:
         """Twice what a file's tensors fill, and some: where little is missing, loading says what.
 
-        A byte holds up to eight numbers (`Restorer.pack`).
+        A byte holds up to eight numbers (`Restorer.checkpoint_state`).
         """
         numbers = sum(
             value.numel() * (8 if value.dtype == torch.uint8 else 1) for value in state.values()

@@ -26,8 +26,8 @@ class AODNet(Restorer):
     def __init__(self, width: int = 3) -> None:
         super().__init__()
 
-        def convolve(taken: int, given: int, side: int) -> nn.Conv2d:
-            return nn.Conv2d(taken, given, side, padding=side // 2)
+        def convolve(in_channels: int, out_channels: int, side: int) -> nn.Conv2d:
+            return nn.Conv2d(in_channels, out_channels, side, padding=side // 2)
 
         self.e_conv1 = convolve(3, width, 1)
         self.e_conv2 = convolve(width, width, 3)

@@ -104,10 +104,10 @@ class ConvChain(Restorer):
         self.residual = residual
         features = [channels, *widths, channels]
         layers: list[nn.Module] = []
-        for (taken, given), kernel in zip(pairwise(features), kernels, strict=True):
+        for (in_channels, out_channels), kernel in zip(pairwise(features), kernels, strict=True):
             before, after = (kernel - 1) // 2, kernel // 2
             layers.append(nn.ZeroPad2d((before, after, before, after)))
-            layers += [nn.Conv2d(taken, given, kernel, bias=bias), nn.ReLU()]
+            layers += [nn.Conv2d(in_channels, out_channels, kernel, bias=bias), nn.ReLU()]
         self.model = nn.Sequential(*layers[:-1])
         self.geometry = Geometry(channels=channels, radius=sum(kernel // 2 for kernel in kernels))
 
@@ -153,8 +153,11 @@ class RonnebergerUNet(Restorer):
             raise ValueError(f"pool is one of {', '.join(pools)}, tail is odd")
         self.pool = pools[pool]
 
-        def convolve(taken: int, given: int) -> nn.Sequential:
-            first, second = (nn.Conv2d(inputs, given, 3, padding=1) for inputs in (taken, given))
+        def convolve(in_channels: int, out_channels: int) -> nn.Sequential:
+            first, second = (
+                nn.Conv2d(inputs, out_channels, 3, padding=1)
+                for inputs in (in_channels, out_channels)
+            )
             return nn.Sequential(first, nn.LeakyReLU(slope), second, nn.LeakyReLU(slope))
 
         widths = [width * 2**level for level in range(levels)]

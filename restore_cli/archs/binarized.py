@@ -3,7 +3,7 @@
 
 Convolutions whose weights take few values. Training keeps a full-precision shadow weight, computes
 with its quantized values and passes their gradient straight through to it; a checkpoint keeps the
-values alone, several to a byte (`BTNet.pack`).
+values alone, several to a byte (`BTNet.checkpoint_state`).
 
 Equation 6 stands as printed, though for normally distributed weights the scale of least squares is
 1.67 times as large, and alone makes the error smaller than TWN's (0.09 of the variance, TWN 0.19,
@@ -235,18 +235,18 @@ class QuantizedConv2d(nn.Conv2d):
 
     def __init__(
         self,
-        taken: int,
-        given: int,
+        in_channels: int,
+        out_channels: int,
         quantizer: str,
         threshold: float = THRESHOLD,
         bias: bool = True,
     ) -> None:
-        super().__init__(taken, given, 3, padding=1, bias=bias)
-        self.quantizer = QUANTIZERS[quantizer](given, threshold)
+        super().__init__(in_channels, out_channels, 3, padding=1, bias=bias)
+        self.quantizer = QUANTIZERS[quantizer](out_channels, threshold)
         self.quantizer.reset(self.weight)
         self.register_buffer("fixed", torch.tensor(False))
 
-    def forward(self, x: Tensor) -> Tensor:  # N, taken, H, W -> N, given, H, W
+    def forward(self, x: Tensor) -> Tensor:  # N, in_channels, H, W -> N, out_channels, H, W
         if self.training:
             self.quantizer.follow(self.weight.detach())
         weight = torch.where(self.fixed, self.weight, self.quantizer(self.weight))
@@ -289,7 +289,11 @@ def transition(network: nn.Module) -> Tensor:
 
 
 def convolution(
-    taken: int, given: int, quantizer: str, threshold: float = THRESHOLD, bias: bool = True
+    in_channels: int,
+    out_channels: int,
+    quantizer: str,
+    threshold: float = THRESHOLD,
+    bias: bool = True,
 ) -> nn.Conv2d:
     """A 3x3 convolution, quantized unless the quantizer is "none".
 
@@ -297,10 +301,10 @@ def convolution(
         ValueError: there is no such quantizer.
     """
     if quantizer == "none":
-        return nn.Conv2d(taken, given, 3, padding=1, bias=bias)
+        return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
     if quantizer not in QUANTIZERS:
         raise ValueError(f"quantizer is {quantizer!r}, not one of none, {', '.join(QUANTIZERS)}")
-    return QuantizedConv2d(taken, given, quantizer, threshold, bias)
+    return QuantizedConv2d(in_channels, out_channels, quantizer, threshold, bias)
 
 
 def to_bytes(codes: Tensor, count: int) -> Tensor:
@@ -353,8 +357,8 @@ class BTNet(Restorer):
         if scale not in (1, 2, 3, 4):
             raise ValueError(f"scale is {scale}, not 1, 2, 3 or 4")
 
-        def inner(given: int) -> nn.Conv2d:
-            return convolution(width, given, quantizer, threshold)
+        def inner(out_channels: int) -> nn.Conv2d:
+            return convolution(width, out_channels, quantizer, threshold)
 
         self.enlarge = nn.Identity() if scale == 1 else Bicubic(scale)
         self.head = nn.Conv2d(channels, width, 3, padding=1)
@@ -374,9 +378,9 @@ class BTNet(Restorer):
         larger: Tensor = self.enlarge(x)
         return larger + change.to(x.dtype)
 
-    def initialise(self) -> None:
+    def init_weights(self) -> None:
         """As any network; what the quantizers learn begins anew with the weights."""
-        super().initialise()
+        super().init_weights()
         for layer in self._quantized().values():
             layer.quantizer.reset(layer.weight)
 
@@ -384,7 +388,7 @@ class BTNet(Restorer):
         """The negative transition term."""
         return -transition(self)
 
-    def pack(self) -> dict[str, Tensor]:
+    def checkpoint_state(self) -> dict[str, Tensor]:
         """A quantized layer as `codes` (`to_bytes`) and `scales` (float32), all else as float32.
 
         A weight takes 1 bit with BWN, 1.6 with TWN and TTQ, 2 with LQ and 8/3 with BT. The shadow
@@ -393,7 +397,7 @@ class BTNet(Restorer):
         """
         layers = self._quantized()
         if not layers:
-            return super().pack()
+            return super().checkpoint_state()
         state = self.state_dict()
         for name, layer in layers.items():
             scales, codes = layer.split()
@@ -405,8 +409,8 @@ class BTNet(Restorer):
             }
         return {key: value.detach().cpu().contiguous() for key, value in state.items()}
 
-    def adopt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Unpack what `pack` made; a plain state dict passes through unchanged."""
+    def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Unpack what `checkpoint_state` made; a plain state dict passes through unchanged."""
         adopted = dict(state)
         for name, layer in self._quantized().items():
             if f"{name}.codes" not in state:
@@ -455,17 +459,17 @@ class VGG6(nn.Module):
     ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        taken = channels
-        for given in (width, 2 * width, 4 * width):
-            for inputs in (taken, given):
-                layers += [convolution(inputs, given, quantizer, threshold, bias=False)]
-                layers += [nn.BatchNorm2d(given), nn.ReLU()]
+        in_channels = channels
+        for out_channels in (width, 2 * width, 4 * width):
+            for inputs in (in_channels, out_channels):
+                layers += [convolution(inputs, out_channels, quantizer, threshold, bias=False)]
+                layers += [nn.BatchNorm2d(out_channels), nn.ReLU()]
             layers.append(nn.MaxPool2d(2))
-            taken = given
+            in_channels = out_channels
         hidden = 8 * width
         layers += [
             nn.Flatten(),
-            nn.Linear(taken * (side // 8) ** 2, hidden),
+            nn.Linear(in_channels * (side // 8) ** 2, hidden),
             nn.BatchNorm1d(hidden),
         ]
         self.model = nn.Sequential(*layers, nn.ReLU(), nn.Linear(hidden, classes))

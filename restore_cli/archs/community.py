@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from restore_cli.errors import WeightsError
+from restore_cli.levels import Levels, Range
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tables import brief
 from restore_cli.tiles import OVERLAP
@@ -45,7 +46,7 @@ class Plane:
 
     task: str
     call: Callable[[nn.Module, Tensor], Tensor]
-    levels: Mapping[str, Any] = field(default_factory=dict)
+    levels: Levels = field(default_factory=dict)
     multiple: int = 1
 
 
@@ -68,9 +69,9 @@ def _denoise(model: nn.Module, x: Tensor) -> Tensor:
 
 PLANES = {  # by the names that spandrel gives
     "LaMa": Plane("inpaint", _fill, multiple=16),
-    "FBCNN": Plane("deblock", _deblock, {"quality": [5, 95]}, multiple=8),
-    "DRUNet": Plane("denoise", _denoise, {"sigma": [0, 50]}, multiple=8),
-    "FDnCNN": Plane("denoise", _denoise, {"sigma": [0, 75]}),
+    "FBCNN": Plane("deblock", _deblock, {"quality": Range(5, 95)}, multiple=8),
+    "DRUNet": Plane("denoise", _denoise, {"sigma": Range(0, 50)}, multiple=8),
+    "FDnCNN": Plane("denoise", _denoise, {"sigma": Range(0, 75)}),
 }
 
 
@@ -92,7 +93,7 @@ class Community(Restorer):
         call: Callable[[Tensor], Tensor],
         geometry: Geometry,
         task: str = "",
-        levels: Mapping[str, Any] | None = None,
+        levels: Levels | None = None,
     ) -> None:
         super().__init__()
         self.architecture, self.model, self.geometry = architecture, model, geometry

@@ -9,7 +9,7 @@ The paper leaves open, and here it is so: InfoAccum adds 4 features a path, has 
 ReLU and no normalisation; before a deeper layer of the encoder it leaves the skips alone; the
 sub-pixel convolution is 3x3. Deviations: there is no dropout, so that a photo has one result; batch
 normalisation uses the statistics of the training, not of the photo; it starts as all of ours do
-(`Restorer.initialise`). The paper's En/Decoder (appendix G.F), which pools and interpolates, has
+(`Restorer.init_weights`). The paper's En/Decoder (appendix G.F), which pools and interpolates, has
 skips False, pooling True, places [] and subpixel False; that its convolutions are 3x3, one a level,
 is a guess.
 """
@@ -226,24 +226,26 @@ class InfoAccumUNet(Restorer):
         last, bias = levels - 1, _has_bias(norm)
 
         encoder, accumulated_reach = [], 0
-        for level, (taken, given) in enumerate(pairwise(widths)):
-            accumulated = [MODULES[module](taken, layers, growth)] if level + 1 in places else []
-            for one in accumulated:
-                taken, accumulated_reach = one.outputs, accumulated_reach + one.reach * 2**level
-            down = _down(taken, given, bias, pooling)
-            normal = _normalise(given, norm) if 0 < level < last else []
+        for level, (in_channels, out_channels) in enumerate(pairwise(widths)):
+            accumulated = []
+            if level + 1 in places:
+                one = MODULES[module](in_channels, layers, growth)
+                accumulated, in_channels = [one], one.outputs
+                accumulated_reach += one.reach * 2**level
+            down = _down(in_channels, out_channels, bias, pooling)
+            normal = _normalise(out_channels, norm) if 0 < level < last else []
             encoder.append(nn.Sequential(*accumulated, *down, *normal, nn.LeakyReLU(0.2)))
         decoder = []
-        for level, (given, taken) in reversed(list(enumerate(pairwise(widths)))):
-            taken *= 2 if skips and level < last else 1
+        for level, (out_channels, in_channels) in reversed(list(enumerate(pairwise(widths)))):
+            in_channels *= 2 if skips and level < last else 1
             if level > 0:
-                up = _up(taken, given, bias, pooling)
-                decoder.append(nn.Sequential(nn.ReLU(), *up, *_normalise(given, norm)))
+                up = _up(in_channels, out_channels, bias, pooling)
+                decoder.append(nn.Sequential(nn.ReLU(), *up, *_normalise(out_channels, norm)))
             elif subpixel:
-                shuffled = nn.Conv2d(taken, 4 * channels, 3, padding=1), nn.PixelShuffle(2)
+                shuffled = nn.Conv2d(in_channels, 4 * channels, 3, padding=1), nn.PixelShuffle(2)
                 decoder.append(nn.Sequential(nn.ReLU(), *shuffled))
             else:
-                decoder.append(nn.Sequential(nn.ReLU(), *_up(taken, channels, True, pooling)))
+                decoder.append(nn.Sequential(nn.ReLU(), *_up(in_channels, channels, True, pooling)))
         self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
 
         # A 4x4 stride sees one finer cell past its own, its transpose two from the farther of its
@@ -296,11 +298,13 @@ class PatchGAN(nn.Module):
             raise ValueError("depth is 3 to 7")
         widths = [channels, *(width * min(2**layer, 8) for layer in range(depth - 1))]
         layers: list[nn.Module] = []
-        for layer, (taken, given) in enumerate(pairwise(widths)):
+        for layer, (in_channels, out_channels) in enumerate(pairwise(widths)):
             stride = 2 if layer < depth - 2 else 1
             bias = layer == 0 or _has_bias(norm)
-            layers.append(nn.Conv2d(taken, given, 4, stride=stride, padding=1, bias=bias))
-            layers += [*(_normalise(given, norm) if layer > 0 else []), nn.LeakyReLU(0.2)]
+            layers.append(
+                nn.Conv2d(in_channels, out_channels, 4, stride=stride, padding=1, bias=bias)
+            )
+            layers += [*(_normalise(out_channels, norm) if layer > 0 else []), nn.LeakyReLU(0.2)]
         layers.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
         self.model = nn.Sequential(*layers)
         for parameter in self.parameters():
@@ -319,16 +323,19 @@ def _has_bias(norm: str) -> bool:
     return norm != "batch"
 
 
-def _down(taken: int, given: int, bias: bool, pooling: bool) -> list[nn.Module]:
+def _down(in_channels: int, out_channels: int, bias: bool, pooling: bool) -> list[nn.Module]:
     if pooling:
-        return [nn.Conv2d(taken, given, 3, padding=1, bias=bias), nn.MaxPool2d(2)]
-    return [nn.Conv2d(taken, given, 4, stride=2, padding=1, bias=bias)]
+        return [nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias), nn.MaxPool2d(2)]
+    return [nn.Conv2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)]
 
 
-def _up(taken: int, given: int, bias: bool, pooling: bool) -> list[nn.Module]:
+def _up(in_channels: int, out_channels: int, bias: bool, pooling: bool) -> list[nn.Module]:
     if pooling:
-        return [nn.Upsample(scale_factor=2), nn.Conv2d(taken, given, 3, padding=1, bias=bias)]
-    return [nn.ConvTranspose2d(taken, given, 4, stride=2, padding=1, bias=bias)]
+        return [
+            nn.Upsample(scale_factor=2),
+            nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias),
+        ]
+    return [nn.ConvTranspose2d(in_channels, out_channels, 4, stride=2, padding=1, bias=bias)]
 
 
 def _pooled_reach(levels: int, subpixel: bool) -> int:

@@ -459,7 +459,7 @@ class IRAE(Restorer):
         """The input that `through` maps to this output, to rounding."""
         return self.encoder.inverse(self.decoder(y - 0.5)) + 0.5
 
-    def fold(self) -> None:
+    def fold_for_inference(self) -> None:
         """Make constants of the mixings, which ends training, for ONNX has no inverse of a
         matrix.
         """
@@ -467,6 +467,6 @@ class IRAE(Restorer):
             if isinstance(module, Step):
                 module.mixing = Folded(module.mixing)
 
-    def initialise(self) -> None:
+    def init_weights(self) -> None:
         """Make a copy of the encoder of the decoder; the parts have set themselves up."""
         self.decoder.load_state_dict(self.encoder.state_dict())

@@ -46,14 +46,14 @@ class DilatedConv2d(nn.Conv2d):
     are next to each other. PyTorch 2.13's own gradients crash in bfloat16 on some CPUs.
 
     Args:
-        width, given: features in and out.
+        in_channels, out_channels: features in and out.
         dilation: pixels from one element of the kernel to the next.
     """
 
-    def __init__(self, width: int, given: int, dilation: int) -> None:
-        super().__init__(width, given, 3, padding=dilation, dilation=dilation)
+    def __init__(self, in_channels: int, out_channels: int, dilation: int) -> None:
+        super().__init__(in_channels, out_channels, 3, padding=dilation, dilation=dilation)
 
-    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, given, H, W
+    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, out_channels, H, W
         side, (batch, _, height, width) = self.dilation[0], x.shape
         trains = (
             x.device.type == "cpu" and torch.is_grad_enabled() and not torch.compiler.is_exporting()

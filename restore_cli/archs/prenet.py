@@ -31,8 +31,8 @@ class PReNet(Restorer):
     def __init__(self, channels: int = 3, stages: int = 6, width: int = 32) -> None:
         super().__init__()
 
-        def convolve(taken: int, given: int, *others: nn.Module) -> nn.Sequential:
-            return nn.Sequential(nn.Conv2d(taken, given, 3, padding=1), *others)
+        def convolve(in_channels: int, out_channels: int, *others: nn.Module) -> nn.Sequential:
+            return nn.Sequential(nn.Conv2d(in_channels, out_channels, 3, padding=1), *others)
 
         self.conv0 = convolve(2 * channels, width, nn.ReLU())
         for number in range(1, RESIDUALS + 1):
@@ -54,8 +54,8 @@ class PReNet(Restorer):
         stages.
         """
         state["conv_g.0.weight"]
-        width, taken = state["conv0.0.weight"].shape[:2]
-        return {"channels": taken // 2, "width": width}
+        width, in_channels = state["conv0.0.weight"].shape[:2]
+        return {"channels": in_channels // 2, "width": width}
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
         image = x

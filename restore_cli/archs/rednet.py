@@ -74,21 +74,21 @@ class REDNet(Restorer):
         inputs = [channels, *[width] * (half + odd - 1)]
         outputs = [*[width] * (half - 1), channels]
         self.encoder = nn.ModuleList(
-            nn.Conv2d(taken, width, kernel, stride=step, padding=pad)
-            for taken, step, pad in zip(inputs, steps, pads, strict=True)
+            nn.Conv2d(in_channels, width, kernel, stride=step, padding=pad)
+            for in_channels, step, pad in zip(inputs, steps, pads, strict=True)
         )
         self.decoder = nn.ModuleList(
             nn.ConvTranspose2d(
                 width,
-                given,
+                out_channels,
                 kernel,
                 stride=step,
                 padding=pad,
                 output_padding=step + 2 * pad - kernel,
             )
             if deconvolution
-            else nn.Conv2d(width, given, kernel, padding=pad)
-            for given, step, pad in zip(
+            else nn.Conv2d(width, out_channels, kernel, padding=pad)
+            for out_channels, step, pad in zip(
                 outputs, steps[half - 1 :: -1], pads[half - 1 :: -1], strict=True
             )
         )

@@ -61,8 +61,8 @@ class Attention(nn.Module):
         query, key, value = features.unbind(1)
         alike = normalize(query, dim=-1) @ normalize(key, dim=-1).transpose(-2, -1)
         mixed = (alike * self.temperature).softmax(dim=-1).to(value.dtype) @ value
-        given: Tensor = self.project_out(mixed.reshape(count, width, height, length))
-        return given
+        result: Tensor = self.project_out(mixed.reshape(count, width, height, length))
+        return result
 
 
 class FeedForward(nn.Module):
@@ -77,8 +77,8 @@ class FeedForward(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # N, width, H, W
         gate, features = self.dwconv(self.project_in(x)).chunk(2, dim=1)
-        given: Tensor = self.project_out(gelu(gate) * features)
-        return given
+        result: Tensor = self.project_out(gelu(gate) * features)
+        return result
 
 
 class Block(nn.Module):
@@ -101,12 +101,12 @@ class Shuffle(nn.Module):
 
     def __init__(self, width: int, shuffle: nn.Module) -> None:
         super().__init__()
-        given = width // 2 if isinstance(shuffle, nn.PixelUnshuffle) else 2 * width
-        self.body = nn.Sequential(nn.Conv2d(width, given, 3, padding=1, bias=False), shuffle)
+        out_channels = width // 2 if isinstance(shuffle, nn.PixelUnshuffle) else 2 * width
+        self.body = nn.Sequential(nn.Conv2d(width, out_channels, 3, padding=1, bias=False), shuffle)
 
     def forward(self, x: Tensor) -> Tensor:
-        given: Tensor = self.body(x)
-        return given
+        result: Tensor = self.body(x)
+        return result
 
 
 class Restormer(Restorer):

@@ -64,7 +64,7 @@ class Dense(Rival):
         super().__init__()
         widths = [width + 3 * growth * layer for layer in range(layers + 1)]
         self.layers = nn.ModuleList(
-            nn.Conv2d(taken, 3 * growth, 3, padding=1) for taken in widths[:-1]
+            nn.Conv2d(in_channels, 3 * growth, 3, padding=1) for in_channels in widths[:-1]
         )
         self.outputs, self.reach = widths[-1], layers
 

@@ -36,9 +36,9 @@ class Dense(nn.Module):
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
         for number in range(1, 6):
-            given = growth if number < 5 else width
-            taken = width + (number - 1) * growth
-            self.add_module(f"conv{number}", nn.Conv2d(taken, given, 3, padding=1))
+            out_channels = growth if number < 5 else width
+            in_channels = width + (number - 1) * growth
+            self.add_module(f"conv{number}", nn.Conv2d(in_channels, out_channels, 3, padding=1))
 
     def forward(self, x: Tensor) -> Tensor:  # N, width, H, W
         features = x
@@ -113,7 +113,7 @@ class RRDBNet(Restorer):
         now.
         """
         own = rename(state)
-        width, taken = own["conv_first.weight"].shape[:2]
+        width, in_channels = own["conv_first.weight"].shape[:2]
         channels = len(own["conv_last.weight"])
         return {
             "channels": channels,
@@ -121,10 +121,10 @@ class RRDBNet(Restorer):
             "width": width,
             "growth": len(own["body.0.rdb1.conv1.weight"]),
             "doublings": sum(re.fullmatch(r"conv_up\d\.weight", key) is not None for key in own),
-            "unshuffle": round((taken / channels) ** 0.5),
+            "unshuffle": round((in_channels / channels) ** 0.5),
         }
 
-    def adopt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """With the names that the authors gave it last."""
         return rename(state)
 

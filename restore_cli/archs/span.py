@@ -3,7 +3,7 @@
 
 Blocks of three convolutions whose result is weighted by a function of itself, which takes no
 parameters. The paper trains each 3x3 convolution as a chain of 1x1, 3x3 and 1x1 beside a 1x1; here
-they are what these merge to, and `adopt` merges those of the released checkpoints.
+they are what these merge to, and `convert_state` merges those of the released checkpoints.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class SPAN(Restorer):
             raise LookupError("it is another network with layers of these names")
         return {"scale": side_of(len(up), 3), "width": width}
 
-    def adopt(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Merge the convolutions of the authors' own code, whose `eval_conv` need not be up to
         date.
         """

@@ -1,4 +1,4 @@
-"""The house family: residual U-Nets with a condition, from a CPU-fast denoiser up to DRUNet.
+"""Residual U-Nets with a condition: those of the default models, and DRUNet.
 
 Sources: DRUNet of Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI
 2021 (residual blocks without normalisation, noise level as an input plane); summed skips of Mao et
@@ -6,7 +6,8 @@ al., "Image Restoration Using Convolutional Auto-encoders with Symmetric Skip Co
 working at reduced resolution through pixel-unshuffle of Zhang et al., "FFDNet", TIP 2018.
 
 Upsampling is a 1x1 convolution and a pixel shuffle everywhere. This is the same linear map as
-DRUNet's 2x2 transposed convolution of stride 2, so that `adopt` carries those weights over exactly.
+DRUNet's 2x2 transposed convolution of stride 2, so that `convert_state` carries those weights over
+exactly.
 """
 
 from __future__ import annotations
@@ -206,31 +207,30 @@ class UNet(Restorer):
             image = image * x[:, self.channels : self.channels + 1]
         return self.enlarge(x[:, : self.channels]) + image if self.residual else image
 
-    @classmethod
-    def adopt(cls, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Take DRUNet's own layout: m_head, m_down1.., m_body, ..m_up1, m_tail; ours passes
         unchanged.
         """
         if "m_head.weight" not in state:
             return dict(state)
-        adopted = {}
+        converted = {}
         for key, value in state.items():
             part, _, rest = key.partition(".")
             name, level = part.rstrip("0123456789"), int(part[-1]) - 1 if part[-1].isdigit() else 0
             index, _, inner = rest.partition(".")
             conv = {"res.0.weight": "conv1.weight", "res.2.weight": "conv2.weight"}.get(inner)
             if name in ("m_head", "m_tail"):
-                adopted[f"{name[2:]}.{rest}"] = value
+                converted[f"{name[2:]}.{rest}"] = value
             elif name == "m_body":
-                adopted[f"body.{index}.{conv}"] = value
+                converted[f"body.{index}.{conv}"] = value
             elif name == "m_down":  # blocks, then the stride
-                adopted[f"encoder.{level}.{index}.{conv}" if conv else f"down.{level}.{inner}"] = (
-                    value
-                )
+                converted[
+                    f"encoder.{level}.{index}.{conv}" if conv else f"down.{level}.{inner}"
+                ] = value
             elif conv:  # m_up: the transposed convolution comes first
-                adopted[f"decoder.{level}.{int(index) - 1}.{conv}"] = value
+                converted[f"decoder.{level}.{int(index) - 1}.{conv}"] = value
             else:  # in, out, 2, 2 -> out * 4, in, 1, 1
-                adopted[f"up.{level}.{inner}"] = value.permute(1, 2, 3, 0).flatten(0, 2)[
+                converted[f"up.{level}.{inner}"] = value.permute(1, 2, 3, 0).flatten(0, 2)[
                     :, :, None, None
                 ]
-        return adopted
+        return converted

@@ -122,8 +122,13 @@ class XSRCNN(Restorer):
             raise ValueError(f"kernels are {list(kernels)}, which are not all odd")
         self.residual = residual
         layers: list[nn.Module] = []
-        for (taken, given), side in zip(pairwise([channels, *widths]), kernels[:-1], strict=True):
-            layers += [nn.Conv2d(taken, given, side, padding=side // 2), XUnit(given, kernel)]
+        for (in_channels, out_channels), side in zip(
+            pairwise([channels, *widths]), kernels[:-1], strict=True
+        ):
+            layers += [
+                nn.Conv2d(in_channels, out_channels, side, padding=side // 2),
+                XUnit(out_channels, kernel),
+            ]
         layers.append(nn.Conv2d(widths[-1], channels, kernels[-1], padding=kernels[-1] // 2))
         self.model = nn.Sequential(*layers)
         reach = sum(side // 2 for side in kernels) + len(widths) * (kernel // 2)

@@ -15,8 +15,8 @@ from restore_cli.bench.measurement import Measurement
 from restore_cli.bench.methods import Method
 from restore_cli.datasets.layout import Example
 from restore_cli.errors import RestoreError
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import cache_dir
+from restore_cli.models import catalog
+from restore_cli.models.store import cache_dir
 
 _MAX_AGE_DAYS = 30  # of measurements of a run that never ended
 
@@ -35,7 +35,7 @@ def cache_key(method: Method, case: Case, example: Example) -> str:
 @cache
 def _hash_code() -> str:
     """Of the package and its table of models."""
-    code = hashlib.sha256(repr(weights.entries()).encode())
+    code = hashlib.sha256(repr(catalog.entries()).encode())
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         code.update(path.read_bytes())
     return code.hexdigest()

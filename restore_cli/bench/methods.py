@@ -14,8 +14,8 @@ from restore_cli.degradations import Degradation
 from restore_cli.engine import Settings
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, Pixels
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models import catalog
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.apply import restore
 from restore_cli.pipeline.networks import Models
 from restore_cli.tasks import Task
@@ -54,7 +54,7 @@ class Method:
         """The result, H x W x C in [0, 1]."""
         return damage.task().unrestored(observed)
 
-    def network(self, shape: tuple[int, ...], damage: Degradation) -> Loaded | None:
+    def network(self, shape: tuple[int, ...], damage: Degradation) -> Checkpoint | None:
         """What restores an image of this shape, H x W x C, if it is a network."""
 
     def release(self) -> None:
@@ -87,7 +87,7 @@ class ModelMethod(Method):
 
     def __init__(self, name: str | None, task: str, settings: Settings, offline: bool) -> None:
         super().__init__()
-        chosen = weights.choose(name, task, 3)  # an unknown one is refused before any work
+        chosen = catalog.choose(name, task, 3)  # an unknown one is refused before any work
         self._asked, self._settings, self._models = name, settings, Models(offline)
         self.name = (name or "default") + (", ensemble" if settings.ensemble else "")
         file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
@@ -99,11 +99,11 @@ class ModelMethod(Method):
         task = task.look(picture) or task
         return restore(picture, task, self._network(observed.shape, task), self._settings).pixels
 
-    def network(self, shape: tuple[int, ...], damage: Degradation) -> Loaded:
+    def network(self, shape: tuple[int, ...], damage: Degradation) -> Checkpoint:
         """The network for such an image, loaded."""
         return self._network(shape, damage.task())
 
-    def _network(self, shape: tuple[int, ...], task: Task) -> Loaded:
+    def _network(self, shape: tuple[int, ...], task: Task) -> Checkpoint:
         height, width, channels = shape
         name = self._asked or task.model
         return self._models.find(name, task.name, channels, task.enlargement(height, width))

@@ -16,9 +16,10 @@ from restore_cli.bench.methods import Method
 from restore_cli.bench.protocol import describe_protocol
 from restore_cli.bench.published import published
 from restore_cli.bench.statistics import mean
-from restore_cli.download import digest
+from restore_cli.download import sha256_of
 from restore_cli.levels import Choice, Range, parse_level
-from restore_cli.models.catalogue import Entry, Loaded
+from restore_cli.models.catalog import Entry
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.report.figures import (
     IMAGES,
     MEDIAN,
@@ -39,7 +40,7 @@ Measurements = Mapping[str, Measurement]  # by the images' names
 
 
 def measured_row(
-    method: Method, case: Case, images: Measurements, networks: Sequence[Loaded]
+    method: Method, case: Case, images: Measurements, networks: Sequence[Checkpoint]
 ) -> Row:
     """What a method is worth on a case.
 
@@ -126,8 +127,8 @@ def _gaps(images: Measurements, quality: Figure) -> Iterator[str]:
         yield f"gray, so Y of full range: {gray} of {len(images)} images"
 
 
-def _sha256(model: Loaded) -> str:
-    return model.header.sha256 if isinstance(model.header, Entry) else digest(Path(model.name))
+def _sha256(model: Checkpoint) -> str:
+    return model.header.sha256 if isinstance(model.header, Entry) else sha256_of(Path(model.name))
 
 
 def untrained(level: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:

@@ -14,7 +14,7 @@ from restore_cli.bench.pictures import WorstImages
 from restore_cli.bench.request import Request
 from restore_cli.bench.rows import measured_row, published_rows
 from restore_cli.bench.statistics import compare_methods
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.report.comparison import Comparison
 from restore_cli.report.row import Row
 
@@ -130,7 +130,7 @@ class _CaseRun:
         method: Method,
         measured: Mapping[str, Measurement],
         shapes: Mapping[int, tuple[int, ...]],
-    ) -> list[Loaded]:
+    ) -> list[Checkpoint]:
         """The networks that restore the images, by the shape of one of each number of channels."""
         kinds = {measured[one.name].channels: one for one in self.case.images.examples}
         networks = {}

@@ -13,8 +13,7 @@ from restore_cli.datasets.find import open_set
 from restore_cli.engine import Settings
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.levels import describe
-from restore_cli.models.catalogue import SCORE, Entry
-from restore_cli.report.scores import read_set
+from restore_cli.models.catalog import Entry
 
 
 @dataclass(frozen=True)
@@ -40,27 +39,25 @@ def check_scores(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
         UsageError, WeightsError: as `bench`.
     """
     for score in entry.scores:
-        if "published" in score["protocol"]:
+        if score.protocol.published:
             continue
-        level = {key: value for key, value in score.items() if key not in SCORE}
-        name, colors = read_set(score["set"])
-        label = f"{entry.name}, {score['set']} {describe(level)}".rstrip()
+        label = f"{entry.name}, {score.title} {describe(score.levels)}".rstrip()
         try:
-            warning = open_set(name, data, offline=True).warning
+            warning = open_set(score.set, data, offline=True).warning
         except (UsageError, RestoreError):
-            yield ScoreCheck(label, score["psnr"], None)
+            yield ScoreCheck(label, score.psnr, None)
             continue
         request = Request(
             entry.task,
-            (name,),
+            (score.set,),
             tuple(data),
-            levels=(level,),
+            levels=(score.levels,),
             models=(entry.name,),
-            gray=bool(colors),
-            full_range=colors == "gray",
+            gray=score.protocol.luma,
+            full_range=score.protocol.full_range,
             settings=Settings(precision="fp32"),
         )
-        yield ScoreCheck(label, score["psnr"], _measure(request), warning)
+        yield ScoreCheck(label, score.psnr, _measure(request), warning)
 
 
 def _measure(request: Request) -> float:

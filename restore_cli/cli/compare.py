@@ -18,7 +18,7 @@ from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker, call
 from restore_cli.cli.values import parse_tile, split_commas
 from restore_cli.errors import ExitCode, PictureError, UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import store
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def compare(
     if task and task not in TASKS:
         raise UsageError(f"There is no task {task!r}; choose {', '.join(TASKS)}.")
     for name in accept or ():
-        weights.accept_license(name)
+        store.accept_license(name)
     check_page(out, overwrite=overwrite)
     page = Gallery(out, "compared")
     if names:

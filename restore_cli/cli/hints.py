@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog
 
 _REQUIRED = {"inpaint": " --mask mask.png", "sr": " --scale 3"}  # by tasks whose examples need it
 
@@ -25,7 +25,7 @@ def example_options(task: str) -> str:
 
 
 def _has_bundled(task: str) -> bool:
-    return any(isinstance(entry.source, weights.Bundled) for entry in _entries(task))
+    return any(isinstance(entry.source, catalog.Bundled) for entry in _entries(task))
 
 
 def _find_model(task: str) -> str | None:
@@ -33,5 +33,5 @@ def _find_model(task: str) -> str | None:
     return next((entry.short or entry.name for entry in _entries(task)), None)
 
 
-def _entries(task: str) -> list[weights.Entry]:
-    return [entry for entry in weights.entries().values() if entry.task == task]
+def _entries(task: str) -> list[catalog.Entry]:
+    return [entry for entry in catalog.entries().values() if entry.task == task]

@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import groupby
 from pathlib import Path
-from textwrap import shorten
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.filesize import decimal
 from rich.table import Table
 
 from restore_cli.atomic import check_place
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
+from restore_cli.cli.model_facts import EXTRA, to_facts, to_lines, to_record, to_traits
 from restore_cli.cli.options import ACCEPT, FLAG, model_names
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Bundled, Entry, Header, Loaded
+from restore_cli.models import catalog, checkpoint, store
+from restore_cli.models.catalog import Entry
+from restore_cli.models.header import Header
 from restore_cli.tasks import TASKS
 
 if TYPE_CHECKING:
     from restore_cli.bench.verify import ScoreCheck
 
-TOLERANCE = 0.02  # dB
-EXTRA = "restore-cli[community]"
+_TOLERANCE = 0.02  # dB
 
 app = typer.Typer(
     help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True
@@ -76,29 +73,16 @@ def list_models(
     entries = [
         entry
         for entry in _of_task(task)
-        if (not installed or weights.place(entry).is_file())
+        if (not installed or store.path_of(entry).is_file())
         and (license is None or entry.license.lower().startswith(license.lower()))
     ]
     if as_json:
-        stdout.print_json(data=[_record(entry) for entry in entries])
+        stdout.print_json(data=[to_record(entry) for entry in entries])
         return
     if not entries:
         raise UsageError("No model is like that; `restore models list` shows all.")
-    entries = in_order(entries)
-    rows = [("model", "colour", "size", "speed", "license", "where")]
-    for entry in entries:
-        size = decimal(entry.size) if entry.size else ""
-        name = f"{entry.name} *" if entry.default else entry.name
-        rows.append((name, colour(entry), size, _speed(entry), entry.license, _where(entry)))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    print_result(
-        f"{head}\n    short names: what it is good for\n    set, levels of damage: PSNR in dB"
-    )
-    for name, group in groupby(zip(entries, lines, strict=True), key=lambda pair: pair[0].task):
-        print_result(f"{name}:")
-        for entry, line in group:
-            print_result("\n    ".join([line, _purpose(entry), *map(str, entry.series())]))
+    for lines in to_lines(entries):
+        print_result(lines)
 
 
 @app.command()
@@ -108,16 +92,16 @@ def show(name: File, as_json: Json = False) -> None:
     models: Sequence[Entry | Header] = found if isinstance(found, tuple) else ()
     traits: dict[str, str] = {}
     if isinstance(found, Path):
-        loaded = call(weights.load, found)
-        models, traits = [loaded.header], _traits(loaded) | weights.traits(found)
+        loaded = call(checkpoint.load, found)
+        models, traits = [loaded.header], to_traits(loaded) | checkpoint.traits(found)
     if as_json:
-        stdout.print_json(data=[_record(model) | traits for model in models], ensure_ascii=True)
+        stdout.print_json(data=[to_record(model) | traits for model in models], ensure_ascii=True)
         return
     for number, model in enumerate(models):
         if number:
             stdout.print()
         grid = Table.grid(padding=(0, 2))
-        for fact, value in (_facts(model) | traits).items():
+        for fact, value in (to_facts(model) | traits).items():
             if value:
                 grid.add_row(fact, literal(*([value] if isinstance(value, str) else value)))
         stdout.print(grid)
@@ -140,11 +124,11 @@ def fetch(
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     for name in accept or ():
-        weights.accept_license(name)
+        store.accept_license(name)
     for entry in _select(names, everything, task):
-        if not names and not weights.place(entry).is_file():
+        if not names and not store.path_of(entry).is_file():
             try:
-                weights.check_license(entry)
+                store.check_license(entry)
             except WeightsError as error:
                 print_note(f"{entry.name} is left out. {error}")
                 continue
@@ -162,7 +146,7 @@ def fetch(
             ) -> None:
                 progress.update(bar, completed=done, total=total or None)
 
-            path = call(partial(weights.locate, entry, progress=advance))
+            path = call(partial(store.ensure_local, entry, progress=advance))
         print_result(f"{entry.name} {path}")
 
 
@@ -176,22 +160,22 @@ def add(
 ) -> None:
     """Put a file into the cache, if its sha256 is the model's, and print where it lies."""
     for each in accept or ():
-        weights.accept_license(each)
-    print_result(str(weights.add(name, file)))
+        store.accept_license(each)
+    print_result(str(store.add(name, file)))
 
 
 @app.command()
 def remove(names: Annotated[list[str], _name("NAME", "Full names.")]) -> None:
     """Delete models from the cache."""
     for entry in map(_entry, names):
-        print_result(f"removed {weights.remove(entry)}")
+        print_result(f"removed {store.remove(entry)}")
 
 
 @app.command()
 def path(name: Name) -> None:
     """Print where a model's file lies."""
-    for entry in weights.find(name):
-        print_result(str(weights.locate(entry, offline=True)))
+    for entry in catalog.find(name):
+        print_result(str(store.ensure_local(entry, offline=True)))
 
 
 @app.command()
@@ -212,7 +196,7 @@ def verify(
     """
     entries = _select(names, everything)
     if everything:
-        entries = [entry for entry in entries if weights.place(entry).is_file()]
+        entries = [entry for entry in entries if store.path_of(entry).is_file()]
     for folder in data or ():
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder; give one that has folders of images.")
@@ -220,7 +204,7 @@ def verify(
     scores: list[ScoreCheck] = []
     for entry in entries:
         try:
-            call(partial(weights.load, entry, offline=True))
+            call(partial(checkpoint.load, entry, offline=True))
         except WeightsError as error:
             faults.append(str(error))
             continue
@@ -252,7 +236,7 @@ def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
 
 def _fault(score: ScoreCheck) -> str:
     """A sentence where it is not what the table says."""
-    if score.measured is None or abs(score.measured - score.listed) <= TOLERANCE:
+    if score.measured is None or abs(score.measured - score.listed) <= _TOLERANCE:
         return ""
     return (
         f"{score.label} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
@@ -276,7 +260,7 @@ def export(
     from restore_cli.models import export as job
 
     model = _one(name)
-    difference = call(lambda: job.export(weights.load(model), output))
+    difference = call(lambda: job.export(checkpoint.load(model), output))
     print_note(f"results differ by {difference:.2g} at most")
     print_result(str(output))
 
@@ -284,7 +268,7 @@ def export(
 def _find(name: str) -> tuple[Entry, ...] | Path:
     """The entries that answer to a name, or the file if there are none."""
     try:
-        return weights.find(name)
+        return catalog.find(name)
     except WeightsError:
         if Path(name).is_file():
             return Path(name)
@@ -312,9 +296,9 @@ def _entry(name: str) -> Entry:
 
 def _of_task(task: str | None) -> list[Entry]:
     """The entries of a task, or all."""
-    entries = [entry for entry in weights.entries().values() if task in (None, entry.task)]
+    entries = [entry for entry in catalog.entries().values() if task in (None, entry.task)]
     if not entries:
-        tasks = sorted({entry.task for entry in weights.entries().values()})
+        tasks = sorted({entry.task for entry in catalog.entries().values()})
         raise UsageError(f"There is no model of the task {task!r}; choose {', '.join(tasks)}.")
     return entries
 
@@ -325,127 +309,5 @@ def _select(names: Sequence[str] | None, everything: bool, task: str | None = No
     if not names:
         return _of_task(task)
     return list(
-        {entry.name: entry for name in names or () for entry in weights.find(name)}.values()
+        {entry.name: entry for name in names or () for entry in catalog.find(name)}.values()
     )
-
-
-def _record(model: Entry | Header) -> dict[str, Any]:
-    where = (
-        {"where": _where(model), "path": str(weights.place(model))}
-        if isinstance(model, Entry)
-        else {}
-    )
-    return asdict(model) | where
-
-
-def _facts(model: Entry | Header) -> dict[str, str | list[str]]:
-    """What is known, in words; a list has a line for each item."""
-    series = model.series()
-    protocols = dict.fromkeys(one.protocol for one in series if not one.published)
-    marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
-    common: dict[str, str | list[str]] = {
-        "task": model.task or "any that keeps the size",
-        "colour": colour(model),
-        "trained for": trained_for(model),
-        "architecture": f"{model.arch} {_pairs(model.params)}",
-        **(_costs(model) if model.is_built else {}),
-        "precisions": ", ".join(model.precisions),
-        "recipe": _pairs(model.recipe),
-        "data": model.data,
-        "commit": model.commit,
-        "PSNR in dB": [f"{one}{marks.get(one.protocol, '')}" for one in series],
-        "measured": [f"{mark.lstrip()} {protocol}" for protocol, mark in marks.items()],
-    }
-    if not isinstance(model, Entry):
-        return common
-    return {
-        "model": model.name,
-        "short name": ", ".join(model.names[1:]),
-        "good for": model.good,
-        "speed": _speed(model),
-        **common,
-        "default": f"of {model.task}" if model.default else "",
-        "needs": EXTRA if model.by_spandrel else "",
-        "paper": model.paper,
-        "license": f"{model.license}, {model.terms}" if model.terms else model.license,
-        "size": f"{model.size:,} bytes" if model.size else "",
-        "sha256": f"{model.sha256}, from the {model.verified}" if model.verified else model.sha256,
-        "source": str(model.source),
-        "where": f"{_where(model)}, {weights.place(model)}",
-    }
-
-
-def _costs(model: Header) -> dict[str, str]:
-    """How large its network is, and how much it computes."""
-    from restore_cli import archs
-    from restore_cli.bench.costs import measure_costs
-    from restore_cli.report.figures import PARAMETERS, WORK
-
-    found = measure_costs(archs.build(model.arch, model.params))
-    work = (
-        f"{found[WORK]:,.0f} kFLOP per pixel of the result;"
-        " a multiplication and an addition are two"
-    )
-    return {"parameters": f"{found[PARAMETERS]:,.0f}", "work": work}
-
-
-def _where(entry: Entry) -> str:
-    if isinstance(entry.source, Bundled):
-        return "bundled"
-    return "cached" if weights.place(entry).is_file() else "download"
-
-
-def _speed(entry: Entry) -> str:
-    """How fast it runs; of those that the table does not say, by their sizes."""
-    return entry.speed or ("slow" if (entry.size or 0) > 50e6 else "fast")
-
-
-def _traits(loaded: Loaded) -> dict[str, str]:
-    """What a network shows that is made of a file."""
-    geometry = loaded.network.geometry
-    count = sum(parameter.numel() for parameter in loaded.network.parameters())
-    exact = f"exact, with {geometry.halo} pixels around each"
-    return {
-        "scale": str(geometry.scale),
-        "parameters": f"{count:,}",
-        "tiles": exact if geometry.local else "approximate, for it looks at the whole photo",
-    }
-
-
-def in_order(entries: Iterable[Entry] | None = None) -> list[Entry]:
-    """Entries, by default all, those of a task together and its defaults first, downloads last."""
-
-    def place(entry: Entry) -> tuple[str, bool, bool]:
-        return entry.task, not entry.default, not isinstance(entry.source, Bundled)
-
-    return sorted(weights.entries().values() if entries is None else entries, key=place)
-
-
-def _purpose(entry: Entry) -> str:
-    """Its other names, what it is good for, what its license withholds, and what is to be
-    installed.
-    """
-    names = ", ".join(entry.names[1:])
-    words = f"{names}: " * bool(names) + (entry.good or trained_for(entry) or entry.task)
-    limits = ", ".join(filter(None, [entry.terms, f"needs {EXTRA}" * entry.by_spandrel]))
-    return shorten(words + f" ({limits})" * bool(limits), 76, placeholder=" ...")
-
-
-def colour(model: Header) -> str:
-    """What pictures it is made for."""
-    return "gray" if model.channels == 1 else "colour"
-
-
-def trained_for(model: Header) -> str:
-    """The damage: "quality 5 to 90, subsampling 4:4:4 or 4:2:0"."""
-    return ", ".join(f"{key} {_level(level)}" for key, level in model.conditions.items())
-
-
-def _level(level: Any) -> str:
-    if not isinstance(level, (list, tuple)):
-        return str(level)
-    return (" or " if isinstance(level[0], str) else " to ").join(dict.fromkeys(map(str, level)))
-
-
-def _pairs(values: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key}={value}" for key, value in values.items())

@@ -102,9 +102,9 @@ _NETWORK = "Network"
 
 def model_names() -> list[str]:
     """Full and short names of all models, to complete a word."""
-    from restore_cli.models import catalogue as weights
+    from restore_cli.models import catalog
 
-    entries = weights.entries().values()
+    entries = catalog.entries().values()
     return sorted({name for entry in entries for name in entry.names})
 
 

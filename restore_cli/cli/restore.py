@@ -21,7 +21,7 @@ from restore_cli.cli.progress import BatchProgress, show_progress
 from restore_cli.cli.signals import Worker
 from restore_cli.cli.values import parse_format, parse_tile
 from restore_cli.errors import UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import store
 from restore_cli.report.batch_report import check_report
 from restore_cli.report.record import Record
 from restore_cli.tasks import Task, find_task
@@ -121,7 +121,7 @@ def _run(
         _warn_of_unread(unread)
     side = parse_tile(tile)
     for name in accept or ():
-        weights.accept_license(name)
+        store.accept_license(name)
     if dry_run:
         _print_plan(items, task, skip_existing, json)
         return

@@ -9,7 +9,7 @@ import typer
 
 from restore_cli import recipes
 from restore_cli.cli.options import FLAG, model_names
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog
 from restore_cli.tasks import TASKS
 
 _RECIPE = "Recipe"
@@ -24,13 +24,13 @@ def _option(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any
 
 
 def _recipe_names() -> list[str]:
-    return [*recipes.rows(), *(name for name, entry in weights.entries().items() if entry.recipe)]
+    return [*recipes.rows(), *(name for name, entry in catalog.entries().items() if entry.recipe)]
 
 
 def _arch_names() -> list[str]:
     """Those that recipes and models use, which are known without torch."""
     used = [row.keys["arch"] for row in recipes.rows().values()]
-    ours = (entry.arch for entry in weights.entries().values() if not entry.by_spandrel)
+    ours = (entry.arch for entry in catalog.entries().values() if not entry.by_spandrel)
     return sorted({*used, *ours})
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from restore_cli import recipes
 from restore_cli.cli.fields import parse_keys
 from restore_cli.errors import UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog
 from restore_cli.tables import read_toml
 
 
@@ -58,7 +58,7 @@ def read_recipe(model: str) -> dict[str, Any]:
         return read_toml(Path(model), UsageError)
     if _is_of_paper(model):
         return recipes.read_keys(model)
-    found = weights.find(model)
+    found = catalog.find(model)
     if len(found) > 1:
         raise UsageError(
             f"{model} is {' and '.join(entry.name for entry in found)}; name one of them."

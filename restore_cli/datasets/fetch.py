@@ -10,7 +10,7 @@ from pathlib import Path
 from restore_cli.datasets.archive import unpack
 from restore_cli.datasets.known import SetEntry, known_sets
 from restore_cli.datasets.layout import read_folder
-from restore_cli.download import Progress, digest, download, is_offline
+from restore_cli.download import Progress, download, is_offline, sha256_of
 from restore_cli.errors import RestoreError, UsageError
 
 
@@ -47,7 +47,7 @@ def fetch(name: str, place: Path, offline: bool, progress: Progress | None) -> N
 
 def _install(entry: SetEntry, archive: Path, place: Path, by_hand: str) -> None:
     """Check an archive, and unpack it to its place."""
-    if entry.sha256 and (found := digest(archive)) != entry.sha256:
+    if entry.sha256 and (found := sha256_of(archive)) != entry.sha256:
         fault = f"its sha256 is {found}, not {entry.sha256}"
         raise RestoreError(
             f"{entry.source} is damaged or another: {fault}; try again, or {by_hand}."

@@ -16,7 +16,7 @@ from restore_cli.datasets.known import known_sets
 from restore_cli.datasets.layout import ImageSet, read_folder
 from restore_cli.download import Progress
 from restore_cli.errors import UsageError
-from restore_cli.models.catalogue import cache_dir
+from restore_cli.models.store import cache_dir
 
 
 def open_set(

@@ -51,7 +51,7 @@ class SetEntry:
     members: str = ""
 
     def __post_init__(self) -> None:
-        fault = self.source.fault() if self.source else ""
+        fault = self.source.problem() if self.source else ""
         if self.layout not in ("plain", "pairs"):
             fault = f"the layout is plain or pairs, not {self.layout!r}"
         if self.sha256 and not re.fullmatch("[0-9a-f]{64}", self.sha256):

@@ -15,13 +15,14 @@ from torch import Tensor
 
 from restore_cli.atomic import write_whole
 from restore_cli.errors import EngineError, RestoreError, UsageError
-from restore_cli.models.catalogue import Loaded
+from restore_cli.levels import to_plain_levels
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.network import Geometry, Restorer
 
-TOLERANCE = 1e-4  # a fortieth of an 8-bit level
+_TOLERANCE = 1e-4  # a fortieth of an 8-bit level
 
 
-def export(loaded: Loaded, path: Path) -> float:
+def export(loaded: Checkpoint, path: Path) -> float:
     """Write a network as an ONNX file, in one step, if it computes what PyTorch does.
 
     Its `input` is N x (channels + conditions) x H x W, float32, the picture in [0, 1], H and W
@@ -49,11 +50,11 @@ def export(loaded: Loaded, path: Path) -> float:
     if loaded.network.on_cpu:
         raise UsageError(f"Cannot export {loaded.name}: it is an ONNX file already. Copy it.")
     network = copy.deepcopy(loaded.network).cpu().eval()
-    network.fold()
+    network.fold_for_inference()
     samples = _samples(network.geometry)
     file = _write(network, samples[0], _metadata(loaded))
     difference = max(_compare(network, sample, file) for sample in samples)
-    if not difference <= TOLERANCE:
+    if not difference <= _TOLERANCE:
         raise EngineError(
             f"{loaded.name} cannot be exported: its results in ONNX differ by {difference:.2g}."
         )
@@ -81,7 +82,7 @@ def _samples(geometry: Geometry) -> list[Tensor]:
     ]
 
 
-def _metadata(loaded: Loaded) -> dict[str, str]:
+def _metadata(loaded: Checkpoint) -> dict[str, str]:
     geometry = loaded.network.geometry
     return {
         "task": loaded.task,
@@ -91,7 +92,7 @@ def _metadata(loaded: Loaded) -> dict[str, str]:
         "multiple": str(geometry.multiple),
         "radius": str(geometry.radius),
         "local": str(geometry.local),
-        "trained": json.dumps(dict(loaded.conditions)),
+        "trained": json.dumps(to_plain_levels(loaded.conditions)),
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from restore_cli import engine
 from restore_cli.engine import Settings
 from restore_cli.image import Picture, Pixels, to_rgb
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.networks import Models, PictureNetworks
 from restore_cli.tasks import Task
 from restore_cli.tasks.restoration import NetworkRun, Restoration
@@ -19,7 +19,7 @@ from restore_cli.tasks.restoration import NetworkRun, Restoration
 def restore(
     picture: Picture,
     task: Task,
-    model: Loaded | str | None = None,
+    model: Checkpoint | str | None = None,
     settings: Settings | None = None,
     *,
     strength: float = 1.0,
@@ -43,7 +43,7 @@ def restore(
         EngineError: memory is too short, or the result is not a picture.
     """
     models, task = Models(), task.look(picture) or task
-    if not isinstance(model, Loaded):
+    if not isinstance(model, Checkpoint):
         scale = task.enlargement(picture.height, picture.width)
         model = models.find(model or task.model, task.name, picture.channels, scale)
     change = apply(picture, task, model, models, settings or Settings(), strength, mask)
@@ -53,7 +53,7 @@ def restore(
 def apply(
     picture: Picture,
     task: Task,
-    model: Loaded,
+    model: Checkpoint,
     models: Models,
     settings: Settings,
     strength: float = 1.0,

@@ -23,8 +23,8 @@ from restore_cli.image import (
     read_picture,
     write_encoded,
 )
-from restore_cli.levels import Levels, parse_levels
-from restore_cli.models import catalogue as weights
+from restore_cli.levels import Levels
+from restore_cli.models import catalog
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.apply import apply, check_tiles
 from restore_cli.pipeline.compare import measure as measure_versions
@@ -58,7 +58,7 @@ def restore_files(
     watch = watch or Watch()
     engine.find_device(request.settings.device)
     models = Models(request.offline, watch.download)
-    if request.model and isinstance(weights.choose(request.model, request.task.name, 3), Path):
+    if request.model and isinstance(catalog.choose(request.model, request.task.name, 3), Path):
         models.find(request.model, request.task.name, 3)  # what a name means depends on the photo
     for folder in {os.path.dirname(item.output) for item in request.items if item.output != STREAM}:
         sweep(Path(folder).resolve())
@@ -207,7 +207,7 @@ def _report(
     noise = said.noise
     if noise is None:
         noise = measure_noise(picture.pixels, picture.visible).level
-    if advice := task.advise(Finding(picture, noise, parse_levels(trained))):
+    if advice := task.advise(Finding(picture, noise, trained)):
         warnings.append(advice)
     difference = None
     if request.check_tiles:

@@ -11,7 +11,7 @@ from pathlib import Path
 from restore_cli import engine
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import read_picture
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog, checkpoint
 from restore_cli.pipeline.batch import Request, Watch, restore_files
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
@@ -61,10 +61,10 @@ def _tasks(name: str) -> set[str]:
     if name == DEFAULT:
         return set()
     try:
-        return {entry.task for entry in weights.find(name)} & {*TASKS}
+        return {entry.task for entry in catalog.find(name)} & {*TASKS}
     except RestoreError:
         try:
-            return {weights.load(Path(name)).task} & {*TASKS}
+            return {checkpoint.load(Path(name)).task} & {*TASKS}
         except RestoreError:  # `line_up` reports it
             return set()
 

@@ -13,8 +13,8 @@ from restore_cli import engine
 from restore_cli.engine import Result, Settings
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.image import resize, to_gray, to_rgb
-from restore_cli.models import catalogue as weights
-from restore_cli.models.catalogue import Loaded
+from restore_cli.models import catalog, checkpoint
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.tasks import Task, find_task
 from restore_cli.tasks.restoration import NetworkInput, NetworkRun
 
@@ -29,7 +29,7 @@ def load(
     *,
     offline: bool = False,
     download: Callable[[int, int], None] | None = None,
-) -> Loaded:
+) -> Checkpoint:
     """Load the network that `model`, a name or a path, stands for; by default the task's own.
 
     Args:
@@ -41,8 +41,8 @@ def load(
             does not.
         UsageError: it is for another task.
     """
-    loaded = weights.load(
-        weights.choose(model, task, channels, scale), offline=offline, progress=download
+    loaded = checkpoint.load(
+        catalog.choose(model, task, channels, scale), offline=offline, progress=download
     )
     if loaded.task not in (task, ""):
         raise UsageError(
@@ -68,11 +68,11 @@ class Models:
 
     offline: bool = False
     download: Callable[[int, int], None] = lambda done, total: None
-    loaded: dict[str, Loaded] = field(default_factory=dict)
+    loaded: dict[str, Checkpoint] = field(default_factory=dict)
 
-    def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Loaded:
-        """What `--model` means for such a picture, as `weights.choose` has it."""
-        chosen = weights.choose(model, task, channels, scale)
+    def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Checkpoint:
+        """What `--model` means for such a picture, as `catalog.choose` has it."""
+        chosen = catalog.choose(model, task, channels, scale)
         name = str(chosen) if isinstance(chosen, Path) else chosen.name
         if name not in self.loaded:
             self.loaded[name] = load(name, task, offline=self.offline, download=self.download)
@@ -94,7 +94,7 @@ class PictureNetworks:
         megapixels: of the result.
     """
 
-    chosen: Loaded
+    chosen: Checkpoint
     models: Models
     channels: int
     scale: float
@@ -102,11 +102,11 @@ class PictureNetworks:
     on_progress: Callable[[float, float], None] = lambda share, megapixels: None
     megapixels: float = 0.0
 
-    def find(self, name: str | None, task: str) -> Loaded:
+    def find(self, name: str | None, task: str) -> Checkpoint:
         """A model for this picture by its name; None is the task's default."""
         return self.models.find(name, task, self.channels, self.scale)
 
-    def run(self, task: Task, model: Loaded, fed: NetworkInput, progress: float) -> NetworkRun:
+    def run(self, task: Task, model: Checkpoint, fed: NetworkInput, progress: float) -> NetworkRun:
         """Run a network of one or three channels over a picture of either.
 
         Raises:
@@ -121,7 +121,7 @@ class PictureNetworks:
         return NetworkRun(model, fed, _run(model, task, fed, self.settings, tell))
 
 
-def _check_tile(model: Loaded, fed: NetworkInput, settings: Settings) -> None:
+def _check_tile(model: Checkpoint, fed: NetworkInput, settings: Settings) -> None:
     tile, halo = settings.tile or max(fed.pixels.shape), model.network.geometry.halo
     work = math.prod(max(1, min(tile + 2 * halo, side) / tile) for side in fed.pixels.shape[:2])
     if work > MOST_WORK:
@@ -132,7 +132,7 @@ def _check_tile(model: Loaded, fed: NetworkInput, settings: Settings) -> None:
 
 
 def _run(
-    model: Loaded,
+    model: Checkpoint,
     task: Task,
     fed: NetworkInput,
     settings: Settings,

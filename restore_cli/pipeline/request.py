@@ -18,7 +18,7 @@ class Request:
     Attributes:
         task: with its options.
         items: inputs and outputs, from `files.plan`.
-        model: as `weights.choose` takes it; None is the task's default.
+        model: as `catalog.choose` takes it; None is the task's default.
         settings: how to run the network.
         jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that
             was read, or 99 where little is mended of a good one.

@@ -1,4 +1,4 @@
-"""Measured rows as the `scores` of weights.toml, and how the set of a score is read."""
+"""Measured rows as the `scores` of weights.toml."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from restore_cli.levels import to_plain
 from restore_cli.report.figures import SSIM, SSIM_Y
 from restore_cli.report.row import Colors, Row
 
+_FLAGS: dict[Colors, str] = {
+    "": "",
+    "luma": ", luma = true",
+    "gray": ", luma = true, full_range = true",
+}
+
 
 def to_score(row: Row) -> str:
     """Set, level, the PSNR that models are compared by, SSIM of the same channels, and protocol, as
     one line of TOML.
     """
-    keys = {"set": row.set_title} | {key: to_plain(level) for key, level in row.level.items()}
+    keys = {"set": row.set} | {key: to_plain(level) for key, level in row.level.items()}
     values = [f"{key} = {_literal(value)}" for key, value in keys.items()]
     values.append(f"psnr = {row.figures[row.quality]:.3f}")
     ssim = row.figures.get(SSIM_Y if row.quality.luma else SSIM)
     if ssim is not None:
         values.append(f"ssim = {ssim:.4f}")
-    return f"{{ {', '.join(values)}, protocol = {json.dumps(row.protocol)} }}"
-
-
-def read_set(title: str) -> tuple[str, Colors]:
-    """The name and the colors of the set of a score, "set12 luma"."""
-    name, _, colors = title.partition(" ")
-    return name, "gray" if colors == "gray" else "luma" if colors else ""
+    protocol = f"text = {json.dumps(row.protocol)}{_FLAGS[row.colors]}"
+    return f"{{ {', '.join(values)}, protocol = {{ {protocol} }} }}"
 
 
 def _literal(plain: Any) -> str:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from restore_cli.errors import UsageError
-from restore_cli.levels import parse_levels
 from restore_cli.tasks.restoration import (
     Finding,
     NetworkInput,
@@ -19,7 +18,7 @@ from restore_cli.tasks.restoration import (
 
 if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for torch
     from restore_cli.image import Picture, Pixels
-    from restore_cli.models.catalogue import Loaded
+    from restore_cli.models.checkpoint import Checkpoint
 
 TASKS = {  # command -> file:class of this package
     "denoise": "denoise:Denoise",
@@ -56,13 +55,13 @@ class Networks(Protocol):
     """What runs networks over a picture for a task."""
 
     @property
-    def chosen(self) -> Loaded:
+    def chosen(self) -> Checkpoint:
         """The model that the user chose, or the task's default."""
 
-    def find(self, name: str | None, task: str) -> Loaded:
+    def find(self, name: str | None, task: str) -> Checkpoint:
         """A model for this picture by its name; None is the task's default."""
 
-    def run(self, task: Task, model: Loaded, fed: NetworkInput, progress: float) -> NetworkRun:
+    def run(self, task: Task, model: Checkpoint, fed: NetworkInput, progress: float) -> NetworkRun:
         """Run a model's network, in tiles, on a picture of any channels.
 
         Args:
@@ -173,7 +172,7 @@ class Task:
         unrestored: Pixels,
         mask: Pixels | None,
         networks: Networks,
-        model: Loaded,
+        model: Checkpoint,
         strength: float = 1.0,
         progress: float = 1.0,
     ) -> Restoration:
@@ -208,13 +207,13 @@ class Task:
             (run,),
         )
 
-    def feed(self, picture: Picture, model: Loaded) -> NetworkInput:
+    def feed(self, picture: Picture, model: Checkpoint) -> NetworkInput:
         """What a model's network is given of a picture."""
-        trained = Trained(parse_levels(model.conditions), model.network.geometry)
+        trained = Trained(model.conditions, model.network.geometry)
         return self.prepare(picture, trained) or NetworkInput(picture.pixels)
 
     def run_network(
-        self, fed: NetworkInput, networks: Networks, model: Loaded, progress: float
+        self, fed: NetworkInput, networks: Networks, model: Checkpoint, progress: float
     ) -> NetworkRun:
         """Run a network over the whole of a picture."""
         return networks.run(self, model, fed, progress)

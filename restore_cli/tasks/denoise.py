@@ -78,7 +78,7 @@ class Denoise(Task):
     def model(self) -> str | None:
         """For white noise the one that is made for it; any other is left to the default."""
         white = self.found.white if self.found else self.sigma is not None
-        return "house" if white else None
+        return "gaussian" if white else None
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Give the noise level as a constant plane, held to the range that the network knows.
@@ -98,7 +98,7 @@ class Denoise(Task):
         if not geometry.conditions and not 0.8 * known.low <= sigma <= 1.2 * known.high:
             warnings = (
                 f"The model was trained for sigma {known}, the noise is {sigma:.1f}; use --model"
-                " house.",
+                " gaussian.",
             )
         elif geometry.conditions and sigma > known.high:
             warnings = (

@@ -17,7 +17,7 @@ from restore_cli.tasks.restoration import (
 
 if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for numpy
     from restore_cli.image import Mask, Picture, Pixels
-    from restore_cli.models.catalogue import Loaded
+    from restore_cli.models.checkpoint import Checkpoint
 
 Paint = Literal["text", "scratches"]  # what can be found
 FINDERS = ("finder", "blind")  # models that find it: soft and hard paint; hard paint to the pixel
@@ -201,7 +201,7 @@ class Inpaint(Task):
         return observed, missing.astype("float32")
 
     def run_network(
-        self, fed: NetworkInput, networks: Networks, model: Loaded, progress: float
+        self, fed: NetworkInput, networks: Networks, model: Checkpoint, progress: float
     ) -> NetworkRun:
         """Fill gaps from coarse to fine.
 
@@ -229,7 +229,7 @@ class Inpaint(Task):
         fed: NetworkInput,
         missing: Mask,
         networks: Networks,
-        model: Loaded,
+        model: Checkpoint,
         progress: float,
     ) -> NetworkRun:
         """Run a network over what is missing and as much again around it; the rest stays."""

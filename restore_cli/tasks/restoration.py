@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from restore_cli.engine import Result
     from restore_cli.image import Mask, Picture, Pixels
     from restore_cli.levels import Levels
-    from restore_cli.models.catalogue import Loaded
+    from restore_cli.models.checkpoint import Checkpoint
     from restore_cli.network import Geometry
 
 
@@ -60,7 +60,7 @@ class NetworkInput:
 class NetworkRun:
     """A network that was run over a picture: what it was given, and what it gave."""
 
-    model: Loaded
+    model: Checkpoint
     input: NetworkInput
     result: Result
 

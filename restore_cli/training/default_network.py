@@ -11,7 +11,7 @@ import torch
 from restore_cli.archs import build
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.levels import Levels
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog
 from restore_cli.tasks import Task
 from restore_cli.training.network_input import feed
 
@@ -27,10 +27,10 @@ def default_network(task: str, levels: Levels) -> tuple[str, Mapping[str, Any]]:
     """
     scale = levels.get("scale", 1)
     try:
-        found = weights.choose(None, task, 3, scale if isinstance(scale, (int, float)) else 1)
+        found = catalog.choose(None, task, 3, scale if isinstance(scale, (int, float)) else 1)
     except UsageError:
         return _DEFAULT_NETWORK
-    assert isinstance(found, weights.Entry)
+    assert isinstance(found, catalog.Entry)
     return found.arch, found.params
 
 

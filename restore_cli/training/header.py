@@ -9,10 +9,10 @@ from pathlib import Path
 
 import torch
 
-from restore_cli.models.catalogue import Header
+from restore_cli.models.header import Header
+from restore_cli.models.scores import Protocol, Score
 from restore_cli.network import Restorer
 from restore_cli.training.data import TrainingData
-from restore_cli.training.network_input import plain
 from restore_cli.training.request import Request
 from restore_cli.training.validation import Validation, validate
 
@@ -41,11 +41,11 @@ def make_header(
         arch=recipe.arch,
         params=dict(recipe.params),
         channels=network.geometry.channels,
-        conditions=plain(recipe.levels),
+        conditions=recipe.levels,
         precisions=("fp32", "bf16") if keeps else ("fp32",),
         recipe=json.loads(json.dumps(recipe.to_plain())),
         scores=tuple(
-            {"set": held, **plain(level), "psnr": round(score, 3), "protocol": "validation"}
+            Score(held, Protocol("validation"), round(score, 3), levels=level)
             for level, score in zip(recipe.validation, validation.scores, strict=True)
         ),
         data=f"{len(data.training)} images of {', '.join(folders)}",

@@ -10,7 +10,8 @@ from contextlib import contextmanager, nullcontext
 import torch
 
 from restore_cli import memory
-from restore_cli.models.catalogue import Header, save
+from restore_cli.models.checkpoint import save
+from restore_cli.models.header import Header
 from restore_cli.network import Restorer
 from restore_cli.training.clock import Clock, Meter
 from restore_cli.training.distributed import Group, join

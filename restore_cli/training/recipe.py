@@ -12,7 +12,7 @@ import numpy as np
 from restore_cli.degradations import Degradation, find_degradation
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.levels import Levels, parse_levels
-from restore_cli.models import catalogue as weights
+from restore_cli.models.header import is_level
 from restore_cli.training.checks import find_problems
 from restore_cli.training.default_network import default_network, fit_conditions
 from restore_cli.training.network_input import plain
@@ -249,6 +249,6 @@ def _parse_levels(kind: type[Degradation], table: Mapping[str, Any]) -> tuple[Le
     levels = parse_levels(table)
     drawn = kind.draw(levels, np.random.default_rng(0))
     for key, level in plain(levels).items():
-        if not weights.is_level(key, level):  # another draw would fail, or the checkpoint
+        if not is_level(key, level):  # another draw would fail, or the checkpoint
             raise ValueError(f"{key} cannot be {level!r}")
     return levels, drawn

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from restore_cli.archs import build
 from restore_cli.errors import UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import catalog, checkpoint
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tasks import TASKS, find_task
 from restore_cli.training.recipe import Recipe
@@ -25,7 +25,7 @@ def make_network(recipe: Recipe) -> Restorer:
     """
     torch.manual_seed(recipe.seed)
     network = build(recipe.arch, recipe.params)
-    network.initialise()
+    network.init_weights()
     _check_scale(recipe, network.geometry)
     _try(network, recipe)
     if recipe.pretrain and network.geometry.scale > 1:
@@ -74,7 +74,7 @@ def _try(network: Restorer, recipe: Recipe) -> None:
 def _load_init(network: Restorer, recipe: Recipe) -> None:
     """Take the weights of the recipe's `init`, but for layers of other shapes."""
     channels = network.geometry.channels
-    loaded = weights.load(weights.choose(recipe.init, recipe.task, channels))
+    loaded = checkpoint.load(catalog.choose(recipe.init, recipe.task, channels))
     own, given = network.state_dict(), loaded.network.state_dict()
     if loaded.network.geometry.channels == channels:
         given = {

@@ -23,7 +23,7 @@ from torch import Tensor
 
 from restore_cli.atomic import write_whole
 from restore_cli.errors import WeightsError
-from restore_cli.models.catalogue import FORMAT, renew
+from restore_cli.models.header import FORMAT, renew_params
 from restore_cli.network import Restorer
 from restore_cli.tables import fill_in
 from restore_cli.training.objectives import Adversary
@@ -215,7 +215,7 @@ def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], Moment]:
     if not isinstance(written, dict) or moment.step < 0 or not 0 <= moment.seconds < math.inf:
         raise ValueError("its recipe or its moment makes no sense")
     if "format" not in header:
-        written["params"] = renew(written["arch"], written["params"])
+        written["params"] = renew_params(written["arch"], written["params"])
     if header.get("layout", _layout(tensors)) != _layout(tensors):
         raise ValueError("tensors are missing, or of another name or shape")
     return tensors, written, moment

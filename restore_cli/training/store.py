@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 
 from restore_cli.errors import RestoreError
-from restore_cli.models.catalogue import cache_dir
+from restore_cli.models.store import cache_dir
 from restore_cli.training.samples import Bytes, Sample
 
 _MEMORY_SHARE = 4  # images take up to this fraction of the free memory

@@ -17,7 +17,7 @@ from typing import Any
 from restore_cli import recipes
 from restore_cli.atomic import write_text
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.models import catalogue as weights
+from restore_cli.models import checkpoint
 from restore_cli.report.study import Chart, Mark
 from restore_cli.training.loop import train
 from restore_cli.training.network_input import label
@@ -141,7 +141,7 @@ def _run(training: Training, watch: Callable[[Beat], None]) -> dict[str, Any]:
     """Train to the end, keep the last weights and their log, and say what they reach."""
     with closing(train(training, watch)) as moments:
         *_, last = moments
-    psnr = mean(float(score["psnr"]) for score in weights.load(training.last).header.scores)
+    psnr = mean(float(score.psnr) for score in checkpoint.load(training.last).header.scores)
     training.last.replace(training.out)
     training.state.unlink(missing_ok=True)
     return {"psnr": psnr, "steps": last.step, "minutes": last.seconds / 60}

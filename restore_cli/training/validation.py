@@ -13,10 +13,10 @@ from restore_cli.degradations import find_degradation
 from restore_cli.engine import Settings
 from restore_cli.image import Picture
 from restore_cli.image import Pixels as Image
-from restore_cli.models.catalogue import Header, Loaded
+from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.models.header import Header
 from restore_cli.network import Restorer
 from restore_cli.pipeline.apply import restore
-from restore_cli.training.network_input import plain
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.samples import Sample, to_float
 
@@ -72,7 +72,7 @@ def validate(
     return Validation(tuple(scores), tuple(inputs), tuple(pictures))
 
 
-def _as_model(network: Restorer, recipe: Recipe) -> Loaded:
+def _as_model(network: Restorer, recipe: Recipe) -> Checkpoint:
     """The network as tasks run it, whatever its results are: no other one takes its place."""
     network = copy.copy(network)
     network.bounds = None
@@ -81,6 +81,6 @@ def _as_model(network: Restorer, recipe: Recipe) -> Loaded:
         arch=recipe.arch,
         params=recipe.params,
         channels=network.geometry.channels,
-        conditions=plain(recipe.levels),
+        conditions=recipe.levels,
     )
-    return Loaded("this network", network, header)
+    return Checkpoint("this network", network, header)

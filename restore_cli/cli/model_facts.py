@@ -1,0 +1,143 @@
+"""What is printed of models: a few lines of each, or all facts of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from textwrap import shorten
+from typing import Any
+
+from rich.filesize import decimal
+
+from restore_cli.levels import describe_level
+from restore_cli.models import store
+from restore_cli.models.catalog import Bundled, Entry, in_order
+from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.models.header import Header
+
+EXTRA = "restore-cli[community]"
+
+
+def to_lines(entries: Sequence[Entry]) -> Iterator[str]:
+    """A table of models, by task, with the scores of each below it; lines may be several."""
+    entries = in_order(entries)
+    rows = [("model", "colour", "size", "speed", "license", "where")]
+    for entry in entries:
+        size = decimal(entry.size) if entry.size else ""
+        name = f"{entry.name} *" if entry.default else entry.name
+        rows.append((name, color(entry), size, _speed(entry), entry.license, _where(entry)))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    yield f"{head}\n    short names: what it is good for\n    set, levels of damage: PSNR in dB"
+    for name, group in groupby(zip(entries, lines, strict=True), key=lambda pair: pair[0].task):
+        yield f"{name}:"
+        for entry, line in group:
+            yield "\n    ".join([line, _purpose(entry), *map(str, entry.series())])
+
+
+def to_record(model: Entry | Header) -> dict[str, Any]:
+    """All that is known, as JSON holds it."""
+    plain = model.to_plain()
+    if isinstance(model, Entry):
+        plain |= {"where": _where(model), "path": str(store.path_of(model))}
+    return plain
+
+
+def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
+    """What is known, in words; a list has a line for each item."""
+    series = model.series()
+    protocols = dict.fromkeys(one.protocol.text for one in series if not one.protocol.published)
+    marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
+    common: dict[str, str | list[str]] = {
+        "task": model.task or "any that keeps the size",
+        "colour": color(model),
+        "trained for": trained_for(model),
+        "architecture": f"{model.arch} {_pairs(model.params)}",
+        **(_costs(model) if model.is_built else {}),
+        "precisions": ", ".join(model.precisions),
+        "recipe": _pairs(model.recipe),
+        "data": model.data,
+        "commit": model.commit,
+        "PSNR in dB": [f"{one}{marks.get(one.protocol.text, '')}" for one in series],
+        "measured": [f"{mark.lstrip()} {protocol}" for protocol, mark in marks.items()],
+    }
+    if not isinstance(model, Entry):
+        return common
+    return {
+        "model": model.name,
+        "short name": ", ".join(model.names[1:]),
+        "good for": model.good,
+        "speed": _speed(model),
+        **common,
+        "default": f"of {model.task}" if model.default else "",
+        "needs": EXTRA if model.by_spandrel else "",
+        "paper": model.paper,
+        "license": f"{model.license}, {model.terms}" if model.terms else model.license,
+        "size": f"{model.size:,} bytes" if model.size else "",
+        "sha256": f"{model.sha256}, from the {model.verified}" if model.verified else model.sha256,
+        "source": str(model.source),
+        "where": f"{_where(model)}, {store.path_of(model)}",
+    }
+
+
+def _costs(model: Header) -> dict[str, str]:
+    """How large its network is, and how much it computes."""
+    from restore_cli import archs
+    from restore_cli.bench.costs import measure_costs
+    from restore_cli.report.figures import PARAMETERS, WORK
+
+    found = measure_costs(archs.build(model.arch, model.params))
+    work = (
+        f"{found[WORK]:,.0f} kFLOP per pixel of the result;"
+        " a multiplication and an addition are two"
+    )
+    return {"parameters": f"{found[PARAMETERS]:,.0f}", "work": work}
+
+
+def _where(entry: Entry) -> str:
+    if isinstance(entry.source, Bundled):
+        return "bundled"
+    return "cached" if store.path_of(entry).is_file() else "download"
+
+
+def _speed(entry: Entry) -> str:
+    """How fast it runs; of those that the table does not say, by their sizes."""
+    return entry.speed or ("slow" if (entry.size or 0) > 50e6 else "fast")
+
+
+def to_traits(loaded: Checkpoint) -> dict[str, str]:
+    """What a network shows that is made of a file."""
+    geometry = loaded.network.geometry
+    count = sum(parameter.numel() for parameter in loaded.network.parameters())
+    exact = f"exact, with {geometry.halo} pixels around each"
+    return {
+        "scale": str(geometry.scale),
+        "parameters": f"{count:,}",
+        "tiles": exact if geometry.local else "approximate, for it looks at the whole photo",
+    }
+
+
+def _purpose(entry: Entry) -> str:
+    """Its other names, what it is good for, what its license withholds, and what is to be
+    installed.
+    """
+    names = ", ".join(entry.names[1:])
+    words = f"{names}: " * bool(names) + (entry.good or trained_for(entry) or entry.task)
+    limits = ", ".join(filter(None, [entry.terms, f"needs {EXTRA}" * entry.by_spandrel]))
+    return shorten(words + f" ({limits})" * bool(limits), 76, placeholder=" ...")
+
+
+def color(model: Header) -> str:
+    """What pictures it is made for."""
+    return "gray" if model.channels == 1 else "colour"
+
+
+def trained_for(model: Header) -> str:
+    """The damage: "quality 5 to 90, subsampling 4:4:4 or 4:2:0"."""
+    return ", ".join(
+        f"{key} {describe_level(level)}".rstrip() for key, level in model.conditions.items()
+    )
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in values.items())

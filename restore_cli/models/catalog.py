@@ -1,0 +1,252 @@
+"""The catalog: the checkpoints of weights.toml, and which of them a name means."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from restore_cli.download import Hub, Url
+from restore_cli.errors import UsageError, WeightsError
+from restore_cli.levels import span
+from restore_cli.models.header import Header, parse_conditions
+from restore_cli.models.scores import Protocol, parse_rows
+from restore_cli.tables import fill_in, read_toml
+
+DEFAULT = "default"  # the name of all models that their tasks use when none is named
+CHOICES = ("best", "fast", "photo")  # names that mean the default where no model of a task has them
+_UNSTATED = "none stated"  # in place of a license
+_PROTOCOLS = "protocols"  # the table of weights.toml that is no entry
+_FORMER = {  # names of an earlier release
+    "house": {
+        "denoise-color",
+        "deblock-color",
+        "derain-color",
+        "inpaint-color",
+        "sr-color-x2",
+        "sr-color-x3",
+        "sr-color-x4",
+    }
+}
+_PACKAGE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Bundled:
+    """A file of restore_cli/checkpoints."""
+
+    file: str
+
+    def __str__(self) -> str:
+        return f"bundled as {self.file}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry(Header):
+    """A checkpoint of weights.toml: its header, where it lies and what it may be used for.
+
+    Attributes:
+        name: unique, "denoise-color".
+        short: what it answers to as well; shared by the gray and the color model of one kind, and
+            by those of several scales.
+        default: whether its task uses it for pictures of its channels when no model is named.
+        source, sha256, size: the file; size in bytes, None where it is not known.
+        license: SPDX identifier, or its name where it has none.
+        paper: the publication, for models that are not ours.
+        verified: how the sha256 is known, "bytes" of the file, "pointer" of Git LFS, or
+            "catalogue", which others keep.
+        choice: "best" or "fast" of its task, to which it answers as well.
+        good: in a few words, what it is good for.
+        speed: "fast", "medium" or "slow".
+    """
+
+    name: str
+    source: Bundled | Hub | Url
+    sha256: str
+    license: str
+    size: int | None = None
+    short: str = ""
+    default: bool = False
+    paper: str = ""
+    verified: str = ""
+    choice: str = ""
+    good: str = ""
+    speed: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch("[0-9a-f]{64}", self.sha256):
+            raise WeightsError(f"{self.name}: sha256 must be 64 hexadecimal digits.")
+        if not isinstance(self.source, Bundled) and (problem := self.source.problem()):
+            raise WeightsError(f"{self.name}: {problem}.")
+
+    @property
+    def terms(self) -> str:
+        """What its license withholds, which is to be accepted before it is fetched; mostly
+        nothing.
+        """
+        if self.license == _UNSTATED:
+            return "no license is stated"
+        limited = "-NC" in self.license or "Academic" in self.license
+        return "not for commercial use" if limited else ""
+
+    def answers_to(self, name: str) -> bool:
+        """Whether it is one of its names, or means the default of its task, which it is."""
+        return name in self.names or (self.default and name == DEFAULT)
+
+    def to_plain(self) -> dict[str, Any]:
+        """All fields as JSON holds them."""
+        own = {item.name: getattr(self, item.name) for item in fields(self)}
+        return {**own, **super().to_plain(), "source": asdict(self.source)}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that it answers to."""
+        return tuple(filter(None, (self.name, self.short, self.choice)))
+
+
+@cache
+def entries() -> Mapping[str, Entry]:
+    """The entries of weights.toml by name.
+
+    Raises:
+        WeightsError: the table has a mistake.
+    """
+    installed = _PACKAGE / "weights.toml"  # in a wheel; in a checkout it lies beside the package
+    return read_table(installed if installed.exists() else _PACKAGE.parent / "weights.toml")
+
+
+def read_table(path: Path) -> Mapping[str, Entry]:
+    """Read a table of checkpoints, strictly.
+
+    Raises:
+        WeightsError: names the entry and the key that is unknown, missing or wrong, or the two
+            entries that answer to one name.
+    """
+    tables = read_toml(path, WeightsError)
+    protocols = {
+        key: fill_in(Protocol, values, f"protocol {key}", WeightsError)
+        for key, values in tables.pop(_PROTOCOLS, {}).items()
+    }
+    table = {name: _read_entry(name, values, protocols) for name, values in tables.items()}
+    claimed: dict[tuple[str, str, int, float], str] = {}
+    for entry in table.values():
+        for role in (*entry.names[1:], *([DEFAULT] if entry.default else [])):
+            key = role, entry.task, entry.channels, _scale(entry)
+            other = claimed.setdefault(key, entry.name)
+            if other != entry.name:
+                raise WeightsError(f"{other} and {entry.name} are both {role!r} for {entry.task}.")
+    return table
+
+
+def _read_entry(name: str, values: Mapping[str, Any], protocols: Mapping[str, Protocol]) -> Entry:
+    kinds: dict[str, type[Bundled | Hub | Url]] = {"bundled": Bundled, "hub": Hub, "url": Url}
+    stated = [key for key in kinds if key in values]
+    if len(stated) != 1:
+        raise WeightsError(f"{name} must have one of {', '.join(kinds)}.")
+    kind, source = kinds[stated[0]], values[stated[0]]
+    if not isinstance(source, Mapping):
+        source = {fields(kind)[0].name: source}
+    typed = {
+        "name": name,
+        "source": fill_in(kind, source, name, WeightsError),
+        "conditions": parse_conditions(values.get("conditions", {})),
+        "scores": parse_rows(values.get("scores", ()), protocols, name),
+    }
+    others = {key: value for key, value in values.items() if key not in kinds}
+    return fill_in(Entry, {**others, **typed}, name, WeightsError)
+
+
+def in_order(chosen: Iterable[Entry]) -> list[Entry]:
+    """The entries, those of a task together and its defaults first, downloads last."""
+
+    def place(entry: Entry) -> tuple[str, bool, bool]:
+        return entry.task, not entry.default, not isinstance(entry.source, Bundled)
+
+    return sorted(chosen, key=place)
+
+
+def downloads() -> list[Entry]:
+    """The entries that are no part of the package."""
+    return [entry for entry in entries().values() if not isinstance(entry.source, Bundled)]
+
+
+def find(name: str) -> tuple[Entry, ...]:
+    """The entries that answer to a name: the one of that full name, or all of that short name.
+
+    Raises:
+        WeightsError: there is none; the sentence names the closest.
+    """
+    found = _answering(name)
+    if not found:
+        shorts = sorted({name for entry in entries().values() for name in entry.names[1:]})
+        names = [*entries(), *shorts, DEFAULT]
+        close = difflib.get_close_matches(name, names)
+        hint = (
+            f"did you mean {' or '.join(close)}?" if close else "`restore models list` names all."
+        )
+        raise WeightsError(f"There is no model and no file {name!r}; {hint}")
+    return found
+
+
+def _answering(name: str) -> tuple[Entry, ...]:
+    table = entries()
+    if name in table:
+        return (table[name],)
+    if name in _FORMER:
+        return tuple(entry for entry in table.values() if entry.name in _FORMER[name])
+    return tuple(entry for entry in table.values() if entry.answers_to(name))
+
+
+def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Entry | Path:
+    """What `--model` means for a picture of these channels, and of so much that it is to be
+    enlarged.
+
+    Args:
+        model: a full or short name or a checkpoint's path; names win. None and "default" are the
+            task's default, as is one of CHOICES that no model of the task has; any model where
+            there is no default.
+
+    Returns:
+        An entry for the task or the path of a file that exists. Where several entries answer, one
+        of these channels if there is any; among them the one that enlarges just enough, or else the
+        most.
+
+    Raises:
+        WeightsError: no entry and no file of that name.
+        UsageError: the named entry is for another task.
+    """
+    everything = entries().values()
+    if model and not _answering(model) and Path(model).is_file():
+        return Path(model)
+    named = [entry for entry in everything if entry.default] if model is None else find(model)
+    fitting = [entry for entry in named if entry.task == task]
+    if not fitting and model in CHOICES:
+        known = [entry for entry in everything if entry.task == task]
+        fitting = [entry for entry in known if entry.default] or known
+    if not fitting:
+        names = ", ".join(entry.name for entry in everything if entry.task == task)
+        if not names:
+            raise UsageError(
+                f"No model for {task} is known; give --model one that `restore train` made."
+            )
+        if model is None:
+            raise UsageError(
+                f"There is no default model for {task}; choose one with --model: {names}."
+            )
+        raise UsageError(f"There is no {model} model for {task}; there are: {names}.")
+
+    def misfit(entry: Entry) -> tuple[bool, bool, float]:
+        away = _scale(entry) - scale
+        return entry.channels != channels, away < 0, abs(away)
+
+    return min(fitting, key=misfit)
+
+
+def _scale(entry: Entry) -> float:
+    """The most by which it enlarges."""
+    return span(entry.conditions.get("scale", 1)).high
