@@ -22,10 +22,11 @@ from restore_cli.device import autocast as autocast
 from restore_cli.device import find_device as find_device
 from restore_cli.device import find_precision, free_memory
 from restore_cli.errors import EngineError, UsageError
+from restore_cli.image import Pixels
 from restore_cli.network import Restorer
-from restore_cli.tiles import Box, Canvas, Image, cut_window, grow, split
+from restore_cli.tiles import Box, Canvas, cut_window, grow, split
 
-_Condition = float | Image  # one value for the whole picture, or an H x W map
+_Condition = float | Pixels  # one value for the whole picture, or an H x W map
 
 # Side of a tile by device. On a CPU, larger ones keep more memory: 48 MP took 2.3 GB at 768, 2.8 GB
 # at 1024.
@@ -58,7 +59,7 @@ class Result:
     whole.
     """
 
-    pixels: Image
+    pixels: Pixels
     device: str
     precision: str
     tile: int
@@ -66,7 +67,7 @@ class Result:
 
 def run(
     network: Restorer,
-    pixels: Image,
+    pixels: Pixels,
     conditions: Sequence[_Condition] = (),
     settings: Settings | None = None,
     on_tile: Callable[[float], None] = lambda share: None,
@@ -117,7 +118,7 @@ def run(
 
 def _run_tiles(
     network: Restorer,
-    pixels: Image,
+    pixels: Pixels,
     conditions: Sequence[_Condition],
     device: torch.device,
     settings: Settings,
@@ -174,7 +175,7 @@ def _run_tiles(
 
 
 def check_tiles(
-    network: Restorer, pixels: Image, conditions: Sequence[_Condition], settings: Settings
+    network: Restorer, pixels: Pixels, conditions: Sequence[_Condition], settings: Settings
 ) -> float | None:
     """Largest absolute difference, in [0, 1], of tiled and whole output in fp32 on the picture's
     middle.
@@ -259,13 +260,13 @@ def _is_out_of_memory(error: Exception) -> bool:
 
 def _run_box(
     network: Restorer,
-    pixels: Image,
+    pixels: Pixels,
     conditions: Sequence[_Condition],
     box: Box,
     device: torch.device,
     precision: str,
     ensemble: bool,
-) -> Image:
+) -> Pixels:
     """Restore one tile, without its halo."""
     geometry = network.geometry
     halo, scale = geometry.halo if geometry.local else 0, geometry.scale

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from restore_cli.image import Mask, Pixels, to_rgb
 from restore_cli.metrics import estimate_noise
 
 if TYPE_CHECKING:
     from restore_cli.models.checkpoint import Checkpoint
 
-Image = NDArray[np.float32]
-Mask = NDArray[np.bool_]
 Levels = NDArray[np.float64]  # fine, coarse, color, see `split`
 
 MODEL = "noise-level"
@@ -44,7 +43,7 @@ class Noise:
     parts: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
-def split(noise: Image) -> Levels:
+def split(noise: Pixels) -> Levels:
     """Standard deviations on the 0..255 scale of what noise is made of; their squares add up to its
     own.
 
@@ -68,7 +67,7 @@ def split_white(level: float, channels: int) -> Levels:
     return level * np.sqrt([(1 - coarse) / channels, coarse / channels, 1 - 1 / channels])
 
 
-def measure_noise(image: Image, visible: Mask | None = None) -> Noise:
+def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     """Measure a photo's noise, from the photo alone.
 
     A small network, which has seen the noise of many cameras and JPEGs, judges windows all over the
@@ -99,11 +98,10 @@ def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(np.expm1(value.clip(0, 1) * math.log(256)))
 
 
-def _look(image: Image, visible: Mask | None) -> Levels:
+def _look(image: Pixels, visible: Mask | None) -> Levels:
     from scipy.stats import trim_mean
 
     from restore_cli import engine, memory
-    from restore_cli.image import to_rgb
 
     levels = []
     with memory.kept():

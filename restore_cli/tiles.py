@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Image = NDArray[np.float32]
+from restore_cli.image import Pixels
 
 OVERLAP = 64  # pixels, of tiles of networks that look at the whole picture
 
@@ -42,7 +41,9 @@ def grow(box: Box, overlap: int, height: int, width: int) -> Box:
     return Box(top, left, min(box.bottom + overlap, height), min(box.right + overlap, width))
 
 
-def cut_window(image: Image, top: int, left: int, bottom: int, right: int, multiple: int) -> Image:
+def cut_window(
+    image: Pixels, top: int, left: int, bottom: int, right: int, multiple: int
+) -> Pixels:
     """Cut H x W x C to C x h x w; only past the picture's bottom and right is it mirrored, to the
     grid.
     """
@@ -68,7 +69,7 @@ class Canvas:
         self._pixels = np.zeros((height * scale, width * scale, channels), np.float32)
         self._total = np.zeros((*self._pixels.shape[:2], 1), np.float32) if blends else None
 
-    def add(self, box: Box, seen: Box, restored: Image) -> None:
+    def add(self, box: Box, seen: Box, restored: Pixels) -> None:
         """Put a restored tile in its place; `seen` is the tile with its overlap, if any."""
         scale = self._scale
         place = (
@@ -82,19 +83,19 @@ class Canvas:
             self._pixels[place] += share * restored
             self._total[place] += share
 
-    def finish(self) -> Image:
+    def finish(self) -> Pixels:
         """The picture, after all tiles were added."""
         if self._total is not None:
             self._pixels /= self._total
         return self._pixels
 
 
-def _fade(box: Box, seen: Box, scale: int) -> Image:
+def _fade(box: Box, seen: Box, scale: int) -> Pixels:
     """How much a tile counts, h x w x 1: half at its edges, hardly where its neighbors' overlap
     ends.
     """
 
-    def ramp(before: int, length: int, after: int) -> Image:
+    def ramp(before: int, length: int, after: int) -> Pixels:
         at = (np.arange(length * scale) + 0.5) / (2 * scale)
         rise, fall = (np.clip(at / max(over, 0.25 / scale), 0, 1) for over in (before, after))
         return np.asarray(np.minimum(rise, fall[::-1]), np.float32)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from restore_cli.training.pairs import Sample
 from torch import nn
 from typer.testing import CliRunner
 
@@ -30,8 +29,9 @@ from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.denoise import Denoise
 from restore_cli.tasks.inpaint import Inpaint
 from restore_cli.tasks.restoration import NetworkInput, NetworkRun
-from restore_cli.training.loop import validate
 from restore_cli.training.recipe import Recipe
+from restore_cli.training.samples import Sample
+from restore_cli.training.validation import validate
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
 

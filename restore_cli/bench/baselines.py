@@ -27,7 +27,7 @@ from restore_cli.bench.classical import (
 from restore_cli.bench.libraries import find_ncnn, installed, load_bm3d
 from restore_cli.bench.ncnn_networks import PACKAGES, REALESRGAN, SPAN, WAIFU2X, enlarge
 from restore_cli.degradations import Degradation, find_degradation
-from restore_cli.image import Pixels as Image
+from restore_cli.image import Pixels
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Baseline:
     name: str
     distribution: str
     settings: str
-    restore: Callable[[Image, Degradation], Image]
+    restore: Callable[[Pixels, Degradation], Pixels]
 
     @property
     def description(self) -> str:

@@ -19,7 +19,7 @@ from restore_cli.degradations.blur import Blur, blur_kernel
 from restore_cli.degradations.jpeg import Jpeg
 from restore_cli.degradations.noise import Noise
 from restore_cli.errors import UsageError
-from restore_cli.image import Pixels as Image
+from restore_cli.image import Pixels
 from restore_cli.metrics import estimate_noise, estimate_quality
 
 # Strength over the noise's standard deviation: of non-local means in gray and color, and of total
@@ -31,7 +31,7 @@ INPAINT_RADIUS = 3.0  # of inpainting, in pixels
 _Bytes = NDArray[np.uint8]
 
 
-def bm3d(observed: Image, damage: Degradation) -> Image:
+def bm3d(observed: Pixels, damage: Degradation) -> Pixels:
     """Block-matching and 3D filtering, by the package bm3d."""
     library = load_bm3d()
     method = library.bm3d if observed.shape[2] == 1 else library.bm3d_rgb
@@ -40,7 +40,7 @@ def bm3d(observed: Image, damage: Degradation) -> Image:
     )
 
 
-def nlm(observed: Image, damage: Degradation) -> Image:
+def nlm(observed: Pixels, damage: Degradation) -> Pixels:
     """Non-local means, by OpenCV."""
     import cv2
 
@@ -53,19 +53,19 @@ def nlm(observed: Image, damage: Degradation) -> Image:
     return _image(np.asarray(found), observed.shape)
 
 
-def tv(observed: Image, damage: Degradation) -> Image:
+def tv(observed: Pixels, damage: Degradation) -> Pixels:
     """Total variation against noise, by scikit-image."""
     return _flatten(observed, TV * _sigma(observed, damage) / 255)
 
 
-def _flatten(observed: Image, weight: float) -> Image:
+def _flatten(observed: Pixels, weight: float) -> Pixels:
     from skimage.restoration import denoise_tv_chambolle
 
     flat = denoise_tv_chambolle(observed, weight=max(weight, 1e-6), channel_axis=2)  # type: ignore[no-untyped-call]
     return _image(flat, observed.shape)
 
 
-def tv_jpeg(observed: Image, damage: Degradation) -> Image:
+def tv_jpeg(observed: Pixels, damage: Degradation) -> Pixels:
     """Total variation against the traces of JPEG, by scikit-image."""
     from restore_cli.image import jpeg_steps
 
@@ -74,12 +74,12 @@ def tv_jpeg(observed: Image, damage: Degradation) -> Image:
     return _flatten(observed, TV_JPEG * float(jpeg_steps()[quality - 1, :3, :3].mean()) ** 0.5)
 
 
-def bicubic(observed: Image, damage: Degradation) -> Image:
+def bicubic(observed: Pixels, damage: Degradation) -> Pixels:
     """Bicubic enlargement, as MATLAB does it."""
     return damage.task().unrestored(observed)
 
 
-def lanczos(observed: Image, damage: Degradation) -> Image:
+def lanczos(observed: Pixels, damage: Degradation) -> Pixels:
     """Enlargement by Lanczos, by Pillow."""
     from PIL import Image as Pillow
 
@@ -94,10 +94,10 @@ def lanczos(observed: Image, damage: Degradation) -> Image:
     return _image(np.stack(large, axis=2), (height, width, channels))
 
 
-def inpaint(flag: str) -> Callable[[Image, Degradation], Image]:
+def inpaint(flag: str) -> Callable[[Pixels, Degradation], Pixels]:
     """What fills missing pixels, which are NaN, by the method of OpenCV that has this name."""
 
-    def restore(observed: Image, _damage: Degradation) -> Image:
+    def restore(observed: Pixels, _damage: Degradation) -> Pixels:
         import cv2
 
         missing = np.asarray(np.isnan(observed).any(axis=2))
@@ -110,7 +110,9 @@ def inpaint(flag: str) -> Callable[[Image, Degradation], Image]:
     return restore
 
 
-def _deblur(observed: Image, damage: Degradation, sharpen: Callable[[Image, Image], Any]) -> Image:
+def _deblur(
+    observed: Pixels, damage: Degradation, sharpen: Callable[[Pixels, Pixels], Any]
+) -> Pixels:
     """Plane by plane, continued far enough that the borders do not ring."""
     assert isinstance(damage, Blur)
     if damage.kernel == "motion" and damage.angle is None:
@@ -123,37 +125,37 @@ def _deblur(observed: Image, damage: Degradation, sharpen: Callable[[Image, Imag
     return _image(np.stack(sharp, axis=2)[reach:-reach, reach:-reach], observed.shape)
 
 
-def richardson_lucy(observed: Image, damage: Degradation) -> Image:
+def richardson_lucy(observed: Pixels, damage: Degradation) -> Pixels:
     """Deconvolution by Richardson and Lucy with a known kernel, by scikit-image."""
     from skimage import restoration
 
-    def sharpen(plane: Image, kernel: Image) -> Any:
+    def sharpen(plane: Pixels, kernel: Pixels) -> Any:
         return restoration.richardson_lucy(plane, kernel, RL_ITERATIONS)  # type: ignore[no-untyped-call]
 
     return _deblur(observed, damage, sharpen)
 
 
-def wiener(observed: Image, damage: Degradation) -> Image:
+def wiener(observed: Pixels, damage: Degradation) -> Pixels:
     """Deconvolution by Wiener with a known kernel, by scikit-image."""
     from skimage import restoration
 
-    def sharpen(plane: Image, kernel: Image) -> Any:
+    def sharpen(plane: Pixels, kernel: Pixels) -> Any:
         return restoration.wiener(plane, kernel, WIENER_BALANCE)  # type: ignore[no-untyped-call]
 
     return _deblur(observed, damage, sharpen)
 
 
-def _sigma(observed: Image, damage: Degradation) -> float:
+def _sigma(observed: Pixels, damage: Degradation) -> float:
     """The noise's standard deviation on the 0..255 scale, given or estimated."""
     assert isinstance(damage, Noise)
     return estimate_noise(observed) if damage.sigma is None else damage.sigma
 
 
-def _bytes(image: Image) -> _Bytes:
+def _bytes(image: Pixels) -> _Bytes:
     return np.asarray(np.rint(image.clip(0, 1) * 255), np.uint8)
 
 
-def _image(result: NDArray[Any], shape: tuple[int, ...]) -> Image:
+def _image(result: NDArray[Any], shape: tuple[int, ...]) -> Pixels:
     """The image in [0, 1] of bytes or floats, with its channel axis again."""
     scale = 255 if result.dtype == np.uint8 else 1
     return np.asarray(result.reshape(shape) / scale, np.float32).clip(0, 1)

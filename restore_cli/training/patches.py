@@ -13,8 +13,7 @@ from torch.utils.data import Dataset
 from restore_cli.degradations import find_degradation, photo_noise
 from restore_cli.degradations.grain import mottle
 from restore_cli.errors import UsageError
-from restore_cli.image import Pixels as Image
-from restore_cli.image import to_gray, to_rgb
+from restore_cli.image import Pixels, to_gray, to_rgb
 from restore_cli.network import Geometry
 from restore_cli.training.network_input import stack_input
 from restore_cli.training.recipe import Recipe
@@ -69,7 +68,7 @@ class Patches(Dataset[Batch]):
         )
         return observed, clean
 
-    def _pair(self, rng: np.random.Generator, step: int) -> tuple[Image, Image]:
+    def _pair(self, rng: np.random.Generator, step: int) -> tuple[Pixels, Pixels]:
         sample = self.samples[
             np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")
         ]
@@ -94,7 +93,7 @@ class Patches(Dataset[Batch]):
 
     def _cut(
         self, sample: Sample, patch: int, rng: np.random.Generator
-    ) -> tuple[Image, Image | None]:
+    ) -> tuple[Pixels, Pixels | None]:
         """The same place of both images, turned and mirrored at random if the recipe says so."""
         side = patch // sample.scale
         corner = [int(rng.integers(max(0, size - side) + 1)) for size in sample.size]
@@ -108,8 +107,8 @@ class Patches(Dataset[Batch]):
         return clean, to_float(_turn(_pad(cut.damaged, side), turns, mirrored))
 
     def _vary(
-        self, clean: Image, damaged: Image | None, rng: np.random.Generator
-    ) -> tuple[Image, Image | None]:
+        self, clean: Pixels, damaged: Pixels | None, rng: np.random.Generator
+    ) -> tuple[Pixels, Pixels | None]:
         """Patches enlarged, noisy or gray at random, in the shares that the recipe says."""
         recipe = self.recipe
         if recipe.enlarged and damaged is None and rng.random() < recipe.enlarged:
@@ -134,7 +133,7 @@ def _turn(image: Bytes, turns: int, mirrored: bool) -> Bytes:
     return image[:, ::-1] if mirrored else image
 
 
-def _enlarge(image: Image, factor: float) -> Image:
+def _enlarge(image: Pixels, factor: float) -> Pixels:
     """The corner of an image, enlarged to the size of the whole."""
     import cv2
 

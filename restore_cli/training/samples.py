@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.image import Pixels as Image
+from restore_cli.image import Pixels
 
 Bytes = NDArray[np.uint8]
 
@@ -57,7 +57,7 @@ class Sample:
         return Sample(cut.clean.copy(), None if cut.damaged is None else cut.damaged.copy())
 
 
-def to_float(image: Bytes) -> Image:
+def to_float(image: Bytes) -> Pixels:
     """The image in [0, 1]."""
     return np.divide(image, 255, dtype=np.float32)
 

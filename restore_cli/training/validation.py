@@ -11,8 +11,7 @@ import torch
 
 from restore_cli.degradations import find_degradation
 from restore_cli.engine import Settings
-from restore_cli.image import Picture
-from restore_cli.image import Pixels as Image
+from restore_cli.image import Picture, Pixels
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
 from restore_cli.network import Restorer
@@ -29,7 +28,7 @@ class Validation:
 
     scores: tuple[float, ...] = ()
     inputs: tuple[float, ...] = ()
-    pictures: tuple[tuple[Image, Image, Image], ...] = ()
+    pictures: tuple[tuple[Pixels, Pixels, Pixels], ...] = ()
 
 
 def validate(
@@ -49,7 +48,7 @@ def validate(
     settings = Settings(device=str(device), precision=precision)
     scores: list[float] = []
     inputs: list[float] = []
-    pictures: list[tuple[Image, Image, Image]] = []
+    pictures: list[tuple[Pixels, Pixels, Pixels]] = []
     number = len(recipe.validation) * len(samples)
     for level in recipe.validation:
         damage = kind.draw(level, np.random.RandomState(0))
