@@ -35,7 +35,7 @@ from restore_cli.metrics import psnr
 from restore_cli.models import checkpoint
 from restore_cli.models.header import Header
 from restore_cli.noise import Noise
-from restore_cli.pipeline.files import Naming, plan
+from restore_cli.pipeline.files import OutputNaming, plan
 from restore_cli.report.batch_report import write_report
 from restore_cli.report.record import Record
 from restore_cli.tasks import option
@@ -358,7 +358,7 @@ def test_references_and_masks_are_never_overwritten(
 
 def test_masks_and_references_are_found_before_anything_runs(run: Run, tmp_path: Path) -> None:
     source, clean = photo(tmp_path / "in/a.png"), photo(tmp_path / "clean/a.jpg", sigma=0)
-    naming = Naming(suffix=".x")
+    naming = OutputNaming(suffix=".x")
     [item] = plan([str(source)], naming, masks=clean, references=clean.parent)
     assert (item.mask_in, item.reference) == (str(clean), str(clean))
     for kind in "mask", "reference":
@@ -1049,7 +1049,7 @@ def test_a_large_folder_is_planned(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "os.walk",
         lambda folder, onerror: [(folder, [], [f"{i}.jpg" for i in reversed(range(100_000))])],
     )
-    items = plan([str(tmp_path)], Naming(suffix=".denoised"))
+    items = plan([str(tmp_path)], OutputNaming(suffix=".denoised"))
     assert len(items) == 100_000 and items[0].relative == "0.jpg"
 
 

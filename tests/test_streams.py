@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 from restore_cli.atomic import write_whole
 from restore_cli.cli import app
 from restore_cli.noise import Noise
-from restore_cli.pipeline.files import Naming, plan
+from restore_cli.pipeline.files import OutputNaming, plan
 
 ROOT = Path(__file__).parents[1]
 MODULE = [sys.executable, "-m", "restore_cli"]
@@ -80,9 +80,11 @@ def test_pipes_in_a_folder_are_left_alone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "b.png")
     (tmp_path / "c.png").symlink_to("nowhere")  # named as missing, later
     for word in (str(tmp_path), str(tmp_path / "*.png")):
-        found = [Path(item.input).name for item in plan([word], Naming(suffix=".denoised"))]
+        found = [Path(item.input).name for item in plan([word], OutputNaming(suffix=".denoised"))]
         assert found == (["a.png", "c.png"] if word == str(tmp_path) else ["a.png"])
-    assert [item.input for item in plan([str(tmp_path / "b.png")], Naming(suffix=".denoised"))]
+    assert [
+        item.input for item in plan([str(tmp_path / "b.png")], OutputNaming(suffix=".denoised"))
+    ]
 
 
 def test_photos_of_other_formats_are_counted(

@@ -121,12 +121,12 @@ def compare(
     if names:
         from restore_cli.engine import Settings  # imports torch
         from restore_cli.pipeline import batch as job
-        from restore_cli.pipeline.files import STREAM, Item, match_files
+        from restore_cli.pipeline.files import STREAM, FileJob, match_files
         from restore_cli.pipeline.lineup import find_task_of
 
         kind = _fill(find_task(task or call(find_task_of, names)), level or ())
         settings = Settings(device, precision, parse_tile(tile))
-        item = Item(str(before), STREAM, before.name, format="PNG")
+        item = FileJob(str(before), STREAM, before.name, format="PNG")
         items = match_files([item], mask, None)
         request = job.Request(kind, items, settings=settings, offline=offline, debug=debug)
         others = [*(after or ()), *([reference] if reference else ())]
@@ -222,7 +222,7 @@ def _restore(
     photo: Path, models: Sequence[str], request: Request, quiet: bool
 ) -> tuple[list[Version], bool]:
     """The photo and what the models make of it, nothing where all fail; and whether any fails."""
-    from restore_cli.pipeline.batch import Watch
+    from restore_cli.pipeline.batch import Callbacks
     from restore_cli.pipeline.lineup import line_up
 
     versions: list[Version] = []
@@ -232,11 +232,11 @@ def _restore(
         def show(note: str) -> None:
             bar.update(done, len(names), f"{done}/{len(names)} models, {note}")
 
-        watch = Watch(
-            download=lambda size, _: show(f"fetching {names[done]}, {size / 1e6:.0f} MB"),
-            restored=lambda *_: show(names[done]),
+        callbacks = Callbacks(
+            on_download=lambda size, _: show(f"fetching {names[done]}, {size / 1e6:.0f} MB"),
+            on_progress=lambda *_: show(names[done]),
         )
-        for one in worker.each(line_up(photo, names, request, watch)):
+        for one in worker.each(line_up(photo, names, request, callbacks)):
             done += 1
             if one.before and one.after:
                 versions += [one.after] if versions else [one.before, one.after]

@@ -28,7 +28,7 @@ from restore_cli.tasks import Task, find_task
 
 if TYPE_CHECKING:
     from restore_cli.pipeline.batch import Request
-    from restore_cli.pipeline.files import Item
+    from restore_cli.pipeline.files import FileJob
 
 
 def add_command(app: typer.Typer, name: str) -> None:
@@ -99,7 +99,7 @@ def _run(
         raise UsageError("Both --skip-existing and --overwrite are given; choose one.")
     reports = report or []
     _check_written(reports, compare, overwrite)
-    naming = files.Naming(
+    naming = files.OutputNaming(
         output=output,
         suffix=f".{task.suffix}" if suffix is None else suffix,
         format=parse_format(format) if format else None,
@@ -156,7 +156,7 @@ def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: boo
         check_page(compare, overwrite=overwrite)
 
 
-def _check_stdout(items: Sequence[Item], json: bool) -> None:
+def _check_stdout(items: Sequence[FileJob], json: bool) -> None:
     """Raise UsageError where a picture goes to a standard output that cannot take it."""
     from restore_cli.pipeline.files import STREAM
 
@@ -180,7 +180,7 @@ def _warn_of_unread(unread: Counter[str]) -> None:
     )
 
 
-def _print_plan(items: Sequence[Item], task: Task, skip_existing: bool, json: bool) -> None:
+def _print_plan(items: Sequence[FileJob], task: Task, skip_existing: bool, json: bool) -> None:
     for item in items:
         status = "skipped" if skip_existing and os.path.isfile(item.output) else "planned"
         record = Record(item.input, status, item.output, task=task.name)
@@ -190,7 +190,7 @@ def _print_plan(items: Sequence[Item], task: Task, skip_existing: bool, json: bo
 def _restore(
     request: Request, reports: Sequence[Path], compare: Path | None, json: bool, quiet: bool
 ) -> None:
-    from restore_cli.pipeline.batch import Watch, restore_files
+    from restore_cli.pipeline.batch import Callbacks, restore_files
 
     task, page = request.task, None
     if compare:
@@ -200,11 +200,13 @@ def _restore(
     hidden = quiet or (json and stdout.is_terminal)
     with show_progress(task.name, hidden) as bar, Worker() as worker:
         batch = BatchProgress(bar, [item.relative for item in request.items])
-        watch = Watch(
-            download=batch.download, restored=batch.restore, compared=page.add if page else None
+        callbacks = Callbacks(
+            on_download=batch.download,
+            on_progress=batch.restore,
+            on_comparison=page.add if page else None,
         )
         records = restore_files(
-            request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, watch=watch
+            request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, callbacks=callbacks
         )
         Outcomes(task, batch, reports, page, json, quiet).render(worker.each(records))
 

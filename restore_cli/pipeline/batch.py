@@ -28,12 +28,12 @@ from restore_cli.models import catalog
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.apply import apply, check_tiles
 from restore_cli.pipeline.compare import measure as measure_versions
-from restore_cli.pipeline.files import STREAM, Item, choose_format
+from restore_cli.pipeline.files import STREAM, FileJob, choose_format
 from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
+from restore_cli.pipeline.request import Callbacks as Callbacks
 from restore_cli.pipeline.request import Request as Request
-from restore_cli.pipeline.request import Watch as Watch
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
 from restore_cli.tasks import Task
@@ -45,7 +45,7 @@ def restore_files(
     *,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
-    watch: Watch | None = None,
+    callbacks: Callbacks | None = None,
 ) -> Iterator[Record]:
     """Restore files, yielding the record of each as it is finished; a failure is a record too.
 
@@ -55,9 +55,9 @@ def restore_files(
     Raises:
         WeightsError, UsageError: no file can be restored like this.
     """
-    watch = watch or Watch()
+    callbacks = callbacks or Callbacks()
     engine.find_device(request.settings.device)
-    models = Models(request.offline, watch.download)
+    models = Models(request.offline, callbacks.on_download)
     if request.model and isinstance(catalog.choose(request.model, request.task.name, 3), Path):
         models.find(request.model, request.task.name, 3)  # what a name means depends on the photo
     for folder in {os.path.dirname(item.output) for item in request.items if item.output != STREAM}:
@@ -68,7 +68,7 @@ def restore_files(
             yield replace(start, status="skipped")
             continue
         try:
-            yield _restore_file(request, item, start, models, stdin, stdout, watch)
+            yield _restore_file(request, item, start, models, stdin, stdout, callbacks)
         except (WeightsError, UsageError, BrokenPipeError):
             raise
         except Exception as error:  # one file, whatever is wrong with it, does not stop a batch
@@ -77,7 +77,7 @@ def restore_files(
             yield replace(start, status="failed", error=_sentence(item, error))
 
 
-def _sentence(item: Item, error: Exception) -> str:
+def _sentence(item: FileJob, error: Exception) -> str:
     match error:
         case PictureError():
             return str(error)  # names the file
@@ -120,12 +120,12 @@ class _Result:
 
 def _restore_file(
     request: Request,
-    item: Item,
+    item: FileJob,
     record: Record,
     models: Models,
     stdin: BinaryIO | None,
     stdout: BinaryIO | None,
-    watch: Watch,
+    callbacks: Callbacks,
 ) -> Record:
     """Read, restore, write, measure. Arrays end with the stage that needs them: 48 megapixels are
     576 MB each.
@@ -133,7 +133,7 @@ def _restore_file(
     started = time.perf_counter()
     piped = stdin if item.input == STREAM else None
     data = read_file(piped or Path(item.input), request.max_pixels)  # once: a pipe has it once
-    result = _restore(request, item, record, data, models, watch)
+    result = _restore(request, item, record, data, models, callbacks)
     data, format, notes = _encode(request, item, result, data)
     if result.mask is not None:  # first, so that no photo is written of one that failed
         save_mask(result.mask, Path(item.mask))
@@ -151,11 +151,16 @@ def _restore_file(
     )
     if result.observed is None and result.before is None:
         return record
-    return _compare(request, item, record, result, as_written(picture, data, format), watch)
+    return _compare(request, item, record, result, as_written(picture, data, format), callbacks)
 
 
 def _restore(
-    request: Request, item: Item, record: Record, data: bytes, models: Models, watch: Watch
+    request: Request,
+    item: FileJob,
+    record: Record,
+    data: bytes,
+    models: Models,
+    callbacks: Callbacks,
 ) -> _Result:
     name = "standard input" if item.input == STREAM else item.input
     picture = read_picture(data, name, max_pixels=request.max_pixels)
@@ -168,7 +173,14 @@ def _restore(
     if item.mask_in:
         mask = read_mask(Path(item.mask_in), picture, task, request.max_pixels)
     change = apply(
-        picture, task, model, models, request.settings, request.strength, mask, watch.restored
+        picture,
+        task,
+        model,
+        models,
+        request.settings,
+        request.strength,
+        mask,
+        callbacks.on_progress,
     )
     if item.mask and change.mask is None:
         raise UsageError("There is no mask to save; give --mask.")
@@ -176,7 +188,7 @@ def _restore(
     record = replace(record, warnings=(*find_damage(data), *record.warnings))
     restored = picture.with_pixels(change.pixels)
     before = None
-    if watch.compared:
+    if callbacks.on_comparison:
         note = f"enlarged {scale:.3g} times" if scale > 1 else ""
         alike = change.observed.shape == change.unrestored.shape
         shown = change.observed if alike else change.unrestored  # what is missing is black
@@ -235,7 +247,7 @@ def _report(
 
 
 def _encode(
-    request: Request, item: Item, result: _Result, data: bytes
+    request: Request, item: FileJob, result: _Result, data: bytes
 ) -> tuple[bytes, str, tuple[str, ...]]:
     """The file to write, its format, and what reading and writing lose; a copy loses nothing.
 
@@ -260,20 +272,25 @@ def _encode(
 
 
 def _compare(
-    request: Request, item: Item, record: Record, result: _Result, written: Picture, watch: Watch
+    request: Request,
+    item: FileJob,
+    record: Record,
+    result: _Result,
+    written: Picture,
+    callbacks: Callbacks,
 ) -> Record:
     """Measure the photo as it was written, and hand it over to be looked at."""
     clean: Pixels | None = None
     if item.reference and result.observed is not None:
         place = Path(item.reference)
         record, clean = measure(record, result.observed, written.pixels, place, request.max_pixels)
-    if watch.compared and result.before:
+    if callbacks.on_comparison and result.before:
         versions = [result.before, Version(request.task.suffix, written.pixels)]
         if clean is not None:
             versions.append(Version("reference", clean))
         title = "standard input" if item.input == STREAM else item.relative
         rank = math.inf if record.psnr is None else record.psnr
-        watch.compared(rank, lambda: _make_comparison(title, versions))
+        callbacks.on_comparison(rank, lambda: _make_comparison(title, versions))
     return record
 
 
@@ -289,7 +306,7 @@ def _jpeg_quality(picture: Picture, request: Request) -> int:
     return request.jpeg_quality or (99 if request.task.has_blocking and own > 85 else max(95, own))
 
 
-def _write(data: bytes, item: Item, stdout: BinaryIO | None) -> None:
+def _write(data: bytes, item: FileJob, stdout: BinaryIO | None) -> None:
     if item.output == STREAM and stdout:
         rest = memoryview(data)
         while rest:  # unbuffered, as under PYTHONUNBUFFERED, it takes what a pipe holds

@@ -19,7 +19,7 @@ Existing = Literal["refuse", "skip", "overwrite"]
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class FileJob:
     """One input and where its result goes; strings, for a folder may hold 100,000.
 
     Attributes:
@@ -42,7 +42,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Naming:
+class OutputNaming:
     """How outputs are called.
 
     Attributes:
@@ -85,7 +85,7 @@ def choose_format(own: str | None, exact: bool) -> str:
 
 def plan(
     words: Sequence[str],
-    naming: Naming,
+    naming: OutputNaming,
     *,
     recursive: bool = False,
     existing: Existing = "refuse",
@@ -93,7 +93,7 @@ def plan(
     references: Path | None = None,
     reports: Sequence[Path] = (),
     unread: Counter[str] | None = None,
-) -> list[Item]:
+) -> list[FileJob]:
     """Find the inputs and name their outputs.
 
     A word is a file (of any suffix) or a pipe, a folder (its images, sorted, without hidden files),
@@ -113,21 +113,7 @@ def plan(
         UsageError: there is no input, mask or reference, two inputs have one output, an output is
             an input or exists.
     """
-    unread = Counter() if unread is None else unread
-    found = list(
-        dict.fromkeys(
-            pair
-            for word in words
-            for pair in find_inputs(word, naming.output, naming.suffix, recursive, unread)
-        )
-    )
-    if not found:
-        place = ", ".join(words) or "the list"
-        if unread:
-            raise UsageError(
-                f"No image in {place} can be read ({count_unread(unread)}); convert them first."
-            )
-        raise UsageError(f"No image in {place}; name files or folders that have some.")
+    found = _find_all(words, naming, recursive, Counter() if unread is None else unread)
     single = len(found) == len(words) == 1 and not os.path.isdir(words[0])
     items = [
         replace(
@@ -138,29 +124,53 @@ def plan(
         for item in _name(found, naming, single)
     ]
     items = match_files(items, masks, references)
-
-    takers: dict[str, str] = {}
-    for item in items:
-        for path, whose in ((item.output, item.input), (item.mask, f"the mask of {item.input}")):
-            other = (
-                whose if path in ("", STREAM) else takers.setdefault(os.path.abspath(path), whose)
-            )
-            if other != whose:
-                raise UsageError(
-                    f"{other} and {whose} would both be written to {path};"
-                    " restore them separately, or to other names."
-                )
+    claimed = _claim(items)
     if existing == "skip":
         items = [
             item
             for item in items
-            if takers.get(os.path.abspath(item.input), item.input) == item.input
+            if claimed.get(os.path.abspath(item.input), item.input) == item.input
         ]
     _protect(items, existing, reports)
     return items
 
 
-def match_files(items: list[Item], masks: Path | None, references: Path | None) -> list[Item]:
+def _find_all(
+    words: Sequence[str], naming: OutputNaming, recursive: bool, unread: Counter[str]
+) -> list[tuple[str, str]]:
+    """All inputs, each once, and their paths relative to the folders searched; at least one."""
+    found = dict.fromkeys(
+        pair
+        for word in words
+        for pair in find_inputs(word, naming.output, naming.suffix, recursive, unread)
+    )
+    if not found:
+        place = ", ".join(words) or "the list"
+        if unread:
+            raise UsageError(
+                f"No image in {place} can be read ({count_unread(unread)}); convert them first."
+            )
+        raise UsageError(f"No image in {place}; name files or folders that have some.")
+    return list(found)
+
+
+def _claim(items: Sequence[FileJob]) -> dict[str, str]:
+    """What is written to each path; raises UsageError if two things are written to one."""
+    claimed: dict[str, str] = {}
+    for item in items:
+        for path, whose in ((item.output, item.input), (item.mask, f"the mask of {item.input}")):
+            if path in ("", STREAM):
+                continue
+            other = claimed.setdefault(os.path.abspath(path), whose)
+            if other != whose:
+                raise UsageError(
+                    f"{other} and {whose} would both be written to {path};"
+                    " restore them separately, or to other names."
+                )
+    return claimed
+
+
+def match_files(items: list[FileJob], masks: Path | None, references: Path | None) -> list[FileJob]:
     """The items, each with its own mask and reference; raises UsageError where there is none."""
     for kind, place in (("reference", references), ("mask", masks)):
         if place and not place.exists():
@@ -170,14 +180,14 @@ def match_files(items: list[Item], masks: Path | None, references: Path | None) 
     return [
         replace(
             item,
-            mask_in=str(find_partner(masks, item)) if masks else "",
-            reference=str(find_partner(references, item)) if references else "",
+            mask_in=str(find_matching_file(masks, item)) if masks else "",
+            reference=str(find_matching_file(references, item)) if references else "",
         )
         for item in items
     ]
 
 
-def find_partner(place: Path, item: Item) -> Path:
+def find_matching_file(place: Path, item: FileJob) -> Path:
     """The reference or mask of an item: a file, or of a folder the one of its relative path or
     stem.
 
@@ -192,10 +202,10 @@ def find_partner(place: Path, item: Item) -> Path:
     return next((path for path in (*places, *stems) if path.is_file()), same)
 
 
-def _name(found: Sequence[tuple[str, str]], naming: Naming, single: bool) -> list[Item]:
+def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) -> list[FileJob]:
     output = naming.output
     if output is None:
-        return [Item(path, _beside(path, naming), relative) for path, relative in found]
+        return [FileJob(path, _beside(path, naming), relative) for path, relative in found]
     if output == STREAM or (single and not _is_folder(output)):
         if not single:
             raise UsageError(
@@ -209,7 +219,7 @@ def _name(found: Sequence[tuple[str, str]], naming: Naming, single: bool) -> lis
             raise UsageError(
                 f"{output} is no name for {naming.format}; give -o and --format that agree."
             )
-        return [Item(path, output, relative) for path, relative in found]
+        return [FileJob(path, output, relative) for path, relative in found]
     if os.path.isfile(output) or (is_image_name(Path(output)) and not _is_folder(output)):
         raise UsageError(
             f"{len(found)} pictures cannot go to the file {output}; give a folder as -o."
@@ -217,12 +227,12 @@ def _name(found: Sequence[tuple[str, str]], naming: Naming, single: bool) -> lis
     if (STREAM, STREAM) in found:
         raise UsageError("The result of standard input needs a name; give a file, or -, as -o.")
     return [
-        Item(path, os.path.join(output, naming.file(relative)), relative)
+        FileJob(path, os.path.join(output, naming.file(relative)), relative)
         for path, relative in found
     ]
 
 
-def _beside(path: str, naming: Naming) -> str:
+def _beside(path: str, naming: OutputNaming) -> str:
     return (
         path
         if path == STREAM
@@ -234,7 +244,7 @@ def _is_folder(path: str) -> bool:
     return os.path.isdir(path) or path.endswith(("/", os.sep))
 
 
-def _mask(item: Item, masks: str, single: bool) -> str:
+def _mask(item: FileJob, masks: str, single: bool) -> str:
     if not _is_folder(masks):
         if not single:
             raise UsageError(
@@ -249,7 +259,7 @@ def _mask(item: Item, masks: str, single: bool) -> str:
     return os.path.join(masks, f"{stem}.png")
 
 
-def _protect(items: Sequence[Item], existing: Existing, reports: Sequence[Path]) -> None:
+def _protect(items: Sequence[FileJob], existing: Existing, reports: Sequence[Path]) -> None:
     """Refuse outputs that are read, by whatever link, and those that exist if nobody said what to
     do.
     """

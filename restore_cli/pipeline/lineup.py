@@ -12,7 +12,7 @@ from restore_cli import engine
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import read_picture
 from restore_cli.models import catalog, checkpoint
-from restore_cli.pipeline.batch import Request, Watch, restore_files
+from restore_cli.pipeline.batch import Callbacks, Request, restore_files
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
@@ -70,7 +70,7 @@ def _tasks(name: str) -> set[str]:
 
 
 def line_up(
-    photo: Path, models: Sequence[str], request: Request, watch: Watch
+    photo: Path, models: Sequence[str], request: Request, callbacks: Callbacks
 ) -> Iterator[Entrant]:
     """Restore a photo by one model after the other, as the task's command does, and yield what
     comes of each.
@@ -90,7 +90,7 @@ def line_up(
     for name in dict.fromkeys(models):
         try:
             record, shown = _restore(
-                replace(request, model=None if name == DEFAULT else name), watch
+                replace(request, model=None if name == DEFAULT else name), callbacks
             )
         except RestoreError as error:
             if request.debug:
@@ -107,12 +107,14 @@ def line_up(
         yield Entrant(name, *versions, warnings=record.warnings)
 
 
-def _restore(request: Request, watch: Watch) -> tuple[Record, Comparison | None]:
+def _restore(request: Request, callbacks: Callbacks) -> tuple[Record, Comparison | None]:
     """The record of a request's one item, and its versions before and after, unless it failed."""
     kept: list[Comparison] = []
 
     def keep(_: float, make: Callable[[], Comparison]) -> None:
         kept.append(make())
 
-    (record,) = restore_files(request, stdout=io.BytesIO(), watch=replace(watch, compared=keep))
+    (record,) = restore_files(
+        request, stdout=io.BytesIO(), callbacks=replace(callbacks, on_comparison=keep)
+    )
     return record, kept[0] if kept else None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from restore_cli.engine import Settings
-from restore_cli.pipeline.files import Item
+from restore_cli.pipeline.files import FileJob
 from restore_cli.report.comparison import Comparison
 from restore_cli.tasks import Task
 
@@ -31,7 +31,7 @@ class Request:
     """
 
     task: Task
-    items: Sequence[Item]
+    items: Sequence[FileJob]
     model: str | None = None
     settings: Settings = field(default_factory=Settings)
     jpeg_quality: int | None = None
@@ -44,18 +44,19 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Watch:
-    """Who is told what happens within a file.
+class Callbacks:
+    """What is called while a file is restored.
 
     Attributes:
-        download: bytes done and bytes in all, 0 if not known, of a model that is fetched.
-        restored: a share more of the current picture, and how many megapixels of its result that
-            is.
-        compared: of a picture that was written its PSNR, infinite where there is none, and what
-            makes the comparison with the input and, if there is one, the reference; None wants no
-            comparisons.
+        on_download: with the bytes done and the bytes in all, 0 if not known, of a model that is
+            downloaded.
+        on_progress: with a share more of the current picture, and the megapixels of its result that
+            this is.
+        on_comparison: with the PSNR of a picture that was written, infinite if it is not known, and
+            a function that makes its comparison with the input and the reference, if there is one;
+            None if no comparisons are wanted.
     """
 
-    download: Callable[[int, int], None] = lambda done, total: None
-    restored: Callable[[float, float], None] = lambda share, megapixels: None
-    compared: Callable[[float, Callable[[], Comparison]], None] | None = None
+    on_download: Callable[[int, int], None] = lambda done, total: None
+    on_progress: Callable[[float, float], None] = lambda share, megapixels: None
+    on_comparison: Callable[[float, Callable[[], Comparison]], None] | None = None
