@@ -33,7 +33,7 @@ Labelled = tuple[Tensor, Tensor]  # images N x 3 x side x side, float32 in [0, 1
 
 
 def draw_glyphs(count: int, side: int, seed: int) -> Labelled:
-    """Digits of random place, size, slant and colours, in noise."""
+    """Digits of random place, size, slant and colors, in noise."""
     rng = np.random.default_rng(seed)
     images, classes = np.empty((count, side, side, 3), np.float32), rng.integers(10, size=count)
     for image, digit in zip(images, classes, strict=True):

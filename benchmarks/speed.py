@@ -1,6 +1,6 @@
 """Models against DnCNN as the field's scripts run it, side by side: megapixels a second of each.
 
-    python benchmarks/speed.py  # all defaults for colour
+    python benchmarks/speed.py  # all defaults for color
     python benchmarks/speed.py denoise-color --megapixels 12 --contiguous
 
 DnCNN (17 layers, 64 features) runs eagerly in fp32 over the whole picture, in channels_last, or

@@ -43,7 +43,7 @@ def peak_gigabytes(command: list[str]) -> float:
 
 
 def photo(path: Path, width: int, height: int) -> None:
-    """Smooth colours with noise, as a JPEG."""
+    """Smooth colors with noise, as a JPEG."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
     pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)

@@ -121,7 +121,7 @@ def _tables(models: Sequence[Entry]) -> Iterator[str]:
         found = list(group)
         yield f"### {task}\n"
         yield _table(
-            ["model", "network", "parameters", "for", "size", "licence"],
+            ["model", "network", "parameters", "for", "size", "license"],
             [
                 [
                     _name(model),

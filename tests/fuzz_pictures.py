@@ -142,7 +142,7 @@ RESOURCES = (
 
 # PNG by the letter of its standard, for Pillow writes neither all depths nor interlaced files
 
-COLOUR_TYPES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # and their samples a pixel
+COLOR_TYPES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # and their samples a pixel
 PASSES = [
     (0, 0, 8, 8),
     (0, 4, 8, 8),
@@ -175,7 +175,7 @@ def _scanlines(samples: Array, depth: int) -> bytes:
 
 
 def _png(
-    samples: Array, colours: int, depth: int, *extra: tuple[bytes, bytes], adam7: bool = False
+    samples: Array, colors: int, depth: int, *extra: tuple[bytes, bytes], adam7: bool = False
 ) -> bytes:
     height, width, _ = samples.shape
     parts = (
@@ -184,7 +184,7 @@ def _png(
         else [samples]
     )
     packed = zlib.compress(b"".join(_scanlines(part, depth) for part in parts if part.size))
-    header = struct.pack(">IIBBBBB", width, height, depth, colours, 0, 0, adam7)
+    header = struct.pack(">IIBBBBB", width, height, depth, colors, 0, 0, adam7)
     half = len(packed) // 2
     body = [
         (b"IHDR", header),
@@ -197,7 +197,7 @@ def _png(
 
 
 def _pngs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
-    for colours, depths in {
+    for colors, depths in {
         0: (1, 2, 4, 8, 16),
         2: (8, 16),
         3: (1, 2, 4, 8),
@@ -205,18 +205,18 @@ def _pngs(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
         6: (8, 16),
     }.items():
         for depth in depths:
-            samples = _photo(rng, COLOUR_TYPES[colours], depth)
+            samples = _photo(rng, COLOR_TYPES[colors], depth)
             palette = [(b"PLTE", rng.integers(0, 256, 3 * 2**depth, np.uint8).tobytes())] * (
-                colours == 3
+                colors == 3
             )
-            name = f"png-{colours}-{depth}"
-            yield f"{name}.png", _png(samples, colours, depth, *palette)
-            yield f"{name}-adam7.png", _png(samples, colours, depth, *palette, adam7=True)
-            if colours < 4:
+            name = f"png-{colors}-{depth}"
+            yield f"{name}.png", _png(samples, colors, depth, *palette)
+            yield f"{name}-adam7.png", _png(samples, colors, depth, *palette, adam7=True)
+            if colors < 4:
                 key = (
-                    samples[0, 0].astype(">u2").tobytes() if colours < 3 else bytes(range(2**depth))
+                    samples[0, 0].astype(">u2").tobytes() if colors < 3 else bytes(range(2**depth))
                 )
-                yield f"{name}-key.png", _png(samples, colours, depth, *palette, (b"tRNS", key))
+                yield f"{name}-key.png", _png(samples, colors, depth, *palette, (b"tRNS", key))
     said = [
         (b"gAMA", struct.pack(">I", 45455)),
         (b"cICP", bytes([9, 16, 0, 1])),
@@ -632,10 +632,10 @@ def overheard() -> Iterator[list[bytes]]:
 
 def samples_of(picture: Picture) -> Array:
     """Colors as integers of its depth, with alpha behind them."""
-    colours = np.rint(picture.pixels.astype(np.float64) * (2**picture.depth - 1)).astype(
+    colors = np.rint(picture.pixels.astype(np.float64) * (2**picture.depth - 1)).astype(
         f"uint{picture.depth}"
     )
-    return colours if picture.alpha is None else np.dstack([colours, picture.alpha])
+    return colors if picture.alpha is None else np.dstack([colors, picture.alpha])
 
 
 def ask_another(data: bytes) -> Array | None:
@@ -676,9 +676,9 @@ def _is_palette_odd(data: bytes) -> bool:
         struct.unpack_from("<II", data, 10),
         struct.unpack_from("<H", data, 28),
     )
-    (colours,) = struct.unpack_from("<I", data, 46)
-    within = bits <= 8 and start < 14 + header + 4 * (colours or 2**bits)
-    return within or 0 < colours < 2**bits
+    (colors,) = struct.unpack_from("<I", data, 46)
+    within = bits <= 8 and start < 14 + header + 4 * (colors or 2**bits)
+    return within or 0 < colors < 2**bits
 
 
 def _ask_pillow(data: bytes) -> Array | None:
@@ -713,10 +713,10 @@ def _ask_by_broken_exif(data: bytes) -> Array | None:
 def _ask_tifffile(data: bytes) -> Array | None:
     with suppress(Exception), tifffile.TiffFile(io.BytesIO(data)) as file:
         page: Any = file.pages[0]
-        bits, colours = page.bitspersample, {0: 1, 1: 1, 2: 3}.get(page.photometric)
+        bits, colors = page.bitspersample, {0: 1, 1: 1, 2: 3}.get(page.photometric)
         if (
             bits not in (8, 16)
-            or not colours
+            or not colors
             or page.predictor not in (1, 2)
             or 1 in page.extrasamples
         ):
@@ -728,7 +728,7 @@ def _ask_tifffile(data: bytes) -> Array | None:
             return None
         if page.planarconfig == 2 and samples.ndim == 3:
             samples = np.moveaxis(samples, 0, 2)
-        samples = samples.reshape(page.imagelength, page.imagewidth, -1)[..., :colours]
+        samples = samples.reshape(page.imagelength, page.imagewidth, -1)[..., :colors]
         return 2**bits - 1 - samples if page.photometric == 0 else samples
     return None
 

@@ -387,7 +387,7 @@ def test_what_is_not_of_all_images_is_said(
     assert "SSIM: 2 of 3 images" in noisy["note"]
     assert "gray, so Y of full range: 1 of 3 images" in noisy["note"]
     assert (
-        "one network for gray, another for colour" in restored["note"]
+        "one network for gray, another for color" in restored["note"]
         and "parameters" not in restored["figures"]
     )
     assert rows(*words, "--model", str(checkpoints[3]))[1]["figures"]["parameters"] > 1000
@@ -713,9 +713,9 @@ def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
 def test_a_published_figure_stands_under_what_it_measures(sets: Path) -> None:
     (sets / "small").rename(sets / "live1")
     words = "deblock", "live1", "--data", str(sets), "--quality", "10", "--published"
-    colour, gray = run(*words), run(*words, "--gray")
-    [title] = [line for line in colour.stdout.splitlines() if line == "deblock, as published: luma"]
-    _, table = colour.stdout.split(f"{title}\n\n")
+    color, gray = run(*words), run(*words, "--gray")
+    [title] = [line for line in color.stdout.splitlines() if line == "deblock, as published: luma"]
+    _, table = color.stdout.split(f"{title}\n\n")
     assert table.startswith(
         "| set | level | model | PSNR Y | SSIM Y |"
     )  # the models' PSNR is over RGB

@@ -126,7 +126,7 @@ def settle(page: Any) -> None:
     )
 
 
-def colours(page: Any, x: float, y: float) -> list[list[int]]:
+def colors(page: Any, x: float, y: float) -> list[list[int]]:
     """What every pane shows at a place given as a share of its width and height; transparent is
     empty.
     """
@@ -154,7 +154,7 @@ def zoom(page: Any) -> int:
 
 
 def test_dragging_the_divider_changes_what_is_seen(viewer: Any) -> None:
-    (left,), (right,) = colours(viewer, 0.4, 0.52), colours(viewer, 0.6, 0.52)
+    (left,), (right,) = colors(viewer, 0.4, 0.52), colors(viewer, 0.6, 0.52)
     assert left[0] == pytest.approx(255 * 0.4 * WIDTH / 255, abs=25)  # before: red is the column
     assert right[0] == pytest.approx(255 - 0.6 * WIDTH, abs=25)  # after: its negative
     x, y = middle(viewer, "#divider")
@@ -162,11 +162,11 @@ def test_dragging_the_divider_changes_what_is_seen(viewer: Any) -> None:
     viewer.mouse.down()
     viewer.mouse.move(x + 250, y, steps=5)
     viewer.mouse.up()
-    (moved,) = colours(viewer, 0.6, 0.52)
+    (moved,) = colors(viewer, 0.6, 0.52)
     assert moved[0] == pytest.approx(255 - right[0], abs=1)
     assert int(viewer.get_attribute("#divider", "aria-valuenow")) > 70
     viewer.mouse.move(x, y)
-    assert colours(viewer, 0.6, 0.52) == [moved]  # it was let go
+    assert colors(viewer, 0.6, 0.52) == [moved]  # it was let go
 
 
 def test_arrow_keys_move_the_divider(viewer: Any) -> None:
@@ -179,7 +179,7 @@ def test_arrow_keys_move_the_divider(viewer: Any) -> None:
         viewer.keyboard.press(key)
         settle(viewer)
         assert divider.get_attribute("aria-valuenow") == str(expected)
-    (seen,) = colours(viewer, 0.4, 0.52)
+    (seen,) = colors(viewer, 0.4, 0.52)
     assert seen[0] == pytest.approx(255 - 0.4 * WIDTH, abs=25)  # nothing is left of before
 
 
@@ -196,7 +196,7 @@ def test_zoom_stays_in_step_in_all_panes(viewer: Any) -> None:
     viewer.mouse.move(x - 10, y - 15, steps=3)
     viewer.mouse.up()
     for place in [(0.1, 0.2), (0.5, 0.5), (0.85, 0.7)]:
-        before, after, reference = colours(viewer, *place)
+        before, after, reference = colors(viewer, *place)
         assert [sum(pair) for pair in zip(before, after, strict=True)] == [255] * 3
         assert reference == [128] * 3
 
@@ -223,37 +223,37 @@ def test_versions_modes_and_swapping_keep_zoom_and_position(viewer: Any) -> None
     viewer.locator("#stage").focus()
     viewer.keyboard.press("ArrowRight")
     assert zoom(viewer) == 800
-    (before,) = colours(viewer, 0.25, 0.4)
+    (before,) = colors(viewer, 0.25, 0.4)
     viewer.keyboard.press("x")
-    (swapped,) = colours(viewer, 0.25, 0.4)
+    (swapped,) = colors(viewer, 0.25, 0.4)
     assert [sum(pair) for pair in zip(before, swapped, strict=True)] == [255] * 3
     viewer.select_option("#left", label="reference")
-    assert colours(viewer, 0.25, 0.4) == [[128] * 3]
+    assert colors(viewer, 0.25, 0.4) == [[128] * 3]
     viewer.select_option("#left", label="before")
     for mode in "sd":
         viewer.keyboard.press("Tab")  # out of the list, where keys choose from it
         viewer.keyboard.press(mode)
     assert zoom(viewer) == 800
-    assert colours(viewer, 0.25, 0.4) == [before]
+    assert colors(viewer, 0.25, 0.4) == [before]
 
 
 def test_blinking_shows_one_after_the_other(viewer: Any) -> None:
     viewer.keyboard.press("b")
-    (first,) = colours(viewer, 0.6, 0.52)
+    (first,) = colors(viewer, 0.6, 0.52)
     assert not viewer.locator("#divider").is_visible()
     viewer.keyboard.press("b")
-    (second,) = colours(viewer, 0.6, 0.52)
+    (second,) = colors(viewer, 0.6, 0.52)
     assert [sum(pair) for pair in zip(first, second, strict=True)] == [255] * 3
     assert viewer.locator(".caption").inner_text().split("\n") == ["after", "28.41 dB"]
     viewer.mouse.click(*middle(viewer, "#stage"))
-    assert colours(viewer, 0.6, 0.52) == [first]
+    assert colors(viewer, 0.6, 0.52) == [first]
 
 
 def test_magnified_pixels_are_true_up_to_32_times(viewer: Any) -> None:
     for _ in range(12):
         viewer.keyboard.press("+")
     assert zoom(viewer) == 3200
-    values = {tuple(colours(viewer, 0.2 + step / 500, 0.52)[0]) for step in range(64)}
+    values = {tuple(colors(viewer, 0.2 + step / 500, 0.52)[0]) for step in range(64)}
     assert (
         len(values) <= 5
     )  # 64 places over some 120 pixels of the screen are 4 or 5 of the picture
@@ -266,14 +266,14 @@ def test_keys_and_lists_lead_through_the_comparisons(open_page: Open) -> None:
     page = open_page(
         render_comparisons("t", [Comparison("one", pictures()), Comparison("two", flipped)])
     )
-    (one,) = colours(page, 0.4, 0.52)
+    (one,) = colors(page, 0.4, 0.52)
     page.keyboard.press("n")
     page.locator("#stage[aria-label^=two]").wait_for()
-    (two,) = colours(page, 0.4, 0.52)
+    (two,) = colors(page, 0.4, 0.52)
     assert one[0] + two[0] == pytest.approx(WIDTH - 1, abs=1)
     page.select_option("#comparison", label="one")
     page.locator("#stage[aria-label^=one]").wait_for()
-    assert colours(page, 0.4, 0.52) == [one]
+    assert colors(page, 0.4, 0.52) == [one]
 
 
 def test_a_phone_drags_and_pinches(open_page: Open) -> None:
@@ -448,4 +448,4 @@ def test_a_bench_fits_a_phone_and_has_a_viewer(open_page: Open) -> None:
     page = open_page(html, width=360, height=640, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     page.locator("[data-mode=side]").tap()
-    assert len(colours(page, 0.5, 0.5)) == 3
+    assert len(colors(page, 0.5, 0.5)) == 3

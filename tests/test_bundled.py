@@ -83,7 +83,7 @@ def test_the_damage_goes_and_the_photo_stays(entry: Entry) -> None:
     assert psnr(restored, clean(entry)) > psnr(task.unrestored(damaged), clean(entry)) + gain
     if task.preserves_mean:
         shift = (restored - task.unrestored(damaged)).mean(axis=(0, 1)) * 255
-        assert np.abs(shift).max() <= 0.2  # mean colour, in levels
+        assert np.abs(shift).max() <= 0.2  # mean color, in levels
 
 
 @EACH

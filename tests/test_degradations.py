@@ -246,7 +246,7 @@ def test_what_is_gray_stays_gray(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_restoring_keeps_the_mean_colour_unless_the_damage_changed_it(name: str) -> None:
+def test_restoring_keeps_the_mean_color_unless_the_damage_changed_it(name: str) -> None:
     task = find_task(name)()
     observed = np.random.default_rng(0).uniform(0.3, 0.6, (32, 24, 3)).astype(np.float32)
     tinted = observed[::-1] + np.float32([0.02, 0, -0.01])
@@ -598,7 +598,7 @@ def test_known_pixels_stay_and_the_mask_is_a_plane() -> None:
 
 
 @pytest.mark.parametrize("damage", ["text", "scratches"])
-def test_blind_damage_is_painted_in_one_colour(damage: str) -> None:
+def test_blind_damage_is_painted_in_one_color(damage: str) -> None:
     clean = picture(64, 64)
     painter = Missing(damage=damage, share=0.1, blind=True)
     for seed in range(6):

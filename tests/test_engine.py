@@ -113,13 +113,13 @@ def test_the_stated_radius_is_the_receptive_field(name: str) -> None:
             1, geometry.channels + geometry.conditions, geometry.multiple, width
         ).double()
         x.requires_grad_()
-        centre = size // 2 // geometry.multiple * geometry.multiple + offset
+        center = size // 2 // geometry.multiple * geometry.multiple + offset
         network.double()(x)[
-            0, :, 0, centre * geometry.scale : (centre + 1) * geometry.scale
+            0, :, 0, center * geometry.scale : (center + 1) * geometry.scale
         ].sum().backward()
         assert x.grad is not None
         reached = x.grad.abs().sum((0, 1, 2)).nonzero()
-        reach = max(reach, int((reached - centre).abs().max()))
+        reach = max(reach, int((reached - center).abs().max()))
     assert geometry.radius - geometry.multiple < reach <= geometry.radius
 
 

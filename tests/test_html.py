@@ -90,7 +90,7 @@ def test_pictures_are_embedded_exactly(channels: int) -> None:
     assert (comparison["width"], comparison["height"]) == (7, 9)
 
 
-def test_values_that_are_no_colour_are_shown_as_black_or_clipped() -> None:
+def test_values_that_are_no_color_are_shown_as_black_or_clipped() -> None:
     pixels = np.array([[[np.nan], [-1.0], [2.0]]], np.float32)
     page = Page(
         render_comparisons("t", [Comparison("c", (Version("a", pixels), Version("b", pixels)))])

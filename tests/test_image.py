@@ -112,10 +112,10 @@ def decoded(data: bytes, format: str, bands: int) -> Array:
 
 
 def samples_of(picture: Picture) -> Array:
-    """Colour as integers, with alpha behind it."""
+    """Color as integers, with alpha behind it."""
     peak = 2**picture.depth - 1
-    colour = np.rint(picture.pixels.astype(np.float64) * peak).astype(f"uint{picture.depth}")
-    return colour if picture.alpha is None else np.dstack([colour, picture.alpha])
+    color = np.rint(picture.pixels.astype(np.float64) * peak).astype(f"uint{picture.depth}")
+    return color if picture.alpha is None else np.dstack([color, picture.alpha])
 
 
 def exif_with(orientation: int) -> bytes:
@@ -367,7 +367,7 @@ def test_tiff_where_white_is_zero(depth: int) -> None:
     np.testing.assert_array_equal(samples_of(picture), 2**depth - 1 - samples)
 
 
-def test_16_bit_tiff_with_colours_multiplied_by_alpha() -> None:
+def test_16_bit_tiff_with_colors_multiplied_by_alpha() -> None:
     samples = np.array([[[100, 200, 300, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]], np.uint16)
     picture = read_picture(tiff(samples, extrasamples=["assocalpha"]))
     assert samples_of(picture).tolist() == [
@@ -383,7 +383,7 @@ def test_16_bit_tiff_with_a_channel_that_is_no_alpha() -> None:
 
 
 @pytest.mark.parametrize("bands", [1, 3])
-def test_16_bit_png_with_a_transparent_colour(bands: int) -> None:
+def test_16_bit_png_with_a_transparent_color(bands: int) -> None:
     samples = noise(bands, 16)
     key = samples[2, 3].copy()
     picture = read_picture(png_16(samples, chunk(b"tRNS", key.astype(">u2").tobytes())))
@@ -422,7 +422,7 @@ def test_gray_png_of_few_bits_with_a_transparent_level(depth: int) -> None:
         ("P", {"transparency": bytes(range(0, 250, 10))}, "RGBA"),
     ],
 )
-def test_palettes_bitmaps_and_transparent_colours(mode: str, options: Any, expected: str) -> None:
+def test_palettes_bitmaps_and_transparent_colors(mode: str, options: Any, expected: str) -> None:
     pixels = noise(3)
     pixels[4, 4] = 1, 2, 3
     data = saved(Image.fromarray(pixels).convert(mode), "PNG", **options)
@@ -738,7 +738,7 @@ def test_exif_with_a_tag_of_the_wrong_type_does_not_stop_a_tiff() -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_png_text_and_the_meaning_of_colours_are_kept(depth: int) -> None:
+def test_png_text_and_the_meaning_of_colors_are_kept(depth: int) -> None:
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
     late = chunk(
         b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP
@@ -1096,7 +1096,7 @@ def test_reading_prints_nothing(bands: int, capfd: pytest.CaptureFixture[str]) -
     assert capfd.readouterr() == ("", "")
 
 
-def test_jpeg_keeps_colour_at_full_resolution_and_obeys_its_quality() -> None:
+def test_jpeg_keeps_color_at_full_resolution_and_obeys_its_quality() -> None:
     picture = read_picture(png(noise(3)))
     best, rough = (encode_picture(picture, "JPEG", jpeg_quality=quality)[0] for quality in (95, 30))
     assert (
@@ -1118,7 +1118,7 @@ def test_a_picture_too_large_for_its_format_is_refused(format: str) -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_hidden_colours_neither_bleed_nor_change(depth: int) -> None:
+def test_hidden_colors_neither_bleed_nor_change(depth: int) -> None:
     samples = noise(4, depth, (40, 50))
     samples[..., 3] = 2**depth - 1
     samples[10:30, 10:40, 3] = 0
@@ -1481,7 +1481,7 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
             write_picture(picture, tmp_path / name)
 
 
-# Names and colour
+# Names and color
 
 
 @pytest.mark.parametrize(
@@ -1511,7 +1511,7 @@ def test_unknown_formats() -> None:
 
 
 @pytest.mark.parametrize("kind", [np.float32, np.float64])
-def test_colour_by_bt601(kind: type) -> None:
+def test_color_by_bt601(kind: type) -> None:
     rgb = np.array([[[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 1, 0], [0, 0, 1]]], kind)
     brightness = luma(rgb)
     assert brightness.shape == (1, 5)

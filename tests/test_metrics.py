@@ -92,7 +92,7 @@ def test_psnr_b_counts_blocks_of_the_image_and_nothing_else() -> None:
 
 @pytest.mark.parametrize("clip", [False, True])
 @pytest.mark.parametrize("sigma", [2, 5, 15, 25, 50])
-def test_the_noise_level_is_found_in_colour(sigma: float, clip: bool) -> None:
+def test_the_noise_level_is_found_in_color(sigma: float, clip: bool) -> None:
     assert estimate_noise(noisy(CAT, sigma, clip)) == pytest.approx(sigma, abs=1.5)
 
 
@@ -102,7 +102,7 @@ def test_the_noise_level_is_found_in_gray(sigma: float) -> None:
 
 
 @pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
-def test_the_noise_of_a_jpeg_is_found_though_its_colours_are_smoothed(subsampling: str) -> None:
+def test_the_noise_of_a_jpeg_is_found_though_its_colors_are_smoothed(subsampling: str) -> None:
     data = io.BytesIO()
     pixels = (noisy(CAT, 15, clip=True) * 255).round().astype(np.uint8)
     Image.fromarray(pixels).save(data, "JPEG", quality=95, subsampling=subsampling)

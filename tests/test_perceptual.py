@@ -72,7 +72,7 @@ def pyiqa(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pyiqa]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with a large gray image, and smaller ones in colour."""
+    """A folder with a large gray image, and smaller ones in color."""
     folder = tmp_path / "BSD68"
     folder.mkdir()
     for name, side in SIDES.items():

@@ -335,9 +335,9 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         yield server
 
 
-def image(colour: int = 0) -> bytes:
+def image(color: int = 0) -> bytes:
     data = io.BytesIO()
-    Image.new("L", (8, 8), colour).save(data, "PNG")
+    Image.new("L", (8, 8), color).save(data, "PNG")
     return data.getvalue()
 
 

@@ -1,5 +1,5 @@
 """Super-resolution: any factor and size, by networks that keep the size or enlarge, gray or
-colour.
+color.
 """
 
 from __future__ import annotations

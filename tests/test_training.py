@@ -67,7 +67,7 @@ TINY = {
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Smooth colour pictures of several sizes and modes, and a file that is none."""
+    """Smooth color pictures of several sizes and modes, and a file that is none."""
     folder = tmp_path / "data" / "photos" / "deeper"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -466,7 +466,7 @@ def test_batches_follow_from_seed_and_step(data: Path) -> None:
     corpus = load_data(data, recipe, 3)
     assert len(corpus.training) == 2
     assert len(corpus.holdout) == 2
-    patches = Patches(corpus.training, recipe, initialised().geometry)
+    patches = Patches(corpus.training, recipe, initialized().geometry)
     first, second = patches[7], patches[7]
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
     assert not torch.equal(first[0], patches[8][0])
@@ -476,7 +476,7 @@ def test_batches_follow_from_seed_and_step(data: Path) -> None:
     torch.testing.assert_close(noise, observed[:, 3, 0, 0], rtol=0.1, atol=1e-4)
 
 
-def initialised() -> nn.Module:
+def initialized() -> nn.Module:
     torch.manual_seed(0)
     network = build("unet:UNet", TINY["params"])  # type: ignore[arg-type]
     network.init_weights()
@@ -605,7 +605,7 @@ def test_the_discriminator_learns_alone_after_the_autoencoder(data: Path, tmp_pa
 
 def test_each_step_draws_one_side_for_its_patches(data: Path) -> None:
     recipe = Recipe.parse(TINY | {"patch": [16, 32]})
-    patches = Patches(load_data(data, recipe, 3).training, recipe, initialised().geometry)
+    patches = Patches(load_data(data, recipe, 3).training, recipe, initialized().geometry)
     shapes = [patches[step][1].shape for step in range(12)]
     assert {tuple(shape) for shape in shapes} == {(2, 3, 16, 16), (2, 3, 32, 32)}
     assert shapes == [patches[step][1].shape for step in range(12)]
@@ -629,7 +629,7 @@ def test_every_side_must_fit_the_network() -> None:
 def test_patches_are_turned_as_the_recipe_says(augment: str, ways: int) -> None:
     image = np.arange(16 * 16 * 3, dtype=np.uint32).astype(np.uint8).reshape(16, 16, 3)
     recipe = Recipe.parse(TINY | {"patch": 16, "augment": augment, "batch": 1})
-    patches = Patches([Sample(image)], recipe, initialised().geometry)
+    patches = Patches([Sample(image)], recipe, initialized().geometry)
     seen = {patches[step][1].numpy().tobytes() for step in range(80)}
     upright = (np.moveaxis(image, 2, 0)[None] / np.float32(255)).astype(np.float32)
     mirrored = np.ascontiguousarray(upright[..., ::-1])
@@ -740,22 +740,22 @@ def test_a_plateau_ends_the_training(data: Path, tmp_path: Path) -> None:
 
 def test_an_autoencoder_comes_first(data: Path) -> None:
     recipe = Recipe.parse(TINY | {"pretrain": 3})
-    patches = Patches(load_data(data, recipe, 3).training, recipe, initialised().geometry)
+    patches = Patches(load_data(data, recipe, 3).training, recipe, initialized().geometry)
     for step, same in ((2, True), (3, False)):
         observed, clean = patches[step]
         assert torch.equal(observed[:, :3], clean) == same
 
 
 @pytest.mark.parametrize("share", [0, 0.5, 1])
-def test_patches_lose_their_colour_and_then_are_damaged(data: Path, share: float) -> None:
+def test_patches_lose_their_color_and_then_are_damaged(data: Path, share: float) -> None:
     recipe = Recipe.parse(TINY | {"gray": share, "batch": 40})
-    observed, clean = Patches(load_data(data, recipe, 3).training, recipe, initialised().geometry)[
+    observed, clean = Patches(load_data(data, recipe, 3).training, recipe, initialized().geometry)[
         0
     ]
     assert observed.shape[1] == 4 and clean.shape[1] == 3
     gray = [
         bool((image[:1] == image[:3]).all()) for image in observed
-    ]  # the noise has no colour either
+    ]  # the noise has no color either
     assert all(
         torch.equal(image[0], image[2]) for image, flat in zip(clean, gray, strict=True) if flat
     )
@@ -766,7 +766,7 @@ def test_patches_lose_their_colour_and_then_are_damaged(data: Path, share: float
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_the_same_whoever_draws_them(data: Path, workers: int) -> None:
     recipe = Recipe.parse(TINY)
-    patches = Patches(load_data(data, recipe, 3).training, recipe, initialised().geometry)
+    patches = Patches(load_data(data, recipe, 3).training, recipe, initialized().geometry)
     feed = batches(patches, 5, workers, pinned=False)
     for step in (5, 6, 7):
         assert all(torch.equal(a, b) for a, b in zip(next(feed), patches[step], strict=True))
@@ -984,7 +984,7 @@ def test_a_plan_counts_a_unet_too(data: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
 def test_muon_moves_the_kernels_themselves(memory_format: torch.memory_format) -> None:
-    network = initialised().to(memory_format=memory_format)  # type: ignore[call-overload]
+    network = initialized().to(memory_format=memory_format)  # type: ignore[call-overload]
     optimizer = Optimizer(network, Recipe.parse(TINY))
     moved = {id(kernel) for kernel in optimizer.kernels}
     inner = [module.weight for module in network.modules() if isinstance(module, nn.Conv2d)][1:-1]

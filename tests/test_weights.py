@@ -208,7 +208,7 @@ def test_a_row_of_the_table_holds_several_scores(tmp_path: Path) -> None:
             {"scores": '[{ set = "s", psnr = [1, 2], sigma = [15], protocol = "p" }]'},
             "net0: lists of different lengths",
         ),
-        ({"colour": '"red"'}, "net0 has unknown keys: colour"),
+        ({"shade": '"red"'}, "net0 has unknown keys: shade"),
         ({"task": None}, "net0 lacks task"),
         ({"size": '"big"'}, "net0: size cannot be 'big'"),
         ({"channels": "2"}, "1 or 3 channels, not 2"),
@@ -537,7 +537,7 @@ def test_cache_lies_where_the_platform_says(monkeypatch: pytest.MonkeyPatch) -> 
 def small() -> Any:
     torch.manual_seed(0)
     network = archs.build(SMALL.arch, SMALL.params)
-    network(torch.rand(2, 1, 8, 8))  # moves the statistics of its normalisation
+    network(torch.rand(2, 1, 8, 8))  # moves the statistics of its normalization
     return network.eval()
 
 

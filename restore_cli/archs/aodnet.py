@@ -17,7 +17,7 @@ from restore_cli.network import Geometry, Restorer
 
 
 class AODNet(Restorer):
-    """AOD-Net for colour.
+    """AOD-Net for color.
 
     Args:
         width: features, 3 in the paper.

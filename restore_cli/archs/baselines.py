@@ -16,7 +16,7 @@ class DnCNN(Restorer):
     """DnCNN of Zhang et al., "Beyond a Gaussian Denoiser", TIP 2017: convolutions that predict the
     noise.
 
-    Its layers are numbered as in the authors' released checkpoints, whose batch normalisation is
+    Its layers are numbered as in the authors' released checkpoints, whose batch normalization is
     merged into the convolutions: with `norm=False` those load as they are. The DnCNN that IRAE's
     paper compares with, 1.48 million parameters, has depth 42 and residual False.
 
@@ -24,7 +24,7 @@ class DnCNN(Restorer):
         channels: image channels, 1 or 3.
         depth: convolutions, 17 in DnCNN-S.
         width: features.
-        norm: batch normalisation between convolution and ReLU, in all but the first and last layer.
+        norm: batch normalization between convolution and ReLU, in all but the first and last layer.
         residual: whether it predicts the noise, which is taken from the input, and not the image
             itself.
     """
@@ -58,7 +58,7 @@ class FFDNet(Restorer):
 
     Args:
         channels: image channels, 1 or 3.
-        depth, width: 15 and 64 in gray, 12 and 96 in colour.
+        depth, width: 15 and 64 in gray, 12 and 96 in color.
     """
 
     def __init__(self, channels: int = 1, depth: int = 15, width: int = 64) -> None:

@@ -6,9 +6,9 @@ Networks", 2017) with fewer levels, dense layers before it that accumulate detai
 convolution at its end that keeps them; and the discriminator that judges patches.
 
 The paper leaves open, and here it is so: InfoAccum adds 4 features a path, has the encoder's leaky
-ReLU and no normalisation; before a deeper layer of the encoder it leaves the skips alone; the
+ReLU and no normalization; before a deeper layer of the encoder it leaves the skips alone; the
 sub-pixel convolution is 3x3. Deviations: there is no dropout, so that a photo has one result; batch
-normalisation uses the statistics of the training, not of the photo; it starts as all of ours do
+normalization uses the statistics of the training, not of the photo; it starts as all of ours do
 (`Restorer.init_weights`). The paper's En/Decoder (appendix G.F), which pools and interpolates, has
 skips False, pooling True, places [] and subpixel False; that its convolutions are 3x3, one a level,
 is a guess.
@@ -233,14 +233,14 @@ class InfoAccumUNet(Restorer):
                 accumulated, in_channels = [one], one.outputs
                 accumulated_reach += one.reach * 2**level
             down = _down(in_channels, out_channels, bias, pooling)
-            normal = _normalise(out_channels, norm) if 0 < level < last else []
+            normal = _normalize(out_channels, norm) if 0 < level < last else []
             encoder.append(nn.Sequential(*accumulated, *down, *normal, nn.LeakyReLU(0.2)))
         decoder = []
         for level, (out_channels, in_channels) in reversed(list(enumerate(pairwise(widths)))):
             in_channels *= 2 if skips and level < last else 1
             if level > 0:
                 up = _up(in_channels, out_channels, bias, pooling)
-                decoder.append(nn.Sequential(nn.ReLU(), *up, *_normalise(out_channels, norm)))
+                decoder.append(nn.Sequential(nn.ReLU(), *up, *_normalize(out_channels, norm)))
             elif subpixel:
                 shuffled = nn.Conv2d(in_channels, 4 * channels, 3, padding=1), nn.PixelShuffle(2)
                 decoder.append(nn.Sequential(nn.ReLU(), *shuffled))
@@ -304,7 +304,7 @@ class PatchGAN(nn.Module):
             layers.append(
                 nn.Conv2d(in_channels, out_channels, 4, stride=stride, padding=1, bias=bias)
             )
-            layers += [*(_normalise(out_channels, norm) if layer > 0 else []), nn.LeakyReLU(0.2)]
+            layers += [*(_normalize(out_channels, norm) if layer > 0 else []), nn.LeakyReLU(0.2)]
         layers.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
         self.model = nn.Sequential(*layers)
         for parameter in self.parameters():
@@ -317,7 +317,7 @@ class PatchGAN(nn.Module):
 
 
 def _has_bias(norm: str) -> bool:
-    """Whether convolutions have biases, which batch normalisation makes superfluous."""
+    """Whether convolutions have biases, which batch normalization makes superfluous."""
     if norm not in NORMS:
         raise ValueError(f"norm is {norm!r}, not one of {', '.join(NORMS)}")
     return norm != "batch"
@@ -353,7 +353,7 @@ def _pooled_reach(levels: int, subpixel: bool) -> int:
     return reach
 
 
-def _normalise(width: int, norm: str) -> list[nn.Module]:
+def _normalize(width: int, norm: str) -> list[nn.Module]:
     kinds: dict[str, list[type[nn.Module]]] = {
         "batch": [nn.BatchNorm2d],
         "instance": [nn.InstanceNorm2d],

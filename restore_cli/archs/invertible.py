@@ -9,7 +9,7 @@ which would shut out a ring of one pixel around the picture. The invertible conv
 Glow's LU factors, with which the whole has the paper's 1.33 million parameters. A coupling scales
 by more than 0.9, where the paper's scale may vanish (`floor` 0): ten minutes of denoising brought
 that to 5e-8, and float32 lost the way back.
-The decoder begins as a copy of the encoder, normalisations too, which its inverse undoes: training
+The decoder begins as a copy of the encoder, normalizations too, which its inverse undoes: training
 begins at the identity, and need not learn to copy before it learns to restore.
 """
 
@@ -170,7 +170,7 @@ class Step(Invertible):
         return take(y, kernels, True, self.floor)[0]
 
     def set_up(self, x: Tensor) -> None:
-        """Set up the normalisations by what comes in, N, C, H, W, if it is the first in
+        """Set up the normalizations by what comes in, N, C, H, W, if it is the first in
         training.
         """
         if self.training and not self.norm.ready:
@@ -185,7 +185,7 @@ Kernels = tuple[
 
 
 def fold(steps: Sequence[Step], backwards: bool) -> list[Kernels]:
-    """Steps of one width as convolutions, normalisations folded in, in the precision of
+    """Steps of one width as convolutions, normalizations folded in, in the precision of
     autocast.
     """
 
@@ -404,7 +404,7 @@ class Recomputed(torch.autograd.Function):
 
 
 class IRAE(Restorer):
-    """The encoder forwards, then the decoder backwards; 1.33 million parameters in colour.
+    """The encoder forwards, then the decoder backwards; 1.33 million parameters in color.
 
     Args:
         channels: image channels, 1 or 3.

@@ -79,7 +79,7 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
         Baseline(
             "bm3d",
             "bm3d",
-            "default profile, colour in its opponent space; for non-commercial use only; Dabov et"
+            "default profile, color in its opponent space; for non-commercial use only; Dabov et"
             " al., IEEE TIP 2007, Makinen et al., IEEE TIP 2020",
             bm3d,
         ),
@@ -88,7 +88,7 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
             _OPENCV,
             "non-local means on 8 bits, to which it clips and rounds the noise, patches of 7,"
             f" windows of 21, h {NLM_GRAY} sigma for gray, {NLM_COLOR} sigma"
-            " for colour, which is Lab; Buades et al., IPOL 2011",
+            " for color, which is Lab; Buades et al., IPOL 2011",
             nlm,
         ),
         Baseline(

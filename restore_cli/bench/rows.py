@@ -58,7 +58,7 @@ def measured_row(
     if len(costs) == 1:
         figures |= costs[0]
     elif costs:
-        notes.append("one network for gray, another for colour")
+        notes.append("one network for gray, another for color")
     for one in networks:
         notes += [words for words in untrained(case.level, one.conditions) if words not in notes]
     return Row(

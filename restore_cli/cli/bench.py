@@ -120,11 +120,11 @@ def list_sets(data: bench.Data = None, json: bench.Json = False) -> None:
         ]
         print_result(dumps(records, default=str, indent=2))
         return
-    rows = [("set", "title", "images", "colour", "for", "where")]
+    rows = [("set", "title", "images", "color", "for", "where")]
     for name, entry in known_sets().items():
         where = "here" if places[name] else "download" if entry.source else "by hand"
-        colour = "gray" if entry.channels == 1 else "colour"
-        rows.append((name, entry.title, str(entry.images), colour, ", ".join(entry.tasks), where))
+        color = "gray" if entry.channels == 1 else "color"
+        rows.append((name, entry.title, str(entry.images), color, ", ".join(entry.tasks), where))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print_result("  ".join(map(str.ljust, row, widths)).rstrip())

@@ -21,7 +21,7 @@ EXTRA = "restore-cli[community]"
 def to_lines(entries: Sequence[Entry]) -> Iterator[str]:
     """A table of models, by task, with the scores of each below it; lines may be several."""
     entries = in_order(entries)
-    rows = [("model", "colour", "size", "speed", "license", "where")]
+    rows = [("model", "color", "size", "speed", "license", "where")]
     for entry in entries:
         size = decimal(entry.size) if entry.size else ""
         name = f"{entry.name} *" if entry.default else entry.name
@@ -50,7 +50,7 @@ def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
     marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
     common: dict[str, str | list[str]] = {
         "task": model.task or "any that keeps the size",
-        "colour": color(model),
+        "color": color(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
         **(_costs(model) if model.is_built else {}),
@@ -129,7 +129,7 @@ def _purpose(entry: Entry) -> str:
 
 def color(model: Header) -> str:
     """What pictures it is made for."""
-    return "gray" if model.channels == 1 else "colour"
+    return "gray" if model.channels == 1 else "color"
 
 
 def trained_for(model: Header) -> str:

@@ -25,7 +25,7 @@ class Jpeg(Degradation):
     """
 
     protocol: ClassVar[str] = (
-        "compressed by Pillow's libjpeg, 4:2:0 in colour unless another subsampling is named"
+        "compressed by Pillow's libjpeg, 4:2:0 in color unless another subsampling is named"
     )
     levels: ClassVar[Levels] = {
         "quality": Range(*QUALITIES),

@@ -164,7 +164,7 @@ def scatter(image: Pixels, transmission: Plane, light: float | NDArray[np.float3
     Args:
         image: J, H x W x C in [0, 1].
         transmission: t, H x W in [0, 1], the share of light that arrives.
-        light: A, the colour of the air in [0, 1], one value or one for each channel.
+        light: A, the color of the air in [0, 1], one value or one for each channel.
     """
     t = transmission[..., None]
     return np.asarray(image * t + np.float32(light) * (1 - t))

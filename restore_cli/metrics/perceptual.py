@@ -113,7 +113,7 @@ def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
         except ImportError as error:
             raise UsageError(
                 f"{title} needs pyiqa; run `pip install 'restore-cli[perceptual]'` if its"
-                " licence, for"
+                " license, for"
                 " non-commercial use only, allows it."
             ) from error
         except (RuntimeError, OSError, AttributeError) as error:

@@ -58,7 +58,7 @@ class Entry(Header):
         license: SPDX identifier, or its name where it has none.
         paper: the publication, for models that are not ours.
         verified: how the sha256 is known, "bytes" of the file, "pointer" of Git LFS, or
-            "catalogue", which others keep.
+            "catalog", which others keep.
         choice: "best" or "fast" of its task, to which it answers as well.
         good: in a few words, what it is good for.
         speed: "fast", "medium" or "slow".

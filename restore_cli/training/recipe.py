@@ -59,7 +59,7 @@ class Recipe:
             each step draws one.
         augment: what is done to patches at random: "turn" by right angles and mirror them, "mirror"
             them left to right, or "none".
-        gray: share of the patches that lose their colour, for a network in colour that gets gray
+        gray: share of the patches that lose their color, for a network in color that gets gray
             photos, too.
         enlarged: share of the patches that are enlarged, up to twice; photos in the full size of
             their sensors are as soft.

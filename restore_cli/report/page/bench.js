@@ -48,13 +48,13 @@
 
   // Charts
 
-  const COLOURS = ["#4477aa", "#dd5566", "#228833", "#bb9911", "#33a9cc", "#aa4499", "#e07b39", "#3aa38a", "#8a6d3b", "#7f7f8a"];
+  const COLORS = ["#4477aa", "#dd5566", "#228833", "#bb9911", "#33a9cc", "#aa4499", "#e07b39", "#3aa38a", "#8a6d3b", "#7f7f8a"];
   const SYMBOLS = [["circle", "●"], ["square", "■"], ["diamond", "◆"], ["triangle-up", "▲"], ["cross", "✚"]];
   const OPTIONS = { responsive: true, displayModeBar: false };
   const bench = JSON.parse(find("bench").textContent);
   const models = [...new Set(bench.rows.map((row) => row.model))];
-  const colour = (model) => COLOURS[models.indexOf(model) % COLOURS.length];
-  const symbol = (model) => SYMBOLS[Math.floor(models.indexOf(model) / COLOURS.length) % SYMBOLS.length];
+  const color = (model) => COLORS[models.indexOf(model) % COLORS.length];
+  const symbol = (model) => SYMBOLS[Math.floor(models.indexOf(model) / COLORS.length) % SYMBOLS.length];
   const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // plotly reads some HTML
 
   const style = (element) => getComputedStyle(element);
@@ -91,7 +91,7 @@
         y: own.map((row) => row.quality),
         xaxis: known ? "x" : "x2",
         mode: "markers",
-        marker: { color: colour(model), symbol: symbol(model)[0] + (measured ? "" : "-open"), size: 12, line: { width: measured ? 0 : 2 } },
+        marker: { color: color(model), symbol: symbol(model)[0] + (measured ? "" : "-open"), size: 12, line: { width: measured ? 0 : 2 } },
         hovertemplate: `<b>${plain(model)}</b>${measured ? "" : " (published)"}<br>%{y:.4~g} ${figure}${known ? `<br>%{x:,.4~g} ${plain(cost)}` : ""}<extra></extra>`,
       };
     }))).filter((trace) => trace.x.length);
@@ -117,7 +117,7 @@
     find("legend").replaceChildren(...models.filter((model) => drawn.some((row) => row.model === model)).map((model) => {
       const [item, mark] = [document.createElement("li"), document.createElement("span")];
       mark.textContent = symbol(model)[1];
-      mark.style.color = colour(model);
+      mark.style.color = color(model);
       item.append(mark, ` ${model}`);
       return item;
     }));
@@ -141,7 +141,7 @@
       pointpos: 0,
       jitter: 0.5,
       line: { width: 1.5 },
-      marker: { color: colour(row.model), size: 5, opacity: 0.7 },
+      marker: { color: color(row.model), size: 5, opacity: 0.7 },
       hoveron: "points",
       hovertemplate: "%{text}<br>%{x:.2f} dB<extra></extra>",
     }));

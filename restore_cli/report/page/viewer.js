@@ -220,11 +220,11 @@
     const column = Math.floor((dx + width / 2 - box[0]) / view.scale);
     const row = Math.floor((dy + height / 2 - box[1]) / view.scale);
     if (column < 0 || row < 0 || column >= size().width || row >= size().height) return;
-    const colours = versions.map(({ name, bitmap }) => {
+    const colors = versions.map(({ name, bitmap }) => {
       probe.drawImage(bitmap, -column, -row);
       return `${name} ${probe.getImageData(0, 0, 1, 1).data.slice(0, 3).join(" ")}`;
     });
-    readout.value = [`x ${column}, y ${row}`, ...colours].join("  ·  ");
+    readout.value = [`x ${column}, y ${row}`, ...colors].join("  ·  ");
   }
 
   // Pointers

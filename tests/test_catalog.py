@@ -1,4 +1,4 @@
-"""The catalogue of public models: licenses, the cache, files from elsewhere, and what is said of
+"""The catalog of public models: licenses, the cache, files from elsewhere, and what is said of
 them.
 """
 
@@ -38,7 +38,7 @@ def test_a_public_entry_says_what_users_ask(name: str) -> None:
     assert not isinstance(entry.source, Bundled)
     assert entry.speed in ("fast", "medium", "slow")
     assert entry.choice in ("", "best", "fast")
-    assert entry.paper and entry.license and entry.verified in ("bytes", "pointer", "catalogue")
+    assert entry.paper and entry.license and entry.verified in ("bytes", "pointer", "catalog")
 
 
 @pytest.mark.parametrize("name", [name for name in PUBLIC if TABLE[name].arch in archs.INFERRED])
