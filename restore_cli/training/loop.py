@@ -33,7 +33,7 @@ from restore_cli.image import Pixels as Image
 from restore_cli.models import catalogue as weights
 from restore_cli.models.catalogue import Header, save
 from restore_cli.network import Geometry, Restorer
-from restore_cli.pipeline.apply import restore
+from restore_cli.pipeline.apply import restore_fully
 from restore_cli.tasks import TASKS, find_task
 from restore_cli.training.distributed import Group, join
 from restore_cli.training.log import Log
@@ -453,9 +453,7 @@ class Validation:
 
 
 def _as_loaded(network: Restorer, recipe: Recipe) -> weights.Loaded:
-    """The network as a model that tasks run, whatever its results are: no other restores for it."""
-    network = copy.copy(network)
-    network.bounds = None
+    """The network as a model that tasks run."""
     header = Header(
         task=recipe.task,
         arch=recipe.arch,
@@ -496,7 +494,7 @@ def validate(
                 job, observed, clean = damage.pair(clean, np.random.RandomState(0))
             else:
                 job, observed = damage.task(), to_float(sample.damaged)
-            restored = restore(Picture(observed), job, loaded, settings).pixels
+            restored = restore_fully(Picture(observed), job, loaded, settings)
             before = job.unrestored(observed)
             rows.append((damage.score(restored, clean), damage.score(before, clean)))
             if len(pictures) < SHOWN:
