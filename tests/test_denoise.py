@@ -33,9 +33,9 @@ def test_white_noise_without_a_level_is_of_any() -> None:
 
 
 def test_a_level_chooses_the_model_that_takes_one() -> None:
-    assert Denoise(sigma=25).model == "house"
+    assert Denoise(sigma=25).model == "gaussian"
     assert Denoise().model is None
-    assert Noise(sigma=25).task().model == "house"
+    assert Noise(sigma=25).task().model == "gaussian"
     assert Noise(sigma=25, noise="camera").task().model is None
 
 
@@ -43,7 +43,7 @@ def test_white_noise_that_is_found_has_its_model_and_any_other_the_default() -> 
     flat = np.tile(GRAY, (6, 6, 3))
     white = photo_noise.add_noise(flat, "gaussian", 20, np.random.RandomState(0))
     blotches = flat + 3 * cv2.GaussianBlur(white - flat, (0, 0), 1)
-    assert Denoise().look(Picture(white)).model == "house"
+    assert Denoise().look(Picture(white)).model == "gaussian"
     assert Denoise().look(Picture(blotches)).model is None
     assert Denoise(sigma=5).look(Picture(blotches)).found is None
 

@@ -19,6 +19,7 @@ from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Result, Settings
 from restore_cli.image import Picture, read_picture, round_to_bytes
+from restore_cli.levels import parse_levels
 from restore_cli.models import checkpoint
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
@@ -189,7 +190,11 @@ def test_a_picture_is_changed_if_a_network_was_run_for_that(
 ) -> None:
     params = {"channels": 3, "widths": [8], "conditions": 1}
     header = Header(
-        task=task.name, arch="unet:UNet", params=params, channels=3, conditions=conditions
+        task=task.name,
+        arch="unet:UNet",
+        params=params,
+        channels=3,
+        conditions=parse_levels(conditions),
     )
     lab = Lab(Checkpoint("lab", UNet(**params), header))  # type: ignore[arg-type]
     made = task.restore(Picture(pixels), mask, lab, strength)

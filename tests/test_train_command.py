@@ -84,7 +84,7 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert loaded.task == "denoise" and loaded.header.recipe["steps"] == 4
     assert loaded.header.data == "4 images of photos"
     (score,) = loaded.header.scores
-    assert (score["set"], score["sigma"], score["protocol"]) == ("held out", 25, "validation")
+    assert (score.set, score.levels["sigma"], score.protocol.text) == ("held out", 25, "validation")
     assert checkpoint.load(Path("tiny.last.safetensors")).task == "denoise"
     assert Path("tiny.csv").read_text().startswith("step,seconds,objective,")
 
@@ -214,8 +214,8 @@ def test_options_make_a_recipe(folder: Path) -> None:
         3,
         "fp32",
     )
-    assert {score["sigma"] for score in header.scores} == {15, 25, 50}
-    assert {score["set"] for score in header.scores} == {"photos"}
+    assert {score.levels["sigma"] for score in header.scores} == {15, 25, 50}
+    assert {score.set for score in header.scores} == {"photos"}
     onward = train(*words[:-1], "on.safetensors", "--init", "my.safetensors", "--data", "data")
     assert onward.exit_code == 0, onward.stderr
 
@@ -336,7 +336,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     recipe = read_recipe("tiny-gray")
     assert (recipe["arch"], recipe["levels"], recipe["steps"]) == (
         "unet:UNet",
-        {"sigma": [0, 50]},
+        {"sigma": Range(0, 50)},
         2,
     )
     result = train("tiny-gray", "--data", "data", "--out", "new/made.safetensors")
