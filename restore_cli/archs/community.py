@@ -156,7 +156,7 @@ def _wrap(found: Any) -> Community:
         name = "FDnCNN"
     plane = PLANES.get(name)
     if fault := _fault(found, plane):
-        raise WeightsError(f"Cannot run networks of {name}: {fault}. Give another model.")
+        raise WeightsError(f"networks of {name} are not supported, because {fault}")
     model = found.model.eval().requires_grad_(False)
     basis = {"channels": found.input_channels, "scale": found.scale}
     if plane:
@@ -177,11 +177,11 @@ def _wrap(found: Any) -> Community:
 def _fault(found: Any, plane: Plane | None) -> str:
     """Why a network cannot restore pictures, if so."""
     if found.purpose == "FaceSR":
-        return "they restore faces that are cut out"
+        return "they restore cropped faces only"
     if found.purpose == "Inpainting" and not plane:
-        return "how they are given a mask is not known"
+        return "how they take a mask is not known"
     if found.input_channels not in (1, 3) or found.output_channels != found.input_channels:
-        return f"they make {found.output_channels} channels of {found.input_channels}"
+        return f"they turn {found.input_channels} channels into {found.output_channels}"
     return ""
 
 
