@@ -73,7 +73,7 @@ def test_inner_and_outer_skips_are_different_networks() -> None:
         (
             "unet:UNet",
             {"depth": 3},
-            "cannot be built .*: it has no parameter depth, but channels, .*widths",
+            "Cannot build .*: unknown parameter depth; expected channels, .*widths",
         ),
         ("unet:UNet", {"widths": [8, 8], "blocks": [1]}, "1 entries for 2 levels"),
         ("unet:UNet", {"skips": "none"}, "not 'inner' or 'outer'"),
@@ -218,7 +218,7 @@ def test_red_net_hands_every_second_layer_to_its_mirror(skip: int, handed: list[
     ],
 )
 def test_red_net_refuses_what_cannot_be_mirrored(params: dict[str, Any]) -> None:
-    with pytest.raises(WeightsError, match="depth is even, kernel is odd"):
+    with pytest.raises(WeightsError, match=r"depth must be even, kernel must be odd|strides must be from 1 to"):
         build("rednet:REDNet", params)
 
 

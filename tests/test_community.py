@@ -323,7 +323,8 @@ def test_what_is_missing_is_named_before_anything_is_fetched(
     )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        WeightsError, match=r"Install the torchvision that fits .*operator torchvision::nms"
+        WeightsError,
+        match=r"Install the torchvision version for PyTorch .*operator torchvision::nms",
     ):
         checkpoint.load(catalog.find("scunet")[0])
     assert not served.requests

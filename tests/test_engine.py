@@ -207,7 +207,7 @@ def test_short_memory_halves_the_tile_and_goes_on() -> None:
 
 
 def test_memory_too_short_for_any_tile_is_said() -> None:
-    with pytest.raises(EngineError, match="Memory is too short even for tiles of 16 pixels"):
+    with pytest.raises(EngineError, match="Out of memory, even with tiles of 16 pixels"):
         run(Scripted(fail_above=20), photo(64, 64, 1), (), Settings("cpu"))
 
 

@@ -161,7 +161,10 @@ def add(
     ],
     accept: Accepted = None,
 ) -> None:
-    """Add a downloaded model file to the cache, after a check of its sha256, and print its path."""
+    """Add a downloaded model file to the cache and print its path.
+
+    The sha256 of the file must be that of the model.
+    """
     for each in accept or ():
         store.accept_license(each)
     print_result(str(store.add(name, file)))

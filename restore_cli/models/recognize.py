@@ -73,8 +73,8 @@ def recognize(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Res
     known = ", ".join(dict.fromkeys(like.arch.partition(":")[2] for like in layouts.values()))
     found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
     raise WeightsError(
-        f"{path} was not written by restore, and its {len(state)} tensors, such as {found}, match no"
-        f" supported architecture ({known}). {hint}"
+        f"{path} was not written by restore, and its {len(state)} tensors, such as {found}, match"
+        f" no supported architecture ({known}). {hint}"
     )
 
 
