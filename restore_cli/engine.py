@@ -138,7 +138,7 @@ def _run_tiles(
         return deque(sorted(boxes, key=window) if geometry.local else boxes)
 
     pending = order(split(Box(0, 0, height, width), tile, smallest))
-    with memory.kept():
+    with memory.reuse():
         while pending:
             box = pending.popleft()
             seen = box if geometry.local else grow(box, geometry.halo, height, width)

@@ -10,7 +10,7 @@ from functools import cache
 
 # Options of mallopt, from malloc.h of the GNU C library.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-_KEPT = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
+_REUSE = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
 # The largest values that the library picks itself; setting an option disables that permanently.
 _USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26, _TOP_PAD: 2**17}
 
@@ -19,7 +19,7 @@ _users = 0
 
 
 @contextmanager
-def kept() -> Iterator[None]:
+def reuse() -> Iterator[None]:
     """Reuse freed memory inside the context, and return it to the system at the end.
 
     The GNU C library maps large blocks, such as a layer's output, and unmaps them when they are
@@ -30,7 +30,7 @@ def kept() -> Iterator[None]:
     global _users
     with _lock:
         _users += 1
-        _set(_KEPT)
+        _set(_REUSE)
     try:
         yield
     finally:

@@ -234,7 +234,7 @@ def test_the_list_is_filtered(hub: Hub) -> None:
     shell("fetch", "free")
     assert names("--installed") == ["free", "own"]
     text = shell("list", "--license", "cc").stdout
-    assert "small: worn photos on a CPU; smooths noise (not for commercial use)" in text
+    assert "small: degraded photos on a CPU; smooths noise (not for commercial use)" in text
     with pytest.raises(UsageError, match="No model matches"):
         shell("list", "--license", "GPL")
     with pytest.raises(UsageError, match="Unknown task 'derain'; expected one of sr"):

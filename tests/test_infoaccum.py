@@ -216,7 +216,7 @@ def test_it_learns_from_a_batch_of_one(norm: str) -> None:
     [
         ({"levels": 0}, "levels must be from 1 to 8"),
         ({"levels": 9}, "levels must be from 1 to 8"),
-        ({"levels": 2, "places": [3]}, "places are layers"),
+        ({"levels": 2, "places": [3]}, "places from 1 to levels"),
         (
             {"module": "se"},
             "unknown module 'se'; expected one of infoaccum, dense, residual, context, scan",

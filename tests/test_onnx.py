@@ -146,7 +146,7 @@ def test_an_export_restores_a_photo_as_the_model_does(
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("scale", "2", "does not enlarge 2 times"),
+        ("scale", "2", "its scale is not 2"),
         ("radius", "-1", "its radius is -1, not from 0 to 4096"),
         ("multiple", "many", "metadata are damaged"),
         ("channels", "1", "input has 3 channels, which contradicts its metadata"),
@@ -297,7 +297,9 @@ def test_it_runs_with_as_many_threads_as_pytorch(
 
 def test_another_device_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = checkpoint.load(write(tmp_path / "x.onnx", conv(), blur())).network
-    with pytest.raises(UsageError, match=r"on cuda: its file runs on the CPU. Give --device cpu"):
+    with pytest.raises(
+        UsageError, match=r"on cuda: ONNX files run on the CPU only. Use --device cpu"
+    ):
         run(network, RGB, (), Settings("cuda"))
     assert run(network, RGB, (), Settings("cpu", precision="bf16")).precision == "fp32"
 

@@ -168,12 +168,12 @@ class RonnebergerUNet(Restorer):
         self.geometry = Geometry(channels=channels, multiple=cell, radius=reach + cell - 1)
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        features, kept = self.encoder[0](x), []
+        features, skips = self.encoder[0](x), []
         for blocks in self.encoder[1:]:
-            kept.append(features)
+            skips.append(features)
             features = blocks(self.pool(features, 2))
         for up, blocks in zip(self.up, self.decoder, strict=True):
-            features = blocks(torch.cat([kept.pop(), up(features)], dim=1))
+            features = blocks(torch.cat([skips.pop(), up(features)], dim=1))
         restored: Tensor = self.tail(features)
         return restored.to(x.dtype)
 

@@ -206,9 +206,7 @@ def _is_local(network: Community) -> bool:
     geometry = network.geometry
     cell, halo, scale = geometry.multiple, geometry.halo, geometry.scale
     side = 2 * halo + 4 * cell
-    picture = torch.rand(
-        1, geometry.channels, side, side, generator=torch.Generator().manual_seed(0)
-    )
-    whole, tile = network(picture), network(picture[:, :, cell : side - cell, cell : side - cell])
+    image = torch.rand(1, geometry.channels, side, side, generator=torch.Generator().manual_seed(0))
+    whole, tile = network(image), network(image[:, :, cell : side - cell, cell : side - cell])
     inside, same = (slice(start * scale, (start + cell) * scale) for start in (halo + cell, halo))
     return bool((whole[:, :, inside, inside] - tile[:, :, same, same]).abs().max() <= EXACT)

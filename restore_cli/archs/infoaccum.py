@@ -253,14 +253,14 @@ class InfoAccumUNet(Restorer):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        features, kept = 2 * x - 1, []
+        features, skips = 2 * x - 1, []
         for down in self.encoder:
             features = down(features)
-            kept.append(features)
-        kept.pop()  # the coarsest, which is the input of the decoder
+            skips.append(features)
+        skips.pop()  # the coarsest, which is the input of the decoder
         for up in self.decoder[:-1]:
             features = up(features)
-            features = torch.cat([kept.pop(), features], dim=1) if self.skips else features
+            features = torch.cat([skips.pop(), features], dim=1) if self.skips else features
         image: Tensor = self.decoder[-1](features).to(x.dtype).tanh()
         return x + image if self.residual else (image + 1) / 2
 

@@ -247,9 +247,9 @@ class Taken(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, backwards: bool, floor: float, *kernels: Tensor) -> Tensor:
-        result, *kept = take(x, kernels, backwards, floor)
+        result, *intermediate = take(x, kernels, backwards, floor)
         ctx.backwards, ctx.floor = backwards, floor
-        ctx.save_for_backward(*kernels, *kept)
+        ctx.save_for_backward(*kernels, *intermediate)
         return result
 
     @staticmethod

@@ -116,22 +116,20 @@ def fused(
     gradients, so that training uses it only within functions that define their own.
     """
     side = weight.shape[-1] // 2
-    given = x.contiguous(memory_format=torch.channels_last)
+    x = x.contiguous(memory_format=torch.channels_last)
     if not computes_on_cpu(x) or torch.is_grad_enabled() or x.dtype not in _fusible():
-        result = conv2d(given, weight, bias, padding=side)
+        result = conv2d(x, weight, bias, padding=side)
         result = result if added is None else result + added
         return result.relu() if rectified else result
     pointwise = torch.ops.mkldnn._convolution_pointwise
     options = ([side, side], [1, 1], [1, 1], 1)
     if added is None:
         convolved: Tensor = pointwise(
-            given, weight, bias, *options, "relu" if rectified else "none", [], ""
+            x, weight, bias, *options, "relu" if rectified else "none", [], ""
         )
         return convolved
     added = added.contiguous(memory_format=torch.channels_last)
-    summed: Tensor = pointwise.binary(
-        given, added, weight, bias, *options, "add", 1.0, None, [], None
-    )
+    summed: Tensor = pointwise.binary(x, added, weight, bias, *options, "add", 1.0, None, [], None)
     return summed
 
 
@@ -237,19 +235,19 @@ class Depthwise(torch.autograd.Function):
 def _depthwise_weights(gradient: Tensor, x: Tensor, side: int, block: int = 16) -> Tensor:
     """Return the gradient of a depthwise kernel, C x 1 x side x side, in at least float32."""
     right, below = (-length % block for length in (x.shape[3], x.shape[2]))
-    edge, seen = side // 2, block + side - 1
-    given = pad(gradient.contiguous(), (0, right, 0, below))
-    taken = pad(x.contiguous(), (edge, edge + right, edge, edge + below))
+    edge, field = side // 2, block + side - 1
+    padded_gradient = pad(gradient.contiguous(), (0, right, 0, below))
+    padded_x = pad(x.contiguous(), (edge, edge + right, edge, edge + below))
 
     def blocks(planes: Tensor, length: int) -> Tensor:  # N, C, h, w -> C, blocks, length^2
         cut = planes.unfold(2, length, block).unfold(3, length, block)
         return cut.transpose(0, 1).reshape(planes.shape[1], -1, length**2)
 
-    products = blocks(given, block).mT @ blocks(taken, seen)  # C, block^2, seen^2
+    products = blocks(padded_gradient, block).mT @ blocks(padded_x, field)  # C, block^2, field^2
     channel, pixel, _ = products.stride()
     diagonals = products.as_strided(
         (len(products), side, side, block, block),
-        (channel, seen, 1, block * pixel + seen, pixel + 1),
+        (channel, field, 1, block * pixel + field, pixel + 1),
     )
     exact = torch.promote_types(x.dtype, torch.float32)
     return diagonals.sum((3, 4), dtype=exact)[:, None]

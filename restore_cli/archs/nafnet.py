@@ -126,13 +126,13 @@ class NAFNet(Restorer):
         }
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        features, kept = self.intro(x), []
+        features, skips = self.intro(x), []
         for blocks, down in zip(self.encoders, self.downs, strict=True):
             features = blocks(features)
-            kept.append(features)
+            skips.append(features)
             features = down(features)
         features = self.middle_blks(features)
         for up, blocks in zip(self.ups, self.decoders, strict=True):
-            features = blocks(up(features) + kept.pop())
+            features = blocks(up(features) + skips.pop())
         change: Tensor = self.ending(features)
         return x + change.to(x.dtype)

@@ -65,11 +65,11 @@ class Onnx(Restorer):
 
     def forward(self, x: Tensor) -> Tensor:  # N, planes, H, W -> N, channels, scale*H, scale*W
         height, width = (side * self.geometry.scale for side in x.shape[2:])
-        picture = x.float().cpu().numpy()
+        image = x.float().cpu().numpy()
         if self._size:
             rest = [(0, whole - side) for whole, side in zip(self._size, x.shape[2:], strict=True)]
-            picture = np.pad(picture, [(0, 0), (0, 0), *rest], mode="symmetric")
-        return torch.from_numpy(self._run(picture)[:, :, :height, :width]).to(x)
+            image = np.pad(image, [(0, 0), (0, 0), *rest], mode="symmetric")
+        return torch.from_numpy(self._run(image)[:, :, :height, :width]).to(x)
 
 
 def read(path: Path) -> Onnx:
@@ -158,8 +158,8 @@ def _parts(message: Any) -> Iterator[Any]:
 
 def _input(graph: Any, onnx: Any) -> tuple[str, list[int]]:
     """Return the data type, channels, height and width of the input; a free size is 0."""
-    kept = {tensor.name for tensor in graph.initializer}
-    inputs = [one for one in graph.input if one.name not in kept]
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [one for one in graph.input if one.name not in weights]
     for what, ports in (("inputs", inputs), ("outputs", graph.output)):
         if len(ports) != 1:
             names = brief(", ".join(one.name for one in ports) or "none")
@@ -202,13 +202,13 @@ def _largest(model: Any, shape: tuple[int, int, int], onnx: Any) -> int:
     """Return the size of the largest layer for an input of this shape, or 0 if unknown.
 
     Raises:
-        ValueError: it is too large, as in a file that is made to exhaust the memory.
+        ValueError: it is too large, as in a file that was built to exhaust the memory.
     """
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     del sized.graph.value_info[:]
-    kept = {tensor.name for tensor in sized.graph.initializer}
-    port = next(one for one in sized.graph.input if one.name not in kept)
+    weights = {tensor.name for tensor in sized.graph.initializer}
+    port = next(one for one in sized.graph.input if one.name not in weights)
     for side, dim in zip((1, *shape), port.type.tensor_type.shape.dim, strict=True):
         dim.dim_value = side
     with suppress(Exception):  # unknown shapes are found later by running the file
@@ -243,14 +243,14 @@ def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Number
         raise ValueError(
             f"onnxruntime {runtime.__version__} does not accept it ({reason})"
         ) from error
-    (given,) = session.get_inputs()
+    (port,) = session.get_inputs()
     quiet = runtime.RunOptions()
     quiet.log_severity_level = 4
 
-    def run(picture: Numbers) -> Numbers:
+    def run(image: Numbers) -> Numbers:
         try:
-            (made,) = session.run(None, {given.name: picture.astype(kind, copy=False)}, quiet)
-            return np.asarray(made, np.float32)
+            (output,) = session.run(None, {port.name: image.astype(kind, copy=False)}, quiet)
+            return np.asarray(output, np.float32)
         except Exception as error:
             reason = " ".join(str(error).split())
             if "allocate" in reason:
@@ -316,16 +316,16 @@ def _scale(
     run: Callable[[Numbers], Numbers], planes: int, channels: int, height: int, width: int
 ) -> int:
     """Run a network on an image of this size and return its scale; raises ValueError if none."""
-    picture = np.random.default_rng(0).random((1, planes, height, width), np.float32)
+    image = np.random.default_rng(0).random((1, planes, height, width), np.float32)
     try:
-        made = run(picture)
+        output = run(image)
     except (EngineError, MemoryError) as error:
         raise ValueError(
             f"it fails on an image of {width} x {height} pixels ({brief(str(error))})"
         ) from error
-    scale: int = (made.shape or (0,))[-1] // width
-    if made.shape != (1, channels, scale * height, scale * width) or not 1 <= scale <= ENLARGES:
+    scale: int = (output.shape or (0,))[-1] // width
+    if output.shape != (1, channels, scale * height, scale * width) or not 1 <= scale <= ENLARGES:
         raise ValueError(
-            f"it turns {list(picture.shape)} into {list(made.shape)}, which is not an image"
+            f"it turns {list(image.shape)} into {list(output.shape)}, which is not an image"
         )
     return scale

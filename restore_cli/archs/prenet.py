@@ -68,6 +68,6 @@ class PReNet(Restorer):
 
     def _remember(self, seen: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """Run the LSTM; returns its output and its cell state."""
-        take, forget, new, show = (self.get_submodule(f"conv_{gate}")(seen) for gate in "ifgo")
-        cell = forget * cell + take * new
-        return show * cell.tanh(), cell
+        write, keep, new, read = (self.get_submodule(f"conv_{gate}")(seen) for gate in "ifgo")
+        cell = keep * cell + write * new
+        return read * cell.tanh(), cell

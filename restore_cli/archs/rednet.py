@@ -94,11 +94,11 @@ class REDNet(Restorer):
             )
         )
         # From a layer, counted from 1, to the layer whose output is added to its own.
-        self.handed: dict[int, int] = {}
+        self.skip_sources: dict[int, int] = {}
         if skip and mirrored:
-            self.handed = {depth - layer: layer for layer in range(skip, half, skip)}
+            self.skip_sources = {depth - layer: layer for layer in range(skip, half, skip)}
         elif skip:
-            self.handed = {layer + skip: layer for layer in range(1, depth - skip, skip)}
+            self.skip_sources = {layer + skip: layer for layer in range(1, depth - skip, skip)}
         cell, reach = 1, odd * (kernel // 2)
         for step, pad in zip(steps[:half], pads, strict=False):
             reach += 2 * pad * cell
@@ -107,16 +107,16 @@ class REDNet(Restorer):
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
         features = x
-        kept: dict[int, Tensor] = {}
+        skips: dict[int, Tensor] = {}
         for number, layer in enumerate((*self.encoder, *self.decoder[:-1]), start=1):
             features = convolve(
-                layer, features, rectified=self.rectified or number not in self.handed
+                layer, features, rectified=self.rectified or number not in self.skip_sources
             )
-            if number in self.handed:
-                features = features + kept.pop(self.handed[number])
+            if number in self.skip_sources:
+                features = features + skips.pop(self.skip_sources[number])
                 # If rectified, neither summand is negative.
                 features = features if self.rectified else features.relu()
-            if number in self.handed.values():
-                kept[number] = features
+            if number in self.skip_sources.values():
+                skips[number] = features
         damage = convolve(self.decoder[-1], features)
         return x + damage.to(x.dtype)

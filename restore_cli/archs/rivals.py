@@ -177,11 +177,11 @@ class Attention(Rival):
         memory = hidden = x.new_zeros(len(x), self.gates.out_channels // 4, *x.shape[2:])
         for _ in range(self.steps):
             features = self.blocks(self.head(torch.cat([x, where], dim=1)).relu())
-            taken, kept, given, new = self.gates(torch.cat([features, hidden], dim=1)).chunk(
+            write, keep, read, new = self.gates(torch.cat([features, hidden], dim=1)).chunk(
                 4, dim=1
             )
-            memory = kept.sigmoid() * memory + taken.sigmoid() * new.tanh()
-            hidden = given.sigmoid() * memory.tanh()
+            memory = keep.sigmoid() * memory + write.sigmoid() * new.tanh()
+            hidden = read.sigmoid() * memory.tanh()
             where = self.look(hidden).sigmoid()
         return torch.cat([x, where], dim=1)
 

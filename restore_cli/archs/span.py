@@ -71,13 +71,13 @@ class SPAN(Restorer):
 
     def forward(self, x: Tensor) -> Tensor:  # N, 3, H, W -> N, 3, scale*H, scale*W
         first = features = self.conv_1((x - self.mean.view(3, 1, 1)) * 255)
-        kept = []
+        outputs = []
         for block in self.blocks:
             inner = silu(block[0](features))  # type: ignore[index]
             change = block[2](silu(block[1](inner)))  # type: ignore[index]
             features = (change + features) * (change.sigmoid() - 0.5)
-            kept.append((features, inner))
-        joined = torch.cat([first, self.conv_2(features), kept[0][0], kept[5][1]], dim=1)
+            outputs.append((features, inner))
+        joined = torch.cat([first, self.conv_2(features), outputs[0][0], outputs[5][1]], dim=1)
         image: Tensor = self.up(self.conv_cat(joined))
         return pixel_shuffle(image.to(x.dtype), self.scale)
 

@@ -38,9 +38,8 @@ def read_file(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not all(map(_is_plain, state.values())):
         raise WeightsError(f"{path} does not contain a state dict, which maps names to tensors.")
-    if header is None and all(
-        key.startswith("module.") for key in state
-    ):  # trained on several GPUs
+    # PyTorch adds this prefix in training on several GPUs.
+    if header is None and all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     size = sum(value.nbytes for value in state.values())
     if size > 2 * path.stat().st_size:  # tensors may share memory
