@@ -107,7 +107,7 @@ def plainly(plain: bool) -> Iterator[None]:
     """As PyTorch does it, or as this project."""
     with ExitStack() as stack:
         if not plain:
-            stack.enter_context(memory.kept())
+            stack.enter_context(memory.reuse())
         for owner, name, other in PLAIN if plain else ():
             stack.enter_context(mock.patch.object(owner, name, other))
         yield
@@ -169,7 +169,7 @@ def compare(arch: str, rounds: int, batch: int, steps: int = 2) -> None:
 def work(threads: int, seconds: float, batch: int, ready: Barrier, speeds: Any) -> None:
     """Train the default network for a while; its patches a second."""
     torch.set_num_threads(threads)
-    with memory.kept():
+    with memory.reuse():
         trial = Trial("unet:UNet", batch)
         trial.step()
         ready.wait()

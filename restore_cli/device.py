@@ -1,4 +1,4 @@
-"""Where a network runs, and in which precision."""
+"""Selects the device and the precision in which a network runs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.floa
 
 
 def find_device(name: str = "auto") -> torch.device:
-    """The device of that name, or the best there is for "auto".
+    """Return the device with this name, or the best available one for "auto".
 
     Raises:
-        UsageError: no such device on this machine.
+        UsageError: the device is not available on this machine.
     """
     if name == "auto":
         if torch.cuda.is_available():
@@ -28,21 +28,23 @@ def find_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(
-            f"Device {name!r} is not available here; use --device cpu or auto."
-        ) from error
+        raise UsageError(f"Device {name!r} is not available; use --device cpu or auto.") from error
     if device.type not in _KINDS:
-        raise UsageError(f"Device {name!r} computes no pictures; use --device cpu or auto.")
+        raise UsageError(f"Device {name!r} is not supported; use cpu, cuda, mps or auto.")
     return device
 
 
 def find_precision(name: str, device: torch.device, network: Restorer) -> str:
-    """Resolve "auto": bf16 where the checkpoint stands it and the device computes it natively, else
-    fp32.
+    """Resolve "auto" to bf16 if the checkpoint tolerates it and the device has it, else to fp32.
+
+    Raises:
+        UsageError: the precision is unknown.
     """
     if name != "auto":
         if name not in _PRECISIONS:
-            raise UsageError(f"Unknown precision {name!r}; choose auto, {', '.join(_PRECISIONS)}.")
+            raise UsageError(
+                f"Unknown precision {name!r}; expected auto, {', '.join(_PRECISIONS)}."
+            )
         return name
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
@@ -53,14 +55,14 @@ def find_precision(name: str, device: torch.device, network: Restorer) -> str:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """The context in which a network computes in this precision."""
+    """Return a context in which a network computes in this precision."""
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, _PRECISIONS[precision])
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that can still be taken on the device."""
+    """Return the free memory of the device in bytes."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     if device.type == "mps":

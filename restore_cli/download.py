@@ -1,6 +1,4 @@
-"""Files from the web: from the Hugging Face hub by its client, from elsewhere by URL; resumed when
-cut.
-"""
+"""Downloads files from the Hugging Face hub or from a URL, and resumes interrupted downloads."""
 
 from __future__ import annotations
 
@@ -19,20 +17,20 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Any
 from urllib.parse import urlsplit
 
-Progress = Callable[[int, int], None]  # bytes done; bytes in all, 0 if the server does not say
+Progress = Callable[[int, int], None]  # bytes done; total bytes, 0 if unknown
 
 _TIMEOUT = 30  # seconds without a byte
-_MAX_BYTES = 4 * 2**30  # bytes of a file whose size no table gives
-_TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface-hub reads its variables
+_MAX_BYTES = 4 * 2**30  # of a file with an unknown size
+_TRUE = {"1", "ON", "YES", "TRUE"}  # as in huggingface-hub
 
 
 @dataclass(frozen=True)
 class Hub:
-    """A file of a repository on the Hugging Face hub (or HF_ENDPOINT), at a commit.
+    """A file in a repository on the Hugging Face hub (or HF_ENDPOINT), at a commit.
 
     Attributes:
         repo, revision, file: "owner/name", the commit, the file's path in the repository.
-        kind: of repository, "model" or "dataset".
+        kind: kind of repository, "model" or "dataset".
     """
 
     repo: str
@@ -45,15 +43,15 @@ class Hub:
 
     @property
     def file_name(self) -> str:
-        """What the file is called, with the repository's folders."""
+        """The path of the file within the repository."""
         return self.file
 
     def problem(self) -> str:
         """Why it cannot be relied on, or nothing."""
         if self.kind not in ("model", "dataset"):
-            return f"a repository is a model or a dataset, not {self.kind!r}"
+            return f"the kind of repository must be model or dataset, not {self.kind!r}"
         if not re.fullmatch("[0-9a-f]{40}", self.revision):
-            return "the revision must be a full commit, so that it cannot move"
+            return "the revision must be a full commit hash"
         return ""
 
 
@@ -68,7 +66,7 @@ class Url:
 
     @property
     def file_name(self) -> str:
-        """What the file is called."""
+        """The name of the file."""
         return PurePosixPath(urlsplit(self.url).path).name
 
     def problem(self) -> str:
@@ -79,42 +77,43 @@ class Url:
         return ""
 
 
-def is_offline(asked: bool) -> bool:
-    """Whether nothing may be downloaded: because it was asked for, or by HF_HUB_OFFLINE."""
-    return asked or os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE
+def is_offline(requested: bool) -> bool:
+    """Whether downloads are forbidden, by the caller or by HF_HUB_OFFLINE."""
+    return requested or os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE
 
 
 def sha256_of(path: Path) -> str:
-    """A file's sha256, 64 hexadecimal digits."""
+    """Return a file's sha256 as 64 hexadecimal digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class RefusedError(Exception):
-    """What a server offers is not taken; nothing of it is kept."""
+    """A server's response is refused; nothing of it is stored."""
 
 
 def download(
     source: Hub | Url, path: Path, progress: Progress | None = None, *, largest: int | None = None
 ) -> None:
-    """Put a file to its place, in one step once it is whole.
+    """Download a file, and move it to its path only when it is complete.
 
     Args:
-        path: where to; it ends with the source's `file_name`. Beside it may stay what a later call
-            resumes.
-        progress: called while downloading.
-        largest: bytes that the file may have; None where that is not known.
+        source: the file to download.
+        path: the target, which ends with the source's `file_name`. A partial download may remain
+            next to it for a later call to resume.
+        progress: called during the download.
+        largest: the largest allowed size in bytes; None if the size is not known.
 
     Raises:
-        ConnectionError: it cannot be had, or is larger; says why, without a full stop.
+        ConnectionError: the download failed, or the file is too large; the message has no final
+            period.
     """
 
     def check(done: int, total: int) -> None:
-        """Take note of what has come, which is never written beyond what the file may have."""
+        """Stop a file that is too large before its data are written."""
         if max(done, total) > (largest or _MAX_BYTES):
             raise RefusedError(
-                f"the server sends more than the {largest or _MAX_BYTES:,} bytes that the file may"
-                " have"
+                f"the server sends more than the allowed {largest or _MAX_BYTES:,} bytes"
             )
         if progress:
             progress(done, total)
@@ -127,21 +126,19 @@ def download(
             _from_url(source.url, path, check)
     except RefusedError as error:
         raise ConnectionError(str(error)) from error
-    except Exception as error:  # the hub's client also raises what its HTTP library does
+    except Exception as error:  # the hub's client also raises errors of its HTTP library
         reason = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(".")
         raise ConnectionError(reason) from error
 
 
 def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
-    """Through the hub's client: anonymously, over plain HTTP, which it resumes when the connection
-    is cut.
-    """
+    """Download with the hub's client: anonymously, over plain HTTP, which it can resume."""
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when the client is imported
-    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # keeps a cache of its own and cannot resume
+    os.environ.setdefault("HF_HUB_DISABLE_XET", "1")  # has its own cache and cannot resume
     import huggingface_hub
 
     class Bar:
-        """Takes the place of tqdm, which would draw on stderr."""
+        """Replaces tqdm, which would draw on stderr."""
 
         def __init__(self, *, total: int | None = None, initial: int = 0, **_: object) -> None:
             self.done, self.total = initial, total or 0
@@ -157,7 +154,7 @@ def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
             self.done += count
             progress(self.done, self.total)
 
-    fetch = huggingface_hub.hf_hub_download  # the lazy import that this is sets the logger's level
+    fetch = huggingface_hub.hf_hub_download  # this lazy import sets the level of the logger
     folder = path.parents[len(PurePosixPath(hub.file).parts) - 1]
     endpoint = os.environ.get("HF_ENDPOINT") or None
     try:
@@ -171,29 +168,27 @@ def _from_hub(hub: Hub, path: Path, progress: Progress) -> None:
                 revision=hub.revision,
                 repo_type=hub.kind,
                 local_dir=folder,
-                # Never filled: a damaged file of the user's would come back.
+                # Always empty: a damaged file from the user's cache would come back.
                 cache_dir=path.parent / "hub",
                 endpoint=endpoint,
                 token=False,
                 tqdm_class=Bar,
             )
     except RefusedError:
-        # The client would resume what has come.
+        # Otherwise the client would resume this download.
         shutil.rmtree(folder / ".cache", ignore_errors=True)
         raise
 
 
 @contextmanager
 def _guard(session: Any, endpoint: str) -> Iterator[None]:
-    """Let the hub's client go where it is led by https only, but for the endpoint that the user
-    chose.
-    """
+    """Allow the hub's client https redirects only, except for the endpoint that the user chose."""
     chosen = urlsplit(endpoint)
 
     def check(request: Any) -> None:
         url = urlsplit(str(request.url))
         if url.scheme != "https" and (url.scheme, url.netloc) != (chosen.scheme, chosen.netloc):
-            raise RefusedError(f"the server leads to {request.url}, which is not https")
+            raise RefusedError(f"the server redirects to {request.url}, which is not https")
 
     hooks = session.event_hooks
     session.event_hooks = {**hooks, "request": [*hooks["request"], check]}
@@ -205,7 +200,7 @@ def _guard(session: Any, endpoint: str) -> Iterator[None]:
 
 @contextmanager
 def _silence(name: str) -> Iterator[None]:
-    """Keep a package's warnings, of connections that it tries again, from stderr."""
+    """Silence a package's warnings about connections that it retries."""
     logger = logging.getLogger(name)
     level = logger.level
     logger.setLevel(logging.CRITICAL)
@@ -216,7 +211,7 @@ def _silence(name: str) -> Iterator[None]:
 
 
 def _from_url(url: str, path: Path, progress: Progress) -> None:
-    """Into a .part file, which a cut connection or a later call goes on with."""
+    """Download into a .part file, and resume it after a lost connection or in a later call."""
     part = path.with_name(f"{path.name}.part")
     part.touch()
     while True:
@@ -235,7 +230,7 @@ def _from_url(url: str, path: Path, progress: Progress) -> None:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows a server from https to https only."""
+    """Follows redirects from https to https only."""
 
     def redirect_request(
         self,
@@ -247,19 +242,19 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
         url: str,
     ) -> urllib.request.Request | None:
         if urlsplit(url).scheme != "https" and (request.type == "https" or Url(url).problem()):
-            raise RefusedError(f"the server leads to {url}, which is not https")
+            raise RefusedError(f"the server redirects to {url}, which is not https")
         return super().redirect_request(request, answer, code, words, headers, url)
 
 
 def _append(url: str, part: Path, progress: Progress) -> None:
-    """Fetch what the file lacks. Whether the server's file is still the same, its sha256 tells."""
+    """Download the missing rest of a file; its sha256 later shows whether the parts match."""
     size = part.stat().st_size
     request = urllib.request.Request(url, headers={"Range": f"bytes={size}-"} if size else {})
     try:
         response = urllib.request.build_opener(_Redirects).open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         with error:
-            if error.code == 416 and size:  # nothing follows: it was whole
+            if error.code == 416 and size:  # the file was complete
                 return
             raise
     resumed = response.status == 206
@@ -273,4 +268,4 @@ def _append(url: str, part: Path, progress: Progress) -> None:
             progress(done, total)
             file.write(chunk)
     if done < total:
-        raise ConnectionError(f"the connection was cut after {done} of {total} bytes")
+        raise ConnectionError(f"the connection was lost after {done} of {total} bytes")

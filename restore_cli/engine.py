@@ -1,10 +1,10 @@
-"""Runs a network over a picture of any size: exact tiles, ensemble, back-off.
+"""Runs a network on an image of any size: exact tiles, ensemble, and smaller tiles if needed.
 
 Tiling is exact because a tile is cut with a halo at least as wide as the network's receptive field,
-starts on the network's grid, and ends where the picture ends: the network's own zero padding acts
-at the picture's borders, as it would on the whole picture, and what it does at the other edges
-never reaches the tile. Networks that look at all of what they are given see a part of the picture
-in a tile; their tiles overlap and are blended, which is approximate.
+starts on the network's grid, and ends at the image's borders. The network's own zero padding then
+acts at the image's borders only, as it would without tiles; its effects at the other edges stay
+within the halo. Networks with global operations, such as attention, see only a part of the image in
+a tile; their tiles overlap and are blended, which is approximate.
 """
 
 from __future__ import annotations
@@ -26,10 +26,9 @@ from restore_cli.image import Pixels
 from restore_cli.network import Restorer
 from restore_cli.tiles import Box, Canvas, cut_window, grow, split
 
-_Condition = float | Pixels  # one value for the whole picture, or an H x W map
+_Condition = float | Pixels  # one value for the entire image, or an H x W map
 
-# Side of a tile by device. On a CPU, larger ones keep more memory: 48 MP took 2.3 GB at 768, 2.8 GB
-# at 1024.
+# Side of a tile by device. On a CPU, 48 megapixels took 2.3 GB with 768 and 2.8 GB with 1024.
 _AUTO_TILE = {"cpu": 768, "mps": 1024, "cuda": 2048}
 
 
@@ -39,12 +38,12 @@ class Settings:
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
-        precision: "auto", "fp32", "bf16" or "fp16"; "auto" takes the fastest that the checkpoint
-            was measured to stand and the device computes natively.
-        tile: side of a tile without its halo, in input pixels; None chooses from the free memory, 0
-            runs the whole picture at once.
-        ensemble: average over the eight flips and rotations (section 3.5 of RED-Net), eight times
-            slower.
+        precision: "auto", "fp32", "bf16" or "fp16"; "auto" picks the fastest one that the device
+            computes natively and that the checkpoint is known to tolerate.
+        tile: side of a tile without its halo, in input pixels; None picks a size that fits the free
+            memory, 0 runs the entire image at once.
+        ensemble: average over the eight flips and rotations (section 3.5 of RED-Net), which takes
+            eight times as long.
     """
 
     device: str = "auto"
@@ -55,9 +54,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Result:
-    """A restored picture, and how it was run: `tile` is the smallest that was used, 0 for the
-    whole.
-    """
+    """A restored image and how it was computed; `tile` is the smallest side used, 0 if untiled."""
 
     pixels: Pixels
     device: str
@@ -72,24 +69,26 @@ def run(
     settings: Settings | None = None,
     on_tile: Callable[[float], None] = lambda share: None,
 ) -> Result:
-    """Run a network over a picture.
+    """Run a network on an image.
 
-    The network is moved to the device, in the memory layout that is fastest there, and stays so.
+    The network is moved to the device, into the memory layout that is fastest there, and stays
+    there.
 
     Args:
         network: in evaluation mode.
         pixels: H x W x channels, float32, any size from 1 x 1.
-        conditions: one entry for each of the network's condition planes.
-        settings: how to run it; the defaults choose everything.
-        on_tile: called after each tile with its share of the picture, all of which sum to 1.
+        conditions: one entry for each condition plane of the network.
+        settings: how to run it; by default everything is automatic.
+        on_tile: called after each tile with its share of the image; the shares add up to 1.
 
     Returns:
         The result, scale*H x scale*W x channels, float32, not clipped.
 
     Raises:
-        UsageError: the device is not there, or channels or conditions do not fit the network.
-        EngineError: memory is short even for the smallest tile, or the network yields NaN in fp32
-            too.
+        UsageError: the device is not available, or the network does not accept the channels or
+            conditions.
+        EngineError: memory runs out even with the smallest tile, or the network's output is not
+            finite even in fp32.
     """
     settings = settings or Settings()
     geometry = network.geometry
@@ -102,15 +101,14 @@ def run(
     if network.on_cpu:
         if settings.device not in ("auto", "cpu"):
             raise UsageError(
-                f"Cannot run this network on {settings.device}: its file runs on the CPU. Give"
+                f"Cannot run this network on {settings.device}: ONNX files run on the CPU only. Use"
                 " --device cpu."
             )
         settings = replace(settings, device="cpu", precision="fp32")
     device = find_device(settings.device)
     settings = replace(settings, precision=find_precision(settings.precision, device, network))
-    flat = all(
-        value.ndim < 5 for value in network.state_dict().values()
-    )  # else there is no such format
+    # Tensors with five dimensions do not support this memory format.
+    flat = all(value.ndim < 5 for value in network.state_dict().values())
     layout = torch.channels_last if flat else torch.preserve_format
     network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
     return _run_tiles(network, pixels, conditions, device, settings, on_tile)
@@ -124,16 +122,14 @@ def _run_tiles(
     settings: Settings,
     on_tile: Callable[[float], None],
 ) -> Result:
-    """Run a network that is on the device tile by tile, with smaller ones whenever memory runs
-    out.
-    """
+    """Run a network tile by tile, and halve the tiles whenever memory runs out."""
     geometry, precision = network.geometry, settings.precision
     height, width, channels = pixels.shape
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
     canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local)
     pending = deque(split(Box(0, 0, height, width), tile, smallest))
-    with memory.kept():
+    with memory.reuse():
         while pending:
             box = pending.popleft()
             seen = box if geometry.local else grow(box, geometry.halo, height, width)
@@ -146,8 +142,8 @@ def _run_tiles(
                     raise
                 if tile <= smallest:
                     raise EngineError(
-                        f"Memory is too short even for tiles of {tile} pixels; close other"
-                        " programs or use --device cpu."
+                        f"Out of memory, even with tiles of {tile} pixels. Close other programs or"
+                        " use --device cpu."
                     ) from error
                 tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
                 pending = deque(
@@ -158,7 +154,7 @@ def _run_tiles(
                     torch.cuda.empty_cache()
                 continue
             canvas.add(box, seen, restored)
-            if pending:  # or the pieces of tiles of other sizes would add up
+            if pending:  # else the pieces of tiles of other sizes would add up
                 memory.release()
             on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
     used = 0 if tile >= max(height, width) else tile
@@ -168,11 +164,14 @@ def _run_tiles(
 def check_tiles(
     network: Restorer, pixels: Pixels, conditions: Sequence[_Condition], settings: Settings
 ) -> float | None:
-    """Largest absolute difference, in [0, 1], of tiled and whole output in fp32 on the picture's
-    middle.
+    """Measure how much tiles change the result on a crop from the image's center, in fp32.
 
-    The crop is three tiles a side, and larger than two halos, so that inner tiles see cut edges.
-    None of a picture that is no larger than one tile.
+    The crop is three tiles wide and high and larger than two halos, so that inner tiles have cut
+    edges.
+
+    Returns:
+        The largest absolute difference between tiled and untiled output, where 1 is white; None if
+        the image fits into one tile.
     """
     geometry = network.geometry
     tile = max(128, geometry.halo)
@@ -208,15 +207,16 @@ def _tile_side(
         free, needed = free_memory(device), _bytes_per_pixel(network)
         affordable = int((free / 4 / needed) ** 0.5)
         wanted = min(network.geometry.tile or _AUTO_TILE[device.type], affordable - 2 * halo)
-        if wanted < halo:  # of which most of the work would be for halos
+        if wanted < halo:  # most of the work would be spent on halos
             wanted = 0 if size[0] * size[1] * needed <= free / 2 else max(wanted, halo // 2)
     whole = -(-max(size) // multiple) * multiple
     return whole if wanted == 0 or wanted >= whole else max(smallest, wanted // multiple * multiple)
 
 
 def _bytes_per_pixel(network: Restorer) -> float:
-    """Memory for one input pixel: six times the largest activation (its input, output, skips,
-    workspace).
+    """Estimate the bytes for one input pixel as six times the largest activation.
+
+    The factor covers the input, output, skips and workspace of a layer.
     """
     geometry = network.geometry
     if geometry.floats:
@@ -258,7 +258,7 @@ def _run_box(
     precision: str,
     ensemble: bool,
 ) -> Pixels:
-    """Restore one tile, without its halo."""
+    """Restore one tile, and cut off its halo."""
     geometry = network.geometry
     halo, scale = geometry.halo if geometry.local else 0, geometry.scale
     top, left = max(0, box.top - halo), max(0, box.left - halo)
@@ -277,7 +277,7 @@ def _run_box(
         restored = _forward(network, batch, device, "fp32", ensemble)
     if not restored.isfinite().all():
         raise EngineError(
-            "The network's output is not finite; try another --model, or --device cpu."
+            "The network's output is not finite. Use another --model or --device cpu."
         )
 
     inner = restored[

@@ -1,6 +1,4 @@
-"""Memory that is kept while a network runs, instead of being given back to the system and cleared
-again.
-"""
+"""Reuses freed memory while a network runs, instead of returning it to the system each time."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ from functools import cache
 
 # Options of mallopt, from malloc.h of the GNU C library.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
-_KEPT = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
-# The largest that the library chooses by itself; setting an option turns that choice off for good.
+_REUSE = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
+# The largest values that the library picks itself; setting an option disables that permanently.
 _USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26, _TOP_PAD: 2**17}
 
 _lock = threading.Lock()
@@ -21,18 +19,18 @@ _users = 0
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """While inside, freed memory is used again; at the end all of it goes back to the system.
+def reuse() -> Iterator[None]:
+    """Reuse freed memory inside the context, and return it to the system at the end.
 
     The GNU C library maps large blocks, such as a layer's output, and unmaps them when they are
-    freed. Each time the system has to clear them page by page, which takes as long as the
-    convolutions of a fast CPU. Make whole pictures outside of this, so that they are no part of
-    what is kept. Other C libraries are left as they are.
+    freed. The system then clears new blocks page by page, which takes as long as the convolutions
+    on a fast CPU. Allocate entire images outside the context, so that their memory is not held.
+    Other C libraries are not changed.
     """
     global _users
     with _lock:
         _users += 1
-        _set(_KEPT)
+        _set(_REUSE)
     try:
         yield
     finally:
@@ -44,7 +42,7 @@ def kept() -> Iterator[None]:
 
 
 def release() -> None:
-    """Give back what was kept and is free."""
+    """Return free memory to the system."""
     if library := _library():
         library.malloc_trim(0)
 
@@ -57,7 +55,7 @@ def _set(options: dict[int, int]) -> None:
 
 @cache
 def _library() -> ctypes.CDLL | None:
-    """The C library, if it is GNU's."""
+    """Return the C library if it is GNU's, else None."""
     try:
         library = ctypes.CDLL(None)
         for name in ("gnu_get_libc_version", "mallopt", "malloc_trim"):

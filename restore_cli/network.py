@@ -1,4 +1,4 @@
-"""What a network says of itself: the contract between the engine and the architectures."""
+"""The base class of all networks: the contract between the engine and the architectures."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from torch import Tensor, nn
 
 @dataclass(frozen=True)
 class Geometry:
-    """What the engine must know of a network.
+    """The properties of a network that the engine needs.
 
     Args:
         channels: image channels in and out, 1 or 3.
         conditions: planes that follow the image channels in the input.
         scale: output pixels for each input pixel along a side.
         multiple: input sizes and tile origins must be divisible by this.
-        radius: how far, in input pixels, an output pixel can see; where that is everywhere, how far
-            tiles overlap.
-        local: whether it sees no farther than the radius, so that tiles are exact.
-        tile: the side of tiles that suits it best, 0 for any.
-        largest: the largest side that it takes, a tile's halo included, 0 for any.
-        floats: numbers that it holds at once for an input pixel, 0 where its largest layer tells.
+        radius: the radius of the receptive field in input pixels; the overlap of tiles if the
+            network is not local.
+        local: whether the receptive field ends at the radius, so that tiles are exact.
+        tile: the preferred side of tiles, 0 for any.
+        largest: the largest input side that it accepts, including a tile's halo, 0 for any.
+        floats: numbers in memory at once for an input pixel; 0 to measure them.
     """
 
     channels: int
@@ -39,40 +39,36 @@ class Geometry:
 
     @property
     def halo(self) -> int:
-        """The radius rounded up to the grid: what a tile needs on each side to be exact."""
+        """The radius rounded up to the grid: the margin that a tile needs on each side."""
         return -(-self.radius // self.multiple) * self.multiple
 
 
 class Restorer(nn.Module):
-    """A network from pictures to pictures that states its own geometry.
+    """A network that restores images and declares its own geometry.
 
-    `forward` maps N x (channels + conditions) x H x W to N x channels x scale*H x scale*W; pictures
-    are in [0, 1], noise and results may leave it.
+    `forward` maps N x (channels + conditions) x H x W to N x channels x scale*H x scale*W. Images
+    are in [0, 1]; noise and results may leave that range.
     """
 
     geometry: Geometry
     precisions: tuple[str, ...] = ("fp32",)  # measured to cost at most 0.02 dB; set by the loader
-    on_cpu: bool = False  # whether it runs nowhere else, and in fp32
-    bounds: tuple[float, float] | None = (
-        None  # which results leave where the network fails, if it does
-    )
+    on_cpu: bool = False  # whether it runs on the CPU only, in fp32
+    bounds: tuple[float, float] | None = None  # a result outside them means that the network failed
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments that make the network of a state dict without a header, by its keys and
-        shapes.
+        """Infer the constructor's arguments from the keys and shapes of a state dict.
 
         Raises:
-            LookupError, ValueError: it is another network's, or of one that does not follow from
-                them.
+            LookupError, ValueError: the state dict belongs to another network, or does not
+                determine the arguments.
         """
-        raise LookupError(f"{cls.__name__} does not follow from {len(state)} tensors")
+        raise LookupError(f"{cls.__name__} cannot be inferred from {len(state)} tensors")
 
     def init_weights(self) -> None:
-        """Set up the weights for training: He's normal initialisation at half its variance, biases
-        zero.
+        """Initialize the weights for training: He's normal initialization with half the variance.
 
-        Half the variance because of residual blocks and summed skips, whose variances add up; the
+        The variance is halved because residual blocks and summed skips add up. Biases are zero. The
         last kernel is zero, so that a network with a residual starts as the identity.
         """
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
@@ -86,22 +82,20 @@ class Restorer(nn.Module):
         nn.init.zeros_(convolutions[-1].weight)
 
     def penalty(self) -> Tensor:
-        """A scalar that training adds to its objective, by the weight of the recipe's `transition`.
+        """Return a scalar that training adds to its loss, weighted by the recipe's `transition`.
 
-        It may draw from torch's generator.
+        It may draw from torch's random generator.
         """
         return torch.zeros(())
 
     def fold_for_inference(self) -> None:
-        """Put what only training needs, for good, into a simpler form that gives the same
-        pictures.
-        """
+        """Simplify the network for inference, irreversibly, with the same results."""
 
     def checkpoint_state(self) -> dict[str, Tensor]:
-        """The tensors as a checkpoint keeps them, on the CPU.
+        """Return the tensors to save in a checkpoint, on the CPU.
 
-        Kernels as float16, which halves the file and changes a result by less than 0.001 dB
-        (docs/training.md); all else, such as biases and batch statistics, as float32.
+        Kernels are float16, which halves the file and changes a result by less than 0.001 dB
+        (docs/training.md). All others, such as biases and batch statistics, are float32.
         """
         kinds = (nn.Conv2d, nn.ConvTranspose2d)
         kernels = {
@@ -115,10 +109,9 @@ class Restorer(nn.Module):
         return packed
 
     def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Turn what `checkpoint_state` made, or a state dict of the authors' own code, into a state
-        dict of this network.
+        """Convert the tensors of a checkpoint, ours or the authors', to this network's state dict.
 
         Raises:
-            LookupError, ValueError, RuntimeError: it is neither.
+            LookupError, ValueError, RuntimeError: the tensors belong to another network.
         """
         return dict(state)

@@ -104,7 +104,7 @@ def _look(image: Pixels, visible: Mask | None) -> Levels:
     from restore_cli import engine, memory
 
     levels = []
-    with memory.kept():
+    with memory.reuse():
         for top, left in _windows(*image.shape[:2]):
             place = np.s_[top : top + SIDE, left : left + SIDE]
             if visible is None or visible[place].mean() >= SEEN:

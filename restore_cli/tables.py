@@ -1,6 +1,4 @@
-"""Tables of data, TOML or JSON, read strictly: what is unknown, missing or of another type is a
-mistake.
-"""
+"""Reads TOML and JSON tables strictly: unknown, missing and mistyped keys are errors."""
 
 from __future__ import annotations
 
@@ -19,15 +17,15 @@ _T = TypeVar("_T")
 
 
 def read_toml(path: Path, error: type[RestoreError]) -> dict[str, Any]:
-    """The tables of a TOML file; raises `error` if it cannot be read."""
+    """Read a TOML file; raises `error` if it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as reason:
-        raise error(f"The table {path} cannot be read: {reason}.") from reason
+        raise error(f"Cannot read the table {path}: {reason}.") from reason
 
 
 def read_value(text: str) -> Any:
-    """The value that a text is in TOML, or the text itself where it is none."""
+    """Parse a text as a TOML value, or return the text itself if it is not one."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -35,7 +33,7 @@ def read_value(text: str) -> Any:
 
 
 def to_toml(values: Mapping[str, Any]) -> str:
-    """A line of TOML for each key; values are text, numbers, and lists and tables of them."""
+    """Write a line of TOML for each key; values are text, numbers, lists and tables."""
     return "".join(f"{_key(key)} = {_literal(value)}\n" for key, value in values.items())
 
 
@@ -45,8 +43,7 @@ def _literal(value: Any) -> str:
         return f"{{ {items} }}" if items else "{}"
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(map(_literal, value))}]"
-    # JSON's text, numbers and truths are TOML's, but for infinity and the one control character
-    # that it keeps
+    # Strings, integers and booleans of JSON are valid TOML, except for one control character.
     return repr(value) if isinstance(value, float) else _quote(value)
 
 
@@ -59,13 +56,13 @@ def _quote(value: str | int) -> str:
 
 
 def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[RestoreError]) -> _T:
-    """Make a dataclass from a table that has its fields and no others.
+    """Make a dataclass from a table with exactly its fields.
 
     Args:
         kind: the dataclass.
-        values: by field; a list is taken as a tuple.
-        where: what the sentence of an error begins with.
-        error: raised for a key that is unknown, missing or of another type.
+        values: the values by field name; lists become tuples.
+        where: the start of an error message.
+        error: raised for an unknown, missing or mistyped key.
     """
     hints = get_type_hints(kind)
     values = {
@@ -91,7 +88,5 @@ def fill_in(kind: type[_T], values: Mapping[str, Any], where: str, error: type[R
 
 
 def brief(text: str) -> str:
-    """A stranger's words in an error's sentence: all of them, or both ends of more than 200
-    characters.
-    """
+    """Shorten untrusted text for an error message to about 200 characters."""
     return text if len(text) <= 200 else f"{text[:150]} ... {text[-40:]}"

@@ -1,4 +1,4 @@
-"""How a picture is cut into tiles, and how they are put together again."""
+"""Cuts an image into tiles and assembles the restored tiles."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from restore_cli.image import Pixels
 
-OVERLAP = 64  # pixels, of tiles of networks that look at the whole picture
+OVERLAP = 64  # pixels, for networks that look at the entire image
 
 
 @dataclass(frozen=True)
 class Box:
-    """A tile's place in the picture, in input pixels, its end exclusive."""
+    """The position of a tile in the image, in input pixels; bottom and right are exclusive."""
 
     top: int
     left: int
@@ -23,7 +23,7 @@ class Box:
 
 
 def split(box: Box, side: int, grid: int) -> Iterator[Box]:
-    """Cut into tiles of nearly equal sizes on the grid, none larger than a side."""
+    """Cut a box into tiles of nearly equal size on the grid, none larger than `side`."""
 
     def even(length: int) -> int:
         count = -(-length // side)
@@ -36,7 +36,7 @@ def split(box: Box, side: int, grid: int) -> Iterator[Box]:
 
 
 def grow(box: Box, overlap: int, height: int, width: int) -> Box:
-    """A tile with what it shares with its neighbors."""
+    """Extend a tile on all sides by its overlap, within the image."""
     top, left = max(0, box.top - overlap), max(0, box.left - overlap)
     return Box(top, left, min(box.bottom + overlap, height), min(box.right + overlap, width))
 
@@ -44,9 +44,7 @@ def grow(box: Box, overlap: int, height: int, width: int) -> Box:
 def cut_window(
     image: Pixels, top: int, left: int, bottom: int, right: int, multiple: int
 ) -> Pixels:
-    """Cut H x W x C to C x h x w; only past the picture's bottom and right is it mirrored, to the
-    grid.
-    """
+    """Cut a window out of H x W x C as C x h x w, extended to the grid by mirroring at its end."""
     cut = image[top:bottom, left:right]
     padding = [(0, -size % multiple) for size in cut.shape[:2]]
     if any(after for _, after in padding):
@@ -55,12 +53,12 @@ def cut_window(
 
 
 class Canvas:
-    """The picture that tiles make, H x W x channels.
+    """Assembles the output image, H x W x channels, from tiles.
 
     Args:
         size: height, width and channels of the input.
         scale: output pixels for each input pixel along a side.
-        blends: whether tiles overlap, and are blended where they do.
+        blends: whether tiles overlap and are blended.
     """
 
     def __init__(self, size: tuple[int, int, int], scale: int, blends: bool) -> None:
@@ -70,7 +68,7 @@ class Canvas:
         self._total = np.zeros((*self._pixels.shape[:2], 1), np.float32) if blends else None
 
     def add(self, box: Box, seen: Box, restored: Pixels) -> None:
-        """Put a restored tile in its place; `seen` is the tile with its overlap, if any."""
+        """Add a restored tile; `seen` is the tile with its overlap, if any."""
         scale = self._scale
         place = (
             slice(seen.top * scale, seen.bottom * scale),
@@ -84,16 +82,14 @@ class Canvas:
             self._total[place] += share
 
     def finish(self) -> Pixels:
-        """The picture, after all tiles were added."""
+        """Return the image after all tiles were added."""
         if self._total is not None:
             self._pixels /= self._total
         return self._pixels
 
 
 def _fade(box: Box, seen: Box, scale: int) -> Pixels:
-    """How much a tile counts, h x w x 1: half at its edges, hardly where its neighbors' overlap
-    ends.
-    """
+    """Return the blending weights of a tile, h x w x 1: they fall to zero across the overlap."""
 
     def ramp(before: int, length: int, after: int) -> Pixels:
         at = (np.arange(length * scale) + 0.5) / (2 * scale)

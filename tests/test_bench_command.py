@@ -680,7 +680,7 @@ def test_a_models_scores_are_measured_again(
     told = result.stdout.splitlines()
     assert told[1:] == [
         f"bt-gray-x2, small scale 2: {psnr:.3f} dB, listed {psnr + off:.3f}",
-        "bt-gray-x2, elsewhere scale 2: not measured, its set is not there",
+        "bt-gray-x2, elsewhere scale 2: skipped, dataset not found",
     ]
     assert (f"is {psnr:.3f} dB, not {psnr + off:.3f}" in result.stderr) == bool(code)
 
@@ -694,7 +694,7 @@ def test_a_models_scores_need_their_sets(sets: Path, monkeypatch: pytest.MonkeyP
         return CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(data)])
 
     result = verify(Path("nowhere"))
-    assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
+    assert result.exit_code == 2 and "nowhere is not a folder" in result.stderr
     result = verify(sets)
     assert result.exit_code == 2 and "None of the sets lies in data" in result.stderr
     (sets / "small").rename(sets / "set5")

@@ -282,8 +282,8 @@ def test_vgg6_quantizes_all_convolutions_and_no_linear_layer() -> None:
 @pytest.mark.parametrize(
     ("params", "words"),
     [
-        ({"quantizer": "int8"}, "quantizer is 'int8', not one of none, bwn"),
-        ({"scale": 5}, "scale is 5"),
+        ({"quantizer": "int8"}, "unknown quantizer 'int8'; expected none, bwn"),
+        ({"scale": 5}, "scale must be 1, 2, 3 or 4, not 5"),
     ],
 )
 def test_nonsense_is_refused(params: dict[str, Any], words: str) -> None:

@@ -131,7 +131,8 @@ def test_what_tiles_cost_is_tried(
 def test_what_it_does_not_know_is_refused(spandrel: Any) -> None:
     spandrel.found = ValueError("no such network")
     with pytest.raises(
-        WeightsError, match=r"are of no known network; .*Spandrel does not know them, either"
+        WeightsError,
+        match=r"match no supported architecture .*Spandrel does not recognize it, either",
     ):
         checkpoint.load(spandrel.file)
 
@@ -139,18 +140,19 @@ def test_what_it_does_not_know_is_refused(spandrel: Any) -> None:
 @pytest.mark.parametrize(
     ("found", "reason"),
     [
-        (Descriptor(convolutions(), channels=4), "they make 4 channels of 4"),
-        (Descriptor(convolutions(), purpose="FaceSR"), "they restore faces that are cut out"),
+        (Descriptor(convolutions(), channels=4), "they turn 4 channels into 4"),
+        (Descriptor(convolutions(), purpose="FaceSR"), "they restore cropped faces only"),
         (
             Descriptor(convolutions(), purpose="Inpainting"),
-            "how they are given a mask is not known",
+            "how they take a mask is not known",
         ),
     ],
 )
 def test_what_cannot_be_run_is_refused(spandrel: Any, found: Any, reason: str) -> None:
     spandrel.found = found
     with pytest.raises(
-        WeightsError, match=f"x.pth is refused. Cannot run networks of Stand-in: {reason}"
+        WeightsError,
+        match=f"Cannot load .*x.pth: networks of Stand-in are not supported, because {reason}",
     ):
         checkpoint.load(spandrel.file)
 
@@ -297,11 +299,11 @@ def test_a_name_is_fetched_checked_and_run(spandrel: Any, served: Hub, tmp_path:
     assert checkpoint.load(spandrel.file).name == "scunet-real-psnr"  # its bytes tell
     spandrel.found = Descriptor(convolutions(), architecture="HAT")
     with pytest.raises(
-        WeightsError, match=r"scunet-real-psnr does not fit spandrel:SCUNet: .* are of HAT"
+        WeightsError, match=r"scunet-real-psnr does not fit spandrel:SCUNet: .* belong to HAT"
     ):
         checkpoint.load(catalog.find("scunet")[0])
     spandrel.found = ValueError("no such network")
-    with pytest.raises(WeightsError, match="its tensors are of no known network"):
+    with pytest.raises(WeightsError, match="its tensors belong to an unknown network"):
         checkpoint.load(catalog.find("scunet")[0])
 
 
@@ -313,7 +315,7 @@ def test_what_is_missing_is_named_before_anything_is_fetched(
     answer = CliRunner().invoke(app, ["denoise", given, "--model", "scunet"])
     assert answer.exit_code == 3
     said = " ".join(answer.stderr.split())
-    assert "Cannot run scunet-real-psnr: spandrel makes its network, SCUNet." in said
+    assert "Cannot run scunet-real-psnr: its network SCUNet needs spandrel." in said
     assert "Install restore-cli[community]" in said
     monkeypatch.delitem(sys.modules, "spandrel")
     (tmp_path / "spandrel.py").write_text(
@@ -321,7 +323,8 @@ def test_what_is_missing_is_named_before_anything_is_fetched(
     )
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
-        WeightsError, match=r"Install the torchvision that fits .*operator torchvision::nms"
+        WeightsError,
+        match=r"Install the torchvision version for PyTorch .*operator torchvision::nms",
     ):
         checkpoint.load(catalog.find("scunet")[0])
     assert not served.requests

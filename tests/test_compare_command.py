@@ -160,8 +160,8 @@ def test_compare_goes_on_without_a_model_that_cannot_be_had(
     assert (result.exit_code, result.stdout) == (1, "out.html\n")
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 3 == result.stderr.count("\n")
-    assert errors[0].startswith("error: no-such-model: There is no model")
-    assert errors[1].startswith("error: realesrgan: There is no realesrgan model for denoise")
+    assert errors[0].startswith("error: no-such-model: Unknown model or file")
+    assert errors[1].startswith("error: realesrgan: Unknown model 'realesrgan' for denoise")
     assert errors[2].startswith("error: kair-ffdnet-color: ") and "offline" in errors[2]
     assert [version["name"] for version in shown()] == ["a.png", same]
 

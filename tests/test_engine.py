@@ -207,7 +207,7 @@ def test_short_memory_halves_the_tile_and_goes_on() -> None:
 
 
 def test_memory_too_short_for_any_tile_is_said() -> None:
-    with pytest.raises(EngineError, match="Memory is too short even for tiles of 16 pixels"):
+    with pytest.raises(EngineError, match="Out of memory, even with tiles of 16 pixels"):
         run(Scripted(fail_above=20), photo(64, 64, 1), (), Settings("cpu"))
 
 
@@ -239,15 +239,15 @@ def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("stands", "native", "expected"),
+    ("tolerated", "native", "expected"),
     [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32")],
 )
-def test_auto_precision_needs_a_checkpoint_that_stands_it_and_a_cpu_that_computes_it(
-    monkeypatch: pytest.MonkeyPatch, stands: bool, native: bool, expected: str
+def test_auto_precision_needs_a_tolerant_checkpoint_and_a_native_cpu(
+    monkeypatch: pytest.MonkeyPatch, tolerated: bool, native: bool, expected: str
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
     network = make("denoise-color")
-    network.precisions = ("fp32", "bf16") if stands else ("fp32",)
+    network.precisions = ("fp32", "bf16") if tolerated else ("fp32",)
     assert run(network, photo(16, 16, 3), (0.1,), Settings("cpu")).precision == expected
 
 
@@ -258,7 +258,7 @@ def test_auto_precision_needs_a_checkpoint_that_stands_it_and_a_cpu_that_compute
         (3, (), Settings("cpu"), "not 3 and 0"),
         (3, (0.1,), Settings("cuda:77"), "'cuda:77' is not available"),
         (3, (0.1,), Settings("toaster"), "'toaster' is not available"),
-        (3, (0.1,), Settings("meta"), "'meta' computes no pictures"),
+        (3, (0.1,), Settings("meta"), "'meta' is not supported"),
         (3, (0.1,), Settings("cpu", "fp8"), "Unknown precision 'fp8'"),
     ],
 )

@@ -103,7 +103,7 @@ def test_the_u_net_averages_and_leaks_where_it_is_said() -> None:
     torch.testing.assert_close(
         network.pool(finest, 2), finest.unfold(2, 2, 2).unfold(3, 2, 2).mean((4, 5))
     )
-    with pytest.raises(WeightsError, match="pool is one of max, average"):
+    with pytest.raises(WeightsError, match="pool must be one of max, average"):
         build(PLAIN, {"pool": "median"})
 
 
@@ -214,14 +214,14 @@ def test_it_learns_from_a_batch_of_one(norm: str) -> None:
 @pytest.mark.parametrize(
     ("params", "message"),
     [
-        ({"levels": 0}, "levels is 1 to 8"),
-        ({"levels": 9}, "levels is 1 to 8"),
-        ({"levels": 2, "places": [3]}, "places are layers"),
+        ({"levels": 0}, "levels must be from 1 to 8"),
+        ({"levels": 9}, "levels must be from 1 to 8"),
+        ({"levels": 2, "places": [3]}, "places from 1 to levels"),
         (
             {"module": "se"},
-            "module is 'se', not one of infoaccum, dense, residual, context, scan",
+            "unknown module 'se'; expected one of infoaccum, dense, residual, context, scan",
         ),
-        ({"norm": "layer"}, "norm is 'layer', not one of batch, instance, none"),
+        ({"norm": "layer"}, "unknown norm 'layer'; expected one of batch, instance, none"),
     ],
 )
 def test_nonsense_is_refused(params: dict[str, Any], message: str) -> None:
@@ -231,7 +231,7 @@ def test_nonsense_is_refused(params: dict[str, Any], message: str) -> None:
 
 def test_patchgan_is_pix2pixs() -> None:
     assert count(PatchGAN(6)) == 2_768_705
-    with pytest.raises(ValueError, match="depth is 3 to 7"):
+    with pytest.raises(ValueError, match="depth must be from 3 to 7"):
         PatchGAN(depth=2)
 
 

@@ -167,5 +167,5 @@ def test_the_papers_scale_may_go_below() -> None:
     x = torch.rand(1, 1, 8, 8, dtype=torch.float64)
     with torch.no_grad():
         assert (network.inverse(network(x)) - x).abs().max() <= 1e-9
-    with pytest.raises(ValueError, match="floor is 1"):
+    with pytest.raises(ValueError, match=r"floor must be .*, not 1"):
         IRAE(floor=1)

@@ -24,10 +24,10 @@ def held():
 
 before = psutil.Process().memory_info().rss
 assert faults() > 1000
-with memory.kept():
+with memory.reuse():
     for _ in range(10):  # each of the first few leaves a crumb that keeps the next from fitting
         faults()
-    with memory.kept():
+    with memory.reuse():
         assert faults() < 100
     assert faults() < 100  # the inner end gives nothing back
     assert held()

@@ -146,10 +146,10 @@ def test_an_export_restores_a_photo_as_the_model_does(
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("scale", "2", "does not enlarge 2 times"),
-        ("radius", "-1", "its radius of -1 is not from 0 to 4096"),
-        ("multiple", "many", "is damaged"),
-        ("channels", "1", "takes 3 channels, not those that it states"),
+        ("scale", "2", "its scale is not 2"),
+        ("radius", "-1", "its radius is -1, not from 0 to 4096"),
+        ("multiple", "many", "metadata are damaged"),
+        ("channels", "1", "input has 3 channels, which contradicts its metadata"),
         ("trained", "[[", "header of .* is damaged"),
         ("trained", "{\"sigma\": -5}", "condition sigma cannot be -5"),
     ],
@@ -297,7 +297,9 @@ def test_it_runs_with_as_many_threads_as_pytorch(
 
 def test_another_device_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = checkpoint.load(write(tmp_path / "x.onnx", conv(), blur())).network
-    with pytest.raises(UsageError, match=r"on cuda: its file runs on the CPU. Give --device cpu"):
+    with pytest.raises(
+        UsageError, match=r"on cuda: ONNX files run on the CPU only. Use --device cpu"
+    ):
         run(network, RGB, (), Settings("cuda"))
     assert run(network, RGB, (), Settings("cpu", precision="bf16")).precision == "fp32"
 
@@ -364,11 +366,11 @@ def huge(path: Path) -> Path:
 REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "two inputs": (
         lambda p: write(p, [node("Add", "x", "x1", "y")], inputs=2),
-        r"takes 2 things \(x, x1\)",
+        r"has 2 inputs \(x, x1\)",
     ),
     "two outputs": (
         lambda p: write(p, [node("Identity", "x", "y"), node("Abs", "x", "z")], outputs=("y", "z")),
-        r"makes 2 things \(y, z\)",
+        r"has 2 outputs \(y, z\)",
     ),
     "rank 3": (
         lambda p: write(p, [node("Identity", "x", "y")], shape=(3, "h", "w")),
@@ -385,7 +387,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a batch": (
         lambda p: write(p, [node("Identity", "x", "y")], shape=(4, 3, "h", "w")),
-        "4 pictures at once",
+        "batch size of 4",
     ),
     "channels last": (
         lambda p: write(p, [node("Identity", "x", "y")], shape=(1, "h", "w", 3)),
@@ -393,38 +395,38 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "four channels": (
         lambda p: write(p, [node("Identity", "x", "y")], shape=(1, 4, "h", "w")),
-        "takes 4 channels",
+        "has 4 channels",
     ),
     "a class": (
         lambda p: write(p, [node("GlobalAveragePool", "x", "y")]),
-        r"makes \[1, 3, 1, 1\] of",
+        r"into \[1, 3, 1, 1\]",
     ),
-    "a number": (lambda p: write(p, [node("ReduceMax", "x", "y", keepdims=0)]), r"makes \[\] of"),
+    "a number": (lambda p: write(p, [node("ReduceMax", "x", "y", keepdims=0)]), r"into \[\]"),
     "smaller": (
         lambda p: write(p, [node("AveragePool", "x", "y", kernel_shape=[2, 2], strides=[2, 2])]),
-        "which is no picture",
+        "which is not an image",
     ),
     "tiny": (
         lambda p: write(p, [node("Identity", "x", "y")], shape=(1, 3, 8, 8)),
-        "8 x 8 pixels alone",
+        "fixed input size is 8 x 8",
     ),
     "vast": (
         lambda p: write(p, [node("Identity", "x", "y")], shape=(1, 3, 64, 2**30)),
-        "pixels alone",
+        "fixed input size",
     ),
     "other file": (outside, "other files, which are never opened"),
     "other file, hidden": (hidden, "other files, which are never opened"),
     "own operator": (
         lambda p: write(p, [node("Run", "x", "y", domain="strange")], domains=("", "strange")),
-        "operator strange:Run, whose library is never loaded",
+        "operator strange:Run from another library, which is never loaded",
     ),
     "unknown operator": (
         lambda p: write(p, [node("Restore", "x", "y")]),
-        "onnxruntime .* does not take it",
+        "onnxruntime .* does not accept it",
     ),
-    "endless": (endless, "operator Loop, which may never end"),
-    "huge": (huge, "makes 4,294,967,296 numbers"),
-    "text": (lambda p: p.write_bytes(b"no network"), "no ONNX file"),
+    "endless": (endless, "operator Loop, which may never finish"),
+    "huge": (huge, "computes 4,294,967,296 numbers"),
+    "text": (lambda p: p.write_bytes(b"no network"), "not an ONNX file"),
     "no text": (
         lambda p: p.write_bytes(
             write(p, conv(), blur()).read_bytes().replace(b"Conv", b"C\xfb\xfbv")
@@ -434,7 +436,7 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "nothing": (lambda p: p.write_bytes(b""), "Cannot load"),
     "cut": (
         lambda p: p.write_bytes(write(p, conv(), blur()).read_bytes()[:-40]),
-        "no ONNX file, or is damaged",
+        "damaged, or not an ONNX file",
     ),
 }
 
@@ -459,7 +461,7 @@ def test_what_fails_on_a_photo_is_one_sentence(tmp_path: Path) -> None:
     nodes += [node("ReduceMax", "i", "m", keepdims=0), node("Gather", "x", "m", "g", axis=0)]
     nodes += [node("Reshape", "g", "s", "y")]
     loaded = checkpoint.load(write(tmp_path / "x.onnx", nodes, shape))
-    with pytest.raises(RestoreError, match=r"network cannot be run: .* Try another --model"):
+    with pytest.raises(RestoreError, match=r"Cannot run the network: .* Use another --model"):
         run(loaded.network, np.zeros((120, 120, 3), np.float32), (), Settings("cpu", tile=0))
 
 

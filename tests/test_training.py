@@ -408,7 +408,7 @@ def test_trainings_by_the_clock_validate_as_far_as_they_have_time() -> None:
         ({"pairs": ["clean"]}, "pairs must be CLEAN:DAMAGED, not 'clean'"),
         ({"batch": 10**8}, "Cannot hold a batch of 100000000 patches of 32 pixels"),
         ({"params": {"channels": 2}}, "The network has 2 channels; give it 1 or 3"),
-        ({"params": {"widths": []}}, "cannot be built"),
+        ({"params": {"widths": []}}, "Cannot build"),
         ({"params": {"unshuffle": -2, "conditions": 1}}, "Cannot run unet:UNet with"),
         ({"transition": 10**20}, "transition must be at most"),
         ({"levels": {"sigma": [0, 1e999]}}, "cannot have the levels"),

@@ -1,4 +1,4 @@
-"""The networks, one file per paper; `build` makes one from its entry in weights.toml."""
+"""The networks, one file per paper; `build` makes one from an architecture and parameters."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from restore_cli.tables import brief
 if TYPE_CHECKING:
     from restore_cli.archs.community import Community
 
-# Bounds that no published restoration network comes near, for `arch` and `params` may come from a
-# stranger's file: on each number and each list of `params`, and on the grid to which the engine
-# pads a picture.
+# `arch` and `params` may come from an untrusted file. These bounds are far above those of any
+# published restoration network: for each number and each list of `params`, and for the grid to
+# which the engine pads an image.
 LARGEST = 4096
 LONGEST = 256
 COARSEST = 256
-INFERRED = (  # the networks that keys and shapes tell
+INFERRED = (  # networks whose arguments follow from keys and shapes
     "rrdb:RRDBNet",
     "compact:Compact",
     "span:SPAN",
@@ -44,12 +44,12 @@ INFERRED = (  # the networks that keys and shapes tell
 
 @dataclass(frozen=True)
 class Room:
-    """How large a network may be.
+    """The largest allowed size of a network.
 
     Attributes:
-        tensors: of parameters, two for a convolution with a bias; the largest network of ours has
-            672.
-        numbers: in all of them; 2**30 are 4 GiB in float32.
+        tensors: number of parameter tensors, two for a convolution with a bias; the largest network
+            of ours has 672.
+        numbers: total number of parameters; 2**30 are 4 GiB in float32.
     """
 
     tensors: int = 10_000
@@ -57,9 +57,10 @@ class Room:
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> Self:
-        """Twice what a file's tensors fill, and some: where little is missing, loading says what.
+        """Allow a bit more than twice the size of a state dict.
 
-        A byte holds up to eight numbers (`Restorer.checkpoint_state`).
+        With this margin, loading can report tensors that are missing. A byte holds up to eight
+        numbers (`BTNet.checkpoint_state`).
         """
         numbers = sum(
             value.numel() * (8 if value.dtype == torch.uint8 else 1) for value in state.values()
@@ -71,47 +72,44 @@ ROOM = Room()
 
 
 def build(arch: str, params: Mapping[str, Any], room: Room = ROOM) -> Restorer:
-    """Make the network that `arch` ("file:Class" of this package, in any case) and its parameters
-    describe.
+    """Build a network from its architecture and parameters.
 
     Args:
-        arch, params: which network, and the arguments of its class.
-        room: how large it may be; what is larger is refused while it is being made.
+        arch: "file:Class" of this package, in any case.
+        params: the arguments of the class.
+        room: the largest allowed size, checked while the network is being built.
 
     Raises:
-        WeightsError: there is no such class, it does not take these parameters, or the network is
-            too large.
+        WeightsError: the class is unknown or rejects these parameters, or the network is too large.
     """
     found = _find(arch)
     try:
         _check(params)
         with _bounded(room), warnings.catch_warnings():
-            warnings.filterwarnings(
-                "error", "Initializing zero-element tensors"
-            )  # of a layer of no width
+            # Raised for a layer of width 0.
+            warnings.filterwarnings("error", "Initializing zero-element tensors")
             known = inspect.signature(found).parameters
             if strange := [key for key in params if key not in known]:
                 raise ValueError(
-                    f"it has no parameter {', '.join(strange)}, but {', '.join(known)}"
+                    f"unknown parameter {', '.join(strange)}; expected {', '.join(known)}"
                 )
             network = found(**params)
         if network.geometry.multiple > COARSEST:
             raise ValueError(
                 f"its grid of {network.geometry.multiple} pixels is coarser than {COARSEST}"
             )
-    except Exception as error:  # strange parameters make a constructor fail in any way
+    except Exception as error:  # a constructor can fail in any way with strange parameters
         reason = " ".join(str(error).split()) or type(error).__name__
         raise WeightsError(
-            f"Architecture {arch} cannot be built from {brief(repr(dict(params)))}:"
-            f" {brief(reason)}."
+            f"Cannot build the network {arch} from {brief(repr(dict(params)))}: {brief(reason)}."
         ) from error
     return network
 
 
 def known() -> dict[str, type[Restorer]]:
-    """The networks by what `build` calls them, sorted, without former names.
+    """Return all networks by their `arch`, sorted, without former names.
 
-    What an optional package makes or runs is left out: it is not built of parameters.
+    Networks of optional packages are not included, because they are not built from parameters.
     """
     modules = (
         importlib.import_module(f"{__name__}.{file.name}")
@@ -129,14 +127,14 @@ def known() -> dict[str, type[Restorer]]:
 
 
 def infer(state: Mapping[str, Tensor]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The networks that a state dict without a header could be of, and their parameters."""
+    """Yield the architectures that a state dict could belong to, with their parameters."""
     for arch in INFERRED:
         with suppress(LookupError, ValueError):
             yield arch, _find(arch).infer(state)
 
 
 def build_by_spandrel(state: Mapping[str, Tensor]) -> Community | None:
-    """The network that spandrel makes of a state dict, if it can.
+    """Build a network from a state dict with spandrel; returns None if spandrel cannot.
 
     Raises:
         ImportError, WeightsError: as `community.find`.
@@ -148,14 +146,14 @@ def build_by_spandrel(state: Mapping[str, Tensor]) -> Community | None:
 
 
 def check_spandrel() -> None:
-    """Raise ImportError with a sentence on what to install, unless spandrel is here."""
+    """Raise ImportError if spandrel is not installed; the message says what to install."""
     from restore_cli.archs import community
 
     community.load_spandrel()
 
 
 def _find(arch: str) -> type[Restorer]:
-    """The class of a network."""
+    """Find the class of an architecture."""
     file, _, name = arch.partition(":")
     try:
         members = vars(importlib.import_module(f"{__name__}.{file}")).items()
@@ -165,12 +163,12 @@ def _find(arch: str) -> type[Restorer]:
             f"Unknown architecture {brief(repr(arch))}: expected FILE:CLASS such as 'unet:UNet'."
         ) from error
     if not (isinstance(found, type) and issubclass(found, Restorer) and found is not Restorer):
-        raise WeightsError(f"{brief(arch)} is no restoration network.")
+        raise WeightsError(f"{brief(arch)} is not a restoration network.")
     return found
 
 
 def _check(params: Mapping[str, Any]) -> None:
-    """Raise ValueError for what would fill the memory before there is a layer to count."""
+    """Raise ValueError for values that could fill the memory before any layer exists."""
     for key, value in params.items():
         values = value if isinstance(value, (list, tuple)) else [value]
         if len(values) > LONGEST:
@@ -182,9 +180,7 @@ def _check(params: Mapping[str, Any]) -> None:
 
 @contextmanager
 def _bounded(room: Room) -> Iterator[None]:
-    """Raise ValueError as soon as the modules that this thread makes need more than there is room
-    for.
-    """
+    """Raise ValueError as soon as the modules that this thread creates exceed the room."""
     thread, tensors, numbers = threading.get_ident(), 0, 0
 
     def count(_module: nn.Module, _name: str, parameter: Tensor) -> None:

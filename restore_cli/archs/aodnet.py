@@ -1,8 +1,8 @@
 """AOD-Net: Li et al., "AOD-Net: All-in-One Dehazing Network", ICCV 2017.
 
-Five convolutions of three features estimate K, in which the air's light and how much of the scene
-comes through it are one; the clean picture is K x - K + 1. Its layers are named as in the PyTorch
-port whose checkpoint is free, which loads unchanged.
+Five convolutions with three features estimate K, which combines transmission and atmospheric light;
+the clean image is K x - K + 1. The layers are named as in the PyTorch port with a free checkpoint,
+which loads unchanged.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from restore_cli.network import Geometry, Restorer
 
 
 class AODNet(Restorer):
-    """AOD-Net for color.
+    """AOD-Net for color images.
 
     Args:
         width: features, 3 in the paper.
@@ -38,7 +38,7 @@ class AODNet(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `e_conv1` to `e_conv5`."""
+        """Infer the arguments from a state dict of `e_conv1` to `e_conv5`."""
         return {"width": len(state["e_conv1.weight"])}
 
     def forward(self, x: Tensor) -> Tensor:  # N, 3, H, W -> N, 3, H, W

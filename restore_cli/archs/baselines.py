@@ -1,4 +1,4 @@
-"""Networks that the papers compare themselves with."""
+"""Reference networks with which the papers compare their own."""
 
 from __future__ import annotations
 
@@ -13,20 +13,18 @@ from restore_cli.network import Geometry, Restorer
 
 
 class DnCNN(Restorer):
-    """DnCNN of Zhang et al., "Beyond a Gaussian Denoiser", TIP 2017: convolutions that predict the
-    noise.
+    """DnCNN of Zhang et al., "Beyond a Gaussian Denoiser", TIP 2017.
 
-    Its layers are numbered as in the authors' released checkpoints, whose batch normalization is
-    merged into the convolutions: with `norm=False` those load as they are. The DnCNN that IRAE's
-    paper compares with, 1.48 million parameters, has depth 42 and residual False.
+    Convolutions predict the noise. The layers are numbered as in the authors' released checkpoints,
+    which have batch normalization merged into the convolutions and load with `norm=False`. The
+    DnCNN in IRAE's paper, with 1.48 million parameters, has depth 42 and residual False.
 
     Args:
         channels: image channels, 1 or 3.
         depth: convolutions, 17 in DnCNN-S.
         width: features.
-        norm: batch normalization between convolution and ReLU, in all but the first and last layer.
-        residual: whether it predicts the noise, which is taken from the input, and not the image
-            itself.
+        norm: use batch normalization, except in the first and last layer.
+        residual: predict the noise and subtract it from the input, rather than the image itself.
     """
 
     def __init__(
@@ -53,12 +51,11 @@ class DnCNN(Restorer):
 
 
 class FFDNet(Restorer):
-    """FFDNet of Zhang et al., TIP 2018: DnCNN at half the resolution with the noise level as a
-    plane.
+    """FFDNet of Zhang et al., TIP 2018: DnCNN at half resolution, with a noise level plane.
 
     Args:
         channels: image channels, 1 or 3.
-        depth, width: 15 and 64 in gray, 12 and 96 in color.
+        depth, width: convolutions and features; 15 and 64 for gray, 12 and 96 for color.
     """
 
     def __init__(self, channels: int = 1, depth: int = 15, width: int = 64) -> None:
@@ -83,13 +80,13 @@ class ConvChain(Restorer):
 
     SRCNN of Dong et al., 2014: widths [64, 32], kernels [9, 5, 5]. AR-CNN of Dong et al., 2015:
     widths [64, 32, 16], kernels [9, 7, 1, 5]. DerainNet of Fu et al., 2017: widths [512, 512],
-    kernels [16, 1, 8], no biases. Even kernels reach one pixel farther to the right and down.
+    kernels [16, 1, 8], no biases. Even kernels reach one pixel farther right and down.
 
     Args:
         channels: image channels, 1 or 3.
         widths, kernels: features between the convolutions, side of each kernel.
-        bias: whether convolutions have biases.
-        residual: add the input to the output; the papers' networks do not.
+        bias: use biases in the convolutions.
+        residual: add the input to the output, which the papers do not do.
     """
 
     def __init__(
@@ -119,20 +116,19 @@ class ConvChain(Restorer):
 class RonnebergerUNet(Restorer):
     """U-Net of Ronneberger, Fischer and Brox, 2015, from the damaged to the clean image.
 
-    Its convolutions pad; by default it has half the original's width. That of IRAE's paper,
-    7,699,011 parameters, is as in its authors' code: width 64, levels 4, slope 0.2, pool "average",
-    tail 3.
+    The convolutions pad, and the default width is half the original's. The U-Net in the code of
+    IRAE's authors has 7,699,011 parameters: width 64, levels 4, slope 0.2, pool "average", tail 3.
 
     Args:
         channels: image channels, 1 or 3.
         width: features of the finest level, doubled on each coarser one; 64 originally.
-        levels: resolutions, each half of the one before.
-        slope: of the activations below zero; 0 is a ReLU.
-        pool: "max" or "average", how the resolution is halved.
-        tail: side of the last convolution's kernel, odd.
+        levels: number of resolutions, each half of the previous one.
+        slope: negative slope of the activations; 0 is a ReLU.
+        pool: "max" or "average", the method that halves the resolution.
+        tail: kernel size of the last convolution, odd.
 
     Raises:
-        ValueError: there is no such pool, or the tail is even.
+        ValueError: the pool is unknown, or the tail is even.
     """
 
     def __init__(
@@ -150,7 +146,7 @@ class RonnebergerUNet(Restorer):
             "average": avg_pool2d,
         }
         if pool not in pools or tail % 2 == 0:
-            raise ValueError(f"pool is one of {', '.join(pools)}, tail is odd")
+            raise ValueError(f"pool must be one of {', '.join(pools)}, and tail must be odd")
         self.pool = pools[pool]
 
         def convolve(in_channels: int, out_channels: int) -> nn.Sequential:
@@ -166,20 +162,20 @@ class RonnebergerUNet(Restorer):
         self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in reversed(steps))
         self.decoder = nn.ModuleList(convolve(2 * a, a) for a, _ in reversed(steps))
         self.tail = nn.Conv2d(width, channels, tail, padding=tail // 2)
-        # Two convolutions on the way down and two on the way up, at the coarsest level two in all.
+        # Each level has two convolutions on the way down and two up; the coarsest has two in total.
         cell = 2 ** (levels - 1)
         reach = 4 * (cell - 1) + 2 * cell + tail // 2
         self.geometry = Geometry(channels=channels, multiple=cell, radius=reach + cell - 1)
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        features, kept = self.encoder[0](x), []
+        features, skips = self.encoder[0](x), []
         for blocks in self.encoder[1:]:
-            kept.append(features)
+            skips.append(features)
             features = blocks(self.pool(features, 2))
         for up, blocks in zip(self.up, self.decoder, strict=True):
-            features = blocks(torch.cat([kept.pop(), up(features)], dim=1))
+            features = blocks(torch.cat([skips.pop(), up(features)], dim=1))
         restored: Tensor = self.tail(features)
         return restored.to(x.dtype)
 
 
-PlainUNet = RonnebergerUNet  # its name in older checkpoints and recipes
+PlainUNet = RonnebergerUNet  # the name in older checkpoints and recipes

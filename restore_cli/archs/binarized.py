@@ -1,42 +1,37 @@
-"""BT: Ozkan and Akar, "Binarized Weight Error Networks With a Transition Regularization Term",
-2021.
+"""BT: networks with binarized weights and a binarized or ternarized weight error.
 
-Convolutions whose weights take few values. Training keeps a full-precision shadow weight, computes
-with its quantized values and passes their gradient straight through to it; a checkpoint keeps the
-values alone, several to a byte (`BTNet.checkpoint_state`).
+Ozkan and Akar, "Binarized Weight Error Networks With a Transition Regularization Term", 2021.
 
-Equation 6 stands as printed, though for normally distributed weights the scale of least squares is
-1.67 times as large, and alone makes the error smaller than TWN's (0.09 of the variance, TWN 0.19,
-equation 6 0.23).
+Convolutions with weights of only a few values. Training keeps a full-precision shadow weight,
+computes with its quantized values, and passes their gradient straight through to the shadow. A
+checkpoint contains only the values, several per byte (`BTNet.checkpoint_state`).
 
-What the paper leaves open, and what stands here:
+Equation 6 is used as printed. For normally distributed weights the least-squares scale is 1.67
+times as large, and only that scale makes the error smaller than TWN's (0.09 of the variance, TWN
+0.19, equation 6 0.23).
 
-- One scale for a layer, as its equations have it; LQ has a basis for each filter, as LQ-Nets has.
-- The scale of TWN is the least-squares one of its own paper, the mean of the weights beyond the
-threshold.
-- The straight-through gradient is the identity for all; TTQ's own paper scales it by the weight's
-scale.
-- N(0, alpha) of the transition term has standard deviation alpha, so that the term does not depend
-on the
-  unit of the weights; both sides have the scales of the undisturbed weight, so that only
+The paper leaves some details open. The choices here are:
+
+- One scale per layer, as in its equations; LQ has a basis per filter, as in LQ-Nets.
+- The scale of TWN is the least-squares scale of TWN's own paper, the mean of the weights beyond the
+  threshold.
+- The straight-through gradient is the identity for all quantizers; TTQ's own paper scales it by the
+  weight's scale.
+- N(0, alpha) in the transition term has standard deviation alpha, so that the term does not depend
+  on the unit of the weights. Both sides use the scales of the undisturbed weight, so that only
   transitions count.
-- Differentiated on both sides the transition term's gradient is zero, for their straight-through
-gradients
-  cancel; here it flows through the disturbed side, which is the one that pulls weights to
-  transitions.
-- The L1 norm is that of a filter, mean over a layer's filters: chosen because lambda = 0.1 then
-helps narrow
-  networks, as table 2 has it. On the glyphs of benchmarks/classify.py VGG-6(8), seeds 0 and 1,
+- If both sides of the transition term were differentiated, their straight-through gradients would
+  cancel. Here the gradient flows through the disturbed side, which pulls weights to transitions.
+- The L1 norm is that of a filter, averaged over a layer's filters, because lambda = 0.1 then helps
+  narrow networks, as in table 2. On the glyphs of benchmarks/classify.py, VGG-6(8), seeds 0 and 1,
   gains 3.7 and 6.6 points with BT, 5.6 and 5.3 with TWN, 0.5 and 5.2 with BWN; VGG-6(16), seed 0,
-  gains -1.0, 1.1 and 3.2. Summed over a layer, 0.1 outweighs the loss: VGG-6(16) with BT falls by
-  25 points.
-- A "skip-connection" spans a pair of convolutions, is summed, then ReLU; "residual-based learning"
-adds what
-  the network makes to its input, enlarged bicubically for super-resolution.
-- The restoration network has no normalisation, of which the paper does not speak.
-- "SubPixel" is a quantized convolution to width * scale^2 features and a pixel shuffle: 64 features
-cannot
-  be shuffled by 3.
+  gains -1.0, 1.1 and 3.2. Summed over a layer, 0.1 outweighs the loss: VGG-6(16) with BT loses 25
+  points.
+- A "skip-connection" spans two convolutions, and a ReLU follows the sum. "Residual-based learning"
+  adds the network's output to its input, which is enlarged bicubically for super-resolution.
+- The restoration network has no normalization, because the paper does not mention any.
+- "SubPixel" is a quantized convolution to width * scale^2 features and a pixel shuffle, because 64
+  features cannot be shuffled by 3.
 """
 
 from __future__ import annotations
@@ -52,21 +47,21 @@ from torch.nn.functional import pad
 from restore_cli.archs.layers import Bicubic
 from restore_cli.network import Geometry, Restorer
 
-THRESHOLD = 0.66  # of mean |W|: below it TWN and BT quantize to zero (section 3)
-NOISE = 0.1  # of mean |W|: how far the transition term disturbs the weights (section 3.2)
+THRESHOLD = 0.66  # in mean |W|; TWN and BT quantize smaller values to zero (section 3)
+NOISE = 0.1  # in mean |W|; the noise that the transition term adds to weights (section 3.2)
 
 
 def ternary(weight: Tensor, threshold: Tensor) -> Tensor:
-    """-1, 0 or 1, int64: the sign of what lies beyond the threshold (equation 3)."""
+    """Return -1, 0 or 1, int64: the sign of values beyond the threshold (equation 3)."""
     return (weight > threshold).long() - (weight < -threshold).long()
 
 
 class Quantizer(nn.Module):
-    """Gives each weight one of V values, each a sum of S scales times whole numbers.
+    """Maps each weight to one of V values, which are sums of S scales times integers.
 
     Args:
-        filters: first size of the weights it will be given.
-        threshold: in mean |W|, where the values beyond zero begin; read by TWN and BT only.
+        filters: the first dimension of the weights.
+        threshold: in mean |W|; smaller values become zero. Used by TWN and BT only.
     """
 
     table: ClassVar[tuple[tuple[int, ...], ...]]  # S, V
@@ -83,39 +78,38 @@ class Quantizer(nn.Module):
         self.threshold = threshold
 
     def split(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """The scales, and the codes: which value each weight gets, int64 in the weight's shape."""
+        """Return the scales, and each weight's code, int64: the index of its value."""
         raise NotImplementedError
 
     def join(self, scales: Tensor, codes: Tensor) -> Tensor:
-        """The quantized weight of these scales and codes."""
+        """Return the quantized weight for these scales and codes."""
         levels = self.levels(scales).expand(len(codes), -1)
         return levels.gather(1, codes.flatten(1)).view(codes.shape)
 
     def forward(self, weight: Tensor) -> Tensor:
         scales, codes = self.split(weight.detach())
-        return self.join(scales, codes) + (
-            weight - weight.detach()
-        )  # to the bit, with the gradient of both
+        # The difference is exactly zero, and passes the gradient on to the weight.
+        return self.join(scales, codes) + (weight - weight.detach())
 
     def read(self, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Scales and codes of a weight that has its values already."""
+        """Return scales and codes of a weight that is already quantized."""
         scales = weight.abs().amax().view(1, 1) / self.multiples.max()
         return scales, self.nearest(scales, weight)
 
     def levels(self, scales: Tensor) -> Tensor:  # 1 or O, S -> 1 or O, V
-        """The value of each code."""
+        """Return the value of each code."""
         return (scales[:, :, None] * self.multiples).sum(1)
 
     def nearest(self, scales: Tensor, weight: Tensor) -> Tensor:
-        """The codes of the values closest to a weight."""
+        """Return the codes of the values that are closest to each weight."""
         distances = (weight.flatten(1)[:, :, None] - self.levels(scales)[:, None, :]).abs()
         return distances.argmin(2).view(weight.shape)
 
     def reset(self, weight: Tensor) -> None:
-        """Begin anew with what it learns, for weights like these."""
+        """Initialize the learned scales for these weights."""
 
     def follow(self, weight: Tensor) -> None:
-        """Learn from the weights of one step of a training."""
+        """Update the learned scales from the weights of one training step."""
 
 
 class BWN(Quantizer):
@@ -128,8 +122,9 @@ class BWN(Quantizer):
 
 
 class TWN(Quantizer):
-    """{-1, 0, 1} times a scale (equation 3; Li et al., "Ternary Weight Networks", 2016, threshold
-    0.7).
+    """{-1, 0, 1} times a scale (equation 3; Li et al., "Ternary Weight Networks", 2016).
+
+    That paper's threshold is 0.7.
     """
 
     table = ((-1, 0, 1),)
@@ -153,7 +148,7 @@ class TTQ(Quantizer):
         return self.scales, self.signs(weight) + 1
 
     def signs(self, weight: Tensor) -> Tensor:
-        """Zero up to 0.05 max |W| (section 3.1 of its paper)."""
+        """Return -1, 0 or 1; zero up to 0.05 max |W| (section 3.1 of its paper)."""
         return ternary(weight, 0.05 * weight.abs().max())
 
     def read(self, weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,8 +166,8 @@ class TTQ(Quantizer):
 class LQ(Quantizer):
     """The sums +-v1 +-v2 of a learned basis, two bits (Zhang et al., "LQ-Nets", ECCV 2018).
 
-    Learned by their algorithm QEM: in each step the codes of the closest values, then the basis
-    that suits the codes best, of which a moving average with momentum 0.9 is kept.
+    Learned by their algorithm QEM: each step finds the codes of the closest values, then the best
+    basis for these codes, and updates a moving average of the basis with momentum 0.9.
     """
 
     table = ((-1, 1, -1, 1), (-1, -1, 1, 1))
@@ -190,23 +185,20 @@ class LQ(Quantizer):
 
     @torch.no_grad()
     def reset(self, weight: Tensor) -> None:
-        """To the quartile of a normal distribution, 0.6745, and half of it, as they do."""
+        """Set the basis to the quartile of a normal distribution, 0.6745, and to half of it."""
         self.scales.copy_(0.6745 * weight.std() * self.scales.new_tensor([0.5, 1.0]))
 
     @torch.no_grad()
     def follow(self, weight: Tensor) -> None:
         signs = self.multiples.T[self.nearest(self.scales, weight).flatten(1)]  # O, n, 2
         seen = (signs * weight.flatten(1)[:, :, None]).mean(1)
-        # The normal equations [[r, c], [c, r]] v = seen; the ridge is for filters that use two
-        # values only.
+        # The normal equations [[r, c], [c, r]] v = seen, with a ridge for filters of two values.
         c, r = signs.prod(2).mean(1, keepdim=True), 1 + 1e-4
         self.scales.lerp_((r * seen - c * seen.flip(1)) / (r * r - c * c), 0.1)
 
 
 class BT(Quantizer):
-    """{-2, -1, 0, 1, 2} times a scale: a binary step, then a ternary one on its error (section
-    3.1).
-    """
+    """{-2, -1, 0, 1, 2} times a scale: binary, plus a ternary step on the error (section 3.1)."""
 
     table = ((-2, -1, 0, 1, 2),)
 
@@ -223,15 +215,14 @@ QUANTIZERS: dict[str, type[Quantizer]] = {"bwn": BWN, "twn": TWN, "ttq": TTQ, "l
 
 
 class QuantizedConv2d(nn.Conv2d):
-    """A 3x3 convolution with a quantized weight; `weight` is the shadow that is trained.
+    """A 3x3 convolution with a quantized weight; `weight` is the shadow weight that is trained.
 
-    Once loaded from a packed checkpoint it is `fixed`: the shadow is gone, `weight` holds the
-    values themselves and is used as it is. `train` ends that: the values become the shadow,
-    enlarged so that quantizing gives them again (BT finds about half the scale in its own five
-    values).
+    After loading a packed checkpoint it is `fixed`: there is no shadow weight, and `weight` holds
+    the quantized values. `train` turns these values into a shadow weight, scaled so that quantizing
+    restores them (BT finds about half the scale in its own five values).
     """
 
-    fixed: Tensor  # bool; in the state, so that a copy and an average of weights follow
+    fixed: Tensor  # bool; in the state, so that copies and averages of weights include it
 
     def __init__(
         self,
@@ -254,7 +245,7 @@ class QuantizedConv2d(nn.Conv2d):
         return result
 
     def train(self, mode: bool = True) -> Self:
-        """As of any module; training ends `fixed`."""
+        """Set the mode of the module; training ends `fixed`."""
         if mode and self.fixed:
             with torch.no_grad():
                 sizes = [value.abs().sum() for value in (self.weight, self.quantizer(self.weight))]
@@ -264,11 +255,11 @@ class QuantizedConv2d(nn.Conv2d):
 
     @torch.no_grad()
     def split(self) -> tuple[Tensor, Tensor]:
-        """Scales and codes of what it computes with in evaluation mode."""
+        """Return scales and codes of the weight in evaluation mode."""
         return self.quantizer.read(self.weight) if self.fixed else self.quantizer.split(self.weight)
 
     def transition(self) -> Tensor:
-        """|W^b - W~^b|_1 of equation 7 for a filter, mean over the filters."""
+        """Return |W^b - W~^b|_1 of equation 7 per filter, averaged over the filters."""
         with torch.no_grad():
             noise = torch.randn_like(self.weight) * (NOISE * self.weight.abs().mean())
             scales, codes = self.quantizer.split(self.weight)
@@ -278,9 +269,9 @@ class QuantizedConv2d(nn.Conv2d):
 
 
 def transition(network: nn.Module) -> Tensor:
-    """The transition term (section 3.2), summed over the quantized layers, zero without: a scalar.
+    """Return the transition term (section 3.2), a scalar: the sum over the quantized layers.
 
-    A training subtracts 0.1 of it from its loss. It is random, from torch's generator.
+    Training subtracts 0.1 times this term from the loss. It uses torch's random generator.
     """
     terms = [
         layer.transition() for layer in network.modules() if isinstance(layer, QuantizedConv2d)
@@ -295,22 +286,20 @@ def convolution(
     threshold: float = THRESHOLD,
     bias: bool = True,
 ) -> nn.Conv2d:
-    """A 3x3 convolution, quantized unless the quantizer is "none".
+    """Make a 3x3 convolution, quantized unless the quantizer is "none".
 
     Raises:
-        ValueError: there is no such quantizer.
+        ValueError: the quantizer is unknown.
     """
     if quantizer == "none":
         return nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=bias)
     if quantizer not in QUANTIZERS:
-        raise ValueError(f"quantizer is {quantizer!r}, not one of none, {', '.join(QUANTIZERS)}")
+        raise ValueError(f"unknown quantizer {quantizer!r}; expected none, {', '.join(QUANTIZERS)}")
     return QuantizedConv2d(in_channels, out_channels, quantizer, threshold, bias)
 
 
 def to_bytes(codes: Tensor, count: int) -> Tensor:
-    """Codes as digits to the base `count`, as many to a byte as fit: 8, 5, 4 and 3 for 2, 3, 4 and
-    5.
-    """
+    """Pack codes as digits to the base `count`: 8, 5, 4 and 3 per byte for 2, 3, 4 and 5."""
     digits = int(8 / math.log2(count))
     flat = codes.flatten()
     rows = pad(flat, (0, -len(flat) % digits)).view(-1, digits)
@@ -318,16 +307,16 @@ def to_bytes(codes: Tensor, count: int) -> Tensor:
 
 
 def from_bytes(packed: Tensor, count: int, shape: tuple[int, ...]) -> Tensor:
-    """The codes, int64, that `to_bytes` packed.
+    """Unpack the codes, int64, that `to_bytes` packed.
 
     Raises:
-        ValueError: these are no codes of that shape.
+        ValueError: the bytes are not codes of that shape.
     """
     digits = int(8 / math.log2(count))
     size = math.prod(shape)
     fits = packed.dtype == torch.uint8 and packed.shape == (-(-size // digits),)
     if not fits or int(packed.max()) >= count**digits:
-        raise ValueError(f"{list(packed.shape)} bytes are no {size} codes")
+        raise ValueError(f"{list(packed.shape)} bytes are not {size} codes")
     codes = packed.long()[:, None] // count ** torch.arange(digits, device=packed.device) % count
     return codes.flatten()[:size].view(shape)
 
@@ -335,14 +324,14 @@ def from_bytes(packed: Tensor, count: int, shape: tuple[int, ...]) -> Tensor:
 class BTNet(Restorer):
     """The restoration network (section 4.2): 64-C3, two pairs of 64-C3 with skips, SubPixel, 1-C3.
 
-    First and last layer are of full precision. Gray: 148,929 parameters at scale 1.
+    The first and last layers have full precision. For gray at scale 1 it has 148,929 parameters.
 
     Args:
-        channels: image channels, 1 or 3; the paper's is luma.
+        channels: image channels, 1 or 3; the paper uses luma.
         scale: 1 for denoising; 2, 3 or 4 for super-resolution.
         width: features.
-        quantizer: "bt", "bwn", "twn", "ttq", "lq", or "none" for full precision.
-        threshold: of "twn" and "bt", in mean |W|.
+        quantizer: "bt", "bwn", "twn", "ttq" or "lq", or "none" for full precision.
+        threshold: threshold of "twn" and "bt", in mean |W|.
     """
 
     def __init__(
@@ -355,7 +344,7 @@ class BTNet(Restorer):
     ) -> None:
         super().__init__()
         if scale not in (1, 2, 3, 4):
-            raise ValueError(f"scale is {scale}, not 1, 2, 3 or 4")
+            raise ValueError(f"scale must be 1, 2, 3 or 4, not {scale}")
 
         def inner(out_channels: int) -> nn.Conv2d:
             return convolution(width, out_channels, quantizer, threshold)
@@ -379,20 +368,20 @@ class BTNet(Restorer):
         return larger + change.to(x.dtype)
 
     def init_weights(self) -> None:
-        """As any network; what the quantizers learn begins anew with the weights."""
+        """Initialize the weights as any network's, then the scales of the quantizers."""
         super().init_weights()
         for layer in self._quantized().values():
             layer.quantizer.reset(layer.weight)
 
     def penalty(self) -> Tensor:
-        """The negative transition term."""
+        """Return the negative transition term."""
         return -transition(self)
 
     def checkpoint_state(self) -> dict[str, Tensor]:
-        """A quantized layer as `codes` (`to_bytes`) and `scales` (float32), all else as float32.
+        """Return a quantized layer as `codes` (`to_bytes`) and `scales`; all else is float32.
 
         A weight takes 1 bit with BWN, 1.6 with TWN and TTQ, 2 with LQ and 8/3 with BT. The shadow
-        weights are not in it: a training that starts from such a file starts from the quantized
+        weights are not saved: a training that starts from such a file starts from the quantized
         values.
         """
         layers = self._quantized()
@@ -410,7 +399,7 @@ class BTNet(Restorer):
         return {key: value.detach().cpu().contiguous() for key, value in state.items()}
 
     def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Unpack what `checkpoint_state` made; a plain state dict passes through unchanged."""
+        """Unpack the result of `checkpoint_state`; a plain state dict is returned unchanged."""
         adopted = dict(state)
         for name, layer in self._quantized().items():
             if f"{name}.codes" not in state:
@@ -434,18 +423,17 @@ class BTNet(Restorer):
 
 
 class VGG6(nn.Module):
-    """VGG-6(K), the paper's classifier (section 3.3): all convolutions quantized, the linear layers
-    not.
+    """VGG-6(K), the paper's classifier (section 3.3).
 
-    Batch normalisation follows each convolution and the first linear layer; softmax is left to the
-    loss.
+    All convolutions are quantized, the linear layers are not. Batch normalization follows each
+    convolution and the first linear layer. The loss applies the softmax.
 
     Args:
-        classes: how many there are.
-        width: K, features of the first two convolutions; then 2K and 4K, and 8K of the linear
-            layer.
+        classes: number of classes.
+        width: K, features of the first two convolutions; the others have 2K and 4K, and the linear
+            layer 8K.
         channels, side: image channels, and image side in pixels, a multiple of 8.
-        quantizer, threshold: as of `BTNet`.
+        quantizer, threshold: as for `BTNet`.
     """
 
     def __init__(

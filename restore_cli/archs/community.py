@@ -1,10 +1,10 @@
-"""Networks of other projects, some forty architectures, by spandrel, which is optional.
+"""Networks of other projects, about forty architectures, through the optional package spandrel.
 
-It is given tensors, never a file, and tells by their keys and shapes which network they are of. It
-does not tell how far a network sees: where all layers are convolutions and work on single pixels,
-that is summed up and then tried; any other network's tiles are approximate. Some networks take more
-than a picture, which spandrel fixes or leaves out; here it is one more plane of their input, which
-their task makes.
+spandrel receives tensors, never a file, and recognizes the network by their keys and shapes. It
+does not report the receptive field. If a network consists of convolutions and pointwise layers, the
+receptive field is computed and then verified; the tiles of other networks are approximate. Some
+networks need more than an image, which spandrel fixes or omits; here it is one more input plane,
+which their task provides.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from restore_cli.network import Geometry, Restorer
 from restore_cli.tables import brief
 from restore_cli.tiles import OVERLAP
 
-FARTHEST = 160  # pixels of a radius that is tried
-EXACT = 1e-5  # by which tiles may differ
+FARTHEST = 160  # pixels, the largest radius that is verified
+EXACT = 1e-5  # tolerance for exact tiles
 _POINTWISE = (
     nn.ReLU, nn.LeakyReLU, nn.PReLU, nn.GELU, nn.SiLU, nn.Mish, nn.Sigmoid, nn.Tanh, nn.Hardswish,
     nn.Identity, nn.Dropout, nn.PixelShuffle, nn.Upsample, nn.BatchNorm2d,
@@ -35,13 +35,13 @@ _POINTWISE = (
 
 @dataclass(frozen=True)
 class Plane:
-    """What a network takes in addition to the picture, as one more plane.
+    """An input that a network needs in addition to the image, as one more plane.
 
     Attributes:
-        task: the task that makes the plane.
-        call: runs the network on pictures whose last plane it is.
-        levels: the damage that it was trained for, as a checkpoint's conditions.
-        multiple: as of `Geometry`.
+        task: the task that provides the plane.
+        call: runs the network on an input with this last plane.
+        levels: the degradation levels that the network was trained for.
+        multiple: as in `Geometry`.
     """
 
     task: str
@@ -51,23 +51,21 @@ class Plane:
 
 
 def _fill(model: nn.Module, x: Tensor) -> Tensor:
-    """LaMa fills where its mask is 1."""
+    """Run LaMa, which fills where its mask is 1."""
     return model(x[:, :-1], x[:, -1:])  # type: ignore[no-any-return]
 
 
 def _deblock(model: nn.Module, x: Tensor) -> Tensor:
-    """FBCNN takes 1 - quality / 100, N x 1, in place of what it would find in all of what it
-    sees.
-    """
+    """Run FBCNN with 1 - quality / 100, N x 1, instead of the quality that it would estimate."""
     return model(x[:, :-1], 1 - x[:, -1:].mean((2, 3)))[0]  # type: ignore[no-any-return]
 
 
 def _denoise(model: nn.Module, x: Tensor) -> Tensor:
-    """DRUNet and FDnCNN take sigma / 255 as a plane."""
+    """Run DRUNet or FDnCNN, which take sigma / 255 as a plane."""
     return model(x)  # type: ignore[no-any-return]
 
 
-PLANES = {  # by the names that spandrel gives
+PLANES = {  # by the names in spandrel
     "LaMa": Plane("inpaint", _fill, multiple=16),
     "FBCNN": Plane("deblock", _deblock, {"quality": Range(5, 95)}, multiple=8),
     "DRUNet": Plane("denoise", _denoise, {"sigma": Range(0, 50)}, multiple=8),
@@ -76,14 +74,14 @@ PLANES = {  # by the names that spandrel gives
 
 
 class Community(Restorer):
-    """A network that spandrel made.
+    """A network that spandrel built.
 
     Args:
-        architecture: what spandrel calls it.
+        architecture: the name in spandrel.
         model: the network.
-        call: runs it, filling pictures up to the sizes that it takes.
-        geometry: what the engine must know of it.
-        task, levels: what it is for, and the damage that it was trained for, where that is known.
+        call: runs the network, and pads inputs to the sizes that it accepts.
+        geometry: the network's geometry.
+        task, levels: its task and the degradation levels that it was trained for, if known.
     """
 
     def __init__(
@@ -100,17 +98,16 @@ class Community(Restorer):
         self.task, self.levels = task, levels or {}
         self._call = call
 
-    def forward(
-        self, x: Tensor
-    ) -> Tensor:  # N, channels + conditions, H, W -> N, channels, scale*H, scale*W
+    def forward(self, x: Tensor) -> Tensor:
+        # N, channels + conditions, H, W -> N, channels, scale*H, scale*W
         return self._call(x).to(x.dtype)
 
 
 def load_spandrel() -> ModuleType:
-    """The package spandrel.
+    """Import the package spandrel.
 
     Raises:
-        ImportError: it is not here or does not start; the message says what to install.
+        ImportError: it is not installed or fails to import; the message says what to install.
     """
     try:
         with warnings.catch_warnings():
@@ -120,23 +117,20 @@ def load_spandrel() -> ModuleType:
         raise ImportError(
             "Install restore-cli[community] for networks of other projects."
         ) from error
-    except (
-        Exception
-    ) as error:  # what torchvision raises, which it imports, where that does not fit torch
+    except Exception as error:  # from torchvision, if its version does not fit torch
         raise ImportError(
-            f"Install the torchvision that fits PyTorch {torch.__version__} for networks of other"
-            " projects:"
-            f" spandrel does not start ({brief(str(error))})."
+            f"Install the torchvision version for PyTorch {torch.__version__}: spandrel cannot be"
+            f" imported ({brief(str(error))})."
         ) from error
     return spandrel  # type: ignore[no-any-return]
 
 
 def find(state: Mapping[str, Tensor]) -> Community | None:
-    """The network of a state dict; None where spandrel does not know it.
+    """Build the network of a state dict; returns None if spandrel does not recognize it.
 
     Raises:
         ImportError: as `load_spandrel`.
-        WeightsError: it is of a network that restores no pictures.
+        WeightsError: the network is not supported; the message is a clause.
     """
     package = load_spandrel()
     try:
@@ -145,7 +139,7 @@ def find(state: Mapping[str, Tensor]) -> Community | None:
             found = package.ModelLoader("cpu").load_from_state_dict(
                 package.canonicalize_state_dict(dict(state))
             )
-    except Exception:  # of its own and of any network's constructor
+    except Exception:  # its own errors and those of any network's constructor
         return None
     return _wrap(found)
 
@@ -156,7 +150,7 @@ def _wrap(found: Any) -> Community:
         name = "FDnCNN"
     plane = PLANES.get(name)
     if fault := _fault(found, plane):
-        raise WeightsError(f"Cannot run networks of {name}: {fault}. Give another model.")
+        raise WeightsError(f"networks of {name} are not supported, because {fault}")
     model = found.model.eval().requires_grad_(False)
     basis = {"channels": found.input_channels, "scale": found.scale}
     if plane:
@@ -175,18 +169,18 @@ def _wrap(found: Any) -> Community:
 
 
 def _fault(found: Any, plane: Plane | None) -> str:
-    """Why a network cannot restore pictures, if so."""
+    """Return the reason why a network cannot restore photos, or nothing."""
     if found.purpose == "FaceSR":
-        return "they restore faces that are cut out"
+        return "they restore cropped faces only"
     if found.purpose == "Inpainting" and not plane:
-        return "how they are given a mask is not known"
+        return "how they take a mask is not known"
     if found.input_channels not in (1, 3) or found.output_channels != found.input_channels:
-        return f"they make {found.output_channels} channels of {found.input_channels}"
+        return f"they turn {found.input_channels} channels into {found.output_channels}"
     return ""
 
 
 def _reach(model: nn.Module) -> int | None:
-    """How far its convolutions see; None where other layers could see farther."""
+    """Return the radius of the receptive field; None if it is not known or too large."""
     reach = 0
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
@@ -202,21 +196,17 @@ def _reach(model: nn.Module) -> int | None:
 
 
 def _is_pointwise(module: nn.Module) -> bool:
-    """Whether a layer works on single pixels; a norm of their channels many write for
-    themselves.
-    """
+    """Whether a layer works on single pixels; many projects define their own LayerNorm."""
     return isinstance(module, _POINTWISE) or type(module).__name__ == "LayerNorm"
 
 
 @torch.inference_mode()
 def _is_local(network: Community) -> bool:
-    """Whether a tile with its halo has, away from it, the result of a larger picture."""
+    """Whether the inside of a tile, without its halo, is the same as in a larger image."""
     geometry = network.geometry
     cell, halo, scale = geometry.multiple, geometry.halo, geometry.scale
     side = 2 * halo + 4 * cell
-    picture = torch.rand(
-        1, geometry.channels, side, side, generator=torch.Generator().manual_seed(0)
-    )
-    whole, tile = network(picture), network(picture[:, :, cell : side - cell, cell : side - cell])
+    image = torch.rand(1, geometry.channels, side, side, generator=torch.Generator().manual_seed(0))
+    whole, tile = network(image), network(image[:, :, cell : side - cell, cell : side - cell])
     inside, same = (slice(start * scale, (start + cell) * scale) for start in (halo + cell, halo))
     return bool((whole[:, :, inside, inside] - tile[:, :, same, same]).abs().max() <= EXACT)

@@ -1,8 +1,9 @@
-"""Compact, the small network of Real-ESRGAN: Wang et al., "Real-ESRGAN: Training Real-World Blind
-Super-Resolution with Pure Synthetic Data", ICCVW 2021, where it is called SRVGGNetCompact.
+"""Compact (SRVGGNetCompact), the small network of Real-ESRGAN.
 
-Plain convolutions at the small size, a sub-pixel convolution, and the picture added as it is, its
-pixels repeated. Its layers are numbered as in the released checkpoints, which load unchanged.
+Wang et al., "Real-ESRGAN: Training Real-World Blind Super-Resolution with Pure Synthetic Data",
+ICCVW 2021. Plain convolutions at low resolution and a sub-pixel convolution; the image, enlarged by
+repeating pixels, is added. The layers are numbered as in the released checkpoints, which load
+unchanged.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ from restore_cli.network import Geometry, Restorer
 
 
 class Compact(Restorer):
-    """Convolutions with PReLU between them.
+    """Convolutions with PReLU activations.
 
     Args:
         channels: image channels, 1 or 3.
-        scale: how many times wider and higher; 4 in those released.
-        depth: convolutions between the first and the last: 32 in "general", 16 in "animevideo".
+        scale: upscaling factor; 4 in the released checkpoints.
+        depth: convolutions between the first and the last; 32 in "general", 16 in "animevideo".
         width: features.
     """
 
@@ -39,7 +40,7 @@ class Compact(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `body.0` to `body.N`, every second one a PReLU."""
+        """Infer the arguments from a state dict of `body.0` to `body.N`, odd ones PReLUs."""
         width, channels = state["body.0.weight"].shape[:2]
         last = max(int(key.split(".")[1]) for key in state)
         scale = side_of(len(state[f"body.{last}.weight"]), channels)

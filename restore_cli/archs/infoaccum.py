@@ -1,17 +1,18 @@
-"""InfoAccum: Kang et al., "Rethinking Generative Methods for Image Restoration in Physics-based
-Vision: A Theoretical Analysis from the Perspective of Information", 2022.
+"""InfoAccum, a U-Net with dense layers that accumulate details.
 
-The U-Net of pix2pix (Isola et al., "Image-to-Image Translation with Conditional Adversarial
-Networks", 2017) with fewer levels, dense layers before it that accumulate details, and a sub-pixel
-convolution at its end that keeps them; and the discriminator that judges patches.
+Kang et al., "Rethinking Generative Methods for Image Restoration in Physics-based Vision: A
+Theoretical Analysis from the Perspective of Information", 2022. It is the U-Net of pix2pix (Isola
+et al., "Image-to-Image Translation with Conditional Adversarial Networks", 2017) with fewer levels,
+with dense layers before it that accumulate details, and with a sub-pixel convolution at its end
+that preserves them. `PatchGAN` is the discriminator.
 
-The paper leaves open, and here it is so: InfoAccum adds 4 features a path, has the encoder's leaky
-ReLU and no normalization; before a deeper layer of the encoder it leaves the skips alone; the
-sub-pixel convolution is 3x3. Deviations: there is no dropout, so that a photo has one result; batch
-normalization uses the statistics of the training, not of the photo; it starts as all of ours do
-(`Restorer.init_weights`). The paper's En/Decoder (appendix G.F), which pools and interpolates, has
-skips False, pooling True, places [] and subpixel False; that its convolutions are 3x3, one a level,
-is a guess.
+The paper leaves some details open. Here InfoAccum adds 4 features per path and uses the encoder's
+leaky ReLU and no normalization; before a deeper layer of the encoder it does not change the skips;
+the sub-pixel convolution is 3x3. Deviations: there is no dropout, so that a photo has one result;
+batch normalization uses the statistics of the training, not of the photo; weights are initialized
+as for all networks here (`Restorer.init_weights`). The paper's En/Decoder (appendix G.F), which
+pools and interpolates, has skips False, pooling True, places [] and subpixel False; one 3x3
+convolution per level is a guess.
 """
 
 from __future__ import annotations
@@ -31,14 +32,12 @@ from restore_cli.network import Geometry, Restorer
 NORMS = ("batch", "instance", "none")
 DILATIONS = (1, 3, 5)
 EDGE = max(DILATIONS)
-MULTIPLE = 32  # of rows and columns, with which AMX multiplies matrices twice as fast
+MULTIPLE = 32  # of rows and columns; AMX then multiplies matrices twice as fast
 SLOPE = 0.2  # of the leaky ReLU
 
 
 class DenseLayer(nn.Module):
-    """Concatenates to its input what 3x3 convolutions of dilation 1, 3 and 5 see in it (equation
-    14).
-    """
+    """Concatenates its input with its 3x3 convolutions of dilation 1, 3 and 5 (equation 14)."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -50,7 +49,7 @@ class DenseLayer(nn.Module):
         return torch.cat([x, self.activation(seen)], dim=1)
 
     def kernels(self) -> tuple[Tensor, Tensor]:
-        """The paths' weights, 3 x growth x C x 3 x 3, and biases, 3 x growth."""
+        """Return the paths' weights, 3 x growth x C x 3 x 3, and biases, 3 x growth."""
         weights, biases = (
             [getattr(path, name) for path in self.paths] for name in ("weight", "bias")
         )
@@ -58,9 +57,7 @@ class DenseLayer(nn.Module):
 
 
 class InfoAccum(nn.Sequential):
-    """InfoAccum-n: n dense layers (appendix G.C); adds 3 * n * growth features to those it is
-    given.
-    """
+    """InfoAccum-n: n dense layers (appendix G.C), which add 3 * n * growth features."""
 
     def __init__(self, width: int, layers: int = 15, growth: int = 4) -> None:
         super().__init__(
@@ -83,13 +80,12 @@ MODULES: dict[str, type[InfoAccum] | type[Rival]] = {"infoaccum": InfoAccum, **R
 
 
 class Accumulation(torch.autograd.Function):
-    """All layers of an InfoAccum in one buffer, as matrix products; PyTorch's dilated gradients are
-    slow.
+    """All layers of an InfoAccum in one buffer, as matrix products.
 
-    A convolution multiplies each pixel with each of its kernel's nine matrices, and adds up the
-    products of nine pixels. Rows and pictures lie one after another within margins of zeros, so
-    that a neighbor is the same distance away wherever a pixel lies: C, N, H + 2 EDGE, W + 2 EDGE.
-    The first and last pixels, which lie in margins and have no neighbors, are left out.
+    PyTorch's own gradients of dilated convolutions are slow. A convolution multiplies each pixel by
+    the nine matrices of its kernel, and adds up the products of nine pixels. The buffer is C, N,
+    H + 2 EDGE, W + 2 EDGE with margins of zeros, so that the offset to a neighbor is the same for
+    every pixel. The first and last pixels, which are in margins and lack neighbors, are skipped.
     """
 
     @staticmethod
@@ -123,9 +119,8 @@ class Accumulation(torch.autograd.Function):
         buffer, *kernels = ctx.saved_tensors
         planes, wide = gradient.shape[1], buffer.shape[3]
         start = EDGE * (wide + 1)
-        flowing = pad(
-            gradient.transpose(0, 1).contiguous(), [EDGE] * 4
-        )  # whose margins are never read
+        # Its margins are never read.
+        flowing = pad(gradient.transpose(0, 1).contiguous(), [EDGE] * 4)
         seen = buffer.new_zeros(len(_rows(kernels[0])), buffer[0].numel() - 2 * start)
         collected: list[Tensor] = []
         for weight, bias in zip(kernels[-2::-2], kernels[::-2], strict=True):
@@ -136,9 +131,8 @@ class Accumulation(torch.autograd.Function):
                 pad(own, [EDGE] * 4).flatten(1).view(*bias.shape, 1, 1, -1).expand(-1, -1, 3, 3, -1)
             )
             for taps, path, dilation in zip(_taps(seen, weight), around, DILATIONS, strict=True):
-                taps.copy_(
-                    _neighbors(path, dilation, wide)
-                )  # by the kernel's elements, turned around
+                # Indexed by the elements of the flipped kernel.
+                taps.copy_(_neighbors(path, dilation, wide))
             rows = _rows(weight.flip(3, 4))
             of_rows = seen @ buffer[: rows.shape[1]].flatten(1)[:, start:-start].mT
             of_weight = torch.stack(_taps(of_rows, weight)).movedim(-1, 2)[:, :, :planes].flip(3, 4)
@@ -148,23 +142,22 @@ class Accumulation(torch.autograd.Function):
 
 
 def _rows(weight: Tensor) -> Tensor:
-    """Kernels, paths x growth x C x 3 x 3, as a matrix, paths growth 9 x C, with zeros to whole
-    tiles.
-    """
+    """Return kernels, paths x growth x C x 3 x 3, as a matrix, paths growth 9 x C, zero-padded."""
     rows = weight.movedim(2, -1).flatten(0, -2)
     return pad(rows, (0, -rows.shape[1] % MULTIPLE, 0, -rows.shape[0] % MULTIPLE))
 
 
 def _taps(products: Tensor, weight: Tensor) -> tuple[Tensor, ...]:
-    """What `_rows` of a weight gave, for each path: growth, 3, 3, pixels."""
+    """Split products with `_rows` of a weight by path: growth, 3, 3, pixels."""
     paths, growth = weight.shape[:2]
     return products[: paths * growth * 9].view(paths, growth, 3, 3, -1).unbind()
 
 
 def _neighbors(taps: Tensor, dilation: int, wide: int) -> Tensor:
-    """For each element of a kernel, the plane as its pixel's neighbor there sees it.
+    """Shift the plane of each kernel element to the position of its pixel.
 
-    growth, 3, 3, pixels -> growth, 3, 3, pixels but the first and last EDGE rows and EDGE pixels.
+    growth, 3, 3, pixels -> growth, 3, 3, pixels without the first and last EDGE rows and EDGE
+    pixels.
     """
     plane, row, column, _ = taps.stride()
     start = EDGE * (wide + 1)
@@ -178,26 +171,23 @@ def _neighbors(taps: Tensor, dilation: int, wide: int) -> Tensor:
 class InfoAccumUNet(Restorer):
     """UNet-N + InfoAccum-n + SubPixUpsamp; by default the paper's best, UNet-5 and InfoAccum-15.
 
-    pix2pix (UNet-8) has levels 8, places [] and subpixel False. With norm "instance" a result
-    depends on the whole picture, so that tiled output differs from whole output; with the others
-    tiles are exact.
+    pix2pix (UNet-8) has levels 8, places [] and subpixel False. With norm "instance" the output
+    depends on the entire image, so that tiles are not exact; with the others they are.
 
     Args:
         channels: image channels, 1 or 3.
-        levels: N, times that the resolution is halved, 1 to 8.
+        levels: N, how often the resolution is halved, 1 to 8.
         width: features of the first level; the others have 2, 4, 8, 8, 8, 8 and 8 times as many.
-        layers, growth: n, layers of an InfoAccum, and features that each of a layer's three paths
-            adds.
-        places: the layers of the encoder, counted from 1, before which an InfoAccum stands
-            (appendix H.A).
-        module: what stands there, "infoaccum" or, of figure 14, "dense", "residual", "context",
-            "scan", "recursive" or "attention"; "scan" sees the whole picture, so that tiles are not
-            exact.
-        subpixel: whether the last layer is a sub-pixel convolution, in place of a transposed one.
-        skips: whether the encoder hands its features to the decoder.
-        pooling: whether 3x3 convolutions with max-pooling and nearest neighbors change the
-            resolution, in place of strides.
-        residual: add the input to the output; the paper does not.
+        layers, growth: n, layers of an InfoAccum, and features that each of the three paths of a
+            layer adds.
+        places: layers of the encoder, counted from 1, that follow an InfoAccum (appendix H.A).
+        module: the module at these places: "infoaccum" or, from figure 14, "dense", "residual",
+            "context", "scan", "recursive" or "attention"; with "scan" tiles are not exact.
+        subpixel: end with a sub-pixel convolution instead of a transposed one.
+        skips: pass the encoder's features to the decoder.
+        pooling: use 3x3 convolutions with max-pooling and nearest-neighbor upsampling instead of
+            strides.
+        residual: add the input to the output, which the paper does not do.
         norm: "batch", "instance" or "none".
     """
 
@@ -218,9 +208,9 @@ class InfoAccumUNet(Restorer):
     ) -> None:
         super().__init__()
         if module not in MODULES:
-            raise ValueError(f"module is {module!r}, not one of {', '.join(MODULES)}")
+            raise ValueError(f"unknown module {module!r}; expected one of {', '.join(MODULES)}")
         if not 1 <= levels <= 8 or not all(1 <= place <= levels for place in places):
-            raise ValueError("levels is 1 to 8, places are layers of the encoder from 1 to levels")
+            raise ValueError("levels must be from 1 to 8, and places from 1 to levels")
         self.skips, self.residual = skips, residual
         widths = [channels, *(width * min(2**level, 8) for level in range(levels))]
         last, bias = levels - 1, _has_bias(norm)
@@ -248,9 +238,9 @@ class InfoAccumUNet(Restorer):
                 decoder.append(nn.Sequential(nn.ReLU(), *_up(in_channels, channels, True, pooling)))
         self.encoder, self.decoder = nn.ModuleList(encoder), nn.ModuleList(decoder)
 
-        # A 4x4 stride sees one finer cell past its own, its transpose two from the farther of its
-        # pixels; a sub-pixel convolution one cell past its own of two pixels, three from the
-        # farther one.
+        # A 4x4 stride sees one finer cell beyond its own, and its transpose two cells from the
+        # farther of its pixels. A sub-pixel convolution sees one cell of two pixels beyond its own,
+        # which is three pixels from the farther one.
         cells = [2**level for level in range(levels)]
         reach = (
             _pooled_reach(levels, subpixel) if pooling else 3 * sum(cells) + (1 if subpixel else 0)
@@ -263,28 +253,27 @@ class InfoAccumUNet(Restorer):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        features, kept = 2 * x - 1, []
+        features, skips = 2 * x - 1, []
         for down in self.encoder:
             features = down(features)
-            kept.append(features)
-        kept.pop()  # the coarsest, which the decoder is given anyway
+            skips.append(features)
+        skips.pop()  # the coarsest, which is the input of the decoder
         for up in self.decoder[:-1]:
             features = up(features)
-            features = torch.cat([kept.pop(), features], dim=1) if self.skips else features
+            features = torch.cat([skips.pop(), features], dim=1) if self.skips else features
         image: Tensor = self.decoder[-1](features).to(x.dtype).tanh()
         return x + image if self.residual else (image + 1) / 2
 
 
 class PatchGAN(nn.Module):
-    """pix2pix's discriminator, which judges overlapping patches: of 70x70 pixels at depth 5, the
-    paper's.
+    """pix2pix's discriminator, which scores overlapping patches.
 
-    Without a sigmoid at its end, for LSGAN takes the score as it is. At depth 3, 4 and 6 a patch
-    has 16, 34 and 142 pixels a side. Pictures are at least 32x32, at depth 6 64x64, at depth 7
-    128x128.
+    Patches have 70x70 pixels at depth 5, as in the paper, and 16, 34 and 142 pixels a side at depth
+    3, 4 and 6. There is no sigmoid at the end, because LSGAN uses the score itself. Images must
+    have at least 32x32 pixels, 64x64 at depth 6 and 128x128 at depth 7.
 
     Args:
-        channels: of the observed and the candidate picture together.
+        channels: total channels of the observed and the candidate image.
         depth: convolutions, 3 to 7; all but the last two halve the resolution.
         width: features of the first convolution; the others have 2, 4, 8, 8 and 8 times as many.
         norm: "batch", "instance" or "none".
@@ -295,7 +284,7 @@ class PatchGAN(nn.Module):
     ) -> None:
         super().__init__()
         if not 3 <= depth <= 7:
-            raise ValueError("depth is 3 to 7")
+            raise ValueError("depth must be from 3 to 7")
         widths = [channels, *(width * min(2**layer, 8) for layer in range(depth - 1))]
         layers: list[nn.Module] = []
         for layer, (in_channels, out_channels) in enumerate(pairwise(widths)):
@@ -317,9 +306,9 @@ class PatchGAN(nn.Module):
 
 
 def _has_bias(norm: str) -> bool:
-    """Whether convolutions have biases, which batch normalization makes superfluous."""
+    """Whether convolutions have biases, which are redundant before batch normalization."""
     if norm not in NORMS:
-        raise ValueError(f"norm is {norm!r}, not one of {', '.join(NORMS)}")
+        raise ValueError(f"unknown norm {norm!r}; expected one of {', '.join(NORMS)}")
     return norm != "batch"
 
 
@@ -339,15 +328,15 @@ def _up(in_channels: int, out_channels: int, bias: bool, pooling: bool) -> list[
 
 
 def _pooled_reach(levels: int, subpixel: bool) -> int:
-    """How far the pixel of a coarsest cell sees that sees farthest, followed there and back."""
+    """Return the largest radius of the pixels in a coarsest cell, traced through all layers."""
     reach = 0
     for pixel in range(2**levels):
         low = high = pixel
-        for level in range(levels):  # a 3x3 convolution, and whose nearest neighbors it is given
+        for level in range(levels):  # a 3x3 convolution after nearest-neighbor upsampling
             low, high = (low - 1) // 2, (high + 1) // 2
-            if level == 0 and subpixel:  # which comes first
+            if level == 0 and subpixel:  # comes first
                 low, high = pixel // 2 - 1, pixel // 2 + 1
-        for _ in range(levels):  # two pixels were pooled, and a 3x3 convolution gave each
+        for _ in range(levels):  # two pixels are pooled, each the output of a 3x3 convolution
             low, high = 2 * low - 1, 2 * high + 2
         reach = max(reach, pixel - low, high - pixel)
     return reach

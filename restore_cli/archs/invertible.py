@@ -1,16 +1,17 @@
 """IRAE: Liu, Qin, Anwar, Caldwell and Gedeon, "Invertible Restoring Autoencoder", 2020.
 
-Two normalising flows of Glow's form (Kingma and Dhariwal, 2018): an encoder that is run forwards
-and a decoder that is run backwards. Nothing is sampled; what the encoder splits off is handed to
-the decoder, and so the whole network can be undone: `inverse` finds the input from the output.
+Two normalizing flows like Glow (Kingma and Dhariwal, 2018): an encoder that runs forward and a
+decoder that runs backward. Nothing is sampled. The decoder receives the parts that the encoder
+splits off, so that the network is invertible: `inverse` computes the input from the output.
 
-Deviations: a coupling's first 3x3 convolution pads, not the 1x1 after it as in the authors' code,
-which would shut out a ring of one pixel around the picture. The invertible convolutions are kept as
-Glow's LU factors, with which the whole has the paper's 1.33 million parameters. A coupling scales
-by more than 0.9, where the paper's scale may vanish (`floor` 0): ten minutes of denoising brought
-that to 5e-8, and float32 lost the way back.
-The decoder begins as a copy of the encoder, normalizations too, which its inverse undoes: training
-begins at the identity, and need not learn to copy before it learns to restore.
+Deviations: a coupling's first 3x3 convolution pads, instead of the 1x1 convolution after it as in
+the authors' code, which would ignore a border of one pixel. The invertible convolutions are stored
+as Glow's LU factors, which give the network the paper's 1.33 million parameters. A coupling scales
+by more than 0.9, while the paper's scale may vanish (`floor` 0): ten minutes of training for
+denoising reduced it to 5e-8, and the network was no longer invertible in float32.
+
+The decoder starts as a copy of the encoder, including its normalizations, and its inverse undoes
+the encoder. Training thus starts at the identity, and does not have to learn to copy first.
 """
 
 from __future__ import annotations
@@ -36,13 +37,13 @@ class Invertible(nn.Module):
 
     @abstractmethod
     def inverse(self, y: Tensor) -> Tensor:
-        """The x that `forward` maps to y."""
+        """Return the x that `forward` maps to y."""
 
 
 class ActNorm(Invertible):
     """(x + shift) * scale for each channel.
 
-    The first batch in training sets both, so that what comes out has mean 0 and variance 1.
+    The first batch in training sets both, so that the output has mean 0 and variance 1.
     """
 
     ready: Tensor
@@ -70,8 +71,9 @@ class ActNorm(Invertible):
 
 
 class Mixing(Invertible):
-    """An invertible 1x1 convolution W = P L (U + diag(s)), at first a random rotation (Glow,
-    section 3.2).
+    """An invertible 1x1 convolution W = P L (U + diag(s)) (Glow, section 3.2).
+
+    It is initialized as a random rotation.
     """
 
     permutation: Tensor
@@ -89,7 +91,7 @@ class Mixing(Invertible):
         self.log_diagonal = nn.Parameter(diagonal.abs().log())
 
     def weight(self) -> Tensor:
-        """The matrix, C x C."""
+        """Return the matrix, C x C."""
         unit = torch.eye(len(self.sign), dtype=self.lower.dtype, device=self.lower.device)
         diagonal = torch.diag(self.sign * self.log_diagonal.exp())
         product: Tensor = (
@@ -98,7 +100,7 @@ class Mixing(Invertible):
         return product
 
     def inverse_weight(self) -> Tensor:
-        """The inverse of the matrix, C x C."""
+        """Return the inverse of the matrix, C x C."""
         weight = self.weight()
         inverse: Tensor = torch.linalg.inv(weight.double()).to(weight.dtype)
         return inverse
@@ -111,7 +113,7 @@ class Mixing(Invertible):
 
 
 class Folded(Mixing):
-    """A mixing whose matrix and inverse are constants."""
+    """A mixing with a constant matrix and inverse."""
 
     matrix: Tensor
     inverse_matrix: Tensor
@@ -129,7 +131,7 @@ class Folded(Mixing):
 
 
 class Coupling(nn.Module):
-    """Half of the channels scale and shift the other half (Glow, section 3.3)."""
+    """Scales and shifts half of the channels depending on the other half (Glow, section 3.3)."""
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
@@ -170,24 +172,19 @@ class Step(Invertible):
         return take(y, kernels, True, self.floor)[0]
 
     def set_up(self, x: Tensor) -> None:
-        """Set up the normalizations by what comes in, N, C, H, W, if it is the first in
-        training.
-        """
+        """Set up the normalizations from the first training input, N, C, H, W."""
         if self.training and not self.norm.ready:
             with torch.no_grad():
-                told, _ = self.mixing(self.norm(x)).chunk(2, dim=1)
-                self.coupling.net(told)
+                unchanged, _ = self.mixing(self.norm(x)).chunk(2, dim=1)
+                self.coupling.net(unchanged)
 
 
-Kernels = tuple[
-    Tensor, ...
-]  # weight and bias of the mixing, and of the coupling's three convolutions
+# Weight and bias of the mixing, and of the coupling's three convolutions.
+Kernels = tuple[Tensor, ...]
 
 
 def fold(steps: Sequence[Step], backwards: bool) -> list[Kernels]:
-    """Steps of one width as convolutions, normalizations folded in, in the precision of
-    autocast.
-    """
+    """Return steps of one width as convolutions with folded normalizations, in autocast's type."""
 
     def stack(tensors: Iterable[Any]) -> Tensor:
         return torch.stack(list(tensors))
@@ -216,18 +213,16 @@ def fold(steps: Sequence[Step], backwards: bool) -> list[Kernels]:
 
 
 def take(x: Tensor, kernels: Kernels, backwards: bool, floor: float) -> tuple[Tensor, ...]:
-    """A step in one of its directions, N, C, H, W -> N, C, H, W; and what its gradients need of it.
+    """Run a step in one direction, N, C, H, W -> N, C, H, W; returns also its intermediate values.
 
-    A coupling's scale lies between `floor` and 1.
-
-    The few channels of a flow lie plane by plane, those within a coupling pixel by pixel: as fast
-    as it gets.
+    A coupling's scale is between `floor` and 1. The channels of a flow are stored plane by plane,
+    those within a coupling pixel by pixel, because that is fastest.
     """
     mixing, offset, first, first_bias, second, second_bias, last, last_bias = kernels
     x = x.to(mixing.dtype).contiguous()
     mixed = x if backwards else mix(x, mixing, offset)
-    told, changed = mixed.chunk(2, dim=1)
-    seen = told.contiguous(memory_format=torch.channels_last)
+    unchanged, changed = mixed.chunk(2, dim=1)
+    seen = unchanged.contiguous(memory_format=torch.channels_last)
     inner = fused(seen, first, first_bias, rectified=True)
     outer = fused(inner, second, second_bias, rectified=True)
     raw, shift = conv2d(outer, last, last_bias, padding=1).contiguous().chunk(2, dim=1)
@@ -235,26 +230,26 @@ def take(x: Tensor, kernels: Kernels, backwards: bool, floor: float) -> tuple[Te
     scale = floor + (1 - floor) * gate
     if backwards:
         moved = changed / scale
-        joined = torch.cat([told, moved - shift], dim=1)
+        joined = torch.cat([unchanged, moved - shift], dim=1)
         return mix(joined, mixing, offset), joined, seen, inner, outer, gate, scale, moved
     moved = changed + shift
-    return torch.cat([told, moved * scale], dim=1), x, seen, inner, outer, gate, scale, moved
+    return torch.cat([unchanged, moved * scale], dim=1), x, seen, inner, outer, gate, scale, moved
 
 
 def mix(x: Tensor, matrix: Tensor, offset: Tensor) -> Tensor:
-    """A 1x1 convolution of planes; matrix C x C, offset C x 1."""
+    """Apply a 1x1 convolution to planes; matrix C x C, offset C x 1."""
     planes = x.flatten(2)
     return torch.baddbmm(offset, matrix.expand(x.shape[0], -1, -1), planes).view_as(x)
 
 
 class Taken(torch.autograd.Function):
-    """`take`, with gradients in as few operations as it takes."""
+    """`take` with gradients in few operations."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, backwards: bool, floor: float, *kernels: Tensor) -> Tensor:
-        result, *kept = take(x, kernels, backwards, floor)
+        result, *intermediate = take(x, kernels, backwards, floor)
         ctx.backwards, ctx.floor = backwards, floor
-        ctx.save_for_backward(*kernels, *kept)
+        ctx.save_for_backward(*kernels, *intermediate)
         return result
 
     @staticmethod
@@ -267,7 +262,7 @@ class Taken(torch.autograd.Function):
         of_mixing: list[Tensor] = []
         if ctx.backwards:
             gradient, *of_mixing = _unmix(gradient, mixed, mixing)
-        of_told, of_changed = gradient.chunk(2, dim=1)
+        of_unchanged, of_changed = gradient.chunk(2, dim=1)
         if ctx.backwards:
             of_shift, of_changed = -of_changed, of_changed / scale
             of_scale = -of_changed * moved
@@ -281,14 +276,14 @@ class Taken(torch.autograd.Function):
         of_outer, *of_last = gradients(of_last_output, outer, last)
         of_inner, *of_second = gradients(through_relu(of_outer, outer), inner, second)
         of_seen, *of_first = gradients(through_relu(of_inner, inner), seen, first)
-        of_x = torch.cat([of_told + of_seen.contiguous(), of_changed], dim=1)
+        of_x = torch.cat([of_unchanged + of_seen.contiguous(), of_changed], dim=1)
         if not ctx.backwards:
             of_x, *of_mixing = _unmix(of_x, mixed, mixing)
         return of_x, None, None, *of_mixing, *of_first, *of_second, *of_last
 
 
 def _unmix(gradient: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of `mix`: of its input, matrix and offset."""
+    """Return the gradients of `mix` for its input, matrix and offset."""
     rows = gradient.flatten(2)
     of_matrix = (rows @ x.flatten(2).mT).sum(0)
     of_x = torch.bmm(matrix.mT.expand(rows.shape[0], -1, -1), rows)
@@ -296,7 +291,7 @@ def _unmix(gradient: Tensor, x: Tensor, matrix: Tensor) -> tuple[Tensor, Tensor,
 
 
 class Flow(nn.Module):
-    """Levels of squeeze, steps and split; maps an image to the parts that the levels split off."""
+    """Levels of squeeze, steps and split; maps an image to the parts that are split off."""
 
     def __init__(
         self, channels: int, steps: int, levels: int, hidden: int, recompute: bool, floor: float
@@ -309,9 +304,8 @@ class Flow(nn.Module):
         )
         self.per_level = steps
 
-    def forward(
-        self, x: Tensor
-    ) -> list[Tensor]:  # N, C, H, W -> N, 2C, H/2, W/2; N, 4C, H/4, W/4; ...
+    def forward(self, x: Tensor) -> list[Tensor]:
+        # N, C, H, W -> N, 2C, H/2, W/2; N, 4C, H/4, W/4; ...
         parts: list[Tensor] = []
         for steps in self._levels():
             if parts:
@@ -321,7 +315,7 @@ class Flow(nn.Module):
         return parts
 
     def inverse(self, parts: Sequence[Tensor]) -> Tensor:
-        """The image that `forward` maps to these parts."""
+        """Return the image that `forward` maps to these parts."""
         *others, x = parts
         for steps in reversed(self._levels()):
             x = pixel_shuffle(self._run(steps[::-1], x, backwards=True), 2)
@@ -341,47 +335,46 @@ class Flow(nn.Module):
             for kernels in fold(steps, backwards):
                 x = Taken.apply(x, backwards, steps[0].floor, *kernels)  # type: ignore[no-untyped-call]
             return x
-        turns = [Turn(step, backwards) for step in steps]
+        directed = [DirectedStep(step, backwards) for step in steps]
         if self.recompute and torch.is_grad_enabled():
-            parameters = [parameter for turn in turns for parameter in turn.step.parameters()]
-            recomputed: Tensor = Recomputed.apply(turns, x, *parameters)  # type: ignore[no-untyped-call]
+            parameters = [parameter for each in directed for parameter in each.step.parameters()]
+            recomputed: Tensor = Recomputed.apply(directed, x, *parameters)  # type: ignore[no-untyped-call]
             return recomputed
-        for turn in turns:
-            x = turn.run(x)
+        for each in directed:
+            x = each.run(x)
         return x
 
 
 @dataclass(frozen=True)
-class Turn:
-    """A step in one of its directions."""
+class DirectedStep:
+    """A step in one direction."""
 
     step: Step
     backwards: bool
 
     def run(self, x: Tensor) -> Tensor:
-        """Take the step."""
+        """Run the step."""
         result: Tensor = self.step.inverse(x) if self.backwards else self.step(x)
         return result
 
     def undo(self, y: Tensor) -> Tensor:
-        """Take it back."""
+        """Undo the step."""
         result: Tensor = self.step(y) if self.backwards else self.step.inverse(y)
         return result
 
 
 class Recomputed(torch.autograd.Function):
-    """Steps that keep only their last output; the backward pass finds each input again by undoing
-    the step.
+    """Steps that save only their last output; the backward pass undoes each step.
 
-    Memory no longer grows with the number of steps, for the time of one more forward pass (Gomez et
+    Memory does not grow with the number of steps, at the cost of one more forward pass (Gomez et
     al., "The Reversible Residual Network", 2017).
     """
 
     @staticmethod
-    def forward(ctx: Any, turns: list[Turn], x: Tensor, *_parameters: Tensor) -> Tensor:
-        for turn in turns:
-            x = turn.run(x)
-        ctx.turns = turns
+    def forward(ctx: Any, directed: list[DirectedStep], x: Tensor, *_parameters: Tensor) -> Tensor:
+        for each in directed:
+            x = each.run(x)
+        ctx.directed = directed
         ctx.save_for_backward(x)
         return x
 
@@ -389,14 +382,14 @@ class Recomputed(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (y,), (gradient,) = ctx.saved_tensors, gradients
         collected: list[list[Tensor | None]] = []
-        for turn in reversed(ctx.turns):
+        for each in reversed(ctx.directed):
             with torch.no_grad():
-                x = turn.undo(y)
+                x = each.undo(y)
             with torch.enable_grad():
                 x.requires_grad_()
-                wanted = [x, *turn.step.parameters()]
+                wanted = [x, *each.step.parameters()]
                 gradient, *own = torch.autograd.grad(
-                    turn.run(x), wanted, gradient, allow_unused=True
+                    each.run(x), wanted, gradient, allow_unused=True
                 )
             collected.append(list(own))
             y = x.detach()
@@ -404,18 +397,18 @@ class Recomputed(torch.autograd.Function):
 
 
 class IRAE(Restorer):
-    """The encoder forwards, then the decoder backwards; 1.33 million parameters in color.
+    """The encoder forward, then the decoder backward; 1.33 million parameters for color.
 
     Args:
         channels: image channels, 1 or 3.
-        steps: K, steps of each level: 16; 8 for inpainting.
-        levels: L, levels of each flow: 2; 3 for inpainting.
+        steps: K, steps of each level: 16, or 8 for inpainting.
+        levels: L, levels of each flow: 2, or 3 for inpainting.
         hidden: features within the couplings.
-        recompute: save memory in training by recomputing activations; gradients stay the same.
-        conditions: planes that go through the flows beside the image, and come out beside it; 1
-            says where a hole is, where the paper's is always in the same place.
-        floor: of the couplings' scales, which are floor + (1 - floor) sigmoid(s + 2); 0 is the
-            paper's.
+        recompute: save memory in training by recomputing activations; gradients do not change.
+        conditions: planes that pass through the flows together with the image; 1 for a mask of the
+            hole. In the paper the hole is always in the same place.
+        floor: the minimum of the couplings' scales, floor + (1 - floor) sigmoid(s + 2); 0 in the
+            paper.
     """
 
     def __init__(
@@ -430,7 +423,7 @@ class IRAE(Restorer):
     ) -> None:
         super().__init__()
         if not 0 <= floor < 1:
-            raise ValueError(f"floor is {floor}, not 0 or more and less than 1")
+            raise ValueError(f"floor must be at least 0 and less than 1, not {floor}")
         planes = channels + conditions
         self.encoder, self.decoder = (
             Flow(planes, steps, levels, hidden, recompute, floor) for _ in range(2)
@@ -447,26 +440,24 @@ class IRAE(Restorer):
         return self.through(x)[:, : self.geometry.channels].to(x.dtype)
 
     def through(self, x: Tensor) -> Tensor:
-        """All planes, N x (channels + conditions) x H x W; H and W multiples of 2^levels."""
+        """Map all planes, N x (channels + conditions) x H x W; H, W are multiples of 2^levels."""
         parts = self.encoder(x - 0.5)
         if self.training:
-            for norm, twin in zip(self.decoder.modules(), self.encoder.modules(), strict=True):
+            for norm, source in zip(self.decoder.modules(), self.encoder.modules(), strict=True):
                 if isinstance(norm, ActNorm) and not norm.ready:
-                    norm.load_state_dict(twin.state_dict())
+                    norm.load_state_dict(source.state_dict())
         return self.decoder.inverse(parts) + 0.5
 
     def inverse(self, y: Tensor) -> Tensor:
-        """The input that `through` maps to this output, to rounding."""
+        """Return the input that `through` maps to this output, up to rounding."""
         return self.encoder.inverse(self.decoder(y - 0.5)) + 0.5
 
     def fold_for_inference(self) -> None:
-        """Make constants of the mixings, which ends training, for ONNX has no inverse of a
-        matrix.
-        """
+        """Make the mixings constant, which ends training; ONNX cannot invert a matrix."""
         for module in self.modules():
             if isinstance(module, Step):
                 module.mixing = Folded(module.mixing)
 
     def init_weights(self) -> None:
-        """Make a copy of the encoder of the decoder; the parts have set themselves up."""
+        """Copy the encoder's weights to the decoder; the layers have initialized themselves."""
         self.decoder.load_state_dict(self.encoder.state_dict())

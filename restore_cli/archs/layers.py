@@ -1,4 +1,4 @@
-"""Layers that networks of several papers share."""
+"""Layers that several networks share."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 
 class Bicubic(nn.Module):
-    """Enlarges bicubically, with a = -1/2 and edges repeated.
+    """Bicubic upscaling with a = -1/2 and repeated edges.
 
-    A convolution, for `interpolate` computes positions in float32: a tile's pixels would differ by
-    1e-4.
+    This is a convolution, because `interpolate` computes positions in float32, so that pixels of a
+    tile would differ by 1e-4.
     """
 
     kernels: Tensor
@@ -25,7 +25,7 @@ class Bicubic(nn.Module):
     def __init__(self, scale: int) -> None:
         super().__init__()
         if not 1 <= scale <= 16:  # the impulses below take 2.5 kB times its square
-            raise ValueError(f"scale is {scale}, not 1 to 16")
+            raise ValueError(f"scale must be from 1 to 16, not {scale}")
         impulses = torch.eye(25, device="cpu").view(25, 1, 5, 5)
         large = interpolate(impulses, scale_factor=scale, mode="bicubic", antialias=True)
         middle = large[:, 0, 2 * scale : 3 * scale, 2 * scale : 3 * scale].flatten(1)
@@ -40,14 +40,14 @@ class Bicubic(nn.Module):
 
 
 class DilatedConv2d(nn.Conv2d):
-    """A dilated 3x3 convolution that keeps the size, and on a CPU trains as one without dilation.
+    """A dilated 3x3 convolution that keeps the size and trains quickly on a CPU.
 
-    To a dilated kernel a picture is dilation x dilation interleaved ones, and its neighbors there
-    are next to each other. PyTorch 2.13's own gradients crash in bfloat16 on some CPUs.
+    In training on a CPU, the image is split into dilation x dilation interleaved images, which need
+    no dilation. PyTorch 2.13's own gradients crash in bfloat16 on some CPUs.
 
     Args:
         in_channels, out_channels: features in and out.
-        dilation: pixels from one element of the kernel to the next.
+        dilation: distance between elements of the kernel in pixels.
     """
 
     def __init__(self, in_channels: int, out_channels: int, dilation: int) -> None:
@@ -69,14 +69,11 @@ class DilatedConv2d(nn.Conv2d):
 
 
 def convolve(layer: nn.Module, x: Tensor, rectified: bool = False) -> Tensor:
-    """What a convolution makes of x, or its ReLU, N x C x H x W; quickly where a CPU computes
-    gradients.
+    """Apply a convolution to x, N x C x H x W, and optionally a ReLU; trains quickly on a CPU.
 
-    The layer may be a transposed one. Of stride 1, it keeps the size.
-
-    The ReLU there takes no pass over memory of its own, and a transposed convolution is an ordinary
-    one by the mirrored kernel: PyTorch's own gradient of its bias takes twice as long as all the
-    rest of it.
+    The layer may be transposed. With stride 1 it must keep the size. In training on a CPU, the ReLU
+    is fused with the convolution, and a transposed convolution is computed as an ordinary one with
+    the mirrored kernel, because PyTorch's gradient of its bias is slow.
     """
     assert isinstance(layer, nn.Conv2d | nn.ConvTranspose2d)
     if max(layer.stride) > 1 or not trains_on_cpu(x):
@@ -88,7 +85,7 @@ def convolve(layer: nn.Module, x: Tensor, rectified: bool = False) -> Tensor:
 
 
 class Convolved(torch.autograd.Function):
-    """A convolution that keeps the size, or its ReLU."""
+    """A convolution that keeps the size, and optionally a ReLU."""
 
     @staticmethod
     def forward(
@@ -113,34 +110,32 @@ def fused(
     rectified: bool = False,
     added: Tensor | None = None,
 ) -> Tensor:
-    """A convolution that keeps the size; then a ReLU, or a sum.
+    """Apply a convolution that keeps the size, then a ReLU or a sum.
 
-    On a CPU, within a function that knows its gradients itself, oneDNN does both in one pass over
-    memory: its operation has none.
+    On a CPU without gradients, oneDNN does both in one pass over memory. Its operation has no
+    gradients, so that training uses it only within functions that define their own.
     """
     side = weight.shape[-1] // 2
-    given = x.contiguous(memory_format=torch.channels_last)
+    x = x.contiguous(memory_format=torch.channels_last)
     if not computes_on_cpu(x) or torch.is_grad_enabled() or x.dtype not in _fusible():
-        result = conv2d(given, weight, bias, padding=side)
+        result = conv2d(x, weight, bias, padding=side)
         result = result if added is None else result + added
         return result.relu() if rectified else result
     pointwise = torch.ops.mkldnn._convolution_pointwise
     options = ([side, side], [1, 1], [1, 1], 1)
     if added is None:
         convolved: Tensor = pointwise(
-            given, weight, bias, *options, "relu" if rectified else "none", [], ""
+            x, weight, bias, *options, "relu" if rectified else "none", [], ""
         )
         return convolved
     added = added.contiguous(memory_format=torch.channels_last)
-    summed: Tensor = pointwise.binary(
-        given, added, weight, bias, *options, "add", 1.0, None, [], None
-    )
+    summed: Tensor = pointwise.binary(x, added, weight, bias, *options, "add", 1.0, None, [], None)
     return summed
 
 
 @cache
 def _fusible() -> set[torch.dtype]:
-    """What oneDNN computes in, here."""
+    """Return the data types that oneDNN supports on this machine."""
     if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
         return set()
     with_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
@@ -148,10 +143,10 @@ def _fusible() -> set[torch.dtype]:
 
 
 def flop_counter() -> FlopCounterMode:
-    """PyTorch's counter of floating point operations, which sees those of `fused`, too."""
+    """Return PyTorch's counter of floating point operations, extended to those of `fused`."""
 
     def count(_x: Any, *shapes: Any, out_shape: Any, **_others: Any) -> int:
-        # A weight and a bias, or what is added, a weight and a bias.
+        # The arguments are a weight and a bias, or an added tensor, a weight and a bias.
         weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
         return int(2 * math.prod(out_shape) * math.prod(weight[1:]))
 
@@ -162,10 +157,10 @@ def flop_counter() -> FlopCounterMode:
 def gradients(
     gradient: Tensor, x: Tensor, weight: Tensor, wanted: Sequence[bool] = (True, True, True)
 ) -> tuple[Any, ...]:
-    """Of input, weight and bias of a convolution that keeps the size; None where they are not
-    wanted.
+    """Return the gradients of input, weight and bias of a convolution that keeps the size.
 
-    PyTorch's own gradient of a bias can take six times as long.
+    Gradients that are not wanted are None. PyTorch's own gradient of a bias can take six times as
+    long.
     """
     padding = [weight.shape[-1] // 2] * 2
     of_x, of_weight, _ = torch.ops.aten.convolution_backward(
@@ -175,18 +170,18 @@ def gradients(
 
 
 def through_relu(gradient: Tensor, result: Tensor) -> Tensor:
-    """The gradient of what a ReLU made this result of."""
+    """Return the gradient of a ReLU's input, given its result."""
     flowing: Tensor = torch.ops.aten.threshold_backward(gradient, result, 0)
     return flowing
 
 
 def mirror(weight: Tensor) -> Tensor:
-    """The kernel by which an ordinary convolution does what a transposed one does by this."""
+    """Convert the kernel of a transposed convolution to that of an equal ordinary one."""
     return weight.transpose(0, 1).flip(2, 3)
 
 
 def as_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
-    """The tensors, which a CPU computes with, in the precision that autocast wants, if it does."""
+    """Convert tensors to the data type of autocast on the CPU, if it is enabled."""
     if not torch.is_autocast_enabled("cpu"):
         return list(tensors)
     dtype = torch.get_autocast_dtype("cpu")
@@ -194,11 +189,11 @@ def as_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A depthwise convolution of an odd kernel, without bias, that trains quickly on a CPU.
+    """A depthwise convolution with an odd kernel and no bias that trains quickly on a CPU.
 
     Args:
         width: channels in and out.
-        kernel: side of each channel's kernel.
+        kernel: kernel size.
     """
 
     def __init__(self, width: int, kernel: int) -> None:
@@ -212,11 +207,11 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class Depthwise(torch.autograd.Function):
-    """A depthwise convolution whose gradients are a convolution and matrix products.
+    """A depthwise convolution with gradients computed by a convolution and matrix products.
 
-    PyTorch's own gradient of the weights takes 13 times as long in bfloat16. Here each channel's 16
-    x 16 blocks of the gradient are multiplied with the blocks of the input that they see: of a
-    product of all pixels with all pixels, summed over blocks, a kernel's element is one diagonal.
+    PyTorch's own gradient of the weights takes 13 times as long in bfloat16. Here 16 x 16 blocks of
+    each channel's gradient are multiplied by the blocks of the input in their receptive field. In
+    the product of all pixels with all pixels, each element of the kernel is a sum of a diagonal.
     """
 
     @staticmethod
@@ -238,47 +233,43 @@ class Depthwise(torch.autograd.Function):
 
 
 def _depthwise_weights(gradient: Tensor, x: Tensor, side: int, block: int = 16) -> Tensor:
-    """The gradient of a depthwise kernel, C x 1 x side x side, in at least float32."""
+    """Return the gradient of a depthwise kernel, C x 1 x side x side, in at least float32."""
     right, below = (-length % block for length in (x.shape[3], x.shape[2]))
-    edge, seen = side // 2, block + side - 1
-    given = pad(gradient.contiguous(), (0, right, 0, below))
-    taken = pad(x.contiguous(), (edge, edge + right, edge, edge + below))
+    edge, field = side // 2, block + side - 1
+    padded_gradient = pad(gradient.contiguous(), (0, right, 0, below))
+    padded_x = pad(x.contiguous(), (edge, edge + right, edge, edge + below))
 
     def blocks(planes: Tensor, length: int) -> Tensor:  # N, C, h, w -> C, blocks, length^2
         cut = planes.unfold(2, length, block).unfold(3, length, block)
         return cut.transpose(0, 1).reshape(planes.shape[1], -1, length**2)
 
-    products = blocks(given, block).mT @ blocks(taken, seen)  # C, block^2, seen^2
+    products = blocks(padded_gradient, block).mT @ blocks(padded_x, field)  # C, block^2, field^2
     channel, pixel, _ = products.stride()
     diagonals = products.as_strided(
         (len(products), side, side, block, block),
-        (channel, seen, 1, block * pixel + seen, pixel + 1),
+        (channel, field, 1, block * pixel + field, pixel + 1),
     )
     exact = torch.promote_types(x.dtype, torch.float32)
     return diagonals.sum((3, 4), dtype=exact)[:, None]
 
 
 def trains_on_cpu(x: Tensor) -> bool:
-    """Whether gradients of what is computed from x will be asked for, on a CPU, outside a
-    compiler.
-    """
+    """Whether x is used for training on a CPU, and is not being compiled or exported."""
     return torch.is_grad_enabled() and computes_on_cpu(x)
 
 
 def computes_on_cpu(x: Tensor) -> bool:
-    """Whether what is computed from x is computed now, and on a CPU, rather than compiled or
-    exported.
-    """
+    """Whether x is used on a CPU, and is not being compiled or exported."""
     return x.device.type == "cpu" and not torch.compiler.is_compiling()
 
 
 def side_of(outputs: int, channels: int) -> int:
-    """By how much a sub-pixel convolution of so many outputs enlarges pictures of so many channels.
+    """Return the scale of a sub-pixel convolution with these outputs for these image channels.
 
     Raises:
-        LookupError: it is none.
+        LookupError: the outputs are not a square number of pixels.
     """
     side = math.isqrt(outputs // channels)
     if not side or side**2 * channels != outputs:
-        raise LookupError(f"{outputs} outputs are no squares of pixels of {channels} channels")
+        raise LookupError(f"{outputs} outputs are not a square of pixels with {channels} channels")
     return side

@@ -1,10 +1,11 @@
 """NAFNet: Chen et al., "Simple Baselines for Image Restoration", ECCV 2022.
 
 A U-Net without activation functions: halves of the features are multiplied, and channels are
-weighted by their mean over the whole map. That mean is why tiles are approximate. It was trained on
-pictures of 256 pixels a side and does best near that size (Chu et al., "Improving Image Restoration
-by Revisiting Global Information Aggregation", ECCV 2022, at 1.5 times as much), which is why it
-asks for tiles of 384. Its layers are named as in the released checkpoints, which load unchanged.
+weighted by their mean over the entire image. Tiles are approximate because of that mean. The
+network was trained on patches of 256 x 256 pixels and works best near that size (Chu et al.,
+"Improving Image Restoration by Revisiting Global Information Aggregation", ECCV 2022, use 1.5 times
+as much), so that it prefers tiles of 384 pixels. The layers are named as in the released
+checkpoints, which load unchanged.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from restore_cli.network import Geometry, Restorer
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each pixel."""
+    """Layer normalization over the channels of each pixel."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -33,15 +34,13 @@ class ChannelNorm(nn.Module):
 
 
 def gate(x: Tensor) -> Tensor:  # N, 2*C, H, W -> N, C, H, W
-    """SimpleGate: one half of the features times the other."""
+    """SimpleGate: multiply one half of the features by the other."""
     first, second = x.chunk(2, dim=1)
     return first * second
 
 
 class Block(nn.Module):
-    """NAFBlock, figure 3: a depthwise convolution and channel attention, then a feed-forward
-    part.
-    """
+    """NAFBlock (figure 3): depthwise convolution, channel attention and a feed-forward part."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -68,9 +67,9 @@ class NAFNet(Restorer):
 
     Args:
         channels: image channels, 1 or 3.
-        width: features of the finest level, doubled on each coarser one: 32 or 64.
-        encoder, middle, decoder: blocks of each level from fine to coarse, of the coarsest, and of
-            each level from coarse to fine.
+        width: features of the finest level, doubled on each coarser one; 32 or 64.
+        encoder, middle, decoder: blocks of each level from fine to coarse, of the coarsest level,
+            and of each level from coarse to fine.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class NAFNet(Restorer):
     ) -> None:
         super().__init__()
         if len(encoder) != len(decoder):
-            raise ValueError("encoder and decoder have as many levels")
+            raise ValueError("encoder and decoder must have the same number of levels")
         levels = range(len(encoder))
         widths = [width * 2**level for level in levels]
 
@@ -106,9 +105,7 @@ class NAFNet(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `intro`, `encoders`, `middle_blks`, `decoders` and
-        `ending`.
-        """
+        """Infer the arguments from a state dict of `intro`, `encoders`, `middle_blks` and so on."""
         width, channels = state["intro.weight"].shape[:2]
 
         def count(prefix: str) -> int:
@@ -129,13 +126,13 @@ class NAFNet(Restorer):
         }
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
-        features, kept = self.intro(x), []
+        features, skips = self.intro(x), []
         for blocks, down in zip(self.encoders, self.downs, strict=True):
             features = blocks(features)
-            kept.append(features)
+            skips.append(features)
             features = down(features)
         features = self.middle_blks(features)
         for up, blocks in zip(self.ups, self.decoders, strict=True):
-            features = blocks(up(features) + kept.pop())
+            features = blocks(up(features) + skips.pop())
         change: Tensor = self.ending(features)
         return x + change.to(x.dtype)

@@ -1,9 +1,9 @@
-"""Networks of ONNX files by onnxruntime, which is optional.
+"""Networks in ONNX files, run by the optional package onnxruntime.
 
-A file that `restore models export` wrote says how far its network sees and what it takes besides a
-picture. Of any other, scale and grid are found by running it on small pictures, and its tiles are
-approximate. Only plain networks are run: one picture in, one out, all numbers in the file, and no
-operator of other libraries.
+A file that `restore models export` wrote states its receptive field and its condition planes. For
+any other file, scale and grid are found by running it on small images, and its tiles are
+approximate. Only plain networks are supported: one image in, one image out, all weights in the
+file, and no operators of other libraries.
 """
 
 from __future__ import annotations
@@ -26,21 +26,14 @@ from restore_cli.network import Geometry, Restorer
 from restore_cli.tables import brief
 from restore_cli.tiles import OVERLAP
 
-GRIDS = (1, 2, 4, 8, 16, 32, 64)  # of which one size after the other is tried
-SIDES = (16, 4096)  # pixels, of a size that is fixed
-ENLARGES = 16  # times at most
-SEEN = 4096  # pixels of the largest radius that an export may state
-FLOATS = (
-    256  # numbers that a network holds at least for a pixel of its result, for all that is known
-)
-PER_PIXEL, AT_ONCE = 2**14, 2**30  # numbers that one of its layers may make of a pixel, and in all
-DOMAINS = (
-    "",
-    "ai.onnx",
-    "ai.onnx.ml",
-    "com.microsoft",
-)  # of operators that are a part of onnxruntime
-ENDLESS = ("Loop", "Scan")  # operators that may never end
+GRIDS = (1, 2, 4, 8, 16, 32, 64)  # tried one after another
+SIDES = (16, 4096)  # pixels, range of a fixed input size
+ENLARGES = 16  # largest scale
+SEEN = 4096  # pixels, the largest radius that a file may state
+FLOATS = 256  # numbers in memory per output pixel, at least, since some layers' sizes are unknown
+PER_PIXEL, AT_ONCE = 2**14, 2**30  # largest output of a layer in numbers, per pixel and in total
+DOMAINS = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft")  # of operators built into onnxruntime
+ENDLESS = ("Loop", "Scan")  # operators that may never finish
 EXPORTED = ("task", "channels", "conditions", "scale", "multiple", "radius", "trained")
 Numbers = NDArray[np.float32]
 
@@ -49,12 +42,11 @@ class Onnx(Restorer):
     """A network that onnxruntime runs, on the CPU.
 
     Args:
-        run: makes of N x planes x H x W, float32, what the network makes of it.
-        geometry: what the engine must know of it.
-        size: height and width of the only pictures that it takes; smaller ones are continued by
-            mirroring.
-        stated: what the file states, if `restore models export` wrote it.
-        traits: what else there is to know of the file, in words.
+        run: runs the network on N x planes x H x W, float32.
+        geometry: the network's geometry.
+        size: fixed input height and width, if any; smaller inputs are padded by mirroring.
+        stated: the file's metadata, if `restore models export` wrote it.
+        traits: other facts about the file as text.
     """
 
     on_cpu = True
@@ -73,19 +65,19 @@ class Onnx(Restorer):
 
     def forward(self, x: Tensor) -> Tensor:  # N, planes, H, W -> N, channels, scale*H, scale*W
         height, width = (side * self.geometry.scale for side in x.shape[2:])
-        picture = x.float().cpu().numpy()
+        image = x.float().cpu().numpy()
         if self._size:
             rest = [(0, whole - side) for whole, side in zip(self._size, x.shape[2:], strict=True)]
-            picture = np.pad(picture, [(0, 0), (0, 0), *rest], mode="symmetric")
-        return torch.from_numpy(self._run(picture)[:, :, :height, :width]).to(x)
+            image = np.pad(image, [(0, 0), (0, 0), *rest], mode="symmetric")
+        return torch.from_numpy(self._run(image)[:, :, :height, :width]).to(x)
 
 
 def read(path: Path) -> Onnx:
-    """The network of an ONNX file.
+    """Load the network of an ONNX file.
 
     Raises:
-        WeightsError: onnxruntime is not installed; the file cannot be read, is damaged, refers to
-            other files or libraries, or takes or makes something else than a picture.
+        WeightsError: onnxruntime is not installed; or the file cannot be read, is damaged, refers
+            to other files or libraries, or does not map an image to an image.
     """
     try:
         onnx, runtime = (importlib.import_module(name) for name in ("onnx", "onnxruntime"))
@@ -97,19 +89,19 @@ def read(path: Path) -> Onnx:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise WeightsError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
+        raise WeightsError(f"Cannot read the checkpoint {path}: {error.strerror}.") from error
     try:
         return _make(data, onnx, runtime)
     except ValueError as error:
-        raise WeightsError(f"Cannot load {path}: {error}. Get another file.") from error
+        raise WeightsError(f"Cannot load {path}: {error}. Use another file.") from error
 
 
 def _make(data: bytes, onnx: Any, runtime: Any) -> Onnx:
-    """The network of a file's bytes; raises ValueError for what does not fit."""
+    """Make the network from a file's bytes; raises ValueError if it is not supported."""
     try:
         model = onnx.load_model_from_string(data)
-    except Exception as error:  # protobuf's, whose class is not ours to import
-        raise ValueError("it is no ONNX file, or is damaged") from error
+    except Exception as error:  # an error class of protobuf
+        raise ValueError("it is damaged, or not an ONNX file") from error
     _check_plain(model, onnx)
     kind, (planes, *sides) = _input(model.graph, onnx)
     stated = {entry.key: entry.value for entry in model.metadata_props}
@@ -117,7 +109,7 @@ def _make(data: bytes, onnx: Any, runtime: Any) -> Onnx:
     if size or not all(key in stated for key in EXPORTED):
         stated = {}
     count = planes or 3
-    height, width = size or _try_size(GRIDS[-1])  # which all grids have in common
+    height, width = size or _try_size(GRIDS[-1])  # a multiple of all grids
     largest = _largest(model, (count, height, width), onnx)
     run = _session(data, kind, runtime)
     geometry = (
@@ -140,21 +132,23 @@ def _make(data: bytes, onnx: Any, runtime: Any) -> Onnx:
 
 
 def _check_plain(model: Any, onnx: Any) -> None:
-    """Raise ValueError for what reaches beyond the file, or may never end."""
+    """Raise ValueError if a file refers to others or may never finish."""
     own = {function.domain for function in model.functions}
     for part in _parts(model):
         if isinstance(part, onnx.TensorProto) and (part.external_data or part.data_location):
-            raise ValueError("it keeps numbers in other files, which are never opened")
+            raise ValueError("it stores weights in other files, which are never opened")
         if isinstance(part, onnx.NodeProto):
             name = brief(f"{part.domain}:{part.op_type}".lstrip(":"))
             if part.domain not in (*DOMAINS, *own):
-                raise ValueError(f"it needs the operator {name}, whose library is never loaded")
+                raise ValueError(
+                    f"it needs the operator {name} from another library, which is never loaded"
+                )
             if part.op_type in ENDLESS:
-                raise ValueError(f"it has the operator {name}, which may never end")
+                raise ValueError(f"it has the operator {name}, which may never finish")
 
 
 def _parts(message: Any) -> Iterator[Any]:
-    """A protobuf message, and all messages in it."""
+    """Yield a protobuf message and all messages inside it."""
     yield message
     for field, value in message.ListFields():
         if field.message_type:
@@ -163,63 +157,61 @@ def _parts(message: Any) -> Iterator[Any]:
 
 
 def _input(graph: Any, onnx: Any) -> tuple[str, list[int]]:
-    """The type of numbers that a network takes, and channels, height and width, 0 where they are
-    free.
-    """
-    kept = {tensor.name for tensor in graph.initializer}
-    inputs = [one for one in graph.input if one.name not in kept]
-    for what, ports in (("takes", inputs), ("makes", graph.output)):
+    """Return the data type, channels, height and width of the input; a free size is 0."""
+    weights = {tensor.name for tensor in graph.initializer}
+    inputs = [one for one in graph.input if one.name not in weights]
+    for what, ports in (("inputs", inputs), ("outputs", graph.output)):
         if len(ports) != 1:
             names = brief(", ".join(one.name for one in ports) or "none")
-            raise ValueError(f"it {what} {len(ports)} things ({names}), not one picture")
+            raise ValueError(f"it has {len(ports)} {what} ({names}), not one")
     kind = inputs[0].type.tensor_type
     types = {onnx.TensorProto.FLOAT: "float32", onnx.TensorProto.FLOAT16: "float16"}
     if kind.elem_type not in types:
         name = onnx.TensorProto.DataType.Name(kind.elem_type).lower()
-        raise ValueError(f"its input has numbers of the type {name}, neither float32 nor float16")
+        raise ValueError(f"its input has the data type {name}, not float32 or float16")
     shape = [dim.dim_value if dim.dim_value > 0 else 0 for dim in kind.shape.dim]
     if len(shape) != 4:
-        raise ValueError(f"its input has {len(shape)} dimensions, not the four of N x C x H x W")
+        raise ValueError(f"its input has {len(shape)} dimensions, not four (N x C x H x W)")
     if shape[0] > 1:
-        raise ValueError(f"it takes {shape[0]} pictures at once, not one")
+        raise ValueError(f"it has a fixed batch size of {shape[0]}, not 1")
     if shape[3] in (1, 3) and shape[1] not in (1, 3):
         raise ValueError("its input is N x H x W x C, not N x C x H x W")
     return types[kind.elem_type], shape[1:]
 
 
 def _fixed(sides: list[int]) -> tuple[int, int] | None:
-    """Height and width of the only pictures that a network takes, None if it takes any."""
+    """Return the fixed input height and width of a network, or None if any size works."""
     if not any(sides):
         return None
     height, width = (side or max(sides) for side in sides)
     if min(height, width) < SIDES[0] or max(height, width) > SIDES[1]:
         raise ValueError(
-            f"it takes pictures of {width} x {height} pixels alone, not of {SIDES[0]} to"
-            f" {SIDES[1]} a side"
+            f"its fixed input size is {width} x {height}, but sides must be from {SIDES[0]} to"
+            f" {SIDES[1]} pixels"
         )
     return height, width
 
 
 def _try_size(grid: int) -> tuple[int, int]:
-    """Height and width of a small picture, odd multiples of a grid."""
+    """Return the height and width of a small image, both odd multiples of a grid."""
     odd = max(1, 48 // grid // 2 * 2 - 1)
     return grid * odd, grid * (odd + 2)
 
 
 def _largest(model: Any, shape: tuple[int, int, int], onnx: Any) -> int:
-    """Numbers in the largest layer for a picture of this shape, as far as they follow, or 0.
+    """Return the size of the largest layer for an input of this shape, or 0 if unknown.
 
     Raises:
-        ValueError: they are too many, as of a file that is made to fill the memory.
+        ValueError: it is too large, as in a file that was built to exhaust the memory.
     """
     sized = onnx.ModelProto()
     sized.CopyFrom(model)
     del sized.graph.value_info[:]
-    kept = {tensor.name for tensor in sized.graph.initializer}
-    port = next(one for one in sized.graph.input if one.name not in kept)
+    weights = {tensor.name for tensor in sized.graph.initializer}
+    port = next(one for one in sized.graph.input if one.name not in weights)
     for side, dim in zip((1, *shape), port.type.tensor_type.shape.dim, strict=True):
         dim.dim_value = side
-    with suppress(Exception):  # what does not follow is found by running it
+    with suppress(Exception):  # unknown shapes are found later by running the file
         sized = onnx.shape_inference.infer_shapes(sized, data_prop=True)
     layers = [
         [dim.dim_value for dim in value.type.tensor_type.shape.dim]
@@ -228,7 +220,7 @@ def _largest(model: Any, shape: tuple[int, int, int], onnx: Any) -> int:
     most = max(map(math.prod, layers), default=0)
     if most > min(AT_ONCE, PER_PIXEL * max(math.prod(shape[1:]), math.prod(_try_size(GRIDS[-1])))):
         raise ValueError(
-            f"it makes {most:,} numbers of a picture of {shape[2]} x {shape[1]} pixels"
+            f"it computes {most:,} numbers for an image of {shape[2]} x {shape[1]} pixels"
         )
     return max(
         (math.prod(layer) for layer in layers if len(layer) == 4 and layer[0] == 1), default=0
@@ -236,34 +228,35 @@ def _largest(model: Any, shape: tuple[int, int, int], onnx: Any) -> int:
 
 
 def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Numbers]:
-    """What runs a file, with as many threads as PyTorch."""
+    """Return a function that runs a file with as many threads as PyTorch uses."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
-    options.enable_cpu_mem_arena = False  # which would keep the memory of the largest tile
-    options.log_severity_level = 4  # what fails is raised
+    options.enable_cpu_mem_arena = False  # it would hold the memory of the largest tile
+    options.log_severity_level = 4  # errors are raised, not logged
     try:
+        # A fallback would print a message.
         session = runtime.InferenceSession(
             data, options, providers=["CPUExecutionProvider"], enable_fallback=0
-        )  # which would print
+        )
     except Exception as error:
         reason = brief(" ".join(str(error).split()))
         raise ValueError(
-            f"onnxruntime {runtime.__version__} does not take it ({reason})"
+            f"onnxruntime {runtime.__version__} does not accept it ({reason})"
         ) from error
-    (given,) = session.get_inputs()
+    (port,) = session.get_inputs()
     quiet = runtime.RunOptions()
     quiet.log_severity_level = 4
 
-    def run(picture: Numbers) -> Numbers:
+    def run(image: Numbers) -> Numbers:
         try:
-            (made,) = session.run(None, {given.name: picture.astype(kind, copy=False)}, quiet)
-            return np.asarray(made, np.float32)
+            (output,) = session.run(None, {port.name: image.astype(kind, copy=False)}, quiet)
+            return np.asarray(output, np.float32)
         except Exception as error:
             reason = " ".join(str(error).split())
             if "allocate" in reason:
                 raise MemoryError(reason) from error
             raise EngineError(
-                f"The network cannot be run: {brief(reason)}. Try another --model."
+                f"Cannot run the network: {brief(reason)}. Use another --model."
             ) from error
 
     return run
@@ -272,14 +265,14 @@ def _session(data: bytes, kind: str, runtime: Any) -> Callable[[Numbers], Number
 def _stated_geometry(
     stated: Mapping[str, str], run: Callable[[Numbers], Numbers], planes: int
 ) -> Geometry:
-    """The geometry that an export of ours states, if the network agrees."""
+    """Read the geometry from the metadata of our export, and check it against the network."""
     try:
         keys = ("channels", "conditions", "scale", "multiple", "radius")
         geometry = Geometry(
             **{key: int(stated[key]) for key in keys}, local=stated.get("local") != "False"
         )
     except ValueError as error:
-        raise ValueError("what it states of its network is damaged") from error
+        raise ValueError("its metadata are damaged") from error
     bounds = {
         "channels": (1, 3),
         "conditions": (0, 64),
@@ -288,23 +281,21 @@ def _stated_geometry(
     }
     for key, (low, high) in {**bounds, "radius": (0, SEEN)}.items():
         if not low <= getattr(geometry, key) <= high:
-            raise ValueError(f"its {key} of {getattr(geometry, key)} is not from {low} to {high}")
+            raise ValueError(f"its {key} is {getattr(geometry, key)}, not from {low} to {high}")
     if planes != geometry.channels + geometry.conditions:
-        raise ValueError(f"it takes {planes} channels, not those that it states")
+        raise ValueError(f"its input has {planes} channels, which contradicts its metadata")
     height, width = 3 * geometry.multiple, 5 * geometry.multiple
     if _scale(run, planes, geometry.channels, height, width) != geometry.scale:
-        raise ValueError(f"it does not enlarge {geometry.scale} times, as it states")
+        raise ValueError(f"its scale is not {geometry.scale}, as its metadata state")
     return geometry
 
 
 def _found_geometry(
     run: Callable[[Numbers], Numbers], channels: int, size: tuple[int, int] | None
 ) -> Geometry:
-    """The geometry of a network that states none: the first grid on which it makes pictures of
-    pictures.
-    """
+    """Find the geometry of a network without metadata: the first grid on which it works."""
     if channels not in (1, 3):
-        raise ValueError(f"it takes {channels} channels, not 1 or 3")
+        raise ValueError(f"its input has {channels} channels, not 1 or 3")
     if size:
         scale = _scale(run, channels, channels, *size)
         largest = min(size)
@@ -324,19 +315,17 @@ def _found_geometry(
 def _scale(
     run: Callable[[Numbers], Numbers], planes: int, channels: int, height: int, width: int
 ) -> int:
-    """How many times a network enlarges a picture of this size; raises ValueError where that is
-    none.
-    """
-    picture = np.random.default_rng(0).random((1, planes, height, width), np.float32)
+    """Run a network on an image of this size and return its scale; raises ValueError if none."""
+    image = np.random.default_rng(0).random((1, planes, height, width), np.float32)
     try:
-        made = run(picture)
+        output = run(image)
     except (EngineError, MemoryError) as error:
         raise ValueError(
-            f"it fails on a picture of {width} x {height} pixels ({brief(str(error))})"
+            f"it fails on an image of {width} x {height} pixels ({brief(str(error))})"
         ) from error
-    scale: int = (made.shape or (0,))[-1] // width
-    if made.shape != (1, channels, scale * height, scale * width) or not 1 <= scale <= ENLARGES:
+    scale: int = (output.shape or (0,))[-1] // width
+    if output.shape != (1, channels, scale * height, scale * width) or not 1 <= scale <= ENLARGES:
         raise ValueError(
-            f"it makes {list(made.shape)} of {list(picture.shape)}, which is no picture"
+            f"it turns {list(image.shape)} into {list(output.shape)}, which is not an image"
         )
     return scale

@@ -1,9 +1,8 @@
-"""PReNet: Ren et al., "Progressive Image Deraining Networks: A Better and Simpler Baseline", CVPR
-2019.
+"""PReNet, a recurrent deraining network.
 
-One small network that is run several times, each time over the rainy picture and what it made of
-it, with an LSTM that remembers. Its layers are named as in the released checkpoints, which load
-unchanged.
+Ren et al., "Progressive Image Deraining Networks: A Better and Simpler Baseline", CVPR 2019. A
+small network with an LSTM runs several times, each time on the rainy image and its last result. The
+layers are named as in the released checkpoints, which load unchanged.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ class PReNet(Restorer):
 
     Args:
         channels: image channels, 1 or 3.
-        stages: how often it is run, 6 in the paper.
+        stages: number of runs, 6 in the paper.
         width: features.
     """
 
@@ -45,14 +44,12 @@ class PReNet(Restorer):
             self.add_module(f"conv_{gate}", convolve(2 * width, width, squash))
         self.conv = convolve(width, channels)
         self.stages, self.width = stages, width
-        # In each stage the first convolution, the LSTM's, two a residual block, and the last.
+        # Each stage: the first convolution, the LSTM's, two per residual block, and the last one.
         self.geometry = Geometry(channels=channels, radius=stages * (3 + 2 * RESIDUALS))
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `conv0`, `res_conv1` and so on; the paper's six
-        stages.
-        """
+        """Infer the arguments from a state dict of `conv0`, `res_conv1` and so on; 6 stages."""
         state["conv_g.0.weight"]
         width, in_channels = state["conv0.0.weight"].shape[:2]
         return {"channels": in_channels // 2, "width": width}
@@ -70,7 +67,7 @@ class PReNet(Restorer):
         return image
 
     def _remember(self, seen: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
-        """The LSTM: what is handed on, and what is kept."""
-        take, forget, new, show = (self.get_submodule(f"conv_{gate}")(seen) for gate in "ifgo")
-        cell = forget * cell + take * new
-        return show * cell.tanh(), cell
+        """Run the LSTM; returns its output and its cell state."""
+        write, keep, new, read = (self.get_submodule(f"conv_{gate}")(seen) for gate in "ifgo")
+        cell = keep * cell + write * new
+        return read * cell.tanh(), cell

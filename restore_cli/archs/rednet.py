@@ -1,14 +1,15 @@
-"""RED-Net: Mao, Shen and Yang, "Image Restoration Using Convolutional Auto-encoders with Symmetric
-Skip Connections", 2016.
+"""RED-Net, a convolutional auto-encoder with symmetric skips.
 
-Convolutions that take the damage away, mirrored transposed convolutions that bring the details
-back, and skips that hand details across. A ReLU follows each layer and each sum (equations 2 and
-3), as in the authors' released network; the paper leaves open whether one follows the last layer.
-There and here none does, for what that layer gives is the damage, which has either sign.
+Mao, Shen and Yang, "Image Restoration Using Convolutional Auto-encoders with Symmetric Skip
+Connections", 2016. Convolutions remove the degradation, mirrored transposed convolutions restore
+the details, and skips carry details across. A ReLU follows each layer and each sum (equations 2 and
+3), as in the authors' released network. The paper does not say whether one follows the last layer;
+neither the released network nor this one has it, because the output is the difference from the
+clean image, which can be negative.
 
-The paper leaves open, and here it is so: He et al.'s skips (figure 7) span blocks between the first
-and the last layer, which alone change the number of features; a stride as large as the kernel
-(figure 5) takes no padding, so that no pixel is left out.
+The paper leaves some details open. Here He et al.'s skips (figure 7) span blocks between the first
+and the last layer, since only these two change the number of features. A stride as large as the
+kernel (figure 5) has no padding, so that every pixel is used.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from restore_cli.network import Geometry, Restorer
 
 
 class REDNet(Restorer):
-    """RED10, RED20 and RED30 (section 5), their studies and their faster variants (section 4.5).
+    """RED10, RED20 and RED30 (section 5), their ablations and their faster variants (section 4.5).
 
     Args:
         channels: image channels, 1 or 3.
-        depth: layers, half of them convolutions: 10 (in the paper with `skip` 0), 20 or 30.
-        width: features; 64 in the paper's studies, 128 in the authors' released networks.
-        kernel: side of all kernels, odd.
-        skip: layers from one skip to the next; 0 for none.
-        strides: the convolutions, counted from 1, that lower the resolution; their mirrors raise
+        depth: layers, half of them convolutions; 10 (in the paper with `skip` 0), 20 or 30.
+        width: features; 64 in the paper's experiments, 128 in the released networks.
+        kernel: size of all kernels, odd.
+        skip: layers between skips; 0 for no skips.
+        strides: convolutions, counted from 1, that reduce the resolution; their mirrors increase
             it. The paper's variants are [1], [5], [9] and [5, 9]; with depth 10 and stride 3, [1,
-            2, 3, 4, 5] makes a vector of 243x243 pixels (figure 5).
-        stride: how many times those lower it; at most the kernel's side.
-        mirrored: whether a skip goes from a convolution to its mirror, and not over a block of
-            `skip` layers, as in He et al.'s residual networks (figure 7).
-        deconvolution: whether the second half are transposed convolutions. Without them (figure 2)
-            all layers are convolutions, whose number may then be odd if there are no skips.
-        rectified: whether a ReLU follows a layer before a sum, too, and not the sum alone.
+            2, 3, 4, 5] turns 243x243 pixels into a vector (figure 5).
+        stride: the factor of each reduction; at most the kernel size.
+        mirrored: connect a convolution to its mirror, rather than to the end of a block of `skip`
+            layers as in He et al.'s residual networks (figure 7).
+        deconvolution: use transposed convolutions in the second half. Without them (figure 2) all
+            layers are convolutions, and depth may be odd if there are no skips.
+        rectified: apply a ReLU before a sum as well as after it.
 
     Raises:
-        ValueError: these contradict each other.
+        ValueError: the arguments contradict each other.
     """
 
     def __init__(
@@ -61,13 +62,13 @@ class REDNet(Restorer):
         half, odd = divmod(depth, 2)
         chain = not deconvolution and not skip
         if half < 1 or (odd and not chain) or kernel % 2 == 0 or not 1 <= stride <= kernel:
-            raise ValueError("depth is even, kernel is odd, stride is from 1 to kernel")
-        if not all(1 <= layer <= half for layer in strides):
             raise ValueError(
-                "depth is even, kernel is odd, strides are convolutions from 1 to depth / 2"
+                "depth must be even, kernel must be odd, and stride must be from 1 to kernel"
             )
+        if not all(1 <= layer <= half for layer in strides):
+            raise ValueError("strides must be from 1 to depth / 2")
         if strides and not (deconvolution and mirrored):
-            raise ValueError("strides need deconvolution, and skips that are mirrored")
+            raise ValueError("strides need deconvolution and mirrored skips")
         self.rectified = rectified
         steps = [stride if layer in strides else 1 for layer in range(1, half + odd + 1)]
         pads = [(kernel - step + 1) // 2 for step in steps]
@@ -92,13 +93,12 @@ class REDNet(Restorer):
                 outputs, steps[half - 1 :: -1], pads[half - 1 :: -1], strict=True
             )
         )
-        self.handed: dict[
-            int, int
-        ] = {}  # layer to whose output another one's is added -> that one, from 1
+        # From a layer, counted from 1, to the layer whose output is added to its own.
+        self.skip_sources: dict[int, int] = {}
         if skip and mirrored:
-            self.handed = {depth - layer: layer for layer in range(skip, half, skip)}
+            self.skip_sources = {depth - layer: layer for layer in range(skip, half, skip)}
         elif skip:
-            self.handed = {layer + skip: layer for layer in range(1, depth - skip, skip)}
+            self.skip_sources = {layer + skip: layer for layer in range(1, depth - skip, skip)}
         cell, reach = 1, odd * (kernel // 2)
         for step, pad in zip(steps[:half], pads, strict=False):
             reach += 2 * pad * cell
@@ -107,17 +107,16 @@ class REDNet(Restorer):
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
         features = x
-        kept: dict[int, Tensor] = {}
+        skips: dict[int, Tensor] = {}
         for number, layer in enumerate((*self.encoder, *self.decoder[:-1]), start=1):
             features = convolve(
-                layer, features, rectified=self.rectified or number not in self.handed
+                layer, features, rectified=self.rectified or number not in self.skip_sources
             )
-            if number in self.handed:
-                features = features + kept.pop(self.handed[number])
-                features = (
-                    features if self.rectified else features.relu()
-                )  # else neither is below 0
-            if number in self.handed.values():
-                kept[number] = features
+            if number in self.skip_sources:
+                features = features + skips.pop(self.skip_sources[number])
+                # If rectified, neither summand is negative.
+                features = features if self.rectified else features.relu()
+            if number in self.skip_sources.values():
+                skips[number] = features
         damage = convolve(self.decoder[-1], features)
         return x + damage.to(x.dtype)

@@ -1,9 +1,9 @@
-"""Restormer: Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image
-Restoration", 2022.
+"""Restormer, a U-Net of transformer blocks with attention between channels.
 
-A U-Net of transformer blocks whose attention is between channels, so that its cost grows with the
-pixels and not with their square. Attention looks at all of what it is given, which is why tiles are
-approximate. Its layers are named as in the released checkpoints, which load unchanged.
+Zamir et al., "Restormer: Efficient Transformer for High-Resolution Image Restoration", 2022. The
+cost is linear in the number of pixels, because attention works between channels. Tiles are
+approximate, because attention uses all pixels of its input. The layers are named as in the released
+checkpoints, which load unchanged.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ from restore_cli.tiles import OVERLAP
 
 
 class ChannelNorm(nn.Module):
-    """Layer normalisation over the channels of each pixel; without a bias the mean stays in,
-    too.
-    """
+    """Layer normalization over the channels of each pixel; without bias the mean stays."""
 
     def __init__(self, width: int, biased: bool) -> None:
         super().__init__()
@@ -97,7 +95,7 @@ class Block(nn.Module):
 
 
 class Shuffle(nn.Module):
-    """A convolution, and half or twice the size with twice or half the features."""
+    """A convolution, then half the size and twice the features, or the reverse."""
 
     def __init__(self, width: int, shuffle: nn.Module) -> None:
         super().__init__()
@@ -110,15 +108,15 @@ class Shuffle(nn.Module):
 
 
 class Restormer(Restorer):
-    """Restormer of four levels.
+    """Restormer with four levels.
 
     Args:
         channels: image channels, 1 or 3.
         width: features at full resolution, a multiple of each level's heads.
-        blocks, heads: of each level.
+        blocks, heads: blocks and attention heads of each level.
         refinement: blocks after the decoder.
-        expansion: features inside the feed-forward part, by its width.
-        biased: whether norms have a bias.
+        expansion: features inside the feed-forward part, relative to its width.
+        biased: use biases in the norms.
     """
 
     def __init__(
@@ -168,7 +166,7 @@ class Restormer(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `encoder_level1`, `latent` and so on."""
+        """Infer the arguments from a state dict of `encoder_level1`, `latent` and so on."""
         levels = ("encoder_level1", "encoder_level2", "encoder_level3", "latent")
         width, channels = state["patch_embed.proj.weight"].shape[:2]
 
@@ -184,9 +182,8 @@ class Restormer(Restorer):
             "biased": "latent.0.norm1.body.bias" in state,
         }
 
-    def forward(
-        self, x: Tensor
-    ) -> Tensor:  # N, channels, H, W -> N, channels, H, W, both multiples of 8
+    def forward(self, x: Tensor) -> Tensor:
+        # N, channels, H, W -> N, channels, H, W; H and W are multiples of 8
         first = self.encoder_level1(self.patch_embed["proj"](x))
         second = self.encoder_level2(self.down1_2(first))
         third = self.encoder_level3(self.down2_3(second))

@@ -1,25 +1,20 @@
-"""The modules that InfoAccum's paper puts in the place of InfoAccum, to compare (appendix H.B,
-figure 14).
+"""Modules that InfoAccum's paper compares with InfoAccum (appendix H.B, figure 14).
 
-The paper names them and whose they are, and no more. They are plain here: without the losses that
-some of their papers add, and with like features and depth, for the comparison is of modules. Each
-takes the features of its place and gives its own; none but `Dense` and `Attention` hands on what it
-was given.
+The paper names the modules and their authors, and gives no details. Here they are plain, without
+the losses that some of their papers add, and have similar features and depth, because the modules
+are to be compared. Only `Dense` and `Attention` pass their input on.
 
-- dense: Huang et al., "Densely Connected Convolutional Networks", 2017; without dilation, else as
-InfoAccum.
-- residual: He et al., "Deep Residual Learning for Image Recognition", 2016; without normalisation.
-- context: Yang et al., "Deep Joint Rain Detection and Removal from a Single Image", 2017; its
-blocks alone.
-- scan: Li et al., "Recurrent Squeeze-and-Excitation Context Aggregation Net", 2018; one stage of
-it.
-- recursive: Ren et al., "Progressive Image Deraining Networks", 2019; one residual block, again and
-again.
+- dense: Huang et al., "Densely Connected Convolutional Networks", 2017; like InfoAccum without
+  dilation.
+- residual: He et al., "Deep Residual Learning for Image Recognition", 2016; without normalization.
+- context: Yang et al., "Deep Joint Rain Detection and Removal from a Single Image", 2017; only its
+  blocks.
+- scan: Li et al., "Recurrent Squeeze-and-Excitation Context Aggregation Net", 2018; one stage.
+- recursive: Ren et al., "Progressive Image Deraining Networks", 2019; one residual block, repeated.
 - attention: Qian et al., "Attentive Generative Adversarial Network for Raindrop Removal", 2018; its
-map is
-  learned from the result alone.
+  map is learned from the result alone.
 
-Which papers are meant by residual and recursive is a guess: the list of references is not at hand.
+The papers behind residual and recursive are a guess, because the list of references is missing.
 """
 
 from __future__ import annotations
@@ -41,15 +36,15 @@ class Rival(nn.Module):
     """A module before a layer of the encoder.
 
     Args:
-        width: features that it is given.
-        layers: 3x3 convolutions one after another, about.
-        growth: an eighth of its own features; at 4 and 15 layers most have about InfoAccum's
-            parameters.
+        width: input features.
+        layers: approximate number of consecutive 3x3 convolutions.
+        growth: an eighth of its own features; with 4 and 15 layers most modules have about as many
+            parameters as InfoAccum.
 
     Attributes:
-        outputs: features that it gives.
-        reach: pixels that it sees to each side, if it is local.
-        local: whether it sees no farther.
+        outputs: output features.
+        reach: radius of the receptive field in pixels, if it is local.
+        local: whether the receptive field is limited.
     """
 
     outputs: int
@@ -58,7 +53,7 @@ class Rival(nn.Module):
 
 
 class Dense(Rival):
-    """Concatenates to its input what 3x3 convolutions see in it."""
+    """Concatenates its input with the results of 3x3 convolutions."""
 
     def __init__(self, width: int, layers: int, growth: int) -> None:
         super().__init__()
@@ -75,7 +70,7 @@ class Dense(Rival):
 
 
 class ResidualBlock(nn.Module):
-    """Adds to its input what two convolutions see in it; several dilations share its features."""
+    """Adds the result of two convolutions to its input; dilations share the features."""
 
     def __init__(self, width: int, dilations: tuple[int, ...] = (1,)) -> None:
         super().__init__()
@@ -117,21 +112,19 @@ class Residual(Rival):
 
 
 class Context(Residual):
-    """Residual blocks that see through dilated convolutions, too."""
+    """Residual blocks with additional dilated convolutions."""
 
     dilations = (1, 2, 3)
 
 
 class Recursive(Residual):
-    """One residual block, whose weights all turns share."""
+    """One residual block that runs several times with the same weights."""
 
     shared = True
 
 
 class Scan(Rival):
-    """Convolutions of growing dilation, whose features are weighed by their means over the
-    picture.
-    """
+    """Convolutions of growing dilation; features are weighted by their means over the image."""
 
     local = False
     dilations: ClassVar[tuple[int, ...]] = (1, 2, 4, 8, 16)
@@ -162,9 +155,7 @@ class Scan(Rival):
 
 
 class Attention(Rival):
-    """Hands on its input with a map of where to look, which a recurrent network draws in four
-    steps.
-    """
+    """Concatenates its input with an attention map from a recurrent network of four steps."""
 
     steps: ClassVar[int] = 4
 
@@ -186,11 +177,11 @@ class Attention(Rival):
         memory = hidden = x.new_zeros(len(x), self.gates.out_channels // 4, *x.shape[2:])
         for _ in range(self.steps):
             features = self.blocks(self.head(torch.cat([x, where], dim=1)).relu())
-            taken, kept, given, new = self.gates(torch.cat([features, hidden], dim=1)).chunk(
+            write, keep, read, new = self.gates(torch.cat([features, hidden], dim=1)).chunk(
                 4, dim=1
             )
-            memory = kept.sigmoid() * memory + taken.sigmoid() * new.tanh()
-            hidden = given.sigmoid() * memory.tanh()
+            memory = keep.sigmoid() * memory + write.sigmoid() * new.tanh()
+            hidden = read.sigmoid() * memory.tanh()
             where = self.look(hidden).sigmoid()
         return torch.cat([x, where], dim=1)
 

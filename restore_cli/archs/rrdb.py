@@ -1,8 +1,9 @@
-"""RRDBNet: Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW
-2018, and as Real-ESRGAN (ICCVW 2021) and BSRGAN (ICCV 2021) use it.
+"""RRDBNet, the network of ESRGAN, Real-ESRGAN and BSRGAN.
 
-Residual-in-residual dense blocks at the small size, then the size is doubled, each time followed by
-a convolution. At the large size features take most of the memory, so that they are made in squares.
+Wang et al., "ESRGAN: Enhanced Super-Resolution Generative Adversarial Networks", ECCVW 2018.
+Residual-in-residual dense blocks at low resolution; then the size is doubled several times, each
+time followed by a convolution. Features at high resolution would take most of the memory, so that
+they are computed in squares.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from torch.nn.functional import interpolate, leaky_relu, pixel_unshuffle
 
 from restore_cli.network import Geometry, Restorer
 
-SQUARE = 128  # side, in pixels of the small size, of what is enlarged at once
-# The names of the authors' first two ways to write the network, from the oldest.
+SQUARE = 128  # side of the squares that are enlarged, in pixels of the low resolution
+# The names of layers in the authors' first two versions, the oldest first.
 _NAMES = {
     r"model\.0\.(.*)": r"conv_first.\1",
     r"model\.1\.sub\.(\d+)\.RDB(\d)\.conv(\d)\.0\.(.*)": r"body.\1.rdb\2.conv\3.\4",
@@ -31,7 +32,7 @@ _NAMES = {
 
 
 class Dense(nn.Module):
-    """Residual dense block: five convolutions, each of all that was made before it."""
+    """Residual dense block: five convolutions, each of all previous features."""
 
     def __init__(self, width: int, growth: int) -> None:
         super().__init__()
@@ -66,11 +67,11 @@ class RRDBNet(Restorer):
 
     Args:
         channels: image channels, 1 or 3.
-        blocks: 23, or 6 in the network for drawings.
-        width, growth: features, and those that a convolution adds.
+        blocks: number of blocks; 23, or 6 in the network for drawings.
+        width, growth: features, and features that a convolution adds.
         doublings: how often the size is doubled.
-        unshuffle: side of the squares of pixels that become one with more channels; 2 in
-            Real-ESRGAN's network that enlarges twice.
+        unshuffle: factor of the pixel-unshuffle before the first layer; 2 in Real-ESRGAN's network
+            for scale 2.
     """
 
     def __init__(
@@ -85,7 +86,9 @@ class RRDBNet(Restorer):
         super().__init__()
         scale, rest = divmod(2**doublings, unshuffle) if 0 <= doublings <= 4 else (1, 1)
         if rest:
-            raise ValueError("doublings is 0 to 4, and unshuffle no more than they enlarge")
+            raise ValueError(
+                "doublings must be from 0 to 4, and 2**doublings a multiple of unshuffle"
+            )
         self.conv_first = nn.Conv2d(channels * unshuffle**2, width, 3, padding=1)
         self.body = nn.Sequential(*(Block(width, growth) for _ in range(blocks)))
         self.conv_body = nn.Conv2d(width, width, 3, padding=1)
@@ -94,7 +97,7 @@ class RRDBNet(Restorer):
         self.conv_hr = nn.Conv2d(width, width, 3, padding=1)
         self.conv_last = nn.Conv2d(width, channels, 3, padding=1)
         self.doublings, self.unshuffle = doublings, unshuffle
-        reach = 2  # of what comes last; that of a doubled size is half as far, rounded up
+        reach = 2  # of the last layers; after a doubling it is half as far, rounded up
         for _ in range(doublings):
             reach = -(-(reach + 1) // 2)
         self.reach = reach
@@ -109,9 +112,7 @@ class RRDBNet(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of the authors' code, as it was written first, then and
-        now.
-        """
+        """Infer the arguments from a state dict of any version of the authors' code."""
         own = rename(state)
         width, in_channels = own["conv_first.weight"].shape[:2]
         channels = len(own["conv_last.weight"])
@@ -125,7 +126,7 @@ class RRDBNet(Restorer):
         }
 
     def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """With the names that the authors gave it last."""
+        """Rename the tensors as in the authors' latest version."""
         return rename(state)
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, scale*H, scale*W
@@ -139,7 +140,7 @@ class RRDBNet(Restorer):
         return torch.cat(rows, dim=2).to(x.dtype)
 
     def _enlarge(self, features: Tensor, top: int, left: int) -> Tensor:
-        """A square of the result, from the features that it sees."""
+        """Compute a square of the result from the features in its receptive field."""
         above, before = min(top, self.reach), min(left, self.reach)
         inside = (
             slice(start - more, start + SQUARE + self.reach)
@@ -162,10 +163,10 @@ class RRDBNet(Restorer):
 
 
 def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict with the names that the authors gave the network last.
+    """Rename the tensors of a state dict as in the authors' latest version.
 
     Raises:
-        LookupError: it is of another network.
+        LookupError: the state dict belongs to another network.
     """
     if "conv_first.weight" in state and "conv_body.weight" in state:
         return dict(state)
@@ -188,5 +189,5 @@ def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         )
         own[next(matches, key)] = value
     if "conv_first.weight" not in own or "conv_body.weight" not in own:
-        raise LookupError("it is another network")
+        raise LookupError("the state dict belongs to another network")
     return own

@@ -1,10 +1,11 @@
-"""SMFANet+: Zheng et al., "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for
-Efficient Image Super-Resolution", ECCV 2024.
+"""SMFANet+, a lightweight super-resolution network.
 
-Each block adds what is modulated by coarse features, their maxima of 8x8 pixels and their variance
-over the whole map, to what depthwise convolutions see of details. The variance is why tiles are
-approximate. Its layers are named as in the released checkpoints, which load unchanged. Where the
-paper's code cuts a map into blocks of about 8 pixels, here the engine fills it up to whole ones.
+Zheng et al., "SMFANet: A Lightweight Self-Modulation Feature Aggregation Network for Efficient
+Image Super-Resolution", ECCV 2024. Each block adds two parts: features modulated by their maxima
+over 8x8 pixels and their variance over the entire image, and details from depthwise convolutions.
+Tiles are approximate because of the variance. The layers are named as in the released checkpoints,
+which load unchanged. The paper's code cuts the image into blocks of about 8 pixels; here the engine
+pads it to multiples of 8.
 """
 
 from __future__ import annotations
@@ -57,9 +58,7 @@ class Modulation(nn.Module):
 
 
 class Mixing(nn.Module):
-    """Partial convolution-based feed-forward network (PCFN): a 3x3 convolution of the first
-    quarter.
-    """
+    """Partial convolution-based feed-forward network (PCFN): 3x3 only on the first quarter."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -92,8 +91,8 @@ class SMFANet(Restorer):
     """SMFANet+.
 
     Args:
-        scale: how many times wider and higher.
-        width, blocks: 48 and 12 in the paper.
+        scale: upscaling factor.
+        width, blocks: features and number of blocks; 48 and 12 in the paper.
     """
 
     def __init__(self, scale: int = 4, width: int = 48, blocks: int = 12) -> None:
@@ -107,7 +106,7 @@ class SMFANet(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `to_feat`, `feats` and `to_img`."""
+        """Infer the arguments from a state dict of `to_feat`, `feats` and `to_img`."""
         inside = [key.split(".") for key in state if key.startswith("feats.")]
         scale = side_of(len(state["to_img.0.weight"]), 3)
         blocks = 1 + max(int(words[1]) for words in inside)

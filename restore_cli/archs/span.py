@@ -1,9 +1,10 @@
-"""SPAN: Wan et al., "Swift Parameter-free Attention Network for Efficient Super-Resolution", CVPRW
-2024.
+"""SPAN, a fast super-resolution network with parameter-free attention.
 
-Blocks of three convolutions whose result is weighted by a function of itself, which takes no
-parameters. The paper trains each 3x3 convolution as a chain of 1x1, 3x3 and 1x1 beside a 1x1; here
-they are what these merge to, and `convert_state` merges those of the released checkpoints.
+Wan et al., "Swift Parameter-free Attention Network for Efficient Super-Resolution", CVPRW 2024.
+Each block has three convolutions and weights their result by a function of itself without
+parameters. The paper trains each 3x3 convolution as a chain of 1x1, 3x3 and 1x1 with a parallel
+1x1. Here they are single convolutions, and `convert_state` merges those of the released
+checkpoints.
 """
 
 from __future__ import annotations
@@ -19,19 +20,18 @@ from restore_cli.archs.layers import side_of
 from restore_cli.network import Geometry, Restorer
 
 MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, RGB
-LAYERS = ("c1_r", "c2_r", "c3_r")  # of a block, as the authors call them
+LAYERS = ("c1_r", "c2_r", "c3_r")  # of a block, in the authors' code
 
 
 class SPAN(Restorer):
-    """Six blocks, of which the first, the fifth's successor and the last are joined before the
-    enlargement.
+    """SPAN with six blocks.
 
     Args:
-        scale: how many times wider and higher.
+        scale: upscaling factor.
         width: features, 48 or 52 in the paper.
     """
 
-    bounds = (-0.5, 1.5)  # on white noise of sigma 50 results were measured to reach from -71 to 63
+    bounds = (-0.5, 1.5)  # with white noise of sigma 50, results from -71 to 63 were measured
     mean: Tensor
 
     def __init__(self, scale: int = 4, width: int = 48) -> None:
@@ -49,17 +49,15 @@ class SPAN(Restorer):
 
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
-        """The arguments for a state dict of `conv_cat` and `up`, or of the authors' own code."""
+        """Infer the arguments from a state dict of this class or of the authors' own code."""
         up = state["up.weight"] if "up.weight" in state else state["upsampler.0.weight"]
         width = up.shape[1]
         if state["conv_cat.weight"].shape[:2] != (width, 4 * width):
-            raise LookupError("it is another network with layers of these names")
+            raise LookupError("the state dict belongs to another network")
         return {"scale": side_of(len(up), 3), "width": width}
 
     def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Merge the convolutions of the authors' own code, whose `eval_conv` need not be up to
-        date.
-        """
+        """Merge the convolutions of the authors' code; its own `eval_conv` may be out of date."""
         if "upsampler.0.weight" not in state:
             return dict(state)
         own = {f"conv_cat.{part}": state[f"conv_cat.{part}"] for part in ("weight", "bias")}
@@ -73,19 +71,19 @@ class SPAN(Restorer):
 
     def forward(self, x: Tensor) -> Tensor:  # N, 3, H, W -> N, 3, scale*H, scale*W
         first = features = self.conv_1((x - self.mean.view(3, 1, 1)) * 255)
-        kept = []
+        outputs = []
         for block in self.blocks:
             inner = silu(block[0](features))  # type: ignore[index]
             change = block[2](silu(block[1](inner)))  # type: ignore[index]
             features = (change + features) * (change.sigmoid() - 0.5)
-            kept.append((features, inner))
-        joined = torch.cat([first, self.conv_2(features), kept[0][0], kept[5][1]], dim=1)
+            outputs.append((features, inner))
+        joined = torch.cat([first, self.conv_2(features), outputs[0][0], outputs[5][1]], dim=1)
         image: Tensor = self.up(self.conv_cat(joined))
         return pixel_shuffle(image.to(x.dtype), self.scale)
 
 
 def _merge(state: Mapping[str, Tensor], name: str) -> tuple[Tensor, Tensor]:
-    """Kernel and bias of the one 3x3 convolution that 1x1, 3x3 and 1x1 beside a 1x1 are."""
+    """Merge 1x1, 3x3 and 1x1 with a parallel 1x1 into the kernel and bias of one 3x3."""
     (first, a), (middle, b), (last, c) = (
         (state[f"{name}.conv.{i}.weight"].double(), state[f"{name}.conv.{i}.bias"].double())
         for i in range(3)

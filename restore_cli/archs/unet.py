@@ -1,13 +1,12 @@
-"""Residual U-Nets with a condition: those of the default models, and DRUNet.
+"""Residual U-Nets with condition planes: the networks of the default models, and DRUNet.
 
 Sources: DRUNet of Zhang et al., "Plug-and-Play Image Restoration with Deep Denoiser Prior", TPAMI
-2021 (residual blocks without normalisation, noise level as an input plane); summed skips of Mao et
+2021 (residual blocks without normalization, noise level as an input plane); summed skips of Mao et
 al., "Image Restoration Using Convolutional Auto-encoders with Symmetric Skip Connections", 2016;
-working at reduced resolution through pixel-unshuffle of Zhang et al., "FFDNet", TIP 2018.
+reduced resolution through pixel-unshuffle of Zhang et al., "FFDNet", TIP 2018.
 
-Upsampling is a 1x1 convolution and a pixel shuffle everywhere. This is the same linear map as
-DRUNet's 2x2 transposed convolution of stride 2, so that `convert_state` carries those weights over
-exactly.
+Upsampling is a 1x1 convolution and a pixel shuffle. This is the same linear map as DRUNet's 2x2
+transposed convolution of stride 2, so that `convert_state` converts those weights exactly.
 """
 
 from __future__ import annotations
@@ -51,9 +50,7 @@ class ResidualBlock(nn.Module):
 
 
 class Residual(torch.autograd.Function):
-    """`ResidualBlock`, with the ReLU and both directions' sums in the convolutions' passes over
-    memory.
-    """
+    """`ResidualBlock` with the ReLU and the sums of both passes fused into the convolutions."""
 
     @staticmethod
     def forward(
@@ -81,11 +78,11 @@ class Residual(torch.autograd.Function):
 
 
 def enlarge(up: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
-    """The pixel shuffle by 2 of a 1x1 convolution, and what is added to it, N, C, H, W -> N, C/4,
-    2H, 2W.
+    """Apply a 1x1 convolution and a pixel shuffle by 2, and add a tensor.
 
-    On a CPU the convolution gives the features of each new pixel next to each other, as they lie in
-    memory after the shuffle: PyTorch's shuffle, sum and gradients take twice as long.
+    Shapes are N, C, H, W -> N, C/4, 2H, 2W. On a CPU the convolution computes the features of each
+    new pixel next to each other, as they are in memory after the shuffle. PyTorch's shuffle, sum
+    and gradients take twice as long.
     """
     if not computes_on_cpu(x):
         larger = pixel_shuffle(up(x), 2)
@@ -106,23 +103,22 @@ def enlarge(up: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
 
 
 class UNet(Restorer):
-    """A residual U-Net on the (optionally pixel-unshuffled) image with condition planes.
+    """A residual U-Net for an optionally pixel-unshuffled image with condition planes.
 
     Args:
         channels: image channels, 1 or 3.
         conditions: condition planes that follow the image channels in the input.
-        widths: features per level, finest first; each level halves the resolution. A single one
-            makes a chain of residual blocks between head and tail, as EDSR's.
+        widths: features per level, finest first; each level halves the resolution. A single level
+            is a chain of residual blocks between head and tail, as in EDSR.
         blocks: residual blocks per level on the way down and again on the way up; the coarsest
             level has them once.
         unshuffle: factor of the pixel-unshuffle before the first level; 1 for none.
-        skips: "inner" adds what a level's encoder blocks made to what its decoder blocks are given;
-            "outer" adds what they were given to what the decoder blocks made, as DRUNet does.
-        bias: whether convolutions have biases.
-        residual: add the input image to the output, so that the network learns the damage.
-        masked: change only what the first condition plane, between 0 and 1, covers.
-        scale: by which the image is enlarged, by pixel shuffle at the end, and bicubically where it
-            is added.
+        skips: "inner" adds the output of a level's encoder blocks to the input of its decoder
+            blocks; "outer" adds the encoder's input to the decoder's output, as in DRUNet.
+        bias: use biases in the convolutions.
+        residual: add the input image to the output, so that the network learns the difference.
+        masked: multiply the change by the first condition plane, a mask between 0 and 1.
+        scale: upscaling factor, by a pixel shuffle at the end and bicubic for the added image.
     """
 
     def __init__(
@@ -143,7 +139,7 @@ class UNet(Restorer):
         if len(counts) != len(widths):
             raise ValueError(f"blocks has {len(counts)} entries for {len(widths)} levels")
         if skips not in ("inner", "outer"):
-            raise ValueError(f"skips is {skips!r}, not 'inner' or 'outer'")
+            raise ValueError(f"skips must be 'inner' or 'outer', not {skips!r}")
         if masked and not (conditions and residual and scale == 1):
             raise ValueError("masked needs a condition, residual, and scale 1")
         self.channels, self.unshuffle, self.skips = channels, unshuffle, skips
@@ -168,8 +164,7 @@ class UNet(Restorer):
         self.enlarge = nn.Identity() if scale == 1 else Bicubic(scale)
         self.shuffle = unshuffle * scale
 
-        # A 3x3 convolution sees one cell of its level around it, a 2x2 stride merges cells of the
-        # finer one.
+        # A 3x3 convolution sees one cell of its level around it; a 2x2 stride merges finer cells.
         cells = [unshuffle * 2**level for level in range(len(widths))]
         passes = [2] * len(fine) + [1]
         reach = sum(
@@ -184,9 +179,8 @@ class UNet(Restorer):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, H, W
-        with torch.autocast(
-            x.device.type, enabled=False
-        ):  # bf16 would round the input to half a gray level
+        # In bf16 the input would be rounded by up to half a gray level.
+        with torch.autocast(x.device.type, enabled=False):
             first = features = self.head(pixel_unshuffle(x, self.unshuffle))
         if torch.is_autocast_enabled(x.device.type):
             first = features = first.to(torch.get_autocast_dtype(x.device.type))
@@ -208,9 +202,7 @@ class UNet(Restorer):
         return self.enlarge(x[:, : self.channels]) + image if self.residual else image
 
     def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Take DRUNet's own layout: m_head, m_down1.., m_body, ..m_up1, m_tail; ours passes
-        unchanged.
-        """
+        """Convert DRUNet's own layout: m_head, m_down1.., m_body, ..m_up1, m_tail."""
         if "m_head.weight" not in state:
             return dict(state)
         converted = {}

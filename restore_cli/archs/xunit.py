@@ -1,8 +1,8 @@
-"""xUnit networks: Kligvasser, Rott Shaham and Michaeli, "xUnit: Learning a Spatial Activation
-Function for Efficient Image Restoration", CVPR 2018.
+"""xUnit networks, which have spatial activation functions.
 
-An activation that looks at its surroundings: each feature is gated by a Gaussian of a depthwise
-convolution of the features around it. A wide receptive field then takes few layers.
+Kligvasser, Rott Shaham and Michaeli, "xUnit: Learning a Spatial Activation Function for Efficient
+Image Restoration", CVPR 2018. Each feature is gated by a Gaussian of a depthwise convolution of the
+features around it, so that a few layers have a wide receptive field.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from restore_cli.network import Geometry, Restorer
 
 
 class XUnit(nn.Module):
-    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))), section 3; (r^2 + 4) * width
-    parameters.
+    """z * exp(-d^2) with d = BN(depthwise_r(ReLU(BN(z)))) (section 3).
+
+    It has (r^2 + 4) * width parameters.
     """
 
     def __init__(self, width: int, kernel: int = 9) -> None:
         super().__init__()
         if kernel % 2 == 0:
-            raise ValueError(f"kernel is {kernel}, which is not odd")
+            raise ValueError(f"kernel must be odd, not {kernel}")
         self.gate = nn.Sequential(
             nn.BatchNorm2d(width),
             nn.ReLU(inplace=True),
@@ -60,17 +61,18 @@ class Gated(torch.autograd.Function):
 
 
 class XDnCNN(Restorer):
-    """xDnCNN, section 4.1: DnCNN with 9 convolutions and xUnits; 303K parameters gray, 306K RGB.
+    """xDnCNN (section 4.1): DnCNN with 9 convolutions and xUnits.
 
-    With other depths and kernels these are the xNets of the study in section 3, and with kernel 0,
-    batch normalisation and ReLU in place of the xUnits, its ConvNets.
+    It has 303K parameters for gray and 306K for RGB. Other depths and kernels give the xNets of the
+    study in section 3. With kernel 0, batch normalization and ReLU replace the xUnits, as in the
+    ConvNets of that study.
 
     Args:
         channels: image channels, 1 or 3.
         depth: convolutions.
         width: features.
-        kernel: side of the xUnit's depthwise filters, odd, or 0.
-        residual: learn the noise and subtract it; without, the image itself ("direct learning").
+        kernel: size of the xUnits' depthwise filters, odd; 0 for no xUnits.
+        residual: learn the noise and subtract it, rather than the image itself ("direct learning").
     """
 
     def __init__(
@@ -97,7 +99,7 @@ class XDnCNN(Restorer):
 
 
 class XSRCNN(Restorer):
-    """xSRCNN, section 4.3: SRCNN with xUnits, on the luma of the bicubic-upscaled image.
+    """xSRCNN (section 4.3): SRCNN with xUnits, for luma that was upscaled bicubically.
 
     xSRCNN-f (smaller filters, 32K): widths [64, 32], kernels [9, 3, 5]. xSRCNN-c (fewer channels,
     44K): widths [42, 32], kernels [9, 5, 5].
@@ -105,8 +107,8 @@ class XSRCNN(Restorer):
     Args:
         channels: image channels, 1 or 3.
         widths, kernels: features between the convolutions, side of each kernel.
-        kernel: side of the xUnits' depthwise filters.
-        residual: add the input to the output; the paper does not.
+        kernel: size of the xUnits' depthwise filters.
+        residual: add the input to the output, which the paper does not do.
     """
 
     def __init__(
@@ -119,7 +121,7 @@ class XSRCNN(Restorer):
     ) -> None:
         super().__init__()
         if not all(side % 2 for side in kernels):
-            raise ValueError(f"kernels are {list(kernels)}, which are not all odd")
+            raise ValueError(f"kernels must be odd, not {list(kernels)}")
         self.residual = residual
         layers: list[nn.Module] = []
         for (in_channels, out_channels), side in zip(

@@ -1,4 +1,4 @@
-"""What is printed of models: a few lines of each, or all facts of one."""
+"""Formats models as text: a few lines for each, or all details of one."""
 
 from __future__ import annotations
 
@@ -16,19 +16,24 @@ from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
 
 EXTRA = "restore-cli[community]"
+_HASHED = {  # by `Entry.verified`
+    "bytes": ", computed from the file",
+    "pointer": ", from the Git LFS pointer",
+    "catalog": ", from a third-party catalog",
+}
 
 
 def to_lines(entries: Sequence[Entry]) -> Iterator[str]:
-    """A table of models, by task, with the scores of each below it; lines may be several."""
+    """Yield a table of models by task, with the scores below each model; items may span lines."""
     entries = in_order(entries)
-    rows = [("model", "color", "size", "speed", "license", "where")]
+    rows = [("model", "images", "size", "speed", "license", "where")]
     for entry in entries:
         size = decimal(entry.size) if entry.size else ""
         name = f"{entry.name} *" if entry.default else entry.name
         rows.append((name, color(entry), size, _speed(entry), entry.license, _where(entry)))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     head, *lines = ("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    yield f"{head}\n    short names: what it is good for\n    set, levels of damage: PSNR in dB"
+    yield f"{head}\n    short names: good for\n    dataset, levels: PSNR in dB"
     for name, group in groupby(zip(entries, lines, strict=True), key=lambda pair: pair[0].task):
         yield f"{name}:"
         for entry, line in group:
@@ -36,7 +41,7 @@ def to_lines(entries: Sequence[Entry]) -> Iterator[str]:
 
 
 def to_record(model: Entry | Header) -> dict[str, Any]:
-    """All that is known, as JSON holds it."""
+    """Return all details as JSON values."""
     plain = model.to_plain()
     if isinstance(model, Entry):
         plain |= {"where": _where(model), "path": str(store.path_of(model))}
@@ -44,13 +49,13 @@ def to_record(model: Entry | Header) -> dict[str, Any]:
 
 
 def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
-    """What is known, in words; a list has a line for each item."""
+    """Return all details as text; each item of a list is a line."""
     series = model.series()
     protocols = dict.fromkeys(one.protocol.text for one in series if not one.protocol.published)
     marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
     common: dict[str, str | list[str]] = {
-        "task": model.task or "any that keeps the size",
-        "color": color(model),
+        "task": model.task or "any that keeps the image size",
+        "images": color(model),
         "trained for": trained_for(model),
         "architecture": f"{model.arch} {_pairs(model.params)}",
         **(_costs(model) if model.is_built else {}),
@@ -59,7 +64,7 @@ def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "data": model.data,
         "commit": model.commit,
         "PSNR in dB": [f"{one}{marks.get(one.protocol.text, '')}" for one in series],
-        "measured": [f"{mark.lstrip()} {protocol}" for protocol, mark in marks.items()],
+        "protocols": [f"{mark.lstrip()} {protocol}" for protocol, mark in marks.items()],
     }
     if not isinstance(model, Entry):
         return common
@@ -69,28 +74,25 @@ def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "good for": model.good,
         "speed": _speed(model),
         **common,
-        "default": f"of {model.task}" if model.default else "",
+        "default for": model.task if model.default else "",
         "needs": EXTRA if model.by_spandrel else "",
         "paper": model.paper,
         "license": f"{model.license}, {model.terms}" if model.terms else model.license,
         "size": f"{model.size:,} bytes" if model.size else "",
-        "sha256": f"{model.sha256}, from the {model.verified}" if model.verified else model.sha256,
+        "sha256": f"{model.sha256}{_HASHED.get(model.verified, '')}",
         "source": str(model.source),
         "where": f"{_where(model)}, {store.path_of(model)}",
     }
 
 
 def _costs(model: Header) -> dict[str, str]:
-    """How large its network is, and how much it computes."""
+    """Return the size of its network and its computation per pixel."""
     from restore_cli import archs
     from restore_cli.bench.costs import measure_costs
     from restore_cli.report.figures import PARAMETERS, WORK
 
     found = measure_costs(archs.build(model.arch, model.params))
-    work = (
-        f"{found[WORK]:,.0f} kFLOP per pixel of the result;"
-        " a multiplication and an addition are two"
-    )
+    work = f"{found[WORK]:,.0f} kFLOP per output pixel (a multiply-add counts as two)"
     return {"parameters": f"{found[PARAMETERS]:,.0f}", "work": work}
 
 
@@ -101,26 +103,26 @@ def _where(entry: Entry) -> str:
 
 
 def _speed(entry: Entry) -> str:
-    """How fast it runs; of those that the table does not say, by their sizes."""
+    """Return the speed that the table states, or else one guessed from the file size."""
     return entry.speed or ("slow" if (entry.size or 0) > 50e6 else "fast")
 
 
 def to_traits(loaded: Checkpoint) -> dict[str, str]:
-    """What a network shows that is made of a file."""
+    """Return what follows from the network of a loaded file."""
     geometry = loaded.network.geometry
     count = sum(parameter.numel() for parameter in loaded.network.parameters())
-    exact = f"exact, with {geometry.halo} pixels around each"
+    exact = f"exact, with a halo of {geometry.halo} pixels"
     return {
         "scale": str(geometry.scale),
         "parameters": f"{count:,}",
-        "tiles": exact if geometry.local else "approximate, for it looks at the whole photo",
+        "tiles": exact
+        if geometry.local
+        else "approximate, because the network looks at the entire photo",
     }
 
 
 def _purpose(entry: Entry) -> str:
-    """Its other names, what it is good for, what its license withholds, and what is to be
-    installed.
-    """
+    """Return its short names, purpose, license terms and required extra in one short line."""
     names = ", ".join(entry.names[1:])
     words = f"{names}: " * bool(names) + (entry.good or trained_for(entry) or entry.task)
     limits = ", ".join(filter(None, [entry.terms, f"needs {EXTRA}" * entry.by_spandrel]))
@@ -128,12 +130,12 @@ def _purpose(entry: Entry) -> str:
 
 
 def color(model: Header) -> str:
-    """What pictures it is made for."""
+    """Return the kind of images that it restores, "gray" or "color"."""
     return "gray" if model.channels == 1 else "color"
 
 
 def trained_for(model: Header) -> str:
-    """The damage: "quality 5 to 90, subsampling 4:4:4 or 4:2:0"."""
+    """Return the degradation levels: "quality 5 to 90, subsampling 4:4:4 or 4:2:0"."""
     return ", ".join(
         f"{key} {describe_level(level)}".rstrip() for key, level in model.conditions.items()
     )

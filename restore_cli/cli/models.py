@@ -1,4 +1,4 @@
-"""`restore models`: which checkpoints there are, where they lie, and whether they are sound."""
+"""`restore models`: lists, shows, downloads, verifies and exports models."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ def _name(metavar: str, text: str) -> Any:
     return typer.Argument(metavar=metavar, help=text, autocompletion=model_names)
 
 
-File = Annotated[str, _name("NAME|FILE", "A full or short name, or a checkpoint.")]
-Name = Annotated[str, _name("NAME", "Full or short name of a model.")]
-Names = Annotated[list[str] | None, _name("NAME", "Full or short names.")]
+File = Annotated[str, _name("NAME|FILE", "Full or short model name, or a checkpoint file.")]
+Name = Annotated[str, _name("NAME", "Full or short model name.")]
+Names = Annotated[list[str] | None, _name("NAME", "Full or short model names.")]
 Json = Annotated[bool, typer.Option("--json", metavar=FLAG, help="Print JSON.")]
 TaskName = Annotated[
     str | None,
     typer.Option(
         "--task",
         metavar="TASK",
-        help="Only models of this task.",
+        help="Limit to models of this task.",
         autocompletion=lambda: list(TASKS),
     ),
 ]
@@ -58,17 +58,20 @@ Accepted = Annotated[
 def list_models(
     task: TaskName = None,
     installed: Annotated[
-        bool, typer.Option("--installed", metavar=FLAG, help="Only models that are here.")
+        bool, typer.Option("--installed", metavar=FLAG, help="List only models that are installed.")
     ] = False,
     license: Annotated[
         str | None,
-        typer.Option("--license", metavar="NAME", help="Only models of this license, such as MIT."),
+        typer.Option(
+            "--license", metavar="NAME", help="List only models with this license, e.g. MIT."
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """List models by task, and below each its short names, what it is good for, and its scores.
+    """List models and their scores.
 
-    A star marks the defaults.
+    Models are sorted by task. Below each model are its short names, its purpose and its scores. A
+    star marks the default models.
     """
     entries = [
         entry
@@ -80,14 +83,14 @@ def list_models(
         stdout.print_json(data=[to_record(entry) for entry in entries])
         return
     if not entries:
-        raise UsageError("No model is like that; `restore models list` shows all.")
+        raise UsageError("No model matches. Run `restore models list` to see all models.")
     for lines in to_lines(entries):
         print_result(lines)
 
 
 @app.command()
 def show(name: File, as_json: Json = False) -> None:
-    """Show all that is known of a model, or what a checkpoint says of itself."""
+    """Show details of a model or checkpoint."""
     found = _find(name)
     models: Sequence[Entry | Header] = found if isinstance(found, tuple) else ()
     traits: dict[str, str] = {}
@@ -111,14 +114,14 @@ def show(name: File, as_json: Json = False) -> None:
 def fetch(
     names: Names = None,
     everything: Annotated[
-        bool, typer.Option("--all", metavar=FLAG, help="Fetch all models.")
+        bool, typer.Option("--all", metavar=FLAG, help="Download all models.")
     ] = False,
     task: TaskName = None,
     accept: Accepted = None,
 ) -> None:
-    """Download models into the cache and print where they lie.
+    """Download models and print their paths.
 
-    Of --all and of a task, models are left out whose licenses you have not accepted.
+    With --all or --task, models are skipped if you have not accepted their license.
     """
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
@@ -130,7 +133,7 @@ def fetch(
             try:
                 store.check_license(entry)
             except WeightsError as error:
-                print_note(f"{entry.name} is left out. {error}")
+                print_note(f"{entry.name} was skipped. {error}")
                 continue
         if entry.terms:
             print_note(f"{entry.name}: {entry.terms} ({entry.license})")
@@ -154,18 +157,21 @@ def fetch(
 def add(
     name: Name,
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="Its file, fetched on another machine.")
+        Path, typer.Argument(metavar="FILE", help="Checkpoint file, downloaded elsewhere.")
     ],
     accept: Accepted = None,
 ) -> None:
-    """Put a file into the cache, if its sha256 is the model's, and print where it lies."""
+    """Add a downloaded model file to the cache and print its path.
+
+    The sha256 of the file must be that of the model.
+    """
     for each in accept or ():
         store.accept_license(each)
     print_result(str(store.add(name, file)))
 
 
 @app.command()
-def remove(names: Annotated[list[str], _name("NAME", "Full names.")]) -> None:
+def remove(names: Annotated[list[str], _name("NAME", "Full model names.")]) -> None:
     """Delete models from the cache."""
     for entry in map(_entry, names):
         print_result(f"removed {store.remove(entry)}")
@@ -173,7 +179,7 @@ def remove(names: Annotated[list[str], _name("NAME", "Full names.")]) -> None:
 
 @app.command()
 def path(name: Name) -> None:
-    """Print where a model's file lies."""
+    """Print the path of a model's file."""
     for entry in catalog.find(name):
         print_result(str(store.ensure_local(entry, offline=True)))
 
@@ -182,24 +188,20 @@ def path(name: Name) -> None:
 def verify(
     names: Names = None,
     everything: Annotated[
-        bool, typer.Option("--all", metavar=FLAG, help="Verify all models that are here.")
+        bool, typer.Option("--all", metavar=FLAG, help="Verify all installed models.")
     ] = False,
     data: Annotated[
         list[Path] | None,
-        typer.Option(
-            metavar="DIR", help="Measure their scores again, on the sets that lie in DIR."
-        ),
+        typer.Option(metavar="DIR", help="Measure the scores again on the datasets in DIR."),
     ] = None,
 ) -> None:
-    """Check that the models' files are what the table says, fit their networks, and score as it
-    says.
-    """
+    """Verify checksums, load each model, and optionally re-measure its scores."""
     entries = _select(names, everything)
     if everything:
         entries = [entry for entry in entries if store.path_of(entry).is_file()]
     for folder in data or ():
         if not folder.is_dir():
-            raise UsageError(f"{folder} is no folder; give one that has folders of images.")
+            raise UsageError(f"{folder} is not a folder. Give a folder that contains datasets.")
     faults: list[str] = []
     scores: list[ScoreCheck] = []
     for entry in entries:
@@ -208,7 +210,7 @@ def verify(
         except WeightsError as error:
             faults.append(str(error))
             continue
-        print_result(f"{entry.name} sound")
+        print_result(f"{entry.name}: OK")
         if data:
             scores += _remeasure(entry, data)
     faults += filter(None, map(_fault, scores))
@@ -217,17 +219,18 @@ def verify(
     if scores and all(score.measured is None for score in scores):
         folders = " or ".join(map(str, data or ()))
         raise UsageError(
-            f"None of the sets lies in {folders}; give a folder that holds them by their names."
+            f"None of the datasets was found in {folders}. Give a folder with subfolders named"
+            " after the datasets."
         )
 
 
 def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
-    """Measure and print an entry's scores."""
+    """Measure and print an entry's scores again."""
     from restore_cli.bench.verify import check_scores
 
     with Worker() as worker:
         for score in worker.each(check_scores(entry, data)):
-            found = "not measured, its set is not there"
+            found = "skipped, dataset not found"
             if score.measured is not None:
                 found = f"{score.measured:.3f} dB, listed {score.listed:.3f}{_ending(score)}"
             print_result(f"{score.label}: {found}")
@@ -235,11 +238,12 @@ def _remeasure(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
 
 
 def _fault(score: ScoreCheck) -> str:
-    """A sentence where it is not what the table says."""
+    """Return a sentence if the measured score differs from the listed one, else nothing."""
     if score.measured is None or abs(score.measured - score.listed) <= _TOLERANCE:
         return ""
     return (
-        f"{score.label} is {score.measured:.3f} dB, not {score.listed:.3f}{_ending(score) or '.'}"
+        f"{score.label}: measured {score.measured:.3f} dB, but {score.listed:.3f} dB is"
+        f" listed{_ending(score) or '.'}"
     )
 
 
@@ -250,23 +254,23 @@ def _ending(score: ScoreCheck) -> str:
 @app.command()
 def export(
     name: File,
-    output: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="Where to write.")],
+    output: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="ONNX file to write.")],
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar=FLAG, help="Replace a file that exists.")
+        bool, typer.Option("--overwrite", metavar=FLAG, help="Overwrite an existing file.")
     ] = False,
 ) -> None:
-    """Write a model as ONNX, for other runtimes, and measure how far its results differ."""
+    """Export to ONNX and compare the output with PyTorch."""
     check_place(output, (".onnx",), overwrite=overwrite)
     from restore_cli.models import export as job
 
     model = _one(name)
     difference = call(lambda: job.export(checkpoint.load(model), output))
-    print_note(f"results differ by {difference:.2g} at most")
+    print_note(f"maximum difference from PyTorch: {difference:.2g}")
     print_result(str(output))
 
 
 def _find(name: str) -> tuple[Entry, ...] | Path:
-    """The entries that answer to a name, or the file if there are none."""
+    """Return the entries with this full or short name, or else the file at this path."""
     try:
         return catalog.find(name)
     except WeightsError:
@@ -276,36 +280,38 @@ def _find(name: str) -> tuple[Entry, ...] | Path:
 
 
 def _one(name: str) -> Entry | Path:
-    """The one entry of that name, or the file if there is none."""
+    """Return the only entry with this name, or else the file at this path."""
     found = _find(name)
     if isinstance(found, Path):
         return found
     if len(found) > 1:
-        names = " or ".join(entry.name for entry in found)
-        raise UsageError(f"{name} is several models; name {names}.")
+        names = ", ".join(entry.name for entry in found)
+        raise UsageError(f"{name!r} is ambiguous; expected one of {names}.")
     return found[0]
 
 
 def _entry(name: str) -> Entry:
-    """The one entry of that name."""
+    """Return the only entry with this name."""
     found = _one(name)
     if isinstance(found, Path):
-        raise UsageError(f"Cannot use {name}: it is a file. Give a name of `restore models list`.")
+        raise UsageError(
+            f"Cannot use {name}: it is a file. Give a name from `restore models list`."
+        )
     return found
 
 
 def _of_task(task: str | None) -> list[Entry]:
-    """The entries of a task, or all."""
+    """Return the entries of a task, or all entries."""
     entries = [entry for entry in catalog.entries().values() if task in (None, entry.task)]
     if not entries:
         tasks = sorted({entry.task for entry in catalog.entries().values()})
-        raise UsageError(f"There is no model of the task {task!r}; choose {', '.join(tasks)}.")
+        raise UsageError(f"Unknown task {task!r}; expected one of {', '.join(tasks)}.")
     return entries
 
 
 def _select(names: Sequence[str] | None, everything: bool, task: str | None = None) -> list[Entry]:
     if bool(names) + everything + bool(task) != 1:
-        raise UsageError("Name the models, or give --all for all of them.")
+        raise UsageError("Give the names of models, or --all for all models.")
     if not names:
         return _of_task(task)
     return list(

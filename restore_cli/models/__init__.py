@@ -1,1 +1,1 @@
-"""The catalog of checkpoints, and networks made from them."""
+"""The catalog of checkpoints, and the networks loaded from them."""

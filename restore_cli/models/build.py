@@ -1,4 +1,4 @@
-"""Makes the network of a header, and fills it with a checkpoint's tensors."""
+"""Builds the network that a header describes and loads a checkpoint's tensors into it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def make_network(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
-    """The network of a header, filled and in evaluation mode."""
+    """Build the network of a header and load its weights; returns it in evaluation mode."""
     from restore_cli import archs
 
     if header.by_spandrel:
@@ -33,7 +33,7 @@ def make_network(name: str, header: Header, state: Mapping[str, Tensor]) -> Rest
 
 
 def check_spandrel(name: str, header: Header) -> None:
-    """Raise WeightsError where spandrel has to make the network, and cannot."""
+    """Raise WeightsError if the network needs spandrel and spandrel is not available."""
     if header.by_spandrel:
         from restore_cli import archs
 
@@ -42,18 +42,18 @@ def check_spandrel(name: str, header: Header) -> None:
         except ImportError as error:
             arch = header.arch.removeprefix(SPANDREL)
             raise WeightsError(
-                f"Cannot run {name}: spandrel makes its network, {arch}. {error}"
+                f"Cannot run {name}: its network {arch} needs spandrel. {error}"
             ) from error
 
 
 def _make_by_spandrel(name: str, header: Header, state: Mapping[str, Tensor]) -> Restorer:
-    """The network that spandrel makes, if it is the one that the header says."""
+    """Build the network with spandrel, and check that it is the one in the header."""
     from restore_cli import archs
 
     network = archs.build_by_spandrel(state)
     if not network:
         raise WeightsError(
-            f"{name} does not fit {header.arch}: its tensors are of no known network."
+            f"{name} does not fit {header.arch}: its tensors belong to an unknown network."
         )
     geometry = network.geometry
     found = f"{network.architecture} with {geometry.channels} channels and scale {geometry.scale}"
@@ -62,12 +62,12 @@ def _make_by_spandrel(name: str, header: Header, state: Mapping[str, Tensor]) ->
         found
         != f"{header.arch.removeprefix(SPANDREL)} with {header.channels} channels and scale {scale}"
     ):
-        raise WeightsError(f"{name} does not fit {header.arch}: its tensors are of {found}.")
+        raise WeightsError(f"{name} does not fit {header.arch}: its tensors belong to {found}.")
     return network
 
 
 def check_network(network: Restorer, header: Header, path: Path) -> None:
-    """Raise WeightsError unless the network does what its header says, on a small image."""
+    """Run the network on a small image; raises WeightsError if it contradicts its header."""
     import torch
 
     geometry = network.geometry
@@ -80,31 +80,30 @@ def check_network(network: Restorer, header: Header, path: Path) -> None:
     try:
         with torch.inference_mode():
             made = tuple(network(torch.zeros(1, planes, side, side)).shape)
-    except Exception as error:  # parameters that fit the tensors can contradict each other anyhow
+    except Exception as error:  # parameters that fit the tensors can still contradict each other
         raise WeightsError(
-            f"Cannot run the network of {path}: its parameters contradict each other. Get another"
+            f"Cannot run the network of {path}: its parameters contradict each other. Use another"
             " file."
         ) from error
     expected = (1, header.channels, geometry.scale * side, geometry.scale * side)
     scales = geometry.scale in (1, header.conditions.get("scale", geometry.scale))
     if geometry.channels != header.channels or made != expected or not scales:
         raise WeightsError(
-            f"Cannot run the network of {path}: it makes {list(made)} of"
-            f" {[1, planes, side, side]}, which is"
-            " not what its header says. Get another file."
+            f"Cannot run the network of {path}: it turns {[1, planes, side, side]} into"
+            f" {list(made)}, which contradicts its header. Use another file."
         )
 
 
 def find_geometry(
     arch: str, params: Mapping[str, Any], state: Mapping[str, Tensor]
 ) -> Geometry | None:
-    """The geometry of a network that takes this state dict; None of one that does not."""
+    """Return the network's geometry if it accepts this state dict, else None."""
     import torch
 
     from restore_cli import archs
 
     with suppress(ValueError, WeightsError):
-        with torch.device("meta"):  # shapes without memory
+        with torch.device("meta"):  # shapes only, no memory
             network = archs.build(arch, params, archs.Room.of(state))
         _fit(network, state)
         return network.geometry
@@ -112,20 +111,20 @@ def find_geometry(
 
 
 def _fit(network: Restorer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The state dict as the network names it.
+    """Convert a state dict to the network's own keys.
 
     Raises:
-        ValueError: says how keys and shapes differ from the network's.
+        ValueError: keys or shapes differ from the network's; the message says how.
     """
     wanted = network.state_dict()
     try:
         converted = network.convert_state(state)
     except (LookupError, ValueError, RuntimeError) as error:
-        raise ValueError("some of its keys or shapes are not of that layout") from error
+        raise ValueError("some of its keys or shapes do not belong to that network") from error
     differences = {
         "missing": wanted.keys() - converted.keys(),
         "unexpected": converted.keys() - wanted.keys(),
-        "of another shape": {
+        "with a different shape": {
             f"{key} {list(converted[key].shape)} for {list(wanted[key].shape)}"
             for key in wanted.keys() & converted.keys()
             if converted[key].shape != wanted[key].shape

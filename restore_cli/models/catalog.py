@@ -1,4 +1,4 @@
-"""The catalog: the checkpoints of weights.toml, and which of them a name means."""
+"""The catalog: the checkpoints of weights.toml, and how a name selects one of them."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from restore_cli.models.header import Header, parse_conditions
 from restore_cli.models.scores import Protocol, parse_rows
 from restore_cli.tables import fill_in, read_toml
 
-DEFAULT = "default"  # the name of all models that their tasks use when none is named
-CHOICES = ("best", "fast", "photo")  # names that mean the default where no model of a task has them
-_UNSTATED = "none stated"  # in place of a license
-_PROTOCOLS = "protocols"  # the table of weights.toml that is no entry
-_FORMER = {  # names of an earlier release
+DEFAULT = "default"  # the name of every model that its task uses when --model is not given
+CHOICES = ("best", "fast", "photo")  # mean the default if no model of a task has that name
+_UNSTATED = "none stated"  # instead of a license
+_PROTOCOLS = "protocols"  # the table of weights.toml that is not an entry
+_FORMER = {  # names that an earlier release used
     "house": {
         "denoise-color",
         "deblock-color",
@@ -47,20 +47,20 @@ class Bundled:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry(Header):
-    """A checkpoint of weights.toml: its header, where it lies and what it may be used for.
+    """A checkpoint of weights.toml: its header, its source and its license.
 
     Attributes:
         name: unique, "denoise-color".
-        short: what it answers to as well; shared by the gray and the color model of one kind, and
-            by those of several scales.
-        default: whether its task uses it for pictures of its channels when no model is named.
-        source, sha256, size: the file; size in bytes, None where it is not known.
-        license: SPDX identifier, or its name where it has none.
-        paper: the publication, for models that are not ours.
-        verified: how the sha256 is known, "bytes" of the file, "pointer" of Git LFS, or
-            "catalog", which others keep.
-        choice: "best" or "fast" of its task, to which it answers as well.
-        good: in a few words, what it is good for.
+        short: a second name; the gray and the color model of a kind share it, and so do the models
+            for several scales.
+        default: whether its task uses it for images with its channels when no model is named.
+        source, sha256, size: the file; size in bytes, None if it is not known.
+        license: SPDX identifier, or the license's name if it has none.
+        paper: the publication, for models from other authors.
+        verified: where the sha256 comes from: "bytes" of the file, a Git LFS "pointer", or a
+            third-party "catalog".
+        choice: "best", "fast" or "photo", another name within its task.
+        good: a few words on what it is good for.
         speed: "fast", "medium" or "slow".
     """
 
@@ -86,26 +86,24 @@ class Entry(Header):
 
     @property
     def terms(self) -> str:
-        """What its license withholds, which is to be accepted before it is fetched; mostly
-        nothing.
-        """
+        """The license terms that a user must accept before a download; empty for most models."""
         if self.license == _UNSTATED:
             return "no license is stated"
         limited = "-NC" in self.license or "Academic" in self.license
         return "not for commercial use" if limited else ""
 
     def answers_to(self, name: str) -> bool:
-        """Whether it is one of its names, or means the default of its task, which it is."""
+        """Whether this is one of its names, or "default" and it is a default model."""
         return name in self.names or (self.default and name == DEFAULT)
 
     def to_plain(self) -> dict[str, Any]:
-        """All fields as JSON holds them."""
+        """All fields as JSON values."""
         own = {item.name: getattr(self, item.name) for item in fields(self)}
         return {**own, **super().to_plain(), "source": asdict(self.source)}
 
     @property
     def names(self) -> tuple[str, ...]:
-        """All that it answers to."""
+        """The full name, and the short names that it has."""
         return tuple(filter(None, (self.name, self.short, self.choice)))
 
 
@@ -116,7 +114,7 @@ def entries() -> Mapping[str, Entry]:
     Raises:
         WeightsError: the table has a mistake.
     """
-    installed = _PACKAGE / "weights.toml"  # in a wheel; in a checkout it lies beside the package
+    installed = _PACKAGE / "weights.toml"  # in a wheel; in a checkout it is next to the package
     return read_table(installed if installed.exists() else _PACKAGE.parent / "weights.toml")
 
 
@@ -124,8 +122,8 @@ def read_table(path: Path) -> Mapping[str, Entry]:
     """Read a table of checkpoints, strictly.
 
     Raises:
-        WeightsError: names the entry and the key that is unknown, missing or wrong, or the two
-            entries that answer to one name.
+        WeightsError: a key is unknown, missing or wrong, or two entries share a name; the message
+            names them.
     """
     tables = read_toml(path, WeightsError)
     protocols = {
@@ -162,7 +160,7 @@ def _read_entry(name: str, values: Mapping[str, Any], protocols: Mapping[str, Pr
 
 
 def in_order(chosen: Iterable[Entry]) -> list[Entry]:
-    """The entries, those of a task together and its defaults first, downloads last."""
+    """Sort entries by task; within a task its defaults come first and downloads last."""
 
     def place(entry: Entry) -> tuple[str, bool, bool]:
         return entry.task, not entry.default, not isinstance(entry.source, Bundled)
@@ -171,25 +169,23 @@ def in_order(chosen: Iterable[Entry]) -> list[Entry]:
 
 
 def downloads() -> list[Entry]:
-    """The entries that are no part of the package."""
+    """Return the entries that are not part of the package."""
     return [entry for entry in entries().values() if not isinstance(entry.source, Bundled)]
 
 
 def find(name: str) -> tuple[Entry, ...]:
-    """The entries that answer to a name: the one of that full name, or all of that short name.
+    """Return the entry with this full name, or all entries with this short name.
 
     Raises:
-        WeightsError: there is none; the sentence names the closest.
+        WeightsError: the name is unknown; the message suggests similar names.
     """
     found = _answering(name)
     if not found:
         shorts = sorted({name for entry in entries().values() for name in entry.names[1:]})
         names = [*entries(), *shorts, DEFAULT]
         close = difflib.get_close_matches(name, names)
-        hint = (
-            f"did you mean {' or '.join(close)}?" if close else "`restore models list` names all."
-        )
-        raise WeightsError(f"There is no model and no file {name!r}; {hint}")
+        hint = f"did you mean {' or '.join(close)}?" if close else "see `restore models list`."
+        raise WeightsError(f"Unknown model or file {name!r}; {hint}")
     return found
 
 
@@ -203,22 +199,24 @@ def _answering(name: str) -> tuple[Entry, ...]:
 
 
 def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Entry | Path:
-    """What `--model` means for a picture of these channels, and of so much that it is to be
-    enlarged.
+    """Resolve `--model` for an image.
 
     Args:
-        model: a full or short name or a checkpoint's path; names win. None and "default" are the
-            task's default, as is one of CHOICES that no model of the task has; any model where
-            there is no default.
+        model: a full or short name, or the path of a checkpoint; names take precedence. None and
+            "default" mean the task's default. A name of CHOICES that no model of the task has means
+            the default, too, or any model if the task has no default.
+        task: the task, "denoise".
+        channels: image channels, 1 or 3.
+        scale: the factor by which the image will be enlarged.
 
     Returns:
-        An entry for the task or the path of a file that exists. Where several entries answer, one
-        of these channels if there is any; among them the one that enlarges just enough, or else the
-        most.
+        An entry of the task, or the path of an existing file. If several entries match, one with
+        these channels is preferred, then the smallest scale that is large enough, or else the
+        largest.
 
     Raises:
-        WeightsError: no entry and no file of that name.
-        UsageError: the named entry is for another task.
+        WeightsError: no entry and no file has that name.
+        UsageError: the named entry is for another task, or the task has no model.
     """
     everything = entries().values()
     if model and not _answering(model) and Path(model).is_file():
@@ -232,13 +230,14 @@ def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Ent
         names = ", ".join(entry.name for entry in everything if entry.task == task)
         if not names:
             raise UsageError(
-                f"No model for {task} is known; give --model one that `restore train` made."
+                f"Cannot choose a model for {task}: none is bundled. Train one with `restore"
+                " train`, and give its file as --model."
             )
         if model is None:
             raise UsageError(
-                f"There is no default model for {task}; choose one with --model: {names}."
+                f"The task {task} has no default model; choose one with --model: {names}."
             )
-        raise UsageError(f"There is no {model} model for {task}; there are: {names}.")
+        raise UsageError(f"Unknown model {model!r} for {task}; expected one of {names}.")
 
     def misfit(entry: Entry) -> tuple[bool, bool, float]:
         away = _scale(entry) - scale
@@ -248,5 +247,5 @@ def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Ent
 
 
 def _scale(entry: Entry) -> float:
-    """The most by which it enlarges."""
+    """Return the largest scale that it supports."""
     return span(entry.conditions.get("scale", 1)).high

@@ -1,11 +1,11 @@
-"""Checkpoints: networks that run, loaded from an entry of the catalog or from any file.
+"""Checkpoints: loads ready-to-run networks from a catalog entry or a file, and saves them.
 
-    name -> choose -> Entry -> ensure_local -> file -> load -> Checkpoint (a network that runs)
+    name -> choose -> Entry -> ensure_local -> file -> load -> Checkpoint (ready to run)
     path ------------------------------------------^
 
-A checkpoint of ours is a safetensors file whose metadata hold a JSON `Header`, so that it needs
-nothing else. Foreign checkpoints are read as tensors only, never as code, and recognized by the
-keys and shapes of the catalog's downloadable entries.
+A checkpoint of ours is a self-contained safetensors file with a JSON `Header` in its metadata.
+Foreign checkpoints are read as tensors only, never as code, and are recognized by their hash or by
+the keys and shapes of their tensors.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from restore_cli.models.recognize import describe_network, recognize
 from restore_cli.models.store import ensure_local
 from restore_cli.tables import brief
 
-if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` needs none of it
+if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` does not need it
     from restore_cli.network import Restorer
 
 _ONNX = ".onnx"
@@ -36,9 +36,7 @@ _ONNX = ".onnx"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network in evaluation mode, and the header it came with; `name` is the entry's, or the
-    path.
-    """
+    """A network in evaluation mode and its header; `name` is the entry's name or the path."""
 
     name: str
     network: Restorer
@@ -46,7 +44,7 @@ class Checkpoint:
 
     @property
     def task(self) -> str:
-        """The command it is for."""
+        """The task of the model; empty if it is not known."""
         return self.header.task
 
     @property
@@ -56,25 +54,25 @@ class Checkpoint:
 
     @property
     def conditions(self) -> Levels:
-        """The damage it was trained for."""
+        """The degradation levels that it was trained for."""
         return self.header.conditions
 
 
 def load(
     model: Entry | Path, *, offline: bool = False, progress: Progress | None = None
 ) -> Checkpoint:
-    """Make the network of an entry, or of any checkpoint file, and fill it; on the CPU, float32.
+    """Load the network of an entry or of any checkpoint file, on the CPU in float32.
 
-    A foreign file that is no entry's, byte for byte, gets the network that its keys and shapes
-    tell, or that of the entry whose layout it has; a fixed level is not taken over, for no layout
-    tells it.
+    A foreign file is identified by its hash, or else by the keys and shapes of its tensors. In the
+    latter case a fixed level of a catalog entry with the same layout is not adopted, because the
+    layout does not determine it.
 
     Raises:
-        WeightsError: as `ensure_local`; or the file is no checkpoint, is damaged, holds code, or
-            does not fit its network.
+        WeightsError: as `ensure_local`; or the file is not a checkpoint, is damaged, contains code,
+            or does not fit its network.
     """
     if not isinstance(model, Path):
-        check_spandrel(model.name, model)  # before it is fetched
+        check_spandrel(model.name, model)  # before the download
         state = read_file(ensure_local(model, offline=offline, progress=progress))[1]
         return Checkpoint(model.name, make_network(model.name, model, state), model)
     if model.suffix.lower() == _ONNX:
@@ -90,7 +88,7 @@ def load(
 
     from restore_cli import archs
 
-    with torch.device("meta"):  # no memory for what a stranger's header asks, before it fits
+    with torch.device("meta"):  # no memory for an untrusted header before it fits
         archs.build(header.arch, header.params, archs.Room.of(state))
     network = make_network(str(model), header, state)
     check_network(network, header, model)
@@ -98,7 +96,7 @@ def load(
 
 
 def _load_onnx(path: Path) -> Checkpoint:
-    """The network of an ONNX file, and what the file says if `restore models export` wrote it."""
+    """Load an ONNX file, and its header if `restore models export` wrote the file."""
     from restore_cli.archs import onnx
 
     network = onnx.read(path)
@@ -114,11 +112,10 @@ def _load_onnx(path: Path) -> Checkpoint:
 
 
 def save(network: Restorer, path: Path, header: Header) -> None:
-    """Write a checkpoint that `load` reads, in one step: the header, and the tensors that
-    `checkpoint_state` gives.
+    """Write the header and the network's `checkpoint_state` to a file, atomically.
 
     Raises:
-        WeightsError: it cannot be written.
+        WeightsError: the file cannot be written.
     """
     from safetensors.torch import save as serialize
 
@@ -126,12 +123,11 @@ def save(network: Restorer, path: Path, header: Header) -> None:
     try:
         write_whole(path, data)
     except OSError as error:
-        raise WeightsError(f"The checkpoint {path} cannot be written: {error.strerror}.") from error
+        raise WeightsError(f"Cannot write the checkpoint {path}: {error.strerror}.") from error
 
 
 def traits(path: Path) -> dict[str, str]:
-    """What a file says of itself beside its header: how numbers are stored, and under which
-    license.
+    """Return facts about a file that its header lacks: data types and license.
 
     Raises:
         WeightsError: as `load`.
@@ -145,7 +141,7 @@ def traits(path: Path) -> dict[str, str]:
     state = read_file(path)[1]
     kinds = sorted({str(value.dtype).removeprefix("torch.") for value in state.values()})
     found = {"stored as": ", ".join(kinds)}
-    with suppress(Exception):  # a pickle, which has no place for it
+    with suppress(Exception):  # a pickle, which has no metadata
         with safe_open(path, "pt") as file:
             own = file.metadata() or {}
         found["license"] = brief(own.get("license") or own.get("modelspec.license") or "")

@@ -1,4 +1,4 @@
-"""Exports a checkpoint's network to ONNX, and holds the file against PyTorch."""
+"""Exports a checkpoint's network to ONNX and compares the file with PyTorch."""
 
 from __future__ import annotations
 
@@ -19,36 +19,36 @@ from restore_cli.levels import to_plain_levels
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.network import Geometry, Restorer
 
-_TOLERANCE = 1e-4  # a fortieth of an 8-bit level
+_TOLERANCE = 1e-4  # 1/40 of an 8-bit level
 
 
 def export(loaded: Checkpoint, path: Path) -> float:
-    """Write a network as an ONNX file, in one step, if it computes what PyTorch does.
+    """Write a network as an ONNX file, atomically, if its output equals PyTorch's.
 
-    Its `input` is N x (channels + conditions) x H x W, float32, the picture in [0, 1], H and W
-    divisible by `multiple`; its `output` is N x channels x scale*H x scale*W and may leave [0, 1].
-    The file's metadata say task, channels, conditions (planes after the picture), scale, multiple,
-    radius (the halo that makes tiles exact), local (whether it does) and trained (the damage the
-    network was trained for, as JSON).
+    The `input` is N x (channels + conditions) x H x W, float32, with the image in [0, 1] and with H
+    and W divisible by `multiple`. The `output` is N x channels x scale*H x scale*W and may leave
+    [0, 1]. The file's metadata are task, channels, conditions (planes after the image), scale,
+    multiple, radius (the halo of tiles), local (whether that halo makes tiles exact) and trained
+    (the degradation levels that the network was trained for, as JSON).
 
     Returns:
-        The largest absolute difference from PyTorch, at the exported and at another size.
+        The largest absolute difference from PyTorch, at the exported size and at another one.
 
     Raises:
-        UsageError: ONNX is not installed, or the network came as an ONNX file.
-        EngineError: they differ by more than 1e-4; nothing is written.
+        UsageError: ONNX is not installed, or the network was loaded from an ONNX file.
+        EngineError: the outputs differ by more than 1e-4; no file is written.
         RestoreError: the file cannot be written.
     """
     try:
-        import onnx  # noqa: F401 (what the exporter needs)
+        import onnx  # noqa: F401 (the exporter needs it)
         import onnxruntime  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UsageError(
-            "Exporting needs ONNX; run `pip install 'restore-cli[export]'`."
+            "Cannot export: ONNX is not installed. Run `pip install 'restore-cli[export]'`."
         ) from error
     if loaded.network.on_cpu:
-        raise UsageError(f"Cannot export {loaded.name}: it is an ONNX file already. Copy it.")
+        raise UsageError(f"Cannot export {loaded.name}: it is an ONNX file already. Copy the file.")
     network = copy.deepcopy(loaded.network).cpu().eval()
     network.fold_for_inference()
     samples = _samples(network.geometry)
@@ -56,21 +56,17 @@ def export(loaded: Checkpoint, path: Path) -> float:
     difference = max(_compare(network, sample, file) for sample in samples)
     if not difference <= _TOLERANCE:
         raise EngineError(
-            f"{loaded.name} cannot be exported: its results in ONNX differ by {difference:.2g}."
+            f"Cannot export {loaded.name}: its output in ONNX differs by {difference:.2g}."
         )
     try:
         write_whole(path, file)
     except OSError as error:
-        raise RestoreError(
-            f"{path} cannot be written: {error.strerror}; choose another place."
-        ) from error
+        raise RestoreError(f"Cannot write {path}: {error.strerror}.") from error
     return difference
 
 
 def _samples(geometry: Geometry) -> list[Tensor]:
-    """Inputs of two sizes: the one to export with, even multiples of the grid high, and an odd
-    one.
-    """
+    """Return inputs of two sizes: an even multiple of the grid to export with, and an odd one."""
     planes, unit = geometry.channels + geometry.conditions, -(-8 // geometry.multiple)
     sizes = [(2, 2 * unit, 3 * unit), (1, 4 * unit - 1, 2 * unit - 1)]
     random = torch.Generator().manual_seed(0)
@@ -109,16 +105,16 @@ def _write(network: Restorer, sample: Tensor, metadata: dict[str, str]) -> bytes
             dynamic_shapes=({0: batch, 2: multiple * rows, 3: multiple * columns},),
             verbose=False,
         )
-    assert program is not None  # which it is of the older exporter
+    assert program is not None  # the older exporter returns None
     for node in program.model.graph:
-        node.metadata_props.clear()  # stack traces with the paths of this machine
+        node.metadata_props.clear()  # stack traces that contain the paths of this machine
     program.model.metadata_props.update(metadata)
     return bytes(program.model_proto.SerializeToString())
 
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Keep from stderr that torchvision is missing, and what PyTorch says of its own old calls."""
+    """Silence notes on a missing torchvision and on PyTorch's own deprecated calls."""
     logger = logging.getLogger("torch.onnx._internal.exporter._registration")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -131,7 +127,7 @@ def _silence() -> Iterator[None]:
 
 
 def _compare(network: Restorer, sample: Tensor, file: bytes) -> float:
-    """Largest absolute difference of the file's output from the network's."""
+    """Return the largest absolute difference between the outputs of the file and the network."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])

@@ -1,4 +1,4 @@
-"""What a checkpoint says of itself: its `Header`, and the JSON that its file holds."""
+"""The header of a checkpoint, and its JSON form in the file's metadata."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from restore_cli.levels import Choice, Levels, Range, parse_level, to_plain, to_
 from restore_cli.models.scores import Score, Series, group_scores, parse_score
 from restore_cli.tables import brief, fill_in
 
-KEY = "restore_cli"  # of the metadata that hold our header
+KEY = "restore_cli"  # the metadata entry with the header
 FORMAT = 2
-MAX_CHARS = 2**20  # of JSON; the headers of our files have some thousand
-MAX_DEPTH = 8  # of tables and lists in each other
-SPANDREL = "spandrel:"  # before the names of networks that this optional package makes
-_FIRST_PARAMS: Mapping[str, Mapping[str, Any]] = {  # what those that format 1 leaves out were then
+MAX_CHARS = 2**20  # of JSON; the headers of our files have a few thousand
+MAX_DEPTH = 8  # of nested tables and lists
+SPANDREL = "spandrel:"  # prefix of networks that this optional package builds
+_FIRST_PARAMS: Mapping[str, Mapping[str, Any]] = {  # values that format 1 leaves out
     "rednet:rednet": {"rectified": False},
 }
 _BOUNDS = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # levels that are numbers
@@ -26,20 +26,20 @@ _BOUNDS = {"sigma": (0, 255), "quality": (1, 100), "scale": (1, 16)}  # levels t
 
 @dataclass(frozen=True, kw_only=True)
 class Header:
-    """What a checkpoint says of itself: all that it takes to run it.
+    """The header of a checkpoint: everything that is needed to run it.
 
     Attributes:
-        task: the command it is for, "denoise".
+        task: the task of the model, "denoise".
         arch, params: the network, as `archs.build` takes them.
         channels: image channels, 1 or 3.
-        conditions: the damage it was trained for; a range where the network is told the level, one
-            value where the level is fixed: {"sigma": Range(0, 75)}, {"sigma": 25}.
-        precisions: those measured to cost at most 0.02 dB.
-        recipe: how it was trained, as `training.Recipe` reads it; of foreign checkpoints what is
-            known.
-        scores: what was measured.
-        data: the images it was trained on.
-        commit: of this repository, when it was trained.
+        conditions: the degradation levels that it was trained for: a range if the level is an input
+            of the network, one value if it is fixed: {"sigma": Range(0, 75)}, {"sigma": 25}.
+        precisions: precisions that were measured to cost at most 0.02 dB.
+        recipe: how it was trained, as `training.Recipe` reads it; for foreign checkpoints only what
+            is known.
+        scores: measured and published scores.
+        data: a description of the training images.
+        commit: the commit of this repository that trained it.
     """
 
     task: str
@@ -55,7 +55,7 @@ class Header:
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
-            raise WeightsError(f"A checkpoint has 1 or 3 channels, not {self.channels}.")
+            raise WeightsError(f"A checkpoint must have 1 or 3 channels, not {self.channels}.")
         for key, level in self.conditions.items():
             if not is_level(key, level):
                 raise _bad_condition(key, to_plain(level))
@@ -66,20 +66,20 @@ class Header:
 
     @property
     def by_spandrel(self) -> bool:
-        """Whether the optional package spandrel makes its network."""
+        """Whether its network needs the optional package spandrel."""
         return self.arch.startswith(SPANDREL)
 
     @property
     def is_built(self) -> bool:
-        """Whether `archs.build` makes its network, and not spandrel or onnxruntime."""
+        """Whether `archs.build` builds its network, rather than spandrel or onnxruntime."""
         return ":" in self.arch and not self.by_spandrel
 
     def series(self) -> tuple[Series, ...]:
-        """The scores, sorted into series."""
+        """The scores, grouped into series."""
         return group_scores(self.scores)
 
     def to_plain(self) -> dict[str, Any]:
-        """The header's fields as JSON holds them."""
+        """The header's fields as JSON values."""
         return {
             **{item.name: getattr(self, item.name) for item in fields(Header)},
             "conditions": to_plain_levels(self.conditions),
@@ -88,8 +88,9 @@ class Header:
 
 
 def is_level(key: str, plain: Any) -> bool:
-    """Whether it is a level, or one in TOML or JSON, and within the bounds of its key if it has
-    some; "scale" may be a number in words.
+    """Whether a value is a level, or its TOML or JSON form, within the bounds of its key, if any.
+
+    "scale" may be a number written as text.
     """
     try:
         level = parse_level(plain)
@@ -110,10 +111,10 @@ def _bad_condition(key: str, plain: Any) -> WeightsError:
 
 
 def parse_conditions(plain: Any) -> Any:
-    """The levels of a table; what is no table is given back as it is.
+    """Parse the levels of a table; any other value is returned unchanged.
 
     Raises:
-        WeightsError: one of them is no level.
+        WeightsError: a value is not a level.
     """
     if not isinstance(plain, Mapping):
         return plain
@@ -127,7 +128,7 @@ def parse_conditions(plain: Any) -> Any:
 
 
 def parse_header(values: Mapping[str, Any], where: str) -> Header:
-    """The header that a table says, strictly; raises WeightsError."""
+    """Parse a table as a header, strictly; `where` starts the message of a WeightsError."""
     values = dict(values)
     if "conditions" in values:
         values["conditions"] = parse_conditions(values["conditions"])
@@ -137,16 +138,16 @@ def parse_header(values: Mapping[str, Any], where: str) -> Header:
 
 
 def to_metadata(header: Header) -> dict[str, str]:
-    """The metadata of a checkpoint's file."""
-    own = Header.to_plain(header)  # without what only an entry has
+    """Return a header as the metadata of a checkpoint file."""
+    own = Header.to_plain(header)  # without the fields of an entry
     return {KEY: json.dumps({"format": FORMAT, **own})}
 
 
 def from_metadata(path: Path, metadata: Mapping[str, str]) -> Header | None:
-    """The header in the metadata of a file; None where there is none.
+    """Read the header from the metadata of a file; returns None if there is none.
 
     Raises:
-        WeightsError: it is damaged, or of a later version.
+        WeightsError: the header is damaged, or from a later version.
     """
     if KEY not in metadata:
         return None
@@ -161,15 +162,15 @@ def from_metadata(path: Path, metadata: Mapping[str, str]) -> Header | None:
         raise WeightsError(f"The header of {path} is damaged.") from error
     if version not in (1, FORMAT):
         raise WeightsError(
-            f"{path} has format {brief(repr(version))}, which this version cannot read; upgrade"
-            " restore-cli."
+            f"Cannot read {path}: it has format {brief(repr(version))}, which this version does not"
+            " support. Upgrade restore-cli."
         )
     header = parse_header(values, f"The header of {path}")
     return _renew(header) if version == 1 else header
 
 
 def _renew(header: Header) -> Header:
-    """The header of a file of format 1, as it would be written now."""
+    """Convert the header of a format 1 file to the current format."""
     recipe = header.recipe
     if isinstance(params := recipe.get("params"), Mapping):
         recipe = {**recipe, "params": renew_params(header.arch, params)}
@@ -177,12 +178,12 @@ def _renew(header: Header) -> Header:
 
 
 def renew_params(arch: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters of a network that a file of format 1 holds, with what they left out."""
+    """Add the network parameters that a format 1 file leaves out."""
     return {**_FIRST_PARAMS.get(arch.lower(), {}), **params}
 
 
 def _is_deeper(value: Any, levels: int) -> bool:
-    """Whether tables and lists are nested more than so many levels deep."""
+    """Whether tables and lists are nested more than `levels` deep."""
     if not isinstance(value, (dict, list)):
         return False
     inner = value.values() if isinstance(value, dict) else value

@@ -1,4 +1,4 @@
-"""Reads the files of checkpoints, foreign ones as tensors only, never as code."""
+"""Reads checkpoint files: tensors and headers only, never code."""
 
 from __future__ import annotations
 
@@ -15,35 +15,36 @@ from restore_cli.tables import brief
 if TYPE_CHECKING:
     from torch import Tensor
 
-_WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # keys that hold the tensors
+_WRAPPERS = ("params_ema", "params", "state_dict", "model", "net")  # keys of nested state dicts
 
 
 def read_file(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
-    """A checkpoint's tensors, and its header if it is one of ours.
+    """Read a checkpoint's tensors, and its header if it is one of ours.
 
     Raises:
-        WeightsError: the file is no checkpoint, is damaged, or holds code.
+        WeightsError: the file is not a checkpoint, is damaged, or contains code.
     """
     try:
         with path.open("rb") as file:
             start = file.read(9)
     except OSError as error:
-        raise WeightsError(f"The checkpoint {path} cannot be read: {error.strerror}.") from error
+        raise WeightsError(f"Cannot read the checkpoint {path}: {error.strerror}.") from error
     if start[8:] == b"{":  # after the length of its JSON
         header, state = _read_safetensors(path)
     elif start.startswith((b"PK", b"\x80")):  # a zip archive, or a pickle of PyTorch before 1.6
         header, state = None, _read_pickle(path)
     else:
-        raise WeightsError(f"{path} is no checkpoint, neither of safetensors nor of PyTorch.")
+        raise WeightsError(f"{path} is not a safetensors or PyTorch checkpoint.")
     named = isinstance(state, dict) and all(isinstance(key, str) for key in state)
     if not named or not all(map(_is_plain, state.values())):
-        raise WeightsError(f"{path} holds no state dict, a mapping from names to tensors.")
-    if header is None and all(key.startswith("module.") for key in state):  # of several GPUs
+        raise WeightsError(f"{path} does not contain a state dict, which maps names to tensors.")
+    # PyTorch adds this prefix in training on several GPUs.
+    if header is None and all(key.startswith("module.") for key in state):
         state = {key.removeprefix("module."): value for key, value in state.items()}
     size = sum(value.nbytes for value in state.values())
-    if size > 2 * path.stat().st_size:  # some may be there twice
+    if size > 2 * path.stat().st_size:  # tensors may share memory
         raise WeightsError(
-            f"Cannot load {path}: its tensors have more numbers than the file holds. Get another"
+            f"Cannot load {path}: its tensors have more numbers than the file holds. Use another"
             " file."
         )
     return header, state
@@ -62,7 +63,7 @@ def _read_safetensors(path: Path) -> tuple[Header | None, dict[str, Tensor]]:
 
 
 def _read_pickle(path: Path) -> Any:
-    """What is in it, which may be anything that is no code."""
+    """Read a pickle, which may contain any value except code."""
     import torch
 
     try:
@@ -71,15 +72,15 @@ def _read_pickle(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         found = re.search(r"GLOBAL (\S+) was not", str(error))
         raise WeightsError(
-            f"Cannot load {path}: it holds more than tensors and was not opened, for"
-            f" {brief(found[1]) if found else 'they'} could run code."
-            " Get it as a safetensors file, or as a state dict."
+            f"Cannot load {path}: it contains"
+            f" {brief(found[1]) if found else 'objects other than tensors'}, which could run code."
+            " Use a safetensors file or a plain state dict."
         ) from error
     except WeightsError:
         raise
-    except Exception as error:  # PyTorch's reader has no error of its own for damaged files
-        raise WeightsError(f"The checkpoint {path} is damaged, or none of PyTorch's.") from error
-    for _ in range(2):  # a training's state may keep the network's in it
+    except Exception as error:  # PyTorch raises all kinds of errors for damaged files
+        raise WeightsError(f"{path} is damaged, or not a PyTorch checkpoint.") from error
+    for _ in range(2):  # the state of a training may contain that of the network
         if isinstance(state, dict):
             state = next(
                 (state[key] for key in _WRAPPERS if isinstance(state.get(key), dict)), state
@@ -88,7 +89,7 @@ def _read_pickle(path: Path) -> Any:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether it is a tensor whose numbers are there, and real."""
+    """Whether a value is a dense tensor of real numbers."""
     import torch
 
     if not isinstance(value, torch.Tensor):
@@ -98,15 +99,12 @@ def _is_plain(value: object) -> bool:
 
 
 def _check_unpacked(path: Path) -> None:
-    """Raise WeightsError for an archive that unpacks to more than its size: PyTorch compresses
-    nothing.
-    """
+    """Raise WeightsError for a compressed archive, because PyTorch never compresses."""
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             size = sum(info.file_size for info in archive.infolist())
         if size > path.stat().st_size:
             raise WeightsError(
-                f"Cannot load {path}: it unpacks to {size:,} bytes, more than its own size, as no"
-                " file that"
-                " PyTorch wrote. Get another file."
+                f"Cannot load {path}: it unpacks to {size:,} bytes, more than its own size. Use a"
+                " file that PyTorch wrote."
             )

@@ -1,4 +1,4 @@
-"""What a checkpoint without a header of ours is, by its bytes, or its tensors' names and shapes."""
+"""Recognizes a checkpoint without a header by its hash or by its tensors' keys and shapes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 
 def recognize(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Restorer | None]:
-    """The name and header of a checkpoint without one, and its network if that is made already.
+    """Find the name and header of a checkpoint without one, and its network if already built.
 
-    It is the entry's of these bytes, or says by its keys and shapes what network it is, or has the
-    layout of an entry, or is known to the optional package of others' networks.
+    The checkpoint is recognized, in this order, by the sha256 of a catalog entry, by keys and
+    shapes that determine a network's arguments, by the layout of a catalog entry, or by the
+    optional package spandrel.
+
+    Raises:
+        WeightsError: the checkpoint is not recognized or not supported.
     """
     from restore_cli import archs
 
@@ -55,7 +59,7 @@ def recognize(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Res
                 conditions=ranges,
             )
             return str(path), header, None
-    hint = "Spandrel does not know them, either."
+    hint = "Spandrel does not recognize it, either."
     try:
         if network := archs.build_by_spandrel(state):
             header = describe_network(f"{SPANDREL}{network.architecture}", {}, network.geometry)
@@ -65,18 +69,17 @@ def recognize(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Res
     except ImportError as error:
         hint = str(error)
     except WeightsError as error:
-        raise WeightsError(f"{path} is refused. {error}") from error
+        raise WeightsError(f"Cannot load {path}: {error}. Use another model.") from error
     known = ", ".join(dict.fromkeys(like.arch.partition(":")[2] for like in layouts.values()))
     found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
     raise WeightsError(
-        f"{path} has no header of ours, and its {len(state)} tensors, such as {found}, are of no"
-        " known"
-        f" network; known are {known}. {hint}"
+        f"{path} was not written by restore, and its {len(state)} tensors, such as {found}, match"
+        f" no supported architecture ({known}). {hint}"
     )
 
 
 def describe_network(arch: str, params: Mapping[str, Any], geometry: Geometry) -> Header:
-    """A header for a network of others; what it does that does not enlarge, only its user knows."""
+    """Return a header for a foreign network; unless it enlarges, its task is not known."""
     larger = geometry.scale > 1
     return Header(
         task="sr" if larger else "",

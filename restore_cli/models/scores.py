@@ -1,4 +1,4 @@
-"""Scores of models: what was measured, on which set and by which protocol."""
+"""Scores of models: the measured value, its dataset and its protocol."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from restore_cli.errors import WeightsError
 from restore_cli.levels import Levels, describe_level, parse_levels, to_plain_levels
 from restore_cli.tables import brief, fill_in
 
-_KEYS = ("set", "protocol", "psnr", "ssim")  # of a score's table; all others are levels
+_KEYS = ("set", "protocol", "psnr", "ssim")  # of a score's table; all other keys are levels
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Protocol:
     """How scores were measured.
 
     Attributes:
-        text: in words, as they are printed.
-        luma: whether it takes the luma of each image, rounded to 8 bits, in place of its colors.
-        full_range: whether that luma uses all of 0 to 255, as MATLAB's rgb2gray.
+        text: a description, as it is printed.
+        luma: whether the luma of each image, rounded to 8 bits, is scored instead of its colors.
+        full_range: whether that luma uses the full range 0 to 255, as MATLAB's rgb2gray does.
         published: whether the scores are the authors', not measured here.
     """
 
@@ -33,11 +33,11 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Score:
-    """The PSNR in dB, and the SSIM where it is known, of a model on a set at a level of damage.
+    """A model's PSNR in dB, and its SSIM if known, on a dataset at given degradation levels.
 
     Attributes:
-        set: the set's name, "live1".
-        levels: of the damage; empty for real pairs.
+        set: the dataset's name, "live1".
+        levels: the degradation levels; empty for real pairs.
     """
 
     set: str
@@ -48,13 +48,13 @@ class Score:
 
     @property
     def title(self) -> str:
-        """The set's name, and what of its colors is scored: "live1 luma"."""
+        """The dataset's name, with the channel that is scored: "live1 luma"."""
         if not self.protocol.luma:
             return self.set
         return f"{self.set} {'gray' if self.protocol.full_range else 'luma'}"
 
     def to_plain(self) -> dict[str, Any]:
-        """The table that JSON holds, and a checkpoint's header."""
+        """The score as a table, for JSON and for a checkpoint's header."""
         return {
             "set": self.title,
             **to_plain_levels(self.levels),
@@ -66,23 +66,23 @@ class Score:
 
 @dataclass(frozen=True)
 class Series:
-    """Scores on one set, by one protocol, at the levels of one kind of damage; at least one."""
+    """Scores on one dataset by one protocol, at levels of one degradation; at least one."""
 
     scores: tuple[Score, ...]
 
     @property
     def title(self) -> str:
-        """The set's name, "live1 luma"."""
+        """The dataset's name, "live1 luma"."""
         return self.scores[0].title
 
     @property
     def protocol(self) -> Protocol:
-        """How they were measured."""
+        """How the scores were measured."""
         return self.scores[0].protocol
 
     @property
     def levels(self) -> str:
-        """ "sigma 15 25 50", "damage text share 0.1"; nothing for real pairs."""
+        """The levels, "sigma 15 25 50" or "damage text share 0.1"; empty for real pairs."""
         words = []
         for key in self.scores[0].levels:
             found = [describe_level(score.levels[key]) for score in self.scores]
@@ -91,18 +91,18 @@ class Series:
 
     @property
     def middle(self) -> Series:
-        """The one at the middle level."""
+        """The series with only its middle level."""
         return Series((self.scores[len(self.scores) // 2],))
 
     def __str__(self) -> str:
-        """ "CBSD68 sigma 15 25: 34.30 31.69 (published)", with the PSNR in dB."""
+        """The series with its PSNR in dB: "CBSD68 sigma 15 25: 34.30 31.69 (published)"."""
         values = " ".join(f"{score.psnr:.2f}" for score in self.scores)
         source = " (published)" if self.protocol.published else ""
         return f"{f'{self.title} {self.levels}'.rstrip()}: {values}{source}"
 
 
 def group_scores(scores: Iterable[Score]) -> tuple[Series, ...]:
-    """The scores, sorted into series; a kind of damage is a level in words, such as "text"."""
+    """Group scores into series; a level that is text, such as "text", starts its own series."""
     groups: dict[Any, list[Score]] = {}
     for score in scores:
         kind = frozenset(
@@ -113,14 +113,14 @@ def group_scores(scores: Iterable[Score]) -> tuple[Series, ...]:
 
 
 def parse_score(plain: Any) -> Score:
-    """The score that a table holds.
+    """Parse a table as a score.
 
     Args:
-        plain: set, protocol (itself or in words), psnr and maybe ssim; all other keys are levels of
-            the damage.
+        plain: set, protocol (a `Protocol` or its text), psnr and optionally ssim; all other keys
+            are degradation levels.
 
     Raises:
-        WeightsError: it lacks one of them, or one is of another type.
+        WeightsError: a key is missing, or its value has the wrong type.
     """
     match plain:
         case {
@@ -139,17 +139,17 @@ def parse_score(plain: Any) -> Score:
 
 
 def parse_rows(rows: Any, protocols: Mapping[str, Protocol], where: str) -> tuple[Score, ...]:
-    """The scores of an entry of weights.toml.
+    """Parse the scores of an entry of weights.toml.
 
     Args:
-        rows: tables as `parse_score` takes them, but that the protocol is an id, or a table with
-            the fields of `Protocol`; and where psnr is a list, other lists have a value for each of
-            its values.
-        protocols: by id.
+        rows: tables as `parse_score` takes them, with two differences: the protocol is an id or a
+            table with the fields of `Protocol`; and if psnr is a list, any other list has one value
+            for each of its values.
+        protocols: the protocols by id.
         where: the entry's name, for errors.
 
     Raises:
-        WeightsError: one is no such table, or its protocol is not known.
+        WeightsError: a row is not such a table, or its protocol is unknown.
     """
     if not isinstance(rows, Sequence) or isinstance(rows, str):
         raise WeightsError(f"{where}: scores cannot be {brief(repr(rows))}.")
@@ -161,7 +161,7 @@ def parse_rows(rows: Any, protocols: Mapping[str, Protocol], where: str) -> tupl
 
 
 def _split(row: Any, where: str) -> Iterator[Mapping[str, Any]]:
-    """A table for each score of a row."""
+    """Yield a table for each score of a row."""
     if not isinstance(row, Mapping) or "protocol" not in row:
         raise WeightsError(f"{where}: a score cannot be {brief(repr(row))}.")
     if not isinstance(row.get("psnr"), list):
@@ -181,7 +181,7 @@ def _find_protocol(plain: Any, protocols: Mapping[str, Protocol], where: str) ->
         return fill_in(Protocol, plain, f"{where}: a protocol", WeightsError)
     if not isinstance(plain, str) or plain not in protocols:
         raise WeightsError(
-            f"{where}: the protocol {brief(repr(plain))} is not known;"
-            f" expected one of {', '.join(protocols)}."
+            f"{where}: unknown protocol {brief(repr(plain))}; expected one of"
+            f" {', '.join(protocols)}."
         )
     return protocols[plain]

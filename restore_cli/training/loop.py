@@ -45,7 +45,7 @@ def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progr
     """
     with (
         join(request.device) as group,
-        memory.kept() if group.device.type == "cpu" else nullcontext(),
+        memory.reuse() if group.device.type == "cpu" else nullcontext(),
     ):
         yield from _train(request, group, watch)
 
