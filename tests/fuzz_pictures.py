@@ -737,7 +737,9 @@ def compare(data: bytes, picture: Picture) -> tuple[str, list[str]]:
     """Whether another reader could be asked, and how the picture differs from what it says."""
     own = samples_of(picture)[..., : picture.channels]
     other = ask_another(data)
-    if other is None or "broken EXIF is left out" in picture.notes:  # by which others may turn it
+    if (
+        other is None or "Broken EXIF data was left out." in picture.notes
+    ):  # by which others may turn it
         return "not compared", []
     if other.dtype != own.dtype or other.shape[:2] != own.shape[:2]:
         return "compared", [

@@ -31,7 +31,7 @@ def test_seeds_are_read_as_another_reader_reads_them(seeds: fuzz_pictures.Seeds)
     compared = 0
     for name, data in seeds.pictures.items():
         if name in REFUSED:
-            with pytest.raises(PictureError, match="save it with 8 or 16 unsigned bits"):
+            with pytest.raises(PictureError, match="Save it with 8 or 16 unsigned bits"):
                 read_picture(data)
             continue
         asked, faults = fuzz_pictures.compare(data, read_picture(data))
