@@ -121,7 +121,7 @@ def test_what_readme_says_of_photos_runs_in_its_order(
         "noisy.png",
         "clean.png",
     )
-    draw("mask.png", "house.png", "drunet.png", "original.png", "photos/d.jpg", "photos/e.png")
+    draw("mask.png", "default.png", "drunet.png", "original.png", "photos/d.jpg", "photos/e.png")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     part = text[text.index("\n## Denoise") : text.index("\n## Models")]
     commands = [
