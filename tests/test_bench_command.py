@@ -181,7 +181,7 @@ def test_what_two_runs_have_in_common_is_measured_once(
     levels = ({"sigma": 25.0}, {"sigma": 50.0})
     request = Request("denoise", ("small",), (sets,), levels=levels, models=(str(checkpoints[3]),))
     cut(request, 9)  # all of the input, half of the model
-    assert kept(dataclasses.replace(request, levels=levels[1:], peers=("tv",))) == {3}
+    assert kept(dataclasses.replace(request, levels=levels[1:], baselines=("tv",))) == {3}
     cut(request, 10)
     assert kept(dataclasses.replace(request, shown=2)) == {10}
     for other in ({"clip": True}, {"gray": True}, {"settings": Settings(precision="bf16")}):
@@ -201,7 +201,7 @@ def test_each_method_opens_an_image_once_and_a_cut_changes_no_picture(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25.0},), shown=2)
-    request = dataclasses.replace(request, models=(str(checkpoints[3]),), peers=("tv",))
+    request = dataclasses.replace(request, models=(str(checkpoints[3]),), baselines=("tv",))
     opened: list[str] = []
     restore = job.restore_example
     monkeypatch.setattr(
@@ -233,8 +233,8 @@ def test_figures_are_kept_until_the_reports_are_written(
         patch.setattr("restore_cli.report.bench_report.write_text", fail)
         result = run(*words, "--report", "x.csv")
         assert result.exit_code == 1 and "No space left" in result.stderr
-    assert "going on with 6 images" in run(*words, "--report", "x.csv").stderr
-    assert "going on" not in run(*words).stderr
+    assert "resuming: 6 images" in run(*words, "--report", "x.csv").stderr
+    assert "resuming" not in run(*words).stderr
 
 
 def test_loading_takes_none_of_the_time_that_is_measured(
@@ -273,7 +273,7 @@ def test_memory_is_that_of_the_method(sets: Path, monkeypatch: pytest.MonkeyPatc
         methods, "baselines", lambda task: {"big": method("big", 300), "small": method("small", 40)}
     )
     request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25},), models=())
-    request = dataclasses.replace(request, peers=("big", "small"))
+    request = dataclasses.replace(request, baselines=("big", "small"))
     found = results(list(job.bench(request)))
     found.discard()
     _, big, small = found.rows
@@ -308,7 +308,7 @@ def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
     notes = compare(good=good, chance=chance, bad=bad)
     best = max(("good", "chance"), key=lambda name: np.mean({"good": good, "chance": chance}[name]))
     other = "chance" if best == "good" else "good"
-    assert notes[best] == f"not told apart from {other}"
+    assert notes[best] == f"not significantly better than {other}"
     assert notes["bad"].startswith("-0.") and notes["bad"].endswith(f"dB to {best}")
     assert compare(good=good, bad=bad)["good"] == "best"
 
@@ -327,7 +327,7 @@ def test_no_winner_is_named_of_few_images() -> None:
         found = compare(good=[30.0] * count, bad=[29.5] * count)
         return [found["good"], found["bad"]]
 
-    assert notes(1) == ["too few images to name a best, 1 of at least 5", "-0.50 dB to good"]
+    assert notes(1) == ["too few images for a verdict, 1 of at least 5", "-0.50 dB to good"]
     assert notes(4)[0].startswith("too few")
     assert notes(5) == ["best", "-0.50 [-0.50, -0.50] dB to good"]
 
@@ -336,11 +336,11 @@ def test_images_that_are_restored_exactly_are_compared_without_nonsense() -> Non
     exact, worse = [np.inf] * 6, [30.0] * 6
     other, swapped = [np.inf, 29.0, 30.0, 30.0, 30.0, 30.0], [31.0, np.inf, 31.0, 31.0, 31.0, 31.0]
     notes = compare(exact=exact, same=exact)
-    assert notes["exact"] == "not told apart from same"
+    assert notes["exact"] == "not significantly better than same"
     assert notes["same"] == "+0.00 [+0.00, +0.00] dB to exact"
     notes = compare(exact=exact, worse=worse)
     assert (notes["exact"], notes["worse"]) == ("best", "-∞ [-∞, -∞] dB to exact")
-    assert compare(worse=worse, other=other)["worse"] == "not told apart from other"
+    assert compare(worse=worse, other=other)["worse"] == "not significantly better than other"
     assert compare(swapped=swapped, other=other)["other"] == "±∞ [-∞, +∞] dB to swapped"
 
 
@@ -351,7 +351,7 @@ def test_an_untouched_image_is_left_out_of_the_mean(
     Image.open(sets / "small/a.png").save(sets / "rain/rainy/a.png")
     found = rows("denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3]))[0]
     assert 5 < found["figures"]["PSNR"] < 50
-    assert found["note"] == "not in the means: 1 of 3 images, equal to the clean ones"
+    assert found["note"] == "not in the means: 1 of 3 images, identical to the reference"
     words = (
         "sr",
         "small",
@@ -375,7 +375,7 @@ def test_what_is_not_of_all_images_is_said(
         model: str | None, task: str, channels: int, scale: float = 1
     ) -> catalog.Entry | Path:
         return chosen(
-            "red30-gray-denoise" if model == "house" and channels == 1 else model, task, channels
+            "red30-gray-denoise" if model == "gaussian" and channels == 1 else model, task, channels
         )
 
     chosen = catalog.choose
@@ -383,11 +383,11 @@ def test_what_is_not_of_all_images_is_said(
     Image.open(sets / "small/a.png").convert("L").save(sets / "small/a.png")
     Image.open(sets / "small/b.png").crop((0, 0, 32, 10)).save(sets / "small/b.png")
     words = "denoise", "small", "--data", str(sets), "--sigma", "25"
-    noisy, restored, *_ = rows(*words, "--model", "house", "--peer", "tv")
-    assert "SSIM: 2 of 3 images" in noisy["note"]
-    assert "gray, so Y of full range: 1 of 3 images" in noisy["note"]
+    noisy, restored, *_ = rows(*words, "--model", "gaussian", "--peer", "tv")
+    assert "SSIM covers 2 of 3 images" in noisy["note"]
+    assert "Y is full-range gray for 1 of 3 images" in noisy["note"]
     assert (
-        "one network for gray, another for color" in restored["note"]
+        "separate networks for gray and color" in restored["note"]
         and "parameters" not in restored["figures"]
     )
     assert rows(*words, "--model", str(checkpoints[3]))[1]["figures"]["parameters"] > 1000
@@ -397,11 +397,13 @@ def test_what_cannot_be_scored_is_named(sets: Path) -> None:
     Image.open(sets / "small/b.png").crop((0, 0, 8, 8)).save(sets / "small/b.png")
     result = run("sr", "small", "--data", str(sets), "--scale", "4", "--model", "bt")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "small/b.png is too small" in result.stderr
+    assert "Cannot score data/small/b.png: the image is too small" in result.stderr
     Image.open(sets / "rain/rainy/a.png").convert("L").save(sets / "rain/rainy/a.png")
     result = run("derain", "rain", "--data", str(sets))
     assert result.exit_code == 2
-    assert "Only one of data/rain/clean/a.png and data/rain/rainy/a.png is gray" in result.stderr
+    assert (
+        "data/rain/clean/a.png and data/rain/rainy/a.png: only one of them is gray" in result.stderr
+    )
 
 
 def test_the_interval_is_a_bootstraps() -> None:
@@ -451,17 +453,17 @@ def test_reports_say_where_figures_come_from(
     words = ["bench", "denoise", "small", "--data", str(sets), "--sigma", "25", "--published"]
     words += [
         "--model",
-        f"house,{checkpoints[3]}",
+        f"gaussian,{checkpoints[3]}",
         *(word for report in reports for word in ("--report", report)),
     ]
     monkeypatch.setattr(sys, "argv", ["restore", *words, "a b"])
     before = datetime.now(UTC).replace(microsecond=0)
     assert run(*words[1:]).exit_code == 0
-    house, mine = catalog.entries()["denoise-color"].sha256, sha256_of(checkpoints[3])
+    bundled, mine = catalog.entries()["denoise-color"].sha256, sha256_of(checkpoints[3])
     noisy, *measured = json.loads(Path("report.json").read_text())
     assert noisy["sha256"] == {}
     assert [row["sha256"] for row in measured] == [
-        {"denoise-color": house},
+        {"denoise-color": bundled},
         {str(checkpoints[3]): mine},
     ]
     origin = noisy["origin"]
@@ -471,14 +473,17 @@ def test_reports_say_where_figures_come_from(
     assert before <= datetime.fromisoformat(origin["date"]) <= datetime.now(UTC)
     assert platform.machine() in origin["machine"] and f"{os.cpu_count()} CPUs" in origin["machine"]
     line = list(csv.DictReader(io.StringIO(Path("report.csv").read_text())))[1]
-    assert line["sha256"] == f"denoise-color={house}" and line["command"] == origin["command"]
+    assert line["sha256"] == f"denoise-color={bundled}" and line["command"] == origin["command"]
     for report in ("report.md", "report.html", "report.toml"):
         text = html.unescape(Path(report).read_text())
         assert all(
             word in text
-            for word in (house, mine, origin["command"], origin["date"], origin["machine"])
+            for word in (bundled, mine, origin["command"], origin["date"], origin["machine"])
         )
-    assert tomllib.loads(Path("report.toml").read_text()).keys() == {"house", str(checkpoints[3])}
+    assert tomllib.loads(Path("report.toml").read_text()).keys() == {
+        "gaussian",
+        str(checkpoints[3]),
+    }
 
 
 def test_a_model_outside_of_its_training_is_marked(
@@ -525,10 +530,10 @@ def test_images_without_a_clean_side_are_refused(sets: Path) -> None:
         result = run("derain", word, "--data", str(sets))
         assert (result.exit_code, result.stdout) == (2, "")
         assert (
-            "its images have no clean side" in result.stderr
+            "it has no ground-truth images" in result.stderr
             and "--degrade KEY=VALUE" in result.stderr
         )
-    words = "derain", "rain", "--data", str(sets), "--degrade", "rain=streaks", "--model", "house"
+    words = "derain", "rain", "--data", str(sets), "--degrade", "rain=streaks", "--model", "default"
     noisy, *_ = rows(*words, "--degrade", "heaviness=0.2,0.8")
     assert noisy["level"] == "rain streaks heaviness 0.2" and noisy["figures"]["images"] == 3
     assert run("derain", "--data", str(sets / "rain")).exit_code == 2
@@ -557,7 +562,7 @@ def test_images_that_cannot_be_read_are_left_out(sets: Path, checkpoints: dict[i
     result = run(*words, "--json")
     assert result.exit_code == 0
     assert [set(row["images"]) for row in json.loads(result.stdout)] == [{"a", "c"}] * 4
-    assert result.stderr.count("warning: left out: ") == 1 and "small/b.png" in result.stderr
+    assert result.stderr.count("warning: skipped: ") == 1 and "small/b.png" in result.stderr
     for name in "ac":
         (sets / f"small/{name}.png").write_bytes(damaged)
     result = run(*words)
@@ -584,7 +589,7 @@ def test_what_cannot_be_kept_is_one_sentence(
         "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
     )
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "Cannot keep what is measured in" in result.stderr and "RESTORE_CACHE" in result.stderr
+    assert "Cannot save measurements in" in result.stderr and "RESTORE_CACHE" in result.stderr
 
 
 def test_notes_stand_below_the_table_of_a_terminal(
@@ -613,8 +618,8 @@ def test_notes_stand_below_the_table_of_a_terminal(
 
 def test_help_lists_levels_and_peers() -> None:
     said = " ".join(run("denoise", "--help").stdout.replace("│", " ").split())
-    assert "Other methods to compare with: bm3d, nlm, tv." in said
-    assert "Level of the damage: sigma, noise" in said
+    assert "Baselines to compare with: bm3d, nlm, tv." in said
+    assert "Degradation level: sigma, noise" in said
 
 
 def test_a_picture_that_is_equal_is_called_so(sets: Path, checkpoints: dict[int, Path]) -> None:
@@ -629,7 +634,7 @@ def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
         "--sigma",
         "25",
         "--model",
-        "house",
+        "gaussian",
         "--peer",
         "nlm",
         "--report",
@@ -639,10 +644,10 @@ def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
     )
     result = run("denoise", "small", "--data", str(sets), *words)
     assert re.search(
-        r"nlm: opencv-python-headless \S+, .*8 bits, to which it clips and rounds", result.stdout
+        r"nlm: opencv-python-headless \S+, .* clipped and rounded to 8 bits", result.stdout
     )
     for report in ("report.csv", "report.html"):
-        assert "to which it clips and rounds the noise" in Path(report).read_text()
+        assert "clipped and rounded to 8 bits" in Path(report).read_text()
 
 
 def test_scores_for_the_table_of_models(sets: Path) -> None:
@@ -694,7 +699,7 @@ def test_a_models_scores_need_their_sets(sets: Path, monkeypatch: pytest.MonkeyP
         return CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(data)])
 
     result = verify(Path("nowhere"))
-    assert result.exit_code == 2 and "nowhere is no folder" in result.stderr
+    assert result.exit_code == 2 and "nowhere is not a folder" in result.stderr
     result = verify(sets)
     assert result.exit_code == 2 and "None of the sets lies in data" in result.stderr
     (sets / "small").rename(sets / "set5")
@@ -747,13 +752,25 @@ def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
     [
         (["denoise", "nowhere", "--sigma", "25"], 2, "nowhere"),
         (["denoise", "small", "--sigma", "loud"], 2, "'loud'"),
-        (["denoise", "small", "--level", "quality=3"], 2, "denoise has no level 'quality'"),
-        (["denoise", "small", "--level", "luma=true"], 2, "no level 'luma'; it has sigma, noise"),
+        (["denoise", "small", "--level", "quality=3"], 2, "Unknown level 'quality' for denoise"),
+        (
+            ["denoise", "small", "--level", "luma=true"],
+            2,
+            "level 'luma' for denoise; available: sigma, noise",
+        ),
         (["denoise", "small", "--level", "sigma=loud"], 2, "'loud'"),
-        (["derain", "small", "--level", "heaviness=loud"], 2, "derain has no level heaviness loud"),
-        (["sr", "small", "--level", "size=64x64"], 2, "no level 'size'; it has scale, damage."),
+        (
+            ["derain", "small", "--level", "heaviness=loud"],
+            2,
+            "'heaviness loud' is not a valid level for derain",
+        ),
+        (
+            ["sr", "small", "--level", "size=64x64"],
+            2,
+            "level 'size' for sr; available: scale, damage.",
+        ),
         (["denoise", "small", "--level", "sigma"], 2, "KEY=VALUE"),
-        (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "there are: bm3d, nlm, tv"),
+        (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "available: bm3d, nlm, tv"),
         (["denoise", "small", "--sigma", "25", "--model", "magic"], 3, "magic"),
         (["denoise", "small", "--sigma", "25", "--report", "x.pdf"], 2, ".html"),
         (
@@ -797,14 +814,17 @@ def test_sets_that_are_at_hand_need_no_names(sets: Path, checkpoints: dict[int, 
     assert {row["set"] for row in rows(*words, "--data", str(sets))} == {"set12"}
     assert {row["set"] for row in rows(*words, "--data", str(sets / "Set12"))} == {"Set12"}
     result = run(*words)
-    assert result.exit_code == 2 and "name a set, or a folder with --data" in result.stderr
+    assert (
+        result.exit_code == 2
+        and "No set given; name one, or pass a folder with --data" in result.stderr
+    )
 
 
 def test_a_folder_without_sets_of_the_task_is_refused(sets: Path) -> None:
     (sets / "small").rename(sets / "Set12")
     result = run("derain", "--data", str(sets))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "data is no set but holds Set12, rain; name what to measure on" in result.stderr
+    assert "data contains several sets: Set12, rain. Name one of them" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -854,7 +874,7 @@ def test_known_sets_are_listed() -> None:
     assert head[0] == "set" and {"set12", "urban100", "rain100h"} <= {
         row[0].strip() for row in rows
     }
-    assert "manga109: its authors give it on request" in result.stdout
+    assert "manga109: available from its authors on request" in result.stdout
 
 
 def test_known_sets_say_whether_they_are_here(

@@ -58,7 +58,7 @@ def pictures() -> tuple[Version, ...]:
 def rows() -> list[Row]:
     made = []
     for index, (model, psnr, cost) in enumerate(
-        [("bt", 29.5, 20.0), ("house", 30.04, 38.0), ("dncnn", 9.9, 1110.0), ("lost", None, 5.0)]
+        [("bt", 29.5, 20.0), ("default", 30.04, 38.0), ("dncnn", 9.9, 1110.0), ("lost", None, 5.0)]
     ):
         images = {f"{image:02}.png": (psnr or 0) + image / 10 for image in range(12)}
         figures = {PSNR: psnr, WORK: cost, PARAMETERS: 10 ** (index + 3)}
@@ -334,7 +334,7 @@ def test_the_table_sorts_both_ways_and_published_rows_stay_apart(bench: Any) -> 
     head.click()
     assert models(bench) == [
         "<i>bt</i>",
-        "house",
+        "default",
         "bt",
         "dncnn",
         "lost",
@@ -342,12 +342,12 @@ def test_the_table_sorts_both_ways_and_published_rows_stay_apart(bench: Any) -> 
     ]  # the best comes first
     assert bench.locator("th[aria-sort=descending]").inner_text() == "PSNR"
     head.press("Enter")
-    assert models(bench) == ["dncnn", "bt", "house", "<i>bt</i>", "lost", "dncnn"]
+    assert models(bench) == ["dncnn", "bt", "default", "<i>bt</i>", "lost", "dncnn"]
     assert bench.locator("th[aria-sort=ascending]").inner_text() == "PSNR"
     bench.locator("thead button", has_text="kFLOP/pixel").click()
     assert models(bench)[0] == "lost"  # the cheapest comes first
     bench.locator("thead button", has_text="Model").press("Space")
-    assert models(bench) == ["<i>bt</i>", "bt", "dncnn", "house", "lost", "dncnn"]
+    assert models(bench) == ["<i>bt</i>", "bt", "default", "dncnn", "lost", "dncnn"]
     assert bench.locator("th[aria-sort=descending]").count() == 0
 
 
@@ -423,7 +423,9 @@ def test_every_method_has_its_place_beside_what_it_costs(open_page: Open) -> Non
     library = full("tv", figures={PSNR: 28.0, SPEED: 0.05})
     paper = full("paper", measured=False, figures={PSNR: 30.4}, images={})
     page = open_page(
-        render_bench("t", [full("input", figures={PSNR: 20.0}), full("house"), library, paper], [])
+        render_bench(
+            "t", [full("input", figures={PSNR: 20.0}), full("default"), library, paper], []
+        )
     )
     drawn = """[...document.querySelectorAll('#scatter .scatterlayer')]
         .map(layer => layer.querySelectorAll('path.point').length)"""
@@ -431,16 +433,21 @@ def test_every_method_has_its_place_beside_what_it_costs(open_page: Open) -> Non
         2,
         2,
     ]  # the model and the library; at the right the input and the paper
-    assert "Hollow marks are published" in page.locator("#read").inner_text()
+    assert "Hollow markers are published" in page.locator("#read").inner_text()
     page.select_option("#cost", "kFLOP/pixel")
     assert page.evaluate(drawn) == [1, 3]
-    assert page.locator("#legend li").all_inner_texts() == ["● input", "● house", "● tv", "● paper"]
+    assert page.locator("#legend li").all_inner_texts() == [
+        "● input",
+        "● default",
+        "● tv",
+        "● paper",
+    ]
 
 
 def test_images_that_no_chart_can_show_are_named(open_page: Open) -> None:
     images = {"a.png": 30.0, "b.png": float("inf"), "c.png": 31.0}
-    page = open_page(render_bench("t", [full("house", images=images), full("other")], []))
-    assert page.locator("#equal").inner_text().endswith("infinite: house (1 of 3).")
+    page = open_page(render_bench("t", [full("default", images=images), full("other")], []))
+    assert page.locator("#equal").inner_text().endswith("infinite PSNR: default (1 of 3).")
 
 
 def test_a_bench_fits_a_phone_and_has_a_viewer(open_page: Open) -> None:

@@ -1,6 +1,4 @@
-"""Published figures: what papers print, found by task, set and level; mistakes in the table are
-named.
-"""
+"""Published results: found by task, set and level; errors in the table are reported."""
 
 from __future__ import annotations
 
@@ -101,13 +99,13 @@ def test_a_table_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "extra", "words"),
     [
-        ("{ scale = 2, psnr = [1.0, 2.0] }", "", "t has a row without a set"),
+        ("{ scale = 2, psnr = [1.0, 2.0] }", "", "t contains a row without a set"),
         ('{ set = "x", psnr = [1.0] }', "", "t: psnr must be a list of 2 numbers"),
         ('{ set = "x", psnr = [1.0, 200.0] }', "", "t: psnr must be floats up to 100"),
         ('{ set = "x", ssim = [30.0, 0.5] }', "", "t: ssim must be floats up to 1"),
         ('{ set = "x", psnr = [1.0, "2"] }', "", "t: psnr must be floats"),
-        ('{ set = "x" }', "", "t has a row without psnr and ssim"),
-        ('"x"', "", "t has a row without a set"),
+        ('{ set = "x" }', "", "t contains a row without psnr and ssim"),
+        ('"x"', "", "t contains a row without a set"),
         (ROW, 'set = "x"\n', "t has unknown keys: set"),
         (ROW, "[u]\n", "u lacks paper, where"),
         (ROW, "[", "cannot be read"),

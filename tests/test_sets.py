@@ -1,6 +1,4 @@
-"""Sets of images: folders of every layout, pairs good and bad, and downloads from a server on
-loopback.
-"""
+"""Image sets: all folder layouts, valid and invalid pairs, and downloads from a local server."""
 
 from __future__ import annotations
 
@@ -93,10 +91,10 @@ TABLE = 'title = "T"\npaper = "P"\nimages = 2\nchannels = 3\n'
         (f'{TABLE}note = "n"\nsize = 3', "s has unknown keys: size"),
         ('title = "T"\nnote = "n"', "s lacks paper, images, channels"),
         (f"{TABLE}note = 3", "s: note cannot be 3"),
-        (TABLE, "s: without a download, a note must say where"),
+        (TABLE, "s: without a download, note must say where"),
         (f'{TABLE}url = "http://example.org/a.zip"', "s: the URL must be https"),
         (f'{TABLE}url = "https://example.org/a.zip"\nsha256 = "00"', "s: sha256 must be 64"),
-        (f'{TABLE}note = "n"\nlayout = "odd"', "s: the layout is plain or pairs, not 'odd'"),
+        (f'{TABLE}note = "n"\nlayout = "odd"', "s: layout must be plain or pairs, not 'odd'"),
         (
             f'{TABLE}hub = {{ repo = "a/b", revision = "main", file = "c" }}',
             "s: the revision must be a full",
@@ -132,7 +130,7 @@ def test_images_of_folders_in_a_folder(data: Path) -> None:
 
 def test_a_folder_of_sets_is_no_set(data: Path) -> None:
     draw(data, "Set12/a.png", "mine/a.png")
-    with pytest.raises(UsageError, match=r"data is no set but holds Set12, mine; name"):
+    with pytest.raises(UsageError, match=r"data contains several sets: Set12, mine\. Name"):
         open_set(str(data))
     draw(data, "b.png")
     assert pairs(open_set(str(data))) == [("data/b.png", None)]
@@ -154,7 +152,7 @@ def test_folders_by_scale(data: Path) -> None:
     assert found.clean.parts[-3:] == ("x3", "hr", "a.png")
     assert found.damaged.parts[-3:] == ("x3", "lr", "a.png")
     assert open_set(str(data / "Set5" / "x4")).examples[0].damaged
-    with pytest.raises(UsageError, match=r"has no x8; it has x2, x3, x4"):
+    with pytest.raises(UsageError, match=r"does not contain x8; available: x2, x3, x4"):
         open_set("set5", [data], scale=8)
 
 
@@ -204,9 +202,9 @@ def test_pairs_in_folders_that_are_named(data: Path) -> None:
     draw(data, "dry/1.png", "wet/1.png", "clean/9.png")
     assert pairs(open_set(str(data), pairs="dry:wet")) == [("dry/1.png", "wet/1.png")]
     assert pairs(open_set(str(data), pairs="dry:")) == [("dry/1.png", None)]
-    with pytest.raises(UsageError, match=r"damp is no folder"):
+    with pytest.raises(UsageError, match=r"damp is not a folder"):
         open_set(str(data), pairs="dry:damp")
-    with pytest.raises(UsageError, match=r"CLEAN:DAMAGED, or .* not 'dry'"):
+    with pytest.raises(UsageError, match=r"'dry' is not a valid .* CLEAN:DAMAGED, or"):
         open_set(str(data), pairs="dry")
 
 
@@ -231,9 +229,9 @@ def test_pairs_by_the_fields_decorated_names(data: Path) -> None:
         (["1.png", "2.png"], ["1.png"], r"clean/2.png has no matching image in .*rainy; add it"),
         (["1.png"], ["1.png", "3.png"], r"rainy/3.png has no matching image in .*clean; add it"),
         (["1.png"], ["1.png", "1x2.png"], r"1.png and .*1x2.png both match .*clean/1.png"),
-        (["1.png", "1.bmp"], ["1.png"], r"1.bmp and .*1.png have one name; remove"),
+        (["1.png", "1.bmp"], ["1.png"], r"1.bmp and .*1.png have the same name; remove"),
         (["1.png"], [], r"1.png has no matching image in"),
-        ([], ["1.png"], r"No image in .*clean; give a folder of images"),
+        ([], ["1.png"], r"No images found in .*clean; pass a folder of images"),
     ],
 )
 def test_pairs_that_do_not_fit_are_named(
@@ -287,7 +285,7 @@ def test_a_name_is_looked_for_below_the_data_folders(data: Path, tmp_path: Path)
     draw(other / "mine", "b.png")
     assert pairs(open_set("Set5", [other, data])) == [("SET5/a.png", None)]
     assert open_set("mine", [data, other]).name == "mine"
-    with pytest.raises(UsageError, match="nowhere is no folder"):
+    with pytest.raises(UsageError, match="nowhere is not a folder"):
         open_set("set5", [tmp_path / "nowhere"])
 
 
@@ -310,13 +308,13 @@ def test_a_path_comes_before_a_name(tmp_path: Path, data: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "words"),
     [
-        ("set55", "no set and no folder 'set55'; did you mean set5"),
-        ("zzz", "no set and no folder 'zzz'; choose from set5, "),
-        ("", "no set and no folder ''"),
-        ("some/where", "some/where is no folder"),
+        ("set55", "Unknown set 'set55'; did you mean set5"),
+        ("zzz", "Unknown set 'zzz'; available: set5, "),
+        ("", "Unknown set ''"),
+        ("some/where", "some/where is not a folder"),
         (
             "manga109",
-            r"Manga109 cannot be downloaded.*manga109.org; put its images into .*sets/manga109",
+            r"Manga109 must be .* manually.*manga109.org. Put its images into .*sets/manga109",
         ),
     ],
 )
@@ -452,7 +450,7 @@ def test_a_cut_connection_is_resumed(
     offer(content)
     hub.cuts["/set.zip"] = [200, 0]
     with pytest.raises(
-        RestoreError, match=r"Some cannot be fetched \(.*cut after 200 of .*put its images into"
+        RestoreError, match=r"Cannot download Some: .*cut after 200 of .* Put its images into"
     ):
         open_set("some")
     assert not (tmp_path / "cache" / "sets" / "some").exists()
@@ -463,26 +461,26 @@ def test_a_cut_connection_is_resumed(
 @pytest.mark.parametrize(
     ("content", "values", "words"),
     [
-        (zipped(FILES), {"images": 3}, "has 2 images, not 3; put its images into"),
-        (zipped(FILES), {"sha256": "0" * 64}, "is damaged or another: its sha256 is"),
-        (zipped(FILES)[:-30], {}, "cannot be unpacked"),
-        (tarred(FILES)[:-30], {}, "cannot be unpacked"),
-        (b"<html>", {}, "cannot be unpacked"),
+        (zipped(FILES), {"images": 3}, r"contains 2 images, not 3\. Put its images into"),
+        (zipped(FILES), {"sha256": "0" * 64}, "Cannot use .*: its sha256 is"),
+        (zipped(FILES)[:-30], {}, "Cannot unpack"),
+        (tarred(FILES)[:-30], {}, "Cannot unpack"),
+        (b"<html>", {}, "Cannot unpack"),
         (
             zipped({"../a.png": image()}),
             {"members": ""},
-            r"not safe to unpack: it holds \.\./a\.png",
+            r"it contains the unsafe path \.\./a\.png",
         ),
-        (tarred({"/a.png": image()}), {"members": ""}, "not safe to unpack: it holds /a.png"),
-        (zipped({"top/set/../../a.png": image()}), {}, "not safe to unpack"),
+        (tarred({"/a.png": image()}), {"members": ""}, "it contains the unsafe path /a.png"),
+        (zipped({"top/set/../../a.png": image()}), {}, "it contains the unsafe path"),
         (
             zipped({"C:/evil.png": image()}),
             {"members": ""},
-            "not safe to unpack: it holds C:/evil.png",
+            "it contains the unsafe path C:/evil.png",
         ),
-        (bomb(zipped), {}, "Cannot unpack .*it holds more than 20 times its own size"),
-        (bomb(tarred), {}, "Cannot unpack .*it holds more than 20 times its own size"),
-        (long_name(), {}, "cannot be unpacked .an entry that is no file has 200,000,000 bytes"),
+        (bomb(zipped), {}, "Cannot unpack .*its content is more than 20 times its own size"),
+        (bomb(tarred), {}, "Cannot unpack .*its content is more than 20 times its own size"),
+        (long_name(), {}, "Cannot unpack .*: an entry that is not a file has 200,000,000 bytes"),
     ],
 )
 def test_a_bad_archive_leaves_nothing(
@@ -501,7 +499,7 @@ def test_a_bad_archive_leaves_nothing(
 
 def test_an_archive_without_the_images(offer: Callable[..., SetEntry]) -> None:
     offer(zipped(FILES), members="elsewhere")
-    with pytest.raises(RestoreError, match=r"set\.zip has no image below elsewhere"):
+    with pytest.raises(RestoreError, match=r"set\.zip: it has no images in elsewhere"):
         open_set("some")
 
 
@@ -517,7 +515,7 @@ def test_offline(
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     offer(zipped(FILES))
     place = tmp_path / "cache" / "sets" / "some"
-    with pytest.raises(UsageError, match=rf"this is offline; put its images into {place}"):
+    with pytest.raises(UsageError, match=rf"offline mode is on. Put its images into {place}"):
         open_set("some", offline=not variable)
     assert hub.requests == []
     draw(place, "x.png")  # as the sentence says

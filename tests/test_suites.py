@@ -59,7 +59,7 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
         )
         assert isinstance(entry, catalog.Entry)
         assert isinstance(entry.source, Bundled)
-    assert set(part.peers) <= set(baselines(part.task))
+    assert set(part.baselines) <= set(baselines(part.task))
     assert set(part.sets) <= set(known_sets())
 
 
@@ -80,7 +80,7 @@ def test_a_suite_measures_the_sets_at_hand_and_says_what_is_missing(
     report = tmp_path / "papers.json"
     result = run("--suite", "papers", "--data", str(data), "--report", str(report))
     assert result.exit_code == 0, result.stderr
-    assert "not at hand is set12." in result.stderr
+    assert "set12 is not available." in result.stderr
     assert "xdncnn" in result.stdout and "xUnit" in result.stdout
     rows = json.loads(report.read_text())
     measured = [(row["level"], row["model"]) for row in rows if row["measured"]]
@@ -101,7 +101,7 @@ def test_a_suite_says_what_each_table_of_a_paper_lacks(data: Path) -> None:
         "InfoAccum, table III",
     ):
         assert f"warning: {table}, " in command.stderr
-    assert "no xDnCNN for it is bundled (recipe xunit/denoise-50)" in command.stderr
+    assert "no xDnCNN for this level is bundled (recipe xunit/denoise-50)" in command.stderr
     published = {
         (row["level"], row["model"]) for row in json.loads(command.stdout) if not row["measured"]
     }
@@ -109,8 +109,8 @@ def test_a_suite_says_what_each_table_of_a_paper_lacks(data: Path) -> None:
 
 
 def test_the_recipes_that_a_suite_names_are_there() -> None:
-    told = " ".join(part.missing for part in suites()["papers"])
-    names = re.findall(r"[a-z]+/[a-z]+-[\w.-]*[\w](?:\:[a-z-]+)?", told)
+    text = " ".join(part.missing for part in suites()["papers"])
+    names = re.findall(r"[a-z]+/[a-z]+-[\w.-]*[\w](?:\:[a-z-]+)?", text)
     assert len(names) > 15
     for name in names:
         assert read_keys(name)
@@ -144,10 +144,10 @@ def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) ->
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--suite", "nonsense"], "There is no suite 'nonsense'"),
-        (["--suite", "papers"], "No set of the suite papers is at hand"),
-        (["--suite", "papers", "denoise"], "Give options after denoise"),
-        (["--quiet"], "Nothing says what to measure"),
+        (["--suite", "nonsense"], "Unknown suite 'nonsense'"),
+        (["--suite", "papers"], "None of the sets of suite 'papers' is available"),
+        (["--suite", "papers", "denoise"], "Options must follow 'denoise'"),
+        (["--quiet"], "No task given"),
     ],
 )
 def test_what_makes_no_sense_is_refused(data: Path, words: list[str], sentence: str) -> None:
