@@ -699,7 +699,7 @@ def test_a_models_scores_need_their_sets(sets: Path, monkeypatch: pytest.MonkeyP
         return CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(data)])
 
     result = verify(Path("nowhere"))
-    assert result.exit_code == 2 and "nowhere is not a folder" in result.stderr
+    assert result.exit_code == 2 and "nowhere is no" in result.stderr
     result = verify(sets)
     assert result.exit_code == 2 and "None of the sets lies in data" in result.stderr
     (sets / "small").rename(sets / "set5")
