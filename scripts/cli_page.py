@@ -46,24 +46,24 @@ def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
     yield from _walk(root.make_context("restore", [], resilient_parsing=True))
 
 
-def _walk(context: Any, *words: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+def _walk(context: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
     group = context.command
-    yield words, group
+    yield path, group
     for name in getattr(group, "commands", ()):
         command = group.get_command(context, name)
         if not command.hidden:
             inner = command.make_context(name, [], parent=context, resilient_parsing=True)
-            yield from _walk(inner, *words, name)
+            yield from _walk(inner, *path, name)
 
 
-def read_help(*words: str) -> str:
+def read_help(*path: str) -> str:
     """The --help output of a command, as plain text of 100 columns on any machine."""
     env = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
     with (  # typer reads these from the environment at import
         mock.patch("typer.rich_utils.MAX_WIDTH", WIDTH),
         mock.patch("typer.rich_utils.FORCE_TERMINAL", False),
     ):
-        result = CliRunner().invoke(app, [*words, "--help"], env=env, prog_name="restore")
+        result = CliRunner().invoke(app, [*path, "--help"], env=env, prog_name="restore")
     assert result.exit_code == ExitCode.OK, result.output
     return re.sub(r" +$", "", result.stdout, flags=re.MULTILINE).strip("\n")
 
@@ -72,8 +72,8 @@ def write() -> str:
     """The content of the page."""
     codes = "".join(f"| {code} | {MEANINGS[code]} |\n" for code in ExitCode)
     sections = [
-        f"\n## {' '.join(('restore', *words))}\n\n```text\n{read_help(*words)}\n```\n"
-        for words, _ in commands()
+        f"\n## {' '.join(('restore', *path))}\n\n```text\n{read_help(*path)}\n```\n"
+        for path, _ in commands()
     ]
     return HEAD + codes + "".join(sections)
 

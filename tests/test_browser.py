@@ -1,6 +1,4 @@
-"""The pages as a browser shows them: Debian's Chromium, which Playwright drives; it downloads
-none.
-"""
+"""The HTML pages in a browser: the installed Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -45,9 +43,7 @@ WIDTH, HEIGHT = 200, 120
 
 
 def pictures() -> tuple[Version, ...]:
-    """Every pixel says where it is; the second picture is the negative of the first, the third is
-    gray.
-    """
+    """An image whose pixels encode their position, its negative, and a gray image."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     place = np.stack([columns, rows, (columns // 16 + rows // 16) % 2 * 255], axis=2) / 255
     negative, gray = 1 - place, np.full((HEIGHT, WIDTH, 1), 0.5)
@@ -85,9 +81,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open a page from its file; at the end its console must be clean and no request have left the
-    file.
-    """
+    """Open a page from a file; its console must stay empty, and it must not load anything."""
     contexts, faults = [], []
 
     def open_page(html: str, *, width: int = 1000, height: int = 800, **settings: Any) -> Any:
@@ -120,16 +114,14 @@ def viewer(open_page: Open) -> Any:
 
 
 def settle(page: Any) -> None:
-    """Wait until what was done is drawn."""
+    """Wait until all changes are drawn."""
     page.evaluate(
         "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )
 
 
 def colors(page: Any, x: float, y: float) -> list[list[int]]:
-    """What every pane shows at a place given as a share of its width and height; transparent is
-    empty.
-    """
+    """The color of every pane at a relative position; transparent is an empty list."""
     settle(page)
     samples: list[list[int]] = page.evaluate(
         """([x, y]) => [...document.querySelectorAll('.pane canvas')].map(canvas => {
@@ -183,7 +175,7 @@ def test_arrow_keys_move_the_divider(viewer: Any) -> None:
     assert seen[0] == pytest.approx(255 - 0.4 * WIDTH, abs=25)  # nothing is left of before
 
 
-def test_zoom_stays_in_step_in_all_panes(viewer: Any) -> None:
+def test_zoom_is_synchronized_in_all_panes(viewer: Any) -> None:
     viewer.click("[data-mode=side]")
     x, y = middle(viewer, ".pane >> nth=1")
     viewer.mouse.move(x + 40, y + 20)
@@ -201,7 +193,7 @@ def test_zoom_stays_in_step_in_all_panes(viewer: Any) -> None:
         assert reference == [128] * 3
 
 
-def test_zoom_keeps_what_is_under_the_pointer(viewer: Any) -> None:
+def test_zoom_keeps_the_pixel_under_the_pointer(viewer: Any) -> None:
     viewer.keyboard.press("0")
     x, y = middle(viewer, "#stage")
     viewer.keyboard.press("+")
@@ -237,7 +229,7 @@ def test_versions_modes_and_swapping_keep_zoom_and_position(viewer: Any) -> None
     assert colors(viewer, 0.25, 0.4) == [before]
 
 
-def test_blinking_shows_one_after_the_other(viewer: Any) -> None:
+def test_blink_mode_alternates_the_versions(viewer: Any) -> None:
     viewer.keyboard.press("b")
     (first,) = colors(viewer, 0.6, 0.52)
     assert not viewer.locator("#divider").is_visible()
@@ -249,7 +241,7 @@ def test_blinking_shows_one_after_the_other(viewer: Any) -> None:
     assert colors(viewer, 0.6, 0.52) == [first]
 
 
-def test_magnified_pixels_are_true_up_to_32_times(viewer: Any) -> None:
+def test_zoom_reaches_32_times_with_exact_pixels(viewer: Any) -> None:
     for _ in range(12):
         viewer.keyboard.press("+")
     assert zoom(viewer) == 3200
@@ -261,7 +253,7 @@ def test_magnified_pixels_are_true_up_to_32_times(viewer: Any) -> None:
     assert zoom(viewer) < 1000
 
 
-def test_keys_and_lists_lead_through_the_comparisons(open_page: Open) -> None:
+def test_keys_and_lists_switch_comparisons(open_page: Open) -> None:
     flipped = tuple(Version(v.name, v.pixels[:, ::-1], v.note) for v in pictures())
     page = open_page(
         render_comparisons("t", [Comparison("one", pictures()), Comparison("two", flipped)])
@@ -276,7 +268,7 @@ def test_keys_and_lists_lead_through_the_comparisons(open_page: Open) -> None:
     assert colors(page, 0.4, 0.52) == [one]
 
 
-def test_a_phone_drags_and_pinches(open_page: Open) -> None:
+def test_touch_drags_and_pinches_on_a_phone(open_page: Open) -> None:
     html = render_comparisons(
         "A rather long name of a picture.png", [Comparison("first", pictures())]
     )
@@ -329,7 +321,7 @@ def models(page: Any) -> list[str]:
     return found
 
 
-def test_the_table_sorts_both_ways_and_published_rows_stay_apart(bench: Any) -> None:
+def test_the_table_sorts_both_ways_with_published_rows_last(bench: Any) -> None:
     head = bench.locator("thead button", has_text="PSNR")
     head.click()
     assert models(bench) == [
@@ -378,7 +370,7 @@ FULL = {
 
 
 def full(model: str, note: str = "", **other: Any) -> Row:
-    """A row with all that a benchmark measures."""
+    """A row with all figures of a benchmark."""
     images = {"barbara.png": 25.1, "boats.png": 33.0}
     words = {
         "protocol": "noise of one kind " * 8,
@@ -389,7 +381,7 @@ def full(model: str, note: str = "", **other: Any) -> Row:
     return Row("denoise", "kodak24", {"sigma": 25}, model, note=note, **(words | other))
 
 
-def test_what_matters_is_in_sight(open_page: Open) -> None:
+def test_the_main_columns_fit_the_window(open_page: Open) -> None:
     long = "Somebody et al., " + "A Rather Long Title " * 7 + "Table 9"
     paper = full("dncnn", long, measured=False, figures={PSNR: 30.4, SSIM: 0.86}, images={})
     rows = [full("default", "best"), full("xdncnn", "-0.31 [-0.40, -0.22] dB to default"), paper]
@@ -419,7 +411,7 @@ def test_what_matters_is_in_sight(open_page: Open) -> None:
     )
 
 
-def test_every_method_has_its_place_beside_what_it_costs(open_page: Open) -> None:
+def test_the_scatter_plot_shows_every_method(open_page: Open) -> None:
     library = full("tv", figures={PSNR: 28.0, SPEED: 0.05})
     paper = full("paper", measured=False, figures={PSNR: 30.4}, images={})
     page = open_page(
@@ -444,7 +436,7 @@ def test_every_method_has_its_place_beside_what_it_costs(open_page: Open) -> Non
     ]
 
 
-def test_images_that_no_chart_can_show_are_named(open_page: Open) -> None:
+def test_images_with_infinite_psnr_are_listed(open_page: Open) -> None:
     images = {"a.png": 30.0, "b.png": float("inf"), "c.png": 31.0}
     page = open_page(render_bench("t", [full("default", images=images), full("other")], []))
     assert page.locator("#equal").inner_text().endswith("infinite PSNR: default (1 of 3).")

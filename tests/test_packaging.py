@@ -1,4 +1,4 @@
-"""The wheel carries all that the command needs."""
+"""The wheel contains everything that the command needs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.weights
 def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     python, pip = [sys.executable], [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    source = tmp_path / "source"  # a build leaves nothing in the checkout
+    source = tmp_path / "source"  # keeps the build out of the checkout
     ignored = shutil.ignore_patterns(".git", ".venv", "build", "dist", "runs", ".*_cache")
     shutil.copytree(ROOT, source, ignore=ignored)
     build = [

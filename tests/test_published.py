@@ -19,7 +19,7 @@ ELSEWHERE = {  # sets that are not in sets.toml: private, or not scored image by
 }  # fmt: skip
 
 
-def test_every_figure_is_of_a_known_set_and_a_level_that_its_task_knows() -> None:
+def test_every_result_has_a_known_set_and_a_valid_level() -> None:
     figures = published()
     assert len(figures) > 800
     for figure in figures:
@@ -30,7 +30,7 @@ def test_every_figure_is_of_a_known_set_and_a_level_that_its_task_knows() -> Non
         assert all((figure.paper, figure.where, figure.model, figure.protocol))
 
 
-def test_no_figure_stands_twice() -> None:
+def test_results_are_unique() -> None:
     keys = [(f.paper, f.where, f.set, str(f.level), f.model) for f in published()]
     assert len(keys) == len(set(keys))
 
@@ -60,7 +60,7 @@ def test_no_figure_stands_twice() -> None:
         ("deblur", "images-of-xu", {"kernel": "disk", "size": 7}, "RED30", 32.13, None),
     ],
 )
-def test_figures_are_found(
+def test_results_are_found_by_set_and_level(
     task: str, set: str, level: dict[str, Any], model: str, psnr: float, ssim: float | None
 ) -> None:
     found = [figure for figure in published(task, set, level) if figure.model == model]
@@ -68,7 +68,7 @@ def test_figures_are_found(
     assert all(figure.set == set.lower() and figure.task == task for figure in found)
 
 
-def test_figures_of_another_level_are_left_out() -> None:
+def test_results_of_other_levels_are_not_found() -> None:
     assert published("denoise", "bsd68", {"sigma": 26}) == ()
     assert published("denoise", "bsd68", {}) == ()
     assert published("deblur", "images-of-xu", {"kernel": "motion"})
@@ -111,6 +111,6 @@ def test_a_table_is_read(tmp_path: Path) -> None:
         (ROW, "[", "cannot be read"),
     ],
 )
-def test_a_mistake_names_its_table(tmp_path: Path, rows: str, extra: str, words: str) -> None:
+def test_an_error_names_its_table(tmp_path: Path, rows: str, extra: str, words: str) -> None:
     with pytest.raises(RestoreError, match=words):
         read_figures(write(tmp_path / "t.toml", rows, extra))

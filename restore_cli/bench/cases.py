@@ -24,7 +24,7 @@ class Case:
 
     Attributes:
         name: the name of the set in the table.
-        faults: a warning for each example that is skipped.
+        warnings: one sentence for each example that is skipped.
     """
 
     request: Request
@@ -32,7 +32,7 @@ class Case:
     damage: Degradation
     level: Mapping[str, Any]
     name: str
-    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def real(self) -> bool:
@@ -99,12 +99,12 @@ def _find_cases(request: Request) -> Iterator[Case]:
         raise UsageError("No set given; name one, or pass a folder with --data.")
     kind = find_degradation(request.task)
     problems: dict[Path, str] = {}
-    for word in sets:
+    for name in sets:
         for level in request.levels or kind.validation:
             damage = _make_damage(request.task, kind, level)
             scale = round(damage.task().enlargement(100, 100))
             images = open_set(
-                word,
+                name,
                 request.data,
                 scale=scale if scale > 1 else None,
                 pairs=request.pairs,
@@ -114,12 +114,12 @@ def _find_cases(request: Request) -> Iterator[Case]:
             if not damage.paired:
                 examples = tuple(replace(example, damaged=None) for example in images.examples)
                 images = replace(images, examples=examples)
-            images, faults = _without_unreadable(images, problems)
+            images, warnings = _without_unreadable(images, problems)
             if images.examples[0].damaged and not request.levels and scale == 1:
                 # Real pairs need no level.
-                yield Case(request, images, kind(), {}, images.name, faults)
+                yield Case(request, images, kind(), {}, images.name, warnings)
                 break
-            yield Case(request, images, damage, level, images.name, faults)
+            yield Case(request, images, damage, level, images.name, warnings)
 
 
 def _make_damage(task: str, kind: type[Degradation], level: Mapping[str, Any]) -> Degradation:

@@ -39,15 +39,15 @@ def measure_block() -> Iterator[Cost]:
     gpu = torch.cuda.is_available()
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-    there, here = torch.cuda.memory_allocated() if gpu else 0, _reset_peak()
+    gpu_before, before = torch.cuda.memory_allocated() if gpu else 0, _reset_peak()
     started = time.perf_counter()
     yield cost
     cost.seconds = time.perf_counter() - started
-    taken = torch.cuda.max_memory_allocated() - there if gpu else 0
-    if taken:
-        cost.peak_mb = taken / 1e6
-    elif here is not None:
-        cost.peak_mb = _peak() - here
+    gpu_peak = torch.cuda.max_memory_allocated() - gpu_before if gpu else 0
+    if gpu_peak:
+        cost.peak_mb = gpu_peak / 1e6
+    elif before is not None:
+        cost.peak_mb = _peak() - before
 
 
 def _reset_peak() -> float | None:

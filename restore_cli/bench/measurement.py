@@ -99,13 +99,13 @@ def score(restored: Pixels, clean: Pixels, damage: Degradation) -> dict[Figure, 
     pair = damage.crop_border(restored), damage.crop_border(clean)
     on_luma = tuple(luma(image)[..., None] if image.shape[2] == 3 else image for image in pair)
     figures = {}
-    for (image, reference), (of_error, of_structure) in (
+    for (image, reference), (psnr_figure, ssim_figure) in (
         (pair, (PSNR, SSIM)),
         (on_luma, (PSNR_Y, SSIM_Y)),
     ):
-        figures[of_error] = psnr(image, reference)
+        figures[psnr_figure] = psnr(image, reference)
         if min(image.shape[:2]) >= SSIM_WINDOW:
-            figures[of_structure] = ssim(image, reference)
+            figures[ssim_figure] = ssim(image, reference)
     if damage.task().has_blocking:
         figures[PSNR_B_Y] = psnr_b(*on_luma)
     return figures

@@ -46,12 +46,12 @@ def _load_ncnn(distribution: str, name: str) -> Any:
 
 def _run_ncnn(distribution: str, name: str, picture: Pixels) -> Pixels:
     """Run a network on an image, H x W x 3, padded by mirroring if the network crops borders."""
-    ncnn, (given, made, border) = find_ncnn(distribution)[0], PACKAGES[distribution]
+    ncnn, (source, target, border) = find_ncnn(distribution)[0], PACKAGES[distribution]
     picture = np.pad(picture, ((border, border), (border, border), (0, 0)), mode="symmetric")
     planes = np.ascontiguousarray(picture.transpose(2, 0, 1))  # kept alive: ncnn.Mat does not copy
     runner = _load_ncnn(distribution, name).create_extractor()
-    runner.input(given, ncnn.Mat(planes).clone())
-    fault, result = runner.extract(made)
+    runner.input(source, ncnn.Mat(planes).clone())
+    fault, result = runner.extract(target)
     if fault:
         raise EngineError(
             f"Cannot run {name}: ncnn failed with code {fault}, possibly out of memory. Use a"

@@ -148,7 +148,7 @@ class _CaseRun:
 
 def _warnings(runs: Sequence[_CaseRun]) -> Iterable[str]:
     """The warnings of all cases, without duplicates."""
-    found = (warning for run in runs for warning in (run.case.images.warning, *run.case.faults))
+    found = (warning for run in runs for warning in (run.case.images.warning, *run.case.warnings))
     return dict.fromkeys(filter(None, found))
 
 

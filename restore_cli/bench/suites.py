@@ -70,9 +70,9 @@ def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
         raise UsageError(f"Unknown suite {name!r}; available: {', '.join(suites())}.")
     requests, lacking = [], []
     for part in suites()[name]:
-        sets = tuple(word for word in part.sets if _is_here(word, common.data))
+        sets = tuple(item for item in part.sets if _is_available(item, common.data))
         if len(sets) < len(part.sets):
-            missing = [word for word in part.sets if word not in sets]
+            missing = [item for item in part.sets if item not in sets]
             verb = "is" if len(missing) == 1 else "are"
             lacking.append(f"{part.about}: {', '.join(missing)} {verb} not available.")
         if part.missing:
@@ -106,9 +106,9 @@ def combine(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return [dict(zip(values, choice, strict=True)) for choice in itertools.product(*lists)]
 
 
-def _is_here(word: str, data: Sequence[Path]) -> bool:
+def _is_available(name: str, data: Sequence[Path]) -> bool:
     try:
-        open_set(word, data, offline=True)
+        open_set(name, data, offline=True)
     except (UsageError, RestoreError):
         return False
     return True

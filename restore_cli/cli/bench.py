@@ -147,16 +147,16 @@ def _compose(task: type[Task]) -> Callable[..., None]:
     own = [
         parameter(
             name,
-            Annotated[str | None, bench.word(_describe(damage, item), _VALUES, bench.WHAT)],
+            Annotated[str | None, bench.panel_option(_describe(damage, item), _VALUES, bench.WHAT)],
         )
         for name, item in levels.items()
     ]
 
     def parse(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
         return {
-            name: [levels[name].metadata["parse"](word) for word in words.split(",")]
-            for name, words in given.items()
-            if words
+            name: [levels[name].metadata["parse"](text) for text in texts.split(",")]
+            for name, texts in given.items()
+            if texts
         }
 
     offered = inspect.signature(_run, eval_str=True).parameters

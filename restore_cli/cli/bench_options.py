@@ -14,7 +14,7 @@ from restore_cli.metrics.perceptual import METRICS
 WHAT, _OUT = "Benchmark", "Output"  # panels
 
 
-def word(
+def panel_option(
     text: str, metavar: str | None, panel: str, complete: Callable[..., Any] | None = None
 ) -> Any:
     """An option in a help panel, whose help does not show the default."""
@@ -49,11 +49,12 @@ Sets = Annotated[
 
 
 Data = Annotated[
-    list[Path] | None, word("Folder that contains image sets, or a single set.", "DIR", WHAT)
+    list[Path] | None,
+    panel_option("Folder that contains image sets, or a single set.", "DIR", WHAT),
 ]
 Metrics = Annotated[
     list[str] | None,
-    word(
+    panel_option(
         f"Additional metrics: {', '.join(METRICS)}.",
         "NAME,...",
         WHAT,
@@ -68,7 +69,7 @@ Fresh = Annotated[
 ]
 Report = Annotated[
     list[Path] | None,
-    word("Write a report as .html, .md, .csv, .json or .toml; repeatable.", "FILE", _OUT),
+    panel_option("Write a report as .html, .md, .csv, .json or .toml; repeatable.", "FILE", _OUT),
 ]
 Show = Annotated[
     int,
@@ -100,7 +101,7 @@ Suite = Annotated[
 ]
 OldSuite = Annotated[
     str | None,
-    word(
+    panel_option(
         "Deprecated: use `restore bench suite NAME`. Removed in the next release.",
         "NAME",
         WHAT,
@@ -109,12 +110,14 @@ OldSuite = Annotated[
 ]
 Pairs = Annotated[
     str,
-    word("Subfolders of each set with ground-truth and degraded images.", "CLEAN:DAMAGED", WHAT),
+    panel_option(
+        "Subfolders of each set with ground-truth and degraded images.", "CLEAN:DAMAGED", WHAT
+    ),
 ]
-Level = Annotated[list[str] | None, word("Degradation level", "KEY=VALUE,VALUE,...", WHAT)]
+Level = Annotated[list[str] | None, panel_option("Degradation level", "KEY=VALUE,VALUE,...", WHAT)]
 Degrade = Annotated[
     list[str] | None,
-    word(
+    panel_option(
         "Treat all images as clean and degrade them at this level.",
         "KEY=VALUE,VALUE,...",
         WHAT,
@@ -122,14 +125,14 @@ Degrade = Annotated[
 ]
 Models = Annotated[
     list[str] | None,
-    word(
+    panel_option(
         "Models to benchmark; by default the bundled model of the task.",
         "NAME|FILE,...",
         WHAT,
         options.complete_list(options.model_names),
     ),
 ]
-Peers = Annotated[list[str] | None, word("Baselines to compare with", "NAME,...", WHAT)]
+Peers = Annotated[list[str] | None, panel_option("Baselines to compare with", "NAME,...", WHAT)]
 
 
 def _switch(name: str, text: str) -> Any:

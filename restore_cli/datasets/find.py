@@ -20,7 +20,7 @@ from restore_cli.models.store import cache_dir
 
 
 def open_set(
-    word: str,
+    name_or_path: str,
     data: Sequence[Path] = (),
     *,
     scale: int | None = None,
@@ -32,7 +32,7 @@ def open_set(
     """Find a set and pair its images; the result has a warning if a known set is incomplete.
 
     Args:
-        word: the path of a folder, or the name of a set in upper or lower case.
+        name_or_path: the path of a folder, or the name of a set in upper or lower case.
         data: folders that are searched for the named set first.
         scale: use the images that were downscaled by this factor, if there are any.
         pairs: "CLEAN:DAMAGED", subfolders of the set, if they do not have standard names; "CLEAN:"
@@ -47,12 +47,12 @@ def open_set(
         RestoreError: the set cannot be downloaded.
         PictureError: an image of a pair cannot be read.
     """
-    if os.sep in word or "/" in word or os.path.lexists(word):
-        folder = Path(word)
+    if os.sep in name_or_path or "/" in name_or_path or os.path.lexists(name_or_path):
+        folder = Path(name_or_path)
         if not folder.is_dir():
-            raise UsageError(f"{word} is not a folder; check the path.")
+            raise UsageError(f"{name_or_path} is not a folder; check the path.")
         return read_folder(folder, folder.resolve().name, scale=scale, pairs=pairs, degrade=degrade)
-    name = word.lower()
+    name = name_or_path.lower()
     found = find_folder(name, data) if name else None
     if not found:
         fetch(name, _cached_folder(name), offline, progress)
@@ -79,8 +79,8 @@ def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:
             for name, entry in known_sets().items()
             if task in entry.tasks and entry.clean and (place := _below(name, [folder]))
         }
-        words = [str(place) if name in found else name for name, place in below.items()]
-        found += words or [str(folder.absolute())]
+        names = [str(place) if name in found else name for name, place in below.items()]
+        found += names or [str(folder.absolute())]
     return tuple(found)
 
 

@@ -163,7 +163,7 @@
 
   // Zoom and position
 
-  function whole() {
+  function fitScale() {
     const { width, height } = panes[0].canvas;
     const scale = Math.min(width / size().width, height / size().height, MOST);
     const even = scale > 1 && devicePixelRatio < 1.5; // on a coarse screen, uneven pixels would be visible
@@ -171,13 +171,13 @@
   }
 
   function fit() {
-    Object.assign(view, { scale: whole(), x: size().width / 2, y: size().height / 2, fitted: true });
+    Object.assign(view, { scale: fitScale(), x: size().width / 2, y: size().height / 2, fitted: true });
     refresh();
   }
 
   /** Zooms around a point, given in screen pixels from the center of its pane. */
   function zoom(scale, [dx, dy] = [0, 0]) {
-    const next = clamp(scale, Math.min(whole(), 1), MOST);
+    const next = clamp(scale, Math.min(fitScale(), 1), MOST);
     view.x += dx / view.scale - dx / next;
     view.y += dy / view.scale - dy / next;
     view.scale = next;
