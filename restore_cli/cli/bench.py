@@ -106,7 +106,7 @@ def run_suite(
 
 @app.command("sets")
 def list_sets(data: bench.Data = None, json: bench.Json = False) -> None:
-    """List the known image sets and whether they are here or can be downloaded."""
+    """List the known image sets and where to get them."""
     from restore_cli.datasets.find import find_folder
     from restore_cli.datasets.known import known_sets
 
@@ -194,7 +194,7 @@ def _run(
     level: bench.Level = None,
     degrade: bench.Degrade = None,
     model: bench.Models = None,
-    peer: bench.Peers = None,
+    peer: bench.Baselines = None,
     metric: bench.Metrics = None,
     published: bench.Published = False,
     gray: bench.Gray = False,

@@ -126,13 +126,13 @@ Degrade = Annotated[
 Models = Annotated[
     list[str] | None,
     panel_option(
-        "Models to benchmark; by default the bundled model of the task.",
+        "Models to benchmark; by default the task's default model.",
         "NAME|FILE,...",
         WHAT,
         options.complete_list(options.model_names),
     ),
 ]
-Peers = Annotated[list[str] | None, panel_option("Baselines to compare with", "NAME,...", WHAT)]
+Baselines = Annotated[list[str] | None, panel_option("Baselines to compare with", "NAME,...", WHAT)]
 
 
 def _switch(name: str, text: str) -> Any:
