@@ -24,14 +24,7 @@ import numpy as np
 from restore_cli import Inpaint, Picture, load, restore
 from restore_cli.degradations.missing import PAINTED, Missing
 from restore_cli.engine import Settings, run
-from restore_cli.image import (
-    Pixels,
-    compress,
-    is_image_name,
-    read_picture,
-    round_to_bytes,
-    to_rgb,
-)
+from restore_cli.image import Pixels, compress, is_image_name, read_picture, round_to_bytes, to_rgb
 from restore_cli.metrics import psnr, ssim
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.tasks import detection

@@ -72,10 +72,8 @@ def main() -> None:
             f"256 x 256: {total:.2f} s, import torch: {bare:.2f} s, limit {1.5 * bare + 1:.2f} s",
             flush=True,
         )
-        print(
-            f"{options.megapixels:g} MP: peak memory {peak_gigabytes([*restore, str(large)]):.2f}"
-            " GB"
-        )
+        peak = peak_gigabytes([*restore, str(large)])
+        print(f"{options.megapixels:g} MP: peak memory {peak:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -43,9 +43,8 @@ def main() -> int:
     options = parser.parse_args()
 
     warnings.simplefilter("error")
-    resource.setrlimit(
-        resource.RLIMIT_AS, (4 * MEMORY, 4 * MEMORY)
-    )  # a bomb must not take down the machine
+    # A decompression bomb must not take down the machine.
+    resource.setrlimit(resource.RLIMIT_AS, (4 * MEMORY, 4 * MEMORY))
     failed = sum(fuzz(kind, options) for kind in KINDS if options.what in (kind, "all"))
     # Not ru_maxrss, which starts at the value of the parent process.
     status = Path("/proc/self/status").read_text(encoding="utf-8")

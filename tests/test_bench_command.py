@@ -95,9 +95,8 @@ def test_every_model_and_baseline_is_measured_at_every_level(
         assert noisy["figures"][key] == pytest.approx(mean)
     assert all(image["seconds"] > 0 for image in smooth["images"].values())
     assert noisy["figures"]["PSNR"] == pytest.approx(20.2, abs=0.3)  # sigma 25
-    assert (
-        same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1
-    )  # what lies outside 0..255 is clipped
+    # The result is clipped to 0..255, the input is not.
+    assert same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1
     assert smooth["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 1
     assert noisy["figures"]["PSNR Y"] > noisy["figures"]["PSNR"] + 1
     assert same["figures"]["parameters"] > 1000 and same["figures"]["kFLOP/pixel"] > 1
@@ -352,18 +351,7 @@ def test_an_image_identical_to_the_reference_is_not_in_the_mean(
     found = rows("denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3]))[0]
     assert 5 < found["figures"]["PSNR"] < 50
     assert found["note"] == "not in the means: 1 of 3 images, identical to the reference"
-    words = (
-        "sr",
-        "small",
-        "--data",
-        str(sets),
-        "--scale",
-        "1",
-        "--model",
-        "bt",
-        "--peer",
-        "bicubic,lanczos",
-    )
+    words = f"sr small --data {sets} --scale 1 --model bt --peer bicubic,lanczos".split()
     result = run(*words)
     assert (result.exit_code, result.stderr) == (0, "") and "nan" not in result.stdout
 
@@ -417,18 +405,9 @@ def test_the_interval_agrees_with_the_normal_approximation() -> None:
 
 def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
     reports = [f"report.{suffix}" for suffix in ("json", "csv", "md", "html")]
-    words = [word for report in reports for word in ("--report", report)]
-    result = run(
-        "denoise",
-        "small",
-        "--data",
-        str(sets),
-        "--sigma",
-        "25",
-        "--model",
-        str(checkpoints[3]),
-        *words,
-    )
+    words = f"denoise small --data {sets} --sigma 25 --model {checkpoints[3]}".split()
+    words += [word for report in reports for word in ("--report", report)]
+    result = run(*words)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.count("| small |") == 2  # no terminal: Markdown
     assert json.loads(Path("report.json").read_text())[1]["model"] == str(checkpoints[3])
@@ -439,9 +418,8 @@ def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
     assert Path("report.md").read_text().rstrip() == result.stdout.rstrip()
     assert re.search(rf"\| \d+\.\d\d, {worst} \|", result.stdout)
     page = Path("report.html").read_text()
-    assert (
-        page.count('"source": "data:image/png') == 6
-    )  # the two worst images, each as input, model and reference
+    # The two worst images, each as input, model and reference.
+    assert page.count('"source": "data:image/png') == 6
     for report in ("report.json", "report.md", "report.html"):
         assert "BT.601 luma of studio range" in Path(report).read_text()
 
@@ -451,11 +429,8 @@ def test_reports_state_the_origin_of_their_figures(
 ) -> None:
     reports = [f"report.{suffix}" for suffix in ("json", "csv", "md", "html", "toml")]
     words = ["bench", "denoise", "small", "--data", str(sets), "--sigma", "25", "--published"]
-    words += [
-        "--model",
-        f"gaussian,{checkpoints[3]}",
-        *(word for report in reports for word in ("--report", report)),
-    ]
+    words += ["--model", f"gaussian,{checkpoints[3]}"]
+    words += [word for report in reports for word in ("--report", report)]
     monkeypatch.setattr(sys, "argv", ["restore", *words, "a b"])
     before = datetime.now(UTC).replace(microsecond=0)
     assert run(*words[1:]).exit_code == 0
@@ -549,16 +524,7 @@ def test_the_clean_images_of_pairs_can_be_degraded(
 def test_unreadable_images_are_skipped(sets: Path, checkpoints: dict[int, Path]) -> None:
     damaged = (sets / "small/b.png").read_bytes()[:-40]
     (sets / "small/b.png").write_bytes(damaged)
-    words = (
-        "denoise",
-        "small",
-        "--data",
-        str(sets),
-        "--sigma",
-        "15,25",
-        "--model",
-        str(checkpoints[3]),
-    )
+    words = f"denoise small --data {sets} --sigma 15,25 --model {checkpoints[3]}".split()
     result = run(*words, "--json")
     assert result.exit_code == 0
     assert [set(row["images"]) for row in json.loads(result.stdout)] == [{"a", "c"}] * 4
@@ -598,16 +564,7 @@ def test_a_terminal_shows_long_notes_below_the_table(
     shutil.copy(checkpoints[3], "[a].safetensors")
     terminal = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     monkeypatch.setattr("restore_cli.cli.bench_display.stdout", terminal)
-    words = (
-        "denoise",
-        "small",
-        "--data",
-        str(sets),
-        "--sigma",
-        "25,60",
-        "--model",
-        "[a].safetensors",
-    )
+    words = f"denoise small --data {sets} --sigma 25,60 --model [a].safetensors".split()
     assert run(*words, "--peer", "tv").exit_code == 0
     said = terminal.file.getvalue()  # type: ignore[attr-defined]
     lines = said.splitlines()
@@ -632,18 +589,8 @@ def test_an_image_equal_to_the_reference_is_labeled(
 
 
 def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
-    words = (
-        "--sigma",
-        "25",
-        "--model",
-        "gaussian",
-        "--peer",
-        "nlm",
-        "--report",
-        "report.csv",
-        "--report",
-        "report.html",
-    )
+    words = ["--sigma", "25", "--model", "gaussian", "--peer", "nlm", "--report", "report.csv"]
+    words += ["--report", "report.html"]
     result = run("denoise", "small", "--data", str(sets), *words)
     assert re.search(
         r"nlm: opencv-python-headless \S+, .* clipped and rounded to 8 bits", result.stdout
@@ -725,9 +672,8 @@ def test_a_published_result_is_in_the_column_of_its_figure(sets: Path) -> None:
     color, gray = run(*words), run(*words, "--gray")
     [title] = [line for line in color.stdout.splitlines() if line == "deblock, as published: luma"]
     _, table = color.stdout.split(f"{title}\n\n")
-    assert table.startswith(
-        "| set | level | model | PSNR Y | SSIM Y |"
-    )  # the models' PSNR is over RGB
+    # The PSNR of the measured models is over RGB.
+    assert table.startswith("| set | level | model | PSNR Y | SSIM Y |")
     assert "| live1 | quality 10 | DRUNet | 29.79 | 0.8278 |" in table
     assert "| live1 luma | quality 10 | DRUNet | 29.79 | 0.8278 |" in gray.stdout
     assert "PSNR Y" not in gray.stdout.partition("PSNR and SSIM are")[0]
@@ -848,17 +794,7 @@ def test_sets_with_the_same_name_are_shown_by_path(
 
 
 def test_an_incomplete_set_is_warned_of_once(sets: Path, checkpoints: dict[int, Path]) -> None:
-    words = (
-        "denoise",
-        "small",
-        "set12",
-        "--data",
-        str(sets),
-        "--sigma",
-        "15,25",
-        "--model",
-        str(checkpoints[3]),
-    )
+    words = f"denoise small set12 --data {sets} --sigma 15,25 --model {checkpoints[3]}".split()
     (sets / "rain" / "clean").rename(sets / "Set12")
     result = run(*words, "--json")
     assert result.exit_code == 0 and len(json.loads(result.stdout)) == 8
@@ -972,9 +908,8 @@ def test_the_downscaling_library_affects_the_score(
 
 def test_psnr_on_studio_range_luma_is_higher(sets: Path) -> None:
     noisy = figure("denoise", "cbsd68", {"sigma": 25.0})
-    assert noisy["PSNR Y"] - noisy["PSNR"] == pytest.approx(
-        4.80, abs=0.02
-    )  # white noise is less in luma
+    difference = noisy["PSNR Y"] - noisy["PSNR"]
+    assert difference == pytest.approx(4.80, abs=0.02)  # white noise is weaker in luma
     random = np.random.default_rng(0)
     clean, image = (random.random((64, 64, 3), np.float32) for _ in range(2))
     gray = psnr(to_gray(image), to_gray(clean))

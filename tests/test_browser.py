@@ -147,8 +147,8 @@ def zoom(page: Any) -> int:
 
 def test_dragging_the_divider_changes_what_is_seen(viewer: Any) -> None:
     (left,), (right,) = colors(viewer, 0.4, 0.52), colors(viewer, 0.6, 0.52)
-    assert left[0] == pytest.approx(255 * 0.4 * WIDTH / 255, abs=25)  # before: red is the column
-    assert right[0] == pytest.approx(255 - 0.6 * WIDTH, abs=25)  # after: its negative
+    assert left[0] == pytest.approx(255 * 0.4 * WIDTH / 255, abs=25)  # red encodes the column
+    assert right[0] == pytest.approx(255 - 0.6 * WIDTH, abs=25)  # the negative
     x, y = middle(viewer, "#divider")
     viewer.mouse.move(x, y)
     viewer.mouse.down()
@@ -158,7 +158,7 @@ def test_dragging_the_divider_changes_what_is_seen(viewer: Any) -> None:
     assert moved[0] == pytest.approx(255 - right[0], abs=1)
     assert int(viewer.get_attribute("#divider", "aria-valuenow")) > 70
     viewer.mouse.move(x, y)
-    assert colors(viewer, 0.6, 0.52) == [moved]  # it was let go
+    assert colors(viewer, 0.6, 0.52) == [moved]  # the divider was released
 
 
 def test_arrow_keys_move_the_divider(viewer: Any) -> None:
@@ -172,7 +172,7 @@ def test_arrow_keys_move_the_divider(viewer: Any) -> None:
         settle(viewer)
         assert divider.get_attribute("aria-valuenow") == str(expected)
     (seen,) = colors(viewer, 0.4, 0.52)
-    assert seen[0] == pytest.approx(255 - 0.4 * WIDTH, abs=25)  # nothing is left of before
+    assert seen[0] == pytest.approx(255 - 0.4 * WIDTH, abs=25)  # only the version after is visible
 
 
 def test_zoom_is_synchronized_in_all_panes(viewer: Any) -> None:
@@ -223,7 +223,7 @@ def test_versions_modes_and_swapping_keep_zoom_and_position(viewer: Any) -> None
     assert colors(viewer, 0.25, 0.4) == [[128] * 3]
     viewer.select_option("#left", label="before")
     for mode in "sd":
-        viewer.keyboard.press("Tab")  # out of the list, where keys choose from it
+        viewer.keyboard.press("Tab")  # leave the list, where keys select an entry
         viewer.keyboard.press(mode)
     assert zoom(viewer) == 800
     assert colors(viewer, 0.25, 0.4) == [before]
@@ -246,9 +246,8 @@ def test_zoom_reaches_32_times_with_exact_pixels(viewer: Any) -> None:
         viewer.keyboard.press("+")
     assert zoom(viewer) == 3200
     values = {tuple(colors(viewer, 0.2 + step / 500, 0.52)[0]) for step in range(64)}
-    assert (
-        len(values) <= 5
-    )  # 64 places over some 120 pixels of the screen are 4 or 5 of the picture
+    # The 64 positions span about 120 screen pixels, which are 4 or 5 image pixels.
+    assert len(values) <= 5
     viewer.keyboard.press("f")
     assert zoom(viewer) < 1000
 
@@ -324,14 +323,8 @@ def models(page: Any) -> list[str]:
 def test_the_table_sorts_both_ways_with_published_rows_last(bench: Any) -> None:
     head = bench.locator("thead button", has_text="PSNR")
     head.click()
-    assert models(bench) == [
-        "<i>bt</i>",
-        "default",
-        "bt",
-        "dncnn",
-        "lost",
-        "dncnn",
-    ]  # the best comes first
+    best_first = ["<i>bt</i>", "default", "bt", "dncnn", "lost", "dncnn"]
+    assert models(bench) == best_first
     assert bench.locator("th[aria-sort=descending]").inner_text() == "PSNR"
     head.press("Enter")
     assert models(bench) == ["dncnn", "bt", "default", "<i>bt</i>", "lost", "dncnn"]
@@ -354,11 +347,11 @@ def test_the_table_filters(bench: Any) -> None:
 
 def test_charts_show_the_chosen_set(bench: Any) -> None:
     drawn = "id => document.getElementById(id).querySelectorAll('path.point').length"
-    assert bench.evaluate(drawn, "scatter") == 4  # the one without PSNR is not there
+    assert bench.evaluate(drawn, "scatter") == 4  # without the row that lacks PSNR
     assert bench.evaluate(drawn, "spread") == 4 * 12
     bench.select_option("#group", label="sr · Set5 · scale 2")
     assert bench.evaluate(drawn, "spread") == 1
-    assert bench.evaluate(drawn, "scatter") == 1  # its cost is not known
+    assert bench.evaluate(drawn, "scatter") == 1  # its cost is unknown
     assert "<i>bt</i>" in bench.locator("#spread").inner_text()
 
 
@@ -421,19 +414,13 @@ def test_the_scatter_plot_shows_every_method(open_page: Open) -> None:
     )
     drawn = """[...document.querySelectorAll('#scatter .scatterlayer')]
         .map(layer => layer.querySelectorAll('path.point').length)"""
-    assert page.evaluate(drawn) == [
-        2,
-        2,
-    ]  # the model and the library; at the right the input and the paper
+    # The model and the baseline; in the strip on the right, the input and the paper.
+    assert page.evaluate(drawn) == [2, 2]
     assert "Hollow markers are published" in page.locator("#read").inner_text()
     page.select_option("#cost", "kFLOP/pixel")
     assert page.evaluate(drawn) == [1, 3]
-    assert page.locator("#legend li").all_inner_texts() == [
-        "● input",
-        "● default",
-        "● tv",
-        "● paper",
-    ]
+    names = page.locator("#legend li").all_inner_texts()
+    assert names == ["● input", "● default", "● tv", "● paper"]
 
 
 def test_images_with_infinite_psnr_are_listed(open_page: Open) -> None:

@@ -108,15 +108,8 @@ def draw(*names: str) -> None:
 def test_readme_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
-    draw(
-        "photo.jpg",
-        "scans/a.jpg",
-        "scans/deep/b.png",
-        "c.tif",
-        "huge.tif",
-        "noisy.png",
-        "clean.png",
-    )
+    draw("photo.jpg", "scans/a.jpg", "scans/deep/b.png", "c.tif", "huge.tif")
+    draw("noisy.png", "clean.png")
     draw("mask.png", "house.png", "drunet.png", "original.png", "photos/d.jpg", "photos/e.png")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     part = text[text.index("\n## Denoise") : text.index("\n## Models")]

@@ -148,10 +148,7 @@ def test_charts_without_plotly_say_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_cells_show_rounded_figures_and_sort_by_value() -> None:
     rows = [
-        row(
-            "a",
-            figures={PSNR: 28.4149, SSIM: 0.81234, PARAMETERS: 1900000, SPEED: float("inf")},
-        ),
+        row("a", figures={PSNR: 28.4149, SSIM: 0.81234, PARAMETERS: 1900000, SPEED: float("inf")}),
         row("b", figures={PSNR: None, SSIM: 0.9, PARAMETERS: 4}),
         row("c", figures={PSNR: float("nan"), SPEED: 0.00123}, measured=False),
     ]

@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from restore_cli.cli.display import (
-    literal,
-    print_note,
-    print_result,
-    print_warning,
-    stdout,
-)
+from restore_cli.cli.display import literal, print_note, print_result, print_warning, stdout
 from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker, call
 

@@ -118,9 +118,7 @@ Level = Annotated[list[str] | None, panel_option("Degradation level", "KEY=VALUE
 Degrade = Annotated[
     list[str] | None,
     panel_option(
-        "Treat all images as clean and degrade them at this level.",
-        "KEY=VALUE,VALUE,...",
-        WHAT,
+        "Treat all images as clean and degrade them at this level.", "KEY=VALUE,VALUE,...", WHAT
     ),
 ]
 Models = Annotated[

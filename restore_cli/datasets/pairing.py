@@ -120,7 +120,7 @@ def check_sizes(clean: Path, damaged: Path, scale: int | None) -> None:
         f"{path} is {width} x {height}"
         for path, (height, width) in ((clean, large), (damaged, small))
     )
-    wanted = f"equal sizes, or the second smaller by {scale}" if scale else "equal sizes"
+    wanted = f"equal sizes, or the second {scale} times smaller" if scale else "equal sizes"
     raise UsageError(f"The sizes of a pair do not match: {sizes} pixels; expected {wanted}.")
 
 
