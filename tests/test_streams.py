@@ -402,7 +402,7 @@ main()
         (
             "restore_cli.bench.run.restore_example",
             "bench denoise --data . --model MODEL",
-            "What was measured",
+            "Measurements are kept",
         ),
     ],
 )
