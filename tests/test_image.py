@@ -80,7 +80,7 @@ def chunk(kind: bytes, payload: bytes) -> bytes:
 
 
 def png_16(samples: Array, *extra: bytes) -> bytes:
-    """Build a 16-bit PNG by the letter of the standard: no filter, one IDAT."""
+    """Build a 16-bit PNG exactly by the standard: no filter, one IDAT."""
     height, width, bands = samples.shape
     header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[bands], 0, 0, 0)
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
@@ -100,7 +100,7 @@ def png(samples: Array) -> bytes:
 
 
 def decoded(data: bytes, format: str, bands: int) -> Array:
-    """Decode by a program other than the one under test used."""
+    """Decode with another program than the one under test."""
     if format == "TIFF":
         with tifffile.TiffFile(io.BytesIO(data)) as file:
             page: Any = file.pages[0]
@@ -112,7 +112,7 @@ def decoded(data: bytes, format: str, bands: int) -> Array:
 
 
 def samples_of(picture: Picture) -> Array:
-    """Color as integers, with alpha behind it."""
+    """The color as integers, followed by alpha."""
     peak = 2**picture.depth - 1
     color = np.rint(picture.pixels.astype(np.float64) * peak).astype(f"uint{picture.depth}")
     return color if picture.alpha is None else np.dstack([color, picture.alpha])
@@ -131,7 +131,7 @@ def exif_with(orientation: int) -> bytes:
 
 
 def shown(data: bytes) -> Array:
-    """The pixels as a viewer shows them: orientation obeyed."""
+    """The pixels as a viewer shows them, with the orientation applied."""
     return np.asarray(ImageOps.exif_transpose(opened(data)).convert("RGB"))
 
 
@@ -145,7 +145,7 @@ PHOTO = cv2.resize(noise(3, size=(4, 6)), (48, 32), interpolation=cv2.INTER_CUBI
 @pytest.mark.parametrize("depth", [8, 16])
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
 @pytest.mark.parametrize("size", [(23, 31), (1, 1), (1, 9), (9, 1)])
-def test_samples_come_out_as_they_went_in(
+def test_samples_are_kept_exactly(
     format: str, source: Any, depth: int, bands: int, size: tuple[int, int]
 ) -> None:
     samples = noise(bands, depth, size)
@@ -243,7 +243,7 @@ def test_every_layout_of_a_tiff(
 
 
 def entry_of(data: bytes, tag: int) -> int:
-    """Where the directory of a little-endian TIFF has the entry of a tag."""
+    """The offset of the entry of a tag in the directory of a little-endian TIFF."""
     (start,) = struct.unpack_from("<I", data, 4)
     (count,) = struct.unpack_from("<H", data, start)
     entries = range(start + 2, start + 2 + 12 * count, 12)
@@ -251,7 +251,7 @@ def entry_of(data: bytes, tag: int) -> int:
 
 
 def retagged(data: bytes, tag: int, *, number: int | None = None, kind: int | None = None) -> bytes:
-    """The tag given another number or another type of value."""
+    """A copy with another number, or another type, in a tag."""
     changed, entry = bytearray(data), entry_of(data, tag)
     struct.pack_into("<H", changed, entry, tag if number is None else number)
     if kind is not None:
@@ -260,9 +260,7 @@ def retagged(data: bytes, tag: int, *, number: int | None = None, kind: int | No
 
 
 def with_number(data: bytes, tag: int, value: int, *, count: int | None = None) -> bytes:
-    """The first value of the tag, a SHORT or a LONG in the entry itself, and how many there are,
-    changed.
-    """
+    """A copy with another first value, a SHORT or a LONG in the entry, and number of values."""
     changed, entry = bytearray(data), entry_of(data, tag)
     kind, own = struct.unpack_from("<HI", data, entry + 2)
     struct.pack_into("<I", changed, entry + 4, own if count is None else count)
@@ -294,7 +292,7 @@ def test_a_tiff_whose_tags_disagree_is_refused(
     "layout", [{"rowsperstrip": 10}, {"tile": (16, 16)}], ids=["strips", "tiles"]
 )
 @pytest.mark.parametrize("compression", ["zlib", None])
-def test_missing_parts_of_a_tiff_are_no_pixels(
+def test_a_tiff_with_missing_parts_is_refused(
     depth: int, layout: dict[str, Any], compression: str | None
 ) -> None:
     data = tiff(noise(3, depth, (40, 48)), compression=compression, **layout)
@@ -316,7 +314,7 @@ def test_missing_parts_of_a_tiff_are_no_pixels(
             read_picture(bytes(crafted))
 
 
-def test_missing_strips_of_a_bitmap_are_no_pixels() -> None:
+def test_a_bilevel_tiff_with_missing_strips_is_refused() -> None:
     plain = Image.fromarray(noise(1)[..., 0] > 127)
     for compression in ("group4", "packbits"):
         data = saved(plain, "TIFF", compression=compression, strip_size=16)
@@ -327,7 +325,7 @@ def test_missing_strips_of_a_bitmap_are_no_pixels() -> None:
             read_picture(data)
 
 
-def test_pages_of_a_tiff_are_counted_without_being_read() -> None:
+def test_pages_of_a_tiff_are_counted_without_decoding() -> None:
     buffer = io.BytesIO()
     with tifffile.TiffWriter(buffer) as writer:
         for _ in range(2000):
@@ -367,7 +365,7 @@ def test_tiff_where_white_is_zero(depth: int) -> None:
     np.testing.assert_array_equal(samples_of(picture), 2**depth - 1 - samples)
 
 
-def test_16_bit_tiff_with_colors_multiplied_by_alpha() -> None:
+def test_16_bit_tiff_with_premultiplied_alpha() -> None:
     samples = np.array([[[100, 200, 300, 32768], [5, 6, 7, 65535], [0, 0, 0, 0]]], np.uint16)
     picture = read_picture(tiff(samples, extrasamples=["assocalpha"]))
     assert samples_of(picture).tolist() == [
@@ -375,7 +373,7 @@ def test_16_bit_tiff_with_colors_multiplied_by_alpha() -> None:
     ]
 
 
-def test_16_bit_tiff_with_a_channel_that_is_no_alpha() -> None:
+def test_16_bit_tiff_with_a_channel_other_than_alpha() -> None:
     samples = noise(4, 16)
     picture = read_picture(tiff(samples, extrasamples=["unspecified"]))
     assert picture.alpha is None
@@ -439,7 +437,7 @@ def test_gray_jpeg_stays_gray() -> None:
     assert opened(encode_picture(picture, "JPEG")[0]).mode == "L"
 
 
-def test_cmyk_is_converted_and_its_profile_left_behind() -> None:
+def test_cmyk_is_converted_and_its_profile_dropped() -> None:
     data = saved(
         Image.fromarray(PHOTO).convert("CMYK"), "JPEG", quality=100, icc_profile=b"no profile"
     )
@@ -450,9 +448,7 @@ def test_cmyk_is_converted_and_its_profile_left_behind() -> None:
 
 
 def cmyk_profile() -> bytes:
-    """Build an ICC v2 profile in whose inks all is gray: L* falls by 60/255 for each ink, by 75/255
-    for K.
-    """
+    """Build an ICC v2 profile with gray inks: each reduces L* by 60/255, and K by 75/255."""
     corners = [(c, m, y, k) for c in (0, 1) for m in (0, 1) for y in (0, 1) for k in (0, 1)]
     grid = bytes(v for c, m, y, k in corners for v in (255 - 60 * (c + m + y) - 75 * k, 128, 128))
     unity = struct.pack(">9i", *(65536 * (i % 4 == 0) for i in range(9)))
@@ -473,7 +469,7 @@ def cmyk_profile() -> bytes:
     return (head + bytes(12) + b"acsp" + bytes(28) + white).ljust(128, b"\0") + tags
 
 
-def test_cmyk_goes_through_its_profile() -> None:
+def test_cmyk_is_converted_by_its_profile() -> None:
     data = saved(Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "TIFF", icc_profile=cmyk_profile())
     picture = read_picture(data)
     assert picture.notes == ("CMYK was converted to sRGB.",)
@@ -501,7 +497,7 @@ def avif(samples: Array, depth: int) -> bytes:
 
 @pytest.mark.parametrize("bands", [3, 4])
 @pytest.mark.parametrize("depth", [10, 12])
-def test_avif_of_more_than_8_bits_keeps_them(bands: int, depth: int) -> None:
+def test_avif_with_more_than_8_bits_keeps_them(bands: int, depth: int) -> None:
     samples = noise(bands, 16) >> (16 - depth)
     picture = read_picture(avif(samples, depth))
     assert (picture.depth, picture.format) == (16, "AVIF")
@@ -512,7 +508,7 @@ def test_avif_of_more_than_8_bits_keeps_them(bands: int, depth: int) -> None:
     )
 
 
-def test_the_colors_of_hdr_are_kept_or_named() -> None:
+def test_hdr_color_spaces_are_kept_or_reported() -> None:
     data = saved(Image.fromarray(PHOTO), "AVIF", quality=95, subsampling="4:4:4")
     assert read_picture(data).metadata.chunks == ()
     place = data.index(b"colrnclx") + 8
@@ -545,7 +541,7 @@ def test_lossless_webp_stays_lossless() -> None:
     assert not read_picture(saved(Image.fromarray(samples), "WEBP", exif=exif_with(1))).lossless
 
 
-def test_the_fourth_byte_of_a_bmp_is_noted_where_it_says_something() -> None:
+def test_the_fourth_byte_of_a_bmp_is_reported_if_it_varies() -> None:
     note = "The fourth byte of its pixels, which some programs use for alpha, was left out."
     samples = noise(4)
     picture = read_picture(saved(Image.fromarray(samples), "BMP"))
@@ -557,7 +553,7 @@ def test_the_fourth_byte_of_a_bmp_is_noted_where_it_says_something() -> None:
     assert read_picture(saved(Image.fromarray(noise(3)), "BMP")).notes == ()
 
 
-def test_avif_says_that_it_alters_alpha() -> None:
+def test_avif_warns_that_it_changes_alpha() -> None:
     samples = noise(4)
     loss = "AVIF changes transparency slightly; PNG, TIFF and WEBP keep it exactly."
     assert encode_picture(read_picture(png(samples)), "AVIF")[1] == (loss,)
@@ -566,7 +562,7 @@ def test_avif_says_that_it_alters_alpha() -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_channels_of_a_tiff_beyond_its_colors_are_noted(depth: int) -> None:
+def test_additional_channels_of_a_tiff_are_reported(depth: int) -> None:
     for bands, extra, left in (
         (4, ["unspecified"], 1),
         (5, ["unassalpha", "unspecified"], 1),
@@ -618,7 +614,7 @@ def turned(format: str, orientation: int) -> bytes:
         "16-bit gray TIFF with alpha",
     ],
 )
-def test_the_photo_stays_the_right_way_up(format: str, orientation: int) -> None:
+def test_photos_are_rotated_upright(format: str, orientation: int) -> None:
     picture = read_picture(turned(format, orientation))
     upright = shown(turned("PNG", orientation))
     if picture.alpha is not None:
@@ -635,7 +631,7 @@ def test_the_photo_stays_the_right_way_up(format: str, orientation: int) -> None
 
 @pytest.mark.parametrize("target", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF"])
 @pytest.mark.parametrize("source", ["PNG", "JPEG", "WEBP", "AVIF", "TIFF"])
-def test_metadata_travels_between_formats(source: str, target: str) -> None:
+def test_metadata_is_kept_between_formats(source: str, target: str) -> None:
     options = {"exif": exif_with(1), "icc_profile": SRGB, "dpi": (300, 300), "xmp": XMP}
     if source == "PNG":
         info = PngImagePlugin.PngInfo()
@@ -661,7 +657,7 @@ def test_metadata_travels_between_formats(source: str, target: str) -> None:
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
-def test_metadata_accompanies_16_bits(format: str, bands: int) -> None:
+def test_metadata_is_kept_with_16_bits(format: str, bands: int) -> None:
     profile = SRGB if bands > 2 else GRAY_PROFILE
     metadata = Metadata(exif_with(1)[6:], profile, XMP, (300.0, 150.0))
     picture = replace(read_picture(png_16(noise(bands, 16))), metadata=metadata)
@@ -694,7 +690,7 @@ def test_exif_is_patched_and_not_rewritten() -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "WEBP"])
-def test_a_whole_orientation_counts_though_another_tag_is_broken(format: str) -> None:
+def test_an_intact_orientation_is_used_even_if_another_tag_is_broken(format: str) -> None:
     data = turned(format, 6)
     maker = struct.pack(">HHI", ExifTags.Base.Make, 2, len("Maker\0"))
     assert data.count(maker) == 1
@@ -702,7 +698,7 @@ def test_a_whole_orientation_counts_though_another_tag_is_broken(format: str) ->
     np.testing.assert_array_equal(read_picture(broken).pixels, read_picture(data).pixels)
 
 
-def test_a_thumbnail_is_cut_off_only_where_it_would_lie_on_its_side() -> None:
+def test_a_thumbnail_is_removed_only_if_the_photo_is_rotated() -> None:
     for orientation in (1, 6):
         entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
         thumbnail = struct.pack("<HHHIII", 1, 0x0103, 3, 1, 6, 0)
@@ -741,7 +737,7 @@ def test_exif_with_a_tag_of_the_wrong_type_does_not_stop_a_tiff() -> None:
 
 
 @pytest.mark.parametrize("depth", [8, 16])
-def test_png_text_and_the_meaning_of_colors_are_kept(depth: int) -> None:
+def test_png_text_and_color_chunks_are_kept(depth: int) -> None:
     gamma = chunk(b"gAMA", struct.pack(">I", 100_000))
     late = chunk(
         b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP
@@ -821,7 +817,7 @@ def test_large_resources_take_several_segments() -> None:
 
 
 @pytest.mark.parametrize(("kind", "order"), [(4, "<"), (4, ">"), (7, "<"), (1, "<"), (2, "<")])
-def test_iptc_of_a_tiff_whatever_its_type(kind: int, order: str) -> None:
+def test_iptc_of_a_tiff_of_any_type(kind: int, order: str) -> None:
     records = IPTC + bytes(-len(IPTC) % 4)
     value = records if kind != 4 else struct.unpack(f"{order}{len(records) // 4}I", records)
     count = len(records) // 4 if kind == 4 else len(records)
@@ -835,13 +831,13 @@ def test_iptc_of_a_tiff_whatever_its_type(kind: int, order: str) -> None:
 
 
 @pytest.mark.parametrize("extra", [b"video" * 9, b"\0" * 9, b"\xff\xff\0"])
-def test_what_lies_behind_a_jpeg_is_noted(extra: bytes) -> None:
+def test_data_after_a_jpeg_is_reported(extra: bytes) -> None:
     note = "45 bytes after the photo, such as the video of a motion photo, were left out."
     data = saved(Image.fromarray(PHOTO), "JPEG", progressive=True, exif=exif_with(1))
     assert read_picture(data + extra).notes == ((note,) if b"video" in extra else ())
 
 
-def test_tags_of_another_type() -> None:
+def test_tags_of_an_unexpected_type() -> None:
     data = tiff(PHOTO, iccprofile=SRGB, extratags=[(700, 2, len(XMP), XMP.decode(), True)])
     assert read_picture(data).metadata.xmp == XMP
     assert read_picture(retagged(data, 34675, kind=2)).metadata.icc is not None
@@ -885,7 +881,7 @@ def test_large_metadata_of_a_png(late: bool) -> None:
     assert picture.notes == ("A broken ICC profile was left out.",)
 
 
-# Damage that is known
+# Damage that is reported
 
 
 @pytest.mark.parametrize("depth", [8, 16])
@@ -915,9 +911,7 @@ def test_wrong_checksums_of_a_png(depth: int) -> None:
 @pytest.mark.parametrize(
     "options", [{}, {"restart_marker_blocks": 2}, {"progressive": True}], ids=str
 )
-def test_damage_of_a_jpeg_that_libjpeg_sees(
-    options: Any, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_damage_that_libjpeg_finds(options: Any, capfd: pytest.CaptureFixture[str]) -> None:
     data = saved(Image.fromarray(noise(3, size=(128, 128))), "JPEG", quality=90, **options)
     assert find_damage(data) == ()
     wrong = bytearray(data)
@@ -935,7 +929,7 @@ def test_damage_of_a_jpeg_that_libjpeg_sees(
     ("found", "other"),
     [(b"JFIF\0\1", b"JFIF\0\x99"), (b"Adobe\0d\0\0\0\0\0", b"Adobe\0d\0\0\0\0\7")],
 )
-def test_odd_versions_of_a_jpeg_are_no_damage(
+def test_unusual_versions_of_a_jpeg_are_not_damage(
     found: bytes, other: bytes, capfd: pytest.CaptureFixture[str]
 ) -> None:
     data = saved(Image.fromarray(PHOTO), "JPEG", keep_rgb=found.startswith(b"Adobe"))
@@ -947,7 +941,7 @@ def test_odd_versions_of_a_jpeg_are_no_damage(
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGB", "RGBA"])
-def test_damage_of_an_avif_that_libaom_sees(mode: str) -> None:
+def test_damage_that_libaom_finds(mode: str) -> None:
     data = saved(
         Image.fromarray(noise(4, size=(64, 64))).convert(mode), "AVIF", subsampling="4:2:0"
     )
@@ -960,7 +954,7 @@ def test_damage_of_an_avif_that_libaom_sees(mode: str) -> None:
     assert found >= 8
 
 
-def test_what_others_write_to_stderr_comes_through(
+def test_other_output_to_stderr_is_kept(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with stderr.captured_stderr(rb"Corrupt.*\n") as said:
@@ -979,7 +973,7 @@ def test_what_others_write_to_stderr_comes_through(
     assert capfd.readouterr().err == "there"
 
 
-# What a format cannot hold
+# What a format cannot store
 
 
 def rich_picture() -> Picture:
@@ -1028,7 +1022,7 @@ def rich_picture() -> Picture:
         ),
     ],
 )
-def test_losses_are_named(format: str, expected: tuple[str, ...]) -> None:
+def test_losses_are_reported(format: str, expected: tuple[str, ...]) -> None:
     data, losses = encode_picture(rich_picture(), format)
     assert losses == expected
     assert read_picture(data).depth == (16 if format in ("PNG", "TIFF", "PPM") else 8)
@@ -1061,7 +1055,7 @@ def test_values_beyond_the_range_are_clipped() -> None:
 
 
 @pytest.mark.parametrize("field", ["exif", "xmp"])
-def test_metadata_too_long_for_jpeg_is_named(field: str) -> None:
+def test_metadata_too_long_for_jpeg_is_reported(field: str) -> None:
     picture = read_picture(png(PHOTO))
     picture = replace(picture, metadata=replace(Metadata(), **{field: bytes(70_000)}))
     data, losses = encode_picture(picture, "JPEG")
@@ -1082,7 +1076,7 @@ def test_metadata_too_long_for_jpeg_is_named(field: str) -> None:
         (1, SRGB, "JPEG", True),
     ],
 )
-def test_a_profile_must_fit_the_channels(
+def test_a_profile_must_match_the_channels(
     bands: int, profile: bytes, format: str, kept: bool
 ) -> None:
     picture = replace(read_picture(png(noise(bands))), metadata=Metadata(icc=profile))
@@ -1190,7 +1184,7 @@ def assert_sentence(error: BaseException, name: str) -> None:
         pytest.param(tiff(noise(2, 16, (90, 90)), rowsperstrip=8), id="16-bit gray-alpha TIFF"),
     ],
 )
-def test_cut_files_are_refused(
+def test_truncated_files_are_refused(
     data: bytes, cut: float, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "photo"
@@ -1248,7 +1242,7 @@ def test_png_with_a_flipped_bit_is_refused(depth: int, capfd: pytest.CaptureFixt
         ),
     ],
 )
-def test_files_that_are_no_pictures(content: bytes, reason: str, tmp_path: Path) -> None:
+def test_files_that_are_not_supported_images(content: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "photo.png"
     path.write_bytes(content)
     with pytest.raises(PictureError, match=reason) as caught:
@@ -1272,7 +1266,7 @@ def test_paths_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         read_picture(tmp_path / "locked.png")
 
 
-def test_large_scans_open_and_bombs_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_large_scans_open_but_decompression_bombs_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow would refuse 200 and warn from 100
     sources = (
         png(PHOTO),
@@ -1297,7 +1291,7 @@ WEBP_OF_268_MP = b"RIFF\x1a\0\0\0WEBPVP8L\x0e\0\0\0" + bytes.fromhex("2ffebfff0f
 
 
 def flat_png(width: int, height: int) -> bytes:
-    """A black picture of one bit a pixel."""
+    """A black image with one bit per pixel."""
     rows = zlib.compress(bytes((1 + -(-width // 8)) * height), 9)
     header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
     return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
@@ -1308,7 +1302,7 @@ def flat_png(width: int, height: int) -> bytes:
     [(WEBP_OF_268_MP, 268), (flat_png(12_000, 12_000), 144)],
     ids=["WEBP", "PNG"],
 )
-def test_a_few_bytes_are_no_large_photo(data: bytes, megapixels: int) -> None:
+def test_a_small_file_cannot_contain_a_large_photo(data: bytes, megapixels: int) -> None:
     expected = (
         f"it has {megapixels} megapixels, above the limit of 64 for a file of {len(data)} bytes"
     )
@@ -1341,7 +1335,9 @@ def test_the_limit_can_be_raised(monkeypatch: pytest.MonkeyPatch) -> None:
         b"P6 48 32 65535\n" + bytes(9216),
     ],
 )
-def test_free_memory_is_asked_before_decoding(data: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_free_memory_is_checked_before_decoding(
+    data: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bounds, "_free_memory", lambda: 40_000)
     with pytest.raises(
         PictureError, match=r"it needs about 0\.0 GB of memory, but 0\.0 GB are free"
@@ -1351,7 +1347,7 @@ def test_free_memory_is_asked_before_decoding(data: bytes, monkeypatch: pytest.M
     assert read_picture(data).height == 32
 
 
-def test_strips_that_overlap_take_no_memory() -> None:
+def test_overlapping_strips_take_no_additional_memory() -> None:
     samples = noise(3, size=(3000, 40))
     data = bytearray(tiff(samples, compression="zlib", rowsperstrip=1))
     entry = entry_of(data, 279)
@@ -1374,7 +1370,7 @@ def test_a_small_picture_in_a_huge_tile_is_refused() -> None:
 
 
 class Endless(io.RawIOBase):
-    """A stream that goes on and on, after what it begins with."""
+    """An endless stream of zeros after the given beginning."""
 
     def __init__(self, begin: bytes) -> None:
         self.begin, self.given = begin, 0
@@ -1386,11 +1382,11 @@ class Endless(io.RawIOBase):
         block = self.begin[self.given : self.given + len(buffer)].ljust(len(buffer), b"\0")
         buffer[:] = block
         self.given += len(buffer)
-        assert self.given < 2**24, "it is read for ever"
+        assert self.given < 2**24, "it is read forever"
         return len(buffer)
 
 
-def test_endless_streams_are_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_streams_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PictureError, match="Cannot read standard input: it is not a PNG, JPEG"):
         read_file(io.BufferedReader(Endless(b"")))
     monkeypatch.setattr(bounds, "_free_memory", lambda: 2**22)
@@ -1447,7 +1443,7 @@ def test_interruption_leaves_nothing_behind(
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_devices_are_written_to_and_not_replaced(tmp_path: Path) -> None:
+def test_devices_are_written_and_not_replaced(tmp_path: Path) -> None:
     link = tmp_path / "full.png"
     link.symlink_to("/dev/full")
     with pytest.raises(PictureError, match="No space left on device"):
@@ -1545,7 +1541,7 @@ def test_measures() -> None:
     )
 
 
-def test_heavy_libraries_wait_until_they_are_needed() -> None:
+def test_heavy_libraries_are_imported_when_needed() -> None:
     slow = "{'cv2', 'tifffile', 'torch', 'PIL.ImageCms'}"
     code = f"import sys, restore_cli.image; print({slow} & {{*sys.modules}})"
     result = subprocess.run(
