@@ -636,8 +636,8 @@ def samples_of(picture: Picture) -> Array:
 def ask_another(data: bytes) -> Array | None:
     """The upright pixels of another reader, H x W x C, uint8 or uint16; None if none supports it.
 
-    The reader is tifffile or Pillow for TIFF, where `restore` only uses Pillow for unpacking, and OpenCV
-    for all others. If an EXIF tag is broken, it is Pillow, because OpenCV reads no tags after it.
+    The reader is tifffile or Pillow for TIFF, where `restore` only uses Pillow for unpacking, and
+    OpenCV for all others. If an EXIF tag is broken, it is Pillow: OpenCV reads no tags after it.
     """
     if data[:2] in (b"II", b"MM"):
         return _ask_tifffile(data) if (found := _ask_pillow(data)) is None else found
@@ -726,9 +726,8 @@ def compare(data: bytes, picture: Picture) -> tuple[str, list[str]]:
     """Whether another reader supports the file, and how its pixels differ from the picture."""
     own = samples_of(picture)[..., : picture.channels]
     other = ask_another(data)
-    if (
-        other is None or "Broken EXIF data was left out." in picture.notes
-    ):  # others may rotate by it
+    # Others may use broken EXIF data to rotate.
+    if other is None or "Broken EXIF data was left out." in picture.notes:
         return "not compared", []
     if other.dtype != own.dtype or other.shape[:2] != own.shape[:2]:
         return "compared", [
