@@ -193,7 +193,7 @@ def test_closed_streams_that_are_not_needed(
             "denoise a.png -o b.png --json >/dev/full",
             "Cannot write to standard output: No space left on device",
         ),
-        ("denoise - -o b.png <&-", "cannot read standard input: Bad file descriptor"),
+        ("denoise - -o b.png <&-", "Cannot read standard input: Bad file descriptor"),
         ("--help >/dev/full", "Cannot write to standard output: No space left on device"),
         ("denoise --help >&-", "Cannot write to standard output: Bad file descriptor"),
     ],
@@ -402,7 +402,7 @@ main()
         (
             "restore_cli.bench.run.restore_example",
             "bench denoise --data . --model MODEL",
-            "What was measured",
+            "Measurements are kept",
         ),
     ],
 )
