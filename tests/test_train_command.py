@@ -388,7 +388,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         ),
         ([*OWN, "--param", "widht=3", "--data", "data"], 2, "it has no parameter widht, but "),
         ([*OWN, "--init", "nonesuch", "--data", "data"], 3, "nonesuch"),
-        ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is not a folder"),
+        ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is no folder"),
         ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is no folder"),
     ],
 )

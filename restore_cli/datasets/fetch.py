@@ -28,33 +28,33 @@ def fetch(name: str, place: Path, offline: bool, progress: Progress | None) -> N
             hint = f"did you mean {' or '.join(close)}?"
         raise UsageError(f"Unknown set {name!r}; {hint}")
     entry = known_sets()[name]
-    by_hand = f"Put its images into {place}, or into a folder named {name} inside --data."
+    manual_hint = f"Put its images into {place}, or into a folder named {name} inside --data."
     if entry.source is None:
-        raise UsageError(f"{entry.title} must be downloaded manually: {entry.note}. {by_hand}")
+        raise UsageError(f"{entry.title} must be downloaded manually: {entry.note}. {manual_hint}")
     if is_offline(offline):
-        raise UsageError(f"Cannot download {entry.title}: offline mode is on. {by_hand}")
+        raise UsageError(f"Cannot download {entry.title}: offline mode is on. {manual_hint}")
     store = place.with_name(f".{name}")
     archive = store / entry.source.file_name
     try:
         download(entry.source, archive, progress)
     except ConnectionError as error:
-        raise RestoreError(f"Cannot download {entry.title}: {error}. {by_hand}") from error
+        raise RestoreError(f"Cannot download {entry.title}: {error}. {manual_hint}") from error
     try:
-        _install(entry, archive, place, by_hand)
+        _install(entry, archive, place, manual_hint)
     finally:
         shutil.rmtree(store)
 
 
-def _install(entry: SetEntry, archive: Path, place: Path, by_hand: str) -> None:
+def _install(entry: SetEntry, archive: Path, place: Path, manual_hint: str) -> None:
     """Verify an archive, and unpack it to its place."""
     if entry.sha256 and (found := sha256_of(archive)) != entry.sha256:
         fault = f"its sha256 is {found}, not {entry.sha256}"
-        raise RestoreError(f"Cannot use {entry.source}: {fault}. {by_hand}")
+        raise RestoreError(f"Cannot use {entry.source}: {fault}. {manual_hint}")
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{entry.name}.") as folder:
         images = unpack(entry, archive, Path(folder) / entry.name)
         count = len(read_folder(images, entry.name).examples)
         if count != entry.images:
             fault = f"it contains {count} images, not {entry.images}"
-            raise RestoreError(f"Cannot use {entry.source}: {fault}. {by_hand}")
+            raise RestoreError(f"Cannot use {entry.source}: {fault}. {manual_hint}")
         if not place.exists():  # otherwise another process was faster
             images.rename(place)

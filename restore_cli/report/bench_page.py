@@ -63,7 +63,7 @@ def render_bench(
         notes=notes,
         columns=[figure.name for figure in columns],
         hidden=[figure.name for figure in columns if figure.hidden],
-        rising=[figure.name for figure in columns if figure.higher_is_better],
+        higher_is_better=[figure.name for figure in columns if figure.higher_is_better],
         protocols=list(dict.fromkeys(row.comparison_group for row in rows)),
         rows=[(row, [cells[index] for cells in numbers]) for index, row in enumerate(rows)],
         tasks=sorted({row.task for row in rows}),

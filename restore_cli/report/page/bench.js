@@ -17,7 +17,7 @@
   }
 
   heads.forEach((head, column) => head.firstChild.addEventListener("click", () => {
-    const best = "rising" in head.dataset ? -1 : 1; // sort order in which the best comes first
+    const best = "higherIsBetter" in head.dataset ? -1 : 1; // sort order in which the best comes first
     const sign = head.ariaSort === "none" ? best : head.ariaSort === "ascending" ? -1 : 1;
     for (const other of heads) other.ariaSort = "none";
     head.ariaSort = sign > 0 ? "ascending" : "descending";

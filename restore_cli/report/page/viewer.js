@@ -1,8 +1,8 @@
 "use strict";
 // Shows one comparison at a time in one or more panes with synchronized zoom and pan.
 {
-  const MOST = 32; // screen pixels per image pixel
-  const STEP = 2; // zoom factor per key press or click
+  const MAX_SCALE = 32; // screen pixels per image pixel
+  const ZOOM_STEP = 2; // zoom factor per key press or click
   const find = (id) => document.getElementById(id);
   const [stage, board, divider, readout] = ["stage", "board", "divider", "readout"].map(find);
   const comparisons = JSON.parse(find("comparisons").textContent);
@@ -165,7 +165,7 @@
 
   function fitScale() {
     const { width, height } = panes[0].canvas;
-    const scale = Math.min(width / size().width, height / size().height, MOST);
+    const scale = Math.min(width / size().width, height / size().height, MAX_SCALE);
     const even = scale > 1 && devicePixelRatio < 1.5; // on a coarse screen, uneven pixels would be visible
     return even ? Math.floor(scale) : scale;
   }
@@ -177,7 +177,7 @@
 
   /** Zooms around a point, given in screen pixels from the center of its pane. */
   function zoom(scale, [dx, dy] = [0, 0]) {
-    const next = clamp(scale, Math.min(fitScale(), 1), MOST);
+    const next = clamp(scale, Math.min(fitScale(), 1), MAX_SCALE);
     view.x += dx / view.scale - dx / next;
     view.y += dy / view.scale - dy / next;
     view.scale = next;
@@ -198,8 +198,8 @@
 
   /** Steps to the next power of two. */
   function step(by) {
-    const power = Math.log2(view.scale) / Math.log2(STEP);
-    zoom(STEP ** (by > 0 ? Math.floor(power + 1.001) : Math.ceil(power - 1.001)));
+    const power = Math.log2(view.scale) / Math.log2(ZOOM_STEP);
+    zoom(ZOOM_STEP ** (by > 0 ? Math.floor(power + 1.001) : Math.ceil(power - 1.001)));
   }
 
   /** The offset of a window point from the center of the pane under it, in screen pixels. */
