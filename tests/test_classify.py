@@ -44,7 +44,7 @@ def test_a_folder_of_classes_is_trained_on_and_compared(classes: Path) -> None:
     answer = classify(str(classes), *SHORT, "--published", "cifar10")
     assert answer.returncode == 0, answer.stderr
     head, _, none, bt = answer.stdout.splitlines()
-    assert head == "VGG-6(16), 8 images to train on; % right of 8 others"
+    assert head == "VGG-6(16), 8 training images; accuracy in % on 8 test images"
     assert none.split()[0] == "none" and none.endswith("(87.62)")
     assert bt.split()[0] == "bt" and "(84.61)" in bt and bt.endswith("(85.03)")
 

@@ -187,9 +187,9 @@ def test_no_default_of_the_tool_is_a_papers() -> None:
     [
         (
             ["rednet/denoise-31"],
-            "There is no recipe 'rednet/denoise-31'; `restore train --list` shows all.",
+            "Unknown recipe 'rednet/denoise-31'; `restore train --list` shows all.",
         ),
-        (["rednet/denoise-30:red11"], "its variants are red10, red20, wide, cpu."),
+        (["rednet/denoise-30:red11"], "Unknown variant 'red11' of rednet/denoise-30; choose red10"),
         (["denoise-color", "--cpu"], "Cannot use --cpu without a paper's recipe."),
         (["--cpu"], "Cannot use --cpu without a paper's recipe."),
     ],

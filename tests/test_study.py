@@ -114,7 +114,7 @@ def test_a_damaged_list_of_points_is_not_thrown_away(folder: Path) -> None:
     result = study("rednet-depth", "--data", "data")
     assert (
         result.exit_code == 1
-        and "points.json: it is damaged. Remove it, or give another" in result.stderr
+        and "points.json: it is damaged. Delete it or choose another" in result.stderr
     )
 
 
@@ -122,15 +122,15 @@ def test_words_that_make_no_study(folder: Path) -> None:
     listed = CliRunner().invoke(app, ["study", "--list"])
     assert "xunit-tradeoff: " in listed.stdout and "(xUnit, figure 3)" in listed.stdout
     for words, said in (
-        ([], "none is named"),
-        (["x"], "There is no study 'x'"),
-        (["rednet-depth", "--minutes-each", "1"], "give --minutes-each or --steps-each"),
+        ([], "no name given"),
+        (["x"], "Unknown study 'x'"),
+        (["rednet-depth", "--minutes-each", "1"], "--minutes-each together with --steps-each"),
         (["rednet-depth", "--set", "x"], "--set takes KEY=VALUE, not 'x'"),
         (["rednet-depth", "--set", "x=1"], "unknown key 'x'"),
     ):
         result = study(*words)
         assert result.exit_code == 2 and said in result.stderr
-    with pytest.raises(UsageError, match="There is no study"):
+    with pytest.raises(UsageError, match="Unknown study"):
         sweep.find("x")
 
 

@@ -92,7 +92,7 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert again.exit_code == 2 and "--resume" in again.stderr
     resumed = train("tiny.toml", "--data", "data", "--resume")
     assert (resumed.exit_code, resumed.stdout) == (0, "tiny.safetensors\n")
-    assert "Training ended after step 4; give more --steps or --minutes" in resumed.stderr
+    assert "already ended after step 4; give more --steps or --minutes" in resumed.stderr
     assert "\nstep" not in resumed.stderr
     longer = train("tiny.toml", "--data", "data", "--resume", "--steps", "6")
     assert longer.exit_code == 0 and "\nstep 6  " in longer.stderr
@@ -119,7 +119,7 @@ def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.
     asked = time.monotonic()
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and time.monotonic() - asked < 20, said
-    assert "tiny.state.safetensors is kept; go on with --resume\nerror: Interrupted" in said
+    assert "tiny.state.safetensors is saved; use --resume to continue\nerror: Interrupted" in said
     with safe_open("tiny.state.safetensors", "pt") as file:
         step = json.loads(file.metadata()["moment"])["step"]
     assert step >= 100
@@ -158,7 +158,7 @@ def test_a_long_step_holds_up_no_signal(folder: Path, twice: bool) -> None:
         process.send_signal(signal.SIGTERM)
         asked = time.monotonic()
         said = next(line for line in process.stderr if not line.startswith("step"))
-        assert said == "finishing this step, to keep the state; interrupt again to end at once\n"
+        assert said == "finishing this step to save the state; interrupt again to stop at once\n"
         assert time.monotonic() - asked < 3
         if twice:
             time.sleep(1.1)  # two signals within a second are one
@@ -168,7 +168,7 @@ def test_a_long_step_holds_up_no_signal(folder: Path, twice: bool) -> None:
     if twice:
         assert time.monotonic() - asked < 5
     assert rest.startswith(
-        "tiny.state.safetensors is kept; go on with --resume\nerror: Interrupted"
+        "tiny.state.safetensors is saved; use --resume to continue\nerror: Interrupted"
     )
     with safe_open("tiny.state.safetensors", "pt") as file:
         assert json.loads(file.metadata()["moment"])["step"] == (
@@ -235,7 +235,7 @@ def test_a_dry_run_says_what_would_run(folder: Path) -> None:
     assert result.exit_code == 0, result.stderr
     for line in (
         "# parameters 373",
-        "# images 5 to train on, 1 to score with",
+        "# images 5 for training, 1 for validation",
         'task = "denoise"',
         "steps = 10000",
     ):
@@ -342,7 +342,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     result = train("tiny-gray", "--data", "data", "--out", "new/made.safetensors")
     assert result.exit_code == 0, result.stderr
     assert checkpoint.load(Path("new/made.safetensors")).channels == 1
-    with pytest.raises(UsageError, match="tiny-gray and tiny-color"):
+    with pytest.raises(UsageError, match="tiny-gray or tiny-color"):
         read_recipe("tiny")
 
 
@@ -354,15 +354,19 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (["bad.toml", "--data", "data"], 2, "speed"),
         (["tiny.toml", "--data", "nowhere"], 2, "nowhere"),
         (["tiny.toml", "--data", "data", "--out", "made.pth"], 2, "made.pth"),
-        (["kair-dncnn-25", "--data", "data"], 2, "its recipe is not known"),
-        ([], 2, "Cannot train: nothing says what."),
+        (["kair-dncnn-25", "--data", "data"], 2, "third-party model without a training recipe"),
+        ([], 2, "Cannot train: there is no model, recipe or task."),
         (["--steps", "4"], 2, "missing key 'task'"),
         (["deep.toml", "--data", "data"], 2, "deep.toml"),
         (["binary.toml", "--data", "data"], 2, "binary.toml"),
-        ([*OWN, "--level", f"sigma={'[' * 9999}", "--data", "data"], 2, "cannot have the levels"),
+        (
+            [*OWN, "--level", f"sigma={'[' * 9999}", "--data", "data"],
+            2,
+            "does not accept the levels",
+        ),
         (["tiny.toml", "--minutes", "-1", "--data", "data"], 2, "minutes must be at least 0"),
         (["tiny.toml", "--minutes", "nan", "--data", "data"], 2, "minutes must be a finite number"),
-        (["tiny.toml", "--set", "folders=['/data']", "--data", "data"], 2, "must lie below --data"),
+        (["tiny.toml", "--set", "folders=['/data']", "--data", "data"], 2, "must be below --data"),
         (
             ["tiny.toml", "--data", "data", "--out", "/proc/x.safetensors"],
             2,
@@ -373,7 +377,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (
             ["tiny.toml", "--param", "scale=4", "--data", "data"],
             2,
-            "for denoise: it enlarges 4 times",
+            "for denoise: it upscales 4x",
         ),
         (
             [*OWN, "--level", "sigma=999", "--set", "speed=1", "--data", "data"],
@@ -384,12 +388,12 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (
             [*OWN, "--level", "quality=9", "--data", "data"],
             2,
-            "{'quality': 9}: it has no quality, but sigma, noise.",
+            "{'quality': 9}: unknown quality; available: sigma, noise.",
         ),
         ([*OWN, "--param", "widht=3", "--data", "data"], 2, "it has no parameter widht, but "),
         ([*OWN, "--init", "nonesuch", "--data", "data"], 3, "nonesuch"),
-        ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is no folder"),
-        ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is no folder"),
+        ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is not a folder"),
+        ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is not a folder"),
     ],
 )
 def test_mistakes_are_one_sentence(folder: Path, words: list[str], code: int, said: str) -> None:
@@ -435,7 +439,7 @@ def test_help_says_the_defaults_of_a_recipe() -> None:
             assert (
                 said[item.name]
                 .annotation.__metadata__[0]
-                .help.endswith(f"by default {item.default}.")
+                .help.endswith(rf"\[default: {item.default}]")
             )
 
 
@@ -495,8 +499,8 @@ def test_a_list_is_trained_some_at_a_time_and_resumed(folder: Path) -> None:
     assert "Cannot train broken: it failed. See broken.log." in " ".join(result.stderr.split())
     assert "multiples of" in Path("broken.log").read_text()
     assert checkpoint.load(Path("second.safetensors")).header.recipe["steps"] == 4
-    told = Path("train.log").read_text().splitlines()
-    assert len(told) == 6 and told[0].endswith("first") and told[1].endswith("broken")
+    logged = Path("train.log").read_text().splitlines()
+    assert len(logged) == 6 and logged[0].endswith("first") and logged[1].endswith("broken")
 
     Path("broken.toml").write_text(RECIPE)
     assert train(*words, "--steps", "6").exit_code == 0  # the others are prolonged
@@ -536,9 +540,12 @@ def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
         [*words, "1000"], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert (second.returncode, second.stdout) == (0, "tiny.safetensors\n"), second.stderr
-    told = Path("tiny.log").read_text()
-    assert "tiny.state.safetensors is kept; go on with --resume" in told and "Interrupted" in told
-    assert "There is no" not in told.partition("Interrupted")[2]
+    logged = Path("tiny.log").read_text()
+    assert (
+        "tiny.state.safetensors is saved; use --resume to continue" in logged
+        and "Interrupted" in logged
+    )
+    assert "does not exist" not in logged.partition("Interrupted")[2]
     with Path("tiny.log").open("ab") as log:
         fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody is left
     events = [line.split()[2] for line in Path("train.log").read_text().splitlines()]
