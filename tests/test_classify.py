@@ -40,7 +40,7 @@ def classify(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_folder_of_classes_is_trained_on_and_compared(classes: Path) -> None:
+def test_quantizers_are_compared_on_a_folder_of_classes(classes: Path) -> None:
     answer = classify(str(classes), *SHORT, "--published", "cifar10")
     assert answer.returncode == 0, answer.stderr
     head, _, none, bt = answer.stdout.splitlines()
@@ -49,7 +49,7 @@ def test_a_folder_of_classes_is_trained_on_and_compared(classes: Path) -> None:
     assert bt.split()[0] == "bt" and "(84.61)" in bt and bt.endswith("(85.03)")
 
 
-def test_a_folder_of_something_else_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_other_folders_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     for folder in (tmp_path, tmp_path / "none"):
         answer = classify(str(folder), *SHORT)

@@ -134,7 +134,7 @@ def test_an_image_without_texture_has_no_niqe() -> None:
     assert METRICS["niqe"].measure(np.zeros_like(CAT), CAT) is None
 
 
-def test_a_run_without_the_metric_is_none_to_go_on_with(photos: Path) -> None:
+def test_a_run_without_the_metric_is_not_resumed(photos: Path) -> None:
     plain, both = (
         Request("denoise", (str(photos),), levels=({"sigma": 25.0},), models=(), metrics=metrics)
         for metrics in ((), tuple(METRICS.values()))
@@ -146,7 +146,7 @@ def test_a_run_without_the_metric_is_none_to_go_on_with(photos: Path) -> None:
         assert isinstance(first, Progress) and first.kept == kept
 
 
-def test_how_the_figures_are_read() -> None:
+def test_figures_are_formatted() -> None:
     assert [figure.format(0.123456) for figure in (LPIPS, NIQE)] == ["0.1235", "0.12"]
     assert NIQE.format(12.3456) == "12.35"
 
@@ -165,7 +165,9 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> N
         METRICS["lpips"].measure(CAT, CAT)
 
 
-def test_a_torchvision_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incompatible_torchvision_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "pyiqa.py").write_text(
         "raise RuntimeError('operator torchvision::nms does not exist')"
     )
@@ -177,7 +179,7 @@ def test_a_torchvision_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.Mon
         METRICS["niqe"].measure(CAT, CAT)
 
 
-def test_weights_that_cannot_be_fetched(
+def test_weights_that_cannot_be_downloaded(
     photos: Path, pyiqa: Pyiqa, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(name: str, device: str) -> None:
@@ -191,7 +193,7 @@ def test_weights_that_cannot_be_fetched(
 
 
 @pytest.mark.parametrize("words", [["--offline"], []], ids=["option", "variable"])
-def test_nothing_is_fetched_offline(
+def test_nothing_is_downloaded_offline(
     photos: Path, pyiqa: Pyiqa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))

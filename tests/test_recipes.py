@@ -163,7 +163,7 @@ def test_a_row_of_a_paper_is_trained_by_name(
     assert header.params["depth"] == 20 and header.recipe["optimizer"] == "muon"
 
 
-def test_no_default_of_the_tool_is_a_papers() -> None:
+def test_the_defaults_are_not_those_of_a_paper() -> None:
     for row in TABLES:
         recipe, own = Recipe.parse(row.vary()), Recipe(task="denoise")
         assert (recipe.optimizer, recipe.ema, recipe.warmup, recipe.clip) == (
@@ -194,12 +194,12 @@ def test_no_default_of_the_tool_is_a_papers() -> None:
         (["--cpu"], "Cannot use --cpu without a paper's recipe."),
     ],
 )
-def test_recipes_that_are_none(words: list[str], said: str) -> None:
+def test_unknown_recipes_are_refused(words: list[str], said: str) -> None:
     result = train(*words)
     assert result.exit_code == 2 and said in result.stderr
 
 
-def test_parameters_of_another_network_are_not_kept() -> None:
+def test_parameters_of_another_network_are_dropped() -> None:
     first = {"arch": "a:A", "params": {"width": 8, "depth": 3}}
     assert recipes.merge(first, {"params": {"depth": 4}})["params"] == {"width": 8, "depth": 4}
     assert recipes.merge(first, {"arch": "a:B", "params": {"depth": 4}})["params"] == {"depth": 4}

@@ -145,7 +145,7 @@ main()
 
 
 @pytest.mark.parametrize("twice", [False, True])
-def test_a_long_step_holds_up_no_signal(folder: Path, twice: bool) -> None:
+def test_a_long_step_does_not_delay_signals(folder: Path, twice: bool) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STUCK, "train", "tiny.toml", "--data", "data", "--device", "cpu"],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
@@ -220,7 +220,7 @@ def test_options_make_a_recipe(folder: Path) -> None:
     assert onward.exit_code == 0, onward.stderr
 
 
-def test_options_take_the_place_of_a_recipes_keys(folder: Path) -> None:
+def test_options_override_keys_of_a_recipe(folder: Path) -> None:
     result = train(
         "tiny.toml", "--data", "data", "--steps", "2", "--param", "widths=[4]", "--set", "lr=0.01"
     )
@@ -230,7 +230,7 @@ def test_options_take_the_place_of_a_recipes_keys(folder: Path) -> None:
     assert (header.recipe["steps"], header.recipe["lr"]) == (2, 0.01)
 
 
-def test_a_dry_run_says_what_would_run(folder: Path) -> None:
+def test_a_dry_run_prints_the_recipe_and_its_cost(folder: Path) -> None:
     result = train(*OWN, "--data", "data", "--dry-run")
     assert result.exit_code == 0, result.stderr
     for line in (
@@ -308,7 +308,9 @@ def test_a_task_alone_can_be_trained(folder: Path, task: str) -> None:
         assert checkpoint.load(Path(f"{len(arch)}.safetensors")).network.geometry.conditions == 0
 
 
-def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_retrained_from_its_recipe(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = {
         "folders": ("photos",),
         "steps": 2,
@@ -396,7 +398,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is not a folder"),
     ],
 )
-def test_mistakes_are_one_sentence(folder: Path, words: list[str], code: int, said: str) -> None:
+def test_errors_are_one_line(folder: Path, words: list[str], code: int, said: str) -> None:
     (folder / "bad.toml").write_text(RECIPE + "speed = 3\n")
     (folder / "deep.toml").write_text(f"{RECIPE}a = {'[' * 9999}")
     (folder / "binary.toml").write_bytes(b"\xff\x00")
@@ -418,7 +420,7 @@ def test_help_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", script], cwd=root, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_help_loses_nothing_in_brackets() -> None:
+def test_help_shows_text_in_brackets() -> None:
     def walk(command: Any) -> Iterator[str]:
         command = command.load() if isinstance(command, LazyCommand) else command
         yield command.help or ""
@@ -432,7 +434,7 @@ def test_help_loses_nothing_in_brackets() -> None:
         assert Text.from_markup(text).plain == text.replace("\\[", "["), "escape it"
 
 
-def test_help_says_the_defaults_of_a_recipe() -> None:
+def test_help_shows_the_defaults_of_a_recipe() -> None:
     said = inspect.signature(train_command, eval_str=True).parameters
     for item in dataclasses.fields(Recipe):
         if item.name in ("steps", "batch", "patch", "precision", "seed"):
@@ -463,7 +465,7 @@ def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.Monk
     assert re.fullmatch(r"step 3  l1 \d\.\d+  \S+ patches/s", notes[6])
 
 
-def test_lines() -> None:
+def test_progress_lines() -> None:
     moment = Progress(
         2000,
         1 / 30,
@@ -511,7 +513,7 @@ def test_a_list_is_trained_some_at_a_time_and_resumed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
+def test_a_killed_list_stops_its_trainings_and_is_resumed(
     folder: Path, number: signal.Signals
 ) -> None:
     fcntl = pytest.importorskip("fcntl")
@@ -565,8 +567,6 @@ def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
         (("--jobs", "2"), "different names"),
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused(
-    folder: Path, words: tuple[str, ...], reason: str
-) -> None:
+def test_invalid_lists_are_refused(folder: Path, words: tuple[str, ...], reason: str) -> None:
     result = train(*words)
     assert result.exit_code == 2 and reason in " ".join(result.stderr.split())

@@ -139,7 +139,7 @@ def test_training_learns(data: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("blocked", ["out.state.safetensors", "out.csv", "out.last.safetensors"])
-def test_what_cannot_be_written_is_named(data: Path, tmp_path: Path, blocked: str) -> None:
+def test_unwritable_outputs_are_named(data: Path, tmp_path: Path, blocked: str) -> None:
     (tmp_path / blocked / "a folder").mkdir(parents=True)
     with pytest.raises(RestoreError, match=rf"Cannot write \S*/{blocked}: Is a directory"):
         run(data, tmp_path / "out.safetensors")
@@ -148,9 +148,7 @@ def test_what_cannot_be_written_is_named(data: Path, tmp_path: Path, blocked: st
     ]  # no step
 
 
-def test_a_place_that_takes_no_files_is_refused_before_the_first_step(
-    data: Path, tmp_path: Path
-) -> None:
+def test_an_unwritable_folder_is_refused_before_the_first_step(data: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
     long = tmp_path / f"{'x' * 230}.safetensors"  # which leaves no room for the other names
     for out in (Path("/proc/out.safetensors"), tmp_path / "file/out.safetensors", long):
@@ -182,7 +180,7 @@ RED = {"arch": "rednet:REDNet", "params": {"channels": 3, "depth": 4, "width": 4
 
 
 @pytest.mark.parametrize(("changes", "now"), [({}, {}), (RED, {"rectified": False})])
-def test_a_state_of_an_earlier_version_is_resumed_as_what_it_was(
+def test_states_of_earlier_versions_are_resumed(
     data: Path, tmp_path: Path, changes: dict[str, Any], now: dict[str, Any]
 ) -> None:
     run(data, tmp_path / "out.safetensors", **changes)
@@ -264,15 +262,13 @@ def test_a_damaged_log_is_refused(data: Path, tmp_path: Path, log: bytes) -> Non
         run(data, tmp_path / "out.safetensors", resume=True, steps=8)
 
 
-def test_a_state_may_be_read_as_the_checkpoint_may(data: Path, tmp_path: Path) -> None:
+def test_a_state_has_the_permissions_of_a_checkpoint(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path / "out.safetensors", steps=1)
     modes = {path.name: path.stat().st_mode for path in tmp_path.glob("out.*")}
     assert len(modes) == 4 and len(set(modes.values())) == 1
 
 
-def test_a_finished_training_makes_no_step_more_but_can_be_prolonged(
-    data: Path, tmp_path: Path
-) -> None:
+def test_a_finished_training_stops_but_can_be_extended(data: Path, tmp_path: Path) -> None:
     whole, out = tmp_path / "whole.safetensors", tmp_path / "out.safetensors"
     common: dict[str, object] = {"schedule": "step", "validate_every": 2}
     run(data, whole, **common, steps=6)
@@ -290,7 +286,7 @@ def test_a_finished_training_makes_no_step_more_but_can_be_prolonged(
     assert told.step == 6
 
 
-def test_resuming_without_a_state_is_told(data: Path, tmp_path: Path) -> None:
+def test_resuming_without_a_state_is_reported(data: Path, tmp_path: Path) -> None:
     first, *_ = run(data, tmp_path / "out.safetensors", resume=True)
     assert re.search(
         r"no \S*out.state.safetensors to resume from; training starts at the first", first.notes[1]
@@ -340,7 +336,7 @@ def test_a_second_signal_does_not_wait() -> None:
     assert done == [1] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_what_it_does_is_told_at_each_step_and_image(data: Path, tmp_path: Path) -> None:
+def test_progress_is_reported_at_each_step_and_image(data: Path, tmp_path: Path) -> None:
     beats: list[Beat] = []
     list(
         train(Request(Recipe.parse(TINY), data, tmp_path / "out.safetensors", "cpu"), beats.append)
@@ -374,7 +370,7 @@ def test_short_trainings_validate_at_each_tenth(
     assert found == list(expected)
 
 
-def test_trainings_by_the_clock_validate_as_far_as_they_have_time() -> None:
+def test_timed_trainings_limit_the_time_of_validations() -> None:
     recipe = Recipe.parse(TINY | {"minutes": 1, "validate_every": 0})
     assert recipe.validates(7, 0.09, 0.11, spare=0.1) and not recipe.validates(
         7, 0.09, 0.11, spare=-0.1
@@ -431,7 +427,7 @@ def test_only_the_task_must_be_named() -> None:
         Recipe.parse({})
 
 
-def test_levels_of_a_recipe_are_values_and_are_written_as_they_were_read() -> None:
+def test_levels_of_a_recipe_survive_a_round_trip() -> None:
     recipe = Recipe.parse(TINY | {"validation": [{"sigma": 25}, {"noise": ["gaussian", "camera"]}]})
     assert recipe.levels == {"sigma": Range(0, 75)}
     assert recipe.validation == ({"sigma": 25}, {"noise": Choice(("gaussian", "camera"))})
@@ -443,7 +439,7 @@ def test_levels_of_a_recipe_are_values_and_are_written_as_they_were_read() -> No
 
 @pytest.mark.parametrize("name", TASKS)
 @pytest.mark.parametrize("arch", ["", "unet:UNet", "xunit:XDnCNN"])
-def test_networks_fit_their_task_unasked(data: Path, name: str, arch: str) -> None:
+def test_networks_get_the_conditions_of_their_task(data: Path, name: str, arch: str) -> None:
     own: dict[str, object] = {"arch": arch} if arch else {}
     recipe = Recipe.parse({"task": name, "folders": ["photos"], "batch": 1, "patch": 32} | own)
     with torch.device("meta"):
@@ -455,7 +451,7 @@ def test_networks_fit_their_task_unasked(data: Path, name: str, arch: str) -> No
     assert Recipe.parse(recipe.to_plain()) == recipe
 
 
-def test_the_usual_network_is_that_of_the_tasks_own_model() -> None:
+def test_the_default_network_is_that_of_the_default_model() -> None:
     assert Recipe.parse({"task": "sr", "levels": {"scale": 3}}).params["scale"] == 3
     one = Recipe.parse({"task": "denoise", "params": {"channels": 1}})
     assert (one.params["channels"], one.params["widths"]) == (1, [32, 64, 96, 128, 160])
@@ -484,7 +480,7 @@ def initialized() -> nn.Module:
 
 
 @pytest.mark.parametrize("objective", ["lsgan", "transition"])
-def test_what_objectives_draw_and_learn_is_resumed_too(
+def test_random_and_adversarial_objectives_resume_exactly(
     data: Path, tmp_path: Path, objective: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes: dict[str, object] = {
@@ -520,7 +516,7 @@ def make_adversary(**changes: object) -> Adversary:
     return Adversary(1, recipe, Group(0, 1, torch.device("cpu")))
 
 
-def test_the_adversary_tells_clean_from_restored() -> None:
+def test_the_adversary_distinguishes_clean_from_restored() -> None:
     adversary = make_adversary()
     clean = torch.rand(4, 1, 32, 32)
     blurred = nn.functional.avg_pool2d(clean, 5, 1, 2)
@@ -566,7 +562,7 @@ def test_a_recipe_says_how_deep_the_discriminator_is(depth: int) -> None:
     assert len(layers) == depth
 
 
-def test_a_patch_that_is_too_small_to_be_judged() -> None:
+def test_patches_too_small_for_the_discriminator_are_refused() -> None:
     make_adversary(discriminator=6, patch=[64, 128])
     with pytest.raises(
         UsageError,
@@ -616,7 +612,7 @@ def test_each_step_draws_one_side_for_its_patches(data: Path) -> None:
     ("patch", "words"),
     [([], "must not be empty"), ([32, 0], "at least 1"), ([32, "x"], "patch must be int")],
 )
-def test_sides_that_are_none(patch: list[object], words: str) -> None:
+def test_invalid_patch_sizes_are_refused(patch: list[object], words: str) -> None:
     with pytest.raises(UsageError, match=words):
         Recipe.parse(TINY | {"patch": patch})
 
@@ -658,7 +654,7 @@ def test_a_batch_in_parts_is_the_same_batch(data: Path, tmp_path: Path) -> None:
             torch.testing.assert_close(value, states[0][key], rtol=1e-3, atol=1e-6)
 
 
-def test_several_processes_are_one_with_a_larger_batch(data: Path, tmp_path: Path) -> None:
+def test_several_processes_train_like_one_with_a_larger_batch(data: Path, tmp_path: Path) -> None:
     recipe = {"precision": "fp32", "optimizer": "adam", "lr": 1e-3, "warmup": 0, "objective": "l2"}
     run(data, tmp_path / "one.safetensors", **recipe, batch=4)
     (tmp_path / "recipe.toml").write_text(to_toml(TINY | recipe | {"batch": 2}))
@@ -693,7 +689,7 @@ def to_toml(values: Mapping[str, object]) -> str:
     return "\n".join(f"{key} = {word(value)}" for key, value in values.items())
 
 
-def test_training_by_the_clock_ends_and_its_rate_with_it(data: Path, tmp_path: Path) -> None:
+def test_a_timed_training_ends_with_the_final_rate(data: Path, tmp_path: Path) -> None:
     moments = run(data, tmp_path / "out.safetensors", minutes=0.05, warmup=0, validate_every=10**6)
     assert 3 <= moments[-1].seconds < 6 and moments[-1].done >= 1
     assert moments[-1].scores and moments[-1].rate < 0.1 * 2e-3
@@ -774,7 +770,7 @@ def test_batches_are_the_same_whoever_draws_them(data: Path, workers: int) -> No
 
 
 @pytest.mark.parametrize("bytes_left", [0, 10_000, 10**9])
-def test_what_finds_no_room_in_memory_is_mapped(
+def test_images_beyond_the_memory_limit_are_mapped(
     data: Path, tmp_path: Path, bytes_left: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.parse(TINY)
@@ -789,7 +785,7 @@ def test_what_finds_no_room_in_memory_is_mapped(
     assert list((tmp_path / "cache").glob("*")) == []
 
 
-def test_a_cache_that_cannot_be_written_is_named_where_it_is_needed(
+def test_an_unwritable_cache_is_named_when_it_is_needed(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = Recipe.parse(TINY)
@@ -816,7 +812,7 @@ def real_pairs(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_real_pairs_stay_in_register(real_pairs: Path) -> None:
+def test_real_pairs_stay_aligned(real_pairs: Path) -> None:
     recipe = Recipe.parse(
         TINY
         | {"task": "derain", "pairs": ["large:same"], "folders": [], "levels": {}, "validation": []}
@@ -875,7 +871,7 @@ def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path)
         load_data(data, recipe, 3, tmp_path / "empty")
 
 
-def test_images_may_be_taken_at_half_their_size(data: Path) -> None:
+def test_images_can_be_reduced_to_half_size(data: Path) -> None:
     corpus = load_data(data, Recipe.parse(TINY | {"folders": [], "halved": ["photos"]}), 3)
     whole = load_data(data, Recipe.parse(TINY), 3)
     both = load_data(data, Recipe.parse(TINY | {"halved": ["photos"]}), 3)
@@ -914,7 +910,7 @@ def test_patches_that_do_not_fit_the_network_are_refused() -> None:
         make_network(Recipe.parse(TINY | {"patch": 30}))
 
 
-def test_the_log_is_a_table_of_all_moments(data: Path, tmp_path: Path) -> None:
+def test_the_log_has_a_row_for_each_report(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path / "out.safetensors")
     rows = list(csv.DictReader((tmp_path / "out.csv").read_text().splitlines()))
     assert [row["step"] for row in rows] == ["4", "6"]
@@ -954,7 +950,7 @@ def test_a_network_that_expects_more_than_the_task_gives_is_refused(
         run(data, tmp_path / "out.safetensors", task="derain", levels={}, validation=[])
 
 
-def test_a_plan_says_what_a_training_takes(data: Path, tmp_path: Path) -> None:
+def test_a_plan_states_the_cost_of_a_training(data: Path, tmp_path: Path) -> None:
     network = {
         "arch": "baselines:ConvChain",
         "params": {"channels": 3, "widths": [4], "kernels": [3, 1]},
@@ -1000,7 +996,7 @@ def test_muon_moves_the_kernels_themselves(memory_format: torch.memory_format) -
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="PyTorch has it since 2.9")
-def test_muon_in_batches_is_pytorchs() -> None:
+def test_batched_muon_equals_pytorchs() -> None:
     torch.manual_seed(0)
     ours = [
         nn.Parameter(torch.randn(shape)) for shape in ((4, 36), (6, 6), (4, 36), (16, 4), (4, 36))
