@@ -21,7 +21,7 @@ SHORT = ["--steps", "2", "--batch", "4", "--width", "16", "--side", "8", "--quan
 
 @pytest.fixture
 def classes(tmp_path: Path) -> Path:
-    """Dark and light images, to train on and to test on."""
+    """Make dark and light images for training and testing."""
     for part in ("train", "test"):
         for name, level in (("dark", 60), ("light", 200)):
             (tmp_path / part / name).mkdir(parents=True)

@@ -291,10 +291,8 @@ def test_blocks_start_in_the_corner_of_a_photo_turned_upright(
     exif[0x0112] = orientation
     to_pillow(CAT[:187, :203]).save(tmp_path / "turned.jpg", quality=30, exif=exif)
     photo = read_picture(tmp_path / "turned.jpg")
-    for known in (
-        photo,
-        replace(photo, jpeg_quality=None, corner=(0, 0)),
-    ):  # of the file, from the pixels
+    # The start of blocks comes from the file, or is estimated from the pixels.
+    for known in (photo, replace(photo, jpeg_quality=None, corner=(0, 0))):
         fed = Deblock().prepare(known, Trained({}, Geometry(3)))
         assert estimate_quality(fed.pixels) == (30, (0, 0))
         assert np.array_equal(Deblock().finish(fed.pixels, photo.pixels), photo.pixels)
@@ -304,7 +302,7 @@ def test_blocks_start_in_the_corner_of_a_photo_turned_upright(
 
 
 def imresize_row(row: np.ndarray, length: int) -> np.ndarray:
-    """One row by MATLAB's documentation, sample by sample."""
+    """Resize one row sample by sample, as MATLAB's documentation describes it."""
     scale = length / len(row)
     shrink = min(scale, 1)
     result = []
@@ -483,10 +481,7 @@ def test_kernels_sum_to_one_and_spread_as_asked(kind: str, size: float) -> None:
         )
 
 
-RED_NET = {
-    "border": "replicate",
-    "rounded": True,
-}  # what the authors' code does with MATLAB's imfilter
+RED_NET = {"border": "replicate", "rounded": True}  # as in the authors' code, by MATLAB's imfilter
 
 
 def test_red_nets_disk_covers_what_a_circle_of_radius_7_covers() -> None:
@@ -563,9 +558,7 @@ def test_text_covers_its_share_until_its_lines_are_full(size: int) -> None:
 def test_a_shifted_hole_is_what_a_square_at_random_covers_of_the_middle(
     make: Callable[[int], Random],
 ) -> None:
-    """IRAE's paper: squares of 128 pixels at random places of 256, without what leaves the central
-    region.
-    """
+    """IRAE's paper: squares of 128 pixels at random places of 256, cropped to the central region."""
     masks = [draw_mask("shifted", 256, 256, make(seed), share=0.25) for seed in range(60)]
     corners, sides = [], []
     for mask in masks:

@@ -47,7 +47,7 @@ def test_ssim_falls_with_noise_and_is_one_for_equal_images() -> None:
 
 
 def slow_psnr_b(image: np.ndarray, reference: np.ndarray, block: int = 8) -> float:
-    """The paper's equations pixel by pixel, on the 0..255 scale."""
+    """Compute PSNR-B pixel by pixel by the paper's equations, on the 0..255 scale."""
     y, x = 255.0 * image[..., 0].astype(float), 255.0 * reference[..., 0].astype(float)
     height, width = y.shape
     sums, counts = {True: 0.0, False: 0.0}, {True: 0, False: 0}

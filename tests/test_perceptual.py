@@ -29,11 +29,11 @@ from restore_cli.metrics.perceptual import METRICS, find_metric
 from restore_cli.report.figures import LPIPS, NIQE
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels[60:204, 150:294]
-SIDES = {"large": 100, "medium": 40, "small": 20}  # for both metrics, for LPIPS alone, for none
+SIDES = {"large": 100, "medium": 40, "small": 20}  # for both metrics, only LPIPS, neither
 
 
 class Pyiqa(ModuleType):
-    """Stands in for the library: its LPIPS is the mean difference, its NIQE the mean, in [0, 1]."""
+    """A fake of the library: its LPIPS is the mean difference, its NIQE the mean, in [0, 1]."""
 
     def __init__(self) -> None:
         super().__init__("pyiqa")
@@ -72,7 +72,7 @@ def pyiqa(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pyiqa]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with a large gray image, and smaller ones in color."""
+    """Make a folder with a large gray image, and smaller ones in color."""
     folder = tmp_path / "BSD68"
     folder.mkdir()
     for name, side in SIDES.items():

@@ -51,14 +51,14 @@ TABLES = [next(group) for _, group in groupby(ROWS, lambda row: row.name.partiti
 
 
 def pictures() -> list[Sample]:
-    """Two smooth images in color, as bytes."""
+    """Make two smooth color images, as bytes."""
     random = np.random.default_rng(0)
     small = [Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)) for _ in range(2)]
     return [Sample(np.asarray(image.resize((96, 96), Image.Resampling.BICUBIC))) for image in small]
 
 
 def shrink(keys: dict[str, Any]) -> dict[str, Any]:
-    """The same recipe with few features and layers, and a batch of two small patches."""
+    """Return the recipe with few features and layers, and a batch of two small patches."""
     module, _, name = keys["arch"].partition(":")
     own = inspect.signature(getattr(import_module(f"restore_cli.archs.{module}"), name)).parameters
     params = {**keys["params"], **{key: value for key, value in SMALL.items() if key in own}}
@@ -73,7 +73,7 @@ def shrink(keys: dict[str, Any]) -> dict[str, Any]:
 
 
 def improves(keys: dict[str, Any]) -> None:
-    """Ten steps on one batch bring the restored patches nearer to the clean ones."""
+    """Check that ten steps on one batch bring the restored patches closer to the clean ones."""
     recipe = Recipe.parse(shrink(keys))
     network = make_network(recipe)
     channels = network.geometry.channels

@@ -24,7 +24,7 @@ TINY = {"batch": 1, "patch": 8, "params": {"width": 2}, "precision": "fp32", "ho
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with two small images in data/."""
+    """Make a working folder with two small images in data/."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     random = np.random.default_rng(0)

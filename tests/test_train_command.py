@@ -54,7 +54,7 @@ precision = "fp32"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a recipe and data for it."""
+    """Make a working folder with a recipe and its data."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     (tmp_path / "data/photos").mkdir(parents=True)
@@ -111,9 +111,8 @@ def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.
         stderr=subprocess.PIPE,
         text=True,
     )
-    while (
-        not Path("tiny.csv").exists() and process.poll() is None
-    ):  # 100 steps, long before the first state
+    # The log is written after 100 steps, long before the first state.
+    while not Path("tiny.csv").exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(number)
     asked = time.monotonic()
@@ -171,9 +170,8 @@ def test_a_long_step_does_not_delay_signals(folder: Path, twice: bool) -> None:
         "tiny.state.safetensors is saved; use --resume to continue\nerror: Interrupted"
     )
     with safe_open("tiny.state.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["moment"])["step"] == (
-            2 if twice else 4
-        )  # 2 of a validation
+        step = json.loads(file.metadata()["moment"])["step"]
+    assert step == (2 if twice else 4)  # the state of step 2 was saved by its validation
 
 
 OWN = ["--task", "denoise", "--arch", "rednet:REDNet", "--param", "depth=4", "--param", "width=4"]
@@ -258,10 +256,9 @@ def test_a_dry_run_of_a_large_patch_takes_no_time(folder: Path) -> None:
     small = figures(250)
     started = time.process_time()
     large = figures(4097)
-    assert time.process_time() - started < 2  # in full 8
-    np.testing.assert_allclose(
-        large, np.multiply(small, (4097 / 250) ** 2), rtol=0.3
-    )  # of rounded figures
+    assert time.process_time() - started < 2  # the patch itself would take 8 s
+    # The figures are rounded.
+    np.testing.assert_allclose(large, np.multiply(small, (4097 / 250) ** 2), rtol=0.3)
     words = ["--task", "sr", "--level", "scale=7", "--arch", "baselines:DnCNN", "--data", "data"]
     assert train(*words, "--patch", "1400", "--dry-run").exit_code == 0
     assert (
@@ -532,9 +529,8 @@ def test_a_killed_list_stops_its_trainings_and_is_resumed(
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     Path("tiny.toml").write_text(RECIPE.replace("validate_every = 2", "validate_every = 1000000"))
     first = subprocess.Popen([*words, "1000000"], env=environment, stdout=subprocess.DEVNULL)
-    while (
-        not Path("tiny.csv").exists() and first.poll() is None
-    ):  # 100 steps, long before the first state
+    # The log is written after 100 steps, long before the first state.
+    while not Path("tiny.csv").exists() and first.poll() is None:
         time.sleep(0.05)
     first.send_signal(number)
     first.wait(60)

@@ -67,7 +67,7 @@ TINY = {
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Smooth color pictures of several sizes and modes, and a file that is none."""
+    """Make smooth color images of several sizes and modes, and a file that is not an image."""
     folder = tmp_path / "data" / "photos" / "deeper"
     folder.mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -143,9 +143,8 @@ def test_unwritable_outputs_are_named(data: Path, tmp_path: Path, blocked: str) 
     (tmp_path / blocked / "a folder").mkdir(parents=True)
     with pytest.raises(RestoreError, match=rf"Cannot write \S*/{blocked}: Is a directory"):
         run(data, tmp_path / "out.safetensors")
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("out")] == [
-        blocked
-    ]  # no step
+    written = [path.name for path in tmp_path.iterdir() if path.name.startswith("out")]
+    assert written == [blocked]  # not a single step was made
 
 
 def test_an_unwritable_folder_is_refused_before_the_first_step(data: Path, tmp_path: Path) -> None:
@@ -213,7 +212,7 @@ def test_a_state_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> Non
 
 
 def damage(state: Path, drop: str = "", **header: str) -> None:
-    """Write a state again with another header, and without a tensor."""
+    """Rewrite a state with another header, and without a tensor."""
     with safe_open(state, "pt") as file:
         kept = {**file.metadata(), **header}
     tensors = {key: value for key, value in load_file(state).items() if key != drop}
@@ -531,7 +530,7 @@ def test_the_adversary_distinguishes_clean_from_restored() -> None:
 
 
 def test_adversaries_have_the_objectives_of_their_papers() -> None:
-    """LSGAN: equations 16 and 17 of Kang et al.; "gan": the value of Goodfellow et al., not
+    """LSGAN: equations 16 and 17 of Kang et al. "gan": the value of Goodfellow et al., not
     saturating.
     """
     real, fake = torch.rand(2, 4, 1, 32, 32)
@@ -677,7 +676,7 @@ def test_several_processes_train_like_one_with_a_larger_batch(data: Path, tmp_pa
 
 
 def to_toml(values: Mapping[str, object]) -> str:
-    """As far as recipes need it: JSON's values are TOML's, but for tables."""
+    """Write a recipe as TOML: except for tables, its values have the same syntax in JSON."""
 
     def word(value: object) -> str:
         if isinstance(value, dict):
@@ -750,9 +749,8 @@ def test_patches_lose_their_color_and_then_are_damaged(data: Path, share: float)
         0
     ]
     assert observed.shape[1] == 4 and clean.shape[1] == 3
-    gray = [
-        bool((image[:1] == image[:3]).all()) for image in observed
-    ]  # the noise has no color either
+    # The noise is gray, too.
+    gray = [bool((image[:1] == image[:3]).all()) for image in observed]
     assert all(
         torch.equal(image[0], image[2]) for image, flat in zip(clean, gray, strict=True) if flat
     )
@@ -800,7 +798,7 @@ def test_an_unwritable_cache_is_named_when_it_is_needed(
 
 @pytest.fixture
 def real_pairs(tmp_path: Path) -> Path:
-    """Real pairs: large/ and its half in small/, of other names' suffixes."""
+    """Make real pairs: large/ and its half in small/, with other suffixes."""
     rng = np.random.default_rng(0)
     for index in range(4):
         large = np.repeat(np.repeat(rng.integers(0, 256, (40, 50, 3), np.uint8), 2, 0), 2, 1)
@@ -1009,12 +1007,11 @@ def test_batched_muon_equals_pytorchs() -> None:
     for step in range(4):
         for our, their in zip(ours, theirs, strict=True):
             our.grad = their.grad = torch.randn(our.shape)
-        ours[1].grad = theirs[1].grad = (
-            ours[1].grad if step % 2 else None
-        )  # as of a layer that rests
+        if step % 2 == 0:  # like a layer that is not trained in this step
+            ours[1].grad = theirs[1].grad = None
         for optimizer in optimizers:
             optimizer.step()
-        if step == 1:  # as a training that is resumed
+        if step == 1:  # like a resumed training
             momenta = copy.deepcopy(optimizers[1].state_dict()["state"])
             optimizers[0].load_state_dict(optimizers[0].state_dict() | {"state": momenta})
     for our, their in zip(ours, theirs, strict=True):

@@ -38,7 +38,7 @@ Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME|RECIPE.toml",
-        help="Model to retrain, a paper's recipe, or a recipe file; repeatable.",
+        help="Models to retrain, papers' recipes, or recipe files.",
         autocompletion=_recipe_names,
     ),
 ]

@@ -32,7 +32,7 @@ DEGRADATIONS = {  # name of the task -> file:class of this package
     "dehaze": "haze:Haze",
     "deblur": "blur:Blur",
 }
-MEASURES = {"noise": "noise_level:AnyNoise"}  # for networks that measure; there is no such command
+MEASURES = {"noise": "noise_level:AnyNoise"}  # degradations for networks that measure them
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from restore_cli.noise import Noise as Found
 from restore_cli.noise import split, split_white
 from restore_cli.tasks.denoise import Denoise
 
-MISTAKE = 0.15  # log deviation of the levels that networks get, to tolerate errors of measurement
+MISTAKE = 0.15  # deviation of the logarithm of given levels; networks learn to tolerate errors
 WHITEST = 50.0  # highest level of white noise if no level is given
 
 

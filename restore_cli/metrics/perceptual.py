@@ -123,7 +123,7 @@ def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
             )
         try:
             return pyiqa.create_metric(metric.name, device="cpu")  # type: ignore[no-any-return]
-        except Exception as error:  # of urllib, torch and pickle
+        except Exception as error:  # from urllib, torch or pickle
             raise WeightsError(
                 f"Cannot set up {title}: {_reason(error)}. Its weights are downloaded on first use:"
                 f" {' and '.join(metric.files)} in {folder}."

@@ -72,7 +72,7 @@ class _Paper:
 
 @cache
 def rows() -> Mapping[str, Row]:
-    """Return all rows by name, in the order of the papers.
+    """Return all rows by name, paper by paper.
 
     Raises:
         RestoreError: a file is invalid.
