@@ -558,7 +558,7 @@ def test_text_covers_its_share_until_its_lines_are_full(size: int) -> None:
 def test_a_shifted_hole_is_what_a_square_at_random_covers_of_the_middle(
     make: Callable[[int], Random],
 ) -> None:
-    """IRAE's paper: squares of 128 pixels at random places of 256, cropped to the central region."""
+    """IRAE's paper: 128-pixel squares at random places of 256, cropped to the central region."""
     masks = [draw_mask("shifted", 256, 256, make(seed), share=0.25) for seed in range(60)]
     corners, sides = [], []
     for mask in masks:

@@ -84,7 +84,11 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert loaded.task == "denoise" and loaded.header.recipe["steps"] == 4
     assert loaded.header.data == "4 images of photos"
     (score,) = loaded.header.scores
-    assert (score["set"], score["sigma"], score["protocol"]) == ("held out", 25, "validation")
+    assert (score.set, score.levels, score.protocol.text) == (
+        "held out",
+        {"sigma": 25},
+        "validation",
+    )
     assert checkpoint.load(Path("tiny.last.safetensors")).task == "denoise"
     assert Path("tiny.csv").read_text().startswith("step,seconds,objective,")
 
@@ -212,8 +216,8 @@ def test_options_make_a_recipe(folder: Path) -> None:
         3,
         "fp32",
     )
-    assert {score["sigma"] for score in header.scores} == {15, 25, 50}
-    assert {score["set"] for score in header.scores} == {"photos"}
+    assert [score.levels for score in header.scores] == [{"sigma": n} for n in (15, 25, 50)]
+    assert {score.set for score in header.scores} == {"photos"}
     onward = train(*words[:-1], "on.safetensors", "--init", "my.safetensors", "--data", "data")
     assert onward.exit_code == 0, onward.stderr
 
@@ -335,7 +339,7 @@ def test_a_model_is_retrained_from_its_recipe(
     recipe = read_recipe("tiny-gray")
     assert (recipe["arch"], recipe["levels"], recipe["steps"]) == (
         "unet:UNet",
-        {"sigma": [0, 50]},
+        {"sigma": Range(0, 50)},
         2,
     )
     result = train("tiny-gray", "--data", "data", "--out", "new/made.safetensors")

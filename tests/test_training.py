@@ -288,7 +288,7 @@ def test_a_finished_training_stops_but_can_be_extended(data: Path, tmp_path: Pat
 def test_resuming_without_a_state_is_reported(data: Path, tmp_path: Path) -> None:
     first, *_ = run(data, tmp_path / "out.safetensors", resume=True)
     assert re.search(
-        r"no \S*out.state.safetensors to resume from; training starts at the first", first.notes[1]
+        r"out.state.safetensors does not exist; the training starts at the first", first.notes[1]
     )
 
 
