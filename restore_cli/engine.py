@@ -10,7 +10,7 @@ in a tile; their tiles overlap and are blended, which is approximate.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -132,16 +132,7 @@ def _run_tiles(
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
     canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local)
-
-    def window(box: Box) -> tuple[int, int]:
-        seen = grow(box, geometry.halo, height, width)
-        return seen.bottom - seen.top, seen.right - seen.left
-
-    def order(boxes: Iterable[Box]) -> deque[Box]:
-        """Tiles with windows of one size follow each other, which reuses their memory as it is."""
-        return deque(sorted(boxes, key=window) if geometry.local else boxes)
-
-    pending = order(split(Box(0, 0, height, width), tile, smallest))
+    pending = deque(split(Box(0, 0, height, width), tile, smallest))
     with memory.kept():
         while pending:
             box = pending.popleft()
@@ -159,7 +150,7 @@ def _run_tiles(
                         " programs or use --device cpu."
                     ) from error
                 tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
-                pending = order(
+                pending = deque(
                     part for whole in (box, *pending) for part in split(whole, tile, smallest)
                 )
                 memory.release()
@@ -167,7 +158,7 @@ def _run_tiles(
                     torch.cuda.empty_cache()
                 continue
             canvas.add(box, seen, restored)
-            if pending and window(pending[0]) != window(box):  # or pieces of both would add up
+            if pending:  # or the pieces of tiles of other sizes would add up
                 memory.release()
             on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
     used = 0 if tile >= max(height, width) else tile

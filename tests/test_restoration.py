@@ -111,6 +111,25 @@ def test_a_network_that_still_fails_is_scored_itself() -> None:
     assert network.bounds and score < 20  # the default model has 50 dB
 
 
+def test_a_network_is_scored_where_the_command_would_change_nothing() -> None:
+    torch.manual_seed(0)
+    params = {"channels": 3, "widths": [8, 8], "conditions": 3}
+    recipe = Recipe.parse(
+        {
+            "task": "denoise",
+            "arch": "unet:UNet",
+            "params": params,
+            "folders": ["photos"],
+            "levels": PHOTO,
+            "validation": [{"noise": "gaussian", "sigma": 0}],
+        }
+    )
+    sample = Sample(np.rint(CAT[:64, :64] * 255).astype(np.uint8))
+    network = UNet(**params)  # type: ignore[arg-type]
+    found = validate(network, recipe, [sample], torch.device("cpu"))
+    assert found.inputs == (np.inf,) and found.scores[0] < 40
+
+
 @dataclass
 class Lab:
     """Networks that make gray of what is white, and what they were run for."""

@@ -50,6 +50,31 @@ def restore(
     return picture.with_pixels(change.pixels)
 
 
+def restore_fully(
+    picture: Picture, task: Task, model: Checkpoint, settings: Settings | None = None
+) -> Pixels:
+    """What a network makes of a picture, to judge the network by.
+
+    It is run even where the task would leave the picture alone, make a part of the change or take
+    another network. Where some pixels are missing, all others stay.
+
+    Args:
+        picture: without alpha; its missing pixels are NaN.
+        task: that has nothing to find.
+
+    Returns:
+        H x W x C in [0, 1], of the result's size.
+    """
+    scale = task.enlargement(picture.height, picture.width)
+    networks = PictureNetworks(model, Models(), picture.channels, scale, settings or Settings())
+    fed = task.feed(picture, model)
+    run = task.run_network(fed, networks, model, 1)
+    restored = task.finish(run.result.pixels, picture.pixels)
+    if fed.missing is None or not fed.missing.any():
+        return restored
+    return _blend(restored, task.unrestored(picture.pixels), 1, fed.missing.astype(np.float32))
+
+
 def apply(
     picture: Picture,
     task: Task,

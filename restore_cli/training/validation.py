@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,7 +14,7 @@ from restore_cli.image import Picture, Pixels
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
 from restore_cli.network import Restorer
-from restore_cli.pipeline.apply import restore
+from restore_cli.pipeline.apply import restore_fully
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.samples import Sample, to_float
 
@@ -67,7 +66,7 @@ def validate(
                 task, observed, clean = damage.pair(clean, np.random.RandomState(0))
             else:
                 task, observed = damage.task(), to_float(sample.damaged)
-            restored = restore(Picture(observed), task, model, settings).pixels
+            restored = restore_fully(Picture(observed), task, model, settings)
             before = task.unrestored(observed)
             rows.append((damage.score(restored, clean), damage.score(before, clean)))
             if len(pictures) < _SAMPLE_IMAGES:
@@ -79,9 +78,7 @@ def validate(
 
 
 def _as_model(network: Restorer, recipe: Recipe) -> Checkpoint:
-    """Wrap the network as a model whose results tasks accept, whatever their range."""
-    network = copy.copy(network)
-    network.bounds = None
+    """Wrap the network as a model, which tasks can run."""
     header = Header(
         task=recipe.task,
         arch=recipe.arch,
