@@ -28,8 +28,8 @@ _TASKS = {
 COMMANDS = _TASKS | {  # the first line of each command's help
     "compare": "Write a page that compares pictures: with a divider, side by side or blinking,"
     " down to the pixels.",
-    "train": "Train a model.",
-    "study": "Train a small sweep of networks and draw the figure of a paper.",
+    "train": "Train a model from a recipe.",
+    "study": "Train a series of small networks and plot a figure from a paper.",
     "bench": "Benchmark models on image sets.",
     "models": "List, show, fetch, add, remove, verify and export models.",
 }
