@@ -759,12 +759,12 @@ def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
         (
             ["denoise", "small", "--sigma", "25", "--report", "/proc/x.csv"],
             2,
-            "/proc/x.csv cannot be written",
+            "Cannot write /proc/x.csv",
         ),
         (
             ["denoise", "small", "--sigma", "25", "--report", "folder.html"],
             2,
-            "folder.html is a folder",
+            "Cannot write folder.html: it is a folder",
         ),
     ],
 )

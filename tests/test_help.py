@@ -108,8 +108,8 @@ def test_help_imports_nothing_slow() -> None:
 
 
 def test_help_says_what_a_mask_is() -> None:
-    assert "white what is missing" in told("inpaint")
-    assert "white where the photo is changed" in told("denoise")
+    assert "white areas are filled in" in told("inpaint")
+    assert "white areas are restored" in told("denoise")
 
 
 @pytest.mark.parametrize(("word", "share"), [("0.5", 0.5), ("50%", 0.5), ("0", 0), ("100%", 1)])
@@ -118,12 +118,12 @@ def test_strength(word: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("word", ["50", "-1", "101%", "half", "nan", ""])
-def test_strengths_that_are_none(word: str) -> None:
-    with pytest.raises(UsageError, match=r"Give 0\.5, or 50%, for half"):
+def test_invalid_strengths(word: str) -> None:
+    with pytest.raises(UsageError, match=r"is not a valid strength; expected a number from 0 to 1"):
         parse_strength(word)
 
 
-def test_words_that_cannot_be_used(
+def test_invalid_option_values(
     checkpoints: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -131,9 +131,9 @@ def test_words_that_cannot_be_used(
     Image.linear_gradient("L").save("b.csv", "PNG")
     words = ["denoise", "a.png", "b.csv", "--model", str(checkpoints[1])]
     for more, said in (
-        (["--tile", "8"], "Cannot cut tiles of 8 pixels"),
-        (["--strength", "50"], "Cannot use the strength 50"),
-        (["--report", "b.csv", "--overwrite"], "b.csv is an input, which is never overwritten"),
+        (["--tile", "8"], "Cannot use tiles of 8 pixels"),
+        (["--strength", "50"], "'50' is not a valid strength"),
+        (["--report", "b.csv", "--overwrite"], "Cannot write b.csv: it is an input"),
     ):
         result = CliRunner().invoke(app, [*words, *more])
         assert result.exit_code == 2

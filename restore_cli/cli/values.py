@@ -1,4 +1,4 @@
-"""Words of the command line as values: a share, a tile, a format, a list."""
+"""Parsers of command line values: a share, a tile size, a format, a list."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SMALLEST_TILE = 16  # pixels
 
 
 def parse_strength(word: str | float) -> float:
-    """A share from 0 to 1, or in percent."""
+    """Parse a share from 0 to 1, or a percentage."""
     number, percent = (
         (word, False) if isinstance(word, float) else (word.removesuffix("%"), word[-1:] == "%")
     )
@@ -21,39 +21,39 @@ def parse_strength(word: str | float) -> float:
         share = -1.0
     if not 0 <= share <= 1:
         raise UsageError(
-            f"Cannot use the strength {word}: it is not from 0 to 1. Give 0.5, or 50%, for half."
+            f"{word!r} is not a valid strength; expected a number from 0 to 1, or 0% to 100%."
         )
     return share
 
 
 def parse_tile(word: str) -> int | None:
-    """A side in pixels, 0 for the whole picture, None for "auto"."""
+    """Parse a tile size in pixels: 0 is the entire image, None is "auto"."""
     if word == "auto":
         return None
     if not word.isdecimal():
         raise UsageError(
-            f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto."
+            f"{word!r} is not a valid tile size; expected pixels, 0 for the entire image, or auto."
         )
     if 0 < int(word) < _SMALLEST_TILE:
         raise UsageError(
-            f"Cannot cut tiles of {word} pixels: a photo would take hours. "
-            f"Give {_SMALLEST_TILE} or more, 0 for the whole picture, or auto."
+            f"Cannot use tiles of {word} pixels: a photo would take hours. Give"
+            f" {_SMALLEST_TILE} or more, 0 for the entire image, or auto."
         )
     return int(word)
 
 
 def parse_format(word: str) -> str:
-    """Pillow's name of a format, from a file's extension."""
+    """Pillow's name of a format, given by a file extension such as jpg."""
     from restore_cli.image import format_of
 
     try:
         return format_of(Path(f"picture.{word.lower()}"))
     except PictureError as error:
         raise UsageError(
-            f"Unknown format {word!r}; choose png, jpg, webp, tif, bmp, ppm or avif."
+            f"Unknown format {word!r}; expected png, jpg, webp, tif, bmp, ppm or avif."
         ) from error
 
 
 def split_commas(words: Sequence[str] | None) -> list[str]:
-    """The words between commas."""
+    """Split words at commas, without empty parts."""
     return [part for word in words or () for part in word.split(",") if part]
