@@ -218,7 +218,7 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
         and fed.report.strength == 1
     )
     fed = Deblock(quality=21).prepare(image, blind)
-    assert "nothing is changed" in fed.report.warnings[0] and fed.report.strength == 0
+    assert "the photo was not changed" in fed.report.warnings[0] and fed.report.strength == 0
 
 
 def test_where_blocks_start_is_found_unless_it_is_said() -> None:

@@ -366,13 +366,13 @@ def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> N
         )
 
     for words, said in (
-        (["photo.png", "--save-mask", "photo.png"], "photo.png is an input"),
-        (["photo.png", "--save-mask", "photo.png", "--overwrite"], "photo.png is an input"),
-        (["photo.png", "--save-mask", "."], "photo.png is an input"),
+        (["photo.png", "--save-mask", "photo.png"], "photo.png: it is an input"),
+        (["photo.png", "--save-mask", "photo.png", "--overwrite"], "photo.png: it is an input"),
+        (["photo.png", "--save-mask", "."], "photo.png: it is an input"),
         (["photo.png", "--save-mask", "used.png"], "used.png already exists"),
         (
             ["photo.png", "--mask", "used.png", "--save-mask", "used.png", "--overwrite"],
-            "used.png is an input",
+            "used.png: it is an input",
         ),
         (["photo.png", "-o", "a.png", "--save-mask", "a.png"], "would both be written to a.png"),
         (["photo.png", "used.png", "--save-mask", "m.png"], "several masks"),

@@ -347,10 +347,12 @@ def test_references_and_masks_are_never_overwritten(
     before = kept.read_bytes()
     (tmp_path / "alias").symlink_to("kept")
     for name in "in/a.png", "in":
-        refused(run(name, *words, "-o", folder, "--suffix", "", "--overwrite"), "a.png is an input")
+        refused(
+            run(name, *words, "-o", folder, "--suffix", "", "--overwrite"), "a.png: it is an input"
+        )
         refused(
             run(name, *words, "-o", "out/", "--mask", "kept", "--save-mask", folder, "--overwrite"),
-            "a.png is an input",
+            "a.png: it is an input",
         )
     assert kept.read_bytes() == before
     assert names(tmp_path) == {"in/a.png", "in/b.png", "kept/a.png"}
@@ -372,7 +374,7 @@ def test_masks_and_references_are_found_before_anything_runs(run: Run, tmp_path:
 
 def test_no_photo_is_its_own_reference(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
-    refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png is an input")
+    refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png: it is an input")
     photo(tmp_path / "a.bmp", sigma=0)
     record = json.loads(
         ok(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", "", "--json")).stdout

@@ -50,7 +50,8 @@ Output = Annotated[
     _option(
         _FILES,
         "FILE|DIR|-",
-        "Output file or folder; - writes to standard output. By default next to each input.",
+        "Output file or folder, or - for standard output. By default next to each input, or - if"
+        " the input is -.",
         "--output",
         "-o",
     ),

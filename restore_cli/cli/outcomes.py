@@ -50,7 +50,7 @@ class Outcomes:
     _counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0)
     )
-    _kept: list[Record] = field(default_factory=list)
+    _records: list[Record] = field(default_factory=list)
 
     def render(self, records: Iterable[Record]) -> None:
         """Show all records; reports and page are written even if the batch is interrupted.
@@ -80,14 +80,14 @@ class Outcomes:
             raise typer.Exit(ExitCode.FAILED)
 
     def _write_report(self, path: Path) -> None:
-        if self._kept:
-            write_report(self._kept, path)
+        if self._records:
+            write_report(self._records, path)
 
     def _show(self, record: Record) -> None:
         self._counts[record.status] += 1
         self.batch.finish()
         if self.reports:
-            self._kept.append(record)
+            self._records.append(record)
         if self.json:
             print_result(record.to_json())
         if record.error:

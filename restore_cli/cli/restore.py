@@ -167,9 +167,7 @@ def _check_stdout(items: Sequence[FileJob], json: bool) -> None:
             "Cannot write both the image and --json to standard output. Give a file as -o."
         )
     if sys.stdout.isatty():
-        raise UsageError(
-            "Cannot write an image to a terminal. Give a file as -o, or redirect the output."
-        )
+        raise UsageError("Cannot write an image to a terminal. Give -o FILE, or redirect it.")
 
 
 def _warn_of_unread(unread: Counter[str]) -> None:

@@ -53,17 +53,19 @@ def restore(
 def restore_fully(
     picture: Picture, task: Task, model: Checkpoint, settings: Settings | None = None
 ) -> Pixels:
-    """What a network makes of a picture, to judge the network by.
+    """Restore a picture with a network at full strength, to evaluate the network.
 
-    It is run even where the task would leave the picture alone, make a part of the change or take
-    another network. Where some pixels are missing, all others stay.
+    The network is run even if the task would not change the picture, blend the result with it or
+    use another network. Pixels that are not missing are kept if others are missing.
 
     Args:
-        picture: without alpha; its missing pixels are NaN.
-        task: that has nothing to find.
+        picture: a picture without alpha; missing pixels are NaN.
+        task: a task that does not detect damage.
+        model: the model with the network.
+        settings: how to run the network.
 
     Returns:
-        H x W x C in [0, 1], of the result's size.
+        H x W x C in [0, 1] at the result's size.
     """
     scale = task.enlargement(picture.height, picture.width)
     networks = PictureNetworks(model, Models(), picture.channels, scale, settings or Settings())

@@ -23,7 +23,9 @@ def parse_quality(word: str) -> float | None:
     try:
         return None if word == "auto" else float(word)
     except ValueError as error:
-        raise UsageError(f"{word!r} is not a valid quality; expected 1 to 100, or auto.") from error
+        raise UsageError(
+            f"{word!r} is not a valid quality; expected a number from 1 to 100, or auto."
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Deblock(Task):
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError(
-                f"{self.quality:g} is not a valid quality; expected 1 to 100, or auto."
+                f"{self.quality:g} is not a valid quality; expected a number from 1 to 100, or auto."
             )
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
