@@ -106,9 +106,9 @@ def _look(image: Pixels, visible: Mask | None) -> Levels:
     levels = []
     with memory.kept():
         for top, left in _windows(*image.shape[:2]):
-            place = np.s_[top : top + SIDE, left : left + SIDE]
-            if visible is None or visible[place].mean() >= MIN_VISIBLE:
-                window = np.ascontiguousarray(image[place])
+            part = np.s_[top : top + SIDE, left : left + SIDE]
+            if visible is None or visible[part].mean() >= MIN_VISIBLE:
+                window = np.ascontiguousarray(image[part])
                 pixels = window if window.shape[2] == 3 else to_rgb(window)
                 plane = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels
                 levels.append(from_plane(plane.mean(axis=(0, 1), dtype=np.float64)))

@@ -451,7 +451,7 @@ def test_what_a_model_finds_the_default_fills(
         (
             ["--box", "0,0,5,5", "--box", "90,9,5,5"],
             1,
-            "photo.png: The box 90,9,5,5 lies outside the photo of 60 x 40",
+            "photo.png: The box 90,9,5,5 lies outside the photo (60 x 40)",
         ),
         (
             ["--mask", "small.png"],

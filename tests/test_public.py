@@ -370,7 +370,7 @@ def test_span_that_explodes_is_replaced_and_said(tmp_path: Path) -> None:
     assert record["model"] == "sr-color-x2"
     (said,) = (warning for warning in record["warnings"] if "failed" in warning)
     assert re.search(
-        "y.pth failed: its output ranges from .* instead of 0 to 1. The photo was restored with"
+        "y.pth failed: its output is .*, not 0 to 1. The photo was restored with"
         " sr-color-x2 instead.",
         said,
     )

@@ -217,7 +217,7 @@ def test_one_photo_too_small_for_a_size_does_not_stop_the_others(
     ]
     result = CliRunner().invoke(app, [*map(str, words), "-o", str(photo.with_name("out")) + "/"])
     assert result.exit_code == 1
-    assert "tiny.png: The requested size is 12 times the photo's; the maximum is 8" in result.stderr
+    assert "tiny.png: The requested size is 12x the photo's; the maximum is 8x" in result.stderr
     assert [path.name for path in photo.with_name("out").iterdir()] == [
         f"{photo.stem}.enlarged.png"
     ]

@@ -188,7 +188,7 @@ def test_closed_streams_that_are_not_needed(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("denoise a.png -o - >&-", "standard output: Bad file descriptor"),
+        ("denoise a.png -o - >&-", "Cannot write to standard output: Bad file descriptor"),
         (
             "denoise a.png -o b.png --json >/dev/full",
             "Cannot write to standard output: No space left on device",

@@ -32,8 +32,8 @@ EPILOG = (
     "  restore compare photos/ denoised/ -o page.html\n"
     "  restore compare photo.jpg --models default,best,realesrgan --level scale=4 -o page.html\n"
     "  restore compare photo.jpg --models default,mine.safetensors --task denoise -o page.html\n\n"
-    "Exit codes: 0 page written, 1 some or all versions failed, 2 invalid arguments, 130"
-    " interrupted."
+    "Exit codes: 0 page written, 1 some or all versions failed, 2 invalid arguments,"
+    " 130 interrupted."
 )
 
 

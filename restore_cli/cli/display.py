@@ -91,9 +91,7 @@ def describe(record: Record, task: Task) -> str:
         parts.append(
             f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s"
         )
-    noisy = (
-        task.noisy and (record.noise_before or 0) >= 1
-    )  # below 1, noise is indistinguishable from none
+    noisy = task.noisy and (record.noise_before or 0) >= 1  # below 1 the estimate is unreliable
     if noisy and record.model is not None and record.noise_after is not None:
         parts.append(f"noise left {record.noise_after:.1f}")
     return "  ".join([*parts, *_describe_figures(record)])

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from restore_cli.models import catalog
 
-_REQUIRED = {
-    "inpaint": " --mask mask.png",
-    "sr": " --scale 3",
-}  # options that a task's examples need
+# Options that the examples of a task need.
+_REQUIRED = {"inpaint": " --mask mask.png", "sr": " --scale 3"}
 
 
 def add_hint(summary: str, task: str) -> str:

@@ -50,8 +50,8 @@ Output = Annotated[
     _option(
         _FILES,
         "FILE|DIR|-",
-        "Output file or folder, or - for standard output. By default next to each input, or - if"
-        " the input is -.",
+        "Output file or folder, or - for standard output."
+        " By default next to each input, or - if the input is -.",
         "--output",
         "-o",
     ),

@@ -106,6 +106,6 @@ class Outcomes:
             print_note(f"nothing was restored; {page.path} was not written")
         elif page and page.left_out:
             print_warning(
-                f"{page.path} shows {page.photos}: the first, or with --reference those with the"
-                " lowest PSNR."
+                f"{page.path} shows {page.photos}:"
+                " the first, or with --reference those with the lowest PSNR."
             )

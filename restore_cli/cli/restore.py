@@ -48,8 +48,8 @@ def _epilog(name: str) -> str:
         f"  restore {name} photo.jpg{more}\n"
         f"  restore {name} photos/ -r -o restored/ --skip-existing{more}\n"
         f"  restore {name} - -o - --format png{more} < photo.jpg > photo.png\n\n"
-        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model, 130"
-        " interrupted."
+        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model,"
+        " 130 interrupted."
     )
 
 

@@ -86,7 +86,7 @@ def _sentence(item: FileJob, error: Exception) -> str:
         case MemoryError():
             return f"{item.input}: Out of memory. Use a smaller --tile, or close other programs."
         case OSError(strerror=reason) if reason:
-            target = "standard output" if item.output == STREAM else item.output
+            target = "to standard output" if item.output == STREAM else item.output
             return f"Cannot write {error.filename or target}: {reason}."
     return f"{item.input}: Unexpected {type(error).__name__}: {error}. Use --debug for details."
 

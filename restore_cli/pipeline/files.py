@@ -167,9 +167,9 @@ def _claim(items: Sequence[FileJob]) -> dict[str, str]:
 
 def match_files(items: list[FileJob], masks: Path | None, references: Path | None) -> list[FileJob]:
     """Add masks and references to the items; raises UsageError if a path does not exist."""
-    for kind, place in (("Reference", references), ("Mask", masks)):
-        if place and not place.exists():
-            raise UsageError(f"{kind} not found: {place}.")
+    for kind, path in (("Reference", references), ("Mask", masks)):
+        if path and not path.exists():
+            raise UsageError(f"{kind} not found: {path}.")
     if references and not references.is_dir() and len(items) > 1:
         raise UsageError("--reference must be a folder if there are several inputs.")
     return [
@@ -182,18 +182,22 @@ def match_files(items: list[FileJob], masks: Path | None, references: Path | Non
     ]
 
 
-def find_matching_file(place: Path, item: FileJob) -> Path:
+def find_matching_file(path: Path, item: FileJob) -> Path:
     """Find the reference or mask of an item: the file itself, or a match in a folder.
 
     A match has the same relative path, or the same name at the top of the folder, or either with
     another image suffix. Without a match, the result is the same relative path.
     """
-    if not place.is_dir():  # a file, or a pipe
-        return place
-    same = place / item.relative
-    places = (same, place / same.name)
-    stems = (path.with_suffix(suffix) for path in places for suffix in sorted(READ_SUFFIXES))
-    return next((path for path in (*places, *stems) if path.is_file()), same)
+    if not path.is_dir():  # a file, or a pipe
+        return path
+    same = path / item.relative
+    candidates = (same, path / same.name)
+    stems = (
+        candidate.with_suffix(suffix)
+        for candidate in candidates
+        for suffix in sorted(READ_SUFFIXES)
+    )
+    return next((file for file in (*candidates, *stems) if file.is_file()), same)
 
 
 def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) -> list[FileJob]:

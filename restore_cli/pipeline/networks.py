@@ -55,8 +55,8 @@ def load(
     scale = loaded.network.geometry.scale
     if scale > 1 and not find_task(task).enlarges:
         raise WeightsError(
-            f"Cannot use {loaded.name} for {task}: its network upscales {scale} times. Use another"
-            " --model."
+            f"Cannot use {loaded.name} for {task}: its network upscales {scale} times."
+            " Use another --model."
         )
     return loaded
 

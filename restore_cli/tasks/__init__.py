@@ -30,8 +30,8 @@ TASKS = {  # command -> module:class in this package
     "deblur": "deblur:Deblur",
 }
 APPROXIMATE = (
-    "looks at the entire photo, so its tiles are approximate; --tile 0 avoids that, but needs more"
-    " memory."
+    "looks at the entire photo, so its tiles are approximate;"
+    " --tile 0 avoids that, but needs more memory."
 )
 FIXED = "takes {0} x {0} pixels at once, so it runs in blended tiles, which is approximate."
 

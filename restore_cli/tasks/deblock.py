@@ -18,13 +18,13 @@ NOISY = 5.0  # noise level above which a photo counts as noisy
 LIGHT = (90, 95)  # qualities between which the strength falls to one half, to avoid harm
 
 
-def parse_quality(word: str) -> float | None:
+def parse_quality(text: str) -> float | None:
     """Parse a number, or "auto"."""
     try:
-        return None if word == "auto" else float(word)
+        return None if text == "auto" else float(text)
     except ValueError as error:
         raise UsageError(
-            f"{word!r} is not a valid quality; expected a number from 1 to 100, or auto."
+            f"{text!r} is not a valid quality; expected a number from 1 to 100, or auto."
         ) from error
 
 
@@ -56,7 +56,7 @@ class Deblock(Task):
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError(
-                f"{self.quality:g} is not a valid quality; expected a number from 1 to 100, or auto."
+                f"{self.quality:g} is not a valid quality; expected a number from 1 to 100."
             )
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
@@ -108,8 +108,8 @@ class Deblock(Task):
         if found.noise <= NOISY:
             return None
         return (
-            f"Noise of level {found.noise:.0f} remains; `restore denoise` removes noise and JPEG"
-            " artifacts."
+            f"Noise of level {found.noise:.0f} remains;"
+            " `restore denoise` removes noise and JPEG artifacts."
         )
 
     def finish(self, output: Pixels, observed: Pixels) -> Pixels:

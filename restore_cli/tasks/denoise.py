@@ -20,13 +20,13 @@ FAINT, VISIBLE = 0.3, 2.5  # below the first level the strength is 0, above the 
 RAISE = 1.3  # for models for photos: the measured level of real noise is too low
 
 
-def parse_sigma(word: str) -> float | None:
+def parse_sigma(text: str) -> float | None:
     """Parse a number, or "auto"."""
     try:
-        return None if word == "auto" else float(word)
+        return None if text == "auto" else float(text)
     except ValueError as error:
         raise UsageError(
-            f"{word!r} is not a valid sigma; expected a number from 0 to 255, or auto."
+            f"{text!r} is not a valid sigma; expected a number from 0 to 255, or auto."
         ) from error
 
 

@@ -23,37 +23,37 @@ Paint = Literal["text", "scratches"]  # what can be detected
 FINDERS = ("finder", "blind")  # models for soft and hard paint, and for hard paint exactly
 
 
-def parse_box(word: str) -> tuple[int, int, int, int]:
+def parse_box(text: str) -> tuple[int, int, int, int]:
     """Parse "x,y,w,h": the upper left corner, width and height, in pixels."""
-    parts = word.split(",")
+    parts = text.split(",")
     if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
         raise UsageError(
-            f"{word!r} is not a valid box; expected x,y,width,height in pixels, such as"
-            " 10,20,300,40."
+            f"{text!r} is not a valid box;"
+            " expected x,y,width,height in pixels, such as 10,20,300,40."
         )
     x, y, width, height = map(int, parts)
     if not width or not height:
-        raise UsageError(f"{word!r} is not a valid box; expected a width and height of at least 1.")
+        raise UsageError(f"{text!r} is not a valid box; expected a width and height of at least 1.")
     return x, y, width, height
 
 
-def parse_grow(word: str) -> int:
+def parse_grow(text: str) -> int:
     """Parse a number of pixels."""
     try:
-        return int(word)
+        return int(text)
     except ValueError as error:
         raise UsageError(
-            f"{word!r} is not valid for --grow; expected a number of pixels."
+            f"{text!r} is not valid for --grow; expected a number of pixels."
         ) from error
 
 
-def parse_detect(word: str) -> Paint:
+def parse_detect(text: str) -> Paint:
     """Parse "text" or "scratches"."""
-    if word == "text":
+    if text == "text":
         return "text"
-    if word == "scratches":
+    if text == "scratches":
         return "scratches"
-    raise UsageError(f"{word!r} is not valid for --detect; expected text or scratches.")
+    raise UsageError(f"{text!r} is not valid for --detect; expected text or scratches.")
 
 
 @dataclass(frozen=True)

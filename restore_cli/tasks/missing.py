@@ -45,8 +45,7 @@ def mark(
     for x, y, across, down in boxes:
         if x >= width or y >= height:
             raise RestoreError(
-                f"The box {x},{y},{across},{down} lies outside the photo of {width} x {height}"
-                " pixels."
+                f"The box {x},{y},{across},{down} lies outside the photo ({width} x {height})."
             )
         missing[y : y + down, x : x + across] = 1
     if grow and missing.any():

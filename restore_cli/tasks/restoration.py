@@ -70,10 +70,7 @@ class NetworkRun:
         bounds = self.model.network.bounds
         if not bounds or (low >= bounds[0] and high <= bounds[1]):
             return ""
-        return (
-            f"{self.model.name} failed: its output ranges from {low:.1f} to {high:.1f} instead of"
-            " 0 to 1"
-        )
+        return f"{self.model.name} failed: its output is {low:.1f} to {high:.1f}, not 0 to 1"
 
 
 @dataclass(frozen=True)

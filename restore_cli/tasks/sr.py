@@ -19,23 +19,23 @@ LARGEST = 8
 NOISY, COMPRESSED = 3.0, 90  # noise level above which, and JPEG quality below which, to warn
 
 
-def parse_scale(word: str) -> float:
+def parse_scale(text: str) -> float:
     """Parse a number."""
     try:
-        return float(word)
+        return float(text)
     except ValueError as error:
         raise UsageError(
-            f"{word!r} is not a valid scale; expected a number from 1 to {LARGEST}."
+            f"{text!r} is not a valid scale; expected a number from 1 to {LARGEST}."
         ) from error
 
 
-def parse_size(word: str) -> tuple[int, int]:
+def parse_size(text: str) -> tuple[int, int]:
     """Parse "1920x1080", width and height in pixels; "1920x" or "x1080" gives 0 for the other."""
-    found = re.fullmatch(r"([1-9]\d*)x|x([1-9]\d*)|([1-9]\d*)x([1-9]\d*)", word.lower(), re.ASCII)
+    found = re.fullmatch(r"([1-9]\d*)x|x([1-9]\d*)|([1-9]\d*)x([1-9]\d*)", text.lower(), re.ASCII)
     if not found:
         raise UsageError(
-            f"{word!r} is not a valid size; expected width and height in pixels, such as 1920x1080,"
-            " or one of them, such as 1920x."
+            f"{text!r} is not a valid size; expected pixels such as 1920x1080,"
+            " or only one side, such as 1920x."
         )
     return int(found[1] or found[3] or 0), int(found[2] or found[4] or 0)
 
@@ -87,8 +87,7 @@ class Sr(Task):
         wanted = self.enlargement(height, width)
         if wanted > LARGEST:
             raise RestoreError(
-                f"The requested size is {wanted:.3g} times the photo's; the maximum is {LARGEST}"
-                " times."
+                f"The requested size is {wanted:.3g}x the photo's; the maximum is {LARGEST}x."
             )
         known = [float(geometry.scale)] if geometry.scale > 1 else _scales(trained.levels)
         scale = next((scale for scale in known if scale >= wanted), known[-1])
