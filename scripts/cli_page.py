@@ -36,7 +36,7 @@ MEANINGS = {
     " the other inputs of a batch are done.",
     ExitCode.USAGE: "Invalid arguments; nothing was done.",
     ExitCode.WEIGHTS: "A model is missing, damaged or unknown, or cannot be downloaded.",
-    ExitCode.INTERRUPTED: "Interrupted by Ctrl-C or a signal; finished outputs are kept.",
+    ExitCode.INTERRUPTED: "Interrupted by Ctrl-C or a signal. Finished outputs were kept.",
 }
 
 

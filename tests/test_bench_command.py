@@ -726,12 +726,12 @@ def test_the_protocol_of_real_pairs_states_their_degradation(sets: Path) -> None
         (
             ["denoise", "small", "--sigma", "25", "--report", "/proc/x.csv"],
             2,
-            "/proc/x.csv cannot be written",
+            "Cannot write /proc/x.csv",
         ),
         (
             ["denoise", "small", "--sigma", "25", "--report", "folder.html"],
             2,
-            "folder.html is a folder",
+            "Cannot write folder.html: it is a folder",
         ),
     ],
 )

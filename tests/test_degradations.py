@@ -212,7 +212,7 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
         fed = Deblock(quality=quality).prepare(image, known)
         assert fed.conditions == (pytest.approx(seen),)
         assert bool(fed.report.warnings) == (quality != 20)
-        assert fed.report.strength == (quality < 95)  # there is nothing to mend above
+        assert fed.report.strength == (quality < 95)  # nothing to improve above
     blind = Trained({"quality": 10}, Geometry(3))
     fed = Deblock(quality=20).prepare(image, blind)
     assert (
@@ -221,7 +221,7 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
         and fed.report.strength == 1
     )
     fed = Deblock(quality=21).prepare(image, blind)
-    assert "nothing is changed" in fed.report.warnings[0] and fed.report.strength == 0
+    assert "the photo was not changed" in fed.report.warnings[0] and fed.report.strength == 0
 
 
 def test_the_start_of_blocks_is_found_unless_it_is_given() -> None:

@@ -19,7 +19,7 @@ from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Result, Settings
 from restore_cli.image import Picture, read_picture, round_to_bytes
-from restore_cli.levels import parse_levels
+from restore_cli.levels import Choice, Range
 from restore_cli.models import checkpoint
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
@@ -155,7 +155,7 @@ PAINTED[10:16, 20:46] = 1
 LEFT = np.zeros(GRAY.shape[:2], np.float32)
 LEFT[:, :5] = 1
 NOISY = (GRAY + np.random.default_rng(0).normal(0, 0.1, GRAY.shape)).astype(np.float32)
-PHOTO = {"noise": ["camera", "random"]}
+PHOTO = {"noise": Choice(("camera", "random"))}
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ PHOTO = {"noise": ["camera", "random"]}
         (Denoise(sigma=25), GRAY, 0 * LEFT, 1, {}, 0, False),
         (Denoise(), NOISY, None, 1, PHOTO, 0, True),
         (Denoise(), GRAY, None, 1, PHOTO, 0, False),  # there is no noise
-        (Deblock(quality=20), GRAY, None, 1, {"quality": [5, 90]}, 0, True),
-        (Deblock(quality=95), GRAY, None, 1, {"quality": [5, 90]}, 0, False),
+        (Deblock(quality=20), GRAY, None, 1, {"quality": Range(5, 90)}, 0, True),
+        (Deblock(quality=95), GRAY, None, 1, {"quality": Range(5, 90)}, 0, False),
         (Inpaint(), GRAY, LEFT, 1, {}, 0, True),
         (Inpaint(), GRAY, LEFT, 0, {}, 0, False),
         (Inpaint(detect="text"), PAINTED, None, 1, {}, 2, True),
