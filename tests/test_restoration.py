@@ -194,7 +194,7 @@ def test_a_picture_is_changed_if_a_network_was_run_for_that(
         arch="unet:UNet",
         params=params,
         channels=3,
-        conditions=parse_levels(conditions),
+        conditions=conditions,
     )
     lab = Lab(Checkpoint("lab", UNet(**params), header))  # type: ignore[arg-type]
     made = task.restore(Picture(pixels), mask, lab, strength)
