@@ -41,7 +41,9 @@ class Blur(Degradation):
         rounded: whether the blurred image is rounded to 8 bits.
     """
 
-    protocol: ClassVar[str] = "blur and noise drawn by numpy's RandomState(0) anew for each image"
+    protocol: ClassVar[str] = (
+        "blur and noise drawn by numpy's RandomState(0), restarted for each image"
+    )
     levels: ClassVar[Levels] = {
         "kernel": Choice(KERNELS),
         "size": Range(1, 13),

@@ -24,7 +24,7 @@ class Haze(Degradation):
         light: brightness of the air in [0, 1], equal in all channels.
     """
 
-    protocol: ClassVar[str] = "haze drawn by numpy's RandomState(0) anew for each image"
+    protocol: ClassVar[str] = "haze drawn by numpy's RandomState(0), restarted for each image"
     # The ranges of RESIDE's indoor training set (Li et al. 2019).
     levels: ClassVar[Levels] = {"beta": Range(0.6, 1.8), "light": Range(0.7, 1.0)}
     validation: ClassVar[tuple[Levels, ...]] = (

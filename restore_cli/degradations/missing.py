@@ -38,7 +38,9 @@ class Missing(Degradation):
             does not.
     """
 
-    protocol: ClassVar[str] = "pixels lost as drawn by numpy's RandomState(0) anew for each image"
+    protocol: ClassVar[str] = (
+        "pixels lost as drawn by numpy's RandomState(0), restarted for each image"
+    )
     levels: ClassVar[Levels] = {
         "damage": Choice(("text", "text", "scratches", "scratches", "boxes", "hole")),
         "size": Range(8, 32),

@@ -32,7 +32,7 @@ class Noise(Degradation):
 
     protocol: ClassVar[str] = (
         "Gaussian noise of sigma / 255 added in float and "
-        "not clipped, numpy's RandomState(0) anew for each image, in RGB order"
+        "not clipped, numpy's RandomState(0), restarted for each image, in RGB order"
     )
     levels: ClassVar[Levels] = {"sigma": Range(0, 75)}
     validation: ClassVar[tuple[Levels, ...]] = ({"sigma": 15}, {"sigma": 25}, {"sigma": 50})

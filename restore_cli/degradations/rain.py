@@ -51,7 +51,7 @@ class Rain(Degradation):
             noise; or "any": one of these, or two together.
     """
 
-    protocol: ClassVar[str] = "rain drawn by numpy's RandomState(0) anew for each image"
+    protocol: ClassVar[str] = "rain drawn by numpy's RandomState(0), restarted for each image"
     levels: ClassVar[Levels] = {
         "rain": Choice(
             ("streaks", "streaks", "streaks", "density", "screen", "heavy", "depth", "none")
