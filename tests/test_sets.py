@@ -103,9 +103,9 @@ TABLE = 'title = "T"\npaper = "P"\nimages = 2\nchannels = 3\n'
         ),
         (
             f'{TABLE}hub = {{ repo = "a/b", revision = "{REVISION}", file = "c", kind = "space" }}',
-            "s: a repository is a model or a dataset, not 'space'",
+            "s: the kind of repository must be model or dataset, not 'space'",
         ),
-        ("[", "cannot be read"),
+        ("[", "Cannot read the table"),
     ],
 )
 def test_a_mistake_in_the_table_is_named(tmp_path: Path, table: str, words: str) -> None:
@@ -452,7 +452,7 @@ def test_a_cut_connection_is_resumed(
     offer(content)
     hub.cuts["/set.zip"] = [200, 0]
     with pytest.raises(
-        RestoreError, match=r"Some cannot be fetched \(.*cut after 200 of .*put its images into"
+        RestoreError, match=r"Some cannot be fetched \(.*lost after 200 of .*put its images into"
     ):
         open_set("some")
     assert not (tmp_path / "cache" / "sets" / "some").exists()
