@@ -108,7 +108,7 @@ def test_a_table_is_read(tmp_path: Path) -> None:
         ('"x"', "", "t contains a row without a set"),
         (ROW, 'set = "x"\n', "t has unknown keys: set"),
         (ROW, "[u]\n", "u lacks paper, where"),
-        (ROW, "[", "cannot be read"),
+        (ROW, "[", "Cannot read the table"),
     ],
 )
 def test_an_error_names_its_table(tmp_path: Path, rows: str, extra: str, words: str) -> None:

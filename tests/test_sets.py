@@ -101,9 +101,9 @@ TABLE = 'title = "T"\npaper = "P"\nimages = 2\nchannels = 3\n'
         ),
         (
             f'{TABLE}hub = {{ repo = "a/b", revision = "{REVISION}", file = "c", kind = "space" }}',
-            "s: a repository is a model or a dataset, not 'space'",
+            "s: the kind of repository must be model or dataset, not 'space'",
         ),
-        ("[", "cannot be read"),
+        ("[", "Cannot read the table"),
     ],
 )
 def test_an_error_in_the_table_is_reported(tmp_path: Path, table: str, words: str) -> None:
@@ -450,7 +450,7 @@ def test_an_interrupted_download_resumes(
     offer(content)
     hub.cuts["/set.zip"] = [200, 0]
     with pytest.raises(
-        RestoreError, match=r"Cannot download Some: .*cut after 200 of .* Put its images into"
+        RestoreError, match=r"Cannot download Some: .*lost after 200 of .* Put its images into"
     ):
         open_set("some")
     assert not (tmp_path / "cache" / "sets" / "some").exists()

@@ -686,7 +686,7 @@ NESTED = MAX_DEPTH + 1
         (header(arch="baselines:PlainUNet", params={"levels": 4000}), "Cannot build"),
         (header(arch="invertible:IRAE", params={"levels": 4000}), "Cannot build"),
         (header(arch="engine:Restorer"), "Unknown architecture"),
-        (header(arch="unet:Restorer"), "no restoration network"),
+        (header(arch="unet:Restorer"), "not a restoration network"),
         (header(arch="a" * 10**6), "Unknown architecture 'aaaa.{0,200}aaa'"),
         (header(channels=3), "Cannot run the network of .*contradicts its header"),
         (header(conditions={"sigma": "x"}), "condition sigma cannot be 'x'"),
