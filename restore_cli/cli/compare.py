@@ -55,7 +55,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE,...",
-            help="Also restore the photo with each of these models; default is the task's own.",
+            help="Also restore the photo with these models; `default` is the task's own.",
         ),
     ] = None,
     task: Annotated[

@@ -135,9 +135,7 @@ Model = Annotated[
         autocompletion=model_names,
     ),
 ]
-ACCEPT = (
-    "Accept the license of this model, which forbids commercial use or is not stated; repeatable."
-)
+ACCEPT = "Accept this model's license, if it forbids commercial use or is not stated; repeatable."
 Accept = Annotated[
     list[str] | None,
     _option(_NETWORK, "NAME", ACCEPT, "--accept-license", autocompletion=model_names),
