@@ -1,15 +1,14 @@
-"""The other half of the BT paper: VGG-6(K) trained with each weight quantizer; accuracy on held-out
-images.
+"""Trains VGG-6(K) with each weight quantizer, as in the BT paper, and prints the test accuracy.
 
-    python benchmarks/classify.py                                # ten digits, drawn here
+    python benchmarks/classify.py                               # ten digits, drawn by the script
     python benchmarks/classify.py DIR --width 64 --steps 20000  # DIR/{train,test}/CLASS/*
-    python benchmarks/classify.py DIR --holdout 0.2  # DIR/CLASS/*, a fifth of them to test on
-    python benchmarks/classify.py DIR --published cifar10  # beside the figures of classify.toml
+    python benchmarks/classify.py DIR --holdout 0.2             # DIR/CLASS/*, a fifth for testing
+    python benchmarks/classify.py DIR --published cifar10       # with figures from classify.toml
 
-Adam, batches of 128, crops of the image padded by 4 pixels, and cutout, as sections 3.3 and 4.1
-have it. The paper leaves open learning rate, schedule and length: here 1e-3, falling to 0 along a
-cosine, and --steps. --regularizer is the weight of the transition term in the loss, 0.1 in the
-paper; every quantizer is trained with each value given.
+The training uses Adam, batches of 128, crops of the image padded by 4 pixels, and cutout, as in
+sections 3.3 and 4.1. The paper does not state learning rate, schedule and length: here the rate
+falls from 1e-3 to 0 along a cosine in --steps. --regularizer is the weight of the transition term
+in the loss, 0.1 in the paper; each quantizer is trained with each of its values.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ Labelled = tuple[Tensor, Tensor]  # images N x 3 x side x side, float32 in [0, 1
 
 
 def draw_glyphs(count: int, side: int, seed: int) -> Labelled:
-    """Digits of random place, size, slant and colors, in noise."""
+    """Draw digits of random place, size, slant and colors, with noise."""
     rng = np.random.default_rng(seed)
     images, classes = np.empty((count, side, side, 3), np.float32), rng.integers(10, size=count)
     for image, digit in zip(images, classes, strict=True):
@@ -52,7 +51,7 @@ def draw_glyphs(count: int, side: int, seed: int) -> Labelled:
 
 
 def read_folder(folder: Path, kinds: list[str], side: int) -> Labelled:
-    """The images of FOLDER/CLASS/*, for each class in turn."""
+    """Read the images of FOLDER/CLASS/*, class by class."""
     paths = [
         sorted(path for path in (folder / kind).iterdir() if is_image_name(path)) for kind in kinds
     ]
@@ -65,8 +64,10 @@ def read_folder(folder: Path, kinds: list[str], side: int) -> Labelled:
 
 
 def read_sets(folder: Path, side: int, holdout: float) -> tuple[Labelled, Labelled]:
-    """What to train on and what to test on; a holdout is every n-th image of a folder without these
-    two.
+    """Read training and test images.
+
+    Args:
+        holdout: share of the images to test on, every n-th one; 0 reads the folders train and test.
     """
     root = folder if holdout else folder / "train"
     kinds = sorted(path.name for path in root.iterdir() if path.is_dir())
@@ -78,9 +79,7 @@ def read_sets(folder: Path, side: int, holdout: float) -> tuple[Labelled, Labell
 
 
 def published(name: str, width: int) -> dict[tuple[str, float], float]:
-    """The paper's accuracy in percent, by quantizer and weight of the transition term, where it has
-    one.
-    """
+    """Return the paper's accuracies in percent, by quantizer and weight of the transition term."""
     tables = tomllib.loads(Path(__file__).with_suffix(".toml").read_text(encoding="utf-8"))
     row = tables.get(name, {}).get(str(width), {"plain": [], "transition": []})
     kinds = {
@@ -95,9 +94,7 @@ def published(name: str, width: int) -> dict[tuple[str, float], float]:
 
 
 def augment(images: Tensor, rng: torch.Generator) -> Tensor:
-    """Each shifted by up to 4 pixels over black, with a black square of a quarter of its side
-    somewhere.
-    """
+    """Shift each image by up to 4 pixels over black, and add a black square of 1/4 of its side."""
     side = images.shape[-1]
     padded, result = pad(images, (4, 4, 4, 4)), torch.empty_like(images)
     for number, numbers in enumerate(
@@ -115,7 +112,7 @@ def augment(images: Tensor, rng: torch.Generator) -> Tensor:
 def accuracy(
     train: Labelled, test: Labelled, quantizer: str, regularizer: float, options: Namespace
 ) -> float:
-    """Train a classifier and score it, in percent."""
+    """Train a classifier, and return its accuracy in percent."""
     torch.manual_seed(options.seed)
     rng = torch.Generator().manual_seed(options.seed)
     network = VGG6(
@@ -142,7 +139,7 @@ def accuracy(
 
 
 def main() -> None:
-    """Parse, train, print."""
+    """Train with each quantizer and print the accuracies."""
     parser = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument(
@@ -162,13 +159,13 @@ def main() -> None:
             train, test = read_sets(options.folder, options.side, options.holdout)
         except (OSError, ValueError) as error:
             parser.error(
-                f"Cannot read {options.folder} as a folder of classes: {error}. See --help for its"
-                " form."
+                f"Cannot read {options.folder} as a folder of classes: {error}. See --help for the"
+                " expected layout."
             )
     figures = published(options.published, options.width)
     print(
-        f"VGG-6({options.width}), {len(train[1])} images to train on; % right of {len(test[1])}"
-        " others"
+        f"VGG-6({options.width}), {len(train[1])} training images; accuracy in % on"
+        f" {len(test[1])} test images"
     )
     print("quantizer" + "".join(f"  lambda {value:<6g}" for value in options.regularizer))
     for quantizer in options.quantizer:
@@ -176,8 +173,8 @@ def main() -> None:
         cells = []
         for value in values:
             paper = figures.get((quantizer, value))
-            beside = "" if paper is None else f" ({paper:.2f})"
-            cells.append(f"{accuracy(train, test, quantizer, value, options):.2f}{beside}")
+            listed = "" if paper is None else f" ({paper:.2f})"
+            cells.append(f"{accuracy(train, test, quantizer, value, options):.2f}{listed}")
         print(f"{quantizer:9}" + "".join(f"  {cell:>13}" for cell in cells), flush=True)
 
 

@@ -1,11 +1,11 @@
-"""How exactly an IRAE is undone: the largest error of the input found again from the output.
+"""Measures how exactly an IRAE can be inverted: the largest error of an input computed from output.
 
     python benchmarks/inverse.py mine.safetensors photo.png ...
     python benchmarks/inverse.py 0.0 photo.png ...
 
-The network is a checkpoint, or a fresh one whose couplings have this floor. Measured on each
-photo's corner, 256 pixels a side at most, with empty planes where the network takes conditions, and
-on uniform noise, in float32 and float64. Printed, too, is the smallest scale of all couplings on
+The network is a checkpoint, or an untrained one with this floor of its couplings. The error is
+measured on the corner of each photo, up to 256 x 256 pixels, with empty condition planes, and on
+uniform noise, in float32 and float64. The script also prints the smallest scale of all couplings on
 the photos: errors grow by its inverse.
 """
 
@@ -24,20 +24,20 @@ from restore_cli.image import read_picture, to_rgb
 from restore_cli.models.checkpoint import load
 
 
-def choose(words: str) -> IRAE:
-    """The network of a checkpoint, or a fresh one of a floor."""
-    if words.endswith(".safetensors"):
-        network = load(Path(words)).network
-        assert isinstance(network, IRAE), "the checkpoint is no IRAE"
+def choose(name: str) -> IRAE:
+    """Load the network of a checkpoint, or initialize one with a floor."""
+    if name.endswith(".safetensors"):
+        network = load(Path(name)).network
+        assert isinstance(network, IRAE), "the checkpoint is not an IRAE"
         return network
     torch.manual_seed(0)
-    network = IRAE(floor=float(words))
+    network = IRAE(floor=float(name))
     network.init_weights()
     return network.eval()
 
 
 def read(path: Path, network: IRAE) -> Tensor:
-    """A photo's corner, with empty planes for conditions; 1, channels + conditions, H, W."""
+    """Read the corner of a photo and add empty condition planes; 1, channels + conditions, H, W."""
     pixels = read_picture(path).pixels
     pixels = to_rgb(pixels) if pixels.shape[2] == 1 else pixels
     grid = network.geometry.multiple
@@ -47,11 +47,11 @@ def read(path: Path, network: IRAE) -> Tensor:
 
 
 def smallest_scale(network: IRAE, image: Tensor) -> float:
-    """Of all couplings on the way of an image."""
+    """Return the smallest scale of all couplings for an image."""
     scales: list[float] = []
 
-    def watch(*words: object) -> tuple[Tensor, ...]:
-        found = take(*words)  # type: ignore[arg-type]
+    def watch(*args: object) -> tuple[Tensor, ...]:
+        found = take(*args)  # type: ignore[arg-type]
         scales.append(found[6].min().item())
         return found
 
@@ -62,7 +62,7 @@ def smallest_scale(network: IRAE, image: Tensor) -> float:
 
 
 def main() -> None:
-    """Run forwards and backwards."""
+    """Run the network forward and backward, and print the errors."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

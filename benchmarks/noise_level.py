@@ -1,13 +1,13 @@
-"""How well the noise level of photos is found, on sets of clean images and on real pairs.
+"""Measures how well the noise level of photos is estimated, on clean images and on real pairs.
 
     python benchmarks/noise_level.py DATA/cbsd68
     python benchmarks/noise_level.py DATA/live1 --noise camera random --sigma 0 3 10 25
     python benchmarks/noise_level.py DATA/cc15
 
-To clean images noise of each level is added: white noise once in float and unclipped, once rounded
-to 8 bits; the noise of cameras and of a random kind as files, most of them JPEGs. The truth is how
-far a photo is from the same without the noise, as root mean square. An estimate is right within a
-quarter of it, or 1.5 levels.
+Noise of each level is added to clean images: white noise once in float without clipping, and once
+rounded to 8 bits; camera noise and random kinds of noise in files, most of them JPEGs. The true
+level is the root mean square of the difference to the same photo without the noise. An estimate is
+right if it is within a quarter of the true level, or within 1.5.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ from restore_cli.degradations import photo_noise
 from restore_cli.image import Pixels, read_picture, round_to_bytes
 from restore_cli.noise import measure_noise
 
-Photo = tuple[Pixels, float]  # and its noise level
+Photo = tuple[Pixels, float]  # pixels and true noise level
 
 
 def real(images: ImageSet) -> Iterator[Photo]:
-    """Pairs of a clean and a noisy photo."""
+    """The noisy photos of real pairs."""
     for example in images.examples:
         assert example.damaged
         noisy, clean = (
@@ -38,12 +38,10 @@ def real(images: ImageSet) -> Iterator[Photo]:
 
 
 def drawn(images: ImageSet, noise: str, sigma: float, clip: bool) -> Iterator[Photo]:
-    """Photos with noise that is added."""
+    """Photos with added noise."""
     for seed, example in enumerate(images.examples):
-        clean, rng = (
-            read_picture(example.clean).opaque_pixels(),
-            np.random.default_rng(30_000 + seed),
-        )
+        clean = read_picture(example.clean).opaque_pixels()
+        rng = np.random.default_rng(30_000 + seed)
         if noise == "gaussian":
             noisy = photo_noise.add_noise(clean, noise, sigma, rng)
             yield (round_to_bytes(noisy) if clip else noisy), sigma
@@ -53,12 +51,12 @@ def drawn(images: ImageSet, noise: str, sigma: float, clip: bool) -> Iterator[Ph
 
 
 def report(title: str, photos: Iterator[Photo]) -> None:
-    """Print a line."""
+    """Print the errors of the estimates for some photos."""
     found, true = np.array([(measure_noise(noisy).level, level) for noisy, level in photos]).T
     errors = np.abs(found - true)
     right = (errors <= np.maximum(1.5, true / 4)).mean()
     means = (
-        f"level {true.mean():.2f}, found {found.mean():.2f},"
+        f"level {true.mean():.2f}, estimate {found.mean():.2f},"
         f" mean absolute error {errors.mean():.2f}"
     )
     print(f"{title}: {means}, worst {errors.max():.2f}, right {right:.0%}", flush=True)

@@ -1,13 +1,14 @@
-"""What `restore denoise photo.jpg`, with no level given, makes of noisy photos, and of clean ones.
+"""Measures `restore denoise photo.jpg` without a given level, on noisy and on clean photos.
 
     python benchmarks/photos.py DATA/live1 DATA/set14/x2/hr
     python benchmarks/photos.py DATA/cbsd68 --noise gaussian --level 15 25 50
 
-The middle 256 pixels of every image get the noise of a random camera, of a random kind, or white
-noise, at levels from light to heavy, and become files, most of them JPEGs but for white noise, with
-other seeds than in trainings. What the command makes of them is compared with the model that is
-given a level, at the level that suits all images of a row best. Then the PSNR of clean images to
-themselves, as they are and as JPEGs of quality 95, at most 60 dB each.
+Noise of a random camera, noise of a random kind, or white noise is added to the center crop of 256
+pixels of every image, at levels from light to heavy, with other seeds than in training. All but
+white noise is saved in files, most of them JPEGs. The output of the command is compared with that
+of the model that is given a level, at the level that works best for all images of a row. The script
+also prints how much the command changes clean images, and clean JPEGs of quality 95: the PSNR
+between input and output, at most 60 dB each.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ from restore_cli.models.checkpoint import Checkpoint
 SIDE = 256
 SEED = 20_000
 LEVELS = (2.0, 5.0, 10.0, 20.0, 40.0)
-UNCHANGED = 60.0  # dB that a photo counts which stays nearly or wholly as it is
-GIVEN = (0.5, 1.0, 1.5, 2.0, 3.0)  # levels that are tried, by the noise's own
+UNCHANGED = 60.0  # upper limit in dB, for photos that hardly change or do not change
+GIVEN = (0.5, 1.0, 1.5, 2.0, 3.0)  # levels to try, relative to the true level
 
 
 def middle(image: Pixels) -> Pixels:
-    """The middle of an image."""
+    """The center crop of an image."""
     top, left = ((size - SIDE) // 2 if size > SIDE else 0 for size in image.shape[:2])
     return np.ascontiguousarray(image[top : top + SIDE, left : left + SIDE])
 
@@ -44,7 +45,7 @@ def score(
     model: Checkpoint | str | None,
     sigma: float | None,
 ) -> list[float]:
-    """PSNR in dB of what a model makes of each image."""
+    """The PSNR in dB of each image, restored by a model."""
     results = (restore(Picture(image), Denoise(sigma=sigma), model).pixels for image in observed)
     return [
         psnr(round_to_bytes(result), image) for result, image in zip(results, clean, strict=True)
@@ -58,7 +59,7 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path, nargs="+")
     parser.add_argument(
-        "--model", help="as of the command; by default its own choice for each photo"
+        "--model", help="model to use; by default the choice of the command for each photo"
     )
     parser.add_argument(
         "--noise", nargs="+", choices=photo_noise.NOISES, default=["camera", "random"]
@@ -83,14 +84,14 @@ def main() -> None:
             ]
             before = np.mean([psnr(*pair) for pair in zip(observed, clean, strict=True)])
             own = np.mean(score(observed, clean, options.model, None))
-            told = {
+            known = {
                 share * level: np.mean(score(observed, clean, given, share * level))
                 for share in GIVEN
             }
-            best = max(told, key=lambda sigma: told[sigma])
+            best = max(known, key=lambda sigma: known[sigma])
             print(
-                f"{noise} {level:g}: input {before:.2f}, found {own:.2f}, "
-                f"given sigma {best:g} {told[best]:.2f} dB",
+                f"{noise} {level:g}: input {before:.2f}, estimated level {own:.2f}, "
+                f"given sigma {best:g} {known[best]:.2f} dB",
                 flush=True,
             )
     for name, images in (
@@ -98,7 +99,7 @@ def main() -> None:
         ("clean, JPEG 95", [compress(image, 95, "4:2:0") for image in clean]),
     ):
         back = np.minimum(score(images, images, options.model, None), UNCHANGED)
-        print(f"{name}: {np.mean(back):.2f} dB to themselves, at least {min(back):.2f}", flush=True)
+        print(f"{name}: {np.mean(back):.2f} dB to the input, at least {min(back):.2f}", flush=True)
 
 
 if __name__ == "__main__":

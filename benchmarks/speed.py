@@ -1,13 +1,12 @@
-"""Models against DnCNN as the field's scripts run it, side by side: megapixels a second of each.
+"""Compares the speed of models with an unoptimized DnCNN script, in megapixels per second.
 
     python benchmarks/speed.py  # all defaults for color
     python benchmarks/speed.py denoise-color --megapixels 12 --contiguous
 
-DnCNN (17 layers, 64 features) runs eagerly in fp32 over the whole picture, in channels_last, or
-contiguously, which is what scripts do that say nothing about it; ours run as their commands do,
-with all defaults, from picture to picture in memory. Weights do not matter for the time: DnCNN's
-are random. Rounds alternate, and the median of each is taken. Of super-resolution the pixels of the
-result count.
+DnCNN (17 layers, 64 features) runs eagerly in fp32 on the entire image, in channels_last or in
+contiguous layout, the default of PyTorch. Our models run as their commands do, with all defaults,
+in memory. DnCNN has random weights, which do not affect the time. The two are measured in turn, and
+the median of each is reported. For super-resolution, the pixels of the output count.
 """
 
 from __future__ import annotations
@@ -32,14 +31,14 @@ OPTIONS = {"denoise": {"sigma": 25}, "deblock": {"quality": 50}}
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long a call takes."""
+    """Measure the wall time of a call."""
     start = time.perf_counter()
     work()
     return time.perf_counter() - start
 
 
 def make(entry: Entry, megapixels: float) -> tuple[Task, Pixels, Pixels | None]:
-    """What to do to a picture that gives a result of so many megapixels, and with which mask."""
+    """The task, photo and mask for a model, so that the output has this many megapixels."""
     scale = span(entry.conditions["scale"]).high if entry.task == "sr" else 1
     options = {"scale": scale} if entry.task == "sr" else OPTIONS.get(entry.task, {})
     height = int((megapixels * 1e6 * 3 / 4) ** 0.5 / scale)
@@ -52,7 +51,7 @@ def make(entry: Entry, megapixels: float) -> tuple[Task, Pixels, Pixels | None]:
 
 
 def compare(entry: Entry, megapixels: float, rounds: int, layout: torch.memory_format) -> None:
-    """Measure a model and DnCNN in turn, and print a line."""
+    """Measure a model and DnCNN in turn, and print the result."""
     task, photo, mask = make(entry, megapixels)
     loaded = load(entry)
     dncnn = DnCNN(channels=3, norm=False).eval().to(memory_format=layout)  # type: ignore[call-overload]
@@ -60,7 +59,7 @@ def compare(entry: Entry, megapixels: float, rounds: int, layout: torch.memory_f
     def ours() -> Picture:
         return restore(Picture(photo), task, loaded, mask=mask)
 
-    result = ours()  # warms up, too
+    result = ours()  # also warms up
     batch = torch.rand(1, 3, *result.pixels.shape[:2]).to(memory_format=layout)
 
     def plain() -> None:
@@ -70,13 +69,13 @@ def compare(entry: Entry, megapixels: float, rounds: int, layout: torch.memory_f
     times = [(seconds(ours), seconds(plain)) for _ in range(rounds)]
     mine, theirs = (result.megapixels / median(column) for column in zip(*times, strict=True))
     print(
-        f"{entry.name:20} {mine:6.3f} MP/s   DnCNN {theirs:6.3f} MP/s   {mine / theirs:5.1f} times",
+        f"{entry.name:20} {mine:6.3f} MP/s   DnCNN {theirs:6.3f} MP/s   {mine / theirs:5.1f}x",
         flush=True,
     )
 
 
 def main() -> None:
-    """Measure what is named, or all defaults."""
+    """Measure the named models, or all default models for color."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

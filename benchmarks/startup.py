@@ -1,9 +1,9 @@
-"""Start-up time and memory of the command itself, each measured beside its yardstick in one run.
+"""Measures the start-up time and the memory of the command.
 
     python benchmarks/startup.py [--rounds 5] [--megapixels 48]
 
-Printed: `restore --help`; a 256 x 256 photo end to end against `python -c "import torch"`; and the
-peak memory of a large photo.
+Prints the time of `restore --help`, the time for a 256 x 256 photo compared with
+`python -c "import torch"`, and the peak memory for a large photo.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ RESTORE = [sys.executable, "-m", "restore_cli"]
 
 
 def seconds(command: list[str], rounds: int) -> float:
-    """Median wall time of a command."""
+    """The median wall time of a command, in seconds."""
     times = []
     for _ in range(rounds):
         start = time.perf_counter()
@@ -34,7 +34,7 @@ def seconds(command: list[str], rounds: int) -> float:
 
 
 def peak_gigabytes(command: list[str]) -> float:
-    """Largest resident memory of a command, as the kernel counts it (Linux and macOS)."""
+    """The peak resident memory of a command in GB, as reported by Linux or macOS."""
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     if status:
@@ -43,7 +43,7 @@ def peak_gigabytes(command: list[str]) -> float:
 
 
 def photo(path: Path, width: int, height: int) -> None:
-    """Smooth colors with noise, as a JPEG."""
+    """Save a JPEG of smooth colors with noise."""
     rng = np.random.default_rng(0)
     coarse = Image.fromarray(rng.integers(0, 256, (16, 16, 3), np.uint8))
     pixels = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC), np.int16)
@@ -67,15 +67,13 @@ def main() -> None:
         restore = [*RESTORE, "denoise", "--overwrite"]
         print(f"restore --help: {seconds([*RESTORE, '--help'], options.rounds):.2f} s", flush=True)
         bare = seconds([sys.executable, "-c", "import torch"], options.rounds)
-        whole = seconds([*restore, str(small)], options.rounds)
+        total = seconds([*restore, str(small)], options.rounds)
         print(
-            f"256 x 256: {whole:.2f} s, import torch: {bare:.2f} s, bound {1.5 * bare + 1:.2f} s",
+            f"256 x 256: {total:.2f} s, import torch: {bare:.2f} s, limit {1.5 * bare + 1:.2f} s",
             flush=True,
         )
-        print(
-            f"{options.megapixels:g} MP: peak memory {peak_gigabytes([*restore, str(large)]):.2f}"
-            " GB"
-        )
+        peak = peak_gigabytes([*restore, str(large)])
+        print(f"{options.megapixels:g} MP: peak memory {peak:.2f} GB")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""RED30 against its strided variants (RED-Net, section 4.5) on one picture, in turn, in one run.
+"""Compares the speed of RED30 with that of its strided variants (RED-Net, section 4.5).
 
     python benchmarks/strides.py [--side 384] [--rounds 3]
 
-Weights are random, for they do not matter to the time; gray, fp32, through the engine in one piece.
-Printed: the median seconds of each variant and how many times faster than without strides it is.
+Weights are random, since they do not affect the speed. The networks take turns on one gray image,
+in fp32, in one tile. The script prints the median seconds of each variant, and the speedup by its
+strides.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ VARIANTS: tuple[tuple[int, ...], ...] = ((), (1,), (5,), (9,), (5, 9))
 
 
 def main() -> None:
-    """Measure all, in turn."""
+    """Measure all variants."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -37,9 +38,8 @@ def main() -> None:
             started = time.perf_counter()
             run(network, picture, settings=Settings(precision="fp32", tile=0))
             seconds[strides].append(time.perf_counter() - started)
-    medians = {
-        strides: median(times[1:]) for strides, times in seconds.items()
-    }  # the first round warms up
+    # The first round is a warm-up.
+    medians = {strides: median(times[1:]) for strides, times in seconds.items()}
     for strides, value in medians.items():
         name = f"stride 2 in {' and '.join(map(str, strides))}" if strides else "RED30"
         print(f"{name:20} {value:.2f} s   {medians[()] / value:.1f} times as fast")

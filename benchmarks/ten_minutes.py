@@ -1,11 +1,10 @@
-"""Trains each architecture for ten minutes on one thread and prints what it gained on held-out
-images.
+"""Trains each architecture for ten minutes on one thread, and prints the gain on held-out images.
 
     python benchmarks/ten_minutes.py --data DATA [--out FOLDER] [NAME ...]
 
-The recipes are those of ten_minutes.toml; DATA holds the folders that they name (docs/training.md).
-Printed is a row of Markdown for each: network, parameters, task and level, PSNR of the damaged and
-the restored images by the task's protocol, steps, minutes.
+The recipes are in ten_minutes.toml; DATA contains their folders (see docs/training.md). The script
+prints one Markdown row per network: name, parameters, task and level, PSNR of the degraded and of
+the restored images by the task's protocol, gain, steps, minutes.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from restore_cli.training.start import make_network
 
 
 def main() -> None:
-    """Train, one after the other."""
+    """Train the networks one after the other."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, help="keep the checkpoints there")
+    parser.add_argument("--out", type=Path, help="folder to keep the checkpoints in")
     parser.add_argument("--minutes", type=float)
     parser.add_argument("names", nargs="*")
     options = parser.parse_args()
@@ -44,14 +43,18 @@ def main() -> None:
             recipe = Recipe.parse(common | table[name])
             out = (options.out or Path(folder)) / f"{name}.safetensors"
             *_, last = train(Request(recipe, options.data, out, "cpu"))
-            print(
-                f"| {name} | {sum(p.numel() for p in make_network(recipe).parameters()):,} |"
-                f" {recipe.task}"
-                f" {label(recipe.validation[0])} | {last.inputs[0]:.2f} | {last.scores[0]:.2f} |"
-                f" {last.scores[0] - last.inputs[0]:+.2f} | {last.step} | {last.seconds / 60:.1f}"
-                " |",
-                flush=True,
+            before, after = last.inputs[0], last.scores[0]
+            cells = (
+                name,
+                f"{sum(p.numel() for p in make_network(recipe).parameters()):,}",
+                f"{recipe.task} {label(recipe.validation[0])}",
+                f"{before:.2f}",
+                f"{after:.2f}",
+                f"{after - before:+.2f}",
+                f"{last.step}",
+                f"{last.seconds / 60:.1f}",
             )
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,21 @@
-"""What training costs on a CPU: steps of networks and their plain form, `restore train` and a bare
-network.
+"""Measures the cost of training on a CPU.
 
     python benchmarks/training.py [DATA] [--steps 10] [--rounds 3] [--batch 8] [--only unet]
     python benchmarks/training.py --processes [--seconds 10] [--rounds 3]
 
-A step of a training (forward, L1, backward, Muon, moving average) in bfloat16 and channels_last is
-timed in turn with the same step in PyTorch's own operations and optimizer, and memory as it comes,
-in processor time, which other load disturbs less than the clock; printed is the least of all
-rounds. With DATA follows what the rest of a training costs, bare and trained: bare is forward, L1
-and backward of DnCNN (17 layers, 64 features) on one batch of 16 patches of 64x64 that lies ready.
-The training draws and damages such batches from the images below DATA, and moves the weights, by
-Adam, and their average. Printed: patches a second in each round, the ratio of the medians, and the
-share of time that the training waited for data.
+A training step (forward, L1, backward, Muon, moving average) in bfloat16 and channels_last is
+compared with the same step in PyTorch's own operations and optimizer, without `memory.kept`. Both
+alternate. The script prints the lowest processor time of all rounds, which other load disturbs less
+than wall-clock time.
 
-With --processes: patches a second of one process of two threads, and of two processes of one thread
-each, by the clock, in turn, which says something only where two cores are free.
+With DATA, the rest of a training is measured: "bare" is forward, L1 and backward of DnCNN (17
+layers, 64 features) on one batch of 16 patches of 64x64 in memory. The training also draws and
+degrades such batches from the images in DATA, and updates the weights with Adam and their average.
+The script prints patches per second in each round, the ratio of the medians, and the share of time
+that the training waited for data.
+
+With --processes, the script prints patches per second, in wall-clock time, of one process with two
+threads, and of two processes with one thread each. This is only meaningful on two idle cores.
 """
 
 from __future__ import annotations
@@ -51,9 +52,7 @@ from restore_cli.training.step import learn
 
 
 def plainly_accumulated(layer: DenseLayer, x: Tensor) -> Tensor:
-    """A dense layer in float32: PyTorch 2.13's bfloat16 gradient of dilated convolutions
-    crashes.
-    """
+    """Run a dense layer in float32; PyTorch 2.13 crashes on bfloat16 dilated convolutions."""
     with torch.autocast("cpu", enabled=False):
         paths = [path for path in layer.paths if isinstance(path, nn.Conv2d)]
         seen = torch.cat([nn.Conv2d.forward(path, x.float()) for path in paths], dim=1)
@@ -61,20 +60,20 @@ def plainly_accumulated(layer: DenseLayer, x: Tensor) -> Tensor:
 
 
 def plainly_run(_flow: Flow, steps: list[Step], x: Tensor, backwards: bool) -> Tensor:
-    """IRAE's steps, module by module."""
+    """Run IRAE's steps module by module."""
     for step in steps:
         x = x if backwards else step.mixing(step.norm(x))
-        told, changed = x.chunk(2, dim=1)
-        raw, shift = (step.coupling.net(told) * step.coupling.log_scale.exp()).chunk(2, dim=1)
+        kept, changed = x.chunk(2, dim=1)
+        raw, shift = (step.coupling.net(kept) * step.coupling.log_scale.exp()).chunk(2, dim=1)
         scale = step.floor + (1 - step.floor) * torch.sigmoid(raw + 2)
         changed = changed / scale - shift if backwards else (changed + shift) * scale
-        x = torch.cat([told, changed], dim=1)
+        x = torch.cat([kept, changed], dim=1)
         x = step.norm.inverse(step.mixing.inverse(x)) if backwards else x
     return x
 
 
 class PlainMuon(torch.optim.Muon):
-    """PyTorch's, with the project's scale."""
+    """PyTorch's Muon, with the learning rate scale of this project."""
 
     def __init__(self, matrices: list[nn.Parameter], lr: float, weight_decay: float) -> None:
         super().__init__(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
@@ -86,7 +85,7 @@ DEFAULT = {
     "blocks": [2, 2, 1, 1, 1],
     "unshuffle": 1,
 }
-SIDES = {"unet:UNet": 128}  # of the patches, where they are not 64
+SIDES = {"unet:UNet": 128}  # of the patches; 64 for all others
 NETWORKS: dict[str, dict[str, Any]] = {
     "unet:UNet": DEFAULT,
     "rednet:REDNet": {},
@@ -94,7 +93,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "infoaccum:InfoAccumUNet": {"width": 16},
     "invertible:IRAE": {"steps": 8},
 }
-PLAIN: list[tuple[Any, str, Any]] = [  # what is put back to be plain
+PLAIN: list[tuple[Any, str, Any]] = [  # replacements that restore PyTorch's own operations
     *((module, "computes_on_cpu", lambda _x: False) for module in (layers, unet)),
     (DenseLayer, "forward", plainly_accumulated),
     (Flow, "_run", plainly_run),
@@ -104,7 +103,7 @@ PLAIN: list[tuple[Any, str, Any]] = [  # what is put back to be plain
 
 @contextmanager
 def plainly(plain: bool) -> Iterator[None]:
-    """As PyTorch does it, or as this project."""
+    """Use PyTorch's own operations and optimizer, or those of this project."""
     with ExitStack() as stack:
         if not plain:
             stack.enter_context(memory.reuse())
@@ -114,7 +113,7 @@ def plainly(plain: bool) -> Iterator[None]:
 
 
 class Trial:
-    """A training on one batch that lies ready."""
+    """A training on one batch in memory."""
 
     def __init__(self, arch: str, batch: int) -> None:
         self.recipe = Recipe.parse(
@@ -143,7 +142,7 @@ class Trial:
 
 
 def compare(arch: str, rounds: int, batch: int, steps: int = 2) -> None:
-    """Print the processor time of a step, ours and plain."""
+    """Print the processor time of a step, in PyTorch and in this project."""
     trials = {}
     for plain in (False, True):
         with plainly(plain):
@@ -158,16 +157,13 @@ def compare(arch: str, rounds: int, batch: int, steps: int = 2) -> None:
                 times[plain].append(time.process_time() - started)
     ours, plainly_timed = min(times[False]), min(times[True])
     side = trials[False].recipe.sides[0]
-    print(
-        f"{arch:24} {batch} x {side}x{side}  {1000 * plainly_timed:8.0f} ms -> {1000 * ours:6.0f}"
-        " ms"
-        f"   {plainly_timed / ours:.2f} times as fast",
-        flush=True,
-    )
+    times_ms = f"{1000 * plainly_timed:8.0f} ms -> {1000 * ours:6.0f} ms"
+    ratio = f"{plainly_timed / ours:.2f} times as fast"
+    print(f"{arch:24} {batch} x {side}x{side}  {times_ms}   {ratio}", flush=True)
 
 
 def work(threads: int, seconds: float, batch: int, ready: Barrier, speeds: Any) -> None:
-    """Train the default network for a while; its patches a second."""
+    """Train the default network for some seconds, and put its patches per second into a queue."""
     torch.set_num_threads(threads)
     with memory.reuse():
         trial = Trial("unet:UNet", batch)
@@ -181,7 +177,7 @@ def work(threads: int, seconds: float, batch: int, ready: Barrier, speeds: Any) 
 
 
 def compare_processes(rounds: int, batch: int, seconds: float) -> None:
-    """Print patches a second of two threads, and of two processes."""
+    """Print patches per second of one process with two threads, and of two processes."""
     context = multiprocessing.get_context("spawn")
     for _ in range(rounds):
         for processes in (1, 2):
@@ -199,7 +195,7 @@ def compare_processes(rounds: int, batch: int, seconds: float) -> None:
 
 
 def bare(recipe: Recipe, steps: int) -> float:
-    """Patches a second of forward and backward alone."""
+    """Return the patches per second of only forward and backward."""
     network = make_network(recipe).train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     shape = (recipe.batch, 1, recipe.sides[0], recipe.sides[0])
     observed, clean = torch.rand(shape), torch.rand(shape)
@@ -213,19 +209,19 @@ def bare(recipe: Recipe, steps: int) -> float:
 
 
 def main() -> None:
-    """Measure all, in turn."""
+    """Run all measurements."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("data", type=Path, nargs="?")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--batch", type=int, default=8, help="patches a step of a network")
-    parser.add_argument("--only", default="", help="networks whose name holds this")
+    parser.add_argument("--batch", type=int, default=8, help="patches per step")
+    parser.add_argument("--only", default="", help="measure only networks with this in their name")
     parser.add_argument(
-        "--processes", action="store_true", help="compare threads with processes, and no more"
+        "--processes", action="store_true", help="only compare threads with processes"
     )
-    parser.add_argument("--seconds", type=float, default=10, help="of each of those")
+    parser.add_argument("--seconds", type=float, default=10, help="duration of each round of those")
     options = parser.parse_args()
     if options.processes:
         compare_processes(options.rounds, options.batch, options.seconds)
@@ -260,8 +256,8 @@ def main() -> None:
             print(f"bare {bares[-1]:.1f}   training {trainings[-1]:.1f} patches/s", flush=True)
     ratio = median(trainings) / median(bares)
     print(
-        f"{torch.get_num_threads()} threads: training runs at {ratio:.0%} of the bare network,"
-        f" {median(waits):.1%} of its time waiting for data"
+        f"{torch.get_num_threads()} threads: training runs at {ratio:.0%} of the bare network's"
+        f" speed, and waits for data {median(waits):.1%} of the time"
     )
 
 

@@ -1,14 +1,13 @@
-"""Image restoration: give damaged photographs back.
+"""Restore damaged photographs.
 
-The command line is `restore`; the same verbs from Python:
+The command line tool is `restore`. The same from Python:
 
     import restore_cli
     picture = restore_cli.read_picture("photo.jpg")
     clean = restore_cli.restore(picture, restore_cli.Denoise(sigma=25))
     restore_cli.write_picture(clean, "clean.png")
 
-Names are imported when they are first used: `import restore_cli` alone loads neither torch nor
-numpy.
+Names are imported on first use: `import restore_cli` alone does not load torch or numpy.
 """
 
 from __future__ import annotations

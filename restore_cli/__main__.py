@@ -1,6 +1,4 @@
-"""The process of `restore`: its streams and signals are in order before anything slow is
-imported.
-"""
+"""The process of `restore`: sets up streams and signals before slow imports."""
 
 from __future__ import annotations
 
@@ -20,14 +18,14 @@ from restore_cli.errors import ExitCode
 
 
 def main() -> None:
-    """Run the command line of this process; ends in SystemExit."""
-    _listen()
-    _follow()
+    """Run the command line of this process; always raises SystemExit."""
+    _handle_signals()
+    _end_with_parent()
     try:
         _open_streams()
         _silence_libraries()
         _load()(prog_name="restore")
-    except KeyboardInterrupt:  # sooner than the command line could answer it
+    except KeyboardInterrupt:  # before the command line could handle it
         print("error: Interrupted.", file=sys.stderr)
         _end(ExitCode.INTERRUPTED)
     except SystemExit as end:
@@ -38,20 +36,18 @@ def _load() -> Callable[..., object]:
     try:
         from restore_cli.cli import app
     except MemoryError:
-        sys.exit("error: Cannot start: memory is too short. Close other programs.")
+        sys.exit("error: Cannot start: out of memory. Close other programs.")
     return app
 
 
-def _listen() -> None:
-    """Let a polite kill and a closed terminal be a Ctrl-C, unless they are to be ignored, as under
-    nohup.
-    """
+def _handle_signals() -> None:
+    """Treat SIGTERM and SIGHUP like Ctrl-C, unless they are ignored, as under nohup."""
     last = float("-inf")
 
     def interrupt(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
         nonlocal last
         before, last = last, time.monotonic()
-        if last - before > 1:  # what ends a process may send two signals at once
+        if last - before > 1:  # ignore a second signal right after the first
             raise KeyboardInterrupt
 
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
@@ -60,10 +56,8 @@ def _listen() -> None:
             signal.signal(number, interrupt)
 
 
-def _follow() -> None:
-    """Interrupt this process when standard input ends, if its parent holds it open for that
-    purpose.
-    """
+def _end_with_parent() -> None:
+    """Interrupt this process when standard input closes, if RESTORE_FOLLOWS is set."""
 
     def wait() -> None:
         os.read(0, 1)
@@ -74,9 +68,7 @@ def _follow() -> None:
 
 
 def _open_streams() -> None:
-    """Open those that are closed, lest a file gets their numbers; reading or printing results there
-    fails.
-    """
+    """Open closed standard streams, so that no file gets their numbers; using them fails."""
     for name, access, mode in (
         ("stdin", os.O_WRONLY, "r"),
         ("stdout", os.O_RDONLY, "w"),
@@ -87,7 +79,7 @@ def _open_streams() -> None:
 
 
 class _Notes(io.TextIOWrapper):
-    """Standard error for us alone; a note that cannot be written there stops nothing."""
+    """Standard error of this program alone; a write that fails is ignored."""
 
     def write(self, text: str) -> int:
         with suppress(OSError):
@@ -100,20 +92,18 @@ class _Notes(io.TextIOWrapper):
 
 
 def _silence_libraries() -> None:
-    """Keep from the user what libraries log, warn of, and write to the number of standard error."""
+    """Hide what libraries log, warn about and write to file descriptor 2."""
     logging.getLogger().addHandler(logging.NullHandler())
     if not sys.warnoptions:
         warnings.simplefilter("ignore")
-    told, number = sys.stderr, sys.stderr.fileno()
-    ours = _Notes(os.fdopen(os.dup(number), "wb"), told.encoding, told.errors, line_buffering=True)
+    old, number = sys.stderr, sys.stderr.fileno()
+    ours = _Notes(os.fdopen(os.dup(number), "wb"), old.encoding, old.errors, line_buffering=True)
     os.dup2(os.open(os.devnull, os.O_WRONLY), number)
     sys.stderr = sys.__stderr__ = ours  # type: ignore[misc]
 
 
 def _end(code: int | str | None) -> None:
-    """Leave with a code, though a thread be in the middle of a photo, and standard output be
-    full.
-    """
+    """Exit with a code, even while a thread works or when standard output is full."""
     if code == ExitCode.INTERRUPTED and any(
         not thread.daemon for thread in threading.enumerate()[1:]
     ):
@@ -123,7 +113,7 @@ def _end(code: int | str | None) -> None:
         os._exit(ExitCode.INTERRUPTED)  # Python would wait for the thread
     try:
         sys.stdout.flush()
-    except OSError:  # Python would try again, and make the code 120
+    except OSError:  # Python would flush again and exit with code 120
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     sys.exit(code)
 

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all."""
+"""Atomic writes: a file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -22,48 +22,46 @@ except ImportError:  # Windows
 
 
 def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False) -> None:
-    """Raise UsageError where a file cannot be written under this name, before any work is done."""
+    """Raise UsageError if a file cannot be written here, before any work is done."""
     if path.suffix.lower() not in suffixes:
-        raise UsageError(f"Cannot write {path}; use a name ending in {', '.join(suffixes)}.")
+        raise UsageError(f"Cannot write {path}: its name must end with {', '.join(suffixes)}.")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"There is no folder for {path}; create it first.")
+        raise UsageError(f"Cannot write {path}: its folder does not exist. Create it first.")
     if path.is_dir():
-        raise UsageError(f"{path} is a folder; give another name.")
-    if path.is_file() and not overwrite:  # a pipe is written to
-        raise UsageError(f"{path} exists already; give another name, or --overwrite.")
-    if path.exists() and not path.is_file():  # a pipe
+        raise UsageError(f"Cannot write {path}: it is a folder. Give another name.")
+    if path.is_file() and not overwrite:
+        raise UsageError(f"{path} already exists. Give another name, or --overwrite.")
+    if path.exists() and not path.is_file():  # a pipe or a device
         return
-    try:  # rights alone do not tell: root has them all, even where nothing can be written
+    try:  # permissions are not enough: root has them all, even on read-only disks
         with tempfile.TemporaryFile(dir=path.resolve().parent):
             pass
     except OSError as error:
-        raise UsageError(f"{path} cannot be written there; choose another place.") from error
+        raise UsageError(
+            f"Cannot write {path}: its folder is not writable. Choose another one."
+        ) from error
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text, which may hold file names that are none; raises RestoreError, and an older file
-    stays.
+    """Write text; raises RestoreError, and then an existing file is unchanged.
+
+    Invalid Unicode, such as in undecodable file names, is escaped.
     """
     try:
         write_whole(path, text.encode("utf-8", "backslashreplace"))
     except OSError as error:
-        raise RestoreError(
-            f"Cannot write {path}: {error.strerror}; choose another place."
-        ) from error
+        raise RestoreError(f"Cannot write {path}: {error.strerror}.") from error
 
 
 def write_whole(target: Path, data: bytes) -> None:
-    """Put a file in the place of the target, which keeps its permissions; an older one stays if
-    that fails.
+    """Replace the target by a new file with the same permissions; raises OSError.
 
-    The bytes go to a temporary file in its folder first, `.restore-*.part`; those that killed
-    processes left there are removed. Raises OSError.
+    The bytes go to a temporary file in the same folder first, `.restore-*.part`, so that the target
+    is unchanged if that fails. Temporary files of killed processes are removed.
     """
-    target = target.resolve()  # a link keeps pointing at the file it names
+    target = target.resolve()  # write to the file that a link points to
     mode = target.stat().st_mode if target.exists() else None
-    if mode is not None and not stat.S_ISREG(
-        mode
-    ):  # /dev/null and pipes are written to, never replaced
+    if mode is not None and not stat.S_ISREG(mode):  # never replace pipes and /dev/null
         target.write_bytes(data)
         return
     sweep(target.parent)
@@ -74,9 +72,9 @@ def write_whole(target: Path, data: bytes) -> None:
             stream.flush()
             if mode is not None:
                 temporary.chmod(stat.S_IMODE(mode))
-            if fcntl:  # under the lock
+            if fcntl:  # while the file is locked
                 temporary.replace(target)
-        if not fcntl:  # Windows renames no open file
+        if not fcntl:  # Windows cannot rename an open file
             temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
@@ -84,7 +82,7 @@ def write_whole(target: Path, data: bytes) -> None:
 
 
 def abandon() -> None:
-    """Remove what is half written, by whatever thread, for the process ends now."""
+    """Remove the temporary files of all threads, just before the process ends."""
     for temporary in tuple(_unfinished):
         temporary.unlink(missing_ok=True)
 
@@ -94,24 +92,20 @@ _TEMPORARY = re.compile(r"\.restore-[0-9a-f]{16}\.part")
 
 
 def _create(folder: Path) -> tuple[Path, BinaryIO]:
-    """A new temporary file, locked, so that no other process takes it for one that was left
-    behind.
-    """
+    """Create a locked temporary file; the lock keeps other processes from removing it."""
     while True:
         path = folder / f".restore-{secrets.token_hex(8)}.part"
         stream = path.open("xb")  # unlike mkstemp, open lets the umask decide on permissions
         _unfinished.add(path)
         if lock(stream.fileno()) is not False and os.fstat(stream.fileno()).st_nlink:
             return path, stream
-        stream.close()  # another process was quicker, and removes it
+        stream.close()  # another process locked it first and removes it
         _unfinished.discard(path)
 
 
 @cache
 def sweep(folder: Path) -> None:
-    """Remove a folder's temporary files of processes that no longer run, once in a process's
-    life.
-    """
+    """Remove temporary files that dead processes left in a folder; once per process."""
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
@@ -121,9 +115,9 @@ def sweep(folder: Path) -> None:
 
 
 def lock(descriptor: int) -> bool | None:
-    """Whether an open file's lock could be taken; None where there are no locks.
+    """Lock an open file; returns whether that worked, or None if locks are not supported.
 
-    It is held until all processes that inherited the open file have ended.
+    The lock is held until all processes that inherited the file descriptor have ended.
     """
     if not fcntl:
         return None

@@ -10,7 +10,7 @@ a tile; their tiles overlap and are blended, which is approximate.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -128,16 +128,7 @@ def _run_tiles(
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
     canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local)
-
-    def window(box: Box) -> tuple[int, int]:
-        seen = grow(box, geometry.halo, height, width)
-        return seen.bottom - seen.top, seen.right - seen.left
-
-    def order(boxes: Iterable[Box]) -> deque[Box]:
-        """Sort tiles by window size, so that equal ones can reuse the same memory."""
-        return deque(sorted(boxes, key=window) if geometry.local else boxes)
-
-    pending = order(split(Box(0, 0, height, width), tile, smallest))
+    pending = deque(split(Box(0, 0, height, width), tile, smallest))
     with memory.reuse():
         while pending:
             box = pending.popleft()
@@ -155,7 +146,7 @@ def _run_tiles(
                         " use --device cpu."
                     ) from error
                 tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
-                pending = order(
+                pending = deque(
                     part for whole in (box, *pending) for part in split(whole, tile, smallest)
                 )
                 memory.release()
@@ -163,7 +154,7 @@ def _run_tiles(
                     torch.cuda.empty_cache()
                 continue
             canvas.add(box, seen, restored)
-            if pending and window(pending[0]) != window(box):  # else both sizes take memory
+            if pending:  # else the pieces of tiles of other sizes would add up
                 memory.release()
             on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
     used = 0 if tile >= max(height, width) else tile

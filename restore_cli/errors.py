@@ -1,9 +1,9 @@
-"""Everything that can go wrong, each with one sentence for the user and one exit code.
+"""All errors, each with one sentence for the user and an exit code.
 
-RestoreError            FAILED    an input could not be restored; the rest of a batch goes on
+RestoreError            FAILED    an input could not be restored; a batch continues
 |-- PictureError        FAILED    an image cannot be read or written
-|-- EngineError         FAILED    the network's result is unusable (NaN), or memory is too short
-|-- UsageError          USAGE     the request makes no sense
+|-- EngineError         FAILED    the network's result is unusable (NaN), or out of memory
+|-- UsageError          USAGE     the request is invalid
 `-- WeightsError        WEIGHTS   a checkpoint is missing, damaged, unknown or cannot be fetched
 """
 
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 
 class ExitCode(IntEnum):
-    """How the process ends. A closed or full standard output is FAILED."""
+    """Exit codes. A closed or full standard output is FAILED."""
 
     OK = 0
     FAILED = 1
@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
 
 
 class RestoreError(Exception):
-    """Base of all errors of this package; `str(error)` is one sentence that says what to do."""
+    """Base of all errors of this package; `str(error)` is a sentence for the user."""
 
     exit_code: ClassVar[ExitCode] = ExitCode.FAILED
 
@@ -34,11 +34,11 @@ class PictureError(RestoreError):
 
 
 class EngineError(RestoreError):
-    """The network cannot be run on this picture, or what came out is no picture."""
+    """The network cannot be run on this picture, or its output is unusable."""
 
 
 class UsageError(RestoreError):
-    """The request makes no sense as it stands."""
+    """The request is invalid."""
 
     exit_code = ExitCode.USAGE
 

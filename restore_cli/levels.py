@@ -1,8 +1,8 @@
-"""Levels of damage as values: a value, a range or a choice, and how TOML and JSON hold them.
+"""Levels of degradation: a value, a range or a choice, and their form in TOML and JSON.
 
 25           a value             sigma = 25
 [0, 75]      Range(0, 75)        any number from 0 to 75
-["a", "b"]   Choice(("a", "b"))  one of these
+["a", "b"]   Choice(("a", "b"))  one of these words
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # numpy takes a while to import, and help texts need none of it
+if TYPE_CHECKING:  # numpy is slow to import, and help texts do not need it
     from numpy.random import Generator, RandomState
 
 Value = bool | int | float | str
@@ -19,7 +19,7 @@ Value = bool | int | float | str
 
 @dataclass(frozen=True)
 class Range:
-    """All numbers from `low` to `high`; raises ValueError if they are the other way round."""
+    """All numbers from `low` to `high`; raises ValueError if `low` is above `high`."""
 
     low: float
     high: float
@@ -34,7 +34,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some words; a word that is there twice is drawn twice as often."""
+    """One of several words; a word that is listed twice is drawn twice as often."""
 
     words: tuple[str, ...]
 
@@ -47,10 +47,10 @@ Levels = Mapping[str, Level]
 
 
 def parse_level(plain: Any) -> Level:
-    """The level that a value of TOML or JSON says; a level is given back as it is.
+    """Convert a value of TOML or JSON to a level; a level is returned unchanged.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the value is not a level.
     """
     if isinstance(plain, (bool, int, float, str, Range, Choice)):
         return plain
@@ -59,38 +59,38 @@ def parse_level(plain: Any) -> Level:
             return Choice(tuple(plain))
         if len(plain) == 2 and all(type(end) in (int, float) for end in plain):
             return Range(*plain)
-    raise ValueError("a level is a value, [low, high] or a list of words")
+    raise ValueError("a level must be a value, [low, high] or a list of words")
 
 
 def parse_levels(plain: Mapping[str, Any]) -> dict[str, Level]:
-    """Each level of a table; raises ValueError."""
+    """Convert each value of a table to a level; raises ValueError."""
     return {key: parse_level(value) for key, value in plain.items()}
 
 
 def to_plain(level: Level) -> Any:
-    """The level as TOML and JSON hold it."""
+    """Convert a level to its form in TOML and JSON."""
     if isinstance(level, Range):
         return [level.low, level.high]
     return list(level.words) if isinstance(level, Choice) else level
 
 
 def to_plain_levels(levels: Levels) -> dict[str, Any]:
-    """Each level as TOML and JSON hold it."""
+    """Convert each level to its form in TOML and JSON."""
     return {key: to_plain(level) for key, level in levels.items()}
 
 
 def draw(level: Level, rng: Generator | RandomState) -> Value:
-    """A value of it: of a range uniformly."""
+    """Draw a value of the level, uniformly."""
     if isinstance(level, Range):
         return float(rng.uniform(level.low, level.high))
     return level.words[rng.choice(len(level.words))] if isinstance(level, Choice) else level
 
 
 def span(level: Level) -> Range:
-    """The range of a level of numbers; that of a choice is from its lowest to its highest.
+    """The range of a numeric level; that of a choice is from its lowest to its highest number.
 
     Raises:
-        ValueError: it is of other words than numbers.
+        ValueError: the level is not numeric.
     """
     if isinstance(level, Range):
         return level
@@ -99,12 +99,12 @@ def span(level: Level) -> Range:
 
 
 def describe_level(level: Level) -> str:
-    """The level in words, "8 to 32"; nothing for what is true."""
+    """The level as text, such as "8 to 32"; empty for True."""
     if level is True:
         return ""
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 
 def describe(levels: Levels) -> str:
-    """ "damage text size 8 to 32 blind": each key and its level, of what is true the key alone."""
+    """Keys and levels as text, such as "damage text size 8 to 32 blind"; for True only the key."""
     return " ".join(f"{key} {describe_level(level)}".rstrip() for key, level in levels.items())

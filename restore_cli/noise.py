@@ -1,4 +1,4 @@
-"""How noisy a photo is, whatever kind its noise is of."""
+"""Estimates how noisy a photo is, for any kind of noise."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from restore_cli.metrics import estimate_noise
 if TYPE_CHECKING:
     from restore_cli.models.checkpoint import Checkpoint
 
-Levels = NDArray[np.float64]  # fine, coarse, color, see `split`
+Levels = NDArray[np.float64]  # fine, coarse and color; see `split`
 
 MODEL = "noise-level"
 SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a photo
-COARSE = 4  # pixels
-SEEN = 0.5  # share of a window that must be visible
-OUTLIERS = 0.15  # share of the lowest windows, and of the highest, that do not count
-RAISE = 1.1  # because the network is cautious, most of all with real noise
-ALIKE = 0.25  # share of the level by which two estimates of white noise may differ, or
-CLOSE = 0.7  # so many levels
+COARSE = 4  # pixels from which noise counts as coarse
+MIN_VISIBLE = 0.5  # share of a window that must be visible
+OUTLIERS = 0.15  # share of the lowest and of the highest windows that is ignored
+RAISE = 1.1  # the network underestimates, real noise above all
+ALIKE = 0.25  # two estimates agree if they differ by at most this share of the level,
+CLOSE = 0.7  # or by at most this much
 
 
 @dataclass(frozen=True)
 class Noise:
-    """A photo's noise.
+    """The noise of a photo.
 
     Attributes:
         level: standard deviation over all channels on the 0..255 scale.
-        white: whether it is white.
-        parts: what `split` gives.
+        white: whether the noise is white.
+        parts: its components, see `split`.
     """
 
     level: float
@@ -44,14 +44,14 @@ class Noise:
 
 
 def split(noise: Pixels) -> Levels:
-    """Standard deviations on the 0..255 scale of what noise is made of; their squares add up to its
-    own.
+    """Standard deviations of the components of noise; their squares add up to its variance.
 
     Args:
         noise: H x W x C, at least 4 x 4, on the 0..1 scale.
 
     Returns:
-        Of brightness, what is finer than 4 pixels and what is coarser; of color.
+        Brightness finer than 4 pixels, brightness coarser than that, and color; on the 0..255
+        scale.
     """
     gray = noise.mean(axis=2, dtype=np.float64)
     height, width = (size // COARSE for size in gray.shape)
@@ -62,20 +62,20 @@ def split(noise: Pixels) -> Levels:
 
 
 def split_white(level: float, channels: int) -> Levels:
-    """What `split` gives for white noise of a level, in 1 or 3 channels."""
+    """The components of white noise of a level in 1 or 3 channels, as `split` measures them."""
     coarse = 1 / COARSE**2
     return level * np.sqrt([(1 - coarse) / channels, coarse / channels, 1 - 1 / channels])
 
 
 def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
-    """Measure a photo's noise, from the photo alone.
+    """Estimate the noise of a photo from the photo alone.
 
-    A small network, which has seen the noise of many cameras and JPEGs, judges windows all over the
-    photo. Where `estimate_noise` agrees the noise is white, and its more exact figure counts.
+    A small network, trained on the noise of many cameras and JPEGs, judges windows all over the
+    photo. If `estimate_noise` agrees, the noise is white, and its more exact value is used.
 
     Args:
-        image: H x W x C in [0, 1]; fewer than 20 pixels a side give 0.
-        visible: H x W; what it leaves out, such as what lies under transparency, does not count.
+        image: H x W x C in [0, 1]; with a side below 20 pixels the level is below 1.
+        visible: H x W; other pixels, such as transparent ones, are ignored.
 
     Raises:
         WeightsError: the network's file is missing or damaged.
@@ -89,12 +89,12 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
 
 
 def to_plane(level: float | NDArray[np.floating]) -> NDArray[np.floating]:
-    """What the network learns to give: levels from 0 to 255 as 0 to 1, on a logarithmic scale."""
+    """Convert levels from 0 to 255 to the network's logarithmic scale from 0 to 1."""
     return np.asarray(np.log1p(level) / math.log(256))
 
 
 def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Levels, of what the network gives."""
+    """Convert the network's output to levels from 0 to 255."""
     return np.asarray(np.expm1(value.clip(0, 1) * math.log(256)))
 
 
@@ -106,9 +106,9 @@ def _look(image: Pixels, visible: Mask | None) -> Levels:
     levels = []
     with memory.reuse():
         for top, left in _windows(*image.shape[:2]):
-            place = np.s_[top : top + SIDE, left : left + SIDE]
-            if visible is None or visible[place].mean() >= SEEN:
-                window = np.ascontiguousarray(image[place])
+            part = np.s_[top : top + SIDE, left : left + SIDE]
+            if visible is None or visible[part].mean() >= MIN_VISIBLE:
+                window = np.ascontiguousarray(image[part])
                 pixels = window if window.shape[2] == 3 else to_rgb(window)
                 plane = engine.run(_network().network, pixels, (), engine.Settings("cpu")).pixels
                 levels.append(from_plane(plane.mean(axis=(0, 1), dtype=np.float64)))
@@ -116,7 +116,7 @@ def _look(image: Pixels, visible: Mask | None) -> Levels:
 
 
 def _windows(height: int, width: int) -> list[tuple[int, int]]:
-    """Corners of windows spread evenly; of all the photo where it is small."""
+    """Corners of windows that are spread evenly; a small photo has fewer."""
 
     def starts(size: int) -> list[int]:
         count = min(ACROSS, math.ceil(size / SIDE))

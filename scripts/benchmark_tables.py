@@ -1,9 +1,9 @@
-"""Puts what `restore bench suite bundled --report FILE.json` measured into benchmarks.md.
+"""Writes the results of `restore bench suite bundled --report FILE.json` into docs/benchmarks.md.
 
     python scripts/benchmark_tables.py FILE.json...
 
-Between the markers of each task stands a table for each of its sets, and one of what papers say of
-it.
+Between the markers of each task, there is one table per set with measured results, and one with
+published results.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ Row = Mapping[str, Any]
 
 
 def tables(rows: Sequence[Row]) -> Iterator[str]:
-    """The tables of a task: what was measured, protocol by protocol and set by set, then what
-    papers say.
-    """
+    """The tables of a task: measured results by protocol and set, then published results."""
     measured = [row for row in rows if row["measured"]]
     papers = [row for row in rows if not row["measured"] and cell(row)]
     for protocol in unique(row["protocol"] for row in measured):
@@ -44,7 +42,7 @@ def tables(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def table(name: str, rows: Sequence[Row], last: Callable[[Sequence[Row]], str]) -> str:
-    """Models against levels; bold where `restore bench` names a best one."""
+    """A table of models against levels; bold where `restore bench` declares a best model."""
     levels = unique(row["level"] for row in rows)
     lines = [[name, *(level or "real pairs" for level in levels), ""]]
     lines.append(["---", *["---:"] * len(levels), "---"])
@@ -60,20 +58,20 @@ def table(name: str, rows: Sequence[Row], last: Callable[[Sequence[Row]], str]) 
 
 
 def costs(rows: Sequence[Row]) -> str:
-    """ "447, 201, 114 kFLOP/pixel"."""
+    """The costs of a model over the levels, "447, 201, 114 kFLOP/pixel"."""
     found = unique(row["figures"].get(WORK.name) for row in rows)
     return f"{', '.join(f'{cost:,.0f}' for cost in found)} kFLOP/pixel" if all(found) else ""
 
 
 def source(rows: Sequence[Row]) -> str:
-    """ "Mao et al., Table 9"."""
+    """The source of a published result, "Mao et al., Table 9"."""
     note = rows[0]["note"]
     where = re.search(r"\d{4}, ([^,;]*)", note)
     return f"{note.split(',')[0]}, {where[1]}" if where else note
 
 
 def cell(row: Row) -> str:
-    """ "34.61 / 0.9712"."""
+    """PSNR and SSIM of a row, "34.61 / 0.9712"."""
     figures = row["figures"]
     on_luma = find_degradation(row["task"]).headline_metric.luma and PSNR_Y.name in figures
     shown = (PSNR_Y, SSIM_Y) if on_luma else (PSNR, SSIM)
@@ -82,7 +80,7 @@ def cell(row: Row) -> str:
 
 
 def unique(values: Iterable[Any]) -> list[Any]:
-    """In the order in which they come."""
+    """The values without duplicates, in their original order."""
     return list(dict.fromkeys(values))
 
 

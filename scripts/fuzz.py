@@ -1,9 +1,8 @@
-"""Give `restore` thousands of damaged and hostile pictures, checkpoints, recipes and states of
-trainings.
+"""Fuzz `restore` with damaged and hostile images, checkpoints, recipes and training states.
 
     python scripts/fuzz.py --cases 10000 --seed 7 --keep faults/
 
-Ends with 1 if an answer was wrong; the files that got one are kept, named by their seeds.
+Exits with 1 if a case failed. --keep saves the files of failed cases, named by their seeds.
 """
 
 from __future__ import annotations
@@ -24,64 +23,60 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-MEMORY = 2 * 2**30  # bytes that the process may take at its peak
-PATIENCE = 480  # seconds after which a hang that no signal ends is ended with a traceback
+MEMORY = 2 * 2**30  # limit on the peak memory of the process, in bytes
+PATIENCE = 480  # seconds after which a hanging case is aborted with a traceback
 KINDS = ("pictures", "checkpoints")
 
 
 def main() -> int:
-    """Run the cases of the command line."""
+    """Run the requested cases, and return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--cases", type=int, default=100, help="cases per kind (default: 100)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first case (default: 0)")
     parser.add_argument(
-        "--cases", type=int, default=100, help="how many of each kind (default 100)"
+        "--what", choices=[*KINDS, "all"], default="all", help="files to damage (default: all)"
     )
     parser.add_argument(
-        "--seed", type=int, default=0, help="of the first case; each next one has the next"
+        "--minutes", type=float, default=float("inf"), help="time limit per kind (default: none)"
     )
-    parser.add_argument(
-        "--what", choices=[*KINDS, "all"], default="all", help="what is damaged (default all)"
-    )
-    parser.add_argument(
-        "--minutes", type=float, default=float("inf"), help="end sooner, after so many"
-    )
-    parser.add_argument("--keep", type=Path, help="folder for the files of wrong answers")
-    asked = parser.parse_args()
+    parser.add_argument("--keep", type=Path, help="folder for the files of failed cases")
+    options = parser.parse_args()
 
     warnings.simplefilter("error")
-    resource.setrlimit(resource.RLIMIT_AS, (4 * MEMORY, 4 * MEMORY))  # ends a bomb, not the machine
-    wrong = sum(fuzz(kind, asked) for kind in KINDS if asked.what in (kind, "all"))
-    status = Path("/proc/self/status").read_text(
-        encoding="utf-8"
-    )  # ru_maxrss begins at the parent's
+    # A decompression bomb must not take down the machine.
+    resource.setrlimit(resource.RLIMIT_AS, (4 * MEMORY, 4 * MEMORY))
+    failed = sum(fuzz(kind, options) for kind in KINDS if options.what in (kind, "all"))
+    # Not ru_maxrss, which starts at the value of the parent process.
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
     peak = int(status.partition("VmHWM:")[2].split()[0]) * 1024
-    print(f"peak memory {peak / 1e6:.0f} MB{', which is too much' if peak > MEMORY else ''}")
-    return int(wrong > 0 or peak > MEMORY)
+    print(f"peak memory {peak / 1e6:.0f} MB{', over the limit' if peak > MEMORY else ''}")
+    return int(failed > 0 or peak > MEMORY)
 
 
-def fuzz(kind: str, asked: argparse.Namespace) -> int:
-    """Run the cases of a kind; returns how many went wrong."""
+def fuzz(kind: str, options: argparse.Namespace) -> int:
+    """Run the cases of a kind, and return how many failed."""
     cases = importlib.import_module(f"fuzz_{kind}")
-    started, wrong, outcomes = time.monotonic(), 0, Counter[str]()
+    started, failed, outcomes = time.monotonic(), 0, Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
         seeds = cases.plant(Path(folder))
-        for seed in range(asked.seed, asked.seed + asked.cases):
-            if time.monotonic() - started > 60 * asked.minutes:
+        for seed in range(options.seed, options.seed + options.cases):
+            if time.monotonic() - started > 60 * options.minutes:
                 break
             faulthandler.dump_traceback_later(PATIENCE, exit=True)
             case = cases.make(seeds, seed)
             verdict = cases.examine(case)
             outcomes[verdict.outcome] += 1
-            wrong += bool(verdict.faults)
+            failed += bool(verdict.faults)
             for fault in verdict.faults:
                 print(f"seed {seed} ({case.file.name}): {fault}", flush=True)
-            if verdict.faults and asked.keep:
-                asked.keep.mkdir(parents=True, exist_ok=True)
-                shutil.copy(case.file, asked.keep / f"{seed}-{case.file.name}")
+            if verdict.faults and options.keep:
+                options.keep.mkdir(parents=True, exist_ok=True)
+                shutil.copy(case.file, options.keep / f"{seed}-{case.file.name}")
         faulthandler.cancel_dump_traceback_later()
     for outcome, count in sorted(outcomes.items()):
         print(f"{count:6} {outcome}")
-    print(f"{outcomes.total()} {kind}, {wrong} wrong, {time.monotonic() - started:.0f} s")
-    return wrong
+    print(f"{outcomes.total()} {kind}, {failed} failed, {time.monotonic() - started:.0f} s")
+    return failed
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Make the pictures of README.md: for each task a photo before and after, side by side.
+"""Make the images of README.md: one photo per task before and after, side by side.
 
     python scripts/readme_pictures.py docs/pictures
 
 The photos come with scikit-image: Chelsea the cat (Stéfan van der Walt, CC0), coffee (Rachel
-Michetti, CC0) and a rocket (SpaceX, public domain). The damage is that of benchmarks.
+Michetti, CC0) and a rocket (SpaceX, public domain). They are degraded as in the benchmarks.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from restore_cli.degradations.rain import Rain
 from restore_cli.image import Pixels, compress, resize, round_to_bytes, to_pillow
 from restore_cli.tasks import Task
 
-SIDE = 300, 200  # of each half, in pixels
+SIDE = 300, 200  # size of each half, in pixels
 GAP = 4
 QUALITY = 84
-PLACES = {  # photo, left and top of the part that is shown
+PLACES = {  # photo, left and top of the crop
     "denoise": ("chelsea", 90, 40),
     "deblock": ("coffee", 150, 40),
     "derain": ("rocket", 200, 150),
@@ -36,7 +36,7 @@ PLACES = {  # photo, left and top of the part that is shown
 
 
 def main(folder: Path) -> None:
-    """Write NAME.jpg for each task."""
+    """Write TASK.jpg for each task into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
     for name, (photo, left, top) in PLACES.items():
         clean = np.divide(getattr(data, photo)(), 255, dtype=np.float32)
@@ -49,7 +49,7 @@ def main(folder: Path) -> None:
 
 
 def restore(name: str, clean: Pixels) -> tuple[Pixels, Pixels]:
-    """A damaged photo, as it is seen, and what is made of it."""
+    """Degrade and restore a photo; returns the degraded photo as it is shown, and the result."""
     rng = np.random.default_rng(2)
     match name:
         case "denoise":

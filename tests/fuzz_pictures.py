@@ -1,9 +1,8 @@
-"""Damaged and hostile pictures of all formats, by seeds, and what may come of them.
+"""Damaged and hostile photos in all formats, created by seeds, and a check of the results.
 
-Each case is a file that one command restores. Beyond a fair answer of the command, a file that is
-read must give the same pixels whatever was read before it, the pixels that another reader finds
-where that one can be asked, and an output that holds them; one that is refused must leave nothing
-behind.
+Each case is a file that one command restores. The command must end properly (see fuzzing.py). If
+the file is read, its pixels must not depend on what was read before, must equal those of another
+reader that supports the file, and must be in the output. If it is refused, there must be no output.
 """
 
 from __future__ import annotations
@@ -40,42 +39,40 @@ from restore_cli.models.header import Header
 
 Array = npt.NDArray[Any]
 
-logging.getLogger("tifffile").disabled = True  # of what it thinks of damage
+logging.getLogger("tifffile").disabled = True  # it reports damage
 
-SIDES = 41, 54  # of the seeds; odd, and no multiple of a block
-MOST = 2 * 10**6  # pixels of a case whose network runs: more take long, which is no hang
+SIDES = 41, 54  # of the seeds; one is odd, and neither is a multiple of a block
+MOST = 2 * 10**6  # pixels of a case that is restored; more take long
 CLOSE = {"JPEG": 3, "AVIF": 4}  # how much two decoders may differ, of 255; 0 for the other formats
 
 
 @dataclass(frozen=True)
 class Seeds:
-    """Pictures by their names, whose suffixes say their formats, and the network they are restored
-    by.
-    """
+    """Photos by file name, with the suffix of their format, and the folder of the network."""
 
     folder: Path
     pictures: Mapping[str, bytes]
 
     @property
     def model(self) -> Path:
-        """A checkpoint that changes nothing."""
+        """A checkpoint of a network that changes nothing."""
         return self.folder / "identity.safetensors"
 
 
 @dataclass(frozen=True)
 class Damaged(Case):
-    """A picture to read, and two to read before it, which must not matter."""
+    """A file to restore, and two files that are read before it and must not affect it."""
 
     before: tuple[bytes, bytes]
 
     @property
     def output(self) -> Path:
-        """What the command writes."""
+        """The output of the command."""
         return Path(self.commands[0][self.commands[0].index("-o") + 1])
 
 
 def plant(folder: Path) -> Seeds:
-    """Make the seeds: every kind of picture that is read, and some that are not."""
+    """Create the seeds: every supported kind of image, and some unsupported ones."""
     network = UNet(channels=1, widths=[4, 4])
     network.init_weights()
     header = Header(
@@ -95,7 +92,7 @@ def plant(folder: Path) -> Seeds:
 
 
 def _photo(rng: np.random.Generator, bands: int, bits: int = 8) -> Array:
-    """H x W x bands of smooth colors with noise, in the lowest bits of uint8 or uint16."""
+    """Smooth colors with noise, H x W x bands, in the lowest bits of uint8 or uint16."""
     coarse = rng.uniform(0, 1, (4, 5, bands))
     smooth = cv2.resize(coarse, SIDES[::-1], interpolation=cv2.INTER_CUBIC).reshape(*SIDES, bands)
     noisy = smooth + rng.normal(0, 0.03, smooth.shape)
@@ -103,7 +100,7 @@ def _photo(rng: np.random.Generator, bands: int, bits: int = 8) -> Array:
 
 
 def _image(rng: np.random.Generator, mode: str) -> Image.Image:
-    """A photo of one of Pillow's modes."""
+    """A photo in a mode of Pillow."""
     bands = {"L": 1, "LA": 2, "RGB": 3, "RGBA": 4, "CMYK": 4}.get(mode)
     if bands is None:
         return _image(rng, "L" if mode == "1" else "RGB").convert(mode)
@@ -140,9 +137,9 @@ RESOURCES = (
 )
 
 
-# PNG by the letter of its standard, for Pillow writes neither all depths nor interlaced files
+# PNG exactly by the standard, because Pillow does not write all depths or interlaced files
 
-COLOR_TYPES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # and their samples a pixel
+COLOR_TYPES = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}  # and their samples per pixel
 PASSES = [
     (0, 0, 8, 8),
     (0, 4, 8, 8),
@@ -164,7 +161,7 @@ def _chunk(kind: bytes, payload: bytes) -> bytes:
 
 
 def _scanlines(samples: Array, depth: int) -> bytes:
-    """Rows of packed samples, each behind the filter type "none"."""
+    """Rows of packed samples, each after the filter type "none"."""
     rows = samples.reshape(len(samples), -1)
     if depth == 16:
         packed = rows.astype(">u2").view(np.uint8).reshape(len(rows), -1)
@@ -385,14 +382,14 @@ def _others(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
 
 @dataclass
 class Anatomy:
-    """Where in a file numbers stand, as (offset, struct format), and blocks, as (start, end)."""
+    """Numbers in a file as (offset, struct format), and blocks as (start, end)."""
 
     numbers: list[tuple[int, str]]
     blocks: list[tuple[int, int]]
 
 
 def dissect(data: bytes) -> Anatomy:
-    """Find the parts of a file by its format; as far as they go."""
+    """Find the parts of a file by its format, as far as it is intact."""
     found = Anatomy([], [])
     dissectors = {
         b"\x89P": _dissect_png,
@@ -484,7 +481,7 @@ def _dissect_bmp(data: bytes, found: Anatomy) -> None:
 
 
 def _dissect_text(data: bytes, found: Anatomy) -> None:
-    """The words at the beginning of a PNM."""
+    """The words of the header of a PNM."""
     found.blocks += [match.span() for match in re.finditer(rb"\S+", data[:60])]
     found.numbers.append((1, "B"))
 
@@ -494,9 +491,7 @@ NUMBERS += [2**24, 2**31 - 1, 2**31, 2**32 - 1]
 
 
 def edit(rng: random.Random, data: bytes) -> bytes:
-    """Numbers of the format become others, or blocks are there twice, missing, or in another
-    place.
-    """
+    """Change numbers of the format, or repeat, remove or reorder blocks."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 2, 4))):
         found = dissect(bytes(changed))
@@ -524,7 +519,7 @@ def edit(rng: random.Random, data: bytes) -> bytes:
 
 
 def flip(rng: random.Random, data: bytes) -> bytes:
-    """Some bits are others."""
+    """Flip some bits."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 2, 8, 64))):
         changed[rng.randrange(len(changed))] ^= 1 << rng.randrange(8)
@@ -532,12 +527,12 @@ def flip(rng: random.Random, data: bytes) -> bytes:
 
 
 def splice(rng: random.Random, data: bytes, other: bytes) -> bytes:
-    """The beginning of one file and the end of another."""
+    """Join the beginning of one file and the end of another."""
     return data[: rng.randrange(len(data))] + other[rng.randrange(len(other)) :]
 
 
 def repack(rng: random.Random, data: bytes) -> bytes:
-    """A PNG whose scan lines are others, and packed as they should be."""
+    """Change the scan lines of a PNG, and pack them correctly."""
     found = dissect(data).blocks
     packed = b"".join(
         data[start + 8 : end - 4] for start, end in found if data[start + 4 : start + 8] == b"IDAT"
@@ -556,7 +551,7 @@ def repack(rng: random.Random, data: bytes) -> bytes:
 
 
 def heal(data: bytes) -> bytes:
-    """The checksums of a PNG as they should be, so that what is wrong in it is read."""
+    """Correct the checksums of a PNG, so that the damage is read."""
     healed = bytearray(data)
     for start, end in dissect(data).blocks if data.startswith(b"\x89PNG") else ():
         if end <= len(healed):
@@ -565,7 +560,7 @@ def heal(data: bytes) -> bytes:
 
 
 def make(seeds: Seeds, seed: int) -> Damaged:
-    """The case of a seed."""
+    """Create the case of a seed."""
     rng = random.Random(seed)
     kind = rng.choice(("png", "png", "tiff", "tiff", "tiff", "jpeg", "webp", "avif", "bmp", "pnm"))
     alike = [name for name in seeds.pictures if name.startswith(kind)]
@@ -611,12 +606,12 @@ def make(seeds: Seeds, seed: int) -> Damaged:
     return Damaged(file, (command,), (seeds.pictures[others[1]], seeds.pictures[others[2]]))
 
 
-# Answers
+# Results
 
 
 @contextmanager
 def overheard() -> Iterator[list[bytes]]:
-    """Give, when it is left, what libraries wrote to standard error by themselves."""
+    """Collect what libraries print to standard error; filled when the context ends."""
     said: list[bytes] = []
     own = os.dup(2)
     with tempfile.TemporaryFile() as caught:
@@ -631,7 +626,7 @@ def overheard() -> Iterator[list[bytes]]:
 
 
 def samples_of(picture: Picture) -> Array:
-    """Colors as integers of its depth, with alpha behind them."""
+    """The colors as integers of its depth, followed by alpha."""
     colors = np.rint(picture.pixels.astype(np.float64) * (2**picture.depth - 1)).astype(
         f"uint{picture.depth}"
     )
@@ -639,11 +634,10 @@ def samples_of(picture: Picture) -> Array:
 
 
 def ask_another(data: bytes) -> Array | None:
-    """H x W x C as another reader has them, uint8 or uint16, upright; None where it cannot be
-    asked.
+    """The upright pixels of another reader, H x W x C, uint8 or uint16; None if none supports it.
 
-    That is tifffile or Pillow for TIFF, of which only its unpacking is used, and OpenCV for all
-    others; but where a tag of EXIF is broken, Pillow, for OpenCV reads none behind it.
+    The reader is tifffile or Pillow for TIFF, where `restore` only uses Pillow for unpacking, and
+    OpenCV for all others. If an EXIF tag is broken, it is Pillow: OpenCV reads no tags after it.
     """
     if data[:2] in (b"II", b"MM"):
         return _ask_tifffile(data) if (found := _ask_pillow(data)) is None else found
@@ -657,11 +651,11 @@ def ask_another(data: bytes) -> Array | None:
         if re.match(rb"P[2356]", data) and not re.match(
             rb"P.(\s|#.*\n)+\d+\s+\d+\s+(255|65535)\s", data
         ):
-            return None  # it takes another maximum for 255 or 65535
+            return None  # it treats other maxima as 255 or 65535
         if data[:4] == b"\x89PNG" and b"acTL" in data:
-            return None  # it takes the first frame, which the picture need not be
+            return None  # it reads the first frame, which may not be the photo
         if data[4:8] == b"ftyp" and (samples.dtype == np.uint16 or b"Exif" in data):
-            return None  # it leaves 10 bits as they are, and does not turn a photo upright
+            return None  # it keeps 10 bits, and does not rotate a photo upright
         if data[:2] == b"BM" and _is_palette_odd(data):
             return None
         return samples[..., None] if samples.ndim == 2 else samples[..., 2::-1]
@@ -669,9 +663,7 @@ def ask_another(data: bytes) -> Array | None:
 
 
 def _is_palette_odd(data: bytes) -> bool:
-    """Whether a BMP's pixels may have colors beyond its palette, or begin within it, where readers
-    differ.
-    """
+    """Whether the pixels of a BMP may overlap or exceed its palette, where readers differ."""
     (start, header), (bits,) = (
         struct.unpack_from("<II", data, 10),
         struct.unpack_from("<H", data, 28),
@@ -685,10 +677,9 @@ def _ask_pillow(data: bytes) -> Array | None:
     with suppress(Exception), overheard(), Image.open(io.BytesIO(data), formats=("TIFF",)) as image:
         tags: Any = image.tag_v2  # type: ignore[attr-defined]
         multiplied = 1 in tags.get(ExifTags.Base.ExtraSamples, ())
-        turned = (
-            ExifTags.Base.Orientation not in tags and b"tiff:Orientation" in data
-        )  # by XMP alone
-        deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8  # which it would halve
+        # An orientation in XMP alone.
+        turned = ExifTags.Base.Orientation not in tags and b"tiff:Orientation" in data
+        deep = max(tags.get(ExifTags.Base.BitsPerSample, (1,))) > 8  # which it would reduce to 8
         if image.mode in ("1", "L", "LA", "P", "RGB", "RGBA") and not (
             multiplied or turned or deep
         ):
@@ -697,11 +688,9 @@ def _ask_pillow(data: bytes) -> Array | None:
 
 
 def _ask_by_broken_exif(data: bytes) -> Array | None:
-    """A photo turned upright by an orientation that is whole, though another tag of its EXIF is
-    not.
-    """
+    """A photo rotated upright by an intact orientation, if another EXIF tag is broken."""
     with suppress(Exception), overheard(), Image.open(io.BytesIO(data)) as image:
-        image.info.pop("xmp", None)  # whose orientation Pillow would take where EXIF has none
+        image.info.pop("xmp", None)  # Pillow would use its orientation if EXIF has none
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             upright = ImageOps.exif_transpose(image)
@@ -734,10 +723,11 @@ def _ask_tifffile(data: bytes) -> Array | None:
 
 
 def compare(data: bytes, picture: Picture) -> tuple[str, list[str]]:
-    """Whether another reader could be asked, and how the picture differs from what it says."""
+    """Whether another reader supports the file, and how its pixels differ from the picture."""
     own = samples_of(picture)[..., : picture.channels]
     other = ask_another(data)
-    if other is None or "broken EXIF is left out" in picture.notes:  # by which others may turn it
+    # Others may use broken EXIF data to rotate.
+    if other is None or "Broken EXIF data was left out." in picture.notes:
         return "not compared", []
     if other.dtype != own.dtype or other.shape[:2] != own.shape[:2]:
         return "compared", [
@@ -750,7 +740,7 @@ def compare(data: bytes, picture: Picture) -> tuple[str, list[str]]:
 
 
 def examine(case: Damaged) -> Verdict:
-    """What comes of a case, and what is wrong with that."""
+    """Run a case and check its result."""
     data = case.file.read_bytes()
     with overheard() as said:
         code, fault = invoke(case.commands[0])
@@ -758,7 +748,7 @@ def examine(case: Damaged) -> Verdict:
     if said[0]:
         faults.append(f"standard error has {said[0][:300]!r}")
     if case.file.read_bytes() != data:
-        faults.append("the input is another")
+        faults.append("the input was changed")
     left = {path.name for path in case.file.parent.iterdir()} - {case.file.name}
     if left != ({case.output.name} if code == 0 else set()):
         faults.append(f"exit code {code} leaves {', '.join(sorted(left)) or 'nothing'}")
@@ -801,7 +791,7 @@ def examine(case: Damaged) -> Verdict:
 
 
 def _check_output(case: Damaged, data: bytes, picture: Picture) -> list[str]:
-    """What is wrong with the file that was written."""
+    """The faults of the output file."""
     written = case.output.read_bytes()
     if written == data:
         return []

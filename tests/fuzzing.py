@@ -1,8 +1,7 @@
-"""What fuzzing of pictures and of checkpoints share: bytes that are changed at random, and fair
-answers.
+"""Shared by the fuzzing of photos and checkpoints: random damage, and proper ends of a command.
 
-Whatever is in a file, a command ends within `PATIENCE` seconds by an exit code of its own, and if
-that is not 0, by one sentence on standard error.
+Whatever a file contains, a command must end within `PATIENCE` seconds with one of its exit codes,
+and with one error on standard error unless that is 0.
 """
 
 from __future__ import annotations
@@ -25,21 +24,19 @@ from typer.testing import CliRunner
 from restore_cli.cli import app
 
 PATIENCE = 20  # seconds
-COMMAND = typer.main.get_command(app)  # once, for it takes longer than most cases
+COMMAND = typer.main.get_command(app)  # created once, because that takes longer than most cases
 
 
 @dataclass(frozen=True)
 class Case:
-    """A file, and the commands it is given."""
+    """A file, and the commands that are run on it."""
 
     file: Path
     commands: tuple[tuple[str, ...], ...]
 
 
 def garble(rng: random.Random, data: bytes) -> bytes:
-    """Bytes that are flipped, cut, left out, repeated or strange, many of them near the
-    beginning.
-    """
+    """Flip, cut, remove, repeat or replace bytes, many of them near the beginning."""
     changed = bytearray(data)
     for _ in range(rng.choice((1, 1, 1, 3, 20))):
         at = rng.randrange(min(len(changed), rng.choice((16, 400, 10**9, 10**9)))) if changed else 0
@@ -59,14 +56,12 @@ def garble(rng: random.Random, data: bytes) -> bytes:
     return bytes(changed)
 
 
-# Answers
+# Results
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What came of a case, in a few words to count by, and what is wrong with that, a line for each
-    fault.
-    """
+    """The outcome of a case in a few words, and its faults, one line each."""
 
     outcome: str
     faults: list[str]
@@ -78,9 +73,7 @@ class Hang(BaseException):
 
 @contextmanager
 def impatient() -> Iterator[None]:
-    """Raise Hang in what takes longer than PATIENCE seconds; six times as long where the machine is
-    busy.
-    """
+    """Raise Hang after PATIENCE seconds, or after six times as long if the machine is busy."""
     started, waited = time.process_time(), 0
 
     def give_up(_signal: int, _frame: FrameType | None) -> None:
@@ -99,7 +92,7 @@ def impatient() -> Iterator[None]:
 
 
 def invoke(command: tuple[str, ...]) -> tuple[int, str]:
-    """Run a command in this process; returns its exit code, and what is wrong with its answer."""
+    """Run a command in this process; return its exit code, and what is wrong with its output."""
     try:
         with impatient(), patch("typer.testing._get_command", lambda app: COMMAND):
             result = CliRunner().invoke(app, command)

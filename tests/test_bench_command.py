@@ -1,4 +1,4 @@
-"""`restore bench`: protocols that read as the field's, resumption, honest winners, reports."""
+"""`restore bench`: standard protocols, resuming, significance and reports."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ DATA = Path(__file__).parents[1] / "../shared/data/eval"
 
 @pytest.fixture
 def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with two sets: noisy (plain), and rain (pairs)."""
+    """A folder with two sets: small (plain) and rain (pairs)."""
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
     random = np.random.default_rng(0)
@@ -78,7 +78,7 @@ def rows(*words: str) -> list[dict[str, Any]]:
     return found
 
 
-def test_every_model_and_peer_on_every_set_at_every_level(
+def test_every_model_and_baseline_is_measured_at_every_level(
     sets: Path, checkpoints: dict[int, Path]
 ) -> None:
     words = "denoise", "small", "--data", str(sets), "--model", str(checkpoints[3]), "--peer", "tv"
@@ -95,9 +95,8 @@ def test_every_model_and_peer_on_every_set_at_every_level(
         assert noisy["figures"][key] == pytest.approx(mean)
     assert all(image["seconds"] > 0 for image in smooth["images"].values())
     assert noisy["figures"]["PSNR"] == pytest.approx(20.2, abs=0.3)  # sigma 25
-    assert (
-        same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1
-    )  # what lies outside 0..255 is clipped
+    # The result is clipped to 0..255, the input is not.
+    assert same["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1
     assert smooth["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 1
     assert noisy["figures"]["PSNR Y"] > noisy["figures"]["PSNR"] + 1
     assert same["figures"]["parameters"] > 1000 and same["figures"]["kFLOP/pixel"] > 1
@@ -136,21 +135,21 @@ def test_real_pairs(sets: Path, tmp_path: Path) -> None:
 
 
 def kept(*requests: Request) -> set[int]:
-    """How many images need not be measured again; measures the others, and discards them all."""
+    """Run a request, and return how many images were already in the cache, which is cleared."""
     moments = list(job.bench(*requests))
     results(moments).discard()
     return {moment.kept for moment in moments if isinstance(moment, Progress)}
 
 
 def cut(request: Request, after: int) -> None:
-    """Measure so many images, and stop."""
+    """Stop a run after this number of images."""
     moments = job.bench(request)
     for _ in range(after):
         next(moments)
     moments.close()  # type: ignore[attr-defined]
 
 
-def test_a_run_that_was_cut_off_goes_on(
+def test_an_interrupted_run_resumes(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = Request(
@@ -170,18 +169,18 @@ def test_a_run_that_was_cut_off_goes_on(
     assert counted == ["b", "c"]
     for first, second in zip(results(whole).rows, results(again).rows, strict=True):
         assert first.images == second.images
-    assert kept(request) == {0}  # what was finished is forgotten
+    assert kept(request) == {0}  # the cache is empty after a finished run
     cut(request, 4)
     assert kept(dataclasses.replace(request, fresh=True)) == {0}
 
 
-def test_what_two_runs_have_in_common_is_measured_once(
+def test_two_runs_share_cached_measurements(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     levels = ({"sigma": 25.0}, {"sigma": 50.0})
     request = Request("denoise", ("small",), (sets,), levels=levels, models=(str(checkpoints[3]),))
     cut(request, 9)  # all of the input, half of the model
-    assert kept(dataclasses.replace(request, levels=levels[1:], peers=("tv",))) == {3}
+    assert kept(dataclasses.replace(request, levels=levels[1:], baselines=("tv",))) == {3}
     cut(request, 10)
     assert kept(dataclasses.replace(request, shown=2)) == {10}
     for other in ({"clip": True}, {"gray": True}, {"settings": Settings(precision="bf16")}):
@@ -192,16 +191,16 @@ def test_what_two_runs_have_in_common_is_measured_once(
     (sets / "small" / "a.png").touch()
     assert kept(request) == {6}
     cut(request, 9)
-    monkeypatch.setattr(cache, "_MAX_AGE_DAYS", -1)  # as when it is a month later
+    monkeypatch.setattr(cache, "_MAX_AGE_DAYS", -1)  # as if a month had passed
     assert kept(request) == {0}
 
 
 @pytest.mark.parametrize("after", [0, 4, 5, 8])
-def test_each_method_opens_an_image_once_and_a_cut_changes_no_picture(
+def test_each_method_opens_an_image_once_even_after_an_interruption(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25.0},), shown=2)
-    request = dataclasses.replace(request, models=(str(checkpoints[3]),), peers=("tv",))
+    request = dataclasses.replace(request, models=(str(checkpoints[3]),), baselines=("tv",))
     opened: list[str] = []
     restore = job.restore_example
     monkeypatch.setattr(
@@ -222,7 +221,7 @@ def test_each_method_opens_an_image_once_and_a_cut_changes_no_picture(
             np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
-def test_figures_are_kept_until_the_reports_are_written(
+def test_measurements_are_cached_until_reports_are_written(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*words: Any) -> None:
@@ -233,11 +232,11 @@ def test_figures_are_kept_until_the_reports_are_written(
         patch.setattr("restore_cli.report.bench_report.write_text", fail)
         result = run(*words, "--report", "x.csv")
         assert result.exit_code == 1 and "No space left" in result.stderr
-    assert "going on with 6 images" in run(*words, "--report", "x.csv").stderr
-    assert "going on" not in run(*words).stderr
+    assert "resuming: 6 images" in run(*words, "--report", "x.csv").stderr
+    assert "resuming" not in run(*words).stderr
 
 
-def test_loading_takes_none_of_the_time_that_is_measured(
+def test_loading_is_not_timed(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock, load = [0.0], checkpoint.load
@@ -258,9 +257,9 @@ def test_loading_takes_none_of_the_time_that_is_measured(
     assert [row.figures[SPEED] for row in restored] == pytest.approx([32 * 24 / 1e6 / 0.5] * 3)
 
 
-def test_memory_is_that_of_the_method(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peak_memory_is_that_of_the_method(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if costs._reset_peak() is None:
-        pytest.skip("this system does not tell")
+        pytest.skip("this system does not report peak memory")
 
     def method(name: str, megabytes: int) -> Baseline:
         def restore(observed: Any, task: Any) -> Any:
@@ -273,7 +272,7 @@ def test_memory_is_that_of_the_method(sets: Path, monkeypatch: pytest.MonkeyPatc
         methods, "baselines", lambda task: {"big": method("big", 300), "small": method("small", 40)}
     )
     request = Request("denoise", ("small",), (sets,), levels=({"sigma": 25},), models=())
-    request = dataclasses.replace(request, peers=("big", "small"))
+    request = dataclasses.replace(request, baselines=("big", "small"))
     found = results(list(job.bench(request)))
     found.discard()
     _, big, small = found.rows
@@ -290,7 +289,7 @@ def results(moments: list[SetWarning | Progress | BenchResult]) -> BenchResult:
 
 
 def compare(**methods: list[float]) -> dict[str, str]:
-    """The notes on methods, by the PSNR of their images."""
+    """The notes on methods, given the PSNR of their images."""
     return compare_methods(
         {
             name: {str(number): value for number, value in enumerate(values)}
@@ -299,7 +298,7 @@ def compare(**methods: list[float]) -> dict[str, str]:
     )
 
 
-def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
+def test_a_best_method_is_declared_only_if_significant() -> None:
     base = np.random.default_rng(0).normal(30, 3, 40)  # images differ far more than models
     good, chance, bad = (
         list(base + np.random.default_rng(seed).normal(mean, 0.1, 40))
@@ -308,7 +307,7 @@ def test_a_winner_is_named_only_where_it_is_no_chance() -> None:
     notes = compare(good=good, chance=chance, bad=bad)
     best = max(("good", "chance"), key=lambda name: np.mean({"good": good, "chance": chance}[name]))
     other = "chance" if best == "good" else "good"
-    assert notes[best] == f"not told apart from {other}"
+    assert notes[best] == f"not significantly better than {other}"
     assert notes["bad"].startswith("-0.") and notes["bad"].endswith(f"dB to {best}")
     assert compare(good=good, bad=bad)["good"] == "best"
 
@@ -322,60 +321,49 @@ def test_the_input_and_a_model_alone_are_not_compared(
     assert noisy["note"] == "" and all(row["note"] for row in others)
 
 
-def test_no_winner_is_named_of_few_images() -> None:
+def test_few_images_allow_no_verdict() -> None:
     def notes(count: int) -> list[str]:
         found = compare(good=[30.0] * count, bad=[29.5] * count)
         return [found["good"], found["bad"]]
 
-    assert notes(1) == ["too few images to name a best, 1 of at least 5", "-0.50 dB to good"]
+    assert notes(1) == ["too few images for a verdict, 1 of at least 5", "-0.50 dB to good"]
     assert notes(4)[0].startswith("too few")
     assert notes(5) == ["best", "-0.50 [-0.50, -0.50] dB to good"]
 
 
-def test_images_that_are_restored_exactly_are_compared_without_nonsense() -> None:
+def test_infinite_psnr_is_compared_sensibly() -> None:
     exact, worse = [np.inf] * 6, [30.0] * 6
     other, swapped = [np.inf, 29.0, 30.0, 30.0, 30.0, 30.0], [31.0, np.inf, 31.0, 31.0, 31.0, 31.0]
     notes = compare(exact=exact, same=exact)
-    assert notes["exact"] == "not told apart from same"
+    assert notes["exact"] == "not significantly better than same"
     assert notes["same"] == "+0.00 [+0.00, +0.00] dB to exact"
     notes = compare(exact=exact, worse=worse)
     assert (notes["exact"], notes["worse"]) == ("best", "-∞ [-∞, -∞] dB to exact")
-    assert compare(worse=worse, other=other)["worse"] == "not told apart from other"
+    assert compare(worse=worse, other=other)["worse"] == "not significantly better than other"
     assert compare(swapped=swapped, other=other)["other"] == "±∞ [-∞, +∞] dB to swapped"
 
 
-def test_an_untouched_image_is_left_out_of_the_mean(
+def test_an_image_identical_to_the_reference_is_not_in_the_mean(
     sets: Path, checkpoints: dict[int, Path]
 ) -> None:
     Image.open(sets / "small/a.png").save(sets / "rain/clean/a.png")
     Image.open(sets / "small/a.png").save(sets / "rain/rainy/a.png")
     found = rows("denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3]))[0]
     assert 5 < found["figures"]["PSNR"] < 50
-    assert found["note"] == "not in the means: 1 of 3 images, equal to the clean ones"
-    words = (
-        "sr",
-        "small",
-        "--data",
-        str(sets),
-        "--scale",
-        "1",
-        "--model",
-        "bt",
-        "--peer",
-        "bicubic,lanczos",
-    )
+    assert found["note"] == "not in the means: 1 of 3 images, identical to the reference"
+    words = f"sr small --data {sets} --scale 1 --model bt --peer bicubic,lanczos".split()
     result = run(*words)
     assert (result.exit_code, result.stderr) == (0, "") and "nan" not in result.stdout
 
 
-def test_what_is_not_of_all_images_is_said(
+def test_notes_say_which_figures_do_not_cover_all_images(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def choose(
         model: str | None, task: str, channels: int, scale: float = 1
     ) -> catalog.Entry | Path:
         return chosen(
-            "red30-gray-denoise" if model == "house" and channels == 1 else model, task, channels
+            "red30-gray-denoise" if model == "gaussian" and channels == 1 else model, task, channels
         )
 
     chosen = catalog.choose
@@ -383,28 +371,30 @@ def test_what_is_not_of_all_images_is_said(
     Image.open(sets / "small/a.png").convert("L").save(sets / "small/a.png")
     Image.open(sets / "small/b.png").crop((0, 0, 32, 10)).save(sets / "small/b.png")
     words = "denoise", "small", "--data", str(sets), "--sigma", "25"
-    noisy, restored, *_ = rows(*words, "--model", "house", "--peer", "tv")
-    assert "SSIM: 2 of 3 images" in noisy["note"]
-    assert "gray, so Y of full range: 1 of 3 images" in noisy["note"]
+    noisy, restored, *_ = rows(*words, "--model", "gaussian", "--peer", "tv")
+    assert "SSIM covers 2 of 3 images" in noisy["note"]
+    assert "Y is full-range gray for 1 of 3 images" in noisy["note"]
     assert (
-        "one network for gray, another for color" in restored["note"]
+        "separate networks for gray and color" in restored["note"]
         and "parameters" not in restored["figures"]
     )
     assert rows(*words, "--model", str(checkpoints[3]))[1]["figures"]["parameters"] > 1000
 
 
-def test_what_cannot_be_scored_is_named(sets: Path) -> None:
+def test_images_that_cannot_be_scored_are_reported(sets: Path) -> None:
     Image.open(sets / "small/b.png").crop((0, 0, 8, 8)).save(sets / "small/b.png")
     result = run("sr", "small", "--data", str(sets), "--scale", "4", "--model", "bt")
     assert (result.exit_code, result.stderr.count("\n")) == (2, 1)
-    assert "small/b.png is too small" in result.stderr
+    assert "Cannot score data/small/b.png: the image is too small" in result.stderr
     Image.open(sets / "rain/rainy/a.png").convert("L").save(sets / "rain/rainy/a.png")
     result = run("derain", "rain", "--data", str(sets))
     assert result.exit_code == 2
-    assert "Only one of data/rain/clean/a.png and data/rain/rainy/a.png is gray" in result.stderr
+    assert (
+        "data/rain/clean/a.png and data/rain/rainy/a.png: only one of them is gray" in result.stderr
+    )
 
 
-def test_the_interval_is_a_bootstraps() -> None:
+def test_the_interval_agrees_with_the_normal_approximation() -> None:
     values = np.random.default_rng(0).normal(1, 2, 100)
     low, high = interval(values)
     error = 1.96 * values.std() / 10
@@ -415,18 +405,9 @@ def test_the_interval_is_a_bootstraps() -> None:
 
 def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
     reports = [f"report.{suffix}" for suffix in ("json", "csv", "md", "html")]
-    words = [word for report in reports for word in ("--report", report)]
-    result = run(
-        "denoise",
-        "small",
-        "--data",
-        str(sets),
-        "--sigma",
-        "25",
-        "--model",
-        str(checkpoints[3]),
-        *words,
-    )
+    words = f"denoise small --data {sets} --sigma 25 --model {checkpoints[3]}".split()
+    words += [word for report in reports for word in ("--report", report)]
+    result = run(*words)
     assert result.exit_code == 0, result.stderr
     assert result.stdout.count("| small |") == 2  # no terminal: Markdown
     assert json.loads(Path("report.json").read_text())[1]["model"] == str(checkpoints[3])
@@ -437,31 +418,27 @@ def test_reports(sets: Path, checkpoints: dict[int, Path]) -> None:
     assert Path("report.md").read_text().rstrip() == result.stdout.rstrip()
     assert re.search(rf"\| \d+\.\d\d, {worst} \|", result.stdout)
     page = Path("report.html").read_text()
-    assert (
-        page.count('"source": "data:image/png') == 6
-    )  # the two worst images, each as input, model and reference
+    # The two worst images, each as input, model and reference.
+    assert page.count('"source": "data:image/png') == 6
     for report in ("report.json", "report.md", "report.html"):
         assert "BT.601 luma of studio range" in Path(report).read_text()
 
 
-def test_reports_say_where_figures_come_from(
+def test_reports_state_the_origin_of_their_figures(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reports = [f"report.{suffix}" for suffix in ("json", "csv", "md", "html", "toml")]
     words = ["bench", "denoise", "small", "--data", str(sets), "--sigma", "25", "--published"]
-    words += [
-        "--model",
-        f"house,{checkpoints[3]}",
-        *(word for report in reports for word in ("--report", report)),
-    ]
+    words += ["--model", f"gaussian,{checkpoints[3]}"]
+    words += [word for report in reports for word in ("--report", report)]
     monkeypatch.setattr(sys, "argv", ["restore", *words, "a b"])
     before = datetime.now(UTC).replace(microsecond=0)
     assert run(*words[1:]).exit_code == 0
-    house, mine = catalog.entries()["denoise-color"].sha256, sha256_of(checkpoints[3])
+    bundled, mine = catalog.entries()["denoise-color"].sha256, sha256_of(checkpoints[3])
     noisy, *measured = json.loads(Path("report.json").read_text())
     assert noisy["sha256"] == {}
     assert [row["sha256"] for row in measured] == [
-        {"denoise-color": house},
+        {"denoise-color": bundled},
         {str(checkpoints[3]): mine},
     ]
     origin = noisy["origin"]
@@ -471,19 +448,20 @@ def test_reports_say_where_figures_come_from(
     assert before <= datetime.fromisoformat(origin["date"]) <= datetime.now(UTC)
     assert platform.machine() in origin["machine"] and f"{os.cpu_count()} CPUs" in origin["machine"]
     line = list(csv.DictReader(io.StringIO(Path("report.csv").read_text())))[1]
-    assert line["sha256"] == f"denoise-color={house}" and line["command"] == origin["command"]
+    assert line["sha256"] == f"denoise-color={bundled}" and line["command"] == origin["command"]
     for report in ("report.md", "report.html", "report.toml"):
         text = html.unescape(Path(report).read_text())
         assert all(
             word in text
-            for word in (house, mine, origin["command"], origin["date"], origin["machine"])
+            for word in (bundled, mine, origin["command"], origin["date"], origin["machine"])
         )
-    assert tomllib.loads(Path("report.toml").read_text()).keys() == {"house", str(checkpoints[3])}
+    assert tomllib.loads(Path("report.toml").read_text()).keys() == {
+        "gaussian",
+        str(checkpoints[3]),
+    }
 
 
-def test_a_model_outside_of_its_training_is_marked(
-    sets: Path, checkpoints: dict[int, Path]
-) -> None:
+def test_a_level_outside_of_the_training_is_noted(sets: Path, checkpoints: dict[int, Path]) -> None:
     words = "denoise", "small", "--data", str(sets), "--model", f"xdncnn,{checkpoints[3]}", "--gray"
     marked = {
         (row["level"], row["model"] == "xdncnn"): row["note"]
@@ -518,46 +496,39 @@ def test_what_a_model_was_trained_for(
     assert list(untrained(level, trained))[:1] == words
 
 
-def test_images_without_a_clean_side_are_refused(sets: Path) -> None:
+def test_images_without_ground_truth_are_refused(sets: Path) -> None:
     shutil.rmtree(sets / "rain/clean")
     shutil.copytree(sets / "small", sets / "real_rain_20")
     for word in ("rain", str(sets / "rain/rainy"), "real_rain_20", str(sets / "real_rain_20")):
         result = run("derain", word, "--data", str(sets))
         assert (result.exit_code, result.stdout) == (2, "")
         assert (
-            "its images have no clean side" in result.stderr
+            "it has no ground-truth images" in result.stderr
             and "--degrade KEY=VALUE" in result.stderr
         )
-    words = "derain", "rain", "--data", str(sets), "--degrade", "rain=streaks", "--model", "house"
+    words = "derain", "rain", "--data", str(sets), "--degrade", "rain=streaks", "--model", "default"
     noisy, *_ = rows(*words, "--degrade", "heaviness=0.2,0.8")
     assert noisy["level"] == "rain streaks heaviness 0.2" and noisy["figures"]["images"] == 3
     assert run("derain", "--data", str(sets / "rain")).exit_code == 2
 
 
-def test_the_clean_side_of_pairs_can_be_degraded(sets: Path, checkpoints: dict[int, Path]) -> None:
+def test_the_clean_images_of_pairs_can_be_degraded(
+    sets: Path, checkpoints: dict[int, Path]
+) -> None:
     words = "denoise", "rain", "--data", str(sets), "--model", str(checkpoints[3])
     assert rows(*words)[0]["protocol"].startswith("real pairs")
     noisy, *_ = rows(*words, "--degrade", "sigma=25")
     assert noisy["figures"]["PSNR"] == pytest.approx(20.2, abs=0.3) and noisy["level"] == "sigma 25"
 
 
-def test_images_that_cannot_be_read_are_left_out(sets: Path, checkpoints: dict[int, Path]) -> None:
+def test_unreadable_images_are_skipped(sets: Path, checkpoints: dict[int, Path]) -> None:
     damaged = (sets / "small/b.png").read_bytes()[:-40]
     (sets / "small/b.png").write_bytes(damaged)
-    words = (
-        "denoise",
-        "small",
-        "--data",
-        str(sets),
-        "--sigma",
-        "15,25",
-        "--model",
-        str(checkpoints[3]),
-    )
+    words = f"denoise small --data {sets} --sigma 15,25 --model {checkpoints[3]}".split()
     result = run(*words, "--json")
     assert result.exit_code == 0
     assert [set(row["images"]) for row in json.loads(result.stdout)] == [{"a", "c"}] * 4
-    assert result.stderr.count("warning: left out: ") == 1 and "small/b.png" in result.stderr
+    assert result.stderr.count("warning: skipped: ") == 1 and "small/b.png" in result.stderr
     for name in "ac":
         (sets / f"small/{name}.png").write_bytes(damaged)
     result = run(*words)
@@ -568,7 +539,7 @@ def test_images_that_cannot_be_read_are_left_out(sets: Path, checkpoints: dict[i
 
 
 @pytest.mark.parametrize("place", ["/proc/cache", "file/cache", "full"])
-def test_what_cannot_be_kept_is_one_sentence(
+def test_an_unusable_cache_is_reported_in_one_sentence(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     Path("file").write_text("no folder")
@@ -584,25 +555,16 @@ def test_what_cannot_be_kept_is_one_sentence(
         "denoise", "small", "--data", str(sets), "--sigma", "25", "--model", str(checkpoints[3])
     )
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
-    assert "Cannot keep what is measured in" in result.stderr and "RESTORE_CACHE" in result.stderr
+    assert "Cannot save measurements in" in result.stderr and "RESTORE_CACHE" in result.stderr
 
 
-def test_notes_stand_below_the_table_of_a_terminal(
+def test_a_terminal_shows_long_notes_below_the_table(
     sets: Path, checkpoints: dict[int, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(checkpoints[3], "[a].safetensors")
     terminal = Console(file=io.StringIO(), width=80, force_terminal=True, color_system=None)
     monkeypatch.setattr("restore_cli.cli.bench_display.stdout", terminal)
-    words = (
-        "denoise",
-        "small",
-        "--data",
-        str(sets),
-        "--sigma",
-        "25,60",
-        "--model",
-        "[a].safetensors",
-    )
+    words = f"denoise small --data {sets} --sigma 25,60 --model [a].safetensors".split()
     assert run(*words, "--peer", "tv").exit_code == 0
     said = terminal.file.getvalue()  # type: ignore[attr-defined]
     lines = said.splitlines()
@@ -611,13 +573,15 @@ def test_notes_stand_below_the_table_of_a_terminal(
     assert re.search(r"^\[\d\] .*trained for sigma 0 to 50, not 60", said, re.MULTILINE)
 
 
-def test_help_lists_levels_and_peers() -> None:
+def test_help_lists_levels_and_baselines() -> None:
     said = " ".join(run("denoise", "--help").stdout.replace("│", " ").split())
-    assert "Other methods to compare with: bm3d, nlm, tv." in said
-    assert "Level of the damage: sigma, noise" in said
+    assert "Baselines to compare with: bm3d, nlm, tv." in said
+    assert "Degradation level: sigma, noise" in said
 
 
-def test_a_picture_that_is_equal_is_called_so(sets: Path, checkpoints: dict[int, Path]) -> None:
+def test_an_image_equal_to_the_reference_is_labeled(
+    sets: Path, checkpoints: dict[int, Path]
+) -> None:
     words = "--sigma", "0", "--model", str(checkpoints[3]), "--report", "report.html"
     assert run("denoise", "small", "--data", str(sets), *words).exit_code == 0
     page = Path("report.html").read_text()
@@ -625,27 +589,17 @@ def test_a_picture_that_is_equal_is_called_so(sets: Path, checkpoints: dict[int,
 
 
 def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
-    words = (
-        "--sigma",
-        "25",
-        "--model",
-        "house",
-        "--peer",
-        "nlm",
-        "--report",
-        "report.csv",
-        "--report",
-        "report.html",
-    )
+    words = ["--sigma", "25", "--model", "gaussian", "--peer", "nlm", "--report", "report.csv"]
+    words += ["--report", "report.html"]
     result = run("denoise", "small", "--data", str(sets), *words)
     assert re.search(
-        r"nlm: opencv-python-headless \S+, .*8 bits, to which it clips and rounds", result.stdout
+        r"nlm: opencv-python-headless \S+, .* clipped and rounded to 8 bits", result.stdout
     )
     for report in ("report.csv", "report.html"):
-        assert "to which it clips and rounds the noise" in Path(report).read_text()
+        assert "clipped and rounded to 8 bits" in Path(report).read_text()
 
 
-def test_scores_for_the_table_of_models(sets: Path) -> None:
+def test_the_toml_report_has_scores_of_models_only(sets: Path) -> None:
     words = "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt", "--peer", "lanczos"
     assert run(*words, "--report", "scores.toml").exit_code == 0
     [(name, table)] = tomllib.loads(
@@ -661,7 +615,7 @@ def test_scores_for_the_table_of_models(sets: Path) -> None:
 
 
 @pytest.mark.parametrize(("off", "code"), [(0.0, 0), (0.019, 0), (-0.021, 3)])
-def test_a_models_scores_are_measured_again(
+def test_models_verify_measures_scores_again(
     sets: Path, monkeypatch: pytest.MonkeyPatch, off: float, code: int
 ) -> None:
     measured = rows(
@@ -677,8 +631,8 @@ def test_a_models_scores_are_measured_again(
     monkeypatch.setattr(catalog, "entries", lambda: {entry.name: entry})
     result = CliRunner().invoke(app, ["models", "verify", "bt-gray-x2", "--data", str(sets)])
     assert result.exit_code == code
-    told = result.stdout.splitlines()
-    assert told[1:] == [
+    lines = result.stdout.splitlines()
+    assert lines[1:] == [
         f"bt-gray-x2, small scale 2: {psnr:.3f} dB, listed {psnr + off:.3f}",
         "bt-gray-x2, elsewhere scale 2: skipped, dataset not found",
     ]
@@ -686,7 +640,9 @@ def test_a_models_scores_are_measured_again(
     assert (message in result.stderr) == bool(code)
 
 
-def test_a_models_scores_need_their_sets(sets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_models_verify_needs_the_sets_of_the_scores(
+    sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scores = (Score("set5", Protocol("x"), 1.0, levels={"scale": 2}),)
     entry = dataclasses.replace(catalog.entries()["bt-gray-x2"], scores=scores)
     monkeypatch.setattr(catalog, "entries", lambda: {entry.name: entry})
@@ -703,7 +659,7 @@ def test_a_models_scores_need_their_sets(sets: Path, monkeypatch: pytest.MonkeyP
     assert result.exit_code == 3 and "Set5 has 5 images, but data/set5 holds 3" in result.stderr
 
 
-def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
+def test_published_results_are_separate_rows(tmp_path: Path, sets: Path) -> None:
     (sets / "small").rename(sets / "set5")
     found = rows("sr", "set5", "--data", str(sets), "--scale", "2", "--model", "bt", "--published")
     assert [row["model"] for row in found if row["measured"]] == ["input", "bt"]
@@ -711,28 +667,27 @@ def test_published_figures_stand_apart(tmp_path: Path, sets: Path) -> None:
     assert said["RED30"]["figures"]["PSNR Y"] == 37.66 and "RED-Net" in said["RED30"]["note"]
 
 
-def test_a_published_figure_stands_under_what_it_measures(sets: Path) -> None:
+def test_a_published_result_is_in_the_column_of_its_figure(sets: Path) -> None:
     (sets / "small").rename(sets / "live1")
     words = "deblock", "live1", "--data", str(sets), "--quality", "10", "--published"
     color, gray = run(*words), run(*words, "--gray")
     [title] = [line for line in color.stdout.splitlines() if line == "deblock, as published: luma"]
     _, table = color.stdout.split(f"{title}\n\n")
-    assert table.startswith(
-        "| set | level | model | PSNR Y | SSIM Y |"
-    )  # the models' PSNR is over RGB
+    # The PSNR of the measured models is over RGB.
+    assert table.startswith("| set | level | model | PSNR Y | SSIM Y |")
     assert "| live1 | quality 10 | DRUNet | 29.79 | 0.8278 |" in table
     assert "| live1 luma | quality 10 | DRUNet | 29.79 | 0.8278 |" in gray.stdout
     assert "PSNR Y" not in gray.stdout.partition("PSNR and SSIM are")[0]
 
 
-def test_a_figure_over_all_channels_is_none_of_luma(sets: Path) -> None:
+def test_published_color_results_are_not_shown_for_luma(sets: Path) -> None:
     (sets / "small").rename(sets / "cbsd68")
     words = "denoise", "cbsd68", "--data", str(sets), "--sigma", "25", "--published"
     assert any(not row["measured"] for row in rows(*words))
     assert all(row["measured"] for row in rows(*words, "--gray"))
 
 
-def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
+def test_the_protocol_of_real_pairs_states_their_degradation(sets: Path) -> None:
     for side, size in (("hr", (33, 25)), ("lr", (16, 12))):
         (sets / "set5/x2" / side).mkdir(parents=True)
         Image.new("RGB", size, "gray").save(sets / "set5/x2" / side / "a.png")
@@ -748,28 +703,40 @@ def test_real_pairs_of_a_known_set_say_who_made_them(sets: Path) -> None:
     [
         (["denoise", "nowhere", "--sigma", "25"], 2, "nowhere"),
         (["denoise", "small", "--sigma", "loud"], 2, "'loud'"),
-        (["denoise", "small", "--level", "quality=3"], 2, "denoise has no level 'quality'"),
-        (["denoise", "small", "--level", "luma=true"], 2, "no level 'luma'; it has sigma, noise"),
+        (["denoise", "small", "--level", "quality=3"], 2, "Unknown level 'quality' for denoise"),
+        (
+            ["denoise", "small", "--level", "luma=true"],
+            2,
+            "level 'luma' for denoise; available: sigma, noise",
+        ),
         (["denoise", "small", "--level", "sigma=loud"], 2, "'loud'"),
-        (["derain", "small", "--level", "heaviness=loud"], 2, "derain has no level heaviness loud"),
-        (["sr", "small", "--level", "size=64x64"], 2, "no level 'size'; it has scale, damage."),
+        (
+            ["derain", "small", "--level", "heaviness=loud"],
+            2,
+            "'heaviness loud' is not a valid level for derain",
+        ),
+        (
+            ["sr", "small", "--level", "size=64x64"],
+            2,
+            "level 'size' for sr; available: scale, damage.",
+        ),
         (["denoise", "small", "--level", "sigma"], 2, "KEY=VALUE"),
-        (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "there are: bm3d, nlm, tv"),
+        (["denoise", "small", "--sigma", "25", "--peer", "magic"], 2, "available: bm3d, nlm, tv"),
         (["denoise", "small", "--sigma", "25", "--model", "magic"], 3, "magic"),
         (["denoise", "small", "--sigma", "25", "--report", "x.pdf"], 2, ".html"),
         (
             ["denoise", "small", "--sigma", "25", "--report", "/proc/x.csv"],
             2,
-            "/proc/x.csv cannot be written",
+            "Cannot write /proc/x.csv",
         ),
         (
             ["denoise", "small", "--sigma", "25", "--report", "folder.html"],
             2,
-            "folder.html is a folder",
+            "Cannot write folder.html: it is a folder",
         ),
     ],
 )
-def test_what_cannot_be_measured_is_said_at_once(
+def test_invalid_requests_are_refused_before_any_work(
     sets: Path, words: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Path("folder.html").mkdir()
@@ -783,7 +750,7 @@ def test_what_cannot_be_measured_is_said_at_once(
     ("library", "words"),
     [("bm3d", ["--peer", "nlm,bm3d"]), ("plotly.offline", ["--report", "x.html"])],
 )
-def test_a_library_that_is_missing_is_noticed_before_any_work(
+def test_a_missing_library_is_reported_before_any_work(
     sets: Path, monkeypatch: pytest.MonkeyPatch, library: str, words: list[str]
 ) -> None:
     monkeypatch.setitem(sys.modules, library, None)
@@ -792,26 +759,31 @@ def test_a_library_that_is_missing_is_noticed_before_any_work(
     assert result.exit_code == 2 and "pip install 'restore-cli[" in result.stderr
 
 
-def test_sets_that_are_at_hand_need_no_names(sets: Path, checkpoints: dict[int, Path]) -> None:
+def test_without_names_all_available_sets_are_measured(
+    sets: Path, checkpoints: dict[int, Path]
+) -> None:
     (sets / "small").rename(sets / "Set12")
     words = "denoise", "--sigma", "25", "--model", str(checkpoints[3])
     assert {row["set"] for row in rows(*words, "--data", str(sets))} == {"set12"}
     assert {row["set"] for row in rows(*words, "--data", str(sets / "Set12"))} == {"Set12"}
     result = run(*words)
-    assert result.exit_code == 2 and "name a set, or a folder with --data" in result.stderr
+    assert (
+        result.exit_code == 2
+        and "No set given; name one, or pass a folder with --data" in result.stderr
+    )
 
 
 def test_a_folder_without_sets_of_the_task_is_refused(sets: Path) -> None:
     (sets / "small").rename(sets / "Set12")
     result = run("derain", "--data", str(sets))
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "data is no set but holds Set12, rain; name what to measure on" in result.stderr
+    assert "data contains several sets: Set12, rain. Name one of them" in result.stderr
 
 
 @pytest.mark.parametrize(
     "words", [["data/set12", "other/set12"], ["--data", "data", "--data", "other"]]
 )
-def test_sets_of_one_name_are_told_apart(
+def test_sets_with_the_same_name_are_shown_by_path(
     sets: Path, checkpoints: dict[int, Path], words: list[str]
 ) -> None:
     (sets / "rain" / "clean").rename(sets / "set12")
@@ -822,20 +794,8 @@ def test_sets_of_one_name_are_told_apart(
     assert found[0]["images"] != found[2]["images"]
 
 
-def test_a_known_set_that_is_not_whole_is_warned_of_once(
-    sets: Path, checkpoints: dict[int, Path]
-) -> None:
-    words = (
-        "denoise",
-        "small",
-        "set12",
-        "--data",
-        str(sets),
-        "--sigma",
-        "15,25",
-        "--model",
-        str(checkpoints[3]),
-    )
+def test_an_incomplete_set_is_warned_of_once(sets: Path, checkpoints: dict[int, Path]) -> None:
+    words = f"denoise small set12 --data {sets} --sigma 15,25 --model {checkpoints[3]}".split()
     (sets / "rain" / "clean").rename(sets / "Set12")
     result = run(*words, "--json")
     assert result.exit_code == 0 and len(json.loads(result.stdout)) == 8
@@ -843,7 +803,7 @@ def test_a_known_set_that_is_not_whole_is_warned_of_once(
     assert run(*words, "--quiet").stderr == ""
 
 
-def test_no_fewer_than_no_images_are_shown() -> None:
+def test_a_negative_number_of_images_is_refused() -> None:
     result = run("denoise", "small", "--show", "-1")
     assert result.exit_code == 2 and "--show" in result.stderr
 
@@ -855,7 +815,7 @@ def test_known_sets_are_listed() -> None:
     assert head[0] == "set" and {"set12", "urban100", "rain100h"} <= {
         row[0].strip() for row in rows
     }
-    assert "manga109: its authors give it on request" in result.stdout
+    assert "manga109: available from its authors on request" in result.stdout
 
 
 def test_known_sets_say_whether_they_are_here(
@@ -872,14 +832,14 @@ def test_known_sets_say_whether_they_are_here(
 
 
 def figure(task: str, name: str, level: dict[str, Any], **options: Any) -> dict[str, float]:
-    """What the damaged images of a set of the field score."""
+    """The scores of the degraded images of a standard set."""
     if not DATA.exists():
-        pytest.skip("needs the field's images")
+        pytest.skip("needs the standard sets")
     return measure(Request(task, (name,), (DATA,), levels=(level,), models=(), **options))
 
 
 def measure(request: Request) -> dict[str, float]:
-    """What the damaged images of a request's only set score."""
+    """The scores of the degraded images of a request with one set."""
     [measured] = results(list(job.bench(request))).rows
     return {key.name: value for key, value in measured.figures.items() if value is not None}
 
@@ -887,13 +847,15 @@ def measure(request: Request) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("sigma", "noisy", "clipped"), [(15, 24.64, 24.70), (25, 20.20, 20.37), (50, 14.18, 14.79)]
 )
-def test_noise_reads_as_the_fields(sets: Path, sigma: float, noisy: float, clipped: float) -> None:
+def test_noise_matches_published_input_scores(
+    sets: Path, sigma: float, noisy: float, clipped: float
+) -> None:
     level = {"sigma": float(sigma)}
     assert figure("denoise", "set12", level)["PSNR"] == pytest.approx(noisy, abs=0.02)
     assert figure("denoise", "set12", level, clip=True)["PSNR"] == pytest.approx(clipped, abs=0.02)
 
 
-def test_low_resolution_and_jpeg_read_as_the_fields(sets: Path) -> None:
+def test_downscaling_and_jpeg_match_published_input_scores(sets: Path) -> None:
     assert figure("sr", "set5", {"scale": 4.0})["PSNR Y"] == pytest.approx(28.43, abs=0.02)
     for quality, expected in ((10.0, 27.82), (20.0, 30.12), (30.0, 31.48)):
         found = figure("deblock", "classic5", {"quality": quality}, gray=True)["PSNR"]
@@ -925,12 +887,10 @@ def torches(clean: Image.Image, size: tuple[int, int]) -> Image.Image:
         (torches, 4, 0),
     ],
 )
-def test_who_made_the_low_resolution_matters(
+def test_the_downscaling_library_affects_the_score(
     sets: Path, reduce: Callable[..., Image.Image], scale: int, more: float
 ) -> None:
-    """Against MATLAB's: OpenCV smooths nothing first, Pillow and torch with antialiasing are the
-    same.
-    """
+    """Compared with MATLAB, OpenCV does not antialias; Pillow and torch are equivalent."""
     level = {"scale": float(scale)}
     theirs = figure("sr", "set5", level)["PSNR Y"]
     made = sets / "made"
@@ -947,11 +907,10 @@ def test_who_made_the_low_resolution_matters(
     assert found["PSNR Y"] - theirs == pytest.approx(more, abs=0.02 if more else 0.01)
 
 
-def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
+def test_psnr_on_studio_range_luma_is_higher(sets: Path) -> None:
     noisy = figure("denoise", "cbsd68", {"sigma": 25.0})
-    assert noisy["PSNR Y"] - noisy["PSNR"] == pytest.approx(
-        4.80, abs=0.02
-    )  # white noise is less in luma
+    difference = noisy["PSNR Y"] - noisy["PSNR"]
+    assert difference == pytest.approx(4.80, abs=0.02)  # white noise is weaker in luma
     random = np.random.default_rng(0)
     clean, image = (random.random((64, 64, 3), np.float32) for _ in range(2))
     gray = psnr(to_gray(image), to_gray(clean))
@@ -959,10 +918,8 @@ def test_luma_of_studio_range_reads_higher(sets: Path) -> None:
     assert found[PSNR_Y] - gray == pytest.approx(1.32, abs=0.01)
 
 
-def test_gray_of_full_range_is_matlabs(sets: Path) -> None:
-    """Of pixels whose rgb2gray and rgb2ycbcr are known: red, white, and a gray that keeps its
-    value.
-    """
+def test_full_range_gray_equals_matlab(sets: Path) -> None:
+    """Tested with known values of rgb2gray and rgb2ycbcr for red, white and gray."""
     pixels = np.array([[[255, 0, 0], [255, 255, 255], [128, 128, 128]]], np.uint8)
     path = sets / "known.png"
     Image.fromarray(pixels).save(path)
@@ -971,12 +928,12 @@ def test_gray_of_full_range_is_matlabs(sets: Path) -> None:
         assert np.rint(image * 255).ravel().tolist() == expected
 
 
-def test_a_level_that_is_no_word_of_the_task_is_refused() -> None:
+def test_an_unknown_choice_of_a_level_is_refused() -> None:
     with pytest.raises(UsageError, match="Rain is 'frogs'"):
         list(job.bench(Request("derain", ("x",), levels=({"rain": "frogs"},))))
 
 
-def test_a_hole_out_of_the_corner_is_measured(
+def test_a_hole_is_filled_during_the_warm_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))

@@ -1,6 +1,4 @@
-"""The pages as a browser shows them: Debian's Chromium, which Playwright drives; it downloads
-none.
-"""
+"""The HTML pages in a browser: the installed Chromium, driven by Playwright."""
 
 from __future__ import annotations
 
@@ -45,9 +43,7 @@ WIDTH, HEIGHT = 200, 120
 
 
 def pictures() -> tuple[Version, ...]:
-    """Every pixel says where it is; the second picture is the negative of the first, the third is
-    gray.
-    """
+    """An image whose pixels encode their position, its negative, and a gray image."""
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     place = np.stack([columns, rows, (columns // 16 + rows // 16) % 2 * 255], axis=2) / 255
     negative, gray = 1 - place, np.full((HEIGHT, WIDTH, 1), 0.5)
@@ -58,7 +54,7 @@ def pictures() -> tuple[Version, ...]:
 def rows() -> list[Row]:
     made = []
     for index, (model, psnr, cost) in enumerate(
-        [("bt", 29.5, 20.0), ("house", 30.04, 38.0), ("dncnn", 9.9, 1110.0), ("lost", None, 5.0)]
+        [("bt", 29.5, 20.0), ("default", 30.04, 38.0), ("dncnn", 9.9, 1110.0), ("lost", None, 5.0)]
     ):
         images = {f"{image:02}.png": (psnr or 0) + image / 10 for image in range(12)}
         figures = {PSNR: psnr, WORK: cost, PARAMETERS: 10 ** (index + 3)}
@@ -85,9 +81,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def open_page(browser: Any, tmp_path: Path) -> Iterator[Open]:
-    """Open a page from its file; at the end its console must be clean and no request have left the
-    file.
-    """
+    """Open a page from a file; its console must stay empty, and it must not load anything."""
     contexts, faults = [], []
 
     def open_page(html: str, *, width: int = 1000, height: int = 800, **settings: Any) -> Any:
@@ -120,16 +114,14 @@ def viewer(open_page: Open) -> Any:
 
 
 def settle(page: Any) -> None:
-    """Wait until what was done is drawn."""
+    """Wait until all changes are drawn."""
     page.evaluate(
         "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )
 
 
 def colors(page: Any, x: float, y: float) -> list[list[int]]:
-    """What every pane shows at a place given as a share of its width and height; transparent is
-    empty.
-    """
+    """The color of every pane at a relative position; transparent is an empty list."""
     settle(page)
     samples: list[list[int]] = page.evaluate(
         """([x, y]) => [...document.querySelectorAll('.pane canvas')].map(canvas => {
@@ -155,8 +147,8 @@ def zoom(page: Any) -> int:
 
 def test_dragging_the_divider_changes_what_is_seen(viewer: Any) -> None:
     (left,), (right,) = colors(viewer, 0.4, 0.52), colors(viewer, 0.6, 0.52)
-    assert left[0] == pytest.approx(255 * 0.4 * WIDTH / 255, abs=25)  # before: red is the column
-    assert right[0] == pytest.approx(255 - 0.6 * WIDTH, abs=25)  # after: its negative
+    assert left[0] == pytest.approx(255 * 0.4 * WIDTH / 255, abs=25)  # red encodes the column
+    assert right[0] == pytest.approx(255 - 0.6 * WIDTH, abs=25)  # the negative
     x, y = middle(viewer, "#divider")
     viewer.mouse.move(x, y)
     viewer.mouse.down()
@@ -166,7 +158,7 @@ def test_dragging_the_divider_changes_what_is_seen(viewer: Any) -> None:
     assert moved[0] == pytest.approx(255 - right[0], abs=1)
     assert int(viewer.get_attribute("#divider", "aria-valuenow")) > 70
     viewer.mouse.move(x, y)
-    assert colors(viewer, 0.6, 0.52) == [moved]  # it was let go
+    assert colors(viewer, 0.6, 0.52) == [moved]  # the divider was released
 
 
 def test_arrow_keys_move_the_divider(viewer: Any) -> None:
@@ -180,10 +172,10 @@ def test_arrow_keys_move_the_divider(viewer: Any) -> None:
         settle(viewer)
         assert divider.get_attribute("aria-valuenow") == str(expected)
     (seen,) = colors(viewer, 0.4, 0.52)
-    assert seen[0] == pytest.approx(255 - 0.4 * WIDTH, abs=25)  # nothing is left of before
+    assert seen[0] == pytest.approx(255 - 0.4 * WIDTH, abs=25)  # only the version after is visible
 
 
-def test_zoom_stays_in_step_in_all_panes(viewer: Any) -> None:
+def test_zoom_is_synchronized_in_all_panes(viewer: Any) -> None:
     viewer.click("[data-mode=side]")
     x, y = middle(viewer, ".pane >> nth=1")
     viewer.mouse.move(x + 40, y + 20)
@@ -201,7 +193,7 @@ def test_zoom_stays_in_step_in_all_panes(viewer: Any) -> None:
         assert reference == [128] * 3
 
 
-def test_zoom_keeps_what_is_under_the_pointer(viewer: Any) -> None:
+def test_zoom_keeps_the_pixel_under_the_pointer(viewer: Any) -> None:
     viewer.keyboard.press("0")
     x, y = middle(viewer, "#stage")
     viewer.keyboard.press("+")
@@ -231,13 +223,13 @@ def test_versions_modes_and_swapping_keep_zoom_and_position(viewer: Any) -> None
     assert colors(viewer, 0.25, 0.4) == [[128] * 3]
     viewer.select_option("#left", label="before")
     for mode in "sd":
-        viewer.keyboard.press("Tab")  # out of the list, where keys choose from it
+        viewer.keyboard.press("Tab")  # leave the list, where keys select an entry
         viewer.keyboard.press(mode)
     assert zoom(viewer) == 800
     assert colors(viewer, 0.25, 0.4) == [before]
 
 
-def test_blinking_shows_one_after_the_other(viewer: Any) -> None:
+def test_blink_mode_alternates_the_versions(viewer: Any) -> None:
     viewer.keyboard.press("b")
     (first,) = colors(viewer, 0.6, 0.52)
     assert not viewer.locator("#divider").is_visible()
@@ -249,19 +241,18 @@ def test_blinking_shows_one_after_the_other(viewer: Any) -> None:
     assert colors(viewer, 0.6, 0.52) == [first]
 
 
-def test_magnified_pixels_are_true_up_to_32_times(viewer: Any) -> None:
+def test_zoom_reaches_32_times_with_exact_pixels(viewer: Any) -> None:
     for _ in range(12):
         viewer.keyboard.press("+")
     assert zoom(viewer) == 3200
     values = {tuple(colors(viewer, 0.2 + step / 500, 0.52)[0]) for step in range(64)}
-    assert (
-        len(values) <= 5
-    )  # 64 places over some 120 pixels of the screen are 4 or 5 of the picture
+    # The 64 positions span about 120 screen pixels, which are 4 or 5 image pixels.
+    assert len(values) <= 5
     viewer.keyboard.press("f")
     assert zoom(viewer) < 1000
 
 
-def test_keys_and_lists_lead_through_the_comparisons(open_page: Open) -> None:
+def test_keys_and_lists_switch_comparisons(open_page: Open) -> None:
     flipped = tuple(Version(v.name, v.pixels[:, ::-1], v.note) for v in pictures())
     page = open_page(
         render_comparisons("t", [Comparison("one", pictures()), Comparison("two", flipped)])
@@ -276,7 +267,7 @@ def test_keys_and_lists_lead_through_the_comparisons(open_page: Open) -> None:
     assert colors(page, 0.4, 0.52) == [one]
 
 
-def test_a_phone_drags_and_pinches(open_page: Open) -> None:
+def test_touch_drags_and_pinches_on_a_phone(open_page: Open) -> None:
     html = render_comparisons(
         "A rather long name of a picture.png", [Comparison("first", pictures())]
     )
@@ -329,25 +320,19 @@ def models(page: Any) -> list[str]:
     return found
 
 
-def test_the_table_sorts_both_ways_and_published_rows_stay_apart(bench: Any) -> None:
+def test_the_table_sorts_both_ways_with_published_rows_last(bench: Any) -> None:
     head = bench.locator("thead button", has_text="PSNR")
     head.click()
-    assert models(bench) == [
-        "<i>bt</i>",
-        "house",
-        "bt",
-        "dncnn",
-        "lost",
-        "dncnn",
-    ]  # the best comes first
+    best_first = ["<i>bt</i>", "default", "bt", "dncnn", "lost", "dncnn"]
+    assert models(bench) == best_first
     assert bench.locator("th[aria-sort=descending]").inner_text() == "PSNR"
     head.press("Enter")
-    assert models(bench) == ["dncnn", "bt", "house", "<i>bt</i>", "lost", "dncnn"]
+    assert models(bench) == ["dncnn", "bt", "default", "<i>bt</i>", "lost", "dncnn"]
     assert bench.locator("th[aria-sort=ascending]").inner_text() == "PSNR"
     bench.locator("thead button", has_text="kFLOP/pixel").click()
     assert models(bench)[0] == "lost"  # the cheapest comes first
     bench.locator("thead button", has_text="Model").press("Space")
-    assert models(bench) == ["<i>bt</i>", "bt", "dncnn", "house", "lost", "dncnn"]
+    assert models(bench) == ["<i>bt</i>", "bt", "default", "dncnn", "lost", "dncnn"]
     assert bench.locator("th[aria-sort=descending]").count() == 0
 
 
@@ -362,11 +347,11 @@ def test_the_table_filters(bench: Any) -> None:
 
 def test_charts_show_the_chosen_set(bench: Any) -> None:
     drawn = "id => document.getElementById(id).querySelectorAll('path.point').length"
-    assert bench.evaluate(drawn, "scatter") == 4  # the one without PSNR is not there
+    assert bench.evaluate(drawn, "scatter") == 4  # without the row that lacks PSNR
     assert bench.evaluate(drawn, "spread") == 4 * 12
     bench.select_option("#group", label="sr · Set5 · scale 2")
     assert bench.evaluate(drawn, "spread") == 1
-    assert bench.evaluate(drawn, "scatter") == 1  # its cost is not known
+    assert bench.evaluate(drawn, "scatter") == 1  # its cost is unknown
     assert "<i>bt</i>" in bench.locator("#spread").inner_text()
 
 
@@ -378,7 +363,7 @@ FULL = {
 
 
 def full(model: str, note: str = "", **other: Any) -> Row:
-    """A row with all that a benchmark measures."""
+    """A row with all figures of a benchmark."""
     images = {"barbara.png": 25.1, "boats.png": 33.0}
     words = {
         "protocol": "noise of one kind " * 8,
@@ -389,7 +374,7 @@ def full(model: str, note: str = "", **other: Any) -> Row:
     return Row("denoise", "kodak24", {"sigma": 25}, model, note=note, **(words | other))
 
 
-def test_what_matters_is_in_sight(open_page: Open) -> None:
+def test_the_main_columns_fit_the_window(open_page: Open) -> None:
     long = "Somebody et al., " + "A Rather Long Title " * 7 + "Table 9"
     paper = full("dncnn", long, measured=False, figures={PSNR: 30.4, SSIM: 0.86}, images={})
     rows = [full("default", "best"), full("xdncnn", "-0.31 [-0.40, -0.22] dB to default"), paper]
@@ -419,28 +404,29 @@ def test_what_matters_is_in_sight(open_page: Open) -> None:
     )
 
 
-def test_every_method_has_its_place_beside_what_it_costs(open_page: Open) -> None:
+def test_the_scatter_plot_shows_every_method(open_page: Open) -> None:
     library = full("tv", figures={PSNR: 28.0, SPEED: 0.05})
     paper = full("paper", measured=False, figures={PSNR: 30.4}, images={})
     page = open_page(
-        render_bench("t", [full("input", figures={PSNR: 20.0}), full("house"), library, paper], [])
+        render_bench(
+            "t", [full("input", figures={PSNR: 20.0}), full("default"), library, paper], []
+        )
     )
     drawn = """[...document.querySelectorAll('#scatter .scatterlayer')]
         .map(layer => layer.querySelectorAll('path.point').length)"""
-    assert page.evaluate(drawn) == [
-        2,
-        2,
-    ]  # the model and the library; at the right the input and the paper
-    assert "Hollow marks are published" in page.locator("#read").inner_text()
+    # The model and the baseline; in the strip on the right, the input and the paper.
+    assert page.evaluate(drawn) == [2, 2]
+    assert "Hollow markers are published" in page.locator("#read").inner_text()
     page.select_option("#cost", "kFLOP/pixel")
     assert page.evaluate(drawn) == [1, 3]
-    assert page.locator("#legend li").all_inner_texts() == ["● input", "● house", "● tv", "● paper"]
+    names = page.locator("#legend li").all_inner_texts()
+    assert names == ["● input", "● default", "● tv", "● paper"]
 
 
-def test_images_that_no_chart_can_show_are_named(open_page: Open) -> None:
+def test_images_with_infinite_psnr_are_listed(open_page: Open) -> None:
     images = {"a.png": 30.0, "b.png": float("inf"), "c.png": 31.0}
-    page = open_page(render_bench("t", [full("house", images=images), full("other")], []))
-    assert page.locator("#equal").inner_text().endswith("infinite: house (1 of 3).")
+    page = open_page(render_bench("t", [full("default", images=images), full("other")], []))
+    assert page.locator("#equal").inner_text().endswith("infinite PSNR: default (1 of 3).")
 
 
 def test_a_bench_fits_a_phone_and_has_a_viewer(open_page: Open) -> None:

@@ -21,7 +21,7 @@ SHORT = ["--steps", "2", "--batch", "4", "--width", "16", "--side", "8", "--quan
 
 @pytest.fixture
 def classes(tmp_path: Path) -> Path:
-    """Dark and light images, to train on and to test on."""
+    """Make dark and light images for training and testing."""
     for part in ("train", "test"):
         for name, level in (("dark", 60), ("light", 200)):
             (tmp_path / part / name).mkdir(parents=True)
@@ -40,16 +40,16 @@ def classify(*words: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_a_folder_of_classes_is_trained_on_and_compared(classes: Path) -> None:
+def test_quantizers_are_compared_on_a_folder_of_classes(classes: Path) -> None:
     answer = classify(str(classes), *SHORT, "--published", "cifar10")
     assert answer.returncode == 0, answer.stderr
     head, _, none, bt = answer.stdout.splitlines()
-    assert head == "VGG-6(16), 8 images to train on; % right of 8 others"
+    assert head == "VGG-6(16), 8 training images; accuracy in % on 8 test images"
     assert none.split()[0] == "none" and none.endswith("(87.62)")
     assert bt.split()[0] == "bt" and "(84.61)" in bt and bt.endswith("(85.03)")
 
 
-def test_a_folder_of_something_else_is_refused_in_a_sentence(tmp_path: Path) -> None:
+def test_other_folders_are_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "train").mkdir()
     for folder in (tmp_path, tmp_path / "none"):
         answer = classify(str(folder), *SHORT)

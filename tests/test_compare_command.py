@@ -72,7 +72,7 @@ def test_compare_measures_against_a_reference(folder: Path) -> None:
     result = compare("half.png", "gray.png", "./b.png", "--reference", "b.png", "-o", "out.html")
     assert result.exit_code == 0, result.stderr
     half, gray, same, reference = shown()
-    assert re.fullmatch(r"enlarged 2 times, \d+\.\d\d dB, SSIM -?0\.\d{4}", half["note"])
+    assert re.fullmatch(r"upscaled 2 times, \d+\.\d\d dB, SSIM -?0\.\d{4}", half["note"])
     assert re.fullmatch(r"\d+\.\d\d dB, SSIM -?0\.\d{4}", gray["note"])
     assert same["note"] == "equal to the reference"
     assert (reference["name"], reference["note"]) == ("b.png", "")
@@ -89,7 +89,7 @@ def test_compare_tells_pictures_of_one_name_apart_by_their_folders(folder: Path)
     [
         (["a.png", "half.png", "-o", "o.html"], 1, "a.png is 32 x 24, half.png is 16 x 12"),
         (["a.png", "none.png", "-o", "o.html"], 1, "none.png"),
-        (["a.png", "b.png", "-o", "none/o.html"], 2, "no folder"),
+        (["a.png", "b.png", "-o", "none/o.html"], 2, "its folder does not exist"),
         (["a.png", "b.png", "-o", "o.png"], 2, ".html"),
         (["a.png", "b.png", "-o", "old.html"], 2, "--overwrite"),
     ],
@@ -145,7 +145,7 @@ def test_compare_enlarges_by_each_and_measures(folder: Path) -> None:
     )
     assert result.exit_code == 0, result.stderr
     half, default, gray, given, reference = shown()
-    assert re.fullmatch(r"enlarged 2 times, \d+\.\d\d dB, SSIM .*", half["note"])
+    assert re.fullmatch(r"upscaled 2 times, \d+\.\d\d dB, SSIM .*", half["note"])
     assert re.fullmatch(r"sr-color-x2, \d+\.\d s, \d+\.\d\d dB, SSIM .*", default["note"])
     assert (gray["name"], given["name"], reference["name"]) == ("bt-gray-x2", "b.png", "a.png")
 
@@ -176,14 +176,14 @@ def test_compare_stops_at_the_first_error_to_debug(folder: Path) -> None:
 def test_compare_writes_no_page_where_all_models_fail(folder: Path) -> None:
     result = compare("a.png", "--models", "no-such-model", "--task", "denoise", "-o", "out.html")
     assert (result.exit_code, result.stdout) == (1, "")
-    assert "nothing was restored; out.html is not written" in result.stderr
+    assert "nothing was restored; out.html was not written" in result.stderr
     assert not Path("out.html").exists()
 
 
 def test_compare_warns_as_the_task_does(same: str) -> None:
     result = compare("a.png", "--models", same, "--level", "sigma=70", "-o", "out.html")
     assert result.exit_code == 0
-    assert f"warning: {same}: " in result.stderr and "sigma" in result.stderr
+    assert f"warning: {same}: " in result.stderr and "Sigma 70" in result.stderr
     assert (
         compare("a.png", "--models", same, "--level", "sigma=70", "-o", "quiet.html", "-q").stderr
         == ""
@@ -203,27 +203,27 @@ def test_compare_takes_a_mask(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["a.png"], 2, "Cannot compare a.png with nothing"),
-        (["a.png", "--task", "sr"], 2, "Cannot compare a.png with nothing"),
-        (["a.png", "b.png", "--level", "scale=2"], 2, "Give --models"),
-        (["a.png", "--models", "default"], 2, "default may be for any. Give --task"),
+        (["a.png"], 2, "Nothing to compare a.png with"),
+        (["a.png", "--task", "sr"], 2, "Nothing to compare a.png with"),
+        (["a.png", "b.png", "--level", "scale=2"], 2, "without --models"),
+        (["a.png", "--models", "default"], 2, "default may be for any task. Give --task"),
         (
             ["a.png", "--models", "drunet,realesrgan"],
             2,
             "drunet is for denoise, realesrgan is for sr. Give",
         ),
-        (["a.png", "--models", "fast,best"], 2, "Cannot tell the task: fast is for"),
-        (["a.png", "--models", "default", "--task", "sharpen"], 2, "no task 'sharpen'"),
-        (["a.png", "--models", "default", "--task", "noise"], 2, "no task 'noise'"),
+        (["a.png", "--models", "fast,best"], 2, "Cannot determine the task: fast is for"),
+        (["a.png", "--models", "default", "--task", "sharpen"], 2, "Unknown task 'sharpen'"),
+        (["a.png", "--models", "default", "--task", "noise"], 2, "Unknown task 'noise'"),
         (
             ["a.png", "--models", "drunet", "--level", "quality=3"],
             2,
-            "denoise takes KEY=VALUE of sigma",
+            "Unknown option 'quality' of denoise in --level; expected sigma",
         ),
         (
             ["a.png", "--models", "drunet", "--level", "sigma"],
             2,
-            "--level takes KEY=VALUE, not 'sigma'",
+            "'sigma' is not a valid --level; expected KEY=VALUE",
         ),
         (["a.png", "--models", "drunet", "--level", "sigma=much"], 2, "much"),
         (["none.png", "--models", "drunet"], 1, "none.png"),
@@ -246,13 +246,10 @@ def test_compare_pairs_the_pictures_of_folders_by_their_names(folder: Path) -> N
         save(f"old/{name}", noise(seed=number))
         if name != "lost.png":
             save(f"new/{Path(name).with_suffix('.denoised.png')}", noise(seed=number))
-    save("new/b.png", noise(seed=9))  # the same name, before one with a word more
+    save("new/b.png", noise(seed=9))  # the same stem is preferred to one with a suffix
     result = compare("old", "new", "-o", "out.html")
     assert (result.exit_code, result.stdout) == (0, "out.html\n")
-    assert (
-        result.stderr
-        == "warning: lost.png is left out: not every folder has a picture of its name\n"
-    )
+    assert result.stderr == "warning: Skipped lost.png: not every folder has a matching photo.\n"
     assert {
         one["title"]: [version["name"] for version in one["versions"]] for one in comparisons()
     } == {
@@ -271,7 +268,10 @@ def test_compare_begins_with_the_worst_of_a_folder_and_goes_on_after_a_fault(fol
     save("new/a.png", noise(5, 5))
     result = compare("old", "new", "--reference", "clean", "-o", "out.html")
     assert result.exit_code == 1
-    assert result.stderr.startswith("error: The sizes differ: ") and result.stderr.count("\n") == 1
+    assert (
+        result.stderr.startswith("error: Cannot compare images of different sizes: ")
+        and result.stderr.count("\n") == 1
+    )
     assert [one["title"] for one in comparisons()] == ["b.png", "c.png"]
 
 
@@ -279,7 +279,7 @@ def test_compare_begins_with_the_worst_of_a_folder_and_goes_on_after_a_fault(fol
     ("words", "sentence"),
     [
         (["old", "a.png"], "Cannot compare folders with files"),
-        (["old", "empty"], "Cannot compare old: no picture of it is in empty by the same name"),
+        (["old", "empty"], "Cannot compare old: no photo in it has a match in empty"),
         (["empty", "old"], "Cannot compare empty"),
     ],
 )

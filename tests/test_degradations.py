@@ -71,7 +71,7 @@ def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
 @pytest.mark.parametrize("size", [(16, 16), (48, 37), (64, 64)])
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("name", DEGRADATIONS)
-def test_every_damage_keeps_to_its_contract(
+def test_every_degradation_fulfills_its_contract(
     name: str, channels: int, size: tuple[int, int], make: Callable[[int], Random]
 ) -> None:
     cls = find_degradation(name)
@@ -100,7 +100,7 @@ def test_every_damage_keeps_to_its_contract(
 
 
 @pytest.mark.parametrize("name", DEGRADATIONS)
-def test_chance_decides(name: str) -> None:
+def test_the_random_state_decides(name: str) -> None:
     cls = find_degradation(name)
     drawn = [cls.draw(cls.levels, np.random.default_rng(seed)) for seed in range(4)]
     results = [
@@ -128,7 +128,10 @@ def test_chance_decides(name: str) -> None:
         (lambda: Missing(damage="mud"), "hole"),
         (lambda: Missing(share=1), "from 0 to 0.9"),
         (lambda: Downscale(scale=0.5), "from 1 to 8"),
-        (lambda: Downscale(2.5).apply(picture(16, 16), np.random.default_rng(0)), "whole numbers"),
+        (
+            lambda: Downscale(2.5).apply(picture(16, 16), np.random.default_rng(0)),
+            "expected an integer",
+        ),
     ],
 )
 def test_impossible_levels_are_refused(make: Callable[[], object], said: str) -> None:
@@ -192,7 +195,7 @@ def test_gray_is_compressed_as_gray() -> None:
     np.testing.assert_array_equal(np.rint(observed[..., 0] * 255), np.asarray(Image.open(data)))
 
 
-def test_without_a_quality_one_is_drawn() -> None:
+def test_a_missing_quality_is_drawn() -> None:
     clean = picture(64, 64)
     saved = [Jpeg().apply(clean, np.random.default_rng(seed)) for seed in range(20)]
     levels = {round(np.random.default_rng(seed).uniform(*QUALITIES)) for seed in range(20)}
@@ -209,7 +212,7 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
         fed = Deblock(quality=quality).prepare(image, known)
         assert fed.conditions == (pytest.approx(seen),)
         assert bool(fed.report.warnings) == (quality != 20)
-        assert fed.report.strength == (quality < 95)  # there is nothing to mend above
+        assert fed.report.strength == (quality < 95)  # nothing to improve above
     blind = Trained({"quality": 10}, Geometry(3))
     fed = Deblock(quality=20).prepare(image, blind)
     assert (
@@ -218,10 +221,10 @@ def test_the_quality_is_a_condition_held_to_the_range_known() -> None:
         and fed.report.strength == 1
     )
     fed = Deblock(quality=21).prepare(image, blind)
-    assert "nothing is changed" in fed.report.warnings[0] and fed.report.strength == 0
+    assert "the photo was not changed" in fed.report.warnings[0] and fed.report.strength == 0
 
 
-def test_where_blocks_start_is_found_unless_it_is_said() -> None:
+def test_the_start_of_blocks_is_found_unless_it_is_given() -> None:
     cut, trained = compress(CAT, 20)[3:, 5:], Trained({}, Geometry(3))
     for task in (Deblock(), Deblock(quality=20)):
         assert estimate_quality(task.prepare(Picture(cut), trained).pixels) == (20, (0, 0))
@@ -234,7 +237,7 @@ def test_where_blocks_start_is_found_unless_it_is_said() -> None:
 
 
 @pytest.mark.parametrize("name", TASKS)
-def test_what_is_gray_stays_gray(name: str) -> None:
+def test_gray_images_stay_gray(name: str) -> None:
     task = find_task(name)()
     observed = np.random.default_rng(0).random((12, 10, 1), np.float32).repeat(3, axis=2)
     if name == "inpaint":
@@ -264,7 +267,7 @@ def test_the_quality_is_found_in_the_pixels(quality: int, subsampling: str) -> N
     assert estimate_quality(compress(to_gray(CAT), quality)) == (quality, (0, 0))
 
 
-def test_the_quality_of_what_was_cut_hidden_or_never_compressed() -> None:
+def test_the_quality_of_cropped_hidden_or_uncompressed_images() -> None:
     observed = compress(CAT, 40)
     assert estimate_quality(observed[3:, 5:]) == (40, (5, 3))
     hidden = np.zeros(CAT.shape[:2], bool)
@@ -288,10 +291,8 @@ def test_blocks_start_in_the_corner_of_a_photo_turned_upright(
     exif[0x0112] = orientation
     to_pillow(CAT[:187, :203]).save(tmp_path / "turned.jpg", quality=30, exif=exif)
     photo = read_picture(tmp_path / "turned.jpg")
-    for known in (
-        photo,
-        replace(photo, jpeg_quality=None, corner=(0, 0)),
-    ):  # of the file, from the pixels
+    # The start of blocks comes from the file, or is estimated from the pixels.
+    for known in (photo, replace(photo, jpeg_quality=None, corner=(0, 0))):
         fed = Deblock().prepare(known, Trained({}, Geometry(3)))
         assert estimate_quality(fed.pixels) == (30, (0, 0))
         assert np.array_equal(Deblock().finish(fed.pixels, photo.pixels), photo.pixels)
@@ -301,7 +302,7 @@ def test_blocks_start_in_the_corner_of_a_photo_turned_upright(
 
 
 def imresize_row(row: np.ndarray, length: int) -> np.ndarray:
-    """One row by MATLAB's documentation, sample by sample."""
+    """Resize one row sample by sample, as MATLAB's documentation describes it."""
     scale = length / len(row)
     shrink = min(scale, 1)
     result = []
@@ -361,7 +362,7 @@ def test_super_resolution_is_scored_on_shaved_luma() -> None:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason="the evaluation sets are not here")
 @pytest.mark.parametrize(("scale", "bicubic"), [(2, 33.68), (3, 30.41), (4, 28.43)])
-def test_set5_is_reduced_as_its_authors_did(scale: int, bicubic: float) -> None:
+def test_set5_is_reduced_as_by_its_authors(scale: int, bicubic: float) -> None:
     damage, scores = Downscale(scale=scale), []
     for path in sorted((DATA / f"set5/x{scale}/hr").glob("*.png")):
         clean = damage.crop_to_scale(read_picture(path).pixels)
@@ -429,7 +430,7 @@ def test_streaks_and_noise_add_light_and_are_gray() -> None:
     np.testing.assert_allclose(heavy, 4 * light, rtol=1e-3, atol=1e-5)
 
 
-def test_screened_rain_is_the_dense_one_by_what_is_dark() -> None:
+def test_screened_rain_is_dense_rain_weighted_by_darkness() -> None:
     clean = np.full((64, 64, 3), [0.1, 0.4, 0.7], np.float32)
     added, screened = (
         Rain(rain=rain, heaviness=0.3, veil=0.5).apply(clean, np.random.default_rng(3)) - clean
@@ -480,10 +481,7 @@ def test_kernels_sum_to_one_and_spread_as_asked(kind: str, size: float) -> None:
         )
 
 
-RED_NET = {
-    "border": "replicate",
-    "rounded": True,
-}  # what the authors' code does with MATLAB's imfilter
+RED_NET = {"border": "replicate", "rounded": True}  # as in the authors' code, by MATLAB's imfilter
 
 
 def test_red_nets_disk_covers_what_a_circle_of_radius_7_covers() -> None:
@@ -520,7 +518,7 @@ def test_red_nets_blur_repeats_the_border_and_is_rounded(kernel: dict[str, float
     assert np.abs(mirrored - blurred)[0].max() > 2 / 255
 
 
-def test_no_blur_is_no_change_and_borders_are_mirrored() -> None:
+def test_the_smallest_kernel_changes_nothing_and_borders_are_mirrored() -> None:
     clean = picture(40, 40)
     rng = np.random.default_rng(0)
     np.testing.assert_allclose(Blur(kernel="disk", size=1).apply(clean, rng), clean, atol=1e-6)
@@ -560,9 +558,7 @@ def test_text_covers_its_share_until_its_lines_are_full(size: int) -> None:
 def test_a_shifted_hole_is_what_a_square_at_random_covers_of_the_middle(
     make: Callable[[int], Random],
 ) -> None:
-    """IRAE's paper: squares of 128 pixels at random places of 256, without what leaves the central
-    region.
-    """
+    """IRAE's paper: 128-pixel squares at random places of 256, cropped to the central region."""
     masks = [draw_mask("shifted", 256, 256, make(seed), share=0.25) for seed in range(60)]
     corners, sides = [], []
     for mask in masks:
@@ -612,9 +608,7 @@ def test_blind_damage_is_painted_in_one_color(damage: str) -> None:
 
 @pytest.mark.parametrize("channels", [1, 3])
 @pytest.mark.parametrize("damage", ["text", "scratches"])
-def test_damage_as_on_photos_comes_in_many_looks_and_leaves_the_rest(
-    damage: str, channels: int
-) -> None:
+def test_lifelike_damage_varies_and_leaves_the_rest_unchanged(damage: str, channels: int) -> None:
     clean = np.full((80, 80, channels), 0.4, np.float32)
     painter = Missing(damage=damage, size=20, share=0.02, blind=True, style="photo")
     changes = []
@@ -628,7 +622,7 @@ def test_damage_as_on_photos_comes_in_many_looks_and_leaves_the_rest(
     assert np.min(changes) < -0.2 and np.max(changes) > 0.3  # darker and brighter than the photo
 
 
-def test_pairs_for_finders_are_the_same_file_with_and_without_damage() -> None:
+def test_pairs_for_detectors_are_files_with_and_without_damage() -> None:
     clean = picture(64, 64)
     painter = Missing(damage="text", size=12, share=0.02, blind=True, style="photo")
     pairs = [painter.pair(clean, np.random.default_rng(seed)) for seed in range(60)]
@@ -646,7 +640,7 @@ def test_pairs_for_finders_are_the_same_file_with_and_without_damage() -> None:
 
 @pytest.mark.parametrize("corner", list(itertools.product((0, 1), repeat=2)))
 @pytest.mark.parametrize("interpolation", camera.INTERPOLATIONS)
-def test_every_interpolation_of_a_mosaic_gives_back_what_changes_evenly(
+def test_every_interpolation_of_a_mosaic_reproduces_gradients(
     interpolation: str, corner: tuple[int, int]
 ) -> None:
     rows, columns = np.mgrid[:24, :30].astype(np.float32) / 100
@@ -656,7 +650,7 @@ def test_every_interpolation_of_a_mosaic_gives_back_what_changes_evenly(
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_camera_develops_the_photo_that_it_was_exposed_from(channels: int) -> None:
+def test_developing_inverts_exposing(channels: int) -> None:
     gray = np.tile(np.linspace(0.05, 0.95, 64, dtype=np.float32)[:, None, None], (1, 64, channels))
     for seed in range(12):
         drawn = camera.Camera.draw(channels, 10, np.random.default_rng(seed))
@@ -687,11 +681,11 @@ def test_a_cameras_noise_has_about_its_level_at_middle_gray(sigma: float) -> Non
     assert levels == pytest.approx([sigma] * 8, rel=0.2)
 
 
-def test_processing_leaves_a_photo_without_noise_as_it_is() -> None:
+def test_processing_keeps_a_photo_without_noise() -> None:
     clean = picture(64, 80)
     for seed in range(20):
         np.testing.assert_allclose(
-            camera.photograph(clean, 0, np.random.default_rng(seed)), clean, atol=1e-6
+            camera.add_camera_noise(clean, 0, np.random.default_rng(seed)), clean, atol=1e-6
         )
 
 
@@ -737,7 +731,7 @@ def test_a_level_of_none_is_drawn(noise: str) -> None:
 
 
 @pytest.mark.parametrize("scale", [2, 4])
-def test_a_small_photo_is_worn_and_keeps_what_it_shows(scale: int) -> None:
+def test_a_reduced_photo_is_degraded_and_keeps_its_content(scale: int) -> None:
     clean = picture(128, 128)
     exact = resize(clean, 128 // scale, 128 // scale).clip(0, 1)
     damage = Downscale(scale=scale, damage="photo")

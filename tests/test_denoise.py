@@ -33,9 +33,9 @@ def test_white_noise_without_a_level_is_of_any() -> None:
 
 
 def test_a_level_chooses_the_model_that_takes_one() -> None:
-    assert Denoise(sigma=25).model == "house"
+    assert Denoise(sigma=25).model == "gaussian"
     assert Denoise().model is None
-    assert Noise(sigma=25).task().model == "house"
+    assert Noise(sigma=25).task().model == "gaussian"
     assert Noise(sigma=25, noise="camera").task().model is None
 
 
@@ -43,7 +43,7 @@ def test_white_noise_that_is_found_has_its_model_and_any_other_the_default() -> 
     flat = np.tile(GRAY, (6, 6, 3))
     white = photo_noise.add_noise(flat, "gaussian", 20, np.random.RandomState(0))
     blotches = flat + 3 * cv2.GaussianBlur(white - flat, (0, 0), 1)
-    assert Denoise().look(Picture(white)).model == "house"
+    assert Denoise().look(Picture(white)).model == "gaussian"
     assert Denoise().look(Picture(blotches)).model is None
     assert Denoise(sigma=5).look(Picture(blotches)).found is None
 
@@ -83,7 +83,7 @@ def test_networks_learn_to_be_given_about_the_level_that_there_is(noise: str) ->
 def test_a_photo_without_noise_is_left_as_it_is_and_said_to_be() -> None:
     report = Denoise().prepare(Picture(GRAY), PHOTO).report
     assert report.strength == 0
-    assert "level 0.0 is too little" in report.warnings[0]
+    assert "level 0.0 is not visible" in report.warnings[0]
 
 
 @pytest.mark.parametrize("sigma", [-1, 256])
@@ -110,7 +110,7 @@ def test_auto_estimates_the_level() -> None:
 def test_a_level_beyond_the_range_is_held_and_said() -> None:
     fed = Denoise(sigma=100).prepare(Picture(GRAY), KNOWN)
     assert fed.conditions == (pytest.approx(75 / 255),)
-    assert "up to sigma 75" in fed.report.warnings[0]
+    assert "above this model's maximum of 75" in fed.report.warnings[0]
 
 
 @pytest.mark.parametrize(("sigma", "warned"), [(25, False), (22, False), (50, True), (5, True)])

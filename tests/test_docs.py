@@ -84,14 +84,14 @@ def test_every_guarantee_names_the_tests_that_hold_it() -> None:
     rows = re.findall(
         r"^\| (.+) \| (.+) \|$", (DOCS / "guarantees.md").read_text(encoding="utf-8"), re.MULTILINE
     )
-    promises = [row for row in rows if row[0] not in ("promise", "---")]
-    assert len(promises) > 40
-    for promise, held in promises:
+    guarantees = [row for row in rows if row[0] not in ("guarantee", "---")]
+    assert len(guarantees) > 40
+    for guarantee, held in guarantees:
         tests = re.findall(r"`(\w+\.py)::(\w+)`", held)
-        assert tests, promise
+        assert tests, guarantee
         for file, name in tests:
             text = (DOCS.parent / "tests" / file).read_text(encoding="utf-8")
-            assert f"def {name}(" in text, f"{promise} {file}::{name}"
+            assert f"def {name}(" in text, f"{guarantee} {file}::{name}"
 
 
 @pytest.mark.parametrize("name", [name for name, entry in NETWORKS.items() if "published" in entry])

@@ -1,6 +1,4 @@
-"""Every block of code in README.md, docs/ and the package's docstring: run, or read by the command
-line.
-"""
+"""The code blocks in README.md, docs/ and the package docstring are valid, or run."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
 
 
 def blocks(page: Path) -> list[tuple[str, str]]:
-    """The blocks of a page: language and text."""
+    """The code blocks of a page: language and text."""
     text = page.read_text(encoding="utf-8")
     found = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert text.count("\n```") == 2 * len(found), page
@@ -33,13 +31,13 @@ def blocks(page: Path) -> list[tuple[str, str]]:
 
 
 def lines(block: str) -> list[str]:
-    """The commands of a block of shell, each on one line, without comments."""
+    """The commands of a shell block, one per line, without comments."""
     whole = block.replace("\\\n", " ").splitlines()
     return [line for line in whole if line.strip() and not line.startswith("#")]
 
 
 def programs(line: str) -> list[list[str]]:
-    """The programs that a line starts, with their words; a redirection stays with its program."""
+    """The programs of a command line with their arguments and redirections."""
     words = shlex.shlex(line, posix=True, punctuation_chars="|&>")
     words.whitespace_split = True
     found: list[list[str]] = [[]]
@@ -57,12 +55,12 @@ SHELL = [
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_blocks_are_of_a_kind_that_is_tested(page: Path) -> None:
+def test_code_blocks_have_a_tested_language(page: Path) -> None:
     assert {kind for kind, _ in blocks(page)} <= {"sh", "python"}
 
 
 @pytest.mark.parametrize("line", SHELL)
-def test_commands_are_understood(line: str) -> None:
+def test_commands_are_valid(line: str) -> None:
     for program, *words in programs(line):
         if program == "torchrun":
             program, words = "restore", words[words.index("restore_cli") + 1 :]
@@ -78,7 +76,7 @@ def test_commands_are_understood(line: str) -> None:
                 break
             command, words = commands[words[0]], words[1:]
             command = command.load() if isinstance(command, LazyCommand) else command
-        command.make_context("restore", words)  # raises for words that it does not know
+        command.make_context("restore", words)  # raises for unknown arguments
 
 
 def python_examples() -> list[str]:
@@ -107,21 +105,12 @@ def draw(*names: str) -> None:
 
 
 @pytest.mark.weights
-def test_what_readme_says_of_photos_runs_in_its_order(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_readme_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
-    draw(
-        "photo.jpg",
-        "scans/a.jpg",
-        "scans/deep/b.png",
-        "c.tif",
-        "huge.tif",
-        "noisy.png",
-        "clean.png",
-    )
-    draw("mask.png", "house.png", "drunet.png", "original.png", "photos/d.jpg", "photos/e.png")
+    draw("photo.jpg", "scans/a.jpg", "scans/deep/b.png", "c.tif", "huge.tif")
+    draw("noisy.png", "clean.png")
+    draw("mask.png", "default.png", "drunet.png", "original.png", "photos/d.jpg", "photos/e.png")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     part = text[text.index("\n## Denoise") : text.index("\n## Models")]
     commands = [

@@ -1,7 +1,4 @@
-"""Three hundred damaged and hostile pictures, and what more of them have found.
-
-scripts/fuzz.py takes any number.
-"""
+"""Three hundred damaged and hostile photos; scripts/fuzz.py runs any number."""
 
 from __future__ import annotations
 
@@ -27,11 +24,11 @@ def seeds(tmp_path_factory: pytest.TempPathFactory) -> fuzz_pictures.Seeds:
     return fuzz_pictures.plant(tmp_path_factory.mktemp("seeds"))
 
 
-def test_seeds_are_read_as_another_reader_reads_them(seeds: fuzz_pictures.Seeds) -> None:
+def test_seeds_have_the_pixels_of_another_reader(seeds: fuzz_pictures.Seeds) -> None:
     compared = 0
     for name, data in seeds.pictures.items():
         if name in REFUSED:
-            with pytest.raises(PictureError, match="save it with 8 or 16 unsigned bits"):
+            with pytest.raises(PictureError, match="Save it with 8 or 16 unsigned bits"):
                 read_picture(data)
             continue
         asked, faults = fuzz_pictures.compare(data, read_picture(data))
@@ -40,7 +37,7 @@ def test_seeds_are_read_as_another_reader_reads_them(seeds: fuzz_pictures.Seeds)
     assert compared > 0.8 * len(seeds.pictures)
 
 
-def test_three_hundred_hostile_files(tmp_path: Path) -> None:
+def test_hostile_photos(tmp_path: Path) -> None:
     words = ["--what", "pictures", "--cases", "300", "--seed", "13"]
     command = [sys.executable, str(ROOT / "scripts" / "fuzz.py"), *words]
     answer = subprocess.run(
@@ -49,7 +46,7 @@ def test_three_hundred_hostile_files(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def test_the_real_command_answers_as_it_does_in_the_process(
+def test_the_command_gives_the_results_of_the_function(
     seeds: fuzz_pictures.Seeds, tmp_path: Path
 ) -> None:
     hostile, expected = tmp_path / "hostile", {}

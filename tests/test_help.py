@@ -1,4 +1,4 @@
-"""What the commands say of themselves, and of words that they cannot use."""
+"""The help of the commands, and their errors for invalid arguments."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from restore_cli.tasks import TASKS
 from restore_cli.tasks.denoise import Denoise
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "cli_page.py"
-COMMANDS = dict(runpy.run_path(str(SCRIPT))["commands"]())  # by their words
+COMMANDS = dict(runpy.run_path(str(SCRIPT))["commands"]())  # by the names that lead to them
 
 
-def told(*words: str, width: int = 400) -> str:
-    """The help, its panels and line ends taken out."""
+def read_help(*words: str, width: int = 400) -> str:
+    """The help of a command without panels and line ends."""
     result = CliRunner().invoke(
         app, [*words, "--help"], env={"COLUMNS": str(width), "TERMINAL_WIDTH": str(width)}
     )
@@ -46,9 +46,9 @@ def test_tasks_without_a_bundled_model_say_so() -> None:
         if isinstance(entry.source, catalog.Bundled)
     }
     assert served
-    overview = told()
+    overview = read_help()
     for task in TASKS:
-        text = told(task)
+        text = read_help(task)
         named = re.search(r"\(no model is bundled; --model (\S+) downloads one\)", text)
         assert bool(named) == (task not in served)
         if named:
@@ -60,7 +60,7 @@ def test_tasks_without_a_bundled_model_say_so() -> None:
 @pytest.mark.parametrize(("words", "command"), COMMANDS.items(), ids=map(" ".join, COMMANDS))
 def test_help_loses_nothing(words: tuple[str, ...], command: Any) -> None:
     """Rich takes [words] for markup, unless they are escaped."""
-    text = told(*words)
+    text = read_help(*words)
     said = [item.help or "" for item in command.params]
     said += f"{command.help}\n\n{command.epilog or ''}".split("\n\n")
     for part in said:
@@ -70,7 +70,7 @@ def test_help_loses_nothing(words: tuple[str, ...], command: Any) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_help_of_tasks(task: str) -> None:
-    text = told(task)
+    text = read_help(task)
     assert (
         not re.search(r"\[default: (\(|nothing|by )", text) and text.count("<bool>") == 1
     )  # typer's own --help
@@ -81,7 +81,7 @@ def test_the_summary_of_a_command_is_the_first_line_of_its_help() -> None:
     """The overview shows the summary without importing the command."""
     summaries = {words[0]: command.help for words, command in COMMANDS.items() if len(words) == 1}
     assert list(summaries) == list(cli.COMMANDS) and set(TASKS) <= set(summaries)
-    overview = told()
+    overview = read_help()
     for name, text in summaries.items():
         first = " ".join(text.partition("\n\n")[0].split())
         assert first.startswith(cli.COMMANDS[name].rstrip("."))
@@ -90,10 +90,10 @@ def test_the_summary_of_a_command_is_the_first_line_of_its_help() -> None:
 
 def test_help_has_no_words_of_programs() -> None:
     for words in COMMANDS:
-        text = told(*words)
+        text = read_help(*words)
         assert text.count("<bool>") == (1 if words else 3)  # typer's own: --help and completion
         assert "FILE.html|" not in text
-    assert "on the 0..255 scale; by default 15, 25, 50." in told("bench", "denoise")
+    assert "on the 0..255 scale; by default 15, 25, 50." in read_help("bench", "denoise")
 
 
 def test_help_imports_nothing_slow() -> None:
@@ -108,8 +108,8 @@ def test_help_imports_nothing_slow() -> None:
 
 
 def test_help_says_what_a_mask_is() -> None:
-    assert "white what is missing" in told("inpaint")
-    assert "white where the photo is changed" in told("denoise")
+    assert "white areas are filled in" in read_help("inpaint")
+    assert "white areas are restored" in read_help("denoise")
 
 
 @pytest.mark.parametrize(("word", "share"), [("0.5", 0.5), ("50%", 0.5), ("0", 0), ("100%", 1)])
@@ -118,12 +118,12 @@ def test_strength(word: str, share: float) -> None:
 
 
 @pytest.mark.parametrize("word", ["50", "-1", "101%", "half", "nan", ""])
-def test_strengths_that_are_none(word: str) -> None:
-    with pytest.raises(UsageError, match=r"Give 0\.5, or 50%, for half"):
+def test_invalid_strengths(word: str) -> None:
+    with pytest.raises(UsageError, match=r"is not a valid strength; expected a number from 0 to 1"):
         parse_strength(word)
 
 
-def test_words_that_cannot_be_used(
+def test_invalid_option_values(
     checkpoints: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -131,9 +131,9 @@ def test_words_that_cannot_be_used(
     Image.linear_gradient("L").save("b.csv", "PNG")
     words = ["denoise", "a.png", "b.csv", "--model", str(checkpoints[1])]
     for more, said in (
-        (["--tile", "8"], "Cannot cut tiles of 8 pixels"),
-        (["--strength", "50"], "Cannot use the strength 50"),
-        (["--report", "b.csv", "--overwrite"], "b.csv is an input, which is never overwritten"),
+        (["--tile", "8"], "Cannot use tiles of 8 pixels"),
+        (["--strength", "50"], "'50' is not a valid strength"),
+        (["--report", "b.csv", "--overwrite"], "Cannot write b.csv: it is an input"),
     ):
         result = CliRunner().invoke(app, [*words, *more])
         assert result.exit_code == 2

@@ -1,4 +1,4 @@
-"""The pages of reports: what is in them, and what is escaped."""
+"""The HTML pages of reports: content and escaping."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def pair(name: str = "input", title: str = "one") -> Comparison:
     return Comparison(title, (Version(name, noise()), Version("output", noise(seed=1), "28.41 dB")))
 
 
-def row(model: str = "house", **other: Any) -> Row:
+def row(model: str = "default", **other: Any) -> Row:
     words = {
         "task": "denoise",
         "set": "Set12",
@@ -90,7 +90,7 @@ def test_pictures_are_embedded_exactly(channels: int) -> None:
     assert (comparison["width"], comparison["height"]) == (7, 9)
 
 
-def test_values_that_are_no_color_are_shown_as_black_or_clipped() -> None:
+def test_nan_is_black_and_other_values_are_clipped() -> None:
     pixels = np.array([[[np.nan], [-1.0], [2.0]]], np.float32)
     page = Page(
         render_comparisons("t", [Comparison("c", (Version("a", pixels), Version("b", pixels)))])
@@ -99,7 +99,7 @@ def test_values_that_are_no_color_are_shown_as_black_or_clipped() -> None:
     assert np.asarray(Image.open(io.BytesIO(base64.b64decode(data)))).tolist() == [[0, 0, 255]]
 
 
-def test_names_cannot_leave_their_place() -> None:
+def test_names_are_escaped() -> None:
     rows = [
         row(
             HOSTILE,
@@ -132,7 +132,7 @@ def test_only_its_own_scripts_run_and_nothing_is_loaded() -> None:
             assert (attributes.get(name) or "data:").startswith(("data:", "#")), tag
 
 
-def test_a_viewer_alone_is_small() -> None:
+def test_a_page_without_charts_is_small() -> None:
     alone = render_comparisons("t", [pair()])
     assert "plotly" not in alone.lower()
     assert len(alone) < 50_000
@@ -146,12 +146,9 @@ def test_charts_without_plotly_say_what_to_install(monkeypatch: pytest.MonkeyPat
     render_comparisons("t", [pair()])
 
 
-def test_figures_are_rounded_for_people_and_sorted_by_value() -> None:
+def test_cells_show_rounded_figures_and_sort_by_value() -> None:
     rows = [
-        row(
-            "a",
-            figures={PSNR: 28.4149, SSIM: 0.81234, PARAMETERS: 1900000, SPEED: float("inf")},
-        ),
+        row("a", figures={PSNR: 28.4149, SSIM: 0.81234, PARAMETERS: 1900000, SPEED: float("inf")}),
         row("b", figures={PSNR: None, SSIM: 0.9, PARAMETERS: 4}),
         row("c", figures={PSNR: float("nan"), SPEED: 0.00123}, measured=False),
     ]
@@ -164,9 +161,9 @@ def test_figures_are_rounded_for_people_and_sorted_by_value() -> None:
     assert cells[8:] == [("", ""), ("", ""), ("", ""), ("0.00123", "0.0012")]
 
 
-def test_measured_and_published_rows_are_apart() -> None:
+def test_measured_and_published_rows_are_separate() -> None:
     page = render_bench("t", [row("theirs", measured=False), row("ours")], [])
-    assert page.index("ours</th>") < page.index("Published elsewhere") < page.index("theirs</th>")
+    assert page.index("ours</th>") < page.index("Published results") < page.index("theirs</th>")
 
 
 def test_every_protocol_is_on_the_page() -> None:

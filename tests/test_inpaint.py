@@ -233,25 +233,22 @@ def test_finds_that_are_little_are_doubtful(
     paint(photo, LINE)
     monkeypatch.setitem(detection.LITTLE, "text", 0.2)
     result = inpaint(model, "--detect", "text")
-    assert (
-        "It is not certain where the photo has text: 300 pixels were found (12.50%)."
-        in result.stderr
-    )
+    assert "Detection of text is uncertain: 300 pixels were found (12.50%)." in result.stderr
 
 
 def test_doubt_is_said(finder: None, model: Path, photo: Path) -> None:
     faint = (slice(25, 30), slice(30, 50))
     paint(photo, LINE)
-    assert "not certain" not in inpaint(model, "--detect", "text").stderr
+    assert "uncertain" not in inpaint(model, "--detect", "text").stderr
     paint(photo, faint, value=0.93)
     for kind in ("text", "scratches"):
         result = inpaint(model, "--detect", kind)
         assert result.exit_code == 0
-        assert f"It is not certain where the photo has {kind}" in result.stderr
+        assert f"Detection of {kind} is uncertain" in result.stderr
         assert "--save-mask" in result.stderr and "--mask" in result.stderr
     np.testing.assert_array_equal(changed(photo), grown(LINE))
     paint(photo, (slice(4, 36), slice(4, 56)))  # most of it
-    assert "It is not certain" in inpaint(model, "--detect", "text").stderr
+    assert "Detection of text is uncertain" in inpaint(model, "--detect", "text").stderr
 
 
 def test_python_finds_it_too(finder: None, model: Path, photo: Path) -> None:
@@ -268,7 +265,10 @@ def test_where_nothing_is_found_nothing_changes(
 ) -> None:
     ran = runs(monkeypatch)
     result = inpaint(model, "--detect", "scratches", "--json")
-    assert result.exit_code == 0 and "Found no scratches; nothing is changed." in result.stderr
+    assert (
+        result.exit_code == 0
+        and "No scratches detected; the photo was not changed." in result.stderr
+    )
     assert Path("photo.inpainted.png").read_bytes() == photo.read_bytes()
     assert len(ran) == 2 and json.loads(result.stdout)["model"] == "finder + blind"
 
@@ -342,7 +342,9 @@ def test_a_jpeg_keeps_what_is_not_missing_as_png(model: Path, photo: Path) -> No
     expected[10:14, 20:24] = True
     np.testing.assert_array_equal((before != after).any(axis=2), expected)
     result = CliRunner().invoke(app, [*words, "-o", "out.jpg"])
-    assert result.exit_code == 0 and "JPEG alters a photo outside the mask" in result.stderr
+    assert (
+        result.exit_code == 0 and "JPEG is lossy: pixels outside the mask change" in result.stderr
+    )
     assert CliRunner().invoke(app, [*words, "--format", "webp"]).exit_code == 0
     assert Path("photo.inpainted.webp").exists()
     named = Path("photo.inpainted.png").read_bytes()
@@ -364,17 +366,17 @@ def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> N
         )
 
     for words, said in (
-        (["photo.png", "--save-mask", "photo.png"], "photo.png is an input"),
-        (["photo.png", "--save-mask", "photo.png", "--overwrite"], "photo.png is an input"),
-        (["photo.png", "--save-mask", "."], "photo.png is an input"),
-        (["photo.png", "--save-mask", "used.png"], "used.png exists already"),
+        (["photo.png", "--save-mask", "photo.png"], "photo.png: it is an input"),
+        (["photo.png", "--save-mask", "photo.png", "--overwrite"], "photo.png: it is an input"),
+        (["photo.png", "--save-mask", "."], "photo.png: it is an input"),
+        (["photo.png", "--save-mask", "used.png"], "used.png already exists"),
         (
             ["photo.png", "--mask", "used.png", "--save-mask", "used.png", "--overwrite"],
-            "used.png is an input",
+            "used.png: it is an input",
         ),
         (["photo.png", "-o", "a.png", "--save-mask", "a.png"], "would both be written to a.png"),
-        (["photo.png", "used.png", "--save-mask", "m.png"], "Several masks"),
-        (["photo.png", "--save-mask", "mask"], "no image's suffix"),
+        (["photo.png", "used.png", "--save-mask", "m.png"], "several masks"),
+        (["photo.png", "--save-mask", "mask"], "no image extension"),
     ):
         result = run(*words)
         assert result.exit_code == 2 and said in result.stderr, (words, result.stderr)
@@ -417,7 +419,7 @@ def test_what_a_model_finds_the_default_fills(
     blind = tmp_path / "finds.safetensors"
     checkpoint.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
     result = inpaint(blind, "--box", "1,1,4,4")
-    assert result.exit_code == 2 and "give it --detect" in result.stderr
+    assert result.exit_code == 2 and "only works with --detect" in result.stderr
     monkeypatch.setattr(catalog, "choose", lambda name, *about: Path(name or model))
     ran = runs(monkeypatch)
     assert inpaint(blind, "--detect", "text").exit_code == 0
@@ -435,24 +437,28 @@ def test_what_a_model_finds_the_default_fills(
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        ([], 2, "give --mask, --box or --detect"),
+        ([], 2, "Use --mask, --box or --detect"),
         (["--box", "1,2,3"], 2, "x,y,width,height"),
-        (["--detect", "rain"], 2, "choose text or scratches"),
-        (["--box", "0,0,9,9", "--grow", "-1"], 2, "whole number"),
-        (["--mask", "black.png"], 1, "photo.png: nothing is missing"),
-        (["--mask", "white.png"], 1, "photo.png: all of it is missing"),
-        (["--box", "0,0,5,5", "--grow", "100000"], 1, "photo.png: all of it is missing"),
+        (["--detect", "rain"], 2, "expected text or scratches"),
+        (["--box", "0,0,9,9", "--grow", "-1"], 2, "-1 is not valid for --grow"),
+        (["--mask", "black.png"], 1, "photo.png: The mask is empty"),
+        (["--mask", "white.png"], 1, "photo.png: The mask covers the entire photo"),
+        (
+            ["--box", "0,0,5,5", "--grow", "100000"],
+            1,
+            "photo.png: The mask covers the entire photo",
+        ),
         (
             ["--box", "0,0,5,5", "--box", "90,9,5,5"],
             1,
-            "photo.png: the box 90,9,5,5 lies outside of 60 x 40",
+            "photo.png: The box 90,9,5,5 lies outside the photo (60 x 40)",
         ),
         (
             ["--mask", "small.png"],
             1,
-            "its mask small.png has 6 x 4 pixels, not the photo's 60 x 40",
+            "the mask small.png: it has 6 x 4 pixels, but the photo has 60 x 40",
         ),
-        (["--mask", "none.png"], 2, "no mask none.png"),
+        (["--mask", "none.png"], 2, "Mask not found: none.png"),
     ],
 )
 def test_a_mask_that_does_not_do_is_refused(
@@ -471,7 +477,7 @@ def test_other_commands_have_no_mask_of_their_own(photo: Path) -> None:
     result = CliRunner().invoke(
         app, ["denoise", "photo.png", "--sigma", "5", "--save-mask", "used.png"]
     )
-    assert result.exit_code == 2 and "no mask to save" in result.stderr
+    assert result.exit_code == 2 and "Cannot save a mask" in result.stderr
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -528,7 +534,7 @@ def test_the_network_is_told_where(model: Path) -> None:
     np.testing.assert_allclose(fed.pixels, 0.3, atol=1e-6)
     (plane,) = fed.conditions
     np.testing.assert_array_equal(np.asarray(plane) == 1, np.isnan(observed[..., 0]))
-    with pytest.raises(UsageError, match="give --mask, --box or --detect"):
+    with pytest.raises(UsageError, match="Use --mask, --box or --detect"):
         make(fed.pixels, Inpaint(), model)
     made = make(observed, Inpaint(), model)  # what is lost already needs no other mask
     np.testing.assert_array_equal(made.observed, observed)

@@ -47,7 +47,7 @@ def test_ssim_falls_with_noise_and_is_one_for_equal_images() -> None:
 
 
 def slow_psnr_b(image: np.ndarray, reference: np.ndarray, block: int = 8) -> float:
-    """The paper's equations pixel by pixel, on the 0..255 scale."""
+    """Compute PSNR-B pixel by pixel by the paper's equations, on the 0..255 scale."""
     y, x = 255.0 * image[..., 0].astype(float), 255.0 * reference[..., 0].astype(float)
     height, width = y.shape
     sums, counts = {True: 0.0, False: 0.0}, {True: 0, False: 0}
@@ -69,13 +69,13 @@ def slow_psnr_b(image: np.ndarray, reference: np.ndarray, block: int = 8) -> flo
 
 @pytest.mark.parametrize("size", [(64, 96), (61, 75), (9, 40)])
 @pytest.mark.parametrize("quality", [10, 40])
-def test_psnr_b_is_the_papers(size: tuple[int, int], quality: int) -> None:
+def test_psnr_b_follows_the_paper(size: tuple[int, int], quality: int) -> None:
     clean = to_gray(CAT)[80 : 80 + size[0], 200 : 200 + size[1]]
     blocky = compress(clean, quality)
     assert psnr_b(blocky, clean) == pytest.approx(slow_psnr_b(blocky, clean), abs=1e-6)
 
 
-def test_psnr_b_counts_blocks_of_the_image_and_nothing_else() -> None:
+def test_psnr_b_counts_only_blocks_of_the_image() -> None:
     clean = to_gray(CAT)
     blocky = compress(clean, 10)
     assert psnr_b(blocky, clean) < psnr(blocky, clean) - 0.5
@@ -102,7 +102,7 @@ def test_the_noise_level_is_found_in_gray(sigma: float) -> None:
 
 
 @pytest.mark.parametrize("subsampling", ["4:2:0", "4:4:4"])
-def test_the_noise_of_a_jpeg_is_found_though_its_colors_are_smoothed(subsampling: str) -> None:
+def test_noise_is_measured_in_jpegs_with_smoothed_colors(subsampling: str) -> None:
     data = io.BytesIO()
     pixels = (noisy(CAT, 15, clip=True) * 255).round().astype(np.uint8)
     Image.fromarray(pixels).save(data, "JPEG", quality=95, subsampling=subsampling)
@@ -118,11 +118,11 @@ def test_a_flat_picture_has_no_noise(value: float) -> None:
     assert estimate_noise(np.full((64, 64, 3), value, np.float32)) == pytest.approx(0, abs=1e-3)
 
 
-def test_a_picture_too_small_to_tell_counts_as_clean() -> None:
+def test_a_very_small_picture_counts_as_clean() -> None:
     assert estimate_noise(noisy(CAT[:19], 25, clip=False)) == 0
 
 
-def test_what_is_not_visible_does_not_count() -> None:
+def test_invisible_pixels_are_ignored() -> None:
     image = noisy(CAT, 15, clip=True)
     visible = np.zeros(image.shape[:2], bool)
     visible[60:240, 100:350] = True

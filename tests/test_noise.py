@@ -22,14 +22,14 @@ def level(noisy: np.ndarray, clean: np.ndarray) -> float:
 
 @pytest.mark.parametrize("sigma", [5, 15, 40])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_white_noise_is_found_as_exactly_as_ever(sigma: float, channels: int) -> None:
+def test_white_noise_is_measured_exactly(sigma: float, channels: int) -> None:
     clean = CAT if channels == 3 else to_gray(CAT)
     noisy = photo_noise.add_noise(clean, "gaussian", sigma, np.random.RandomState(0))
     assert measure_noise(round_to_bytes(noisy)).level == pytest.approx(sigma, abs=1.5)
 
 
 @pytest.mark.parametrize("noise", ["camera", "random"])
-def test_the_noise_of_files_is_found_whatever_kind_it_is_of(noise: str) -> None:
+def test_noise_of_every_kind_is_measured_in_files(noise: str) -> None:
     right = []
     for seed, sigma in enumerate([4, 8, 16, 30] * 4):
         noisy, added = photo_noise.noisy_file(CAT, noise, sigma, np.random.default_rng(seed))
@@ -43,7 +43,7 @@ def test_photos_without_noise_have_little_of_it() -> None:
     assert measure_noise(np.full((64, 64, 3), 0.5, np.float32)).level < 0.5
 
 
-def test_what_is_not_seen_does_not_count() -> None:
+def test_hidden_pixels_are_ignored() -> None:
     noisy = mottle(CAT, 30, np.random.default_rng(0)).clip(0, 1)
     half = CAT.copy()
     half[:, : CAT.shape[1] // 2] = noisy[:, : CAT.shape[1] // 2]
@@ -77,7 +77,7 @@ def test_planes_hold_levels() -> None:
     assert to_plane(0) == 0 and to_plane(255) == 1
 
 
-def test_the_network_learns_levels_and_none_for_clean_photos() -> None:
+def test_targets_are_constant_and_zero_for_clean_photos() -> None:
     damage = find_degradation("noise")()
     targets = []
     for seed in range(40):

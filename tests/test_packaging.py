@@ -1,4 +1,4 @@
-"""The wheel carries all that the command needs."""
+"""The wheel contains everything that the command needs."""
 
 from __future__ import annotations
 
@@ -19,18 +19,11 @@ ROOT = Path(__file__).parents[1]
 @pytest.mark.weights
 def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     python, pip = [sys.executable], [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    source = tmp_path / "source"  # a build leaves nothing in the checkout
+    source = tmp_path / "source"  # keeps the build out of the checkout
     ignored = shutil.ignore_patterns(".git", ".venv", "build", "dist", "runs", ".*_cache")
     shutil.copytree(ROOT, source, ignore=ignored)
-    build = [
-        *pip,
-        "wheel",
-        "--no-deps",
-        "--no-build-isolation",
-        "--wheel-dir",
-        str(tmp_path),
-        str(source),
-    ]
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation"]
+    build += ["--wheel-dir", str(tmp_path), str(source)]
     subprocess.run(build, check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
@@ -46,9 +39,8 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     }
     charts = {"study.html.j2", "study.svg.j2"}
     assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"} | charts
-    assert {f"restore_cli/recipes/{paper}.toml" for paper in (*recipes.PAPERS, recipes.CPU)} <= set(
-        names
-    )
+    papers = {f"restore_cli/recipes/{paper}.toml" for paper in (*recipes.PAPERS, recipes.CPU)}
+    assert papers <= set(names)
     assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
 
     site = tmp_path / "site"

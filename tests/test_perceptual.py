@@ -29,11 +29,11 @@ from restore_cli.metrics.perceptual import METRICS, find_metric
 from restore_cli.report.figures import LPIPS, NIQE
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels[60:204, 150:294]
-SIDES = {"large": 100, "medium": 40, "small": 20}  # for both metrics, for LPIPS alone, for none
+SIDES = {"large": 100, "medium": 40, "small": 20}  # for both metrics, only LPIPS, neither
 
 
 class Pyiqa(ModuleType):
-    """Stands in for the library: its LPIPS is the mean difference, its NIQE the mean, in [0, 1]."""
+    """A fake of the library: its LPIPS is the mean difference, its NIQE the mean, in [0, 1]."""
 
     def __init__(self) -> None:
         super().__init__("pyiqa")
@@ -72,7 +72,7 @@ def pyiqa(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Pyiqa]:
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with a large gray image, and smaller ones in color."""
+    """Make a folder with a large gray image, and smaller ones in color."""
     folder = tmp_path / "BSD68"
     folder.mkdir()
     for name, side in SIDES.items():
@@ -134,7 +134,7 @@ def test_an_image_without_texture_has_no_niqe() -> None:
     assert METRICS["niqe"].measure(np.zeros_like(CAT), CAT) is None
 
 
-def test_a_run_without_the_metric_is_none_to_go_on_with(photos: Path) -> None:
+def test_a_run_without_the_metric_is_not_resumed(photos: Path) -> None:
     plain, both = (
         Request("denoise", (str(photos),), levels=({"sigma": 25.0},), models=(), metrics=metrics)
         for metrics in ((), tuple(METRICS.values()))
@@ -146,7 +146,7 @@ def test_a_run_without_the_metric_is_none_to_go_on_with(photos: Path) -> None:
         assert isinstance(first, Progress) and first.kept == kept
 
 
-def test_how_the_figures_are_read() -> None:
+def test_figures_are_formatted() -> None:
     assert [figure.format(0.123456) for figure in (LPIPS, NIQE)] == ["0.1235", "0.12"]
     assert NIQE.format(12.3456) == "12.35"
 
@@ -155,17 +155,19 @@ def test_an_unknown_metric(photos: Path) -> None:
     result = run("denoise", str(photos), "--sigma", "25", "--metric", "lpips,magic")
     assert (result.exit_code, result.stderr) == (
         2,
-        "error: There is no metric 'magic'; there are: lpips, niqe.\n",
+        "error: Unknown metric 'magic'; choose lpips, niqe.\n",
     )
 
 
 def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyiqa", None)
-    with pytest.raises(UsageError, match=r"LPIPS .*restore-cli\[perceptual\].*non-commercial"):
+    with pytest.raises(UsageError, match=r"LPIPS .*non-commercial.*restore-cli\[perceptual\]"):
         METRICS["lpips"].measure(CAT, CAT)
 
 
-def test_a_torchvision_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_incompatible_torchvision_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "pyiqa.py").write_text(
         "raise RuntimeError('operator torchvision::nms does not exist')"
     )
@@ -177,7 +179,7 @@ def test_a_torchvision_that_does_not_fit(tmp_path: Path, monkeypatch: pytest.Mon
         METRICS["niqe"].measure(CAT, CAT)
 
 
-def test_weights_that_cannot_be_fetched(
+def test_weights_that_cannot_be_downloaded(
     photos: Path, pyiqa: Pyiqa, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(name: str, device: str) -> None:
@@ -186,12 +188,12 @@ def test_weights_that_cannot_be_fetched(
     monkeypatch.setattr(pyiqa, "create_metric", fail)
     result = run("denoise", str(photos), "--sigma", "25", "--metric", "niqe")
     assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (3, "", 1)
-    assert "(URLError: <urlopen error Name or service not known>)" in result.stderr
+    assert "NIQE: URLError: <urlopen error Name or service not known>." in result.stderr
     assert "pyiqa/niqe_modelparameters.mat" in result.stderr
 
 
 @pytest.mark.parametrize("words", [["--offline"], []], ids=["option", "variable"])
-def test_nothing_is_fetched_offline(
+def test_nothing_is_downloaded_offline(
     photos: Path, pyiqa: Pyiqa, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
@@ -199,7 +201,7 @@ def test_nothing_is_fetched_offline(
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     words = ["denoise", str(photos), "--sigma", "25", "--metric", "niqe", *words]
     result = run(*words)
-    assert result.exit_code == 3 and "NIQE lacks pyiqa/niqe_modelparameters.mat in" in result.stderr
+    assert result.exit_code == 3 and "NIQE needs pyiqa/niqe_modelparameters.mat in" in result.stderr
     assert pyiqa.created == []
     [name] = METRICS["niqe"].files
     (tmp_path / "torch" / "hub" / name).parent.mkdir(parents=True)

@@ -368,15 +368,17 @@ def test_span_that_explodes_is_replaced_and_said(tmp_path: Path) -> None:
     nn.init.constant_(network.get_parameter("up.bias"), 9.0)
     record = restored(tmp_path, write(tmp_path / "y.pth", network.state_dict()), "--overwrite")
     assert record["model"] == "sr-color-x2"
-    (said,) = (warning for warning in record["warnings"] if "fails" in warning)
+    (said,) = (warning for warning in record["warnings"] if "failed" in warning)
     assert re.search(
-        "y.pth fails on it, with values from .* for 0 to 1; it was restored by sr-color-x2", said
+        "y.pth failed: its output is .*, not 0 to 1. The photo was restored with"
+        " sr-color-x2 instead.",
+        said,
     )
 
 
 def test_approximate_tiles_are_said(tmp_path: Path) -> None:
     model = write(tmp_path / "x.pth", made(*WIDE[0]).state_dict())
-    sentence = f"{model} looks at the whole photo, so its tiles are approximate"
+    sentence = f"{model} looks at the entire photo, so its tiles are approximate"
     for words, said in (([], False), (["--tile", "32", "--overwrite"], True)):
         record = restored(tmp_path, model, *words)
         assert any(warning.startswith(sentence) for warning in record["warnings"]) == said

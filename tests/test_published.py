@@ -1,6 +1,4 @@
-"""Published figures: what papers print, found by task, set and level; mistakes in the table are
-named.
-"""
+"""Published results: found by task, set and level; errors in the table are reported."""
 
 from __future__ import annotations
 
@@ -21,7 +19,7 @@ ELSEWHERE = {  # sets that are not in sets.toml: private, or not scored image by
 }  # fmt: skip
 
 
-def test_every_figure_is_of_a_known_set_and_a_level_that_its_task_knows() -> None:
+def test_every_result_has_a_known_set_and_a_valid_level() -> None:
     figures = published()
     assert len(figures) > 800
     for figure in figures:
@@ -32,7 +30,7 @@ def test_every_figure_is_of_a_known_set_and_a_level_that_its_task_knows() -> Non
         assert all((figure.paper, figure.where, figure.model, figure.protocol))
 
 
-def test_no_figure_stands_twice() -> None:
+def test_results_are_unique() -> None:
     keys = [(f.paper, f.where, f.set, str(f.level), f.model) for f in published()]
     assert len(keys) == len(set(keys))
 
@@ -62,7 +60,7 @@ def test_no_figure_stands_twice() -> None:
         ("deblur", "images-of-xu", {"kernel": "disk", "size": 7}, "RED30", 32.13, None),
     ],
 )
-def test_figures_are_found(
+def test_results_are_found_by_set_and_level(
     task: str, set: str, level: dict[str, Any], model: str, psnr: float, ssim: float | None
 ) -> None:
     found = [figure for figure in published(task, set, level) if figure.model == model]
@@ -70,7 +68,7 @@ def test_figures_are_found(
     assert all(figure.set == set.lower() and figure.task == task for figure in found)
 
 
-def test_figures_of_another_level_are_left_out() -> None:
+def test_results_of_other_levels_are_not_found() -> None:
     assert published("denoise", "bsd68", {"sigma": 26}) == ()
     assert published("denoise", "bsd68", {}) == ()
     assert published("deblur", "images-of-xu", {"kernel": "motion"})
@@ -101,18 +99,18 @@ def test_a_table_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "extra", "words"),
     [
-        ("{ scale = 2, psnr = [1.0, 2.0] }", "", "t has a row without a set"),
+        ("{ scale = 2, psnr = [1.0, 2.0] }", "", "t contains a row without a set"),
         ('{ set = "x", psnr = [1.0] }', "", "t: psnr must be a list of 2 numbers"),
         ('{ set = "x", psnr = [1.0, 200.0] }', "", "t: psnr must be floats up to 100"),
         ('{ set = "x", ssim = [30.0, 0.5] }', "", "t: ssim must be floats up to 1"),
         ('{ set = "x", psnr = [1.0, "2"] }', "", "t: psnr must be floats"),
-        ('{ set = "x" }', "", "t has a row without psnr and ssim"),
-        ('"x"', "", "t has a row without a set"),
+        ('{ set = "x" }', "", "t contains a row without psnr and ssim"),
+        ('"x"', "", "t contains a row without a set"),
         (ROW, 'set = "x"\n', "t has unknown keys: set"),
         (ROW, "[u]\n", "u lacks paper, where"),
         (ROW, "[", "Cannot read the table"),
     ],
 )
-def test_a_mistake_names_its_table(tmp_path: Path, rows: str, extra: str, words: str) -> None:
+def test_an_error_names_its_table(tmp_path: Path, rows: str, extra: str, words: str) -> None:
     with pytest.raises(RestoreError, match=words):
         read_figures(write(tmp_path / "t.toml", rows, extra))

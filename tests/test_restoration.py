@@ -19,6 +19,7 @@ from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Result, Settings
 from restore_cli.image import Picture, read_picture, round_to_bytes
+from restore_cli.levels import Choice, Range
 from restore_cli.models import checkpoint
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
@@ -111,6 +112,25 @@ def test_a_network_that_still_fails_is_scored_itself() -> None:
     assert network.bounds and score < 20  # the default model has 50 dB
 
 
+def test_a_network_is_scored_where_the_command_would_change_nothing() -> None:
+    torch.manual_seed(0)
+    params = {"channels": 3, "widths": [8, 8], "conditions": 3}
+    recipe = Recipe.parse(
+        {
+            "task": "denoise",
+            "arch": "unet:UNet",
+            "params": params,
+            "folders": ["photos"],
+            "levels": PHOTO,
+            "validation": [{"noise": "gaussian", "sigma": 0}],
+        }
+    )
+    sample = Sample(np.rint(CAT[:64, :64] * 255).astype(np.uint8))
+    network = UNet(**params)  # type: ignore[arg-type]
+    found = validate(network, recipe, [sample], torch.device("cpu"))
+    assert found.inputs == (np.inf,) and found.scores[0] < 40
+
+
 @dataclass
 class Lab:
     """Networks that make gray of what is white, and what they were run for."""
@@ -135,7 +155,7 @@ PAINTED[10:16, 20:46] = 1
 LEFT = np.zeros(GRAY.shape[:2], np.float32)
 LEFT[:, :5] = 1
 NOISY = (GRAY + np.random.default_rng(0).normal(0, 0.1, GRAY.shape)).astype(np.float32)
-PHOTO = {"noise": ["camera", "random"]}
+PHOTO = {"noise": Choice(("camera", "random"))}
 
 
 @pytest.mark.parametrize(
@@ -147,8 +167,8 @@ PHOTO = {"noise": ["camera", "random"]}
         (Denoise(sigma=25), GRAY, 0 * LEFT, 1, {}, 0, False),
         (Denoise(), NOISY, None, 1, PHOTO, 0, True),
         (Denoise(), GRAY, None, 1, PHOTO, 0, False),  # there is no noise
-        (Deblock(quality=20), GRAY, None, 1, {"quality": [5, 90]}, 0, True),
-        (Deblock(quality=95), GRAY, None, 1, {"quality": [5, 90]}, 0, False),
+        (Deblock(quality=20), GRAY, None, 1, {"quality": Range(5, 90)}, 0, True),
+        (Deblock(quality=95), GRAY, None, 1, {"quality": Range(5, 90)}, 0, False),
         (Inpaint(), GRAY, LEFT, 1, {}, 0, True),
         (Inpaint(), GRAY, LEFT, 0, {}, 0, False),
         (Inpaint(detect="text"), PAINTED, None, 1, {}, 2, True),
@@ -170,7 +190,11 @@ def test_a_picture_is_changed_if_a_network_was_run_for_that(
 ) -> None:
     params = {"channels": 3, "widths": [8], "conditions": 1}
     header = Header(
-        task=task.name, arch="unet:UNet", params=params, channels=3, conditions=conditions
+        task=task.name,
+        arch="unet:UNet",
+        params=params,
+        channels=3,
+        conditions=conditions,
     )
     lab = Lab(Checkpoint("lab", UNet(**params), header))  # type: ignore[arg-type]
     made = task.restore(Picture(pixels), mask, lab, strength)

@@ -122,7 +122,7 @@ def test_a_bomb_stops_no_batch(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert names(tmp_path / "out") == {"a.denoised.png", "c.denoised.png"}
     error = (
-        "error: cannot read in/bomb.webp: it has 268 megapixels, above the limit of 64 for a"
+        "error: Cannot read in/bomb.webp: it has 268 megapixels, above the limit of 64 for a"
         " file of 34 bytes"
     )
     assert next(line for line in result.stderr.splitlines() if line.startswith("error")).startswith(
@@ -134,10 +134,7 @@ def test_the_limit_of_pixels(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "a.png", (40, 30))
     result = run("a.png", "--max-pixels", 1199)
     assert result.exit_code == 1
-    assert (
-        "it has 0 megapixels, above the limit of 0.0012: split it, or give a larger"
-        in result.stderr
-    )
+    assert "it has 0 megapixels, above the limit of 0.0012. Split it, or raise" in result.stderr
     ok(run("a.png", "--max-pixels", 1200))
     assert "above the limit" in run("-", "--max-pixels", 1, stdin=Path("a.png").read_bytes()).stderr
     photo(tmp_path / "large.png", (80, 60), "L")
@@ -149,7 +146,7 @@ def test_the_limit_of_pixels(run: Run, tmp_path: Path) -> None:
 def test_an_endless_input_is_refused(run: Run, tmp_path: Path) -> None:
     result = run("/dev/zero", photo(tmp_path / "a.png"), "-o", "out", "--sigma", 9)
     assert result.exit_code == 1
-    assert result.stderr.count("error: cannot read /dev/zero: it is none of PNG") == 1
+    assert result.stderr.count("error: Cannot read /dev/zero: it is not a PNG") == 1
     assert names(tmp_path / "out") == {"a.denoised.png"}
     command = [*MODULE, "denoise", "-", "-o", "x.png", "--strength", "0"]
     with Path("/dev/zero").open("rb") as zero:
@@ -157,7 +154,7 @@ def test_an_endless_input_is_refused(run: Run, tmp_path: Path) -> None:
             command, stdin=zero, capture_output=True, env={**os.environ, "PYTHONPATH": str(ROOT)}
         )
     assert done.returncode == 1
-    assert done.stderr.startswith(b"error: cannot read standard input: it is none of PNG")
+    assert done.stderr.startswith(b"error: Cannot read standard input: it is not a PNG")
 
 
 def test_lossless_webp_stays_lossless_unless_a_quality_is_given(run: Run, tmp_path: Path) -> None:
@@ -178,7 +175,7 @@ def test_known_damage_is_said_of_copies_too(run: Run, tmp_path: Path) -> None:
     data[-13] ^= 1  # the checksum of the pixels
     Path("a.png").write_bytes(data)
     result = ok(run("a.png", "--strength", 0))
-    assert "warning: a.png: it is damaged: a checksum is wrong" in result.stderr
+    assert "warning: a.png: The file is damaged: a checksum is wrong" in result.stderr
     assert Path("a.denoised.png").read_bytes() == data
 
 
@@ -261,16 +258,16 @@ def test_where_and_what_to_write(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "no input"),
+        ([], "No input"),
         (["empty"], "empty"),
-        (["a.png", "-o", "result"], "suffix"),
-        (["a.png", "-o", "result.png", "--format", "jpg"], "agree"),
+        (["a.png", "-o", "result"], "extension"),
+        (["a.png", "-o", "result.png", "--format", "jpg"], "conflicts with --format jpg"),
         (["a.png", "b.png", "-o", "result.png"], "folder"),
         (["a.png", "b.png", "-o", "-"], "folder"),
         (["a.png", "-o", "b.png", "--json"], "--overwrite"),
         (["-", "a.png", "-o", "out/"], "standard input"),
         (["a.png", "--format", "xyz"], "xyz"),
-        (["a.png", "--tile", "-3"], "tile"),
+        (["a.png", "--tile", "-3"], "'-3' is not a valid tile size"),
         (["a.png", "--sigma", "much"], "much"),
         (["a.png", "--sigma", "-1"], "255"),
         (["a.png", "--report", "report.doc"], ".csv"),
@@ -279,7 +276,7 @@ def test_where_and_what_to_write(run: Run, tmp_path: Path) -> None:
         (["a.png", "--compare", "nowhere/page.html"], "nowhere"),
         (["a.png", "--compare", "old.html"], "--overwrite"),
         (["a.png", "--compare", "empty.html", "--overwrite"], "is a folder"),
-        (["a.png", "--skip-existing", "--overwrite"], "choose one"),
+        (["a.png", "--skip-existing", "--overwrite"], "Choose one"),
         (["a.png", "--device", "abacus"], "abacus"),
         (["a.png", "--precision", "fp8"], "fp8"),
         (["a.png", "--reference", "nowhere"], "nowhere"),
@@ -347,10 +344,12 @@ def test_references_and_masks_are_never_overwritten(
     before = kept.read_bytes()
     (tmp_path / "alias").symlink_to("kept")
     for name in "in/a.png", "in":
-        refused(run(name, *words, "-o", folder, "--suffix", "", "--overwrite"), "a.png is an input")
+        refused(
+            run(name, *words, "-o", folder, "--suffix", "", "--overwrite"), "a.png: it is an input"
+        )
         refused(
             run(name, *words, "-o", "out/", "--mask", "kept", "--save-mask", folder, "--overwrite"),
-            "a.png is an input",
+            "a.png: it is an input",
         )
     assert kept.read_bytes() == before
     assert names(tmp_path) == {"in/a.png", "in/b.png", "kept/a.png"}
@@ -362,7 +361,7 @@ def test_masks_and_references_are_found_before_anything_runs(run: Run, tmp_path:
     [item] = plan([str(source)], naming, masks=clean, references=clean.parent)
     assert (item.mask_in, item.reference) == (str(clean), str(clean))
     for kind in "mask", "reference":
-        sentence = f"There is no {kind} nowhere; check its path."
+        sentence = f"{kind.capitalize()} not found: nowhere."
         with pytest.raises(UsageError, match=f"^{sentence}$"):
             plan([str(source)], naming, **{f"{kind}s": Path("nowhere")})
         refused(run("in/a.png", f"--{kind}", "nowhere"), sentence)
@@ -372,7 +371,7 @@ def test_masks_and_references_are_found_before_anything_runs(run: Run, tmp_path:
 
 def test_no_photo_is_its_own_reference(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
-    refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png is an input")
+    refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png: it is an input")
     photo(tmp_path / "a.bmp", sigma=0)
     record = json.loads(
         ok(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", "", "--json")).stdout
@@ -508,7 +507,7 @@ def test_a_network_that_enlarges_is_refused_before_a_photo_is_read(
     result = CliRunner().invoke(app, ["denoise", "a.png", "b.png", "--model", "x4.safetensors"])
     assert (result.exit_code, result.stdout) == (3, "")
     assert result.stderr == (
-        "error: Cannot use x4.safetensors for denoise: its network enlarges 4 times. Give another"
+        "error: Cannot use x4.safetensors for denoise: its network upscales 4 times. Use another"
         " --model.\n"
     )
 
@@ -532,7 +531,7 @@ def test_tiles_far_below_what_a_network_sees_are_refused(
         app, ["denoise", "a.png", "b.png", "--tile", "16", "--model", "deep.safetensors"]
     )
     refused(
-        result, "Cannot cut tiles of 16 pixels: deep.safetensors looks at ", " times slower. Give "
+        result, "Cannot use tiles of 16 pixels: deep.safetensors needs ", " times slower. Give "
     )
     assert names(tmp_path) == {"a.png", "b.png", "deep.safetensors"}
 
@@ -654,12 +653,13 @@ def test_strength_and_mask_limit_the_change(
     words = ["derain", "in/a.png", "--model", "brighter.safetensors", "--overwrite", "--mask"]
     failed = CliRunner().invoke(app, [*words, "small.png"])
     assert failed.exit_code == 1
-    assert (
-        "in/a.png: its mask small.png has 24 x 5 pixels, not the photo's 24 x 20" in failed.stderr
+    sentence = (
+        "in/a.png: Cannot use the mask small.png: it has 24 x 5 pixels, but the photo has 24 x 20"
     )
+    assert sentence in failed.stderr
     Path("broken.png").write_bytes(b"junk")
-    assert "in/a.png: its mask fails: " in CliRunner().invoke(app, [*words, "broken.png"]).stderr
-    refused(CliRunner().invoke(app, [*words, "nowhere"]), "no mask nowhere")
+    assert "in/a.png: mask: " in CliRunner().invoke(app, [*words, "broken.png"]).stderr
+    refused(CliRunner().invoke(app, [*words, "nowhere"]), "Mask not found: nowhere")
 
 
 def test_quality_is_read_from_a_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -674,7 +674,7 @@ def test_quality_is_read_from_a_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyP
         app,
         ["deblock", "a.jpg", "--model", "brighter.safetensors", "--strength", "0.5", "-o", "b.png"],
     )
-    assert "quality 23 (of the file)  strength 0.5  " in ok(result).stderr
+    assert "quality 23 (from the file)  strength 0.5  " in ok(result).stderr
     result = CliRunner().invoke(app, ["deblock", "b.png", "--model", "brighter.safetensors"])
     assert " (estimated)  " in ok(result).stderr
 
@@ -695,7 +695,7 @@ def test_a_photo_that_stays_as_it_is_is_not_compressed_anew(
         return record
 
     Image.open(clean).convert("CMYK").save("cmyk.jpg", quality=50)
-    assert "CMYK converted to" in str(run("cmyk.jpg")["warnings"])
+    assert "CMYK was converted to" in str(run("cmyk.jpg")["warnings"])
     for more in (
         ["fine.jpg"],
         ["poor.jpg", "--strength", "0"],
@@ -823,7 +823,7 @@ def test_reports(run: Run, tmp_path: Path, suffix: str) -> None:
     }
     assert len(rows[suffix]()) == 2
     assert "missing.png" in text and "done" in text and "failed" in text
-    refused(run("missing.png", "--report", f"report.{suffix}"), f"report.{suffix} exists already")
+    refused(run("missing.png", "--report", f"report.{suffix}"), f"report.{suffix} already exists")
     assert Path(f"report.{suffix}").read_text() == text
     assert run("missing.png", "--report", f"report.{suffix}", "--overwrite").exit_code == 1
     assert "a.png" not in Path(f"report.{suffix}").read_text()
@@ -918,8 +918,8 @@ def test_a_page_of_a_batch(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("restore_cli.report.gallery._MAX_PHOTOS", 2)
     assert titles() == "ab"
     assert titles("--reference", "clean") == "db"
-    assert "warning: page.html has room for 2 of 5 photos: " in run(*words).stderr
-    assert "room" not in run(*words, "--quiet").stderr
+    assert "warning: page.html shows 2 of 5 photos: " in run(*words).stderr
+    assert "shows" not in run(*words, "--quiet").stderr
     monkeypatch.setattr("restore_cli.report.gallery._MAX_CHARACTERS", 1)
     assert titles("--reference", "clean") == "d"
 
@@ -930,7 +930,7 @@ def test_a_page_has_only_what_was_restored(run: Run, tmp_path: Path) -> None:
     ok(run(*words, "--dry-run"))
     assert names(tmp_path) == {"a.png"}
     ok(run("a.png"))
-    assert "nothing was restored; page.html is not written" in ok(run(*words)).stderr
+    assert "nothing was restored; page.html was not written" in ok(run(*words)).stderr
     assert ok(run(*words, "--quiet")).output == ""
     assert not Path("page.html").exists()
     photo(tmp_path / "b.png")

@@ -1,6 +1,4 @@
-"""Sets of images: folders of every layout, pairs good and bad, and downloads from a server on
-loopback.
-"""
+"""Image sets: all folder layouts, valid and invalid pairs, and downloads from a local server."""
 
 from __future__ import annotations
 
@@ -49,7 +47,7 @@ def draw(folder: Path, *names: str, size: tuple[int, int] = (12, 9)) -> None:
 
 
 def pairs(found: ImageSet) -> list[tuple[str, str | None]]:
-    """Clean and damaged files, as their last two parts."""
+    """The paths of clean and degraded files, shortened to their last two parts."""
 
     def short(path: Path | None) -> str | None:
         return "/".join(path.parts[-2:]) if path else None
@@ -61,7 +59,7 @@ def pairs(found: ImageSet) -> list[tuple[str, str | None]]:
 
 
 @pytest.mark.parametrize("name", known_sets())
-def test_a_known_set_says_where_it_is_from(name: str) -> None:
+def test_every_known_set_states_its_source(name: str) -> None:
     entry = known_sets()[name]
     assert name == entry.name == name.lower()
     assert entry.title
@@ -78,7 +76,7 @@ def test_a_known_set_says_where_it_is_from(name: str) -> None:
         assert entry.sha256
 
 
-def test_the_sets_that_papers_score_on_are_known_sets() -> None:
+def test_the_standard_sets_are_known() -> None:
     names = "set5 set14 set12 bsd68 cbsd68 bsd100 urban100 kodak24 mcmaster live1 classic5"
     names += " rain100h rain12"
     assert not set(names.split()) - known_sets().keys()
@@ -93,10 +91,10 @@ TABLE = 'title = "T"\npaper = "P"\nimages = 2\nchannels = 3\n'
         (f'{TABLE}note = "n"\nsize = 3', "s has unknown keys: size"),
         ('title = "T"\nnote = "n"', "s lacks paper, images, channels"),
         (f"{TABLE}note = 3", "s: note cannot be 3"),
-        (TABLE, "s: without a download, a note must say where"),
+        (TABLE, "s: without a download, note must say where"),
         (f'{TABLE}url = "http://example.org/a.zip"', "s: the URL must be https"),
         (f'{TABLE}url = "https://example.org/a.zip"\nsha256 = "00"', "s: sha256 must be 64"),
-        (f'{TABLE}note = "n"\nlayout = "odd"', "s: the layout is plain or pairs, not 'odd'"),
+        (f'{TABLE}note = "n"\nlayout = "odd"', "s: layout must be plain or pairs, not 'odd'"),
         (
             f'{TABLE}hub = {{ repo = "a/b", revision = "main", file = "c" }}',
             "s: the revision must be a full",
@@ -108,7 +106,7 @@ TABLE = 'title = "T"\npaper = "P"\nimages = 2\nchannels = 3\n'
         ("[", "Cannot read the table"),
     ],
 )
-def test_a_mistake_in_the_table_is_named(tmp_path: Path, table: str, words: str) -> None:
+def test_an_error_in_the_table_is_reported(tmp_path: Path, table: str, words: str) -> None:
     (tmp_path / "t.toml").write_text(f"[s]\n{table}\n")
     with pytest.raises(RestoreError, match=words):
         read_table(tmp_path / "t.toml")
@@ -125,14 +123,14 @@ def test_images_of_a_folder(data: Path) -> None:
     assert pairs(found) == [("data/a.bmp", None), ("data/b.png", None)]
 
 
-def test_images_of_folders_in_a_folder(data: Path) -> None:
+def test_images_of_subfolders(data: Path) -> None:
     draw(data, "one/a.png", "two/a.png", "__/._a.png")
     assert [example.name for example in open_set(str(data)).examples] == ["one/a", "two/a"]
 
 
-def test_a_folder_of_sets_is_no_set(data: Path) -> None:
+def test_a_folder_of_sets_is_not_a_set(data: Path) -> None:
     draw(data, "Set12/a.png", "mine/a.png")
-    with pytest.raises(UsageError, match=r"data is no set but holds Set12, mine; name"):
+    with pytest.raises(UsageError, match=r"data contains several sets: Set12, mine\. Name"):
         open_set(str(data))
     draw(data, "b.png")
     assert pairs(open_set(str(data))) == [("data/b.png", None)]
@@ -154,11 +152,11 @@ def test_folders_by_scale(data: Path) -> None:
     assert found.clean.parts[-3:] == ("x3", "hr", "a.png")
     assert found.damaged.parts[-3:] == ("x3", "lr", "a.png")
     assert open_set(str(data / "Set5" / "x4")).examples[0].damaged
-    with pytest.raises(UsageError, match=r"has no x8; it has x2, x3, x4"):
+    with pytest.raises(UsageError, match=r"does not contain x8; available: x2, x3, x4"):
         open_set("set5", [data], scale=8)
 
 
-def test_a_scale_does_not_matter_where_there_is_none(data: Path) -> None:
+def test_a_scale_is_ignored_without_folders_by_scale(data: Path) -> None:
     draw(data, "a.png")
     assert pairs(open_set(str(data), scale=2)) == [("data/a.png", None)]
 
@@ -173,7 +171,7 @@ def test_a_scale_does_not_matter_where_there_is_none(data: Path) -> None:
         ("norain", "rain"),
     ],
 )
-def test_pairs_in_folders_of_known_names(data: Path, clean: str, damaged: str) -> None:
+def test_pairs_in_folders_of_standard_names(data: Path, clean: str, damaged: str) -> None:
     draw(
         data,
         f"{clean}/2.png",
@@ -200,13 +198,13 @@ def test_pairs_without_a_set(data: Path) -> None:
         find_pairs(data, "dry:wet", recursive=True)
 
 
-def test_pairs_in_folders_that_are_named(data: Path) -> None:
+def test_pairs_in_given_folders(data: Path) -> None:
     draw(data, "dry/1.png", "wet/1.png", "clean/9.png")
     assert pairs(open_set(str(data), pairs="dry:wet")) == [("dry/1.png", "wet/1.png")]
     assert pairs(open_set(str(data), pairs="dry:")) == [("dry/1.png", None)]
-    with pytest.raises(UsageError, match=r"damp is no folder"):
+    with pytest.raises(UsageError, match=r"damp is not a folder"):
         open_set(str(data), pairs="dry:damp")
-    with pytest.raises(UsageError, match=r"CLEAN:DAMAGED, or .* not 'dry'"):
+    with pytest.raises(UsageError, match=r"'dry' is not a valid .* CLEAN:DAMAGED, or"):
         open_set(str(data), pairs="dry")
 
 
@@ -218,7 +216,7 @@ def test_the_layout_of_rain100h(data: Path) -> None:
     ]
 
 
-def test_pairs_by_the_fields_decorated_names(data: Path) -> None:
+def test_pairs_match_names_with_a_scale(data: Path) -> None:
     draw(data / "hr", "baby.png", "box2.png", size=(8, 8))
     draw(data / "lr", "babyx2.png", "box2x2.png", size=(4, 4))
     found = open_set(str(data), scale=2)
@@ -231,12 +229,12 @@ def test_pairs_by_the_fields_decorated_names(data: Path) -> None:
         (["1.png", "2.png"], ["1.png"], r"clean/2.png has no matching image in .*rainy; add it"),
         (["1.png"], ["1.png", "3.png"], r"rainy/3.png has no matching image in .*clean; add it"),
         (["1.png"], ["1.png", "1x2.png"], r"1.png and .*1x2.png both match .*clean/1.png"),
-        (["1.png", "1.bmp"], ["1.png"], r"1.bmp and .*1.png have one name; remove"),
+        (["1.png", "1.bmp"], ["1.png"], r"1.bmp and .*1.png have the same name; remove"),
         (["1.png"], [], r"1.png has no matching image in"),
-        ([], ["1.png"], r"No image in .*clean; give a folder of images"),
+        ([], ["1.png"], r"No images found in .*clean; pass a folder of images"),
     ],
 )
-def test_pairs_that_do_not_fit_are_named(
+def test_images_without_a_match_are_reported(
     data: Path, clean: list[str], damaged: list[str], words: str
 ) -> None:
     for folder, names in (("clean", clean), ("rainy", damaged)):
@@ -270,7 +268,7 @@ def test_sizes_of_a_pair(data: Path, size: tuple[int, int], scale: int | None, f
             open_set(str(data), scale=scale)
 
 
-def test_a_matching_file_that_is_no_image(data: Path) -> None:
+def test_a_matching_file_that_is_not_an_image(data: Path) -> None:
     draw(data, "clean/a.png")
     (data / "rainy").mkdir()
     (data / "rainy" / "a.png").write_text("rain")
@@ -281,17 +279,17 @@ def test_a_matching_file_that_is_no_image(data: Path) -> None:
 # Words
 
 
-def test_a_name_is_looked_for_below_the_data_folders(data: Path, tmp_path: Path) -> None:
+def test_a_name_is_searched_in_the_data_folders(data: Path, tmp_path: Path) -> None:
     draw(data / "SET5", "a.png")
     other = tmp_path / "other"
     draw(other / "mine", "b.png")
     assert pairs(open_set("Set5", [other, data])) == [("SET5/a.png", None)]
     assert open_set("mine", [data, other]).name == "mine"
-    with pytest.raises(UsageError, match="nowhere is no folder"):
+    with pytest.raises(UsageError, match="nowhere is not a folder"):
         open_set("set5", [tmp_path / "nowhere"])
 
 
-def test_a_known_set_that_is_not_whole_is_warned_of(data: Path) -> None:
+def test_an_incomplete_set_has_a_warning(data: Path) -> None:
     draw(data / "Set5", "a.png", "b.png")
     assert open_set("set5", [data]).warning == f"Set5 has 5 images, but {data / 'Set5'} holds 2."
     draw(data / "Set5", "c.png", "d.png", "e.png")
@@ -301,7 +299,7 @@ def test_a_known_set_that_is_not_whole_is_warned_of(data: Path) -> None:
     assert not open_set(str(data / "set5_10")).warning
 
 
-def test_a_path_comes_before_a_name(tmp_path: Path, data: Path) -> None:
+def test_a_path_takes_precedence_over_a_name(tmp_path: Path, data: Path) -> None:
     draw(data / "set5", "a.png")
     draw(tmp_path / "here" / "set5", "b.png")
     assert [example.name for example in open_set("set5", [data]).examples] == ["b"]
@@ -310,17 +308,17 @@ def test_a_path_comes_before_a_name(tmp_path: Path, data: Path) -> None:
 @pytest.mark.parametrize(
     ("word", "words"),
     [
-        ("set55", "no set and no folder 'set55'; did you mean set5"),
-        ("zzz", "no set and no folder 'zzz'; choose from set5, "),
-        ("", "no set and no folder ''"),
-        ("some/where", "some/where is no folder"),
+        ("set55", "Unknown set 'set55'; did you mean set5"),
+        ("zzz", "Unknown set 'zzz'; available: set5, "),
+        ("", "Unknown set ''"),
+        ("some/where", "some/where is not a folder"),
         (
             "manga109",
-            r"Manga109 cannot be downloaded.*manga109.org; put its images into .*sets/manga109",
+            r"Manga109 must be .* manually.*manga109.org. Put its images into .*sets/manga109",
         ),
     ],
 )
-def test_a_set_that_cannot_be_had(word: str, words: str) -> None:
+def test_unknown_and_manual_sets_are_reported(word: str, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         open_set(word)
 
@@ -372,12 +370,12 @@ def tarred(files: Mapping[str, bytes]) -> bytes:
 
 
 def bomb(pack: Callable[[Mapping[str, bytes]], bytes]) -> bytes:
-    """Small enough to hand over, and 20 MB of one image when it is unpacked."""
+    """A small archive that unpacks to an image of 20 MB."""
     return pack({"top/set/a.png": bytes(20_000_000)})
 
 
 def long_name() -> bytes:
-    """A name of 200 MB, which would be read into memory."""
+    """An archive with a file name of 200 MB, which tarfile would read into memory."""
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w:gz") as archive:
         archive.addfile(tarfile.TarInfo("first"))
@@ -389,7 +387,7 @@ def long_name() -> bytes:
 
 @pytest.fixture
 def offer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SetEntry]:
-    """Make a set of an archive on the server the only one that is known, as "some"."""
+    """Put an archive on the server, as the only known set, named "some"."""
 
     def offer(content: bytes, on_hub: bool = False, **values: Any) -> SetEntry:
         source: download.Hub | download.Url
@@ -411,7 +409,7 @@ def offer(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SetEntry]:
 
 @pytest.mark.parametrize("on_hub", [True, False])
 @pytest.mark.parametrize("pack", [zipped, tarred])
-def test_fetched_once_unpacked_and_kept(
+def test_a_set_is_downloaded_once(
     hub: Hub,
     offer: Callable[..., SetEntry],
     pack: Callable[..., bytes],
@@ -433,7 +431,7 @@ def test_fetched_once_unpacked_and_kept(
     assert len(hub.requests) == count
 
 
-def test_folders_that_all_images_share_are_left_out(offer: Callable[..., SetEntry]) -> None:
+def test_common_folders_are_skipped(offer: Callable[..., SetEntry]) -> None:
     offer(
         zipped({f"x/y/{kind}/1.png": image() for kind in ("clean", "rainy")}), members="", images=1
     )
@@ -445,14 +443,14 @@ def test_images_at_the_root_of_an_archive(offer: Callable[..., SetEntry]) -> Non
     assert pairs(open_set("some")) == [("some/a.png", None), ("some/b.png", None)]
 
 
-def test_a_cut_connection_is_resumed(
+def test_an_interrupted_download_resumes(
     hub: Hub, offer: Callable[..., SetEntry], tmp_path: Path
 ) -> None:
     content = zipped(FILES)
     offer(content)
     hub.cuts["/set.zip"] = [200, 0]
     with pytest.raises(
-        RestoreError, match=r"Some cannot be fetched \(.*lost after 200 of .*put its images into"
+        RestoreError, match=r"Cannot download Some: .*lost after 200 of .* Put its images into"
     ):
         open_set("some")
     assert not (tmp_path / "cache" / "sets" / "some").exists()
@@ -463,29 +461,29 @@ def test_a_cut_connection_is_resumed(
 @pytest.mark.parametrize(
     ("content", "values", "words"),
     [
-        (zipped(FILES), {"images": 3}, "has 2 images, not 3; put its images into"),
-        (zipped(FILES), {"sha256": "0" * 64}, "is damaged or another: its sha256 is"),
-        (zipped(FILES)[:-30], {}, "cannot be unpacked"),
-        (tarred(FILES)[:-30], {}, "cannot be unpacked"),
-        (b"<html>", {}, "cannot be unpacked"),
+        (zipped(FILES), {"images": 3}, r"contains 2 images, not 3\. Put its images into"),
+        (zipped(FILES), {"sha256": "0" * 64}, "Cannot use .*: its sha256 is"),
+        (zipped(FILES)[:-30], {}, "Cannot unpack"),
+        (tarred(FILES)[:-30], {}, "Cannot unpack"),
+        (b"<html>", {}, "Cannot unpack"),
         (
             zipped({"../a.png": image()}),
             {"members": ""},
-            r"not safe to unpack: it holds \.\./a\.png",
+            r"it contains the unsafe path \.\./a\.png",
         ),
-        (tarred({"/a.png": image()}), {"members": ""}, "not safe to unpack: it holds /a.png"),
-        (zipped({"top/set/../../a.png": image()}), {}, "not safe to unpack"),
+        (tarred({"/a.png": image()}), {"members": ""}, "it contains the unsafe path /a.png"),
+        (zipped({"top/set/../../a.png": image()}), {}, "it contains the unsafe path"),
         (
             zipped({"C:/evil.png": image()}),
             {"members": ""},
-            "not safe to unpack: it holds C:/evil.png",
+            "it contains the unsafe path C:/evil.png",
         ),
-        (bomb(zipped), {}, "Cannot unpack .*it holds more than 20 times its own size"),
-        (bomb(tarred), {}, "Cannot unpack .*it holds more than 20 times its own size"),
-        (long_name(), {}, "cannot be unpacked .an entry that is no file has 200,000,000 bytes"),
+        (bomb(zipped), {}, "Cannot unpack .*its content is more than 20 times its own size"),
+        (bomb(tarred), {}, "Cannot unpack .*its content is more than 20 times its own size"),
+        (long_name(), {}, "Cannot unpack .*: an entry that is not a file has 200,000,000 bytes"),
     ],
 )
-def test_a_bad_archive_leaves_nothing(
+def test_a_bad_archive_leaves_no_files(
     offer: Callable[..., SetEntry],
     tmp_path: Path,
     content: bytes,
@@ -501,7 +499,7 @@ def test_a_bad_archive_leaves_nothing(
 
 def test_an_archive_without_the_images(offer: Callable[..., SetEntry]) -> None:
     offer(zipped(FILES), members="elsewhere")
-    with pytest.raises(RestoreError, match=r"set\.zip has no image below elsewhere"):
+    with pytest.raises(RestoreError, match=r"set\.zip: it has no images in elsewhere"):
         open_set("some")
 
 
@@ -517,8 +515,8 @@ def test_offline(
         monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     offer(zipped(FILES))
     place = tmp_path / "cache" / "sets" / "some"
-    with pytest.raises(UsageError, match=rf"this is offline; put its images into {place}"):
+    with pytest.raises(UsageError, match=rf"offline mode is on. Put its images into {place}"):
         open_set("some", offline=not variable)
     assert hub.requests == []
-    draw(place, "x.png")  # as the sentence says
+    draw(place, "x.png")  # as the message says
     assert pairs(open_set("some", offline=True)) == [("some/x.png", None)]

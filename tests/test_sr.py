@@ -131,7 +131,7 @@ def test_the_scale_is_told_to_the_network_and_what_it_cannot_is_said() -> None:
         fed = Sr(scale=scale).prepare(photo, trained)
         assert (fed.conditions, fed.pixels.shape[0]) == ((told,), size)
         assert bool(fed.report.warnings) == (scale > 4)
-    assert "up to 4 times" in fed.report.warnings[0]
+    assert "upscales 4x; the remaining 1.5x is bicubic" in fed.report.warnings[0]
     fed = Sr(size=(60, 50)).prepare(photo, trained)
     assert fed.report.options == {"size": "60x50"}
 
@@ -150,7 +150,7 @@ def test_alpha_and_reference_go_with_it(models: dict[str, Path], photo: Path) ->
     assert record["psnr"] == pytest.approx(record["input_psnr"], abs=0.1) and record["psnr"] > 20
     notes = re.findall(r'"note": "(.*?)"', page.read_text())
     assert re.fullmatch(
-        rf"enlarged 2 times, {record['input_psnr']:.2f} dB, SSIM 0\.\d{{4}}", notes[0]
+        rf"upscaled 2 times, {record['input_psnr']:.2f} dB, SSIM 0\.\d{{4}}", notes[0]
     )
     assert notes[1:] == [f"{record['psnr']:.2f} dB, SSIM {record['ssim']:.4f}", ""]
     out = read_picture(photo.with_name("out.png"))
@@ -168,12 +168,12 @@ def test_strength_and_mask_hold_at_the_new_size(models: dict[str, Path], photo: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--scale", "9"), "give a number from 1 to 8"),
+        (("--scale", "9"), "expected a number from 1 to 8"),
         (("--scale", "big"), "'big'"),
         (("--size", "100"), "such as 1920x1080"),
         (("--size", "0x5"), "such as 1920x1080"),
         (("--size", "x"), "such as 1920x"),
-        (("--size", "90x60", "--scale", "3"), "choose one"),
+        (("--size", "90x60", "--scale", "3"), "Choose one"),
     ],
 )
 def test_impossible_sizes_are_refused(
@@ -190,7 +190,7 @@ def test_impossible_sizes_are_refused(
         (("--size", "84x57"), ""),
         (("--size", "85x"), ""),
         (("--size", "84x60"), "stretched"),
-        (("--size", "30x20"), "reduced"),
+        (("--size", "30x20"), "downscaling"),
     ],
 )
 def test_a_size_that_is_no_plain_enlargement_is_warned_of(
@@ -217,7 +217,7 @@ def test_one_photo_too_small_for_a_size_does_not_stop_the_others(
     ]
     result = CliRunner().invoke(app, [*map(str, words), "-o", str(photo.with_name("out")) + "/"])
     assert result.exit_code == 1
-    assert "tiny.png: the size is 12 times its own; give one of at most 8 times" in result.stderr
+    assert "tiny.png: The requested size is 12x the photo's; the maximum is 8x" in result.stderr
     assert [path.name for path in photo.with_name("out").iterdir()] == [
         f"{photo.stem}.enlarged.png"
     ]
@@ -238,6 +238,6 @@ def test_a_photo_with_noise_or_traces_of_jpeg_is_shown_the_model_for_it() -> Non
     reduced = {"scale": 2}
     assert Sr().advise(Finding(clean, 2.9, reduced)) is None
     assert "noise of level 8" in Sr().advise(Finding(clean, 8, reduced))
-    assert "JPEG at quality 80" in Sr().advise(Finding(jpeg, 1, reduced))
+    assert "JPEG artifacts of quality 80" in Sr().advise(Finding(jpeg, 1, reduced))
     assert "--model photo" in Sr().advise(Finding(jpeg, 8, reduced))
     assert Sr().advise(Finding(jpeg, 8, reduced | {"damage": "photo"})) is None

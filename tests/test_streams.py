@@ -97,14 +97,14 @@ def test_photos_of_other_formats_are_counted(
     refused = denoise(checkpoints[1], "in", "-r")
     assert refused.exit_code == 2
     assert (
-        refused.stderr
-        == "error: No image in in can be read (2 .heic, 1 .cr2); convert them first.\n"
+        refused.stderr == "error: No readable images in in: 2 .heic, 1 .cr2. Convert them first.\n"
     )
     Image.linear_gradient("L").save("in/f.png")
     result = denoise(checkpoints[1], "in", "-r", "--json")
     assert result.exit_code == 0, result.output
     assert (
-        "skipped 3 files that cannot be read: 2 .heic, 1 .cr2; convert them first" in result.stderr
+        "Skipped 3 files in unsupported formats: 2 .heic, 1 .cr2. Convert them first."
+        in result.stderr
     )
     assert denoise(checkpoints[1], "in", "--overwrite", "-q").stderr == ""
 
@@ -188,12 +188,12 @@ def test_closed_streams_that_are_not_needed(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ("denoise a.png -o - >&-", "standard output: Bad file descriptor"),
+        ("denoise a.png -o - >&-", "Cannot write to standard output: Bad file descriptor"),
         (
             "denoise a.png -o b.png --json >/dev/full",
             "Cannot write to standard output: No space left on device",
         ),
-        ("denoise - -o b.png <&-", "cannot read standard input: Bad file descriptor"),
+        ("denoise - -o b.png <&-", "Cannot read standard input: Bad file descriptor"),
         ("--help >/dev/full", "Cannot write to standard output: No space left on device"),
         ("denoise --help >&-", "Cannot write to standard output: Bad file descriptor"),
     ],
@@ -225,10 +225,7 @@ def test_a_folder_that_is_gone_is_named(tmp_path: Path) -> None:
     (tmp_path / "gone").mkdir()
     result = shell("cd gone; rmdir ../gone; restore denoise a.png --dry-run", tmp_path)
     assert result.returncode == 1
-    assert (
-        result.stderr
-        == "error: The current folder does not exist any more; change to another one.\n"
-    )
+    assert result.stderr == "error: The current folder no longer exists. Change to another one.\n"
 
 
 NOISY = """
@@ -309,8 +306,8 @@ def test_signals_are_answered_at_once(
         seconds = time.monotonic() - started
     assert process.returncode == 130
     assert said.rstrip() == (
-        "error: Interrupted. 1 of 3 photos are done; run it again with --skip-existing for the"
-        " rest."
+        "error: Interrupted. 1 of 3 photos are done. Run the command again with --skip-existing for"
+        " the rest."
     )
     assert seconds < 3  # about 0.1, but machines are busy
     assert os.listdir(tmp_path / "out") == ["a.denoised.png"]
@@ -338,7 +335,7 @@ def test_a_reader_that_stands_still_holds_up_no_signal(
         assert process.stdout and process.stderr
         process.stdout.read(1)
         process.terminate()
-        assert process.stderr.read() == b"error: Interrupted. Finished outputs are kept.\n"
+        assert process.stderr.read() == b"error: Interrupted. Finished outputs were kept.\n"
     assert process.returncode == 130
 
 
@@ -402,7 +399,7 @@ main()
         (
             "restore_cli.bench.run.restore_example",
             "bench denoise --data . --model MODEL",
-            "What was measured",
+            "Measurements are kept",
         ),
     ],
 )

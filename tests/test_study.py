@@ -24,7 +24,7 @@ TINY = {"batch": 1, "patch": 8, "params": {"width": 2}, "precision": "fp32", "ho
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with two small images in data/."""
+    """Make a working folder with two small images in data/."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data").mkdir()
     random = np.random.default_rng(0)
@@ -54,14 +54,14 @@ def test_the_points_of_a_study_can_be_trained(name: str) -> None:
     )
 
 
-def test_the_share_of_activations_is_drawn_at_equal_parameters() -> None:
+def test_the_share_of_activations_is_compared_at_equal_parameters() -> None:
     points = list(sweep.points(sweep.find("activations-share"), {}))
     assert all(abs(point.parameters - 99_136) < 1500 for point in points)
     assert points[0].x == 0 and 24 < points[6].x < 25
     assert [point.x for point in points] == sorted(point.x for point in points)
 
 
-def test_a_study_becomes_a_figure_and_is_not_made_twice(
+def test_a_study_writes_a_figure_and_is_not_repeated(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     result = study("rednet-depth", "--data", "data", "--seeds", "2")
@@ -88,7 +88,7 @@ def test_a_study_becomes_a_figure_and_is_not_made_twice(
     assert again.exit_code == 0 and again.stdout == result.stdout
 
 
-def test_a_study_that_was_cut_off_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_study_is_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = job.Request(
         "rednet-filters", folder / "data", folder / "out", steps=3, device="cpu", keys=TINY
     )
@@ -108,29 +108,29 @@ def test_a_study_that_was_cut_off_goes_on(folder: Path, monkeypatch: pytest.Monk
     assert not list((folder / "out").glob("*.state.safetensors"))
 
 
-def test_a_damaged_list_of_points_is_not_thrown_away(folder: Path) -> None:
+def test_a_damaged_list_of_points_is_reported(folder: Path) -> None:
     (folder / "studies/rednet-depth").mkdir(parents=True)
     (folder / "studies/rednet-depth/points.json").write_text("{")
     result = study("rednet-depth", "--data", "data")
     assert (
         result.exit_code == 1
-        and "points.json: it is damaged. Remove it, or give another" in result.stderr
+        and "points.json: it is damaged. Delete it or choose another" in result.stderr
     )
 
 
-def test_words_that_make_no_study(folder: Path) -> None:
+def test_invalid_studies_are_refused(folder: Path) -> None:
     listed = CliRunner().invoke(app, ["study", "--list"])
     assert "xunit-tradeoff: " in listed.stdout and "(xUnit, figure 3)" in listed.stdout
     for words, said in (
-        ([], "none is named"),
-        (["x"], "There is no study 'x'"),
-        (["rednet-depth", "--minutes-each", "1"], "give --minutes-each or --steps-each"),
+        ([], "no name given"),
+        (["x"], "Unknown study 'x'"),
+        (["rednet-depth", "--minutes-each", "1"], "--minutes-each together with --steps-each"),
         (["rednet-depth", "--set", "x"], "--set takes KEY=VALUE, not 'x'"),
         (["rednet-depth", "--set", "x=1"], "unknown key 'x'"),
     ):
         result = study(*words)
         assert result.exit_code == 2 and said in result.stderr
-    with pytest.raises(UsageError, match="There is no study"):
+    with pytest.raises(UsageError, match="Unknown study"):
         sweep.find("x")
 
 

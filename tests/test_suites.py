@@ -1,4 +1,4 @@
-"""`restore bench --suite`: tables of several tasks, on the sets at hand."""
+"""`restore bench suite`: tables of several tasks, on the available sets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def run(*words: str) -> Result:
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_a_part_asks_for_what_there_is(part: Part) -> None:
+def test_a_part_names_existing_levels_models_and_sets(part: Part) -> None:
     damage = find_degradation(part.task)
     for name, values in part.levels.items():
         for value in values if isinstance(values, list) else [values]:
@@ -59,7 +59,7 @@ def test_a_part_asks_for_what_there_is(part: Part) -> None:
         )
         assert isinstance(entry, catalog.Entry)
         assert isinstance(entry.source, Bundled)
-    assert set(part.peers) <= set(baselines(part.task))
+    assert set(part.baselines) <= set(baselines(part.task))
     assert set(part.sets) <= set(known_sets())
 
 
@@ -74,13 +74,13 @@ def test_every_bundled_model_is_measured() -> None:
         )
 
 
-def test_a_suite_measures_the_sets_at_hand_and_says_what_is_missing(
+def test_a_suite_measures_the_available_sets_and_reports_the_others(
     data: Path, tmp_path: Path
 ) -> None:
     report = tmp_path / "papers.json"
     result = run("--suite", "papers", "--data", str(data), "--report", str(report))
     assert result.exit_code == 0, result.stderr
-    assert "not at hand is set12." in result.stderr
+    assert "set12 is not available." in result.stderr
     assert "xdncnn" in result.stdout and "xUnit" in result.stdout
     rows = json.loads(report.read_text())
     measured = [(row["level"], row["model"]) for row in rows if row["measured"]]
@@ -90,7 +90,7 @@ def test_a_suite_measures_the_sets_at_hand_and_says_what_is_missing(
     assert any(row["model"] == "xDnCNN" and not row["measured"] for row in rows)
 
 
-def test_a_suite_says_what_each_table_of_a_paper_lacks(data: Path) -> None:
+def test_a_suite_reports_what_is_missing_of_each_table(data: Path) -> None:
     command = run("suite", "papers", "--data", str(data), "--json")
     assert command.exit_code == 0, command.stderr
     for table in (
@@ -101,22 +101,22 @@ def test_a_suite_says_what_each_table_of_a_paper_lacks(data: Path) -> None:
         "InfoAccum, table III",
     ):
         assert f"warning: {table}, " in command.stderr
-    assert "no xDnCNN for it is bundled (recipe xunit/denoise-50)" in command.stderr
+    assert "no xDnCNN for this level is bundled (recipe xunit/denoise-50)" in command.stderr
     published = {
         (row["level"], row["model"]) for row in json.loads(command.stdout) if not row["measured"]
     }
     assert {("sigma 25", "DnCNN-S"), ("sigma 50", "xDnCNN")} <= published
 
 
-def test_the_recipes_that_a_suite_names_are_there() -> None:
-    told = " ".join(part.missing for part in suites()["papers"])
-    names = re.findall(r"[a-z]+/[a-z]+-[\w.-]*[\w](?:\:[a-z-]+)?", told)
+def test_the_recipes_named_in_a_suite_exist() -> None:
+    text = " ".join(part.missing for part in suites()["papers"])
+    names = re.findall(r"[a-z]+/[a-z]+-[\w.-]*[\w](?:\:[a-z-]+)?", text)
     assert len(names) > 15
     for name in names:
         assert read_keys(name)
 
 
-def test_a_part_is_measured_as_it_says() -> None:
+def test_a_part_sets_the_options_of_its_table() -> None:
     bt = next(part for part in suites()["papers"] if part.about.startswith("BT, table 4"))
     red = next(part for part in suites()["papers"] if part.ensemble)
     assert bt.clip and bt.gray and red.models == ("red30",)
@@ -124,7 +124,7 @@ def test_a_part_is_measured_as_it_says() -> None:
     assert ModelMethod("red30", "sr", settings, offline=True).name == "red30, ensemble"
 
 
-def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) -> None:
+def test_an_interrupted_suite_resumes(data: Path) -> None:
     requests, _ = plan("papers", Request("", (), (data,)))
     first, *_, second = requests
     whole = list(bench(first, second))
@@ -144,13 +144,13 @@ def test_a_suite_that_was_cut_off_goes_on_behind_what_it_finished(data: Path) ->
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--suite", "nonsense"], "There is no suite 'nonsense'"),
-        (["--suite", "papers"], "No set of the suite papers is at hand"),
-        (["--suite", "papers", "denoise"], "Give options after denoise"),
-        (["--quiet"], "Nothing says what to measure"),
+        (["--suite", "nonsense"], "Unknown suite 'nonsense'"),
+        (["--suite", "papers"], "None of the sets of suite 'papers' is available"),
+        (["--suite", "papers", "denoise"], "Options must follow 'denoise'"),
+        (["--quiet"], "No task given"),
     ],
 )
-def test_what_makes_no_sense_is_refused(data: Path, words: list[str], sentence: str) -> None:
+def test_invalid_options_are_refused(data: Path, words: list[str], sentence: str) -> None:
     result = run(*words)
     assert result.exit_code == 2
     assert sentence in result.stderr

@@ -54,7 +54,7 @@ precision = "fp32"
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a recipe and data for it."""
+    """Make a working folder with a recipe and its data."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     (tmp_path / "data/photos").mkdir(parents=True)
@@ -84,7 +84,11 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert loaded.task == "denoise" and loaded.header.recipe["steps"] == 4
     assert loaded.header.data == "4 images of photos"
     (score,) = loaded.header.scores
-    assert (score["set"], score["sigma"], score["protocol"]) == ("held out", 25, "validation")
+    assert (score.set, score.levels, score.protocol.text) == (
+        "held out",
+        {"sigma": 25},
+        "validation",
+    )
     assert checkpoint.load(Path("tiny.last.safetensors")).task == "denoise"
     assert Path("tiny.csv").read_text().startswith("step,seconds,objective,")
 
@@ -92,7 +96,7 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert again.exit_code == 2 and "--resume" in again.stderr
     resumed = train("tiny.toml", "--data", "data", "--resume")
     assert (resumed.exit_code, resumed.stdout) == (0, "tiny.safetensors\n")
-    assert "Training ended after step 4; give more --steps or --minutes" in resumed.stderr
+    assert "already ended after step 4; give more --steps or --minutes" in resumed.stderr
     assert "\nstep" not in resumed.stderr
     longer = train("tiny.toml", "--data", "data", "--resume", "--steps", "6")
     assert longer.exit_code == 0 and "\nstep 6  " in longer.stderr
@@ -111,15 +115,14 @@ def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.
         stderr=subprocess.PIPE,
         text=True,
     )
-    while (
-        not Path("tiny.csv").exists() and process.poll() is None
-    ):  # 100 steps, long before the first state
+    # The log is written after 100 steps, long before the first state.
+    while not Path("tiny.csv").exists() and process.poll() is None:
         time.sleep(0.05)
     process.send_signal(number)
     asked = time.monotonic()
     said = process.communicate(timeout=60)[1]
     assert process.returncode == 130 and time.monotonic() - asked < 20, said
-    assert "tiny.state.safetensors is kept; go on with --resume\nerror: Interrupted" in said
+    assert "tiny.state.safetensors is saved; use --resume to continue\nerror: Interrupted" in said
     with safe_open("tiny.state.safetensors", "pt") as file:
         step = json.loads(file.metadata()["moment"])["step"]
     assert step >= 100
@@ -145,7 +148,7 @@ main()
 
 
 @pytest.mark.parametrize("twice", [False, True])
-def test_a_long_step_holds_up_no_signal(folder: Path, twice: bool) -> None:
+def test_a_long_step_does_not_delay_signals(folder: Path, twice: bool) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", STUCK, "train", "tiny.toml", "--data", "data", "--device", "cpu"],
         env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])},
@@ -158,7 +161,7 @@ def test_a_long_step_holds_up_no_signal(folder: Path, twice: bool) -> None:
         process.send_signal(signal.SIGTERM)
         asked = time.monotonic()
         said = next(line for line in process.stderr if not line.startswith("step"))
-        assert said == "finishing this step, to keep the state; interrupt again to end at once\n"
+        assert said == "finishing this step to save the state; interrupt again to stop at once\n"
         assert time.monotonic() - asked < 3
         if twice:
             time.sleep(1.1)  # two signals within a second are one
@@ -168,12 +171,11 @@ def test_a_long_step_holds_up_no_signal(folder: Path, twice: bool) -> None:
     if twice:
         assert time.monotonic() - asked < 5
     assert rest.startswith(
-        "tiny.state.safetensors is kept; go on with --resume\nerror: Interrupted"
+        "tiny.state.safetensors is saved; use --resume to continue\nerror: Interrupted"
     )
     with safe_open("tiny.state.safetensors", "pt") as file:
-        assert json.loads(file.metadata()["moment"])["step"] == (
-            2 if twice else 4
-        )  # 2 of a validation
+        step = json.loads(file.metadata()["moment"])["step"]
+    assert step == (2 if twice else 4)  # the state of step 2 was saved by its validation
 
 
 OWN = ["--task", "denoise", "--arch", "rednet:REDNet", "--param", "depth=4", "--param", "width=4"]
@@ -214,13 +216,13 @@ def test_options_make_a_recipe(folder: Path) -> None:
         3,
         "fp32",
     )
-    assert {score["sigma"] for score in header.scores} == {15, 25, 50}
-    assert {score["set"] for score in header.scores} == {"photos"}
+    assert [score.levels for score in header.scores] == [{"sigma": n} for n in (15, 25, 50)]
+    assert {score.set for score in header.scores} == {"photos"}
     onward = train(*words[:-1], "on.safetensors", "--init", "my.safetensors", "--data", "data")
     assert onward.exit_code == 0, onward.stderr
 
 
-def test_options_take_the_place_of_a_recipes_keys(folder: Path) -> None:
+def test_options_override_keys_of_a_recipe(folder: Path) -> None:
     result = train(
         "tiny.toml", "--data", "data", "--steps", "2", "--param", "widths=[4]", "--set", "lr=0.01"
     )
@@ -230,12 +232,12 @@ def test_options_take_the_place_of_a_recipes_keys(folder: Path) -> None:
     assert (header.recipe["steps"], header.recipe["lr"]) == (2, 0.01)
 
 
-def test_a_dry_run_says_what_would_run(folder: Path) -> None:
+def test_a_dry_run_prints_the_recipe_and_its_cost(folder: Path) -> None:
     result = train(*OWN, "--data", "data", "--dry-run")
     assert result.exit_code == 0, result.stderr
     for line in (
         "# parameters 373",
-        "# images 5 to train on, 1 to score with",
+        "# images 5 for training, 1 for validation",
         'task = "denoise"',
         "steps = 10000",
     ):
@@ -258,10 +260,9 @@ def test_a_dry_run_of_a_large_patch_takes_no_time(folder: Path) -> None:
     small = figures(250)
     started = time.process_time()
     large = figures(4097)
-    assert time.process_time() - started < 2  # in full 8
-    np.testing.assert_allclose(
-        large, np.multiply(small, (4097 / 250) ** 2), rtol=0.3
-    )  # of rounded figures
+    assert time.process_time() - started < 2  # the patch itself would take 8 s
+    # The figures are rounded.
+    np.testing.assert_allclose(large, np.multiply(small, (4097 / 250) ** 2), rtol=0.3)
     words = ["--task", "sr", "--level", "scale=7", "--arch", "baselines:DnCNN", "--data", "data"]
     assert train(*words, "--patch", "1400", "--dry-run").exit_code == 0
     assert (
@@ -308,7 +309,9 @@ def test_a_task_alone_can_be_trained(folder: Path, task: str) -> None:
         assert checkpoint.load(Path(f"{len(arch)}.safetensors")).network.geometry.conditions == 0
 
 
-def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_retrained_from_its_recipe(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     keys = {
         "folders": ("photos",),
         "steps": 2,
@@ -336,13 +339,13 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
     recipe = read_recipe("tiny-gray")
     assert (recipe["arch"], recipe["levels"], recipe["steps"]) == (
         "unet:UNet",
-        {"sigma": [0, 50]},
+        {"sigma": Range(0, 50)},
         2,
     )
     result = train("tiny-gray", "--data", "data", "--out", "new/made.safetensors")
     assert result.exit_code == 0, result.stderr
     assert checkpoint.load(Path("new/made.safetensors")).channels == 1
-    with pytest.raises(UsageError, match="tiny-gray and tiny-color"):
+    with pytest.raises(UsageError, match="tiny-gray or tiny-color"):
         read_recipe("tiny")
 
 
@@ -354,15 +357,19 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (["bad.toml", "--data", "data"], 2, "speed"),
         (["tiny.toml", "--data", "nowhere"], 2, "nowhere"),
         (["tiny.toml", "--data", "data", "--out", "made.pth"], 2, "made.pth"),
-        (["kair-dncnn-25", "--data", "data"], 2, "its recipe is not known"),
-        ([], 2, "Cannot train: nothing says what."),
+        (["kair-dncnn-25", "--data", "data"], 2, "third-party model without a training recipe"),
+        ([], 2, "Cannot train: there is no model, recipe or task."),
         (["--steps", "4"], 2, "missing key 'task'"),
         (["deep.toml", "--data", "data"], 2, "deep.toml"),
         (["binary.toml", "--data", "data"], 2, "binary.toml"),
-        ([*OWN, "--level", f"sigma={'[' * 9999}", "--data", "data"], 2, "cannot have the levels"),
+        (
+            [*OWN, "--level", f"sigma={'[' * 9999}", "--data", "data"],
+            2,
+            "does not accept the levels",
+        ),
         (["tiny.toml", "--minutes", "-1", "--data", "data"], 2, "minutes must be at least 0"),
         (["tiny.toml", "--minutes", "nan", "--data", "data"], 2, "minutes must be a finite number"),
-        (["tiny.toml", "--set", "folders=['/data']", "--data", "data"], 2, "must lie below --data"),
+        (["tiny.toml", "--set", "folders=['/data']", "--data", "data"], 2, "must be below --data"),
         (
             ["tiny.toml", "--data", "data", "--out", "/proc/x.safetensors"],
             2,
@@ -373,7 +380,7 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (
             ["tiny.toml", "--param", "scale=4", "--data", "data"],
             2,
-            "for denoise: it enlarges 4 times",
+            "for denoise: it upscales 4x",
         ),
         (
             [*OWN, "--level", "sigma=999", "--set", "speed=1", "--data", "data"],
@@ -384,15 +391,15 @@ def test_an_entry_is_made_again(folder: Path, monkeypatch: pytest.MonkeyPatch) -
         (
             [*OWN, "--level", "quality=9", "--data", "data"],
             2,
-            "{'quality': 9}: it has no quality, but sigma, noise.",
+            "{'quality': 9}: unknown quality; available: sigma, noise.",
         ),
         ([*OWN, "--param", "widht=3", "--data", "data"], 2, "it has no parameter widht, but "),
         ([*OWN, "--init", "nonesuch", "--data", "data"], 3, "nonesuch"),
-        ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is no folder"),
-        ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is no folder"),
+        ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is not a folder"),
+        ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is not a folder"),
     ],
 )
-def test_mistakes_are_one_sentence(folder: Path, words: list[str], code: int, said: str) -> None:
+def test_errors_are_one_line(folder: Path, words: list[str], code: int, said: str) -> None:
     (folder / "bad.toml").write_text(RECIPE + "speed = 3\n")
     (folder / "deep.toml").write_text(f"{RECIPE}a = {'[' * 9999}")
     (folder / "binary.toml").write_bytes(b"\xff\x00")
@@ -414,7 +421,7 @@ def test_help_needs_no_torch() -> None:
     subprocess.run([sys.executable, "-c", script], cwd=root, check=True, stdout=subprocess.DEVNULL)
 
 
-def test_help_loses_nothing_in_brackets() -> None:
+def test_help_shows_text_in_brackets() -> None:
     def walk(command: Any) -> Iterator[str]:
         command = command.load() if isinstance(command, LazyCommand) else command
         yield command.help or ""
@@ -428,14 +435,14 @@ def test_help_loses_nothing_in_brackets() -> None:
         assert Text.from_markup(text).plain == text.replace("\\[", "["), "escape it"
 
 
-def test_help_says_the_defaults_of_a_recipe() -> None:
+def test_help_shows_the_defaults_of_a_recipe() -> None:
     said = inspect.signature(train_command, eval_str=True).parameters
     for item in dataclasses.fields(Recipe):
         if item.name in ("steps", "batch", "patch", "precision", "seed"):
             assert (
                 said[item.name]
                 .annotation.__metadata__[0]
-                .help.endswith(f"by default {item.default}.")
+                .help.endswith(rf"\[default: {item.default}]")
             )
 
 
@@ -459,7 +466,7 @@ def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.Monk
     assert re.fullmatch(r"step 3  l1 \d\.\d+  \S+ patches/s", notes[6])
 
 
-def test_lines() -> None:
+def test_progress_lines() -> None:
     moment = Progress(
         2000,
         1 / 30,
@@ -495,8 +502,8 @@ def test_a_list_is_trained_some_at_a_time_and_resumed(folder: Path) -> None:
     assert "Cannot train broken: it failed. See broken.log." in " ".join(result.stderr.split())
     assert "multiples of" in Path("broken.log").read_text()
     assert checkpoint.load(Path("second.safetensors")).header.recipe["steps"] == 4
-    told = Path("train.log").read_text().splitlines()
-    assert len(told) == 6 and told[0].endswith("first") and told[1].endswith("broken")
+    logged = Path("train.log").read_text().splitlines()
+    assert len(logged) == 6 and logged[0].endswith("first") and logged[1].endswith("broken")
 
     Path("broken.toml").write_text(RECIPE)
     assert train(*words, "--steps", "6").exit_code == 0  # the others are prolonged
@@ -507,7 +514,7 @@ def test_a_list_is_trained_some_at_a_time_and_resumed(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
+def test_a_killed_list_stops_its_trainings_and_is_resumed(
     folder: Path, number: signal.Signals
 ) -> None:
     fcntl = pytest.importorskip("fcntl")
@@ -526,9 +533,8 @@ def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
     Path("tiny.toml").write_text(RECIPE.replace("validate_every = 2", "validate_every = 1000000"))
     first = subprocess.Popen([*words, "1000000"], env=environment, stdout=subprocess.DEVNULL)
-    while (
-        not Path("tiny.csv").exists() and first.poll() is None
-    ):  # 100 steps, long before the first state
+    # The log is written after 100 steps, long before the first state.
+    while not Path("tiny.csv").exists() and first.poll() is None:
         time.sleep(0.05)
     first.send_signal(number)
     first.wait(60)
@@ -536,9 +542,12 @@ def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
         [*words, "1000"], env=environment, capture_output=True, text=True, timeout=600, check=False
     )
     assert (second.returncode, second.stdout) == (0, "tiny.safetensors\n"), second.stderr
-    told = Path("tiny.log").read_text()
-    assert "tiny.state.safetensors is kept; go on with --resume" in told and "Interrupted" in told
-    assert "There is no" not in told.partition("Interrupted")[2]
+    logged = Path("tiny.log").read_text()
+    assert (
+        "tiny.state.safetensors is saved; use --resume to continue" in logged
+        and "Interrupted" in logged
+    )
+    assert "does not exist" not in logged.partition("Interrupted")[2]
     with Path("tiny.log").open("ab") as log:
         fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)  # nobody is left
     events = [line.split()[2] for line in Path("train.log").read_text().splitlines()]
@@ -558,8 +567,6 @@ def test_a_list_that_is_killed_leaves_no_training_and_is_resumed(
         (("--jobs", "2"), "different names"),
     ],
 )
-def test_a_list_that_makes_no_sense_is_refused(
-    folder: Path, words: tuple[str, ...], reason: str
-) -> None:
+def test_invalid_lists_are_refused(folder: Path, words: tuple[str, ...], reason: str) -> None:
     result = train(*words)
     assert result.exit_code == 2 and reason in " ".join(result.stderr.split())

@@ -1,1 +1,1 @@
-"""What models and methods are worth, measured on sets of images."""
+"""Benchmarks: models and baselines, measured on image sets."""

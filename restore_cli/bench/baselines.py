@@ -1,4 +1,4 @@
-"""Baselines: other methods to compare models with, and what each is."""
+"""Baselines: methods of other libraries to compare models with."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class Baseline:
     """A method to compare with.
 
     Attributes:
-        name: "bm3d".
-        distribution: what it is from, by its name on PyPI.
-        settings: with the citation.
-        restore: makes of an observed image, H x W x C in [0, 1] or beyond, and its task a restored
-            one, float32 in [0, 1]; raises UsageError where its library is missing, or the task's
-            damage unknown.
+        name: the name on the command line, "bm3d".
+        distribution: the package on PyPI that contains the method.
+        settings: the parameters of the method, and its citation.
+        restore: restores an observed image, H x W x C, nominally in [0, 1], given its degradation;
+            returns float32 in [0, 1]. Raises UsageError if the library is not installed or the
+            degradation lacks a level that the method needs.
     """
 
     name: str
@@ -50,24 +50,25 @@ class Baseline:
 
     @property
     def description(self) -> str:
-        """Library and version, settings, citation."""
+        """The library and its version, the settings and the citation."""
         by = f" by {installed('ncnn')}" if self.distribution in PACKAGES else ""
         return f"{installed(self.distribution)}{by}, {self.settings}"
 
     def check(self) -> None:
-        """Raise UsageError where its library is missing, before any work is done."""
+        """Raise UsageError if the library is not installed, before any work is done."""
         if self.distribution == "bm3d":
             load_bm3d()
-        elif self.distribution in PACKAGES:  # the others are required
+        elif self.distribution in PACKAGES:  # the other libraries are dependencies of this package
             find_ncnn(self.distribution)
 
 
 def baselines(task: str) -> Mapping[str, Baseline]:
-    """The baselines of a task by name, whether or not their libraries are installed; for some tasks
-    none.
+    """The baselines of a task by name, whether or not their libraries are installed.
+
+    Some tasks do not have any.
 
     Raises:
-        UsageError: there is no such task.
+        UsageError: the task is unknown.
     """
     find_degradation(task)
     return {baseline.name: baseline for baseline in _BASELINES.get(task, ())}
@@ -79,16 +80,16 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
         Baseline(
             "bm3d",
             "bm3d",
-            "default profile, color in its opponent space; for non-commercial use only; Dabov et"
-            " al., IEEE TIP 2007, Makinen et al., IEEE TIP 2020",
+            "default profile, color in opponent space; for non-commercial use only;"
+            " Dabov et al., IEEE TIP 2007, Makinen et al., IEEE TIP 2020",
             bm3d,
         ),
         Baseline(
             "nlm",
             _OPENCV,
-            "non-local means on 8 bits, to which it clips and rounds the noise, patches of 7,"
-            f" windows of 21, h {NLM_GRAY} sigma for gray, {NLM_COLOR} sigma"
-            " for color, which is Lab; Buades et al., IPOL 2011",
+            "non-local means on input that is clipped and rounded to 8 bits, 7 x 7 patches,"
+            f" 21 x 21 windows, h {NLM_GRAY} sigma for gray, {NLM_COLOR} sigma for color (Lab);"
+            " Buades et al., IPOL 2011",
             nlm,
         ),
         Baseline(
@@ -102,8 +103,8 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
         Baseline(
             "tv",
             _SKIMAGE,
-            f"total variation, weight {TV_JPEG} times the root of the mean of JPEG's nine"
-            " steps of lowest frequency; Chambolle, JMIV 2004",
+            f"total variation, weight {TV_JPEG} times the square root of the mean of the nine"
+            " lowest-frequency steps of JPEG's quantization table; Chambolle, JMIV 2004",
             tv_jpeg,
         ),
     ),
@@ -111,7 +112,7 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
         Baseline(
             "bicubic",
             "restore-cli",
-            "as MATLAB's imresize; Keys, IEEE TASSP 1981",
+            "same as MATLAB's imresize; Keys, IEEE TASSP 1981",
             bicubic,
         ),
         Baseline(
@@ -123,23 +124,22 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
         Baseline(
             "realesrgan-ncnn",
             REALESRGAN,
-            "realesrgan-x4plus, reduced bicubically where the scale is not 4; for worn photos, to"
-            " which it adds detail; Wang et al., ICCVW 2021",
+            "realesrgan-x4plus, followed by bicubic downscaling if the scale is not 4; made for"
+            " degraded photos, and invents detail; Wang et al., ICCVW 2021",
             partial(enlarge, REALESRGAN, {4: "realesrgan-x4plus"}),
         ),
         Baseline(
             "waifu2x",
             WAIFU2X,
-            "upconv_7_photo without denoising, which doubles the size as often as it takes, reduced"
-            " bicubically where the scale is no power of 2; nagadomi, 2015, after Dong et al.,"
-            " TPAMI 2016",
+            "upconv_7_photo without denoising, applied repeatedly, followed by bicubic downscaling"
+            " if the scale is not a power of 2; nagadomi, 2015, after Dong et al., TPAMI 2016",
             partial(enlarge, WAIFU2X, {2: "models-upconv_7_photo/scale2.0x_model"}),
         ),
         Baseline(
             "span-ncnn",
             SPAN,
-            "spanx2_ch48 and spanx4_ch48, the latter reduced bicubically to scales in between; Wan"
-            " et al., CVPRW 2024",
+            "spanx2_ch48 and spanx4_ch48, followed by bicubic downscaling for scales in between;"
+            " Wan et al., CVPRW 2024",
             partial(enlarge, SPAN, {2: "spanx2_ch48", 4: "spanx4_ch48"}),
         ),
     ),
@@ -161,14 +161,14 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
         Baseline(
             "richardson-lucy",
             _SKIMAGE,
-            f"kernel known, {RL_ITERATIONS} iterations; Richardson, JOSA 1972, Lucy,"
-            " Astronomical Journal 1974",
+            f"known kernel, {RL_ITERATIONS} iterations; Richardson, JOSA 1972,"
+            " Lucy, Astronomical Journal 1974",
             richardson_lucy,
         ),
         Baseline(
             "wiener",
             _SKIMAGE,
-            f"kernel known, balance {WIENER_BALANCE}; Orieux et al., JOSA A 2010",
+            f"known kernel, balance {WIENER_BALANCE}; Orieux et al., JOSA A 2010",
             wiener,
         ),
     ),

@@ -1,4 +1,4 @@
-"""Measurements that survive a kill, so that an interrupted benchmark resumes."""
+"""A cache of measurements, so that an interrupted benchmark can resume."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from restore_cli.errors import RestoreError
 from restore_cli.models import catalog
 from restore_cli.models.store import cache_dir
 
-_MAX_AGE_DAYS = 30  # of measurements of a run that never ended
+_MAX_AGE_DAYS = 30  # of the measurements of a run that was never resumed
 
 
 def cache_key(method: Method, case: Case, example: Example) -> str:
-    """Changes with whatever may change what is measured of an image."""
+    """The key of a measurement; it depends on everything that can change the result."""
     request = case.request
     paths = filter(None, (example.clean, example.damaged))
     files = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime) for path in paths]
     metrics = [metric.name for metric in request.metrics]
     damage = [repr(case.damage), files, request.colors, request.clip]
-    whole = [_hash_code(), method.cache_key, *damage, metrics]
-    return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
+    parts = [_hash_code(), method.cache_key, *damage, metrics]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
 @cache
 def _hash_code() -> str:
-    """Of the package and its table of models."""
+    """The hash of the source code and of the catalog of models."""
     code = hashlib.sha256(repr(catalog.entries()).encode())
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         code.update(path.read_bytes())
@@ -42,10 +42,10 @@ def _hash_code() -> str:
 
 
 class ResultCache:
-    """Measurements by their keys, in a file that outlives a kill; they expire after 30 days.
+    """Measurements by key, in a file that survives an interruption; they expire after 30 days.
 
     Raises:
-        RestoreError: the file cannot be used.
+        RestoreError: the file cannot be opened, read or written.
     """
 
     def __init__(self) -> None:
@@ -55,8 +55,8 @@ class ResultCache:
             self._file = sqlite3.connect(
                 self.path,
                 timeout=60,
-                isolation_level=None,  # each line is there at once
-                check_same_thread=False,  # one after the other
+                isolation_level=None,  # commit each statement immediately
+                check_same_thread=False,  # threads take turns
             )
             self._file.execute(
                 "CREATE TABLE IF NOT EXISTS measured (key TEXT PRIMARY KEY, figures TEXT, day REAL)"
@@ -70,12 +70,12 @@ class ResultCache:
         except (OSError, sqlite3.Error) as error:
             reason = (isinstance(error, OSError) and error.strerror) or error
             raise RestoreError(
-                f"Cannot keep what is measured in {self.path}: {reason}. Make room or remove the"
-                " file, or set RESTORE_CACHE to a folder that can be written."
+                f"Cannot save measurements in {self.path}: {reason}. Free some space, remove the"
+                " file, or set RESTORE_CACHE to a writable folder."
             ) from error
 
     def find(self, key: str) -> Measurement | None:
-        """The measurement of an image."""
+        """The measurement with this key, or None."""
         with self._guard():
             found = self._file.execute(
                 "SELECT figures FROM measured WHERE key = ?", (key,)
@@ -83,7 +83,7 @@ class ResultCache:
         return Measurement.from_plain(json.loads(found[0])) if found else None
 
     def add(self, key: str, measurement: Measurement) -> None:
-        """Keep the measurement of an image."""
+        """Save a measurement."""
         with self._guard():
             self._file.execute(
                 "INSERT OR REPLACE INTO measured VALUES (?, ?, julianday())",
@@ -91,7 +91,7 @@ class ResultCache:
             )
 
     def discard(self, keys: Iterable[str]) -> None:
-        """Remove the measurements of these keys."""
+        """Remove the measurements with these keys."""
         with self._guard():
             self._file.executemany("DELETE FROM measured WHERE key = ?", ((key,) for key in keys))
 

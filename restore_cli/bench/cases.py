@@ -1,4 +1,4 @@
-"""The cases of a request: each set of images at each level of damage."""
+"""The cases of a request: each image set at each degradation level."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from restore_cli.levels import describe
 
 @dataclass(frozen=True)
 class Case:
-    """A set at a level of damage.
+    """An image set at one degradation level.
 
     Attributes:
-        name: what its rows call the set.
-        faults: what is left out, and why.
+        name: the name of the set in the table.
+        warnings: one sentence for each example that is skipped.
     """
 
     request: Request
@@ -32,31 +32,32 @@ class Case:
     damage: Degradation
     level: Mapping[str, Any]
     name: str
-    faults: tuple[str, ...]
+    warnings: tuple[str, ...]
 
     @property
     def real(self) -> bool:
-        """Whether its damaged images are real ones."""
+        """Whether the degraded images come with the set."""
         return self.images.examples[0].damaged is not None
 
     def open(self, example: Example) -> tuple[Pixels, Pixels]:
-        """An example's clean and damaged image, H x W x C in [0, 1]; the damage is made where
-        there is no real one.
+        """Read the clean and the degraded image of an example, H x W x C in [0, 1].
+
+        The clean image is degraded here if the set does not have a degraded one.
 
         Raises:
-            UsageError: nothing of it would be scored, or only one of a pair is gray.
+            UsageError: the image is too small to be scored, or only one of the pair is gray.
         """
         clean = self.damage.crop_to_scale(read(example.clean, self.request))
         if not self.damage.crop_border(clean).size:
             raise UsageError(
-                f"{example.clean} is too small, nothing of it is left to be scored; remove it."
+                f"Cannot score {example.clean}: the image is too small. Remove it from the set."
             )
         if example.damaged:
             observed = read(example.damaged, self.request)
             if observed.shape[2] != clean.shape[2]:
                 pair = f"{example.clean} and {example.damaged}"
                 raise UsageError(
-                    f"Only one of {pair} is gray; convert one of them, or give --gray."
+                    f"Cannot compare {pair}: only one of them is gray. Convert one, or use --gray."
                 )
         else:
             observed = self.damage.apply(clean, np.random.RandomState(0))
@@ -64,7 +65,7 @@ class Case:
 
 
 def read(path: Path, request: Request) -> Pixels:
-    """The pixels of a file, in the colors that are asked for."""
+    """Read the pixels of a file, converted to gray if requested."""
     pixels = read_picture(path).opaque_pixels()
     if not request.gray or pixels.shape[2] == 1:
         return pixels
@@ -72,11 +73,11 @@ def read(path: Path, request: Request) -> Pixels:
 
 
 def find_cases(requests: Sequence[Request]) -> list[list[Case]]:
-    """The cases of each request; sets of one name are called by their folders.
+    """The cases of each request; sets that share a name are named by their folders.
 
     Raises:
-        UsageError: there is no such set or level, or no set is named.
-        PictureError: no image of a set can be read.
+        UsageError: a set or level is unknown, or no set is given.
+        PictureError: none of the images of a set can be read.
     """
     cases = [list(_find_cases(request)) for request in requests]
     folders: dict[str, set[Path]] = {}
@@ -95,15 +96,15 @@ def find_cases(requests: Sequence[Request]) -> list[list[Case]]:
 def _find_cases(request: Request) -> Iterator[Case]:
     sets = request.sets or find_sets(request.task, request.data)
     if not sets:
-        raise UsageError("Nothing says what to measure on; name a set, or a folder with --data.")
+        raise UsageError("No set given; name one, or pass a folder with --data.")
     kind = find_degradation(request.task)
     problems: dict[Path, str] = {}
-    for word in sets:
+    for name in sets:
         for level in request.levels or kind.validation:
             damage = _make_damage(request.task, kind, level)
             scale = round(damage.task().enlargement(100, 100))
             images = open_set(
-                word,
+                name,
                 request.data,
                 scale=scale if scale > 1 else None,
                 pairs=request.pairs,
@@ -113,31 +114,33 @@ def _find_cases(request: Request) -> Iterator[Case]:
             if not damage.paired:
                 examples = tuple(replace(example, damaged=None) for example in images.examples)
                 images = replace(images, examples=examples)
-            images, faults = _without_unreadable(images, problems)
+            images, warnings = _without_unreadable(images, problems)
             if images.examples[0].damaged and not request.levels and scale == 1:
-                # Nobody has to describe the damage of real pairs.
-                yield Case(request, images, kind(), {}, images.name, faults)
+                # Real pairs need no level.
+                yield Case(request, images, kind(), {}, images.name, warnings)
                 break
-            yield Case(request, images, damage, level, images.name, faults)
+            yield Case(request, images, damage, level, images.name, warnings)
 
 
 def _make_damage(task: str, kind: type[Degradation], level: Mapping[str, Any]) -> Degradation:
     try:
         return kind(**level)
     except TypeError as error:
-        raise UsageError(f"{task} has no level {describe(level)}; check it.") from error
+        raise UsageError(
+            f"{describe(level)!r} is not a valid level for {task}; check its name and value."
+        ) from error
 
 
 def _without_unreadable(
     images: ImageSet, problems: dict[Path, str]
 ) -> tuple[ImageSet, tuple[str, ...]]:
-    """The set without examples that cannot be read, and why they cannot.
+    """The set without unreadable examples, and a warning for each of those.
 
     Args:
-        problems: what is wrong with each file, nothing of those that can be read; is added to.
+        problems: the error of each file, "" for readable files; new files are added.
 
     Raises:
-        PictureError: none can be read.
+        PictureError: none of the examples can be read.
     """
     readable, faults = [], []
     for example in images.examples:
@@ -150,7 +153,7 @@ def _without_unreadable(
     if not readable:
         raise PictureError(faults[0])
     kept = replace(images, examples=tuple(readable))
-    return kept, tuple(f"left out: {fault}" for fault in faults)
+    return kept, tuple(f"skipped: {fault}" for fault in faults)
 
 
 def _problem(path: Path, problems: dict[Path, str]) -> str:

@@ -1,8 +1,8 @@
 """Classical methods of maintained libraries, for each task.
 
-Each sees what a network sees, the observed image, H x W x C in [0, 1] or beyond, and the task, and
-returns the restored one, float32 in [0, 1]. Where a strength must be chosen, it is the one that did
-best on a few photos.
+Each takes the observed image, H x W x C, nominally in [0, 1], and its degradation, and returns the
+restored image, float32 in [0, 1]. Free parameters were set to the values that worked best on a few
+photos.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from restore_cli.errors import UsageError
 from restore_cli.image import Pixels
 from restore_cli.metrics import estimate_noise, estimate_quality
 
-# Strength over the noise's standard deviation: of non-local means in gray and color, and of total
-# variation.
+# Strength relative to the standard deviation of the noise: non-local means for gray and for color,
+# and total variation.
 NLM_GRAY, NLM_COLOR, TV = 0.9, 0.6, 0.8
-TV_JPEG = 0.0028  # total variation's strength over the root of JPEG's step
-RL_ITERATIONS, WIENER_BALANCE = 30, 0.03  # of deblurring by Richardson and Lucy, and by Wiener
-INPAINT_RADIUS = 3.0  # of inpainting, in pixels
+TV_JPEG = 0.0028  # strength of total variation relative to the square root of the JPEG step
+RL_ITERATIONS, WIENER_BALANCE = 30, 0.03  # of Richardson-Lucy and Wiener deconvolution
+INPAINT_RADIUS = 3.0  # in pixels
 _Bytes = NDArray[np.uint8]
 
 
 def bm3d(observed: Pixels, damage: Degradation) -> Pixels:
-    """Block-matching and 3D filtering, by the package bm3d."""
+    """Denoise by block-matching and 3D filtering, with the package bm3d."""
     library = load_bm3d()
     method = library.bm3d if observed.shape[2] == 1 else library.bm3d_rgb
     return _image(
@@ -41,7 +41,7 @@ def bm3d(observed: Pixels, damage: Degradation) -> Pixels:
 
 
 def nlm(observed: Pixels, damage: Degradation) -> Pixels:
-    """Non-local means, by OpenCV."""
+    """Denoise by non-local means, with OpenCV."""
     import cv2
 
     sigma = _sigma(observed, damage)
@@ -54,7 +54,7 @@ def nlm(observed: Pixels, damage: Degradation) -> Pixels:
 
 
 def tv(observed: Pixels, damage: Degradation) -> Pixels:
-    """Total variation against noise, by scikit-image."""
+    """Denoise by total variation, with scikit-image."""
     return _flatten(observed, TV * _sigma(observed, damage) / 255)
 
 
@@ -66,7 +66,7 @@ def _flatten(observed: Pixels, weight: float) -> Pixels:
 
 
 def tv_jpeg(observed: Pixels, damage: Degradation) -> Pixels:
-    """Total variation against the traces of JPEG, by scikit-image."""
+    """Remove JPEG artifacts by total variation, with scikit-image."""
     from restore_cli.image import jpeg_steps
 
     assert isinstance(damage, Jpeg)
@@ -75,12 +75,12 @@ def tv_jpeg(observed: Pixels, damage: Degradation) -> Pixels:
 
 
 def bicubic(observed: Pixels, damage: Degradation) -> Pixels:
-    """Bicubic enlargement, as MATLAB does it."""
+    """Upscale bicubically, as MATLAB does."""
     return damage.task().unrestored(observed)
 
 
 def lanczos(observed: Pixels, damage: Degradation) -> Pixels:
-    """Enlargement by Lanczos, by Pillow."""
+    """Upscale with a Lanczos filter, with Pillow."""
     from PIL import Image as Pillow
 
     height, width, channels = damage.task().unrestored(observed).shape
@@ -95,7 +95,7 @@ def lanczos(observed: Pixels, damage: Degradation) -> Pixels:
 
 
 def inpaint(flag: str) -> Callable[[Pixels, Degradation], Pixels]:
-    """What fills missing pixels, which are NaN, by the method of OpenCV that has this name."""
+    """A function that fills missing pixels (NaN) by this method of OpenCV."""
 
     def restore(observed: Pixels, _damage: Degradation) -> Pixels:
         import cv2
@@ -113,10 +113,10 @@ def inpaint(flag: str) -> Callable[[Pixels, Degradation], Pixels]:
 def _deblur(
     observed: Pixels, damage: Degradation, sharpen: Callable[[Pixels, Pixels], Any]
 ) -> Pixels:
-    """Plane by plane, continued far enough that the borders do not ring."""
+    """Deblur each channel, padded so that the borders do not ring."""
     assert isinstance(damage, Blur)
     if damage.kernel == "motion" and damage.angle is None:
-        raise UsageError("Deblurring needs the kernel; give the angle of the motion.")
+        raise UsageError("Cannot deblur without a known kernel. Set the angle of the motion.")
     kernel = blur_kernel(damage.kernel, damage.size, damage.angle or 0.0, damage.window)
     reach = 2 * len(kernel)
     mode: Literal["edge", "symmetric"] = "edge" if damage.border == "replicate" else "symmetric"
@@ -126,7 +126,7 @@ def _deblur(
 
 
 def richardson_lucy(observed: Pixels, damage: Degradation) -> Pixels:
-    """Deconvolution by Richardson and Lucy with a known kernel, by scikit-image."""
+    """Deblur by Richardson-Lucy deconvolution with a known kernel, with scikit-image."""
     from skimage import restoration
 
     def sharpen(plane: Pixels, kernel: Pixels) -> Any:
@@ -136,7 +136,7 @@ def richardson_lucy(observed: Pixels, damage: Degradation) -> Pixels:
 
 
 def wiener(observed: Pixels, damage: Degradation) -> Pixels:
-    """Deconvolution by Wiener with a known kernel, by scikit-image."""
+    """Deblur by Wiener deconvolution with a known kernel, with scikit-image."""
     from skimage import restoration
 
     def sharpen(plane: Pixels, kernel: Pixels) -> Any:
@@ -146,7 +146,7 @@ def wiener(observed: Pixels, damage: Degradation) -> Pixels:
 
 
 def _sigma(observed: Pixels, damage: Degradation) -> float:
-    """The noise's standard deviation on the 0..255 scale, given or estimated."""
+    """The standard deviation of the noise on the 0..255 scale, known or estimated."""
     assert isinstance(damage, Noise)
     return estimate_noise(observed) if damage.sigma is None else damage.sigma
 
@@ -156,6 +156,6 @@ def _bytes(image: Pixels) -> _Bytes:
 
 
 def _image(result: NDArray[Any], shape: tuple[int, ...]) -> Pixels:
-    """The image in [0, 1] of bytes or floats, with its channel axis again."""
+    """Convert a result of bytes or floats to [0, 1], and restore its channel axis."""
     scale = 255 if result.dtype == np.uint8 else 1
     return np.asarray(result.reshape(shape) / scale, np.float32).clip(0, 1)

@@ -1,4 +1,4 @@
-"""What a method costs: seconds, peak memory, parameters and floating point operations."""
+"""The costs of a method: seconds, peak memory, parameters and floating-point operations."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from restore_cli.report.figures import PARAMETERS, WORK, Figure
 
 @dataclass
 class Cost:
-    """What a block of code took.
+    """The cost of a block of code.
 
     Attributes:
-        seconds: how long it ran.
-        peak_mb: the most memory that it took in addition to what was held before, of the GPU where
-            it used any; None where the system does not tell.
+        seconds: wall time.
+        peak_mb: peak memory in MB on top of what was in use before: GPU memory if the block used
+            any, else main memory; None if the system does not report it.
     """
 
     seconds: float = 0.0
@@ -34,42 +34,43 @@ class Cost:
 
 @contextmanager
 def measure_block() -> Iterator[Cost]:
-    """Holds what the block cost, once it is left."""
+    """Measure a block; the cost is filled in when the block ends."""
     cost = Cost()
     gpu = torch.cuda.is_available()
     if gpu:
         torch.cuda.reset_peak_memory_stats()
-    there, here = torch.cuda.memory_allocated() if gpu else 0, _reset_peak()
+    gpu_before, before = torch.cuda.memory_allocated() if gpu else 0, _reset_peak()
     started = time.perf_counter()
     yield cost
     cost.seconds = time.perf_counter() - started
-    taken = torch.cuda.max_memory_allocated() - there if gpu else 0
-    if taken:
-        cost.peak_mb = taken / 1e6
-    elif here is not None:
-        cost.peak_mb = _peak() - here
+    gpu_peak = torch.cuda.max_memory_allocated() - gpu_before if gpu else 0
+    if gpu_peak:
+        cost.peak_mb = gpu_peak / 1e6
+    elif before is not None:
+        cost.peak_mb = _peak() - before
 
 
 def _reset_peak() -> float | None:
-    """Make the peak what is held now, and return it in MB; None where that cannot be done."""
+    """Reset the peak to the current memory, and return it in MB; None if not supported."""
     try:
-        # What was freed but not returned would be taken again for nothing.
+        # Memory that was freed but not returned to the system would hide new allocations.
         ctypes.CDLL(None).malloc_trim(0)
         Path("/proc/self/clear_refs").write_text("5")
         return _peak()
-    except (OSError, AttributeError, TypeError):  # no Linux, or no glibc
+    except (OSError, AttributeError, TypeError):  # not Linux, or not glibc
         return None
 
 
 def _peak() -> float:
-    """The most memory that was held at once, in MB."""
+    """The peak resident memory in MB."""
     [kilobytes] = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
     return int(kilobytes) * 1024 / 1e6
 
 
 def measure_costs(network: Restorer) -> dict[Figure, float]:
-    """A network's parameters, and thousands of floating point operations for a pixel of the
-    result; nothing of a network that another library runs.
+    """The number of parameters, and thousands of floating-point operations per output pixel.
+
+    Empty for a network that another library runs.
     """
     if network.on_cpu:
         return {}
@@ -78,10 +79,8 @@ def measure_costs(network: Restorer) -> dict[Figure, float]:
 
 
 def _count_flops(network: Restorer) -> float:
-    """Floating point operations for a pixel of the result; a multiplication and an addition are
-    two.
-    """
-    network = copy.deepcopy(network).requires_grad_(False)  # which the counter's hooks would follow
+    """Floating-point operations per output pixel; a multiply-add counts as two."""
+    network = copy.deepcopy(network).requires_grad_(False)  # hooks of the counter follow gradients
     geometry = network.geometry
     side = 8 * geometry.multiple
     with flop_counter() as counter, torch.inference_mode():

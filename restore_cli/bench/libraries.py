@@ -1,4 +1,4 @@
-"""The libraries of baselines: which are installed."""
+"""Finds the libraries of baselines."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from restore_cli.errors import UsageError
 
 
 def installed(distribution: str) -> str:
-    """Name and version of a package of PyPI, "scikit-image 0.25.2"."""
+    """The name and version of a PyPI package, such as "scikit-image 0.25.2"."""
     try:
         return f"{distribution} {metadata.version(distribution)}"
     except metadata.PackageNotFoundError:
@@ -20,23 +20,25 @@ def installed(distribution: str) -> str:
 
 
 def load_bm3d() -> Any:
-    """The module, under a license for non-commercial use only; raises UsageError if it is not
-    installed.
+    """Import bm3d, whose license allows only non-commercial use.
+
+    Raises:
+        UsageError: it is not installed.
     """
     try:
         return importlib.import_module("bm3d")
     except ImportError as error:
         raise UsageError(
-            "BM3D is not installed; run `pip install 'restore-cli[peers]'` if its license, for"
-            " non-commercial use only, allows it."
+            "Cannot run BM3D: it is not installed. Run `pip install 'restore-cli[peers]'` if its"
+            " license (non-commercial use only) permits your use."
         ) from error
 
 
 def find_ncnn(distribution: str) -> tuple[Any, Path]:
-    """ncnn, and the folder of a package with networks for it, which itself is not imported.
+    """Import ncnn, and find the folder of a package with networks for it, without importing that.
 
     Raises:
-        UsageError: one of them is not installed.
+        UsageError: ncnn or the package is not installed.
     """
     found = importlib.util.find_spec(distribution.replace("-", "_"))
     folder = next(iter(found.submodule_search_locations or ()), None) if found else None

@@ -1,4 +1,4 @@
-"""What is measured of one image."""
+"""Measures how well a method restores one image."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from restore_cli.report.figures import IMAGE_FIGURES, PSNR, PSNR_B_Y, PSNR_Y, SS
 
 @dataclass(frozen=True)
 class RestoredImage:
-    """An image of a case and what a method makes of it, H x W x C in [0, 1]; what it cost."""
+    """An image before and after restoration, H x W x C in [0, 1], and its cost."""
 
     clean: Pixels
     observed: Pixels
@@ -31,7 +31,8 @@ class Measurement:
     """The figures of one image.
 
     Attributes:
-        seconds, peak_mb: what restoring took; the peak is None where the system does not tell.
+        seconds, peak_mb: the cost of the restoration; the peak is None if the system does not
+            report it.
         megapixels, channels: of the result.
     """
 
@@ -42,7 +43,7 @@ class Measurement:
     peak_mb: float | None = None
 
     def to_plain(self) -> dict[str, float]:
-        """As JSON holds it."""
+        """The measurement as a dictionary for JSON."""
         return {
             **{figure.name: value for figure, value in self.figures.items()},
             "seconds": self.seconds,
@@ -53,7 +54,7 @@ class Measurement:
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, float]) -> Self:
-        """Of what `to_plain` gave."""
+        """Rebuild a measurement from the output of `to_plain`."""
         values = dict(plain)
         costs = values.pop("seconds"), values.pop("MP"), int(values.pop("channels"))
         peak_mb = values.pop("peak MB", None)
@@ -61,23 +62,22 @@ class Measurement:
 
 
 def restore_example(method: Method, case: Case, example: Example) -> RestoredImage:
-    """Read and damage an image, and restore it once the method is warm; what a method makes is
-    rounded to 8 bits.
+    """Read, degrade and restore an image, after warming up the method; round the result to 8 bits.
 
     Raises:
-        UsageError: as `Case.open`, or the method cannot be run.
+        UsageError: see `Case.open`, or the method cannot be run.
     """
     clean, observed = case.open(example)
     method.warm_up(observed, case.damage)
     with measure_block() as cost:
         restored = method.restore(observed, case.damage)
-    if method.restores:  # what was observed is scored as it is
+    if method.restores:  # the input is scored as is
         restored = round_to_bytes(restored)
     return RestoredImage(clean, observed, restored, cost)
 
 
 def measure(image: RestoredImage, case: Case) -> Measurement:
-    """The figures of an image; those of metrics that cannot be measured on it are left out."""
+    """The figures of an image, without metrics that cannot be computed for it."""
     figures = score(image.restored, image.clean, case.damage)
     inside = case.damage.crop_border(image.restored), case.damage.crop_border(image.clean)
     for metric in case.request.metrics:
@@ -93,19 +93,19 @@ def score(restored: Pixels, clean: Pixels, damage: Degradation) -> dict[Figure, 
     """PSNR and PSNR-B in dB and SSIM, over all channels and on BT.601 luma of studio range.
 
     Args:
-        restored, clean: H x W x C in [0, 1]; gray is its own luma. Nothing is rounded here.
-        damage: says which border is left out.
+        restored, clean: H x W x C in [0, 1]; nothing is rounded here. Gray counts as luma as is.
+        damage: defines the border that is not scored.
     """
     pair = damage.crop_border(restored), damage.crop_border(clean)
     on_luma = tuple(luma(image)[..., None] if image.shape[2] == 3 else image for image in pair)
     figures = {}
-    for (image, reference), (of_error, of_structure) in (
+    for (image, reference), (psnr_figure, ssim_figure) in (
         (pair, (PSNR, SSIM)),
         (on_luma, (PSNR_Y, SSIM_Y)),
     ):
-        figures[of_error] = psnr(image, reference)
+        figures[psnr_figure] = psnr(image, reference)
         if min(image.shape[:2]) >= SSIM_WINDOW:
-            figures[of_structure] = ssim(image, reference)
+            figures[ssim_figure] = ssim(image, reference)
     if damage.task().has_blocking:
         figures[PSNR_B_Y] = psnr_b(*on_luma)
     return figures

@@ -1,4 +1,4 @@
-"""The methods that are compared: the input itself, models, and baselines."""
+"""The methods to compare: the input itself, models and baselines."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from restore_cli.pipeline.apply import restore
 from restore_cli.pipeline.networks import Models
 from restore_cli.tasks import Task
 
-_WARM_UP_SIDE = 64  # pixels a side of what a method runs on before the clock starts
+_WARM_UP_SIDE = 64  # of the crop that a method runs on before it is timed, in pixels
 
 
 class Method:
-    """A method, here the one that leaves the damaged image as it is.
+    """A method to compare. This base class returns the degraded image unchanged.
 
     Attributes:
-        name: what its rows call it.
-        cache_key: changes with whatever may change its results.
-        description: library, version and settings, where it is a baseline.
-        restores: whether it changes the image at all.
+        name: the name in the table.
+        cache_key: depends on everything that can change the results.
+        description: library, version and settings of a baseline; empty otherwise.
+        restores: whether the method changes the image at all.
     """
 
     name = "input"
@@ -39,10 +39,10 @@ class Method:
     restores = False
 
     def __init__(self) -> None:
-        self._warm: tuple[Degradation, int] | None = None  # for which damage and channels
+        self._warm: tuple[Degradation, int] | None = None  # degradation and channels
 
     def warm_up(self, observed: Pixels, damage: Degradation) -> None:
-        """Load what such images take and run on a part of one, before the clock starts."""
+        """Load what is needed for such an image, and run on a crop of it, before timing."""
         if self._warm != (damage, observed.shape[2]):
             small = observed[:_WARM_UP_SIDE, :_WARM_UP_SIDE]
             missing = np.isnan(small)
@@ -51,18 +51,18 @@ class Method:
             self._warm = damage, observed.shape[2]
 
     def restore(self, observed: Pixels, damage: Degradation) -> Pixels:
-        """The result, H x W x C in [0, 1]."""
+        """Restore an image; the result is H x W x C in [0, 1]."""
         return damage.task().unrestored(observed)
 
     def network(self, shape: tuple[int, ...], damage: Degradation) -> Checkpoint | None:
-        """What restores an image of this shape, H x W x C, if it is a network."""
+        """The network for an image of this shape, H x W x C; None if it is not a model."""
 
     def release(self) -> None:
-        """Free the memory of models."""
+        """Free the memory of loaded models."""
 
 
 class LibraryMethod(Method):
-    """A baseline."""
+    """A baseline, run by its library."""
 
     restores = True
 
@@ -74,50 +74,49 @@ class LibraryMethod(Method):
         self._baseline = baseline
 
     def restore(self, observed: Pixels, damage: Degradation) -> Pixels:
-        """As the library does it."""
+        """Restore an image with the library."""
         return self._baseline.restore(observed, damage)
 
 
 class ModelMethod(Method):
-    """A model by its name, which may be that of several networks; each is loaded when it is first
-    needed.
-    """
+    """A model by name; a short name can select several networks, each loaded on first use."""
 
     restores = True
 
     def __init__(self, name: str | None, task: str, settings: Settings, offline: bool) -> None:
         super().__init__()
-        chosen = catalog.choose(name, task, 3)  # an unknown one is refused before any work
-        self._asked, self._settings, self._models = name, settings, Models(offline)
+        chosen = catalog.choose(name, task, 3)  # fails early if the name is unknown
+        self._model, self._settings, self._models = name, settings, Models(offline)
         self.name = (name or "default") + (", ensemble" if settings.ensemble else "")
         file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
         self.cache_key = f"{name} {file} {settings}"
 
     def restore(self, observed: Pixels, damage: Degradation) -> Pixels:
-        """As its command does, without reading and writing."""
+        """Restore an image as the command of the task does, in memory."""
         picture, task = Picture(observed), damage.task()
         task = task.look(picture) or task
         return restore(picture, task, self._network(observed.shape, task), self._settings).pixels
 
     def network(self, shape: tuple[int, ...], damage: Degradation) -> Checkpoint:
-        """The network for such an image, loaded."""
+        """The loaded network for an image of this shape, H x W x C."""
         return self._network(shape, damage.task())
 
     def _network(self, shape: tuple[int, ...], task: Task) -> Checkpoint:
         height, width, channels = shape
-        name = self._asked or task.model
+        name = self._model or task.model
         return self._models.find(name, task.name, channels, task.enlargement(height, width))
 
     def release(self) -> None:
-        """Free the memory."""
+        """Free the memory of the loaded networks."""
         self._models.loaded.clear()
 
 
 def find_methods(request: Request) -> list[Method]:
-    """The input first, then models, then baselines.
+    """The methods of a request: the input, then the models, then the baselines.
 
     Raises:
-        UsageError, WeightsError: one of them does not exist, or its library is not installed.
+        UsageError: a baseline is unknown, or its library is not installed.
+        WeightsError: a model is unknown.
     """
     return [Method(), *_models(request), *_baselines(request)]
 
@@ -129,8 +128,8 @@ def _models(request: Request) -> Iterator[Method]:
 
 def _baselines(request: Request) -> Iterator[Method]:
     known = baselines(request.task)
-    for name in request.peers:
+    for name in request.baselines:
         if name not in known:
             names = ", ".join(known) or "none"
-            raise UsageError(f"There is no peer {name!r} for {request.task}; there are: {names}.")
+            raise UsageError(f"Unknown baseline {name!r} for {request.task}; available: {names}.")
         yield LibraryMethod(known[name])

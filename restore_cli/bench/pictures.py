@@ -1,4 +1,4 @@
-"""Pictures of the worst images of a case, kept while they are measured."""
+"""Collects the worst images of a case for the report while they are measured."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from restore_cli.report.row import Row
 
 
 class WorstImages:
-    """What each method makes of the images that the leading one restores worst.
+    """The results of all methods on the images that the leading method restores worst.
 
-    The leading method is the first that restores, or the input where there is no other. Of each
-    method there are as many pictures as the request shows, and no more.
+    The leading method is the first that restores, or the input if there is no other. At most as
+    many images are in memory as the request shows.
     """
 
     def __init__(self, case: Case, methods: Sequence[Method]) -> None:
@@ -27,10 +27,12 @@ class WorstImages:
         self._scores: dict[str, float] = {}  # of the leading method
         self._worst: list[str] = []  # names of images, worst first
         self._clean: dict[str, Pixels] = {}
-        self._pictures: dict[str, dict[Method, Pixels]] = {}  # of each image, in order
+        self._pictures: dict[
+            str, dict[Method, Pixels]
+        ] = {}  # by image, in the order of the methods
 
     def offer(self, method: Method, name: str, score: float, image: RestoredImage | None) -> None:
-        """Consider an image that was measured; it is None where an interrupted run measured it."""
+        """Add a measured image; it is None if its measurement comes from the cache."""
         if method is self._leading:
             self._scores[name] = score
             worst = sorted(self._scores, key=lambda name: self._scores[name])
@@ -41,7 +43,7 @@ class WorstImages:
             self._keep(method, name, image)
 
     def complete(self, method: Method) -> None:
-        """Restore again what only an interrupted run measured, once a method has measured all."""
+        """Restore the worst images whose measurements come from the cache, after all are known."""
         for example in self._case.images.examples:
             name = example.name
             if name in self._worst and method not in self._pictures.get(name, {}):
@@ -56,10 +58,10 @@ class WorstImages:
         pictures[method] = round_to_bytes(image.restored)
 
     def comparisons(self, rows: Sequence[Row]) -> Iterator[Comparison]:
-        """The pictures of each image, the worst first.
+        """A comparison of all methods for each image, worst first.
 
         Args:
-            rows: of the case, a row for each method in order.
+            rows: the rows of the case, in the order of the methods.
         """
         case = self._case
         for name in self._worst:

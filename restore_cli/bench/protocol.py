@@ -1,4 +1,4 @@
-"""How the rows of a case are measured, in words."""
+"""Describes how the rows of a case are measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from restore_cli.datasets.known import known_sets
 
 
 def describe_protocol(case: Case) -> str:
-    """The damage, the colors, the rounding and the border, "real pairs; results rounded ..."."""
+    """Describe degradation, colors, rounding and border: "real pairs; results rounded ..."."""
     request, damage = case.request, case.damage
     entry = known_sets().get(case.images.name.lower())
     parts = ["real pairs" if case.real else damage.protocol]

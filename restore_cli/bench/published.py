@@ -1,4 +1,4 @@
-"""Figures that papers have published: rows to put beside measured ones, never to mix with them."""
+"""Published results of papers, shown next to measured results but never mixed with them."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _KINDS = ("psnr", "ssim")
 
 @dataclass(frozen=True)
 class PublishedResult:
-    """What one model reached on one set, says a paper.
+    """The published result of one model on one set.
 
     Attributes:
-        paper, where: the publication, and its table or section; it may quote an earlier one.
-        task: the command, "denoise".
-        set: a name of sets.toml where that has it.
-        level: the task's fields as far as the paper states them, {"sigma": 25}.
-        model: as the paper calls it.
-        psnr, ssim: in dB, and in [-1, 1]; None where the paper has none.
+        paper, where: the paper, and its table or section, which may quote an earlier paper.
+        task: name of the task, "denoise".
+        set: name of the set, as in sets.toml if it is listed there.
+        level: the levels that the paper states, {"sigma": 25}.
+        model: name of the model in the paper.
+        psnr, ssim: in dB, and in [-1, 1]; None if not published.
         protocol: how it was measured.
-        luma: whether on luma or gray, rather than over all channels.
+        luma: whether it is measured on luma or gray instead of all channels.
     """
 
     paper: str
@@ -44,9 +44,7 @@ class PublishedResult:
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of published.toml; each row has a set, its level, and psnr or ssim or both for the
-    models.
-    """
+    """A table of published.toml; each row has a set, its level, and the psnr and ssim per model."""
 
     paper: str
     where: str
@@ -60,15 +58,16 @@ class _Table:
 def published(
     task: str | None = None, set: str | None = None, level: Mapping[str, Any] | None = None
 ) -> tuple[PublishedResult, ...]:
-    """The figures of published.toml, all or those for a task, a set, and a level.
+    """The results in published.toml: all, or those for a task, a set and a level.
 
     Args:
-        task: the command.
-        set: a set's name, in any case.
-        level: the task's fields; a figure is for it if it agrees in all that the paper states.
+        task: name of the task.
+        set: name of the set, in upper or lower case.
+        level: the levels of the degradation; a result matches if all levels that its paper states
+            are equal.
 
     Raises:
-        RestoreError: the table has a mistake.
+        RestoreError: the table is invalid.
     """
     return tuple(
         figure
@@ -88,7 +87,7 @@ def read_figures(path: Path) -> tuple[PublishedResult, ...]:
     """Read a file of tables, strictly.
 
     Raises:
-        RestoreError: names the table, and the key or row that is wrong.
+        RestoreError: a table is invalid; the message names the table and its key or row.
     """
     tables = read_toml(path, RestoreError)
     return tuple(
@@ -101,11 +100,11 @@ def read_figures(path: Path) -> tuple[PublishedResult, ...]:
 def _figures(name: str, table: _Table) -> Iterator[PublishedResult]:
     for row in table.rows:
         if not isinstance(row, Mapping) or not isinstance(row.get("set"), str):
-            raise RestoreError(f"{name} has a row without a set: {row}.")
+            raise RestoreError(f"{name} contains a row without a set: {row}.")
         level = {key: value for key, value in row.items() if key not in ("set", *_KINDS)}
         columns = [_column(name, table, row, kind) for kind in _KINDS]
         if all(value is None for column in columns for value in column):
-            raise RestoreError(f"{name} has a row without psnr and ssim: {row}.")
+            raise RestoreError(f"{name} contains a row without psnr and ssim: {row}.")
         for model, psnr, ssim in zip(table.models, *columns, strict=True):
             if psnr is not None or ssim is not None:
                 yield PublishedResult(
@@ -123,11 +122,11 @@ def _figures(name: str, table: _Table) -> Iterator[PublishedResult]:
 
 
 def _column(name: str, table: _Table, row: Mapping[str, Any], kind: str) -> list[float | None]:
-    """One value for each model; nan is none."""
+    """One value per model; NaN becomes None."""
     values = row.get(kind, [math.nan] * len(table.models))
     if not isinstance(values, list) or len(values) != len(table.models):
         raise RestoreError(
-            f"{name}: {kind} must be a list of {len(table.models)} numbers, as models is: {row}."
+            f"{name}: {kind} must be a list of {len(table.models)} numbers, one per model: {row}."
         )
     limit = 100 if kind == "psnr" else 1
     if not all(isinstance(value, float) and not abs(value) > limit for value in values):

@@ -1,4 +1,4 @@
-"""What a benchmark is asked for."""
+"""A request to the benchmark."""
 
 from __future__ import annotations
 
@@ -18,24 +18,23 @@ class Request:
 
     Attributes:
         task: name of the task.
-        sets: names or folders, as `open_set` takes them; none are all that `data` has for the task.
-        data: folders that hold sets of these names.
-        pairs: "CLEAN:DAMAGED", folders of real pairs in each set.
-        degrade: take the images of each set as clean, even where it is known to have no clean ones.
-        levels: of the damage: the task's fields; none are the task's own, or of real pairs none at
-            all.
-        models: as `--model` takes them; None is the task's default.
-        peers: names of `baselines`.
-        metrics: what to measure in addition to PSNR and SSIM.
-        gray: take each image's luma, rounded to 8 bits, in place of its colors.
-        full_range: where gray, take what MATLAB's rgb2gray does, which uses all of 0..255, and luma
-            does not.
-        clip: round damaged images to 8 bits before they are restored, as files are.
-        published: add figures of papers for the same sets and levels.
-        shown: images of each set and level, the worst first, to keep pictures of.
+        sets: names or folders, see `open_set`; if empty, all sets in `data` that suit the task.
+        data: folders that contain the named sets.
+        pairs: "CLEAN:DAMAGED", the folders of paired images inside each set.
+        degrade: treat all images of a set as clean, even if it is listed as a set of real damage.
+        levels: the degradation levels; if empty, the default levels of the task, or none for
+            paired images.
+        models: names or files, as for `--model`; None is the default model.
+        baselines: names of baselines.
+        metrics: metrics to compute in addition to PSNR and SSIM.
+        gray: convert each image to luma, rounded to 8 bits.
+        full_range: with gray, convert to full-range gray instead, as MATLAB's rgb2gray does.
+        clip: quantize degraded images to 8 bits before they are restored.
+        published: add published results for the same sets and levels.
+        shown: number of worst images per set and level to compare in the report.
         settings: how to run the networks.
         offline: never download.
-        fresh: ignore what an interrupted run has measured.
+        fresh: ignore the cached results of an interrupted run.
     """
 
     task: str
@@ -45,7 +44,7 @@ class Request:
     degrade: bool = False
     levels: tuple[Mapping[str, Any], ...] = ()
     models: tuple[str | None, ...] = (None,)
-    peers: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = ()
     metrics: tuple[Metric, ...] = ()
     gray: bool = False
     full_range: bool = False
@@ -58,5 +57,5 @@ class Request:
 
     @property
     def colors(self) -> Colors:
-        """What is made of the images of a set first."""
+        """The color conversion that is applied to all images first."""
         return "" if not self.gray else "gray" if self.full_range else "luma"

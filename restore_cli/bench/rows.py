@@ -1,4 +1,4 @@
-"""Rows of the table: the measurements of a case by one method, and what papers say of it."""
+"""Builds the rows of the table: measured and published results for a case."""
 
 from __future__ import annotations
 
@@ -36,16 +36,17 @@ from restore_cli.report.figures import (
 )
 from restore_cli.report.row import Row
 
-Measurements = Mapping[str, Measurement]  # by the images' names
+Measurements = Mapping[str, Measurement]  # by the name of the image
 
 
 def measured_row(
     method: Method, case: Case, images: Measurements, networks: Sequence[Checkpoint]
 ) -> Row:
-    """What a method is worth on a case.
+    """The row of a method on a case.
 
     Args:
-        networks: those that restored its images; their costs are measured here.
+        images: the measurements of all images.
+        networks: the networks that restored them; their costs are measured here.
     """
     quality = case.damage.headline_metric
     scores = {name: image.figures[quality] for name, image in images.items()}
@@ -58,9 +59,9 @@ def measured_row(
     if len(costs) == 1:
         figures |= costs[0]
     elif costs:
-        notes.append("one network for gray, another for color")
+        notes.append("separate networks for gray and color")
     for one in networks:
-        notes += [words for words in untrained(case.level, one.conditions) if words not in notes]
+        notes += [note for note in untrained(case.level, one.conditions) if note not in notes]
     return Row(
         task=case.request.task,
         set=case.name,
@@ -80,8 +81,9 @@ def measured_row(
 
 
 def _means(images: Measurements, quality: Figure) -> dict[Figure, float]:
-    """The means of all figures but those on luma that are the same over all channels, as of gray
-    images alone.
+    """The mean of each figure over the images.
+
+    Figures on luma are left out if they equal those over all channels, as for gray images.
     """
     means = {}
     for figure in _figures(images):
@@ -114,17 +116,17 @@ def _figures(images: Measurements) -> list[Figure]:
 
 
 def _gaps(images: Measurements, quality: Figure) -> Iterator[str]:
-    """Which figures of a row are not of all its images, or not alike."""
+    """Notes on figures that do not cover all images, or that are computed in two ways."""
     equal = sum(math.isinf(image.figures[quality]) for image in images.values())
     if 0 < equal < len(images):
-        yield f"not in the means: {equal} of {len(images)} images, equal to the clean ones"
+        yield f"not in the means: {equal} of {len(images)} images, identical to the reference"
     for figure in _figures(images):
         count = sum(figure in image.figures for image in images.values())
         if count < len(images) and not figure.luma:
-            yield f"{figure.name}: {count} of {len(images)} images"
+            yield f"{figure.name} covers {count} of {len(images)} images"
     gray = sum(image.channels == 1 for image in images.values())
     if 0 < gray < len(images):
-        yield f"gray, so Y of full range: {gray} of {len(images)} images"
+        yield f"Y is full-range gray for {gray} of {len(images)} images"
 
 
 def _sha256(model: Checkpoint) -> str:
@@ -132,9 +134,7 @@ def _sha256(model: Checkpoint) -> str:
 
 
 def untrained(level: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:
-    """What of a level lies outside of that for which a model was trained: "trained for sigma 25,
-    not 15".
-    """
+    """Notes on levels that the model was not trained for: "trained for sigma 25, not 15"."""
     for key, value in level.items():
         known = parse_level(trained.get(key, value))
         if isinstance(known, Range):
@@ -151,7 +151,7 @@ def _text(level: Any) -> str:
 
 
 def published_rows(case: Case) -> Iterator[Row]:
-    """What papers say of the set and level, as far as they measure the same colors."""
+    """The published results for the set, level and colors of a case."""
     request = case.request
     if not request.published:
         return

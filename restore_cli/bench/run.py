@@ -1,4 +1,4 @@
-"""Measures methods on cases, image by image; each method opens an image once."""
+"""Measures all methods on all cases, image by image; each method opens an image once."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from restore_cli.report.row import Row
 
 @dataclass(frozen=True)
 class SetWarning:
-    """What the user should know of a set before it is measured."""
+    """A warning about a set, before it is measured."""
 
     warning: str
 
 
 @dataclass(frozen=True)
 class Progress:
-    """An image was measured: `done` of `total`, of them `kept` by a run that was interrupted."""
+    """One more image is done: `done` of `total`, of which `kept` come from the cache."""
 
     done: int
     total: int
@@ -38,33 +38,33 @@ class Progress:
 
 @dataclass(frozen=True)
 class BenchResult:
-    """All that was measured, which stays in the cache under `cache_keys` until it is discarded."""
+    """The result of a benchmark; the cache keeps it under `cache_keys` until it is discarded."""
 
     rows: tuple[Row, ...]
     comparisons: tuple[Comparison, ...]
     cache_keys: tuple[str, ...]
 
     def discard(self) -> None:
-        """Remove it from the cache, once it is reported."""
+        """Remove the result from the cache, after it has been reported."""
         with closing(ResultCache()) as cache:
             cache.discard(self.cache_keys)
 
 
 def bench(*requests: Request) -> Iterator[SetWarning | Progress | BenchResult]:
-    """Measure, report each image, and give the result at the end; the damaged images themselves
-    come first.
+    """Run the requests; yields warnings first, then progress for each image, then the result.
 
-    Before all that comes a warning for each known set that has more or fewer images than it should,
-    and for each image that is left out because it cannot be read.
+    There is a warning for each known set with a wrong number of images, and for each image that is
+    skipped because it cannot be read.
 
-    What is measured is kept until the caller discards the result: so a run that was interrupted, or
-    whose report could not be written, resumes where it was, and so does another that overlaps with
-    it.
+    The cache keeps all measurements until the caller discards the result. A run that was
+    interrupted, or that failed to write its report, therefore resumes, and so does any other run
+    that shares measurements with it.
 
     Raises:
-        UsageError, WeightsError: a set, level, model, peer or metric is not to be had.
-        PictureError: no image of a set can be read.
-        RestoreError: what is measured cannot be kept.
+        UsageError: a set, level, baseline or metric is unknown or not available.
+        WeightsError: a model is unknown or not available.
+        PictureError: none of the images of a set can be read.
+        RestoreError: the measurements cannot be saved.
     """
     methods = [find_methods(request) for request in requests]
     groups = [
@@ -91,7 +91,7 @@ def bench(*requests: Request) -> Iterator[SetWarning | Progress | BenchResult]:
 
 
 class _CaseRun:
-    """A case under way; `rows` are of the methods that have measured all its images."""
+    """A case in progress; `rows` belong to the methods that are done."""
 
     def __init__(self, case: Case, methods: Sequence[Method]) -> None:
         self.case = case
@@ -100,15 +100,15 @@ class _CaseRun:
         self._worst = WorstImages(case, methods)
 
     def cache_keys(self) -> Iterator[str]:
-        """The cache's keys of all its measurements."""
+        """The cache keys of all measurements of the case."""
         for method in self._methods:
             for example in self.case.images.examples:
                 yield cache_key(method, self.case, example)
 
     def measure(self, method: Method, cache: ResultCache) -> Iterator[str]:
-        """Measure its images, with a note for each, and add the row."""
+        """Measure a method on all images, and add its row; yields a note for each image."""
         measured: dict[str, Measurement] = {}
-        shapes: dict[int, tuple[int, ...]] = {}  # of damaged images, by their channels
+        shapes: dict[int, tuple[int, ...]] = {}  # of degraded images, by number of channels
         for example in self.case.images.examples:
             key = cache_key(method, self.case, example)
             measurement, image = cache.find(key), None
@@ -131,7 +131,7 @@ class _CaseRun:
         measured: Mapping[str, Measurement],
         shapes: Mapping[int, tuple[int, ...]],
     ) -> list[Checkpoint]:
-        """The networks that restore the images, by the shape of one of each number of channels."""
+        """The networks that restore the images: at most one for gray and one for color."""
         kinds = {measured[one.name].channels: one for one in self.case.images.examples}
         networks = {}
         for channels, example in kinds.items():
@@ -142,20 +142,20 @@ class _CaseRun:
         return list(networks.values())
 
     def comparisons(self) -> Iterator[Comparison]:
-        """Pictures of its worst images by all methods."""
+        """The worst images, as restored by all methods."""
         return self._worst.comparisons(self.rows)
 
 
 def _warnings(runs: Sequence[_CaseRun]) -> Iterable[str]:
-    """Each warning once."""
-    found = (warning for run in runs for warning in (run.case.images.warning, *run.case.faults))
+    """The warnings of all cases, without duplicates."""
+    found = (warning for run in runs for warning in (run.case.images.warning, *run.case.warnings))
     return dict.fromkeys(filter(None, found))
 
 
 def _measure(
     runs: Sequence[_CaseRun], methods: Sequence[Method], cache: ResultCache
 ) -> Iterator[str]:
-    """One method after the other, so that one model is in memory at a time."""
+    """Measure one method after the other, so that only one model is in memory."""
     for method in methods:
         for run in runs:
             yield from run.measure(method, cache)
@@ -163,7 +163,7 @@ def _measure(
 
 
 def _compare(rows: Sequence[Row]) -> Iterator[Row]:
-    """The rows, those of one case together and once, with a note on which method is best."""
+    """The rows, grouped by case and without duplicates, with a note on which method is best."""
     groups: dict[tuple[object, ...], dict[str, Row]] = {}
     for row in rows:
         case = (row.task, row.set_title, row.level_title, row.protocol)

@@ -1,4 +1,4 @@
-"""What figures of images say together: their mean, its interval, and which method is best."""
+"""Statistics over images: mean, confidence interval, and which method is best."""
 
 from __future__ import annotations
 
@@ -9,19 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BOOTSTRAP_SAMPLES = 10_000
-_MIN_IMAGES = 5  # of a verdict, as the smallest sets have; fewer make an interval too narrow
+_MIN_IMAGES = (
+    5  # for a verdict, the size of the smallest sets; with fewer, intervals are too narrow
+)
 
 
 def mean(values: Iterable[float]) -> float:
-    """The mean of what is finite; infinite only if nothing is."""
+    """The mean of the finite values; infinite if there are none."""
     finite = [value for value in values if math.isfinite(value)]
     return float(np.mean(finite)) if finite else math.inf
 
 
 def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
-    """Where the mean lies with 95 %, by the percentiles of 10,000 resamples, drawn with seed 0.
+    """The 95 % confidence interval of the mean: percentiles of 10,000 bootstrap samples, seed 0.
 
-    Differences may be infinite, and so the bounds; of those to both sides nothing is known.
+    Differences may be infinite, and then the bounds may be, too. If there are infinite differences
+    of both signs, the interval is unbounded.
     """
     drawn = np.random.default_rng(0).choice(differences, (_BOOTSTRAP_SAMPLES, len(differences)))
     with np.errstate(invalid="ignore"):
@@ -33,17 +36,18 @@ def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def compare_methods(methods: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
-    """Say which of two methods or more is best, where that is more than chance.
+    """Determine which of at least two methods is best, if the difference is significant.
 
-    Each is compared with the one of the highest mean: the mean difference over the images, and its
-    interval of 95 % by a paired bootstrap. The best is named only if no other's interval holds
-    zero, and there are 5 images or more. What two restore exactly makes no difference.
+    Each method is compared with the one of the highest mean, by the mean difference over the images
+    and its 95 % interval from a paired bootstrap. A best method is declared only if no interval
+    contains zero, and there are at least 5 images. Images that both methods restore exactly count
+    as a difference of zero.
 
     Args:
-        methods: PSNR in dB of each image by its name, by method.
+        methods: for each method, the PSNR in dB by the name of the image.
 
     Returns:
-        A note by method.
+        A note for each method.
     """
     best = max(methods, key=lambda name: mean(methods[name].values()))
     few = len(methods[best]) < _MIN_IMAGES
@@ -53,15 +57,15 @@ def compare_methods(methods: Mapping[str, Mapping[str, float]]) -> dict[str, str
             continue
         differences = _differences(images, methods[best])
         low, high = interval(np.array(differences))
-        words = [_signed(value) for value in (sum(differences) / len(differences), low, high)]
-        within = "" if few else f" [{words[1]}, {words[2]}]"
-        notes[name] = f"{words[0]}{within} dB to {best}"
+        mean_text, *bounds = map(_signed, (sum(differences) / len(differences), low, high))
+        within = "" if few else f" [{', '.join(bounds)}]"
+        notes[name] = f"{mean_text}{within} dB to {best}"
         if low <= 0 <= high:
             ties.append(name)
-    notes[best] = f"not told apart from {', '.join(ties)}" if ties else "best"
+    notes[best] = f"not significantly better than {', '.join(ties)}" if ties else "best"
     if few:
         count = len(methods[best])
-        notes[best] = f"too few images to name a best, {count} of at least {_MIN_IMAGES}"
+        notes[best] = f"too few images for a verdict, {count} of at least {_MIN_IMAGES}"
     return notes
 
 

@@ -1,4 +1,4 @@
-"""Suites: the tables that `restore bench suite` measures, read from suites.toml."""
+"""Suites: predefined benchmarks of `restore bench suite`, read from suites.toml."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from restore_cli.tables import fill_in, read_toml
 
 @dataclass(frozen=True)
 class Part:
-    """One table of a suite; the fields are those of `Request`, but that levels are all
-    combinations.
+    """One table of a suite. The other fields are those of `Request`.
 
     Attributes:
-        about: what is measured, or whose table it is.
-        sets: none where nothing of a table can be measured.
-        levels: values of the task's fields, {"sigma": [15, 25]}; none for real pairs.
-        models: as `--model` takes them, "default" for the task's.
-        ensemble: average each result over eight views, as `Settings`.
-        missing: what of a paper's table is not measured, and why, as the end of a sentence.
+        about: what is measured, or the paper and table that it corresponds to.
+        sets: empty if nothing of a table can be measured.
+        levels: values of the degradation levels, {"sigma": [15, 25]}, of which all combinations
+            are measured; empty for real pairs.
+        models: names or files, as for `--model`; "default" is the default model.
+        ensemble: average each result over eight flips and rotations, as in `Settings`.
+        missing: what is not measured of a paper's table, and why, as the end of a sentence.
     """
 
     about: str
@@ -33,7 +33,7 @@ class Part:
     sets: tuple[str, ...] = ()
     levels: Mapping[str, Any] = field(default_factory=dict)
     models: tuple[str, ...] = ("default",)
-    peers: tuple[str, ...] = ()
+    baselines: tuple[str, ...] = ()
     gray: bool = False
     full_range: bool = False
     clip: bool = False
@@ -45,7 +45,7 @@ def suites() -> Mapping[str, tuple[Part, ...]]:
     """The suites by name.
 
     Raises:
-        RestoreError: the table has a mistake.
+        RestoreError: suites.toml is invalid.
     """
     return {
         name: tuple(
@@ -57,22 +57,24 @@ def suites() -> Mapping[str, tuple[Part, ...]]:
 
 
 def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
-    """What to measure for a suite, and sentences on what its tables lack.
+    """The requests of a suite, and sentences on what is missing from its tables.
 
     Args:
-        common: data, settings and so on of all requests.
+        name: name of the suite.
+        common: what all requests have in common, such as data and settings.
 
     Raises:
-        UsageError: there is no such suite, or nothing of it is at hand.
+        UsageError: the suite is unknown, or none of its sets is available.
     """
     if name not in suites():
-        raise UsageError(f"There is no suite {name!r}; there are: {', '.join(suites())}.")
+        raise UsageError(f"Unknown suite {name!r}; available: {', '.join(suites())}.")
     requests, lacking = [], []
     for part in suites()[name]:
-        sets = tuple(word for word in part.sets if _is_here(word, common.data))
+        sets = tuple(item for item in part.sets if _is_available(item, common.data))
         if len(sets) < len(part.sets):
-            missing = ", ".join(word for word in part.sets if word not in sets)
-            lacking.append(f"{part.about}: not at hand is {missing}.")
+            missing = [item for item in part.sets if item not in sets]
+            verb = "is" if len(missing) == 1 else "are"
+            lacking.append(f"{part.about}: {', '.join(missing)} {verb} not available.")
         if part.missing:
             lacking.append(f"{part.about}: {part.missing}.")
         if sets:
@@ -82,7 +84,7 @@ def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
                 sets=sets,
                 levels=tuple(combine(part.levels)),
                 models=tuple(None if model == "default" else model for model in part.models),
-                peers=part.peers,
+                baselines=part.baselines,
                 gray=part.gray,
                 full_range=part.full_range,
                 clip=part.clip,
@@ -91,22 +93,22 @@ def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
             requests.append(request)
     if not requests:
         raise UsageError(
-            f"No set of the suite {name} is at hand; give folders that hold them with --data."
+            f"None of the sets of suite {name!r} is available. Pass their folder with --data."
         )
     return requests, lacking
 
 
 def combine(values: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """All combinations of the values of each level, {"scale": [2, 3]}; none where none is named."""
+    """All combinations of the values of each level, {"scale": [2, 3]}; empty without levels."""
     if not values:
         return []
     lists = (value if isinstance(value, list) else [value] for value in values.values())
     return [dict(zip(values, choice, strict=True)) for choice in itertools.product(*lists)]
 
 
-def _is_here(word: str, data: Sequence[Path]) -> bool:
+def _is_available(name: str, data: Sequence[Path]) -> bool:
     try:
-        open_set(word, data, offline=True)
+        open_set(name, data, offline=True)
     except (UsageError, RestoreError):
         return False
     return True

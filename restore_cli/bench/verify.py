@@ -1,4 +1,4 @@
-"""Checks that models still score what weights.toml lists."""
+"""Checks that models still reach the scores listed in weights.toml."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from restore_cli.models.catalog import Entry
 
 @dataclass(frozen=True)
 class ScoreCheck:
-    """A listed score and what it is now.
+    """A listed score and its new measurement.
 
     Attributes:
         label: model, set and level.
-        listed, measured: PSNR in dB; None where its set is not at hand.
-        warning: says if the set is not whole.
+        listed, measured: PSNR in dB; `measured` is None if the set is not available.
+        warning: a sentence if the set is incomplete.
     """
 
     label: str
@@ -33,10 +33,10 @@ class ScoreCheck:
 
 
 def check_scores(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
-    """Measure an entry's own scores again, in fp32; those that its authors published are left out.
+    """Measure the scores of an entry again, in fp32, except those published by its authors.
 
     Raises:
-        UsageError, WeightsError: as `bench`.
+        UsageError, WeightsError: see `bench`.
     """
     for score in entry.scores:
         if score.protocol.published:
@@ -61,7 +61,7 @@ def check_scores(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
 
 
 def _measure(request: Request) -> float:
-    """The mean PSNR in dB of a request's only model."""
+    """The mean PSNR in dB of the only model of a request."""
     *_, result = bench(request)
     assert isinstance(result, BenchResult)
     result.discard()

@@ -1,4 +1,4 @@
-"""Words in, words out: the only place that knows Typer and Rich.
+"""The command line: the only package that uses Typer and Rich.
 
 `COMMANDS` is all that `restore --help` needs; a command is imported when it runs.
 """
@@ -17,40 +17,38 @@ from restore_cli.cli.options import Debug
 
 _TASKS = {
     "denoise": "Remove noise from photos.",
-    "deblock": "Remove the traces of JPEG compression from photos.",
+    "deblock": "Remove JPEG compression artifacts from photos.",
     "derain": "Remove rain from photos.",
-    "inpaint": "Fill in missing parts of photos: what is white in --mask, boxes, and text or"
-    " scratches that it finds.",
-    "sr": "Enlarge photos.",
+    "inpaint": "Fill in missing areas, given by a mask or boxes, or detected (text, scratches).",
+    "sr": "Upscale photos.",
     "dehaze": "Remove haze and fog from photos.",
     "deblur": "Sharpen blurred photos.",
 }
 COMMANDS = _TASKS | {  # the first line of each command's help
-    "compare": "Write a page that compares pictures: with a divider, side by side or blinking,"
-    " down to the pixels.",
-    "train": "Train a model.",
-    "study": "Train a small sweep of networks and draw the figure of a paper.",
+    "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
+    "train": "Train a model from a recipe.",
+    "study": "Train a series of small networks and plot a figure from a paper.",
     "bench": "Benchmark models on image sets.",
     "models": "List, show, fetch, add, remove, verify and export models.",
 }
 
 
 class LazyCommand(TyperCommand):
-    """A command or group of which only name and summary are known until it runs."""
+    """A command or group that knows only its name and summary until it runs."""
 
-    def make_context(self, *words: Any, **options: Any) -> Any:
-        """Read the words of the command itself."""
-        return self.load().make_context(*words, **options)
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments with the real command."""
+        return self.load().make_context(*args, **kwargs)
 
     def load(self) -> Any:
-        """Import the command itself."""
+        """Import the real command."""
         holder = typer.Typer()
         _add_command(holder, str(self.name))
         return typer.main.get_group(holder).commands[str(self.name)]
 
 
 def _add_command(app: typer.Typer, name: str) -> None:
-    """Import a command, and give it to the app."""
+    """Import a command and add it to the app."""
     if name in _TASKS:
         from restore_cli.cli import restore
 
@@ -79,7 +77,7 @@ def _add_command(app: typer.Typer, name: str) -> None:
 
 app = typer.Typer(
     cls=ErrorHandlingGroup,
-    help="Image restoration on the command line.",
+    help="Restore damaged photos: noise, JPEG artifacts, rain, missing areas, low resolution.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -99,18 +97,20 @@ def _help(
     command: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="COMMAND", help="As in `bench sr`.", autocompletion=_complete_commands
+            metavar="COMMAND",
+            help="A command, such as `bench sr`.",
+            autocompletion=_complete_commands,
         ),
     ] = None,
 ) -> None:
-    """Same as COMMAND --help."""
+    """Show the help of a command, as COMMAND --help does."""
     root = ctx.find_root()
     root.command.main([*(command or []), "--help"], prog_name=root.info_name, standalone_mode=False)
 
 
 @app.command("version", hidden=True)
 def _version() -> None:
-    """Same as --version."""
+    """Print the version, as --version does."""
     typer.echo(f"restore {__version__}")
 
 
@@ -128,7 +128,7 @@ def _root(
             "--version",
             "-V",
             metavar="",
-            help="Print the version.",
+            help="Print the version and exit.",
             callback=_print_version,
             is_eager=True,
         ),

@@ -1,4 +1,4 @@
-"""`restore bench`: measures models on sets of images, one command for each kind of damage."""
+"""`restore bench`: benchmark models on image sets, one command per task."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ def start(
     json: bench.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Benchmark models on image sets: of a task, or with the command suite the tables of papers."""
+    """Benchmark models on image sets, for one task or for a predefined suite."""
     command = context.invoked_subcommand
     if command:
         sources = map(context.get_parameter_source, context.params)
         if any(source and source.name != "DEFAULT" for source in sources):
             raise UsageError(
-                f"Give options after {command}; and none of --suite, which has its own tasks."
+                f"Options must follow {command!r}, and --suite cannot be combined with it."
             )
         return
     if suite is None:
-        raise UsageError("Nothing says what to measure; name a task, or the command suite.")
+        raise UsageError("No task given; use `restore bench TASK` or `restore bench suite NAME`.")
     run_suite(suite, data, metric, device, precision, offline, fresh, report, show, json, quiet)
 
 
@@ -75,9 +75,9 @@ def run_suite(
     quiet: options.Quiet = False,
     debug: options.Debug = False,  # noqa: ARG001 (read by the error boundary)
 ) -> None:
-    """Benchmark many tables at once, on the sets at hand, and say what the others lack.
+    """Run a predefined suite of benchmarks on the available sets.
 
-    papers: every table of the five papers, with the figures that they publish.
+    papers: every table of the five papers, next to their published results.
     bundled: every bundled model.
     """
     _check_reports(report or ())
@@ -106,9 +106,7 @@ def run_suite(
 
 @app.command("sets")
 def list_sets(data: bench.Data = None, json: bench.Json = False) -> None:
-    """List the sets known by name: which are here, can be downloaded, or must be fetched by
-    hand.
-    """
+    """List the known image sets and where to get them."""
     from restore_cli.datasets.find import find_folder
     from restore_cli.datasets.known import known_sets
 
@@ -120,9 +118,9 @@ def list_sets(data: bench.Data = None, json: bench.Json = False) -> None:
         ]
         print_result(dumps(records, default=str, indent=2))
         return
-    rows = [("set", "title", "images", "color", "for", "where")]
+    rows = [("set", "title", "images", "color", "tasks", "where")]
     for name, entry in known_sets().items():
-        where = "here" if places[name] else "download" if entry.source else "by hand"
+        where = "here" if places[name] else "download" if entry.source else "manual"
         color = "gray" if entry.channels == 1 else "color"
         rows.append((name, entry.title, str(entry.images), color, ", ".join(entry.tasks), where))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -137,28 +135,28 @@ _VALUES = "VALUE,VALUE,..."
 
 
 def _add_commands() -> None:
-    """Give the app one command for each task."""
+    """Add one command per task to the app."""
     for name in TASKS:
         app.command(name, help=f"Benchmark {name} models.")(_compose(find_task(name)))
 
 
 def _compose(task: type[Task]) -> Callable[..., None]:
-    """The command of a task: the options of all, and those of its own that are levels of damage."""
+    """The command of a task: the common options, and one option per degradation level."""
     damage = find_degradation(task.name)
     levels = {name: item for name, item in option_fields(task).items() if name in damage.levels}
     own = [
         parameter(
             name,
-            Annotated[str | None, bench.word(_describe(damage, item), _VALUES, bench.WHAT)],
+            Annotated[str | None, bench.panel_option(_describe(damage, item), _VALUES, bench.WHAT)],
         )
         for name, item in levels.items()
     ]
 
     def parse(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
         return {
-            name: [levels[name].metadata["parse"](word) for word in words.split(",")]
-            for name, words in given.items()
-            if words
+            name: [levels[name].metadata["parse"](text) for text in texts.split(",")]
+            for name, texts in given.items()
+            if texts
         }
 
     offered = inspect.signature(_run, eval_str=True).parameters
@@ -170,7 +168,7 @@ def _compose(task: type[Task]) -> Callable[..., None]:
 
 
 def _describe(damage: type[Degradation], item: dataclasses.Field[Any]) -> str:
-    """What a level is, and its values when none is named."""
+    """The help of a level's option, with the values that are used by default."""
     levels = damage.validation
     usual = dict.fromkeys(str(level[item.name]) for level in levels if item.name in level)
     more = f"; by default {', '.join(usual)}" if usual else ""
@@ -178,9 +176,7 @@ def _describe(damage: type[Degradation], item: dataclasses.Field[Any]) -> str:
 
 
 def _with_values(annotation: Any, values: list[str]) -> Any:
-    """An option whose help ends with the values that it takes for a task, by which it is
-    completed.
-    """
+    """An option whose help and shell completion list the values that a task accepts."""
     kind, option = get_args(annotation)
     option = copy.copy(option)
     option.help = f"{option.help}: {', '.join(values) or 'none'}."
@@ -198,7 +194,7 @@ def _run(
     level: bench.Level = None,
     degrade: bench.Degrade = None,
     model: bench.Models = None,
-    peer: bench.Peers = None,
+    peer: bench.Baselines = None,
     metric: bench.Metrics = None,
     published: bench.Published = False,
     gray: bench.Gray = False,
@@ -216,10 +212,10 @@ def _run(
     quiet: options.Quiet = False,
     debug: options.Debug = False,  # noqa: ARG001 (read by the error boundary)
 ) -> None:
-    """Measure what the words of a command line ask for.
+    """Benchmark a task with the options of a command line.
 
     Args:
-        given: values of levels that have options of their own.
+        given: values of the levels that have options of their own.
     """
     _check_reports(report or ())
     side = parse_tile(tile)
@@ -236,7 +232,7 @@ def _run(
         levels=tuple(_parse_levels(task, given, [*(level or ()), *(degrade or ())])),
         models=tuple(None if name == "default" else name for name in split_commas(model))
         or (None,),
-        peers=tuple(split_commas(peer)),
+        baselines=tuple(split_commas(peer)),
         metrics=_metrics(metric),
         gray=gray or full_range,
         full_range=full_range,
@@ -251,7 +247,7 @@ def _run(
 
 
 def _check_reports(paths: Sequence[Path]) -> None:
-    """Raise UsageError where one cannot be written, before any work is done."""
+    """Raise UsageError if a report cannot be written, before any work is done."""
     from restore_cli.report.bench_report import check_bench_report
 
     for path in paths:
@@ -259,35 +255,37 @@ def _check_reports(paths: Sequence[Path]) -> None:
 
 
 def _shown(reports: Sequence[Path] | None, show: int) -> int:
-    """How many images of each set and level are kept: none unless a report has pictures."""
+    """The number of images per set and level to show: 0 unless a report shows images."""
     return show if any(path.suffix.lower() == ".html" for path in reports or ()) else 0
 
 
-def _metrics(words: Sequence[str] | None) -> tuple[Metric, ...]:
-    return tuple(map(find_metric, dict.fromkeys(split_commas(words))))
+def _metrics(names: Sequence[str] | None) -> tuple[Metric, ...]:
+    return tuple(map(find_metric, dict.fromkeys(split_commas(names))))
 
 
 def _parse_levels(
-    task: type[Task], given: Mapping[str, Sequence[Any]], words: Sequence[str]
+    task: type[Task], given: Mapping[str, Sequence[Any]], assignments: Sequence[str]
 ) -> list[Mapping[str, Any]]:
-    """All combinations of the values named for each level; none where none is named.
+    """All combinations of the given values of each level; empty if no level is given.
 
     Raises:
-        UsageError: a word is no KEY=VALUE, or the task has no such level.
+        UsageError: an assignment is not KEY=VALUE, or the task does not have this level.
     """
     from restore_cli.bench.suites import combine
 
     parsers = _parsers(task)
     values = {key: list(found) for key, found in given.items()}
-    for key, text in split_keys("--level", words):
+    for key, text in split_keys("--level", assignments):
         if key not in parsers:
-            raise UsageError(f"{task.name} has no level {key!r}; it has {', '.join(parsers)}.")
+            raise UsageError(
+                f"Unknown level {key!r} for {task.name}; available: {', '.join(parsers)}."
+            )
         values[key] = [parsers[key](part) for part in text.split(",")]
     return combine(values)
 
 
 def _parsers(task: type[Task]) -> dict[str, Callable[[str], Any]]:
-    """What makes values of words, by the levels of a task."""
+    """The parser of each level of a task, by the level's name."""
     own = {name: item.metadata["parse"] for name, item in option_fields(task).items()}
     levels = dataclasses.fields(find_degradation(task.name))
     return {item.name: own.get(item.name, read_value) for item in levels}

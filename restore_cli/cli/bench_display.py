@@ -1,4 +1,4 @@
-"""What `restore bench` shows: its progress, its tables and where its reports are."""
+"""The output of `restore bench`: progress, tables and the paths of reports."""
 
 from __future__ import annotations
 
@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from restore_cli.cli.display import (
-    literal,
-    print_note,
-    print_result,
-    print_warning,
-    stdout,
-)
+from restore_cli.cli.display import literal, print_note, print_result, print_warning, stdout
 from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker, call
 
@@ -30,10 +24,10 @@ if TYPE_CHECKING:
 def run_bench(
     title: str, requests: Sequence[Request], reports: Sequence[Path], json: bool, quiet: bool
 ) -> None:
-    """Measure what is requested, print it and write the reports.
+    """Run the requests, print the tables and write the reports.
 
     Args:
-        title: begins the title of a page.
+        title: what is measured, for the title of a page.
     """
     from restore_cli.bench.origin import find_origin
     from restore_cli.report.bench_report import to_json, write_bench_report
@@ -45,16 +39,15 @@ def run_bench(
     else:
         print_tables(result.rows, origin)
     for path in reports:
-        call(
-            write_bench_report, path, f"{title}, measured", result.rows, origin, result.comparisons
-        )
+        heading = f"Benchmark: {title}"
+        call(write_bench_report, path, heading, result.rows, origin, result.comparisons)
         if not quiet:
             print_note(f"report {path}")
     result.discard()
 
 
 def _measure(requests: Sequence[Request], quiet: bool) -> BenchResult:
-    """The result, with a progress bar until it is there."""
+    """The result; a progress bar runs until it is ready."""
     from restore_cli.bench.run import Progress, SetWarning, bench
 
     try:
@@ -65,23 +58,23 @@ def _measure(requests: Sequence[Request], quiet: bool) -> BenchResult:
                         print_warning(event.warning)
                 elif isinstance(event, Progress):
                     if event.done == 1 and event.kept and not quiet:
-                        print_note(
-                            f"going on with {event.kept} images of a run that was interrupted"
-                        )
+                        print_note(f"resuming: {event.kept} images are already measured")
                     note = f"{event.done}/{event.total} images, {event.note}"
                     bar.update(event.done, event.total, note)
                 else:
                     return event
     except KeyboardInterrupt as error:
-        raise KeyboardInterrupt("What was measured is kept; run it again to go on.") from error
+        raise KeyboardInterrupt(
+            "Measurements are kept; run the same command again to resume."
+        ) from error
     raise AssertionError("a benchmark ends with its result")
 
 
 def print_tables(rows: Sequence[Row], origin: Origin) -> None:
-    """A table for each protocol, and one of what papers say; with all columns where it is no
-    terminal.
+    """Print one table per protocol, and published results in tables of their own.
 
-    There notes stand below the table, where they have room.
+    A terminal gets the main columns, with long notes below the table; a pipe gets Markdown with
+    all columns.
     """
     from restore_cli.report.bench_report import by_protocol, legend, to_markdown
 
@@ -99,7 +92,7 @@ def print_tables(rows: Sequence[Row], origin: Origin) -> None:
 
 
 def _table(title: str, rows: Sequence[Row], notes: Mapping[str, str]) -> Table:
-    """A table for the terminal; notes that are long are replaced by their numbers."""
+    """A table for the terminal, in which numbers replace long notes."""
     figures = _shown_figures(rows)
     table = Table("set", "level", "model", box=None, title=literal(title), title_justify="left")
     for figure in figures:
@@ -113,7 +106,7 @@ def _table(title: str, rows: Sequence[Row], notes: Mapping[str, str]) -> Table:
 
 
 def _shown_figures(rows: Sequence[Row]) -> list[Figure]:
-    """Those for which a terminal has room."""
+    """The figures that fit into a terminal."""
     from restore_cli.report.bench_report import columns
     from restore_cli.report.figures import SSIM_Y
 

@@ -11,13 +11,13 @@ import typer
 from restore_cli.cli import options
 from restore_cli.metrics.perceptual import METRICS
 
-WHAT, _OUT = "What to measure", "Results"  # panels
+WHAT, _OUT = "Benchmark", "Output"  # panels
 
 
-def word(
+def panel_option(
     text: str, metavar: str | None, panel: str, complete: Callable[..., Any] | None = None
 ) -> Any:
-    """An option of a panel, without a default in its help."""
+    """An option in a help panel, whose help does not show the default."""
     return typer.Option(
         metavar=metavar,
         help=text,
@@ -34,7 +34,7 @@ def _set_names() -> list[str]:
 
 
 def _suite_names() -> list[str]:
-    """What suites are called, to complete a word."""
+    """The names of the suites, for shell completion."""
     return ["papers", "bundled"]
 
 
@@ -42,18 +42,19 @@ Sets = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="SET",
-        help="Names, as of `restore bench sets`, or folders of images.",
+        help="Set names (see `restore bench sets`) or folders of images.",
         autocompletion=_set_names,
     ),
 ]
 
 
 Data = Annotated[
-    list[Path] | None, word("Folder that contains the sets, or is itself a set.", "DIR", WHAT)
+    list[Path] | None,
+    panel_option("Folder that contains image sets, or a single set.", "DIR", WHAT),
 ]
 Metrics = Annotated[
     list[str] | None,
-    word(
+    panel_option(
         f"Additional metrics: {', '.join(METRICS)}.",
         "NAME,...",
         WHAT,
@@ -63,19 +64,19 @@ Metrics = Annotated[
 Fresh = Annotated[
     bool,
     typer.Option(
-        "--fresh", metavar=options.FLAG, help="Start over; ignore results of an interrupted run."
+        "--fresh", metavar=options.FLAG, help="Ignore the cached results of an interrupted run."
     ),
 ]
 Report = Annotated[
     list[Path] | None,
-    word("Write a report, as .html, .md, .csv, .json or .toml; may be repeated.", "FILE", _OUT),
+    panel_option("Write a report as .html, .md, .csv, .json or .toml; repeatable.", "FILE", _OUT),
 ]
 Show = Annotated[
     int,
     typer.Option(
         metavar="N",
         min=0,
-        help="Worst images of each set and level that an HTML report shows; by default 2.",
+        help="Number of worst images per set and level to show in an HTML report; by default 2.",
         rich_help_panel=_OUT,
         show_default=False,
     ),
@@ -85,7 +86,7 @@ Json = Annotated[
     typer.Option(
         "--json",
         metavar=options.FLAG,
-        help="Print all rows, with the figures of each image, as JSON.",
+        help="Print all rows as JSON, with the results of each image.",
         rich_help_panel=_OUT,
     ),
 ]
@@ -93,53 +94,56 @@ Suite = Annotated[
     str,
     typer.Argument(
         metavar="NAME",
-        help="papers or bundled.",
+        help="Suite to run: papers or bundled.",
         show_default=False,
         autocompletion=_suite_names,
     ),
 ]
 OldSuite = Annotated[
     str | None,
-    word(
-        "Same as the command suite; deprecated, and removed in the next release.",
+    panel_option(
+        "Deprecated: use `restore bench suite NAME`. Removed in the next release.",
         "NAME",
         WHAT,
         _suite_names,
     ),
 ]
-Pairs = Annotated[str, word("Folders of real pairs in each set.", "CLEAN:DAMAGED", WHAT)]
-Level = Annotated[list[str] | None, word("Level of the damage", "KEY=VALUE,VALUE,...", WHAT)]
+Pairs = Annotated[
+    str,
+    panel_option(
+        "Subfolders of each set with ground-truth and degraded images.", "CLEAN:DAMAGED", WHAT
+    ),
+]
+Level = Annotated[list[str] | None, panel_option("Degradation level", "KEY=VALUE,VALUE,...", WHAT)]
 Degrade = Annotated[
     list[str] | None,
-    word(
-        "Take the images as clean even if they are not, and add damage of this level.",
-        "KEY=VALUE,VALUE,...",
-        WHAT,
+    panel_option(
+        "Treat all images as clean and degrade them at this level.", "KEY=VALUE,VALUE,...", WHAT
     ),
 ]
 Models = Annotated[
     list[str] | None,
-    word(
-        "Models; by default the task's own.",
+    panel_option(
+        "Models to benchmark; by default the task's default model.",
         "NAME|FILE,...",
         WHAT,
         options.complete_list(options.model_names),
     ),
 ]
-Peers = Annotated[list[str] | None, word("Other methods to compare with", "NAME,...", WHAT)]
+Baselines = Annotated[list[str] | None, panel_option("Baselines to compare with", "NAME,...", WHAT)]
 
 
 def _switch(name: str, text: str) -> Any:
     return typer.Option(name, metavar=options.FLAG, help=text, rich_help_panel=WHAT)
 
 
-Published = Annotated[bool, _switch("--published", "Also show figures from papers.")]
+Published = Annotated[bool, _switch("--published", "Include published results of papers.")]
 Gray = Annotated[bool, _switch("--gray", "Convert images to luma first.")]
 FullRange = Annotated[
     bool,
     _switch(
         "--full-range",
-        "With --gray: gray of full range, as MATLAB's rgb2gray, in place of luma.",
+        "Convert images to full-range gray instead of luma, as MATLAB's rgb2gray does.",
     ),
 ]
-Clip = Annotated[bool, _switch("--clip", "Round damaged images to 8 bits.")]
+Clip = Annotated[bool, _switch("--clip", "Quantize degraded images to 8 bits.")]

@@ -14,15 +14,15 @@ from restore_cli.errors import ExitCode, RestoreError
 
 
 class ErrorHandlingGroup(TyperGroup):
-    """The group of all commands, which turns errors into a sentence and an exit code.
+    """The group of all commands: turns errors into a sentence and an exit code.
 
-    With --debug errors pass through.
+    With --debug, errors pass through.
     """
 
-    def make_context(self, *words: Any, **options: Any) -> Any:
-        """Read the words; raises typer.Exit where help cannot be printed, or at an interrupt."""
+    def make_context(self, *args: Any, **kwargs: Any) -> Any:
+        """Parse the arguments; raises typer.Exit if help cannot be printed, or at an interrupt."""
         try:
-            return super().make_context(*words, **options)
+            return super().make_context(*args, **kwargs)
         except KeyboardInterrupt as error:
             print_error("Interrupted.")
             raise typer.Exit(ExitCode.INTERRUPTED) from error
@@ -31,17 +31,17 @@ class ErrorHandlingGroup(TyperGroup):
             raise typer.Exit(ExitCode.FAILED) from error
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command that was asked for; raises typer.Exit in place of any other error."""
+        """Run the command; raises typer.Exit instead of any other error."""
         try:
             value = super().invoke(ctx)
-            sys.stdout.flush()  # here, where a closed pipe can still be answered
+            sys.stdout.flush()  # here, where a closed pipe can still be handled
             return value
         except (typer.Exit, typer.TyperException):
             raise
         except KeyboardInterrupt as error:
-            print_error(f"Interrupted. {str(error) or 'Finished outputs are kept.'}")
+            print_error(f"Interrupted. {str(error) or 'Finished outputs were kept.'}")
             raise typer.Exit(ExitCode.INTERRUPTED) from error
-        except BrokenPipeError as error:  # the reader of stdout has left, `| head`
+        except BrokenPipeError as error:  # the reader of stdout has closed it, as `| head` does
             raise typer.Exit(ExitCode.FAILED) from error
         except Exception as error:
             if ctx.meta.get(DEBUG):
@@ -55,15 +55,15 @@ def _sentence(error: Exception) -> str:
         case RestoreError():
             return str(error)
         case MemoryError():
-            return "Memory is too short; close other programs or use a smaller --tile."
+            return "Out of memory. Use a smaller --tile, or close other programs."
         case ImportError() if "failed to map segment" in str(error):
-            return "Memory is too short to load the libraries; close other programs."
+            return "Cannot load the libraries: out of memory. Close other programs."
         case OSError(strerror=reason, filename=file) if reason and file:
-            return f"{file}: {reason}; choose another place."
+            return f"Cannot access {file}: {reason}."
         case FileNotFoundError():
-            return "The current folder does not exist any more; change to another one."
+            return "The current folder no longer exists. Change to another one."
         case OSError(strerror=reason) if reason:
             return f"Cannot write to standard output: {reason}."
     return (
-        f"Unexpected {type(error).__name__}: {error}. Please report it with the output of --debug."
+        f"Unexpected {type(error).__name__}: {error}. Please report it, with the output of --debug."
     )

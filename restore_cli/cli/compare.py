@@ -1,4 +1,4 @@
-"""`restore compare`: a page to look at versions of pictures, made elsewhere or by models."""
+"""`restore compare`: a page that compares versions of photos, from files or from models."""
 
 from __future__ import annotations
 
@@ -32,37 +32,37 @@ EPILOG = (
     "  restore compare photos/ denoised/ -o page.html\n"
     "  restore compare photo.jpg --models default,best,realesrgan --level scale=4 -o page.html\n"
     "  restore compare photo.jpg --models default,mine.safetensors --task denoise -o page.html\n\n"
-    "Exit codes: 0 the page is written, 1 it is written without a model that failed, or not at all,"
-    " 2 invalid arguments, 130 interrupted."
+    "Exit codes: 0 page written, 1 some or all versions failed, 2 invalid arguments,"
+    " 130 interrupted."
 )
 
 
 def compare(
     before: Annotated[
-        Path, typer.Argument(metavar="BEFORE", help="The picture as it was, or a folder.")
+        Path, typer.Argument(metavar="BEFORE", help="Original photo, or a folder of photos.")
     ],
     out: Annotated[
         Path,
         typer.Option(
-            "--output", "-o", metavar="FILE.html", help="The page to write.", show_default=False
+            "--output", "-o", metavar="FILE.html", help="HTML page to write.", show_default=False
         ),
     ],
     after: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="AFTER", help="What was made of it; may be left out with --models."),
+        typer.Argument(metavar="AFTER", help="Restored versions; optional with --models."),
     ] = None,
     models: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE,...",
-            help="Restore it by each of these models, too; default is the task's own.",
+            help="Also restore the photo with each of these models; default is the task's own.",
         ),
     ] = None,
     task: Annotated[
         str | None,
         typer.Option(
             metavar="TASK",
-            help=f"What the models do: {', '.join(TASKS)}; by default what all that are named are"
+            help=f"Task of the models: {', '.join(TASKS)}; by default the one that all of them are"
             " for.",
             autocompletion=lambda: [*TASKS],
             show_default=False,
@@ -72,15 +72,17 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="An option of the task's command, such as scale=4 or sigma=25; may be repeated.",
+            help="Option of the task's command, such as scale=4 or sigma=25; repeatable.",
         ),
     ] = None,
     reference: Annotated[
         Path | None,
-        typer.Option(metavar="FILE|DIR", help="The clean picture: gives PSNR and SSIM."),
+        typer.Option(
+            metavar="FILE|DIR", help="Reference photo, or a folder of them; reports PSNR and SSIM."
+        ),
     ] = None,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", metavar=FLAG, help="Replace a page that exists.")
+        bool, typer.Option("--overwrite", metavar=FLAG, help="Overwrite an existing page.")
     ] = False,
     accept: options.Accept = None,
     offline: options.Offline = False,
@@ -91,29 +93,26 @@ def compare(
     quiet: options.Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write a page that compares pictures: with a divider, side by side or blinking, down to the
-    pixels.
+    """Write an HTML page that compares photos: slider, side by side, or flickering.
 
-    It is one file that needs no network. A BEFORE that is smaller by a whole factor is enlarged
-    bicubically.
+    The page is a single file that works offline. If BEFORE is smaller by an integer factor, it is
+    upscaled bicubically.
 
-    Of folders it compares the pictures of one name, such as photo.jpg and photo.denoised.jpg: the
-    first 50, or with --reference the 50 worst.
+    In folders, photos with matching names are compared, such as photo.jpg and photo.denoised.jpg:
+    the first 50, or with --reference the 50 with the lowest PSNR.
 
-    With --models one photo is restored by each of them as the task's command does, and only the
-    page is kept. A model that cannot be loaded is named, and the others go on.
+    With --models, one photo is restored with each model, as the task's command does, and only the
+    page is written. If a model cannot be loaded, an error names it and the others continue.
     """
     from restore_cli.report.gallery import Gallery, check_page
 
     names = split_commas(models)
     if not names and not after:
-        raise UsageError(
-            f"Cannot compare {before} with nothing. Name another picture, or give --models."
-        )
+        raise UsageError(f"Nothing to compare {before} with. Name another photo, or give --models.")
     if not names and (task or level or mask):
-        raise UsageError("Cannot use --task, --level or --mask without models. Give --models.")
+        raise UsageError("Cannot use --task, --level or --mask without --models.")
     if task and task not in TASKS:
-        raise UsageError(f"There is no task {task!r}; choose {', '.join(TASKS)}.")
+        raise UsageError(f"Unknown task {task!r}; expected {', '.join(TASKS)}.")
     for name in accept or ():
         store.accept_license(name)
     check_page(out, overwrite=overwrite)
@@ -137,7 +136,9 @@ def compare(
     if page.kept:
         print_result(str(out))
     if page.left_out:
-        print_warning(f"{out} has room for {page.photos}: the first, or with --reference the worst")
+        print_warning(
+            f"{out} shows {page.photos}: the first, or with --reference those with the lowest PSNR."
+        )
     if failed:
         raise typer.Exit(ExitCode.FAILED)
 
@@ -145,7 +146,7 @@ def compare(
 def _add_pictures(
     page: Gallery, paths: Sequence[Path], reference: Path | None, debug: bool
 ) -> bool:
-    """Compare files, or those of folders that have one name; say whether any fails."""
+    """Compare files, or matching files of folders; returns whether any of them failed."""
     from restore_cli.metrics import psnr
     from restore_cli.pipeline.compare import make_alike, measure, pair, read_versions
     from restore_cli.report.comparison import Comparison
@@ -154,7 +155,7 @@ def _add_pictures(
     for name, files in pair([*paths, *([reference] if reference else [])]).items():
         found = [path for path in files if path]
         if len(found) < len(files):
-            print_warning(f"{name} is left out: not every folder has a picture of its name")
+            print_warning(f"Skipped {name}: not every folder has a matching photo.")
             continue
         try:
             versions, rank = call(make_alike, call(read_versions, found)), math.inf
@@ -171,16 +172,15 @@ def _add_pictures(
     return failed
 
 
-def _fill(task: type[Task], words: Sequence[str]) -> Task:
-    """A task with the options that KEY=VALUE words give."""
+def _fill(task: type[Task], args: Sequence[str]) -> Task:
+    """Create a task with the options of KEY=VALUE arguments."""
     known = option_fields(task)
     given: dict[str, Any] = {}
-    for key, text in split_keys("--level", words):
+    for key, text in split_keys("--level", args):
         name = key.replace("-", "_")
         if name not in known:
             raise UsageError(
-                f"Cannot use --level {key}={text}: {task.name} takes KEY=VALUE of"
-                f" {', '.join(known)}."
+                f"Unknown option {key!r} of {task.name} in --level; expected {', '.join(known)}."
             )
         value = known[name].metadata["parse"](text)
         given[name] = (*given.get(name, ()), value) if known[name].default == () else value
@@ -196,20 +196,20 @@ def _add_restored(
     measured: bool,
     quiet: bool,
 ) -> bool:
-    """Compare what models make of a photo, and other versions of it; say whether any fails.
+    """Compare the results of models, and other versions of a photo; returns whether any failed.
 
     Args:
-        measured: the last of the others is what all are measured against.
+        measured: whether the last of the others is the reference for PSNR and SSIM.
     """
     from restore_cli.pipeline.compare import make_alike, measure, read_versions
     from restore_cli.report.comparison import Comparison
 
     if photo.is_dir():
-        raise UsageError(f"Cannot restore the folder {photo} by --models. Name one photo.")
+        raise UsageError(f"Cannot restore the folder {photo} with --models. Name one photo.")
     given = call(read_versions, others)
     made, failed = _restore(photo, models, request, quiet)
     if not made:
-        print_note(f"nothing was restored; {page.path} is not written")
+        print_note(f"nothing was restored; {page.path} was not written")
         return True
     versions = call(make_alike, [*made, *given])
     if measured:
@@ -221,7 +221,7 @@ def _add_restored(
 def _restore(
     photo: Path, models: Sequence[str], request: Request, quiet: bool
 ) -> tuple[list[Version], bool]:
-    """The photo and what the models make of it, nothing where all fail; and whether any fails."""
+    """The photo and the results of the models (empty if all fail), and whether any failed."""
     from restore_cli.pipeline.batch import Callbacks
     from restore_cli.pipeline.lineup import line_up
 
@@ -233,7 +233,7 @@ def _restore(
             bar.update(done, len(names), f"{done}/{len(names)} models, {note}")
 
         callbacks = Callbacks(
-            on_download=lambda size, _: show(f"fetching {names[done]}, {size / 1e6:.0f} MB"),
+            on_download=lambda size, _: show(f"downloading {names[done]}, {size / 1e6:.0f} MB"),
             on_progress=lambda *_: show(names[done]),
         )
         for one in worker.each(line_up(photo, names, request, callbacks)):

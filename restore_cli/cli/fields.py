@@ -1,4 +1,4 @@
-"""Commands composed from the fields of a task, and KEY=VALUE words."""
+"""Commands composed from the fields of a task, and KEY=VALUE arguments."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def option_fields(task: type[Task]) -> dict[str, dataclasses.Field[Any]]:
-    """The fields of a task that the command line offers, by their names."""
+    """The fields of a task that are command line options, by name."""
     return {item.name: item for item in dataclasses.fields(task) if "parse" in item.metadata}
 
 
@@ -28,14 +28,14 @@ def compose(
     fill: Callable[[dict[str, Any]], Any],
     annotations: Mapping[str, Any] | None = None,
 ) -> Callable[..., None]:
-    """A command with the parameters of `run`, but one, whose place others take.
+    """Create a command with the parameters of `run`, with one of them replaced by others.
 
     Args:
         run: takes all its parameters by keyword.
-        slot: the name of the parameter that is not offered.
-        own: the parameters in its place, all keyword-only.
-        fill: makes the value of `slot` from the values of `own`, by their names.
-        annotations: by parameters of `run`, those that the command has instead.
+        slot: the name of the parameter that is replaced.
+        own: the parameters that replace it, all keyword-only.
+        fill: makes the value of `slot` from the values of `own`, by name.
+        annotations: types that replace those of parameters of `run`, by name.
     """
     offered: list[inspect.Parameter] = []
     for item in inspect.signature(run, eval_str=True).parameters.values():
@@ -57,9 +57,9 @@ def parameter(name: str, kind: Any, default: Any = None) -> inspect.Parameter:
 
 
 def task_parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
-    """The option of a task's field, with its help, parser and default."""
+    """The option for a task's field, with its help, parser and default."""
     metavar = item.metadata["metavar"]
-    values = [word for word in metavar.split("|") if word.islower()]  # of FLOAT|auto the second
+    values = [word for word in metavar.split("|") if word.islower()]  # "auto" in FLOAT|auto
     automatic = item.default is None and "auto" in values
     option = typer.Option(
         metavar=metavar,
@@ -74,30 +74,30 @@ def task_parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
 
 
 def make_task(task: type[Task], values: Mapping[str, Any]) -> Task:
-    """A task with these values of its fields; those of a repeated option are a list or None."""
+    """Create a task from the values of its fields; a repeatable option gives a list or None."""
     repeated = {item.name for item in dataclasses.fields(task) if item.default == ()}
     return task(
         **{key: tuple(value or ()) if key in repeated else value for key, value in values.items()}
     )
 
 
-def split_keys(option: str, words: Sequence[str] | None) -> Iterator[tuple[str, str]]:
-    """The key and the text of each KEY=VALUE word; `option` is named in errors.
+def split_keys(option: str, args: Sequence[str] | None) -> Iterator[tuple[str, str]]:
+    """Split KEY=VALUE arguments into key and text; errors name the `option`.
 
     Raises:
-        UsageError: a word lacks "=".
+        UsageError: an argument lacks "=".
     """
-    for word in words or ():
-        key, equals, text = word.partition("=")
+    for arg in args or ():
+        key, equals, text = arg.partition("=")
         if not equals:
-            raise UsageError(f"{option} takes KEY=VALUE, not {word!r}.")
+            raise UsageError(f"{arg!r} is not a valid {option}; expected KEY=VALUE.")
         yield key, text
 
 
-def parse_keys(option: str, words: Sequence[str] | None) -> dict[str, Any]:
-    """KEY=VALUE words whose values are TOML's; a text that is not TOML is the value itself.
+def parse_keys(option: str, args: Sequence[str] | None) -> dict[str, Any]:
+    """Parse KEY=VALUE arguments with TOML values; text that is not TOML stays a string.
 
     Raises:
-        UsageError: a word lacks "=".
+        UsageError: an argument lacks "=".
     """
-    return {key: read_value(text) for key, text in split_keys(option, words)}
+    return {key: read_value(text) for key, text in split_keys(option, args)}

@@ -1,14 +1,15 @@
-"""What the help of a task says of its models: which to name where none is bundled."""
+"""Hints in the help of a task: which model to use if none is bundled."""
 
 from __future__ import annotations
 
 from restore_cli.models import catalog
 
-_REQUIRED = {"inpaint": " --mask mask.png", "sr": " --scale 3"}  # by tasks whose examples need it
+# Options that the examples of a task need.
+_REQUIRED = {"inpaint": " --mask mask.png", "sr": " --scale 3"}
 
 
 def add_hint(summary: str, task: str) -> str:
-    """A task's summary, which ends with where a model comes from if none is bundled."""
+    """Extend a task's summary by where a model comes from, if none is bundled."""
     if _has_bundled(task):
         return summary
     model = _find_model(task)
@@ -17,7 +18,7 @@ def add_hint(summary: str, task: str) -> str:
 
 
 def example_options(task: str) -> str:
-    """The options without which a task's example cannot run, each after a blank."""
+    """The options that a task's example needs to run, each after a space."""
     required = _REQUIRED.get(task, "")
     if _has_bundled(task):
         return required
@@ -29,7 +30,7 @@ def _has_bundled(task: str) -> bool:
 
 
 def _find_model(task: str) -> str | None:
-    """The first model of a task that has no bundled one, if there is any."""
+    """The first model of a task without a bundled one, or None."""
     return next((entry.short or entry.name for entry in _entries(task)), None)
 
 

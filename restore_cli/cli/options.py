@@ -1,4 +1,4 @@
-"""Options of the commands, as annotated types."""
+"""The options that commands share, as annotated types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import typer
 from restore_cli.cli.values import parse_strength
 
 DEBUG = "restore_cli.debug"  # key of the context's meta, which nested commands share
-FLAG = ""  # metavar of switches, where typer would say <bool>
+FLAG = ""  # metavar of switches, where Typer would show <bool>
 
 
 def _option(panel: str, metavar: str, help: str, *names: str, **settings: Any) -> Any:
@@ -29,24 +29,29 @@ def _remember(ctx: typer.Context, debug: bool) -> bool:
 
 Inputs = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="INPUT", help="Files, folders, globs in quotes, or - for standard input."
-    ),
+    typer.Argument(metavar="INPUT", help="Files, folders or quoted globs; - reads standard input."),
 ]
 
 _FILES = "Input and output"
 FilesFrom = Annotated[
-    str | None, _option(_FILES, "FILE|-", "Read input names from a file or -, one per line.")
+    str | None,
+    _option(
+        _FILES, "FILE|-", "Read input paths from a file, one per line; - reads standard input."
+    ),
 ]
 Recursive = Annotated[
-    bool, _flag(_FILES, "Search sub-folders; -o keeps the folder structure.", "--recursive", "-r")
+    bool,
+    _flag(
+        _FILES, "Include subfolders; with -o, recreate the folder structure.", "--recursive", "-r"
+    ),
 ]
 Output = Annotated[
     str | None,
     _option(
         _FILES,
         "FILE|DIR|-",
-        "Where to write; by default next to the input, and - for input -.",
+        "Output file or folder, or - for standard output."
+        " By default next to each input, or - if the input is -.",
         "--output",
         "-o",
     ),
@@ -56,7 +61,7 @@ Suffix = Annotated[
     _option(
         _FILES,
         "TEXT",
-        "Suffix added to output names; by default what was done, such as .denoised.",
+        "Suffix added to output names, before the extension; by default .denoised and the like.",
         show_default=False,
     ),
 ]
@@ -65,7 +70,7 @@ Format = Annotated[
     _option(
         _FILES,
         "FORMAT",
-        "Format to write: png, jpg, webp, tif, bmp, ppm or avif; by default the input's.",
+        "Output format: png, jpg, webp, tif, bmp, ppm or avif; by default the same as the input.",
         autocompletion=lambda: ["png", "jpg", "webp", "tif", "bmp", "ppm", "avif"],
     ),
 ]
@@ -74,8 +79,8 @@ JpegQuality = Annotated[
     _option(
         _FILES,
         "N",
-        "Quality of JPEG, WebP and AVIF; by default 95, or the input's if that is higher; "
-        "deblock: 99 for inputs above 85.",
+        "Quality for JPEG, WebP and AVIF, 1 to 100; by default 95, or the input's own quality if"
+        " higher. Deblock uses 99 for inputs above 85.",
         min=1,
         max=100,
         show_default=False,
@@ -86,7 +91,7 @@ MaxPixels = Annotated[
     _option(
         _FILES,
         "N",
-        "Refuse pictures of more pixels; by default 536 million, and fewer of files that are tiny.",
+        "Refuse images with more pixels; by default 536 million, and fewer for very small files.",
         min=1,
         show_default=False,
     ),
@@ -94,14 +99,16 @@ MaxPixels = Annotated[
 SkipExisting = Annotated[
     bool, _flag(_FILES, "Skip inputs whose output already exists.", "--skip-existing")
 ]
-Overwrite = Annotated[bool, _flag(_FILES, "Replace outputs that exist.", "--overwrite")]
-DryRun = Annotated[bool, _flag(_FILES, "Print what would be written, and stop.", "--dry-run")]
+Overwrite = Annotated[bool, _flag(_FILES, "Overwrite existing outputs.", "--overwrite")]
+DryRun = Annotated[
+    bool, _flag(_FILES, "Show which files would be written, without writing them.", "--dry-run")
+]
 
-_NETWORK = "Network"
+_NETWORK = "Model and device"
 
 
 def model_names() -> list[str]:
-    """Full and short names of all models, to complete a word."""
+    """Full and short names of all models, for shell completion."""
     from restore_cli.models import catalog
 
     entries = catalog.entries().values()
@@ -109,7 +116,7 @@ def model_names() -> list[str]:
 
 
 def complete_list(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Completes the last name of a list, "a,b,c"."""
+    """Complete the last name of a comma-separated list."""
 
     def complete(incomplete: str) -> list[str]:
         head, comma, _ = incomplete.rpartition(",")
@@ -123,13 +130,13 @@ Model = Annotated[
     _option(
         _NETWORK,
         "NAME|FILE",
-        "One of `restore models list`, or a checkpoint; by default the task's own.",
+        "Model name, see `restore models list`, or checkpoint file; by default this command's own"
+        " model.",
         autocompletion=model_names,
     ),
 ]
 ACCEPT = (
-    "Accept the license of this model, which allows no commercial use or is not stated;"
-    " may be repeated."
+    "Accept the license of this model, which forbids commercial use or is not stated; repeatable."
 )
 Accept = Annotated[
     list[str] | None,
@@ -159,14 +166,15 @@ Tile = Annotated[
     _option(
         _NETWORK,
         "auto|N|0",
-        "Side of a tile in pixels, 16 or more; 0 is the whole picture, auto what memory allows.",
+        "Tile size in pixels, 16 or more; 0 processes the entire image at once, auto picks a size"
+        " that fits in memory.",
     ),
 ]
 CheckTiles = Annotated[
     bool,
     _flag(
         _NETWORK,
-        "Check that tiling does not change the result, on a crop of each picture.",
+        "Check on a crop of each photo that tiling does not change the result.",
         "--check-tiles",
     ),
 ]
@@ -174,69 +182,78 @@ Ensemble = Annotated[
     bool,
     _flag(
         _NETWORK,
-        "Average over eight flips and rotations: slightly better, eight times slower.",
+        "Average over eight flips and rotations: slightly better, but eight times slower.",
         "--ensemble",
     ),
 ]
 
-_CHANGE = "Effect"
+_EFFECT = "Strength and mask"
 Strength = Annotated[
     float,
     _option(
-        _CHANGE, "SHARE", "Strength of the effect: 0 to 1, or a percentage.", parser=parse_strength
+        _EFFECT,
+        "SHARE",
+        "Blend between the input (0) and the restored photo (1); also a percentage.",
+        parser=parse_strength,
     ),
 ]
 Mask = Annotated[
     Path | None,
     _option(
-        _CHANGE,
+        _EFFECT,
         "FILE|DIR",
-        "A picture, or a folder of them: white where the photo is changed, black where it is not.",
+        "Mask, or a folder with one mask per input: white areas are restored, black ones kept.",
     ),
 ]
 Missing = Annotated[
     Path | None,
     _option(
-        _CHANGE,
+        _EFFECT,
         "FILE|DIR",
-        "A picture, or a folder of them: white what is missing, black what stays.",
+        "Mask, or a folder with one mask per input: white areas are filled in, black ones kept.",
     ),
 ]
 SaveMask = Annotated[
     str | None,
     _option(
-        _CHANGE,
+        _EFFECT,
         "FILE|DIR",
-        "Save the mask that was used: to a file, or as NAME.png in a folder, whose name ends"
-        " with /.",
+        "Save the mask that was used, as FILE or as DIR/NAME.png; end a new folder's name with /.",
     ),
 ]
 
-_SAID = "Reporting"
+_REPORTS = "Reports and logging"
 Reference = Annotated[
     Path | None,
-    _option(_SAID, "FILE|DIR", "The clean picture, or a folder of them: gives PSNR and SSIM."),
+    _option(_REPORTS, "FILE|DIR", "Reference photo, or a folder of them; reports PSNR and SSIM."),
 ]
 Report = Annotated[
     list[Path] | None,
     _option(
-        _SAID,
+        _REPORTS,
         "FILE",
-        "Write a report with one row per input, as .jsonl, .csv, .md or .json; may be repeated.",
+        "Write a table with one row per input, as .jsonl, .csv, .md or .json; repeatable.",
     ),
 ]
 Compare = Annotated[
     Path | None,
     _option(
-        _SAID,
+        _REPORTS,
         "FILE.html",
-        "Write a page with photos before and after: the first 50, or with --reference the 50"
-        " worst.",
+        "Write an HTML page that compares before and after: the first 50 photos, or with"
+        " --reference the 50 with the lowest PSNR.",
     ),
 ]
-Json = Annotated[bool, _flag(_SAID, "Print one JSON record per line as inputs finish.", "--json")]
-Quiet = Annotated[bool, _flag(_SAID, "Print only errors.", "--quiet", "-q")]
+Json = Annotated[
+    bool, _flag(_REPORTS, "Print one JSON object per line as each input finishes.", "--json")
+]
+Quiet = Annotated[bool, _flag(_REPORTS, "Print errors only.", "--quiet", "-q")]
 Debug = Annotated[
     bool,
-    _flag(_SAID, "Stop at the first error, and show its traceback.", "--debug", callback=_remember),
+    _flag(
+        _REPORTS,
+        "Stop at the first error and show the traceback.",
+        "--debug",
+        callback=_remember,
+    ),
 ]

@@ -1,4 +1,4 @@
-"""What a batch of photos prints and writes: a line for each, then reports, page and totals."""
+"""The output of a batch: a line per photo, then reports, page and totals."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass
 class Outcomes:
-    """Renders the records of a batch as they come.
+    """Renders the records of a batch as they arrive.
 
     Args:
-        task: what was asked for.
-        batch: how far the batch is.
-        reports: where to write all records.
-        page: where before and after are compared.
+        task: the task with its options.
+        batch: the progress of the batch.
+        reports: files to write all records to.
+        page: the page that compares before and after.
         json: print records as JSON lines.
         quiet: print only errors.
     """
@@ -50,17 +50,17 @@ class Outcomes:
     _counts: dict[str, int] = field(
         default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0)
     )
-    _kept: list[Record] = field(default_factory=list)
+    _records: list[Record] = field(default_factory=list)
 
     def render(self, records: Iterable[Record]) -> None:
-        """Show all; reports and page are written whatever happens, of the records there are.
+        """Show all records; reports and page are written even if the batch is interrupted.
 
         Raises:
             typer.Exit: an input failed.
-            KeyboardInterrupt: with a sentence that says how to go on.
+            KeyboardInterrupt: its text says how to continue.
         """
         with ExitStack() as last:
-            for path in reversed(self.reports):  # the last callback comes first
+            for path in reversed(self.reports):  # the last callback runs first
                 last.callback(self._write_report, path)
             if self.page:
                 last.callback(self.page.write)
@@ -71,8 +71,8 @@ class Outcomes:
                 if self.batch.photos == 1:
                     raise
                 raise KeyboardInterrupt(
-                    f"{self.batch.done} of {self.batch.photos} photos are done; run it again with"
-                    " --skip-existing for the rest."
+                    f"{self.batch.done} of {self.batch.photos} photos are done. Run the command"
+                    " again with --skip-existing for the rest."
                 ) from error
         if not self.quiet:
             self._summarize()
@@ -80,14 +80,14 @@ class Outcomes:
             raise typer.Exit(ExitCode.FAILED)
 
     def _write_report(self, path: Path) -> None:
-        if self._kept:
-            write_report(self._kept, path)
+        if self._records:
+            write_report(self._records, path)
 
     def _show(self, record: Record) -> None:
         self._counts[record.status] += 1
         self.batch.finish()
         if self.reports:
-            self._kept.append(record)
+            self._records.append(record)
         if self.json:
             print_result(record.to_json())
         if record.error:
@@ -103,8 +103,9 @@ class Outcomes:
             print_note(f"{counts} in {self.batch.seconds:.1f} s")
         page = self.page
         if page and not page.kept:
-            print_note(f"nothing was restored; {page.path} is not written")
+            print_note(f"nothing was restored; {page.path} was not written")
         elif page and page.left_out:
             print_warning(
-                f"{page.path} has room for {page.photos}: the first, or by --reference the worst"
+                f"{page.path} shows {page.photos}:"
+                " the first, or with --reference those with the lowest PSNR."
             )

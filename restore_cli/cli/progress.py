@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Where a command reports how far it is; `visible` says whether anybody sees it."""
+    """Where a command reports its progress; `visible` says whether it is shown."""
 
     visible: ClassVar[bool]
 
     def update(self, done: float, total: float, note: str = "") -> None:
-        """Report that `done` of `total` is done."""
+        """Report that `done` of `total` units are done."""
 
 
 class NullProgress:
-    """Progress that nobody sees."""
+    """Progress that is not shown."""
 
     visible: ClassVar[bool] = False
 
@@ -43,13 +43,13 @@ class ProgressBar:
     task: TaskID
 
     def update(self, done: float, total: float, note: str = "") -> None:
-        """Move the bar, and show the note next to it."""
+        """Move the bar and show the note next to it."""
         self.progress.update(self.task, completed=done, total=total, note=escaping.visible(note))
 
 
 @contextmanager
 def show_progress(title: str, quiet: bool = False) -> Iterator[Progress]:
-    """A line at the bottom of the terminal: title, bar, note, time left."""
+    """Show a line at the bottom of the terminal: title, bar, note, time left."""
     if quiet or not display.stderr.is_terminal:
         yield NullProgress()
         return
@@ -66,7 +66,7 @@ def show_progress(title: str, quiet: bool = False) -> Iterator[Progress]:
         *columns,
         console=display.stderr,
         transient=True,
-        redirect_stdout=False,  # it would lead stdout to this console, and may be a file
+        redirect_stdout=False,  # stdout may be a file; it must not go to this console
         redirect_stderr=False,
     )
     with bar as progress:
@@ -75,7 +75,7 @@ def show_progress(title: str, quiet: bool = False) -> Iterator[Progress]:
 
 @dataclass
 class BatchProgress:
-    """How far a batch of photos is, shown by `bar`; `names` are the photos in their order."""
+    """The progress of a batch of photos on a `bar`; `names` are the photos in order."""
 
     bar: Progress
     names: Sequence[str]
@@ -86,29 +86,29 @@ class BatchProgress:
 
     @property
     def photos(self) -> int:
-        """How many there are."""
+        """The number of photos."""
         return len(self.names)
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the start."""
         return time.perf_counter() - self.started
 
     def restore(self, share: float, megapixels: float) -> None:
-        """Some more of the current photo is restored."""
+        """Report that a further share of the current photo is restored."""
         self.share += share
         self.megapixels += megapixels
         self._show_speed()
 
     def finish(self) -> None:
-        """The current photo is finished, in whatever way."""
+        """Report that the current photo is done, skipped or failed."""
         self.done, self.share = self.done + 1, 0.0
         self._show_speed()
 
     def download(self, done: int, total: int) -> None:
-        """Some more of a model is fetched."""
+        """Report how many bytes of a model are downloaded, of `total` (0 if unknown)."""
         share = f" of {total / 1e6:.0f}" if total else ""
-        self._show(f"fetching the model, {done / 1e6:.0f}{share} MB")
+        self._show(f"downloading the model, {done / 1e6:.0f}{share} MB")
 
     def _show_speed(self) -> None:
         self._show(f"{self.megapixels / max(self.seconds, 1e-9):.2f} MP/s")

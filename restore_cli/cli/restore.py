@@ -1,4 +1,4 @@
-"""`restore TASK`: one command for each task, whose fields are its options."""
+"""`restore TASK`: one command for each task, with the fields of the task as options."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def add_command(app: typer.Typer, name: str) -> None:
-    """Give the app the command of a task."""
+    """Add the command of a task to the app."""
     task = find_task(name)
     doc = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
     first, *rest = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
@@ -41,20 +41,20 @@ def add_command(app: typer.Typer, name: str) -> None:
 
 
 def _epilog(name: str) -> str:
-    """What the help of a task ends with: examples and exit codes."""
+    """The end of a task's help: examples and exit codes."""
     more = example_options(name)
     return (
         f"Examples:\n"
         f"  restore {name} photo.jpg{more}\n"
         f"  restore {name} photos/ -r -o restored/ --skip-existing{more}\n"
         f"  restore {name} - -o - --format png{more} < photo.jpg > photo.png\n\n"
-        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model, 130"
-        " interrupted."
+        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model,"
+        " 130 interrupted."
     )
 
 
 def task_command(task: type[Task]) -> Callable[..., None]:
-    """The command of a task: the options of every task, and the task's fields."""
+    """The command of a task: the common options, and the fields of the task."""
     own = [task_parameter(item) for item in option_fields(task).values()]
     changed = {"mask": options.Missing} if task.keeps_most_pixels else {}
     return compose(_run, "task", own, lambda values: make_task(task, values), changed)
@@ -92,11 +92,11 @@ def _run(
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
-    """Restore the inputs that a command line names; raises typer.Exit if one failed."""
+    """Restore the inputs of a command line; raises typer.Exit if one of them fails."""
     from restore_cli.pipeline import files
 
     if skip_existing and overwrite:
-        raise UsageError("Both --skip-existing and --overwrite are given; choose one.")
+        raise UsageError("Cannot use --skip-existing and --overwrite together. Choose one.")
     reports = report or []
     _check_written(reports, compare, overwrite)
     naming = files.OutputNaming(
@@ -147,7 +147,7 @@ def _run(
 
 
 def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: bool) -> None:
-    """Raise UsageError where a report or the page cannot be written, before any work is done."""
+    """Raise UsageError if a report or the page cannot be written, before any work is done."""
     for path in reports:
         check_report(path, overwrite=overwrite)
     if compare:
@@ -157,26 +157,26 @@ def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: boo
 
 
 def _check_stdout(items: Sequence[FileJob], json: bool) -> None:
-    """Raise UsageError where a picture goes to a standard output that cannot take it."""
+    """Raise UsageError if an image would go to a standard output that cannot take it."""
     from restore_cli.pipeline.files import STREAM
 
     if not any(item.output == STREAM for item in items):
         return
     if json:
         raise UsageError(
-            "Standard output cannot take both the picture and --json; give a file as -o."
+            "Cannot write both the image and --json to standard output. Give a file as -o."
         )
     if sys.stdout.isatty():
-        raise UsageError("Cannot show a picture in a terminal. Give a file as -o, or redirect it.")
+        raise UsageError("Cannot write an image to a terminal. Give -o FILE, or redirect it.")
 
 
 def _warn_of_unread(unread: Counter[str]) -> None:
-    """Say how many files of a folder are skipped, by their formats."""
+    """Warn about files in folders that are skipped because of their format."""
     from restore_cli.pipeline.files import count_unread
 
     skipped = f"{unread.total()} file{'s' * (unread.total() > 1)}"
     print_warning(
-        f"skipped {skipped} that cannot be read: {count_unread(unread)}; convert them first"
+        f"Skipped {skipped} in unsupported formats: {count_unread(unread)}. Convert them first."
     )
 
 
@@ -212,22 +212,22 @@ def _restore(
 
 
 def _read_inputs(inputs: Sequence[str], files_from: str | None) -> list[str]:
-    """The inputs named, and those of a list, one a line or, as of `find -print0`, ended by NUL.
+    """The named inputs, and those of a list with one path per line, or ended by NUL (`-print0`).
 
     Raises:
-        UsageError: neither is given, or the list cannot be read.
+        UsageError: there are no inputs, or the list cannot be read.
     """
     if files_from is None:
         if not inputs:
-            raise UsageError("There is no input; name files or folders, or - for standard input.")
+            raise UsageError("No input given. Name files or folders, or - for standard input.")
         return list(inputs)
     try:
         data = sys.stdin.buffer.read() if files_from == "-" else Path(files_from).read_bytes()
     except OSError as error:
-        raise UsageError(f"The list {files_from} cannot be read: {error.strerror}.") from error
+        raise UsageError(f"Cannot read the list {files_from}: {error.strerror}.") from error
     if files_from == "-" and "-" in inputs:
         raise UsageError(
-            "Standard input cannot be both a picture and the list; give the list as a file."
+            "Cannot read both an image and the list from standard input. Give the list as a file."
         )
     lines = data.split(b"\0") if b"\0" in data else data.splitlines()
     return [*inputs, *(os.fsdecode(line) for line in lines if line)]

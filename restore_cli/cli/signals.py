@@ -1,4 +1,4 @@
-"""Signals are answered at once: what takes long is done by another thread, while this one waits."""
+"""Immediate reaction to signals: slow work runs in another thread while this one waits."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-_GLANCE = 0.2  # seconds after which signals are looked at
+_POLL_SECONDS = 0.2  # how often signals are checked
 T = TypeVar("T")
 
 
 class Worker:
-    """Another thread, which works while this one waits for it, or answers a signal.
+    """A thread that does slow work while this one waits and reacts to signals.
 
-    Libraries compute, write and wait for minutes without a look at signals. Who is interrupted
-    leaves the thread to what it does; the process ends all the same.
+    Libraries compute, write and wait for minutes without checking for signals. After an interrupt
+    the thread is abandoned, and the process ends anyway.
     """
 
     def __init__(self) -> None:
@@ -33,27 +33,26 @@ class Worker:
     ) -> None:
         self._pool.shutdown(wait=False)
 
-    def call(self, function: Callable[..., T], *words: Any) -> T:
-        """What the function gives, or raises."""
-        self._job = self._pool.submit(function, *words)
+    def call(self, function: Callable[..., T], *args: Any) -> T:
+        """Call the function in the thread; returns or raises what it does."""
+        self._job = self._pool.submit(function, *args)
         self.wait()
         value: T = self._job.result()
         return value
 
     def each(self, items: Iterator[T]) -> Iterator[T]:
-        """The same items, none of which is None."""
+        """Yield the same items, computed in the thread; none may be None."""
         while (item := self.call(next, items, None)) is not None:
             yield item
 
     def wait(self) -> None:
-        """Wait until the last call has ended, in whatever way."""
-        while not wait(
-            [self._job], _GLANCE
-        ).done:  # a signal may reach the other thread, which wakes nobody
+        """Wait until the last call has returned or failed."""
+        # A signal may reach the other thread, which does not wake this one: poll.
+        while not wait([self._job], _POLL_SECONDS).done:
             pass
 
 
-def call(function: Callable[..., T], *words: Any) -> T:
-    """What a function gives, or raises, that takes long: called by a thread of its own."""
+def call(function: Callable[..., T], *args: Any) -> T:
+    """Call a slow function in a thread of its own; returns or raises what it does."""
     with Worker() as worker:
-        return worker.call(function, *words)
+        return worker.call(function, *args)

@@ -1,4 +1,4 @@
-"""`restore study`: trains a small sweep and draws the figure of a paper."""
+"""`restore study`: trains a series of small networks and plots a figure from a paper."""
 
 from __future__ import annotations
 
@@ -20,14 +20,13 @@ if TYPE_CHECKING:
     from restore_cli.training.progress import Beat
 
 
-def _word(text: str, metavar: str, *names: str, **others: Any) -> Any:
+def _option(text: str, metavar: str, *names: str, **others: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=text, show_default=False, **others)
 
 
 def _study_names() -> list[str]:
-    table = Path(training.__file__).with_name(
-        "studies.toml"
-    )  # which its module would read behind torch
+    # `training.sweep` reads this table too, but imports torch.
+    table = Path(training.__file__).with_name("studies.toml")
     return list(read_toml(table, RestoreError))
 
 
@@ -36,7 +35,7 @@ def study(
         str | None,
         typer.Argument(
             metavar="NAME",
-            help="The study, as of --list.",
+            help="Name of the study (see --list).",
             show_default=False,
             autocompletion=_study_names,
         ),
@@ -44,38 +43,38 @@ def study(
     list_studies: Annotated[
         bool, typer.Option("--list", metavar=FLAG, help="List the studies.")
     ] = False,
-    data: Annotated[Path, typer.Option(metavar="DIR", help="Images to train on.")] = Path(),
+    data: Annotated[Path, typer.Option(metavar="DIR", help="Training images.")] = Path(),
     validation: Annotated[
-        Path | None, _word("Images to score with; by default some are held out.", "DIR", "--val")
+        Path | None, _option(r"Validation images. \[default: a held-out split]", "DIR", "--val")
     ] = None,
     minutes: Annotated[
         float | None,
-        _word("Time of each training; by default 8 minutes.", "N", "--minutes-each", min=0.01),
+        _option(r"Minutes per training. \[default: 8]", "N", "--minutes-each", min=0.01),
     ] = None,
     steps: Annotated[
         int | None,
-        _word("Steps of each training, in place of minutes.", "N", "--steps-each", min=1),
+        _option("Steps per training, instead of minutes.", "N", "--steps-each", min=1),
     ] = None,
     seeds: Annotated[
         int,
-        typer.Option(metavar="N", min=1, help="Trainings of each point, which show the spread."),
+        typer.Option(metavar="N", min=1, help="Trainings per point, each with its own seed."),
     ] = 1,
     settings: Annotated[
         list[str] | None,
-        _word("A key of all recipes, such as batch=4; may be repeated.", "KEY=VALUE", "--set"),
+        _option("Key for all recipes, such as batch=4; repeatable.", "KEY=VALUE", "--set"),
     ] = None,
     out: Annotated[
-        Path | None, _word("Folder for the results; by default studies/NAME.", "DIR", "--out")
+        Path | None, _option(r"Folder for the results. \[default: studies/NAME]", "DIR", "--out")
     ] = None,
     device: Device = "auto",
-    debug: Debug = False,  # noqa: ARG001 (its callback keeps it)
+    debug: Debug = False,  # noqa: ARG001 (its callback stores it)
 ) -> None:
-    """Train a small sweep of networks and draw the figure of a paper.
+    """Train a series of small networks and plot a figure from a paper.
 
     restore study xunit-filter --data photos/ --minutes-each 8 --seeds 2
 
-    After each training it writes NAME.html (chart and table), .svg, .md and .json.
-    Started again, a study that was interrupted goes on where it was.
+    After each training, the study writes NAME.html (chart and table), .svg, .md and
+    .json. The same command resumes an interrupted study.
     """
     from restore_cli.training.sweep import find, points, studies
 
@@ -84,11 +83,9 @@ def study(
             print_result(f"{key}: {found.title} ({found.figure})")
         return
     if not name:
-        raise UsageError("Cannot start a study: none is named. `restore study --list` shows all.")
+        raise UsageError("Cannot start a study: no name given. `restore study --list` shows all.")
     if minutes and steps:
-        raise UsageError(
-            "Cannot train for minutes and for steps: give --minutes-each or --steps-each."
-        )
+        raise UsageError("Cannot use --minutes-each together with --steps-each. Give one of them.")
     from restore_cli.report.study import to_markdown, write_study
     from restore_cli.training import study as job
 
@@ -113,7 +110,7 @@ def study(
                     written = write_study(folder, name, moment.chart)
                     print_note(f"{moment.done}/{moment.total}  {moment.summary}")
         except KeyboardInterrupt:
-            print_note("what is trained is kept; start the study again to go on")
+            print_note("finished trainings were kept; run the same command again to continue")
             raise
     print_result(to_markdown(moment.chart).rstrip())
     print_note(f"written: {', '.join(map(str, written))}")

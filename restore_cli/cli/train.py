@@ -1,4 +1,4 @@
-"""`restore train`: makes a checkpoint from its recipe."""
+"""`restore train`: trains a checkpoint from a recipe."""
 
 from __future__ import annotations
 
@@ -69,26 +69,27 @@ def train(
     compile: Compile = False,
     logdir: LogFolder = None,
     dry_run: DryRun = False,
-    debug: Debug = False,  # noqa: ARG001 (its callback keeps it)
+    debug: Debug = False,  # noqa: ARG001 (its callback stores it)
 ) -> None:
-    """Train a model.
+    """Train a model from a recipe.
 
-    NAME is a full name from `restore models list`, which is made again from its
-    recipe in weights.toml, or one from `restore train --list`, a row of a paper's
-    table, with variants after colons; RECIPE.toml is a file with a recipe's keys.
-    Options take their place, or make a recipe by themselves:
+    NAME is a model from `restore models list`, which is retrained from its recipe in
+    weights.toml, or a paper's recipe from `restore train --list`, with variants after
+    colons. RECIPE.toml is a file with the keys of a recipe. Options override these
+    keys, or define a recipe of their own:
 
     restore train --task denoise --data photos/ --minutes 60 --out my.safetensors
 
-    Also written: NAME.last.safetensors, the latest (NAME.safetensors is the best
-    of all validations); NAME.state.safetensors, for --resume; and NAME.csv, the
-    log. Ctrl-C ends the step that is under way and keeps the state.
+    NAME.safetensors is the checkpoint with the best validation score. Next to it are
+    NAME.last.safetensors (the latest checkpoint), NAME.state.safetensors (for
+    --resume) and NAME.csv (the log). Ctrl-C finishes the current step and saves the
+    state.
 
     `torchrun -m restore_cli train ...` trains with several processes.
 
     `restore train --jobs 2 A.toml B.toml C.toml --data photos/` trains a list, two
-    at a time. What each prints goes to A.log, ..., and what ran when to train.log.
-    The same command resumes the list.
+    at a time. Each training writes its output to A.log, and so on; train.log lists
+    when each one started and ended. The same command resumes the list.
     """
     if list_recipes:
         show_recipes()
@@ -114,9 +115,9 @@ def train(
         others = param or level or settings or out or logdir or dry_run or compile
         if others or given.keys() & {"task", "arch", "init", "pairs"}:
             raise UsageError(
-                "Cannot train a list with options that are of one training. Put them into the"
-                " recipes; --data, --val, --steps, --minutes, --batch, --patch, --precision,"
-                " --seed, --device and --workers stand for all."
+                "Cannot train a list with options that apply to a single training. Put them into"
+                " the recipes. A list accepts --data, --val, --steps, --minutes, --batch, --patch,"
+                " --precision, --seed, --device and --workers."
             )
         shared: dict[str, object] = {"data": data, "val": validation, "device": device}
         shared |= {"workers": workers, **given}
@@ -131,12 +132,17 @@ def train(
     recipe = Recipe.parse(values)
     out = out or Path(f"{checkpoint_name(model or recipe.task)}.safetensors")
     if out.suffix != ".safetensors":
-        raise UsageError(f"A checkpoint is a safetensors file; name {out} with that suffix.")
+        raise UsageError(
+            f"Cannot write a checkpoint to {out}: it must be a safetensors file. Use the suffix"
+            " .safetensors."
+        )
     request = Request(recipe, data, out, device, resume, validation, workers, compile, logdir)
     if dry_run:
         show_plan(request)
         return
     for path in (out, request.state):
         if path.exists() and not resume:
-            raise UsageError(f"{path} exists; give --resume to go on with it, or another --out.")
+            raise UsageError(
+                f"{path} already exists; use --resume to continue or choose another --out."
+            )
     run_training(request)

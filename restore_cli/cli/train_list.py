@@ -1,4 +1,4 @@
-"""`restore train` with several models: a list, some at a time."""
+"""`restore train` with several models: runs a list, some at a time."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from restore_cli.errors import RestoreError, UsageError
 
 
 def train_list(models: list[str], slots: int, options: Mapping[str, object]) -> None:
-    """Train each model in a process of its own, `slots` at a time, resuming what was begun.
+    """Train each model in its own process, `slots` at a time, and resume interrupted trainings.
 
     Raises:
-        UsageError: no models, or two of one name.
-        RestoreError: some failed, after all others are done.
+        UsageError: there are no models, or two have the same name.
+        RestoreError: some trainings failed; raised when all others are done.
     """
     from restore_cli.training.queue import run_queue
 
     names = list(map(checkpoint_name, models))
     if not names or len(set(names)) < len(names):
-        raise UsageError("Cannot train a list: it needs models or recipes of different names.")
-    words = [
-        word
+        raise UsageError("Cannot train a list: it needs models or recipes with different names.")
+    shared = [
+        arg
         for key, value in options.items()
         if value is not None
-        for word in (f"--{key}", str(value))
+        for arg in (f"--{key}", str(value))
     ]
     commands = {
-        name: ["train", model, *words, "--resume", "--out", f"{name}.safetensors"]
+        name: ["train", model, *shared, "--resume", "--out", f"{name}.safetensors"]
         for name, model in zip(names, models, strict=True)
     }
     failed = []
     with closing(run_queue(commands, slots, Path("train.log"))) as events:
         for event in events:
             spent = f" after {format_time(event.seconds)}" if event.seconds else ""
-            reason = ", an earlier list still trains it" if event.kind == "waiting" else ""
+            reason = ", an earlier list is still training it" if event.kind == "waiting" else ""
             print_note(f"{event.job}: {event.kind}{spent}{reason}")
             if event.kind == "finished":
                 print_result(f"{event.job}.safetensors")

@@ -28,7 +28,7 @@ def _recipe_names() -> list[str]:
 
 
 def _arch_names() -> list[str]:
-    """Those that recipes and models use, which are known without torch."""
+    """List the networks that recipes and models use, without importing torch."""
     used = [row.keys["arch"] for row in recipes.rows().values()]
     ours = (entry.arch for entry in catalog.entries().values() if not entry.by_spandrel)
     return sorted({*used, *ours})
@@ -38,7 +38,7 @@ Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME|RECIPE.toml",
-        help="What to train: a model, a paper's recipe, a file; or several.",
+        help="Models to retrain, papers' recipes, or recipe files.",
         autocompletion=_recipe_names,
     ),
 ]
@@ -47,7 +47,7 @@ ListRecipes = Annotated[
     typer.Option(
         "--list",
         metavar=FLAG,
-        help="List the recipes of papers, with their variants.",
+        help="List the papers' recipes and their variants.",
         rich_help_panel=_RECIPE,
     ),
 ]
@@ -56,7 +56,7 @@ ListArchs = Annotated[
     typer.Option(
         "--list-archs",
         metavar=FLAG,
-        help="List the networks for --arch, with their parameters for --param.",
+        help="List the networks for --arch and their parameters for --param.",
         rich_help_panel=_RECIPE,
     ),
 ]
@@ -65,50 +65,52 @@ Cheap = Annotated[
     typer.Option(
         "--cpu",
         metavar=FLAG,
-        help="Train a paper's recipe cheaply: half an hour on one core; same as NAME:cpu.",
+        help="Use the half-hour, single-core variant of a paper's recipe (same as NAME:cpu).",
         rich_help_panel=_RECIPE,
     ),
 ]
 TaskName = Annotated[
     str | None,
-    _option(f"Damage to remove: {', '.join(TASKS)}.", "TASK", autocompletion=lambda: list(TASKS)),
+    _option(f"Restoration task: {', '.join(TASKS)}.", "TASK", autocompletion=lambda: list(TASKS)),
 ]
 Arch = Annotated[
     str | None,
     _option(
-        "Network, one of --list-archs; by default that of the task's own model.",
+        r"Network to train (see --list-archs). \[default: that of the task's default model]",
         "FILE:CLASS",
         autocompletion=_arch_names,
     ),
 ]
 Params = Annotated[
-    list[str] | None, _option("Parameter of the network, such as channels=1.", "KEY=VALUE")
+    list[str] | None,
+    _option("Network parameter, such as channels=1; repeatable.", "KEY=VALUE"),
 ]
 Levels = Annotated[
-    list[str] | None, _option(r"Level of the damage: a value, or \[low,high].", "KEY=VALUE")
+    list[str] | None,
+    _option(r"Degradation level: a value or \[low,high]; repeatable.", "KEY=VALUE"),
 ]
 Init = Annotated[
     str | None, _option("Checkpoint to start from.", "NAME|FILE", autocompletion=model_names)
 ]
-Steps = Annotated[int | None, _option("Training time in steps; by default 10000.", "N")]
-Minutes = Annotated[float | None, _option("Training time in minutes, in place of steps.", "N")]
-Batch = Annotated[int | None, _option("Patches per step; by default 16.", "N")]
-Patch = Annotated[int | None, _option("Side of a patch in pixels; by default 64.", "N")]
+Steps = Annotated[int | None, _option(r"Training length in steps. \[default: 10000]", "N")]
+Minutes = Annotated[float | None, _option("Training time in minutes, instead of --steps.", "N")]
+Batch = Annotated[int | None, _option(r"Patches per step. \[default: 16]", "N")]
+Patch = Annotated[int | None, _option(r"Side of a patch in pixels. \[default: 64]", "N")]
 PrecisionName = Annotated[
     str | None,
     _option(
-        "Precision of the forward pass; by default bf16.",
+        r"Precision of the forward pass. \[default: bf16]",
         "bf16|fp32",
         autocompletion=lambda: ["bf16", "fp32"],
     ),
 ]
-Seed = Annotated[int | None, _option("Random seed; by default 0.", "N")]
+Seed = Annotated[int | None, _option(r"Random seed. \[default: 0]", "N")]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Any other key of a recipe, such as lr=0.001; --dry-run prints all.",
+        help="Any other recipe key, such as lr=0.001; repeatable. See --dry-run for all keys.",
         rich_help_panel=_RECIPE,
     ),
 ]
@@ -116,28 +118,29 @@ Data = Annotated[
     Path,
     typer.Option(
         metavar="DIR",
-        help="Images, or the folder that holds the recipe's folders.",
+        help="Training images, or the folder that contains the recipe's folders.",
         rich_help_panel=_DATA,
     ),
 ]
 Pairs = Annotated[
-    list[str] | None, _option("Folders below --data with real pairs.", "CLEAN:DAMAGED", _DATA)
+    list[str] | None,
+    _option("Subfolders of --data with paired images; repeatable.", "CLEAN:DAMAGED", _DATA),
 ]
 ValidationFolder = Annotated[
     Path | None,
     typer.Option(
         "--val",
         metavar="DIR",
-        help="Images to score with; by default some are held out.",
+        help=r"Validation images. \[default: a held-out split]",
         rich_help_panel=_DATA,
     ),
 ]
-Workers = Annotated[int | None, _option("Processes that make batches ahead.", "N", _DATA, min=0)]
+Workers = Annotated[int | None, _option("Data-loading worker processes.", "N", _DATA, min=0)]
 Out = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="The checkpoint; by default NAME.safetensors.",
+        help=r"Checkpoint to write. \[default: NAME.safetensors]",
         rich_help_panel=_RUN,
     ),
 ]
@@ -146,17 +149,22 @@ Resume = Annotated[
     typer.Option(
         "--resume",
         metavar=FLAG,
-        help="Resume an interrupted training, or prolong one by more --steps or --minutes.",
+        help="Resume an interrupted training, or extend one with more --steps or --minutes.",
         rich_help_panel=_RUN,
     ),
 ]
 Jobs = Annotated[
     int | None,
-    _option("Train several models, N at a time with one thread each.", "N", _RUN, min=1),
+    _option("Train several models, N at a time, with one thread each.", "N", _RUN, min=1),
 ]
 Compile = Annotated[
     bool,
-    typer.Option("--compile", metavar=FLAG, help="Compile the network.", rich_help_panel=_RUN),
+    typer.Option(
+        "--compile",
+        metavar=FLAG,
+        help="Compile the network with torch.compile.",
+        rich_help_panel=_RUN,
+    ),
 ]
 LogFolder = Annotated[Path | None, _option("Write TensorBoard logs to this folder.", "DIR", _RUN)]
 DryRun = Annotated[
@@ -164,7 +172,7 @@ DryRun = Annotated[
     typer.Option(
         "--dry-run",
         metavar=FLAG,
-        help="Print what would run, as a recipe to save, and stop.",
+        help="Print the complete recipe and its cost without training.",
         rich_help_panel=_RUN,
     ),
 ]

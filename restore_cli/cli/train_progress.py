@@ -1,4 +1,4 @@
-"""`restore train` under way: the bar, the lines of its moments, and what an interruption keeps."""
+"""The display of `restore train`: progress bar, log lines, and what happens on Ctrl-C."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 def run_training(request: Request) -> None:
-    """Train, and print where the checkpoint is.
+    """Train, and print the path of the checkpoint.
 
     Raises:
-        KeyboardInterrupt: it was interrupted, and the state is written.
+        KeyboardInterrupt: the training was interrupted; its state is saved.
         RestoreError: as `training.loop.train`.
     """
     from restore_cli.training.loop import train
@@ -46,14 +46,14 @@ def run_training(request: Request) -> None:
         except KeyboardInterrupt:
             stopped = True
             if begun:
-                print_note("finishing this step, to keep the state; interrupt again to end at once")
-                with suppress(KeyboardInterrupt):  # of `show`, or another signal
+                print_note("finishing this step to save the state; interrupt again to stop at once")
+                with suppress(KeyboardInterrupt):  # from `show`, or from another signal
                     worker.wait()
                     moments.close()
             if request.state.exists():
-                print_note(f"{request.state} is kept; go on with --resume")
+                print_note(f"{request.state} is saved; use --resume to continue")
             raise
-    if moment:  # of several processes only the first tells
+    if moment:  # of several processes only the first yields anything
         print_result(str(request.out))
         print_note(
             f"use it with: restore {recipe.task} photo.jpg --model {shlex.quote(str(request.out))}"
@@ -61,8 +61,10 @@ def run_training(request: Request) -> None:
 
 
 def describe(moment: Progress, objective: str = "objective") -> str:
-    """One line: "step 200  l1 0.0213  66 patches/s  3 h left  sigma 25: 28.91 dB (input 20.17),
-    best".
+    """Describe a moment of a training in one line.
+
+    Returns:
+        "step 200  l1 0.0213  66 patches/s  3 h left  sigma 25: 28.91 dB (input 20.17), best".
     """
     left = moment.seconds * (1 - moment.done) / max(moment.done, 1e-9)
     parts = [_pace(moment.step, moment, objective), f"{format_time(max(left, 0))} left"]
@@ -77,7 +79,11 @@ def describe(moment: Progress, objective: str = "objective") -> str:
 
 
 def describe_beat(beat: Beat, moment: Progress | None, objective: str) -> str:
-    """What the bar says, which tells the time left by itself; `moment` is the last one, if any."""
+    """Describe a step for the progress bar, which shows the remaining time by itself.
+
+    Args:
+        moment: the last one, or None if there has been none.
+    """
     validates = beat.doing != "training"
     return f"step {beat.step}  {beat.doing}" if validates else _pace(beat.step, moment, objective)
 
@@ -89,7 +95,7 @@ def _pace(step: int, moment: Progress | None, objective: str) -> str:
 
 
 def format_time(seconds: float) -> str:
-    """A duration for people: "45 s", "12 min", "3 h 05 min"."""
+    """Format a duration for people: "45 s", "12 min", "3 h 05 min"."""
     if seconds < 59.5:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)

@@ -1,4 +1,4 @@
-"""What `restore train` is to train: the keys of a recipe, and options in their place."""
+"""Builds the recipe of `restore train` from a name or file and the options that override it."""
 
 from __future__ import annotations
 
@@ -20,38 +20,36 @@ def merge_options(
     params: list[str] | None,
     levels: list[str] | None,
 ) -> dict[str, Any]:
-    """The keys of a recipe, and options in their place.
+    """Return the keys of a recipe, overridden by options.
 
     Args:
-        model: names the recipe, as for `read_recipe`; None for none.
-        given: keys that have an option of their own.
-        settings, params, levels: KEY=VALUE words of --set, --param and --level.
+        model: the recipe's name, as for `read_recipe`; None for an empty recipe.
+        given: values of options that are named like their key.
+        settings, params, levels: KEY=VALUE arguments of --set, --param and --level.
 
     Raises:
         UsageError, WeightsError: as `read_recipe`, or there is neither a recipe nor an option.
     """
     values = {**(read_recipe(model) if model else {}), **given}
     if "steps" in given and "minutes" not in given:
-        values["minutes"] = 0  # of the recipe, which would take precedence
+        values["minutes"] = 0  # the recipe's minutes would take precedence
     values |= parse_keys("--set", settings)
-    for key, option, words in (("params", "--param", params), ("levels", "--level", levels)):
-        if words:
-            values[key] = {**values.get(key, {}), **parse_keys(option, words)}
+    for key, option, args in (("params", "--param", params), ("levels", "--level", levels)):
+        if args:
+            values[key] = {**values.get(key, {}), **parse_keys(option, args)}
     if not values:
         raise UsageError(
-            "Cannot train: nothing says what. Give a model's name, a RECIPE.toml, or a task and"
-            " images, as in `restore train --task denoise --data photos/`."
+            "Cannot train: there is no model, recipe or task. Give a model's name, a RECIPE.toml,"
+            " or a task and images, as in `restore train --task denoise --data photos/`."
         )
     return values
 
 
 def read_recipe(model: str) -> dict[str, Any]:
-    """The keys of a recipe: of a TOML file, of a paper, or of an entry of weights.toml with its own
-    keys.
+    """Return the keys of a recipe from a TOML file, a paper's name, or a model's name.
 
     Raises:
-        UsageError: the file cannot be read, there is no such recipe, or the name stands for several
-            models.
+        UsageError: the file cannot be read, the recipe is unknown, or the name is ambiguous.
         WeightsError: there is no model of that name.
     """
     if model.endswith(".toml"):
@@ -61,11 +59,13 @@ def read_recipe(model: str) -> dict[str, Any]:
     found = catalog.find(model)
     if len(found) > 1:
         raise UsageError(
-            f"{model} is {' and '.join(entry.name for entry in found)}; name one of them."
+            f"{model!r} is ambiguous; choose {' or '.join(entry.name for entry in found)}."
         )
     entry = found[0]
     if not {"steps", "minutes"} & entry.recipe.keys():
-        raise UsageError(f"{model} was not made here, and its recipe is not known; choose another.")
+        raise UsageError(
+            f"Cannot retrain {model}: it is a third-party model without a training recipe."
+        )
     own = {
         "task": entry.task,
         "arch": entry.arch,
@@ -76,16 +76,16 @@ def read_recipe(model: str) -> dict[str, Any]:
 
 
 def choose_cheap(models: list[str]) -> list[str]:
-    """The cheap variants of papers' recipes; raises UsageError where one is of no paper."""
+    """Return the cheap variants of papers' recipes; raises UsageError for any other recipe."""
     if not models or not all(map(_is_of_paper, models)):
         raise UsageError(
-            "Cannot use --cpu without a paper's recipe. `restore train --list` shows all."
+            "Cannot use --cpu without a paper's recipe. `restore train --list` shows them."
         )
     return [f"{model}:{recipes.CPU}" for model in models]
 
 
 def checkpoint_name(model: str) -> str:
-    """What a checkpoint of a model, a recipe's file or a paper's recipe is called."""
+    """Return the default checkpoint name for a model, a recipe file or a paper's recipe."""
     stem = Path(model).stem if model.endswith(".toml") else model
     return stem.replace("/", "-").replace(":", "-")
 

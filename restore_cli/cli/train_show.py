@@ -1,4 +1,4 @@
-"""What `restore train` shows without training: recipes, networks, and its plan."""
+"""What `restore train` prints without training: recipes, networks, and the plan."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show_recipes() -> None:
-    """Print the recipes of papers, a line each below their paper's title."""
+    """Print the papers' recipes, one per line below the title of the paper."""
     rows = recipes.rows().values()
     width = max(len(row.name) for row in rows)
     for title, group in groupby(rows, lambda row: row.paper):
@@ -29,7 +29,7 @@ def show_recipes() -> None:
 
 
 def show_archs() -> None:
-    """Print the networks, below each what it is and its parameters."""
+    """Print the networks, each with its description and parameters."""
     from restore_cli import archs
 
     for name, network in archs.known().items():
@@ -41,7 +41,7 @@ def show_archs() -> None:
 
 
 def _default(parameter: inspect.Parameter) -> str:
-    """As --param takes it: "widths=[64,96]", or the name alone where it must be given."""
+    """Format a parameter as --param takes it: "widths=[64,96]", or the name if it is required."""
     value = parameter.default
     if value is parameter.empty:
         return parameter.name
@@ -50,9 +50,7 @@ def _default(parameter: inspect.Parameter) -> str:
 
 
 def show_plan(request: Request) -> None:
-    """Print the whole recipe, as TOML that `restore train` takes, and in comments what it would
-    take.
-    """
+    """Print the complete recipe as TOML, with its cost in comments."""
     from restore_cli.training.estimate import plan
 
     found = plan(request)
@@ -61,5 +59,5 @@ def show_plan(request: Request) -> None:
     print_result(f"# parameters {found.parameters:,}")
     print_result(f"# one patch {found.flops / 1e9:.3g} GFLOP forward")
     print_result(f"# memory about {found.memory / 1e6:,.0f} MB")
-    print_result(f"# images {found.images} to train on, {found.holdout} to score with")
+    print_result(f"# images {found.images} for training, {found.holdout} for validation")
     print_result(to_toml(request.recipe.to_plain()).rstrip())

@@ -1,4 +1,4 @@
-"""Words of the command line as values: a share, a tile, a format, a list."""
+"""Parsers of command line values: a share, a tile size, a format, a list."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from restore_cli.errors import PictureError, UsageError
 _SMALLEST_TILE = 16  # pixels
 
 
-def parse_strength(word: str | float) -> float:
-    """A share from 0 to 1, or in percent."""
+def parse_strength(text: str | float) -> float:
+    """Parse a share from 0 to 1, or a percentage."""
     number, percent = (
-        (word, False) if isinstance(word, float) else (word.removesuffix("%"), word[-1:] == "%")
+        (text, False) if isinstance(text, float) else (text.removesuffix("%"), text[-1:] == "%")
     )
     try:
         share = float(number) / (100 if percent else 1)
@@ -21,39 +21,39 @@ def parse_strength(word: str | float) -> float:
         share = -1.0
     if not 0 <= share <= 1:
         raise UsageError(
-            f"Cannot use the strength {word}: it is not from 0 to 1. Give 0.5, or 50%, for half."
+            f"{text!r} is not a valid strength; expected a number from 0 to 1, or 0% to 100%."
         )
     return share
 
 
-def parse_tile(word: str) -> int | None:
-    """A side in pixels, 0 for the whole picture, None for "auto"."""
-    if word == "auto":
+def parse_tile(text: str) -> int | None:
+    """Parse a tile size in pixels: 0 is the entire image, None is "auto"."""
+    if text == "auto":
         return None
-    if not word.isdecimal():
+    if not text.isdecimal():
         raise UsageError(
-            f"The tile is {word!r}; give a side in pixels, 0 for the whole picture, or auto."
+            f"{text!r} is not a valid tile size; expected pixels, 0 for the entire image, or auto."
         )
-    if 0 < int(word) < _SMALLEST_TILE:
+    if 0 < int(text) < _SMALLEST_TILE:
         raise UsageError(
-            f"Cannot cut tiles of {word} pixels: a photo would take hours. "
-            f"Give {_SMALLEST_TILE} or more, 0 for the whole picture, or auto."
+            f"Cannot use tiles of {text} pixels: a photo would take hours. Give"
+            f" {_SMALLEST_TILE} or more, 0 for the entire image, or auto."
         )
-    return int(word)
+    return int(text)
 
 
-def parse_format(word: str) -> str:
-    """Pillow's name of a format, from a file's extension."""
+def parse_format(text: str) -> str:
+    """Pillow's name of a format, given by a file extension such as jpg."""
     from restore_cli.image import format_of
 
     try:
-        return format_of(Path(f"picture.{word.lower()}"))
+        return format_of(Path(f"picture.{text.lower()}"))
     except PictureError as error:
         raise UsageError(
-            f"Unknown format {word!r}; choose png, jpg, webp, tif, bmp, ppm or avif."
+            f"Unknown format {text!r}; expected png, jpg, webp, tif, bmp, ppm or avif."
         ) from error
 
 
-def split_commas(words: Sequence[str] | None) -> list[str]:
-    """The words between commas."""
-    return [part for word in words or () for part in word.split(",") if part]
+def split_commas(args: Sequence[str] | None) -> list[str]:
+    """Split arguments at commas, without empty parts."""
+    return [part for arg in args or () for part in arg.split(",") if part]

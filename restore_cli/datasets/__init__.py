@@ -1,1 +1,1 @@
-"""Sets of images: the known ones, folders, and pairs of clean and degraded images."""
+"""Image sets: known sets, folders, and pairs of clean and degraded images."""

@@ -1,4 +1,4 @@
-"""Downloads a set that is known by name to the cache."""
+"""Downloads a known set to the cache."""
 
 from __future__ import annotations
 
@@ -15,47 +15,46 @@ from restore_cli.errors import RestoreError, UsageError
 
 
 def fetch(name: str, place: Path, offline: bool, progress: Progress | None) -> None:
-    """Download a set and unpack it to its place, in one step once it is whole.
+    """Download a set and unpack it to its place, where it appears only when it is complete.
 
     Raises:
-        UsageError: there is no such set, it cannot be downloaded, or not offline.
-        RestoreError: the download fails, or is not what sets.toml says.
+        UsageError: the set is unknown or must be downloaded manually, or offline mode is on.
+        RestoreError: the download fails, or does not match sets.toml.
     """
     if name not in known_sets():
         close = difflib.get_close_matches(name, known_sets())
-        hint = f"choose from {', '.join(known_sets())}."
+        hint = f"available: {', '.join(known_sets())}."
         if close:
             hint = f"did you mean {' or '.join(close)}?"
-        raise UsageError(f"There is no set and no folder {name!r}; {hint}")
+        raise UsageError(f"Unknown set {name!r}; {hint}")
     entry = known_sets()[name]
-    by_hand = f"put its images into {place}, or into a folder {name} below --data"
+    manual_hint = f"Put its images into {place}, or into a folder named {name} inside --data."
     if entry.source is None:
-        raise UsageError(f"{entry.title} cannot be downloaded from here; {entry.note}; {by_hand}.")
+        raise UsageError(f"{entry.title} must be downloaded manually: {entry.note}. {manual_hint}")
     if is_offline(offline):
-        raise UsageError(f"{entry.title} is not in the cache, and this is offline; {by_hand}.")
+        raise UsageError(f"Cannot download {entry.title}: offline mode is on. {manual_hint}")
     store = place.with_name(f".{name}")
     archive = store / entry.source.file_name
     try:
         download(entry.source, archive, progress)
     except ConnectionError as error:
-        raise RestoreError(f"{entry.title} cannot be fetched ({error}); {by_hand}.") from error
+        raise RestoreError(f"Cannot download {entry.title}: {error}. {manual_hint}") from error
     try:
-        _install(entry, archive, place, by_hand)
+        _install(entry, archive, place, manual_hint)
     finally:
         shutil.rmtree(store)
 
 
-def _install(entry: SetEntry, archive: Path, place: Path, by_hand: str) -> None:
-    """Check an archive, and unpack it to its place."""
+def _install(entry: SetEntry, archive: Path, place: Path, manual_hint: str) -> None:
+    """Verify an archive, and unpack it to its place."""
     if entry.sha256 and (found := sha256_of(archive)) != entry.sha256:
         fault = f"its sha256 is {found}, not {entry.sha256}"
-        raise RestoreError(
-            f"{entry.source} is damaged or another: {fault}; try again, or {by_hand}."
-        )
+        raise RestoreError(f"Cannot use {entry.source}: {fault}. {manual_hint}")
     with tempfile.TemporaryDirectory(dir=place.parent, prefix=f".{entry.name}.") as folder:
         images = unpack(entry, archive, Path(folder) / entry.name)
         count = len(read_folder(images, entry.name).examples)
         if count != entry.images:
-            raise RestoreError(f"{entry.source} has {count} images, not {entry.images}; {by_hand}.")
-        if not place.exists():  # else another process was faster
+            fault = f"it contains {count} images, not {entry.images}"
+            raise RestoreError(f"Cannot use {entry.source}: {fault}. {manual_hint}")
+        if not place.exists():  # otherwise another process was faster
             images.rename(place)

@@ -1,4 +1,4 @@
-"""Finds a set of images: by a known name, downloaded on request, or any folder.
+"""Finds an image set: by name, downloaded if necessary, or by the path of a folder.
 
 name -> DIR/name, the cache, or a download of sets.toml -> folder -> ImageSet
 path --------------------------------------------------------^
@@ -20,7 +20,7 @@ from restore_cli.models.store import cache_dir
 
 
 def open_set(
-    word: str,
+    name_or_path: str,
     data: Sequence[Path] = (),
     *,
     scale: int | None = None,
@@ -29,31 +29,30 @@ def open_set(
     offline: bool = False,
     progress: Progress | None = None,
 ) -> ImageSet:
-    """Find a set, and pair its images; warns if a set known by name does not have all of its
-    images.
+    """Find a set and pair its images; the result has a warning if a known set is incomplete.
 
     Args:
-        word: the path of a folder, or a name in any case.
-        data: folders below which a folder of that name is looked for first.
-        scale: takes the images reduced by so much, where there are any.
-        pairs: "CLEAN:DAMAGED", folders below the set's, where their names do not tell; "CLEAN:" for
-            one.
-        degrade: take the images as clean, whatever is known of them, and no damaged ones.
+        name_or_path: the path of a folder, or the name of a set in upper or lower case.
+        data: folders that are searched for the named set first.
+        scale: use the images that were downscaled by this factor, if there are any.
+        pairs: "CLEAN:DAMAGED", subfolders of the set, if they do not have standard names; "CLEAN:"
+            for clean images only.
+        degrade: treat all images as clean, and ignore degraded ones.
         offline: do not download; HF_HUB_OFFLINE does the same.
-        progress: called while downloading.
+        progress: called during the download.
 
     Raises:
-        UsageError: there is no such set or folder, it is empty or has no clean images, or its pairs
-            do not fit.
+        UsageError: the set or folder does not exist, is empty or has no clean images, or its pairs
+            do not match.
         RestoreError: the set cannot be downloaded.
         PictureError: an image of a pair cannot be read.
     """
-    if os.sep in word or "/" in word or os.path.lexists(word):
-        folder = Path(word)
+    if os.sep in name_or_path or "/" in name_or_path or os.path.lexists(name_or_path):
+        folder = Path(name_or_path)
         if not folder.is_dir():
-            raise UsageError(f"{word} is no folder; check the path.")
+            raise UsageError(f"{name_or_path} is not a folder; check the path.")
         return read_folder(folder, folder.resolve().name, scale=scale, pairs=pairs, degrade=degrade)
-    name = word.lower()
+    name = name_or_path.lower()
     found = find_folder(name, data) if name else None
     if not found:
         fetch(name, _cached_folder(name), offline, progress)
@@ -68,10 +67,10 @@ def open_set(
 
 
 def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:
-    """The sets of a task that lie below folders, by their names; a folder that has none is one
-    itself.
+    """The names of the sets in these folders that suit a task.
 
-    A set that an earlier folder has, too, goes by its path.
+    A folder without such sets counts as a set itself. If several folders contain the same set, all
+    but the first are given by path.
     """
     found: list[str] = []
     for folder in dict.fromkeys(data):
@@ -80,15 +79,13 @@ def find_sets(task: str, data: Sequence[Path]) -> tuple[str, ...]:
             for name, entry in known_sets().items()
             if task in entry.tasks and entry.clean and (place := _below(name, [folder]))
         }
-        words = [str(place) if name in found else name for name, place in below.items()]
-        found += words or [str(folder.absolute())]
+        names = [str(place) if name in found else name for name, place in below.items()]
+        found += names or [str(folder.absolute())]
     return tuple(found)
 
 
 def find_folder(name: str, data: Sequence[Path] = ()) -> Path | None:
-    """Where a set lies, below one of some folders or in the cache; None where it must be
-    fetched.
-    """
+    """The folder of a set, in one of these folders or in the cache; None if there is none."""
     folder = _below(name, data) or _cached_folder(name)
     return folder if folder.is_dir() else None
 
@@ -96,7 +93,7 @@ def find_folder(name: str, data: Sequence[Path] = ()) -> Path | None:
 def _below(name: str, data: Sequence[Path]) -> Path | None:
     for folder in data:
         if not folder.is_dir():
-            raise UsageError(f"{folder} is no folder; give one that has folders of images.")
+            raise UsageError(f"{folder} is not a folder; pass one that contains image sets.")
         for child in sorted(folder.iterdir()):
             if child.name.lower() == name and child.is_dir():
                 return child

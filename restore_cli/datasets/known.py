@@ -1,4 +1,4 @@
-"""The sets that are known by name, as sets.toml lists them."""
+"""The known sets, listed in sets.toml."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ class SetEntry:
     """A set of sets.toml.
 
     Attributes:
-        name: what it is asked for by, "set5".
-        title: what papers call it, "Set5".
-        paper: where it comes from.
-        tasks: commands whose models are scored on it.
-        images: how many there are; pairs count once.
+        name: the name on the command line, "set5".
+        title: the name in papers, "Set5".
+        paper: where the set comes from.
+        tasks: names of the tasks that are benchmarked on it.
+        images: number of images; a pair counts once.
         channels: 1 for gray, 3 for color.
-        layout: "plain", or "pairs" of clean and damaged images.
-        clean: False for photos of real damage, of which nobody has a clean side.
-        damage: how the damaged side was made, where images come in pairs.
-        license: what its authors allow, or "not stated".
-        note: where to get it if it cannot be downloaded, and what to know.
-        source: the archive, zip or tar, or None.
-        sha256: of the archive, or nothing where nobody could tell.
-        members: the archive's folder that holds the images, or nothing for all of it.
+        layout: "plain", or "pairs" of clean and degraded images.
+        clean: False for photos with real damage, without ground truth.
+        damage: how the degraded images of pairs were made.
+        license: terms of its authors, or "not stated".
+        note: where to get it if it cannot be downloaded, and other remarks.
+        source: the zip or tar archive, or None.
+        sha256: checksum of the archive, or "" if none was published.
+        members: the folder in the archive that contains the images, or "" for all of it.
     """
 
     name: str
@@ -53,11 +53,11 @@ class SetEntry:
     def __post_init__(self) -> None:
         fault = self.source.problem() if self.source else ""
         if self.layout not in ("plain", "pairs"):
-            fault = f"the layout is plain or pairs, not {self.layout!r}"
+            fault = f"layout must be plain or pairs, not {self.layout!r}"
         if self.sha256 and not re.fullmatch("[0-9a-f]{64}", self.sha256):
             fault = "sha256 must be 64 hexadecimal digits"
         if not self.source and not self.note:
-            fault = "without a download, a note must say where to get it"
+            fault = "without a download, note must say where to get the set"
         if fault:
             raise RestoreError(f"{self.name}: {fault}.")
 
@@ -67,7 +67,7 @@ def known_sets() -> Mapping[str, SetEntry]:
     """The sets of sets.toml by name.
 
     Raises:
-        RestoreError: the table has a mistake.
+        RestoreError: sets.toml is invalid.
     """
     return read_table(Path(__file__).with_name("sets.toml"))
 
@@ -76,7 +76,7 @@ def read_table(path: Path) -> Mapping[str, SetEntry]:
     """Read a table of sets, strictly.
 
     Raises:
-        RestoreError: names the set and the key that is unknown, missing or wrong.
+        RestoreError: the table is invalid; the message names the set and the key.
     """
     return {
         name: _read_entry(name, values) for name, values in read_toml(path, RestoreError).items()

@@ -1,9 +1,9 @@
-"""Reads a set from a folder, by what is in it.
+"""Reads a set from a folder, in one of these layouts.
 
-*.png                       clean images; the task makes the damage
-x2/hr, x2/lr, x3/hr, ...    and the same reduced by MATLAB's imresize
-clean/, rainy/              real pairs, by these or the field's other names
-*.png, rainy/               the same, as Rain100H and Rain100L come
+*.png                       clean images, to be degraded
+x2/hr, x2/lr, x3/hr, ...    clean images, and the same downscaled by MATLAB's imresize
+clean/, rainy/              real pairs, in folders of these or other common names
+*.png, rainy/               real pairs, in the layout of Rain100H and Rain100L
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ _DAMAGED = ("rainy", "input", "noisy", "damaged", "blurry", "hazy", "rain", "lr"
 
 @dataclass(frozen=True)
 class Example:
-    """A clean image, and the damaged one that matches where the pair is real.
+    """A clean image, and the degraded image that belongs to it if the pair is real.
 
-    `name` is the clean one's path below the set's folder, without suffix.
+    `name` is the path of the clean image inside the folder of the set, without suffix.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Example:
 
 @dataclass(frozen=True)
 class ImageSet:
-    """Examples of a folder, sorted by name; `warning` is what to tell the user."""
+    """The examples of a folder, sorted by name; `warning` is a sentence for the user, or ""."""
 
     name: str
     folder: Path
@@ -52,7 +52,7 @@ class ImageSet:
 def read_folder(
     folder: Path, name: str, *, scale: int | None = None, pairs: str = "", degrade: bool = False
 ) -> ImageSet:
-    """The examples of a folder that exists; see `open_set`."""
+    """Read the examples of an existing folder; see `open_set`."""
     if pairs:
         clean_folder, damaged_folder = split_pairs(folder, pairs)
     else:
@@ -61,12 +61,12 @@ def read_folder(
         damaged_folder = None
     elif damaged_folder is None and not pairs and _is_damaged(clean_folder, name):
         raise UsageError(
-            f"Cannot measure on {clean_folder}: its images have no clean side. Name the clean ones"
-            " with --pairs, or take these as clean and say what to add with --degrade KEY=VALUE."
+            f"Cannot benchmark on {clean_folder}: it has no ground-truth images. Use --pairs to"
+            " name their folder, or --degrade KEY=VALUE to treat these images as clean."
         )
     clean = list_images(clean_folder)
     if not clean:
-        raise UsageError(f"No image in {clean_folder}; give a folder of images.")
+        raise UsageError(f"No images found in {clean_folder}; pass a folder of images.")
     if damaged_folder is None:
         examples = [Example(key, path) for key, path in clean.items()]
     else:
@@ -78,15 +78,13 @@ def read_folder(
 
 
 def _is_damaged(folder: Path, name: str) -> bool:
-    """Whether the images of a set are known to have no clean side."""
+    """Whether the images of a set are known to be degraded, without ground truth."""
     entry = known_sets().get(name.lower())
     return folder.resolve().name.lower() in _DAMAGED or (entry is not None and not entry.clean)
 
 
 def _find_sides(folder: Path, scale: int | None) -> tuple[Path, Path | None, int | None]:
-    """The folder of clean images, that of damaged ones if there are any, and the scale between
-    them.
-    """
+    """The folder of clean images, that of degraded ones if any, and the scale between them."""
     inner = {child.name.lower(): child for child in sorted(folder.iterdir()) if child.is_dir()}
     scales = {int(key[1:]): child for key, child in inner.items() if re.fullmatch(r"x[1-9]", key)}
     if scale in scales:
@@ -101,7 +99,7 @@ def _find_sides(folder: Path, scale: int | None) -> tuple[Path, Path | None, int
         return folder, damaged, scale
     if scales and scale:
         there = ", ".join(f"x{factor}" for factor in sorted(scales))
-        raise UsageError(f"{folder} has no x{scale}; it has {there}.")
+        raise UsageError(f"{folder} does not contain x{scale}; available: {there}.")
     if scales:
         return _find_sides(scales[min(scales)], None)[0], None, None
     return clean or (damaged if len(inner) == 1 else None) or folder, None, scale

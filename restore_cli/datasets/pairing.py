@@ -1,4 +1,4 @@
-"""Pairs of clean and degraded images, by their names in two folders."""
+"""Pairs clean and degraded images by their names in two folders."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ def find_pairs(
     """The clean and degraded images of a folder, sorted by the clean ones' paths.
 
     Args:
-        folder: has both sides below it.
-        pairs: "CLEAN:DAMAGED", the folders of both sides; "CLEAN:" for clean images alone, whose
-            degraded side is None.
-        recursive: as of `list_images`.
+        folder: the folder that contains the folders of both sides.
+        pairs: "CLEAN:DAMAGED", the folders of both sides; "CLEAN:" for clean images only, whose
+            degraded side is then None.
+        recursive: see `list_images`.
 
     Raises:
-        UsageError: there is no such folder, or an image matches none or several.
+        UsageError: a folder does not exist, or an image matches no other image or several.
     """
     clean, damaged = split_pairs(folder, pairs)
     if damaged is None:
@@ -32,49 +32,53 @@ def find_pairs(
 
 
 def split_pairs(folder: Path, pairs: str) -> tuple[Path, Path | None]:
-    """The folders that "CLEAN:DAMAGED" or "CLEAN:" names below a folder; raises UsageError."""
+    """The subfolders that "CLEAN:DAMAGED" or "CLEAN:" names; raises UsageError."""
     clean, colon, damaged = pairs.partition(":")
     if not colon:
-        raise UsageError(f"Pairs are CLEAN:DAMAGED, or CLEAN: for one folder, not {pairs!r}.")
+        raise UsageError(
+            f"{pairs!r} is not a valid pair of folders; expected CLEAN:DAMAGED, or CLEAN: for one."
+        )
     for side in filter(None, (clean, damaged)):
         if not (folder / side).is_dir():
-            raise UsageError(f"{folder / side} is no folder; check the names of the pairs.")
+            raise UsageError(f"{folder / side} is not a folder; check the names of the pair.")
     return folder / clean, folder / damaged if damaged else None
 
 
 def list_images(folder: Path, *, recursive: bool = False) -> dict[str, Path]:
-    """A folder's images, or else those of the folders in it, by their path below it without
-    suffix.
+    """The images of a folder by their path inside it without suffix.
+
+    If the folder itself does not contain images, those of its subfolders are listed.
 
     Args:
-        recursive: list the images of all folders in it, even where it has images itself.
+        folder: the folder.
+        recursive: always list the images of all subfolders, too.
 
     Raises:
-        UsageError: two have one name, or the folder holds several known sets.
+        UsageError: two images have the same name, or the folder contains several known sets.
     """
     paths = [] if recursive else sorted(filter(_is_image, folder.iterdir()))
     if not paths:
         inner = sorted(child.name for child in folder.iterdir() if child.is_dir())
         if not recursive and any(name.lower() in known_sets() for name in inner):
             raise UsageError(
-                f"{folder} is no set but holds {', '.join(inner)}; name what to measure on."
+                f"{folder} contains several sets: {', '.join(inner)}. Name one of them."
             )
         paths = sorted(filter(_is_image, folder.rglob("*")))
     images: dict[str, Path] = {}
     for path in paths:
         other = images.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)
         if other != path:
-            raise UsageError(f"{other} and {path} have one name; remove one of them.")
+            raise UsageError(f"{other} and {path} have the same name; remove one of them.")
     return images
 
 
 def match_images(
     clean_folder: Path, damaged_folder: Path, *, recursive: bool = False
 ) -> dict[str, tuple[Path, Path]]:
-    """The pairs of two folders, by the clean image's path below its folder without suffix.
+    """The pairs of two folders, by the path of the clean image inside its folder without suffix.
 
     Raises:
-        UsageError: an image matches none or several of the other folder.
+        UsageError: an image matches no image of the other folder, or several.
     """
     clean = list_images(clean_folder, recursive=recursive)
     damaged: dict[str, Path] = {}
@@ -98,17 +102,16 @@ def _unmatched(path: Path, folder: Path) -> UsageError:
 
 
 def _clean_names(damaged: str) -> Iterator[str]:
-    """What the clean one may be called: the same, or baby for babyx2, or norain-001 for
-    rain-001.
-    """
+    """Possible names of the clean image: the same, baby for babyx2, or norain-001 for rain-001."""
     for name in (damaged, re.sub(r"x[1-9]$", "", damaged)):
         yield name
         yield re.sub(r"(^|/)rain-(?=[^/]*$)", r"\1norain-", name)
 
 
 def check_sizes(clean: Path, damaged: Path, scale: int | None) -> None:
-    """Raise UsageError unless the sizes of a pair are equal, or differ by the scale, but for what
-    fills no whole pixel of the reduced image.
+    """Raise UsageError unless the images of a pair have equal sizes, or differ by the scale.
+
+    The size of the smaller image is rounded down.
     """
     large, small = read_size(clean), read_size(damaged)
     if small == large or (scale and small == (large[0] // scale, large[1] // scale)):
@@ -117,12 +120,8 @@ def check_sizes(clean: Path, damaged: Path, scale: int | None) -> None:
         f"{path} is {width} x {height}"
         for path, (height, width) in ((clean, large), (damaged, small))
     )
-    wanted = (
-        f"the second should be the first's, or that reduced by {scale}"
-        if scale
-        else "give the scale"
-    )
-    raise UsageError(f"The sizes of a pair differ: {sizes} pixels; {wanted}.")
+    wanted = f"equal sizes, or the second {scale} times smaller" if scale else "equal sizes"
+    raise UsageError(f"The sizes of a pair do not match: {sizes} pixels; expected {wanted}.")
 
 
 def is_image_path(path: PurePath) -> bool:
@@ -131,7 +130,7 @@ def is_image_path(path: PurePath) -> bool:
 
 
 def has_images(folder: Path) -> bool:
-    """Whether a folder itself holds images."""
+    """Whether a folder itself contains images."""
     return any(map(_is_image, folder.iterdir()))
 
 

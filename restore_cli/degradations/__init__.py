@@ -1,7 +1,7 @@
-"""How clean pictures are damaged, for training and for benchmarks.
+"""Degradations of clean images, for training and benchmarks.
 
-A degradation is a frozen dataclass whose fields are its levels; recipes and benchmarks call it by
-the name of the task that takes it away.
+A degradation is a frozen dataclass; its fields are the levels. Recipes and benchmarks find it by
+the name of the task that removes it.
 """
 
 from __future__ import annotations
@@ -32,18 +32,19 @@ DEGRADATIONS = {  # name of the task -> file:class of this package
     "dehaze": "haze:Haze",
     "deblur": "blur:Blur",
 }
-MEASURES = {"noise": "noise_level:AnyNoise"}  # what networks learn to measure, which is no command
+MEASURES = {"noise": "noise_level:AnyNoise"}  # degradations for networks that measure them
 
 
 @dataclass(frozen=True)
 class Degradation(ABC):
-    """A way in which clean pictures are damaged: a frozen dataclass whose fields are its levels.
+    """A way to degrade clean images: a frozen dataclass with its levels as fields.
 
     Attributes:
-        protocol: how benchmarks damage a clean image.
-        headline_metric: by which figure results are compared: PSNR over all channels, or on luma.
-        levels: what a network is trained for when its recipe does not say; see `draw`.
-        validation: the levels at which it is scored then.
+        protocol: how benchmarks degrade a clean image, in words.
+        headline_metric: the figure by which results are compared: PSNR over all channels, or on
+            luma.
+        levels: the training levels of a recipe that does not set them; see `draw`.
+        validation: the validation levels of such a recipe.
     """
 
     protocol: ClassVar[str]
@@ -53,41 +54,41 @@ class Degradation(ABC):
 
     @classmethod
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
-        """One with each level fixed, or drawn: a range uniformly, a choice one of its words."""
+        """Draw a degradation: a range uniformly, one word of a choice, other levels as they are."""
         return cls(**{key: draw(parse_level(level), rng) for key, level in levels.items()})
 
     @property
     def paired(self) -> bool:
-        """Whether a set's real pairs have this damage."""
+        """Whether the real pairs of a dataset have this degradation."""
         return True
 
     @abstractmethod
     def task(self) -> Task:
-        """What a user who knows the damage would ask for."""
+        """Return the task with the options of a user who knows the degradation."""
 
     @abstractmethod
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """Damage a clean image, H x W x C in [0, 1]; the same random state gives the same image."""
+        """Degrade a clean image, H x W x C in [0, 1]; equal random states give equal images."""
 
     def pair(self, clean: Pixels, rng: Random) -> tuple[Task, Pixels, Pixels]:
-        """A pair for training.
+        """Make a pair for training.
 
         Returns:
-            The task, with what there is to say of the damage; what a network is given, by its
-            `prepare`; and what it is to make of it, the clean image.
+            The task, with what is known of the degradation; the observed image, to which the task's
+            `prepare` is applied; and the target, which is the clean image.
         """
         return self.task(), self.apply(clean, rng), clean
 
     def crop_to_scale(self, clean: Pixels) -> Pixels:
-        """The part of a clean image that `apply` takes: all of it, unless it changes the size."""
+        """Crop a clean image to the part that `apply` uses: all of it, unless the size changes."""
         return clean
 
     def crop_border(self, image: Pixels) -> Pixels:
-        """The part of a result that is scored: all of it, unless the border is left out."""
+        """Crop a result to the part that is scored: all of it, unless the border is left out."""
         return image
 
     def score(self, restored: Pixels, clean: Pixels) -> float:
-        """PSNR in dB by the protocol; the restored image is rounded to 8 bits, its luma is not."""
+        """Return the PSNR in dB by the protocol, of the restored image rounded to 8 bits."""
         restored, clean = self.crop_border(round_to_bytes(restored)), self.crop_border(clean)
         if self.headline_metric.luma and clean.shape[2] == 3:
             restored, clean = luma(restored), luma(clean)
@@ -95,14 +96,14 @@ class Degradation(ABC):
 
 
 def find_degradation(name: str) -> type[Degradation]:
-    """The degradation that a task takes away, or a network learns to measure, by its name.
+    """Find the degradation that a task removes, or that a network learns to measure.
 
     Raises:
         UsageError: there is no such task.
     """
     known = DEGRADATIONS | MEASURES
     if name not in known:
-        raise UsageError(f"There is no task {name!r}; choose {', '.join(TASKS)}.")
+        raise UsageError(f"Unknown task {name!r}; choose {', '.join(TASKS)}.")
     file, _, cls = known[name].partition(":")
     found: type[Degradation] = getattr(importlib.import_module(f"{__name__}.{file}"), cls)
     return found

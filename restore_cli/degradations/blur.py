@@ -1,9 +1,9 @@
-"""Blur of a known kind: out of focus, moved, or soft.
+"""Blur by a known kernel: out of focus, motion, or Gaussian.
 
-RED-Net (section 5.5) trains one network for each of these kernels, in color, and does not state
-their sizes. Its authors' released code blurs photos of 8 bits, whose borders it repeats, by a disk
-of radius 7 (size 14) or by 25x25 pixels of a Gaussian of deviation 1.6 (size 6.4, window 25):
-border "replicate", rounded true. Length and angle of its motion stand nowhere.
+RED-Net (section 5.5) trains one color network for each of these kernels, and does not state their
+sizes. Its authors' code blurs 8-bit photos with repeated borders, by a disk of radius 7 (size 14)
+or a Gaussian of standard deviation 1.6 cut to 25x25 pixels (size 6.4, window 25): border
+"replicate", rounded true. Length and angle of its motion blur are not stated.
 """
 
 from __future__ import annotations
@@ -28,20 +28,22 @@ BORDERS = ("mirror", "replicate")
 
 @dataclass(frozen=True)
 class Blur(Degradation):
-    """Blur by a kernel, and noise.
+    """Blur by a kernel, followed by noise.
 
     Attributes:
         kernel: "disk", "motion" or "gaussian"; see `blur_kernel`.
-        size: of the kernel in pixels, 1 (no blur) to 31.
-        angle: of the motion in degrees, against the clock from the horizontal; None draws it for
-            each image.
+        size: size of the kernel in pixels, 1 (no blur) to 31.
+        angle: angle of the motion in degrees, counterclockwise from the horizontal; None draws one
+            for each image.
         noise: standard deviation of white noise added after the blur, on the 0..255 scale.
-        window: side in pixels to which the kernel is cut or filled up, odd; 0 leaves it as it is.
-        border: what lies beyond the photo, "mirror" or "replicate", its outermost pixels.
-        rounded: whether the blurred photo is rounded to 8 bits.
+        window: odd side in pixels to which the kernel is cropped or padded; 0 keeps it as it is.
+        border: how the image continues beyond its edges: "mirror", or "replicate" the edge pixels.
+        rounded: whether the blurred image is rounded to 8 bits.
     """
 
-    protocol: ClassVar[str] = "blur and noise drawn by numpy's RandomState(0) anew for each image"
+    protocol: ClassVar[str] = (
+        "blur and noise drawn by numpy's RandomState(0), restarted for each image"
+    )
     levels: ClassVar[Levels] = {
         "kernel": Choice(KERNELS),
         "size": Range(1, 13),
@@ -63,24 +65,33 @@ class Blur(Degradation):
 
     def __post_init__(self) -> None:
         if self.kernel not in KERNELS:
-            raise UsageError(f"The kernel is {self.kernel!r}; choose {', '.join(KERNELS)}.")
+            raise UsageError(
+                f"{self.kernel!r} is not a valid blur kernel; expected {', '.join(KERNELS)}."
+            )
         if not 1 <= self.size <= 31:
-            raise UsageError(f"The kernel's size is {self.size:g}; give pixels from 1 to 31.")
+            raise UsageError(
+                f"{self.size:g} is not a valid kernel size; expected pixels from 1 to 31."
+            )
         if not 0 <= self.noise <= 255:
-            raise UsageError(f"Noise is {self.noise:g}; give a standard deviation from 0 to 255.")
+            raise UsageError(
+                f"{self.noise:g} is not a valid noise; expected a standard deviation from 0 to 255."
+            )
         if self.window and (self.window % 2 == 0 or not 1 <= self.window <= 63):
             raise UsageError(
-                f"The kernel's window is {self.window:g}; give an odd side from 1 to 63, or 0."
+                f"{self.window:g} is not a valid kernel window; expected an odd side from 1 to 63,"
+                " or 0."
             )
         if self.border not in BORDERS:
-            raise UsageError(f"The border is {self.border!r}; choose {', '.join(BORDERS)}.")
+            raise UsageError(
+                f"{self.border!r} is not a valid border; expected {', '.join(BORDERS)}."
+            )
 
     def task(self) -> Deblur:
-        """Nobody can say how it was blurred."""
+        """Return the task, which has no option for the kernel."""
         return Deblur()
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """Blur, add noise, and clip to [0, 1]; what is mirrored repeats the edge pixel."""
+        """Blur, add noise, and clip to [0, 1]; a mirrored border repeats the edge pixel."""
         import cv2
 
         angle = float(rng.uniform(0, 180)) if self.angle is None else self.angle
@@ -95,23 +106,22 @@ class Blur(Degradation):
 
 @functools.lru_cache(maxsize=64)
 def blur_kernel(kind: str, size: float, angle: float = 0.0, window: int = 0) -> NDArray[np.float32]:
-    """A kernel, k x k with k odd, symmetric about its middle, whose sum is 1.
+    """Make a point-symmetric kernel, k x k with odd k and sum 1.
 
     Args:
-        kind: "disk" is what a lens out of focus makes of a point, "motion" a straight line, one
-            pixel thick.
-        size: the disk's diameter, the line's length, or four standard deviations of the Gaussian,
-            which is then about as wide as the disk: their variances are equal.
-        angle: of the line in degrees, against the clock from the horizontal.
-        window: k, odd; 0 makes it as large as a disk or a line takes, or three deviations of a
-            Gaussian.
+        kind: "disk" for a lens out of focus, "motion" for a straight line one pixel thick, or
+            "gaussian".
+        size: diameter of the disk, length of the line, or four standard deviations of the Gaussian,
+            which then has the same variance as the disk.
+        angle: angle of the line in degrees, counterclockwise from the horizontal.
+        window: odd k; 0 fits it to the disk or line, or to three standard deviations of a Gaussian.
     """
     reach = window // 2 if window else math.ceil(0.75 * size if kind == "gaussian" else size / 2)
     if kind == "gaussian":
         line = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * (size / 4) ** 2))
         kernel = np.outer(line, line)
     else:
-        # Each pixel is a grid of points, of which it counts those inside the shape.
+        # Each pixel is a grid of 8 x 8 points, and counts those inside the shape.
         points = (np.arange((2 * reach + 1) * 8) + 0.5) / 8 - (reach + 0.5)
         x, y = points[None, :], -points[:, None]
         if kind == "disk":

@@ -1,4 +1,4 @@
-"""What a camera makes of light: the noise of its sensor, as its processing shapes it."""
+"""The noise of a camera's sensor, shaped by the processing in the camera."""
 
 from __future__ import annotations
 
@@ -13,26 +13,25 @@ from restore_cli.degradations.filters import filter_image, gaussian_kernel, whit
 from restore_cli.degradations.mosaic import interpolate
 from restore_cli.image import Pixels
 
-STEPS = 4096  # of a tone curve
+STEPS = 4096  # samples of a tone curve
 INTERPOLATIONS = ("bilinear", "gradient", "edges")
 
 
-def photograph(clean: Pixels, sigma: float, rng: Random) -> Pixels:
-    """Add the noise of a sensor as a camera's processing shapes it.
+def add_camera_noise(clean: Pixels, sigma: float, rng: Random) -> Pixels:
+    """Add the noise of a sensor, shaped by the processing in a camera.
 
-    Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019: what a camera does is
-    undone, shot and read noise are added to the light that its sensor saw, and it is done again. It
-    is done twice, with the noise and without: what differs is the noise, so that the clean image
-    keeps its detail. Of the photos 40 % are reduced afterwards, by up to a half, as phones and the
-    web do it.
+    Brooks et al., "Unprocessing Images for Learned Raw Denoising", CVPR 2019: the processing is
+    inverted, shot and read noise are added to the light on the sensor, and the processing is
+    applied again, with the noise and without. The difference of both is added to the clean image,
+    which so keeps its detail. 40 % of the photos are then reduced by up to a half, as phones and
+    the web do.
 
     Args:
-        clean: H x W x C in [0, 1]; gray has neither mosaic nor white balance.
-        sigma: about the standard deviation at middle gray before it is smoothed, on the 0..255
-            scale.
+        clean: H x W x C in [0, 1]; gray images have neither mosaic nor white balance.
+        sigma: approximate standard deviation at middle gray before smoothing, on the 0..255 scale.
 
     Returns:
-        Not clipped.
+        The noisy image, H x W x C, not clipped.
     """
     import cv2
 
@@ -55,21 +54,22 @@ def photograph(clean: Pixels, sigma: float, rng: Random) -> Pixels:
 
 @dataclass(frozen=True)
 class Camera:
-    """What one camera does between light and photo, with its settings for one photo.
+    """The processing of a camera between light and photo, with its settings for one photo.
 
     Attributes:
-        gains: of white balance, by channel.
-        matrix: 3 x 3, from the sensor's colors to the photo's, rows of sum 1; None for gray.
-        gamma, contrast: of the tone curve: exponent of the gamma curve, and how much of an S-curve
-            is in it.
+        gains: white balance, one per channel.
+        matrix: 3 x 3, from the colors of the sensor to those of the photo, rows of sum 1; None for
+            gray.
+        gamma, contrast: tone curve: exponent of the gamma curve, and share of an S-curve, 0 to 1.
         corner: row and column of the first red sample of the Bayer mosaic.
         interpolation: of the mosaic: "bilinear", "gradient" (Malvar, He and Cutler, "High-quality
             linear interpolation for demosaicing of Bayer-patterned color images", ICASSP 2004) or
-            "edges" (OpenCV's edge-aware).
-        smoothing: standard deviation in pixels of the blur of color differences, 0 for none.
-        cleaning: tolerance in tones of a bilateral filter, 0 for none.
+            "edges" (OpenCV's edge-aware method).
+        smoothing: standard deviation in pixels of the blur of color differences; 0 for none.
+        cleaning: range of a bilateral filter, on a scale where white is 1; 0 for none.
         sharpening: amount and radius in pixels of unsharp masking.
-        spread: of the relation of read to shot noise, as a logarithm.
+        spread: logarithm of the factor by which read noise departs from its usual relation to shot
+            noise.
     """
 
     gains: Pixels
@@ -85,9 +85,7 @@ class Camera:
 
     @classmethod
     def draw(cls, channels: int, sigma: float, rng: Random) -> Camera:
-        """A random camera for such noise; its gains are spread wider than the daylight's of Brooks
-        et al.
-        """
+        """Draw a camera; its gains vary more than those of Brooks et al. for daylight."""
         gains, matrix = np.ones(channels, np.float32), None
         if channels == 3:
             gains[[0, 2]] = np.exp(rng.uniform(math.log(1.2), math.log(2.6), 2))
@@ -112,12 +110,12 @@ class Camera:
         )
 
     def _tones(self) -> NDArray[np.float64]:
-        """The tone curve: a photo's tones, for the square roots of light from 0 to 1."""
+        """Return the tone curve: the tones of a photo for square roots of light from 0 to 1."""
         tone = np.linspace(0, 1, STEPS) ** (2 / self.gamma)
         return (1 - self.contrast) * tone + self.contrast * tone * tone * (3 - 2 * tone)
 
     def expose(self, photo: Pixels) -> Pixels:
-        """The light, H x W x C, in the sensor's colors, whose photo this is."""
+        """Invert the processing: return the light, H x W x C, in the colors of the sensor."""
         roots = np.linspace(0, 1, STEPS)
         seen = _look_up(np.square(np.interp(roots, self._tones(), roots)), photo)
         if self.matrix is not None:
@@ -125,16 +123,16 @@ class Camera:
         return np.asarray(seen.clip(0, 1) / self.gains, np.float32)
 
     def noise(self, light: Pixels, sigma: float, rng: Random) -> Pixels:
-        """Shot and read noise; the variance of a linear signal x is shot * x + read."""
+        """Draw shot and read noise; its variance at a linear signal x is shot * x + read."""
         shot, read = self._sensor(sigma)
         noise = white_noise(light.shape, rng)
         return np.asarray(noise * np.sqrt(np.float32(shot) * light + np.float32(read)), np.float32)
 
     def _sensor(self, sigma: float) -> tuple[float, float]:
-        """Shot and read noise that make `sigma` of green at middle gray.
+        """Return the shot and read noise that result in `sigma` for green at middle gray.
 
-        Brooks et al. relate them up to a shot noise of 0.012; beyond it they grow alike, lest
-        blacks drown.
+        Their relation follows Brooks et al. up to a shot noise of 0.012. Above, both grow in
+        proportion, so that dark areas do not vanish in noise.
         """
         dark, gray, light = np.square(
             np.interp([0.49, 0.5, 0.51], self._tones(), np.linspace(0, 1, STEPS))
@@ -148,7 +146,7 @@ class Camera:
         return shot, float(np.interp(shot, shots, reads))
 
     def develop(self, light: Pixels) -> Pixels:
-        """The photo of some light, clipped to [0, 1]."""
+        """Process light to a photo, clipped to [0, 1]."""
         import cv2
 
         if self.matrix is not None:
@@ -171,7 +169,7 @@ class Camera:
 
 
 def _look_up(table: NDArray[np.float64], values: Pixels) -> Pixels:
-    """A function given at even steps from 0 to 1, of values between them, to the nearest step."""
+    """Apply a function, which is tabulated at even steps from 0 to 1, by the nearest step."""
     return table.astype(np.float32).take(
         (values * np.float32(STEPS - 1) + np.float32(0.5)).astype(np.int32)
     )

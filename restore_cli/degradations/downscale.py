@@ -1,4 +1,4 @@
-"""Low resolution: by a bicubic reduction, or on the way through cameras and the web."""
+"""Low resolution: by bicubic reduction, or as in photos from cameras and the web."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ DAMAGES = ("bicubic", "photo")
 
 @dataclass(frozen=True)
 class Downscale(Degradation):
-    """Fewer pixels.
+    """Reduction to fewer pixels.
 
     Attributes:
-        scale: how many times fewer across and down, 1 to 8; a recipe may draw it from a list of
-            words, ["2", "3", "4"].
+        scale: factor by which width and height are reduced, 1 to 8; a recipe may draw it from a
+            list of words, ["2", "3", "4"].
         damage: "bicubic" reduces; "photo" blurs, reduces, adds noise and compresses, as cameras and
             the web do.
     """
@@ -38,36 +38,39 @@ class Downscale(Degradation):
     def __post_init__(self) -> None:
         if isinstance(self.scale, str):
             object.__setattr__(self, "scale", parse_scale(self.scale))
-        Sr(self.scale)  # refuses what is out of range
+        Sr(self.scale)  # raises an error if it is out of range
         if self.damage not in DAMAGES:
-            raise UsageError(f"The damage is {self.damage!r}; choose {', '.join(DAMAGES)}.")
+            raise UsageError(
+                f"{self.damage!r} is not a valid damage; expected {', '.join(DAMAGES)}."
+            )
 
     @property
     def paired(self) -> bool:
-        """The small images of sets are reduced bicubically."""
+        """Whether datasets have such pairs: their small images are reduced bicubically."""
         return self.damage == "bicubic"
 
     def task(self) -> Sr:
-        """By the scale."""
+        """Return the task with the scale."""
         return Sr(self.scale)
 
     def crop_to_scale(self, clean: Pixels) -> Pixels:
-        """Without the last rows and columns that fill no whole pixel of the reduced image."""
+        """Crop the last rows and columns, so that the sides are multiples of the scale."""
         height, width = (size - size % round(self.scale) for size in clean.shape[:2])
         return clean[:height, :width]
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """Reduce as MATLAB's imresize, rounded to 8 bits as the benchmarks' files are, which draws
-        nothing; or as `wear` does.
+        """Reduce an image: "bicubic" like MATLAB's imresize, rounded to 8 bits, "photo" by `wear`.
 
         Returns:
             H/scale x W/scale x C, rounded down.
 
         Raises:
-            UsageError: the scale is not a whole number.
+            UsageError: the scale is not an integer.
         """
         if self.scale != round(self.scale):
-            raise UsageError(f"Photos are reduced by whole numbers, not by {self.scale:g}.")
+            raise UsageError(
+                f"{self.scale:g} is not a valid scale for the degradation; expected an integer."
+            )
         clean = self.crop_to_scale(clean)
         height, width = (size // round(self.scale) for size in clean.shape[:2])
         if self.damage == "photo":
@@ -75,6 +78,6 @@ class Downscale(Degradation):
         return round_to_bytes(resize(clean, height, width))
 
     def crop_border(self, image: Pixels) -> Pixels:
-        """Without `scale` pixels on every side."""
+        """Crop `scale` pixels on every side."""
         border = round(self.scale)
         return image[border:-border, border:-border]

@@ -1,4 +1,4 @@
-"""Noise of a random kind, which follows no camera: grain and color blotches."""
+"""Noise of a random kind that does not follow a camera: grain and color blotches."""
 
 from __future__ import annotations
 
@@ -10,19 +10,18 @@ from restore_cli.image import Pixels
 
 
 def mottle(clean: Pixels, sigma: float, rng: Random) -> Pixels:
-    """Add noise of a random kind: grain and color blotches of random size, more of it in some
-    tones.
+    """Add noise of a random kind: grain and color blotches of random size, uneven over the tones.
 
-    Brightness and color differences get a field of a random spectrum each, and the colors are
-    mostly the coarser and stronger one, for cameras smooth them more; a random smooth function of
-    the brightness scales them; a third are sharpened.
+    Brightness and color differences each get a field with a random spectrum. The color field is
+    mostly coarser and stronger, because cameras smooth colors more. A random smooth function of the
+    brightness scales both. A third of the results are sharpened.
 
     Args:
         clean: H x W x C in [0, 1].
-        sigma: standard deviation of the noise on the 0..255 scale, over all of the photo.
+        sigma: standard deviation of the noise over the entire photo, on the 0..255 scale.
 
     Returns:
-        Not clipped.
+        The noisy image, H x W x C, not clipped.
     """
     height, width, channels = clean.shape
     noise = _grain((height, width, 1), (0, 0.55, 1, 2.5), rng)
@@ -43,12 +42,10 @@ def mottle(clean: Pixels, sigma: float, rng: Random) -> Pixels:
 
 
 def _grain(shape: tuple[int, ...], radii: tuple[float, ...], rng: Random) -> Pixels:
-    """Noise of deviation 1: a sum of noise blurred by about each of the radii in pixels, in random
-    shares.
-    """
+    """Draw noise of deviation 1: a random mix of noise that is blurred by about each radius."""
     shares = np.exp(rng.normal(0, 0.8, 4) - [0, 0, 0, 0.7])
     shares = (shares * (rng.uniform(size=4) < (0.5, 0.6, 0.6, 0.5))).astype(np.float32)
-    shares[1] = max(shares[1], 1e-3)  # if there is none
+    shares[1] = max(shares[1], 1e-3)  # in case all are zero
     grain = np.zeros(shape, np.float32)
     for radius, share in zip(radii, shares, strict=True):
         if share:

@@ -1,4 +1,4 @@
-"""Haze: air between the scene and the camera that takes light away and adds its own."""
+"""Haze: air between scene and camera that absorbs light and scatters its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Haze(Degradation):
         light: brightness of the air in [0, 1], equal in all channels.
     """
 
-    protocol: ClassVar[str] = "haze drawn by numpy's RandomState(0) anew for each image"
+    protocol: ClassVar[str] = "haze drawn by numpy's RandomState(0), restarted for each image"
     # The ranges of RESIDE's indoor training set (Li et al. 2019).
     levels: ClassVar[Levels] = {"beta": Range(0.6, 1.8), "light": Range(0.7, 1.0)}
     validation: ClassVar[tuple[Levels, ...]] = (
@@ -38,17 +38,22 @@ class Haze(Degradation):
 
     def __post_init__(self) -> None:
         if self.beta <= 0:
-            raise UsageError(f"Beta is {self.beta:g}; give an optical thickness above 0.")
+            raise UsageError(
+                f"{self.beta:g} is not a valid beta; expected an optical thickness above 0."
+            )
         if not 0 <= self.light <= 1:
-            raise UsageError(f"The air's light is {self.light:g}; give a brightness from 0 to 1.")
+            raise UsageError(
+                f"{self.light:g} is not a valid light; expected a brightness from 0 to 1."
+            )
 
     def task(self) -> Dehaze:
-        """Nobody can say how thick it was."""
+        """Return the task, which has no option for the haze."""
         return Dehaze()
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """I = J t + A (1 - t), t = exp(-beta d), over a depth d in [0, 1] that is drawn: see
-        `draw_depth`.
+        """Add haze: I = J t + A (1 - t) with t = exp(-beta d).
+
+        The depth d in [0, 1] is drawn by `draw_depth`.
         """
         height, width = clean.shape[:2]
         depth = draw_depth(height, width, rng)

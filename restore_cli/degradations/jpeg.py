@@ -1,4 +1,4 @@
-"""JPEG compression: blocks, ringing, smeared colors."""
+"""JPEG compression, which causes blocks, ringing and smeared colors."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from restore_cli.levels import Choice, Levels, Range
 from restore_cli.tasks.deblock import Deblock
 
 SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
-QUALITIES = (5, 100)  # between which one is drawn where none is given
+QUALITIES = (5, 100)  # range to draw from if no quality is given
 
 
 @dataclass(frozen=True)
 class Jpeg(Degradation):
-    """Compression as JPEG.
+    """JPEG compression.
 
     Attributes:
-        quality: of libjpeg, 1 to 100, rounded; None draws it.
-        subsampling: of color, "4:4:4", "4:2:2" or "4:2:0"; gray has none.
+        quality: libjpeg's quality, 1 to 100, rounded; None draws one for each image.
+        subsampling: of color: "4:4:4", "4:2:2" or "4:2:0"; not used for gray.
     """
 
     protocol: ClassVar[str] = (
@@ -37,21 +37,22 @@ class Jpeg(Degradation):
     subsampling: str = "4:2:0"
 
     def __post_init__(self) -> None:
-        Deblock(self.quality)  # refuses what is out of range
+        Deblock(self.quality)  # raises an error if it is out of range
         if self.subsampling not in SUBSAMPLINGS:
             raise UsageError(
-                f"Subsampling is {self.subsampling!r}; choose {', '.join(SUBSAMPLINGS)}."
+                f"{self.subsampling!r} is not a valid subsampling; expected"
+                f" {', '.join(SUBSAMPLINGS)}."
             )
 
     def task(self) -> Deblock:
-        """By the quality; where blocks start is for the task to find."""
+        """Return the task with the quality; it has to find by itself where blocks start."""
         return Deblock(self.quality)
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """Compress and read back, by libjpeg; blocks start at the corner."""
+        """Compress with libjpeg and decode; blocks start at the corner."""
         quality = rng.uniform(*QUALITIES) if self.quality is None else self.quality
         return compress(clean, round(quality), self.subsampling)
 
     def pair(self, clean: Pixels, rng: Random) -> tuple[Deblock, Pixels, Pixels]:
-        """Say where blocks start."""
+        """Make a pair for training, with a task that knows where blocks start."""
         return replace(self.task(), corner=(0, 0)), self.apply(clean, rng), clean

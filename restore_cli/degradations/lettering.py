@@ -1,4 +1,4 @@
-"""Lines of letters and digits: dates, captions, watermarks, and what stands on signs."""
+"""Lines of text: dates, captions, watermarks, and the text on signs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from restore_cli.degradations import Random
 from restore_cli.image import Pixels
 
-FACES = 6  # of type
-LONGEST = 24  # characters of a line
-MARGIN = 0.5  # around letters, by their height: room for outlines and shadows
+FACES = 6  # typefaces
+LONGEST = 24  # characters in a line
+MARGIN = 0.5  # around letters, as a share of their height: room for outlines and shadows
 DATES = (
     "00.00.0000",
     "'00 00 00",
@@ -23,7 +23,7 @@ DATES = (
     "00:00:00",
     "0 0 00 00:00",
 )
-SEGMENTS = {  # of a digit as on a display: corners of its upper and lower square, 0 1, 2 3, 4 5
+SEGMENTS = {  # of a seven-segment digit; its corners are 0 1 at the top, 2 3, and 4 5 below
     "0": "01 13 35 54 42 20",
     "1": "13 35",
     "2": "01 13 32 24 45",
@@ -39,7 +39,7 @@ SEGMENTS = {  # of a digit as on a display: corners of its upper and lower squar
 
 
 def draw_text(height: int, width: int, rng: Random, size: float) -> Pixels:
-    """A line of text somewhere, level or aslant."""
+    """Draw a line of text at a random place, horizontal or slanted."""
     import cv2
 
     strip = draw_strip(rng, size)
@@ -54,13 +54,13 @@ def draw_text(height: int, width: int, rng: Random, size: float) -> Pixels:
 
 
 def draw_strip(rng: Random, size: float) -> Pixels:
-    """A line of text, white on black, with a margin."""
+    """Draw a line of text, white on black, with a margin."""
     height = round(size)
     if rng.uniform() < 0.2:
         line = _digits(_date(rng), height, rng)
     else:
         words = _date(rng) if rng.uniform() < 0.3 else _words(rng)
-        # Pillow's face, the most like the type of today, comes more often.
+        # Pillow's typeface, which is most like today's, is more frequent.
         face = max(0, int(rng.uniform(-2, FACES)))
         weight = rng.uniform(0, 0.08) if face == 0 else rng.uniform(0.05, 0.2)
         line = set_line(words, height, face, round(weight * height))
@@ -73,7 +73,7 @@ def _date(rng: Random) -> str:
 
 
 def _words(rng: Random) -> str:
-    """One to four made-up words, as of captions and watermarks."""
+    """Make up one to four words, as in captions and watermarks."""
     letters = (
         string.ascii_uppercase
         if rng.uniform() < 0.4
@@ -89,12 +89,10 @@ def _words(rng: Random) -> str:
 
 
 def _digits(date: str, height: int, rng: Random) -> NDArray[np.uint8]:
-    """As cameras stamp dates: digits of seven segments; or, half the time, without the gaps between
-    these.
-    """
+    """Draw a date as cameras stamp it, in seven-segment digits; half of them without gaps."""
     import cv2
 
-    fine = 4  # times larger, for smooth edges
+    fine = 4  # drawn larger by this factor, for smooth edges
     tall, weight = fine * height, max(fine, round(rng.uniform(0.08, 0.18) * fine * height))
     wide, gap = round(rng.uniform(0.45, 0.6) * tall), weight / tall if rng.uniform() < 0.5 else 0.0
     pitch = wide + 2 * weight
@@ -117,14 +115,14 @@ def _digits(date: str, height: int, rng: Random) -> NDArray[np.uint8]:
 
 
 def set_line(words: str, size: int, face: int, weight: int | None = None) -> NDArray[np.uint8]:
-    """A line of white text on black, as high and wide as it is.
+    """Draw a line of white text on black, cropped to the text.
 
     Args:
-        words: in ASCII.
-        size: pixels; the em of Pillow's face, the height of capitals of OpenCV's.
-        face: 0 is Pillow's own, 1 to 5 are OpenCV's, Hershey's up to its version 4.
-        weight: of strokes in pixels, or of Pillow's how much is added on either side; None is the
-            usual.
+        words: the text, in ASCII.
+        size: pixels; the em of Pillow's typeface, or the height of capitals of OpenCV's.
+        face: 0 is Pillow's default typeface, 1 to 5 are OpenCV's (Hershey's up to version 4).
+        weight: width of strokes in pixels, or for Pillow's the width that is added on either side;
+            None is the default.
     """
     return (
         _pillow_line(words, size, weight or 0)

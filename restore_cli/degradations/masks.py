@@ -1,4 +1,4 @@
-"""Where pixels are missing: under lines of text, scratches and boxes, or in a hole."""
+"""Masks of missing pixels: text, scratches, boxes, or a hole."""
 
 from __future__ import annotations
 
@@ -17,46 +17,43 @@ from restore_cli.image import Pixels
 def draw_mask(
     damage: str, height: int, width: int, rng: Random, *, size: float = 16, share: float = 0.15
 ) -> Pixels:
-    """Where pixels are missing, H x W in [0, 1]: above 0 they are, below 1 at the soft edge of a
-    letter.
+    """Draw a mask of missing pixels, H x W in [0, 1].
 
-    The same random state gives the same mask; letters are those of the Pillow and OpenCV at hand.
+    Pixels above 0 are missing; values below 1 are the soft edges of letters. The same random state
+    gives the same mask, as long as the versions of Pillow and OpenCV draw the same letters.
 
     Args:
-        damage: "text": level lines of random words, as far apart as the type's height; "scratches":
-            curves 1 to 3 pixels wide; "boxes": rectangles of a twentieth to a third of the sides;
-            "hole": one rectangle in the middle, of the image's shape (a quarter of the pixels is
-            half of each side); "shifted": as much of it as one of its size covers that lies at a
-            random place. So IRAE's paper has it, with 128x128 of 256x256 pixels; it leaves open how
-            large its "central region" is.
+        damage: "text": horizontal lines of random words, with little space between the lines;
+            "scratches": curves 1 to 3 pixels wide; "boxes": rectangles with sides of 1/20 to 1/3 of
+            the image's; "hole": one rectangle in the middle, with the shape of the image (a quarter
+            of the pixels is half of each side); "shifted": the part of the hole that a rectangle
+            of the same size at a random place covers. The last follows IRAE's paper, which has
+            128x128 of 256x256 pixels and does not state the size of its "central region".
         height, width: in pixels.
-        rng: draws where.
-        size: of the type in pixels, rounded: the em of Pillow's, the height of capitals of
-            OpenCV's.
-        share: of missing pixels; what is drawn last goes past it by a part of itself, the hole
-            rounds its sides and loses some when it is shifted, and text ends when its lines are
-            full, at 0.2 to 0.4.
+        rng: draws shapes and places.
+        size: of the type in pixels, rounded: the em of Pillow's typeface, or the height of capitals
+            of OpenCV's.
+        share: of missing pixels. The last shape may exceed it, the sides of the hole are rounded, a
+            shifted hole is smaller, and text ends at 0.2 to 0.4, when its lines are full.
     """
     if damage in ("hole", "shifted"):
-        mask = np.zeros((height, width), np.float32)
-        inner = [round(side * math.sqrt(share)) for side in (height, width)]
-        top, left = (height - inner[0]) // 2, (width - inner[1]) // 2
-        mask[top : top + inner[0], left : left + inner[1]] = 1
-        if damage == "shifted":
-            top, left = (
-                int(rng.uniform(0, side - part + 1))
-                for side, part in zip(mask.shape, inner, strict=True)
-            )
-            mask[:top], mask[top + inner[0] :], mask[:, :left], mask[:, left + inner[1] :] = (
-                0,
-                0,
-                0,
-                0,
-            )
-        return mask
+        return _draw_hole(height, width, rng, share, shifted=damage == "shifted")
     if damage == "text":
         return _draw_text(height, width, rng, round(size), share)
     return _draw_shapes(damage, height, width, rng, share)
+
+
+def _draw_hole(height: int, width: int, rng: Random, share: float, shifted: bool) -> Pixels:
+    mask = np.zeros((height, width), np.float32)
+    tall, wide = (round(side * math.sqrt(share)) for side in (height, width))
+    top, left = (height - tall) // 2, (width - wide) // 2
+    mask[top : top + tall, left : left + wide] = 1
+    if shifted:
+        top, left = int(rng.uniform(0, height - tall + 1)), int(rng.uniform(0, width - wide + 1))
+        covered = np.zeros_like(mask)
+        covered[top : top + tall, left : left + wide] = 1
+        mask *= covered
+    return mask
 
 
 def _draw_shapes(damage: str, height: int, width: int, rng: Random, share: float) -> Pixels:
@@ -77,7 +74,7 @@ def _draw_shapes(damage: str, height: int, width: int, rng: Random, share: float
 
 
 def _draw_boxes(height: int, width: int, rng: Random) -> NDArray[np.int32]:
-    """Eight rectangles: 8 x (first corner, last corner) x (column, row), the last one excluded."""
+    """Draw eight rectangles: 8 x (first corner, end corner) x (column, row)."""
     extent = np.array([width, height])
     sides = np.maximum(1, extent * rng.uniform(1 / 20, 1 / 3, (8, 2)))
     corners = rng.uniform(0, 1, (8, 2)) * (extent - sides)
@@ -85,16 +82,17 @@ def _draw_boxes(height: int, width: int, rng: Random) -> NDArray[np.int32]:
 
 
 def _draw_curves(height: int, width: int, rng: Random) -> list[NDArray[np.int32]]:
-    """Eight scratches, parabolas bent by up to a fifth of their length: 1 to 3 lines x 17 x
-    (column, row).
+    """Draw eight scratches: parabolas that are bent by up to a fifth of their length.
+
+    Returns:
+        For each scratch, 1 to 3 lines x 17 points x (column, row).
     """
     start, end = np.moveaxis(rng.uniform(-0.1, 1.1, (8, 2, 2)) * np.array([width, height]), 1, 0)
     away = end - start
     bend = (start + end) / 2 + rng.uniform(-0.4, 0.4, (8, 1)) * away[:, ::-1] * [1, -1]
     t = np.linspace(0, 1, 17)[:, None]
     curves = start[:, None] * (1 - t) ** 2 + 2 * bend[:, None] * t * (1 - t) + end[:, None] * t**2
-    # OpenCV draws lines of two pixels as thick as of three, so wide ones are thin ones side by
-    # side.
+    # OpenCV draws lines of width 2 as wide as those of width 3, so wide ones are several thin ones.
     aside = np.abs(away) < np.abs(away)[:, ::-1]
     lines = curves[:, None] + np.arange(3)[:, None, None] * aside[:, None, None]
     widths = rng.uniform(1, 4, 8).astype(int)
@@ -128,9 +126,7 @@ def _draw_text(height: int, width: int, rng: Random, size: int, share: float) ->
 
 @functools.lru_cache(maxsize=256)
 def _text_strip(face: int, size: int) -> NDArray[np.uint8]:
-    """A long line of white text on black, size x several thousand; made-up words, the same ones
-    always.
-    """
+    """Draw a long line of made-up words, white on black; the same arguments give the same line."""
     letters = np.random.RandomState(face * 100 + size)
     alphabet = list(string.ascii_lowercase * 4 + string.ascii_uppercase + string.digits)
     words = ("".join(letters.choice(alphabet, length)) for length in letters.randint(1, 11, 60))

@@ -16,28 +16,31 @@ from restore_cli.tasks import Task
 from restore_cli.tasks.inpaint import Inpaint, Paint
 
 DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
-PAINTED = ("text", "scratches")  # damages that can be found
+PAINTED = ("text", "scratches")  # damages that can be detected
 STYLES = ("plain", "photo")
 
 
 @dataclass(frozen=True)
 class Missing(Degradation):
-    """Pixels that are lost, or painted over.
+    """Pixels that are missing, or painted over.
 
     Attributes:
         damage: "text", "scratches", "boxes", "hole" or "shifted"; see `draw_mask`.
         size: height of the text in pixels, 6 to 64.
-        share: of the pixels that are missing, 0 to 0.9; lines of text end at what they can cover.
-        blind: the damage is painted, white, black or in a random color, and nobody says where; else
-            the missing pixels are known, and NaN in what `apply` returns. A network may be given
-            which of "text" and "scratches" it is.
-        style: of painted damage: "plain", hard and of one color; or "photo", as it lies on photos,
-            see `paint.paint`. Then pairs for training are files, with and without it; see
-            `paint.pair`.
-        detect: "text" or "scratches" that the task is to find and fill.
+        share: share of missing pixels, 0 to 0.9; text covers less if its lines are full.
+        blind: whether the damage is painted, in white, black or a random color, at unknown places.
+            Otherwise missing pixels are known, and NaN in the result of `apply`. A network may be
+            given whether the damage is "text" or "scratches".
+        style: of painted damage: "plain", with hard edges and one color; or "photo", as on real
+            photos, see `paint.paint`. Pairs for training are then files with and without the
+            damage, see `paint.pair`.
+        detect: "text" or "scratches" for a task that detects and fills them; None for one that
+            does not.
     """
 
-    protocol: ClassVar[str] = "pixels lost as drawn by numpy's RandomState(0) anew for each image"
+    protocol: ClassVar[str] = (
+        "pixels lost as drawn by numpy's RandomState(0), restarted for each image"
+    )
     levels: ClassVar[Levels] = {
         "damage": Choice(("text", "text", "scratches", "scratches", "boxes", "hole")),
         "size": Range(8, 32),
@@ -59,25 +62,31 @@ class Missing(Degradation):
 
     def __post_init__(self) -> None:
         if self.damage not in DAMAGES:
-            raise UsageError(f"The damage is {self.damage!r}; choose {', '.join(DAMAGES)}.")
+            raise UsageError(
+                f"{self.damage!r} is not a valid damage; expected {', '.join(DAMAGES)}."
+            )
         if not 6 <= self.size <= 64:
-            raise UsageError(f"The text's size is {self.size:g}; give pixels from 6 to 64.")
+            raise UsageError(
+                f"{self.size:g} is not a valid text size; expected pixels from 6 to 64."
+            )
         if not 0 <= self.share <= 0.9:
-            raise UsageError(f"The missing share is {self.share:g}; give a number from 0 to 0.9.")
+            raise UsageError(
+                f"{self.share:g} is not a valid share; expected a number from 0 to 0.9."
+            )
         if self.style not in STYLES:
             raise UsageError(
-                f"The style of the damage is {self.style!r}; choose {' or '.join(STYLES)}."
+                f"{self.style!r} is not a valid style; expected {' or '.join(STYLES)}."
             )
-        self.task()  # refuses what cannot be detected
+        self.task()  # raises an error for damage that cannot be detected
 
     def task(self) -> Inpaint:
-        """To fill what is missing, which is to be found first or not."""
+        """Return the task, which detects the damage or is given it."""
         if self.detect:
             return Inpaint(detect=self.detect)
         return Inpaint(blind=self.damage if self.blind else None)
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """Lose pixels: NaN in all channels where the mask is known, or else painted over."""
+        """Set missing pixels to NaN in all channels, or paint over them if the damage is blind."""
         height, width, channels = clean.shape
         if self._lifelike:
             return paint.paint(clean, self.damage, rng, size=self.size, share=self.share)
@@ -89,7 +98,7 @@ class Missing(Degradation):
         return clean + cover[..., None] * (color - clean)
 
     def pair(self, clean: Pixels, rng: Random) -> tuple[Task, Pixels, Pixels]:
-        """For a network that is to find what lies on photos: files with it and without."""
+        """Make a pair for training; in the style "photo" of files with and without the damage."""
         if not self._lifelike:
             return super().pair(clean, rng)
         return self.task(), *paint.pair(clean, self.damage, rng, size=self.size, share=self.share)

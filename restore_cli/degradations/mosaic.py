@@ -1,4 +1,4 @@
-"""A sensor's Bayer mosaic: one color of each pixel is kept, and the others are interpolated."""
+"""The Bayer mosaic of a sensor: one color of each pixel is kept, the others are interpolated."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from restore_cli.image import Pixels
 
 _TENT = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
-# Of Malvar, He and Cutler, in sixteenths: green at red and blue; red (or blue) at green, with its
-# neighbors in the row; red at blue and blue at red.
+# The filters of Malvar, He and Cutler, in sixteenths: green at red and blue pixels; red (or blue)
+# at green pixels with such neighbors in the row; red at blue pixels, and blue at red ones.
 _GREEN = np.array(
     [[0, 0, -2, 0, 0], [0, 0, 4, 0, 0], [-2, 4, 8, 4, -2], [0, 0, 4, 0, 0], [0, 0, -2, 0, 0]]
 )
@@ -22,7 +22,13 @@ _ACROSS = np.array(
 
 
 def interpolate(light: Pixels, corner: tuple[int, int], interpolation: str) -> Pixels:
-    """Keep the one sample of each pixel that a Bayer sensor has, and interpolate the others."""
+    """Keep the one sample per pixel that a Bayer sensor has, and interpolate the others.
+
+    Args:
+        light: H x W x 3.
+        corner: row and column, 0 or 1, of the first red sample.
+        interpolation: "bilinear", "gradient" or "edges"; see `camera.Camera`.
+    """
     import cv2
 
     height, width = light.shape[:2]
@@ -36,12 +42,10 @@ def interpolate(light: Pixels, corner: tuple[int, int], interpolation: str) -> P
             [cv2.COLOR_BayerRGGB2RGB_EA, cv2.COLOR_BayerGRBG2RGB_EA],
             [cv2.COLOR_BayerGBRG2RGB_EA, cv2.COLOR_BayerBGGR2RGB_EA],
         ][row][column]
-        scaled = (
-            (mosaic * 40_000 + 12_000).clip(0, 65_535).astype(np.uint16)
-        )  # room for noise below black
-        return np.asarray(
-            (cv2.demosaicing(scaled, code).astype(np.float32) - 12_000) / 40_000, np.float32
-        )
+        # The offset leaves room for noise below black.
+        scaled = (mosaic * 40_000 + 12_000).clip(0, 65_535).astype(np.uint16)
+        colors = cv2.demosaicing(scaled, code).astype(np.float32)
+        return np.asarray((colors - 12_000) / 40_000, np.float32)
 
     def spread(plane: Pixels, kernel: NDArray[np.float64]) -> Pixels:
         return np.asarray(

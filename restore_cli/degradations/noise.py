@@ -1,4 +1,4 @@
-"""Noise: white and Gaussian as in the field's benchmarks, or as a camera makes it."""
+"""Noise: white and Gaussian as in the usual benchmarks, of a camera, or of a random kind."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from restore_cli.noise import Noise as Found
 from restore_cli.noise import split, split_white
 from restore_cli.tasks.denoise import Denoise
 
-MISTAKE = 0.15  # deviation of the logarithm of levels that networks learn to live with
-WHITEST = 50.0  # levels up to which white noise is drawn where none is given
+MISTAKE = 0.15  # deviation of the logarithm of given levels; networks learn to tolerate errors
+WHITEST = 50.0  # highest level of white noise if no level is given
 
 
 @dataclass(frozen=True)
 class Noise(Degradation):
-    """Noise over a photo.
+    """Noise over an image.
 
     Attributes:
-        sigma: standard deviation on the 0..255 scale; None draws it.
-        noise: "gaussian"; "camera", whose strength at middle gray is about `sigma`; or "random",
-            whose spectrum, color and dependence on brightness are.
+        sigma: standard deviation on the 0..255 scale; None draws one for each image.
+        noise: "gaussian"; "camera", with about this `sigma` at middle gray; or "random", with
+            random spectrum, color and dependence on brightness.
     """
 
     protocol: ClassVar[str] = (
         "Gaussian noise of sigma / 255 added in float and "
-        "not clipped, numpy's RandomState(0) anew for each image, in RGB order"
+        "not clipped, numpy's RandomState(0), restarted for each image, in RGB order"
     )
     levels: ClassVar[Levels] = {"sigma": Range(0, 75)}
     validation: ClassVar[tuple[Levels, ...]] = ({"sigma": 15}, {"sigma": 25}, {"sigma": 50})
@@ -42,28 +42,29 @@ class Noise(Degradation):
 
     def __post_init__(self) -> None:
         if self.sigma is not None:
-            Denoise(self.sigma)  # refuses what is out of range
+            Denoise(self.sigma)  # raises an error if it is out of range
         if self.noise not in photo_noise.NOISES:
             raise UsageError(
-                f"The noise is {self.noise!r}; choose {', '.join(photo_noise.NOISES)}."
+                f"{self.noise!r} is not a valid noise; expected {', '.join(photo_noise.NOISES)}."
             )
 
     def task(self) -> Denoise:
-        """By the level of white noise; that of a camera is not what its files show."""
+        """Return the task with the level of white noise; in a camera's files the level differs."""
         return Denoise(self.sigma if self.noise == "gaussian" else None)
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """Add noise of `sigma`, or of a random level where that is None.
+        """Add noise of level `sigma`, or of a random level if it is None.
 
-        Gaussian noise is added in float and unclipped, in H x W x C order, as benchmarks have it.
-        With the other kinds of `photo_noise.add_noise` images become files of 8 bits, most of them
-        JPEGs.
+        Gaussian noise is drawn in H x W x C order, added in float and not clipped, as in the usual
+        benchmarks. With the other kinds of `photo_noise.add_noise`, images become 8-bit files, most
+        of them JPEG.
         """
         return self._apply(clean, rng)[0]
 
     def pair(self, clean: Pixels, rng: Random) -> tuple[Denoise, Pixels, Pixels]:
-        """Say the noise that there is, or where it is drawn here about as well as it can be
-        measured.
+        """Make a pair for training, with a task that knows the noise.
+
+        If `sigma` is None, the task knows it about as well as it can be measured.
         """
         observed, parts = self._apply(clean, rng)
         if self.sigma is None:
@@ -73,7 +74,7 @@ class Noise(Degradation):
         return Denoise(self.sigma, found), observed, clean
 
     def _apply(self, clean: Pixels, rng: Random) -> tuple[Pixels, Parts]:
-        """A noisy image, and what its noise is made of."""
+        """Return a noisy image, and the parts that its noise consists of."""
         sigma = self.sigma
         if self.noise == "gaussian":
             sigma = rng.uniform(0, WHITEST) if sigma is None else sigma

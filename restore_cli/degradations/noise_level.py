@@ -1,4 +1,4 @@
-"""Noise of any level and kind, which a network learns to measure."""
+"""Noise of any level and kind, for networks that learn to measure it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,12 @@ from restore_cli.levels import Choice, Levels
 from restore_cli.noise import from_plane, split, to_plane
 from restore_cli.tasks.noise_level import NoiseLevel
 
-CLEAN = (
-    0.05  # share of photos without noise, apart from those that `photo_noise.draw_level` gives none
-)
+CLEAN = 0.05  # share of photos without noise, in addition to those of `photo_noise.draw_level`
 
 
 @dataclass(frozen=True)
 class AnyNoise(Degradation):
-    """Noise of a level that nobody knows.
+    """Noise of an unknown level.
 
     Attributes:
         noise: one of `photo_noise.NOISES`.
@@ -38,22 +36,25 @@ class AnyNoise(Degradation):
     noise: str = "camera"
 
     def task(self) -> NoiseLevel:
-        """To measure it."""
+        """Return the task of measuring the noise."""
         return NoiseLevel()
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """Add noise of a random level, and save."""
+        """Add noise of a random level, and save the image as a file."""
         return photo_noise.noisy_file(clean, self.noise, _draw_level(rng), rng)[0]
 
     def pair(self, clean: Pixels, rng: Random) -> tuple[NoiseLevel, Pixels, Pixels]:
-        """The target is what the noise is made of, as `split` and `to_plane` say it, everywhere."""
+        """Make a pair for training; its target is the noise by `split` and `to_plane`, constant."""
         observed, noise = photo_noise.noisy_file(clean, self.noise, _draw_level(rng), rng)
         observed = observed if observed.shape[2] == 3 else to_rgb(observed)
         target = np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32)
         return self.task(), observed, target
 
     def score(self, restored: Pixels, clean: Pixels) -> float:
-        """How far the level is from the true one, in dB, 0 at best; half a level of 255 is free."""
+        """Return the negative error of the level in dB, 0 at best.
+
+        0.5 is added to both levels, so that small errors close to zero hardly count.
+        """
         levels = [
             0.5 + float(np.linalg.norm(from_plane(plane.mean(axis=(0, 1)))))
             for plane in (restored, clean)
@@ -62,5 +63,5 @@ class AnyNoise(Degradation):
 
 
 def _draw_level(rng: Random) -> float:
-    """As for a denoiser, but more photos have none."""
+    """Draw a level as for a denoiser, but with more photos without noise."""
     return 0.0 if rng.uniform() < CLEAN else photo_noise.draw_level(rng)

@@ -1,7 +1,7 @@
-"""What lies on photos: date stamps, captions, watermarks, scratches; and signs and lines that
-belong to them.
+"""Text and scratches on photos: date stamps, captions, watermarks, dust and scratches.
 
-A network that is to find the former must have seen the latter, and what JPEG makes of both.
+A network that detects them must also have seen signs and lines that belong to a photo, and the
+JPEG artifacts of both.
 """
 
 from __future__ import annotations
@@ -14,22 +14,21 @@ from restore_cli.degradations.look import Look
 from restore_cli.degradations.photo_noise import save
 from restore_cli.image import Pixels
 
-UNTOUCHED = 0.12  # share of photos on which nothing lies
-FURNISHED = 0.3  # share of photos that get letters or lines which belong to them
+UNTOUCHED = 0.12  # share of photos without damage
+FURNISHED = 0.3  # share of photos that get letters or lines that belong to them
 COMPRESSED = 0.5  # share of photos that become JPEGs
-PIECES = 12  # lines of text, or groups of scratches, at most
+PIECES = 12  # maximum number of lines of text or of scratches
 
 
 def paint(clean: Pixels, kind: str, rng: Random, *, size: float, share: float) -> Pixels:
-    """A photo with text or scratches on it, in a random color, mostly without a gap, or shining
-    through.
+    """Paint text or scratches of a random look over a photo.
 
     Args:
         clean: H x W x C in [0, 1].
         kind: "text" or "scratches".
-        rng: draws all of it.
+        rng: draws everything.
         size: of the type in pixels.
-        share: of the pixels up to which more pieces follow the first.
+        share: share of covered pixels at which no more pieces are added after the first.
     """
     height, width, channels = clean.shape
     look = Look.draw(kind, size, channels, rng)
@@ -46,9 +45,9 @@ def paint(clean: Pixels, kind: str, rng: Random, *, size: float, share: float) -
 def pair(
     clean: Pixels, kind: str, rng: Random, *, size: float, share: float
 ) -> tuple[Pixels, Pixels]:
-    """The file of a photo with text or scratches on it, and the same file without; see `paint`.
+    """Return the file of a photo with text or scratches, and the same file without; see `paint`.
 
-    In some photos there are letters, or lines, that are to stay; on some nothing lies.
+    Some photos contain letters or lines that belong to them, in both files; some have no damage.
     """
     if rng.uniform() < FURNISHED:
         clean = _furnish(clean, kind, rng)
@@ -64,7 +63,7 @@ def pair(
 
 
 def _draw_scratch(height: int, width: int, rng: Random) -> Pixels:
-    """A scratch: bent, or along a film; with smooth edges, and mostly paler in places."""
+    """Draw a scratch, bent or along a film, with smooth edges and often fading in places."""
     import cv2
 
     fine = 3
@@ -74,39 +73,29 @@ def _draw_scratch(height: int, width: int, rng: Random) -> Pixels:
     if kind < 0.3:  # short: a hair, a nick
         end = start + (end - start) * rng.uniform(0.05, 0.3)
     elif kind < 0.5:  # along a film
-        start, end = (
-            np.array([start[0], -1.0]),
-            np.array([start[0] + rng.uniform(-0.03, 0.03) * width, height]),
-        )
+        end = np.array([start[0] + rng.uniform(-0.03, 0.03) * width, height])
+        start = np.array([start[0], -1.0])
     away = end - start
-    bend = (start + end) / 2 + rng.uniform(-0.3, 0.3) * (0.05 if kind > 0.7 else 1) * away[::-1] * [
-        1,
-        -1,
-    ]
+    bow = rng.uniform(-0.3, 0.3) * (0.05 if kind > 0.7 else 1)
+    bend = (start + end) / 2 + bow * away[::-1] * [1, -1]
     t = np.linspace(0, 1, 33)[:, None]
     curve = start * (1 - t) ** 2 + 2 * bend * t * (1 - t) + end * t**2
     canvas = np.zeros((fine * height, fine * width), np.uint8)
     thickness = round(rng.uniform(0.7, 4) * fine)
-    cv2.polylines(
-        canvas, [np.rint(curve * fine).astype(np.int32)], False, 255, thickness, cv2.LINE_AA
-    )
-    cover = (
-        cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / 255
-    )
+    points = np.rint(curve * fine).astype(np.int32)
+    cv2.polylines(canvas, [points], False, 255, thickness, cv2.LINE_AA)
+    reduced = cv2.resize(canvas, (width, height), interpolation=cv2.INTER_AREA)
+    cover = reduced.astype(np.float32) / 255
     if rng.uniform() < 0.5:
-        coarse = (
-            rng.uniform(-0.2, 1.6, (height // 12 + 2, width // 12 + 2))
-            .clip(0, 1)
-            .astype(np.float32)
+        coarse = rng.uniform(-0.2, 1.6, (height // 12 + 2, width // 12 + 2)).clip(0, 1)
+        cover *= cv2.resize(
+            coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR
         )
-        cover *= cv2.resize(coarse, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.asarray(cover, np.float32)
 
 
 def _furnish(photo: Pixels, kind: str, rng: Random) -> Pixels:
-    """Put something into a photo that is not to be found: a sign in perspective, or what is not
-    asked for.
-    """
+    """Add something that must not be detected: a sign, or the other kind of paint."""
     if rng.uniform() < 0.5:
         return _hang_sign(photo, rng)
     other = "scratches" if kind == "text" else "text"
@@ -114,7 +103,7 @@ def _furnish(photo: Pixels, kind: str, rng: Random) -> Pixels:
 
 
 def _hang_sign(photo: Pixels, rng: Random) -> Pixels:
-    """A board with letters, seen from aside, in the light and with the texture of its place."""
+    """Add a board with letters in perspective, with the light and texture of its place."""
     import cv2
 
     height, width, channels = photo.shape
@@ -123,9 +112,8 @@ def _hang_sign(photo: Pixels, rng: Random) -> Pixels:
     middle = rng.uniform(0.2, 0.8, 2) * [width, height]
     side = np.array([min(long, width), min(tall * rng.uniform(0.7, 1.5), height)]) / 2
     corners = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * side
-    corners[[1, 2] if rng.uniform() < 0.5 else [0, 3], 1] *= rng.uniform(
-        0.35, 0.75
-    )  # the side farther away
+    far_side = [1, 2] if rng.uniform() < 0.5 else [0, 3]
+    corners[far_side, 1] *= rng.uniform(0.35, 0.75)
     corners[:, 1] += rng.uniform(-0.4, 0.4) * corners[:, 0]
     source = np.array([[0, 0], [long, 0], [long, tall], [0, tall]], np.float32)
     matrix = cv2.getPerspectiveTransform(source, np.asarray(corners + middle, np.float32))

@@ -1,8 +1,8 @@
 """Noisy photos as files: noise of some kind and level, 8 bits, and mostly JPEG.
 
-`camera.photograph` follows a camera, from the light on its sensor to a file; `grain.mottle` follows
-none: its noise has a random spectrum, color, and dependence on brightness. A network that was
-trained on simulated cameras alone does not recognize the noise of others; one trained on both does.
+`camera.add_camera_noise` simulates a camera, from the light on its sensor to a file. The noise of
+`grain.mottle` has a random spectrum, color, and dependence on brightness instead. A network that is
+trained on simulated cameras only does not recognize the noise of others; one trained on both does.
 """
 
 from __future__ import annotations
@@ -12,22 +12,27 @@ import math
 import numpy as np
 
 from restore_cli.degradations import Random
-from restore_cli.degradations.camera import photograph
+from restore_cli.degradations.camera import add_camera_noise
 from restore_cli.degradations.grain import mottle
 from restore_cli.image import Pixels, compress, round_to_bytes
 
 NOISES = ("gaussian", "camera", "random")
-LEVELS = (1.0, 40.0)  # deviations on the 0..255 scale between which a photo's noise is drawn
+LEVELS = (1.0, 40.0)  # range of noise levels, standard deviations on the 0..255 scale
 CLEAN = 0.1  # share of photos without noise
-QUALITIES = (60, 100)  # of photos that are saved as JPEG; the better ones are the more
-GRID = 16  # pixels; the blocks of a JPEG with reduced color repeat after so many
+QUALITIES = (60, 100)  # range of JPEG qualities; high ones are more frequent
+GRID = 16  # pixels; period of the blocks of a JPEG with subsampled color
 
 
 def add_noise(clean: Pixels, noise: str, sigma: float, rng: Random) -> Pixels:
-    """Add noise of a kind, one of NOISES, and of standard deviation `sigma` on the 0..255 scale;
-    not clipped.
+    """Add noise to an image, without clipping.
 
-    White Gaussian noise is drawn in H x W x C order; for the others see `photograph` and `mottle`.
+    White Gaussian noise is drawn in H x W x C order; for the other kinds see `add_camera_noise` and
+    `mottle`.
+
+    Args:
+        clean: H x W x C in [0, 1].
+        noise: the kind, one of NOISES.
+        sigma: standard deviation on the 0..255 scale.
     """
     if noise == "gaussian":
         white = rng.standard_normal(clean.shape)
@@ -36,22 +41,22 @@ def add_noise(clean: Pixels, noise: str, sigma: float, rng: Random) -> Pixels:
         return white.astype(np.float32)
     if not sigma:
         return clean
-    return photograph(clean, sigma, rng) if noise == "camera" else mottle(clean, sigma, rng)
+    return add_camera_noise(clean, sigma, rng) if noise == "camera" else mottle(clean, sigma, rng)
 
 
 def draw_level(rng: Random, highest: float = LEVELS[1]) -> float:
-    """A noise level on the 0..255 scale: log-uniform, or 0 for a clean photo."""
+    """Draw a noise level on the 0..255 scale: log-uniform, or 0 for a clean photo."""
     low, high = math.log(LEVELS[0]), math.log(highest)
     return 0.0 if rng.uniform() < CLEAN else math.exp(rng.uniform(low, high))
 
 
 def save(photo: Pixels, rng: Random, share: float = 0.6) -> Pixels:
-    """The photo as a file gives it back: 8 bits, and mostly a JPEG, sometimes for the second time.
+    """Save a photo as a file of 8 bits, mostly as JPEG, and read it back.
 
     Args:
         photo: H x W x C, clipped to [0, 1].
-        share: of photos that become JPEGs; a quarter of them twice, as when a phone's photo is
-            edited. Half the time blocks start at the corner, or else anywhere.
+        share: share of photos that become JPEGs. A quarter of them are compressed twice, as edited
+            photos are. Blocks start at the corner in half of them, anywhere in the others.
     """
     if rng.uniform() >= share:
         return round_to_bytes(photo)
@@ -67,13 +72,13 @@ def save(photo: Pixels, rng: Random, share: float = 0.6) -> Pixels:
 
 
 def noisy_file(clean: Pixels, noise: str, sigma: float, rng: Random) -> tuple[Pixels, Pixels]:
-    """A file of a noisy photo, and its noise: what differs from the same file without it.
+    """Make the file of a noisy photo, and its noise: the difference from the file without noise.
 
     Args:
-        clean, noise, sigma: as of `add_noise`.
+        clean, noise, sigma: as in `add_noise`.
 
     Returns:
-        H x W x C in [0, 1]; H x W x C in [-1, 1].
+        The file, H x W x C in [0, 1], and its noise, H x W x C in [-1, 1].
     """
     noisy = add_noise(clean, noise, sigma, rng).clip(0, 1)
     seed = int(rng.uniform(0, 2**31))

@@ -1,4 +1,4 @@
-"""Rain: streaks before the scene, and the veil of those too far to be seen one by one."""
+"""Rain: streaks in front of the scene, and the veil of distant rain."""
 
 from __future__ import annotations
 
@@ -31,26 +31,27 @@ class Rain(Degradation):
 
     Attributes:
         rain: how rain and scene are composed:
-            "streaks", O = B + S, the linear additive model of Rain800, Rain100 and DDN;
-            "density", the same with S made as in Rain1200, of noise and motion blur, and
-            `heaviness` the noise's amount (Zhang and Patel 2018: light 0.05 to 0.35, medium to
-            0.65, heavy to 0.95); "screen", O = 1 - (1 - B)(1 - S), the same rain as a photo
-            editor's layer in the mode "screen", which hides less of what is bright;
-            "heavy", O = T (B + S) + (1 - T) A, streaks and the veil of far rain (Li et al. 2019);
-            "depth", O = B (1 - R - F) + R + A F with R = S exp(-2 b d) and F = 1 - exp(-b d) over a
-            made-up
-            depth d: streaks fade with distance as fog thickens (Hu et al. 2019);
-            "none", a dry photo, which must come back unharmed.
-        heaviness: how much rain, 0 to 1: more streaks, and brighter ones.
-        mist: optical thickness of the air at the farthest point, b in [0, 3]; "heavy" and "depth"
+            "streaks": O = B + S, the linear additive model of Rain800, Rain100 and DDN.
+            "density": the same, with S made of noise and motion blur as in Rain1200; `heaviness` is
+            the amount of noise (Zhang and Patel 2018: light 0.05 to 0.35, medium to 0.65, heavy to
+            0.95).
+            "screen": O = 1 - (1 - B)(1 - S), the same rain in the blend mode "screen" of photo
+            editors, which hides less of bright areas.
+            "heavy": O = T (B + S) + (1 - T) A, streaks and the veil of distant rain (Li et al.
+            2019).
+            "depth": O = B (1 - R - F) + R + A F with R = S exp(-2 b d) and F = 1 - exp(-b d) over a
+            random depth d: streaks fade with distance as fog thickens (Hu et al. 2019).
+            "none": a dry photo, which must not be changed.
+        heaviness: amount of rain, 0 to 1: more and brighter streaks.
+        mist: optical thickness b of the air at the farthest point, 0 to 3; "heavy" and "depth"
             only.
-        veil: of "density" and "screen" rain, how much of the blurred noise's mean stays, 0 to 1:
-            from clear streaks to an uneven bright veil in which they are faint.
-        style: of streaks: "fine" and soft, "bold": bright, wide and long, "dense": short, like
-            noise; "any" draws one, or two together.
+        veil: for "density" and "screen", the share of the blurred noise's mean that is kept, 0 to
+            1: from clear streaks to faint streaks in an uneven bright veil.
+        style: of streaks: "fine" and soft; "bold": bright, wide and long; "dense": short, like
+            noise; or "any": one of these, or two together.
     """
 
-    protocol: ClassVar[str] = "rain drawn by numpy's RandomState(0) anew for each image"
+    protocol: ClassVar[str] = "rain drawn by numpy's RandomState(0), restarted for each image"
     levels: ClassVar[Levels] = {
         "rain": Choice(
             ("streaks", "streaks", "streaks", "density", "screen", "heavy", "depth", "none")
@@ -73,26 +74,28 @@ class Rain(Degradation):
 
     def __post_init__(self) -> None:
         if self.rain not in RAINS:
-            raise UsageError(f"Rain is {self.rain!r}; choose {', '.join(RAINS)}.")
+            raise UsageError(f"{self.rain!r} is not a valid rain; expected {', '.join(RAINS)}.")
         if self.style not in ("any", *STYLES):
             raise UsageError(
-                f"The style of rain is {self.style!r}; choose any, {', '.join(STYLES)}."
+                f"{self.style!r} is not a valid style of rain; expected any, {', '.join(STYLES)}."
             )
         if not 0 <= self.heaviness <= 1:
-            raise UsageError(f"Heaviness is {self.heaviness:g}; give a number from 0 to 1.")
+            raise UsageError(
+                f"{self.heaviness:g} is not a valid heaviness; expected a number from 0 to 1."
+            )
         if not 0 <= self.veil <= 1:
-            raise UsageError(f"The veil is {self.veil:g}; give a number from 0 to 1.")
+            raise UsageError(f"{self.veil:g} is not a valid veil; expected a number from 0 to 1.")
         if not 0 <= self.mist <= 3:
-            raise UsageError(f"Mist is {self.mist:g}; give an optical thickness from 0 to 3.")
+            raise UsageError(
+                f"{self.mist:g} is not a valid mist; expected an optical thickness from 0 to 3."
+            )
 
     def task(self) -> Derain:
-        """Nobody can say how it rained."""
+        """Return the task, which has no option for the rain."""
         return Derain()
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
-        """Let it rain, equally in all channels, clipped to [0, 1]; sizes are in pixels of the image
-        given.
-        """
+        """Add rain, equally in all channels, and clip to [0, 1]; sizes are in pixels."""
         if self.rain == "none":
             return clean.copy()
         height, width = clean.shape[:2]
@@ -135,9 +138,7 @@ class Rain(Degradation):
 
 
 def _draw_layers(style: str, angle: float, heaviness: float, rng: Random) -> list[Layer]:
-    """Layers about an angle; the ranges were set by eye, so that rain of every kind lies well
-    inside them.
-    """
+    """Draw layers around an angle; their ranges were set by eye, to include all kinds of rain."""
 
     def draw(low: float, high: float) -> float:
         return float(rng.uniform(low, high))

@@ -1,24 +1,24 @@
-"""What cameras, editors and the web make of a photo that becomes small."""
+"""The degradation of photos that cameras, editors and the web have reduced."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from restore_cli.degradations import Random, photo_noise
-from restore_cli.degradations.camera import photograph
+from restore_cli.degradations.camera import add_camera_noise
 from restore_cli.degradations.grain import mottle
 from restore_cli.image import Pixels, resize, round_to_bytes
 
-WORN = 20.0  # the most noise of small photos, on the 0..255 scale
+WORN = 20.0  # highest noise level of reduced photos, on the 0..255 scale
 
 
 def wear(clean: Pixels, height: int, width: int, rng: Random) -> Pixels:
-    """Reduce a photo on the way that it takes through cameras, editors and the web, in two rounds.
+    """Reduce a photo as cameras, editors and the web do, in up to two rounds.
 
-    In each it is blurred, reduced by a part of the way, given noise and compressed, in random order
-    and strength; one photo in eight is only reduced. After Zhang et al., "Designing a Practical
-    Degradation Model for Deep Blind Pixels Super-Resolution", and Wang et al., "Real-ESRGAN", both
-    ICCV 2021; but milder.
+    Each round blurs the photo, reduces it by a part of the factor, adds noise and compresses it, in
+    random order and strength. One photo in eight is only reduced. This follows Zhang et al.,
+    "Designing a Practical Degradation Model for Deep Blind Image Super-Resolution", and Wang et
+    al., "Real-ESRGAN", both ICCV 2021, but is milder.
 
     Args:
         clean: H x W x C in [0, 1].
@@ -27,7 +27,7 @@ def wear(clean: Pixels, height: int, width: int, rng: Random) -> Pixels:
     if rng.uniform() < 0.125:
         return round_to_bytes(resize(clean, height, width))
     worn, share = clean, rng.uniform()
-    rounds = [(share, 0.5), (1.0, 1.0)]  # how much of the way, and of the noise
+    rounds = [(share, 0.5), (1.0, 1.0)]  # share of the reduction (as an exponent), and of the noise
     for way, part in rounds[rng.uniform() < 0.4 :]:
         sides = zip(clean.shape, (height, width), strict=False)
         tall, wide = (round(full * (end / full) ** way) for full, end in sides)
@@ -36,7 +36,7 @@ def wear(clean: Pixels, height: int, width: int, rng: Random) -> Pixels:
                 worn = _reduce(_blur(worn, rng), tall, wide, rng)
             elif step == 1 and rng.uniform() < 0.6:
                 level = part * photo_noise.draw_level(rng, WORN)
-                add = photograph if rng.uniform() < 0.4 else mottle
+                add = add_camera_noise if rng.uniform() < 0.4 else mottle
                 worn = add(worn, level, rng).clip(0, 1) if level else worn
             elif step == 2:
                 worn = photo_noise.save(worn, rng, share=0.5)
@@ -44,9 +44,7 @@ def wear(clean: Pixels, height: int, width: int, rng: Random) -> Pixels:
 
 
 def _blur(photo: Pixels, rng: Random) -> Pixels:
-    """Out of focus or moved by up to about a pixel and a half: a Gaussian, mostly of another width
-    across.
-    """
+    """Blur by up to about 1.5 pixels, with a Gaussian that is mostly wider in one direction."""
     import cv2
 
     if rng.uniform() < 0.25:
@@ -60,9 +58,7 @@ def _blur(photo: Pixels, rng: Random) -> Pixels:
 
 
 def _reduce(photo: Pixels, height: int, width: int, rng: Random) -> Pixels:
-    """By one of the ways that programs have: by area, bilinear, bicubic with and without
-    antialiasing.
-    """
+    """Reduce by area, bilinearly, or bicubically with or without antialiasing."""
     import cv2
 
     way = int(rng.uniform(0, 4))

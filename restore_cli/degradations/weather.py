@@ -1,6 +1,4 @@
-"""Rain and haze as a camera sees them: streaks, the depth of a scene, and the air that scatters
-light.
-"""
+"""The parts of rain and haze: streaks, the depth of a scene, and light scattered by the air."""
 
 from __future__ import annotations
 
@@ -20,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Layer:
-    """Streaks that fall together, at about one distance from the camera.
+    """Streaks at about one distance from the camera.
 
     Attributes:
         angle: from the vertical, in degrees.
         length, thickness: of a streak, in pixels.
-        coverage: the area of all streaks over that of the image; they may overlap.
-        strength: brightness of the brightest streak in [0, 1]; the faintest has a third of it.
-        taper: how softly streaks begin and end, as a share of their length; 0 ends them squarely.
-        patches: how unevenly the rain falls, 0 to 1.
+        coverage: the area of all streaks divided by that of the image; streaks may overlap.
+        strength: brightness of the brightest streak, 0 to 1; the faintest has a third of it.
+        taper: share of a streak's length over which it fades at its ends; 0 ends it abruptly.
+        patches: unevenness of the rain, 0 to 1.
     """
 
     angle: float
@@ -41,10 +39,10 @@ class Layer:
 
 
 def streaks(height: int, width: int, layer: Layer, rng: Random) -> Plane:
-    """Draw one layer of rain, H x W, 0 where none falls; overlapping streaks add up.
+    """Draw one layer of rain, H x W, 0 where there is none; overlapping streaks add up.
 
-    Drops at random places are smeared along their fall, in a field that is then turned and scaled:
-    the motion blur of noise that the field makes its rain with.
+    Random points are smeared along the direction of fall, in a field that is then rotated and
+    scaled. This is the usual motion blur of noise.
     """
     blur = max(1, round(layer.thickness))
     pitch = layer.thickness / blur
@@ -71,16 +69,18 @@ def noise_streaks(
     rng: Random,
     veil: float = 0.0,
 ) -> Plane:
-    """Rain by the photo editor's recipe, H x W: Gaussian noise on black, motion blur, stretched
-    levels.
+    """Draw rain as photo editors do: Gaussian noise on black, motion blur, stretched levels.
 
     Args:
         height, width: in pixels.
-        amount: standard deviation of the noise, in [0, 1]; what falls below black is cut off.
+        amount: standard deviation of the noise, 0 to 1; values below black are clipped.
         angle: from the vertical, in degrees.
         length, thickness: of the blur, in pixels.
         rng: draws the noise.
-        veil: 0 to 1; at 1 levels are not stretched, and most of the blurred noise is its mean.
+        veil: 0 to 1; at 1 levels are not stretched, and the mean of the blurred noise dominates.
+
+    Returns:
+        H x W, 0 where there is no rain.
     """
     pitch = max(1.0, thickness)
     length = max(1, round(length / pitch))
@@ -88,15 +88,15 @@ def noise_streaks(
     field = rng.standard_normal((rows + length, columns)).astype(np.float32)
     np.maximum(field, 0, out=field)
     rain = _fall(field, length, 1, 0.0, (height, width), angle, pitch) / length
-    # Half of a normal variable has mean 0.40 and deviation 0.58; of what is brighter than the mean
-    # less half a deviation, the levels keep the contrast of a short blur.
+    # A normal variable clipped at 0 has mean 0.40 and deviation 0.58. The black level is half a
+    # deviation below the mean, and the contrast is stretched to that of a short blur.
     deviation = 0.58 / math.sqrt(length)
     contrast = amount * length ** ((1 - veil) / 4)
     return np.maximum((rain - (1 - veil) * (0.40 - deviation / 2)) * np.float32(contrast), 0)
 
 
 def _field_size(height: int, width: int, angle: float, pitch: float) -> tuple[int, int]:
-    """Rows and columns of a turned field that covers the image, with a cell to spare."""
+    """Return rows and columns of a rotated field that covers the image, with some spare cells."""
     cos, sin = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
     rows, columns = height * cos + width * sin, width * cos + height * sin
     return math.ceil(rows / pitch) + 3, math.ceil(columns / pitch) + 3
@@ -111,7 +111,7 @@ def _fall(
     angle: float,
     pitch: float,
 ) -> Plane:
-    """Smear drops along the columns, and turn and scale the field to the image."""
+    """Smear points along the columns, then rotate and scale the field to the image."""
     import cv2
 
     smear = cv2.boxFilter(
@@ -132,9 +132,7 @@ def _fall(
 
 
 def smooth_field(height: int, width: int, rng: Random, cells: int = 3) -> Plane:
-    """A random field without edges, H x W in [0, 1]: so many cells a side, cubically
-    interpolated.
-    """
+    """Draw a smooth random field, H x W in [0, 1], interpolated from `cells` x `cells` values."""
     import cv2
 
     coarse = rng.uniform(0, 1, (cells, cells)).astype(np.float32)
@@ -142,10 +140,10 @@ def smooth_field(height: int, width: int, rng: Random, cells: int = 3) -> Plane:
 
 
 def draw_depth(height: int, width: int, rng: Random) -> Plane:
-    """The distance of a made-up scene, H x W in [0, 1]: a slope that mostly rises upwards, and soft
-    shapes.
+    """Draw the depth of a scene, H x W in [0, 1]: a slope, mostly rising upwards, and soft shapes.
 
-    A patch sees a part of a photo's range: its nearest and its farthest point are drawn too.
+    The nearest and the farthest point are also drawn, because a patch shows a part of a photo's
+    range only.
     """
     lean = math.radians(float(rng.normal(0, 25)))
     up, across = (np.linspace(-0.5, 0.5, size, dtype=np.float32) for size in (height, width))
@@ -159,12 +157,12 @@ def draw_depth(height: int, width: int, rng: Random) -> Plane:
 
 
 def scatter(image: Pixels, transmission: Plane, light: float | NDArray[np.float32]) -> Pixels:
-    """Look at an image through air: I = J t + A (1 - t), Koschmieder's law.
+    """Add scattering by the air: I = J t + A (1 - t), Koschmieder's law.
 
     Args:
         image: J, H x W x C in [0, 1].
-        transmission: t, H x W in [0, 1], the share of light that arrives.
-        light: A, the color of the air in [0, 1], one value or one for each channel.
+        transmission: t, H x W in [0, 1], the share of the light that arrives.
+        light: A, the color of the air in [0, 1], one value or one per channel.
     """
     t = transmission[..., None]
     return np.asarray(image * t + np.float32(light) * (1 - t))

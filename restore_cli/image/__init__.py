@@ -1,6 +1,6 @@
-"""Pictures: from file to float pixels and back, losing nothing that the target format can hold.
+"""Photos: from file to float pixels and back, without losing what the target format can store.
 
-Each format and each question has a file of its own; what other modules use is imported from here.
+Each format and each topic has its own file; other packages import from here.
 """
 
 from restore_cli.image.arrays import Mask as Mask

@@ -15,22 +15,22 @@ _BLOCK = 2**20  # pixels widened or quantized at a time
 
 
 def round_to_bytes(pixels: Pixels) -> Pixels:
-    """Return the pixels as a file of 8 bits a sample holds them, still in [0, 1]."""
+    """Round pixels to the 256 levels of an 8-bit file; they stay in [0, 1]."""
     return np.asarray(np.rint(pixels.clip(0, 1) * 255) / 255, np.float32)
 
 
 def is_gray(pixels: Pixels) -> bool:
-    """Return whether all channels, H x W x C, are the same, and NaN together."""
+    """Return whether all channels of H x W x C are equal; NaN equals NaN."""
     first, *others = np.moveaxis(pixels, 2, 0)
     return all(np.array_equal(first, other, equal_nan=True) for other in others)
 
 
 def block_rows(width: int) -> int:
-    """Return how many rows of this width a block has."""
+    """Return the number of rows in a block of this width."""
     return max(1, _BLOCK // width)
 
 
 def row_blocks(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Return the blocks of a picture as (first row, row behind the last)."""
+    """Return the blocks of an image as (first row, row after the last)."""
     step = block_rows(width)
     return ((top, min(top + step, height)) for top in range(0, height, step))

@@ -1,4 +1,4 @@
-"""AVIF: samples of 10 and 12 bits, and color spaces that are not sRGB."""
+"""AVIF, with 10 and 12 bits per sample and color spaces other than sRGB."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_
 from restore_cli.image.pillow_write import metadata_options, pillow_bytes
 from restore_cli.image.raster import Raster, assemble
 
-_NCLX = b"colrnclx"  # primaries, transfer and matrix of ITU-T H.273, as 16 bits each, follow
+_NCLX = b"colrnclx"  # followed by primaries, transfer and matrix of ITU-T H.273, 16 bits each
 
 
 def decode_avif(data: bytes, image: Image.Image) -> Picture:
-    """Decode an AVIF that Pillow has opened."""
+    """Decode an AVIF file that Pillow has opened."""
     notes = frame_notes(image)
     bits = _sample_bits(data)
     raster = _deep_raster(data, image, bits, notes) if bits > 8 else pillow_raster(image, notes)
@@ -38,14 +38,14 @@ def encode_avif(picture: Picture, quality: int) -> bytes:
 
 
 def _deep_raster(data: bytes, image: Image.Image, bits: int, notes: list[str]) -> Raster:
-    """Decode 10 or 12 bits, which Pillow reduces to 8, and spread them over 16."""
+    """Decode 10 or 12 bits, which Pillow would reduce to 8, and scale them to 16."""
     try:
         samples = opencv_samples(data)
-    except ValueError:  # it is damaged, or gray with alpha
-        notes.append(f"{bits}-bit AVIF read with 8 bits a sample")
+    except ValueError:  # the file is damaged, or gray with alpha
+        notes.append(f"The {bits}-bit AVIF was read with 8 bits per sample.")
         return pillow_raster(image, notes)
     if samples.shape[:2] != (image.height, image.width):
-        raise ValueError("two decoders find two sizes")
+        raise ValueError("two decoders disagree about the size")
     order = [0] if samples.shape[2] == 1 else [2, 1, 0, 3][: samples.shape[2]]
     scale = 65535 / (2**bits - 1)
 
@@ -59,16 +59,14 @@ def _deep_raster(data: bytes, image: Image.Image, bits: int, notes: list[str]) -
 
 
 def _sample_bits(data: bytes) -> int:
-    """Bits a sample, from the first configuration record; AV1 in ISO base media files, 2.3."""
+    """Return the bits per sample in the first configuration record (AV1-ISOBMFF, 2.3)."""
     record = data.find(b"av1C") + 4
     flags = data[record + 2] if 4 <= record < len(data) - 2 else 0
     return 8 if not flags & 0x40 else 12 if flags & 0x20 else 10
 
 
 def _color_space(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the color space of an AVIF as PNG's cICP; nothing of the kinds that are shown like
-    sRGB.
-    """
+    """Return the color space as the cICP chunk of a PNG; empty if it displays like sRGB."""
     place = data.find(_NCLX) + len(_NCLX)
     if place < len(_NCLX) or place + 4 > len(data):
         return ()
@@ -79,7 +77,7 @@ def _color_space(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 
 def _with_color_space(data: bytes, metadata: Metadata) -> bytes:
-    """Name the color space in an AVIF that Pillow wrote as sRGB."""
+    """Set the color space in an AVIF file that Pillow wrote as sRGB."""
     spaces = [payload for kind, payload in metadata.chunks if kind == b"cICP" and len(payload) == 4]
     place = data.find(_NCLX) + len(_NCLX)
     if not spaces or place < len(_NCLX):

@@ -1,4 +1,4 @@
-"""BMP, whose pixels may have a fourth byte without a stated meaning."""
+"""BMP, where pixels may have a fourth byte without a declared meaning."""
 
 from __future__ import annotations
 
@@ -14,25 +14,26 @@ from restore_cli.image.raster import assemble
 
 
 def decode_bmp(data: bytes, image: Image.Image) -> Picture:
-    """Decode a BMP that Pillow has opened."""
+    """Decode a BMP file that Pillow has opened."""
     notes = frame_notes(image)
     raster = pillow_raster(image, notes)
     if _has_fourth_byte(data):
         notes.append(
-            "the fourth byte of its pixels, in which some programs write alpha, is left out"
+            "The fourth byte of its pixels, which some programs use for alpha, was left out."
         )
     metadata, orientation = metadata_of(image, notes)
     return assemble(raster, orientation, metadata, "BMP", notes, is_rgb_or_gray(image))
 
 
 def encode_bmp(picture: Picture) -> bytes:
-    """Encode as BMP of 8 bits per sample."""
+    """Encode as BMP with 8 bits per sample."""
     return pillow_bytes(picture, "BMP", metadata_options(picture.metadata))
 
 
 def _has_fourth_byte(data: bytes) -> bool:
-    """Say whether a BMP of 32 bits, none of them declared as alpha, has more than 0 or 255 in the
-    last 8.
+    """Return whether a 32-bit BMP without declared alpha uses the fourth byte of its pixels.
+
+    It does not if that byte is 0 in all pixels, or 255 in all pixels.
     """
     start, bits, compression = struct.unpack_from("<10xI14xHI", data.ljust(34))
     fourth = np.frombuffer(data, np.uint8)[start + 3 :: 4]

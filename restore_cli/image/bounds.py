@@ -1,4 +1,4 @@
-"""How large a picture may be: limits of pixels, bytes and free memory."""
+"""How large a photo may be: limits of pixels, file size and memory."""
 
 from __future__ import annotations
 
@@ -6,42 +6,39 @@ from dataclasses import dataclass
 
 from restore_cli.errors import PictureError
 
-# Largest picture read, in pixels, unless another limit is given; of a small file, which holds no
-# such photo, it is the larger of the other two. Blank pages of scanners come to some hundred pixels
-# a byte.
+# The default limit of pixels. A small file cannot hold such a large photo, so its limit is the
+# larger of the other two values. Scans of blank pages reach a few hundred pixels per byte.
 MAX_PIXELS = 2**29
 _SMALL_PIXELS, _PIXELS_PER_BYTE = 64 * 10**6, 1000
-_SAMPLE = 10  # bytes of memory: up to 2 as stored, and float32 of the photo and of its result
+_SAMPLE = 10  # bytes of memory: up to 2 as stored, and float32 for the photo and the result
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """How many pixels a file may have: `given`, or what is usual for a file of `size` bytes."""
+    """The limit of pixels of a file: `given`, or one that depends on its `size` in bytes."""
 
     size: int
     given: int | None = None
 
     def check(self, width: int, height: int, channels: int) -> None:
-        """Raise PictureError for a picture that is too large, before it is decoded."""
+        """Raise PictureError if a photo is too large to be decoded."""
         limit = self.given or min(MAX_PIXELS, max(_SMALL_PIXELS, _PIXELS_PER_BYTE * self.size))
         if width * height > limit:
             of = "" if self.given or limit == MAX_PIXELS else f" for a file of {self.size} bytes"
             raise PictureError(
                 f"it has {width * height / 1e6:.0f} megapixels, above the limit of"
-                f" {limit / 1e6:.3g}{of}: "
-                "split it, or give a larger --max-pixels"
+                f" {limit / 1e6:.3g}{of}. Split it, or raise --max-pixels."
             )
         needed, free = width * height * channels * _SAMPLE, _free_memory()
         if needed > free:
             raise PictureError(
-                f"it needs about {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are"
-                " free: "
-                "close other programs, or split it"
+                f"it needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free."
+                " Close other programs, or split it."
             )
 
 
 def largest_file(max_pixels: int | None) -> int:
-    """Return how many bytes a file of at most `max_pixels` may have, by default of MAX_PIXELS."""
+    """Return the largest size in bytes of a file with `max_pixels`, by default MAX_PIXELS."""
     pixels = max_pixels or MAX_PIXELS
     return min(8 * pixels + 2**28, _free_memory() // 2)  # 16 bits of RGB and alpha, and metadata
 

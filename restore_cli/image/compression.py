@@ -1,4 +1,4 @@
-"""JPEG compression as libjpeg does it: its quantization tables, and what it makes of pixels."""
+"""JPEG compression by libjpeg: its quantization tables, and its effect on pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from restore_cli.image.arrays import Pixels
 from restore_cli.image.pillow import to_pillow
 
-# Luminance steps at quality 50, ITU-T T.81, table K.1; by row, vertical frequency downwards.
+# Luminance steps at quality 50 (ITU-T T.81, table K.1); one row per vertical frequency.
 _LUMINANCE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -28,15 +28,17 @@ _LUMINANCE = np.array(
 
 
 def jpeg_steps() -> NDArray[np.int64]:
-    """Return the steps by which libjpeg quantizes luma, 100 x 8 x 8, at quality 1 to 100."""
+    """Return the quantization steps of libjpeg for luma, 100 x 8 x 8, at quality 1 to 100."""
     qualities = np.arange(1, 101)
     factors = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
     return ((_LUMINANCE * factors[:, None, None] + 50) // 100).clip(1, 255)
 
 
 def nearest_quality(tables: dict[int, Any]) -> int:
-    """Return the quality whose luma steps in libjpeg are closest to a file's, whatever their
-    order.
+    """Return the libjpeg quality, 1 to 100, with the luma steps closest to those of a file.
+
+    Args:
+        tables: of the file, as Pillow reads them, in any order of frequencies.
     """
     own = np.sort(np.asarray(tables[min(tables)]))
     standard = np.sort(jpeg_steps().reshape(100, 64))
@@ -44,9 +46,15 @@ def nearest_quality(tables: dict[int, Any]) -> int:
 
 
 def compress(image: Pixels, quality: int, subsampling: str = "4:4:4") -> Pixels:
-    """Return H x W x C in [0, 1] as libjpeg makes it: rounded to 8 bits, encoded, decoded.
+    """Round an image to 8 bits, encode it with libjpeg and decode it again.
 
-    `quality` is libjpeg's, 1 to 100; `subsampling` that of color, "4:4:4", "4:2:2" or "4:2:0".
+    Args:
+        image: H x W x C in [0, 1].
+        quality: the quality of libjpeg, 1 to 100.
+        subsampling: of the color channels, "4:4:4", "4:2:2" or "4:2:0".
+
+    Returns:
+        H x W x C in [0, 1].
     """
     buffer = io.BytesIO()
     to_pillow(image).save(buffer, "JPEG", quality=quality, subsampling=subsampling)

@@ -1,4 +1,4 @@
-"""EXIF blocks and XMP packets whose orientation is set to upright, without rewriting the rest."""
+"""Sets the orientation in EXIF blocks and XMP packets to upright, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -11,25 +11,27 @@ TIFF_HEADERS = (b"II*\0", b"MM\0*")
 
 
 def kept_exif(block: bytes, notes: list[str]) -> tuple[bytes | None, int]:
-    """Return an EXIF block, set upright, and the orientation it had; a broken one is noted and left
-    out.
+    """Set the orientation in an EXIF block to 1; return it and the old orientation.
+
+    A broken block is left out, with a note.
     """
     block = block.removeprefix(b"Exif\0\0")
     try:
         return upright_exif(block) if block else (None, 1)
     except struct.error:
-        notes.append("broken EXIF is left out")
+        notes.append("Broken EXIF data was left out.")
         return None, 1
 
 
 def upright_exif(block: bytes) -> tuple[bytes, int]:
-    """Set the orientation in an EXIF block, or a whole TIFF, to 1; return it and the orientation it
-    had.
+    """Set the orientation in an EXIF block or a TIFF to 1; return it and the old orientation.
 
-    An orientation that is whole counts, whatever the other tags are like. It is patched in place:
-    maker notes hold offsets that another layout would break. The thumbnail of a turned picture
-    would now lie on its side, so the link to it is cut. Raises struct.error if the directory is
-    broken.
+    An intact orientation is used even if other tags are broken. It is patched in place, because
+    maker notes hold offsets that another layout would break. The thumbnail of a rotated photo would
+    now lie on its side, so the link to it is removed.
+
+    Raises:
+        struct.error: the directory is broken.
     """
     if block[:4] not in TIFF_HEADERS:
         raise struct.error("no TIFF header")
@@ -38,7 +40,7 @@ def upright_exif(block: bytes) -> tuple[bytes, int]:
     (count,) = struct.unpack_from(order + "H", block, start)
     end = (
         start + 2 + 12 * count
-    )  # of the directory, where the offset of the thumbnail's directory is
+    )  # of the directory; the offset of the thumbnail's directory follows
     for entry in range(start + 2, end, 12):
         tag, kind = struct.unpack_from(order + "HH", block, entry)
         if tag != ExifTags.Base.Orientation or kind not in (3, 4):  # SHORT, LONG

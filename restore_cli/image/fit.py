@@ -1,4 +1,4 @@
-"""What a format cannot hold is taken out of a picture before it is written, and named."""
+"""Removes from a picture what a format cannot store, with a warning, before it is written."""
 
 from __future__ import annotations
 
@@ -15,40 +15,45 @@ from restore_cli.image.tiff_tags import tags_of_exif
 
 
 def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
-    """Cut depth and metadata down to what the format holds, and say what is lost, flattened alpha
-    too.
+    """Reduce depth and metadata to what the format can store.
+
+    Returns:
+        The picture, and a warning for each loss. Transparency that will be flattened on encoding is
+        among the losses.
     """
     holds, losses = HOLDS[format], []
     if picture.depth == 16 and "16 bits" not in holds:
-        losses.append(f"{format} holds 8 bits a sample: rounded from 16")
+        losses.append(f"{format} stores 8 bits per sample, so 16 bits were rounded to 8.")
         picture = replace(picture, depth=8)
     if picture.alpha is not None and "alpha" not in holds:
-        losses.append(f"{format} holds no alpha: flattened onto white")
+        losses.append(f"{format} cannot store transparency, so it was flattened onto white.")
     if format == "AVIF" and picture.alpha is not None and picture.alpha.min() < picture.alpha.max():
-        losses.append("AVIF alters alpha, too, by a little: PNG, TIFF and WEBP do not")
+        losses.append("AVIF changes transparency slightly; PNG, TIFF and WEBP keep it exactly.")
     if lost := _not_held(picture.metadata, holds):
-        losses.append(f"{format} holds no {', '.join(lost)}: left out")
+        losses.append(
+            f"{format} cannot store some metadata, which was left out: {', '.join(lost)}."
+        )
     metadata = picture.metadata
     if format == "JPEG":
         metadata = _fit_jpeg(metadata, losses)
     elif format == "TIFF":
         metadata = _fit_tiff(metadata, losses)
     if metadata.icc and "ICC profile" in holds and _misfits(metadata.icc, picture.channels, format):
-        losses.append("the ICC profile does not fit the channels written: left out")
+        losses.append(
+            "The ICC profile does not match the channels of the output, so it was left out."
+        )
         metadata = replace(metadata, icc=None)
     return replace(picture, metadata=metadata), tuple(losses)
 
 
 def _not_held(metadata: Metadata, holds: Collection[str]) -> list[str]:
-    """Return the names of what is there and not held."""
-    dpi = (
-        metadata.dpi if "EXIF" not in holds or metadata.dpi != dpi_of_exif(metadata.exif) else None
-    )
+    """Return the names of the metadata that is present but cannot be stored."""
+    in_exif = "EXIF" in holds and metadata.dpi == dpi_of_exif(metadata.exif)
     present = {
         "EXIF": metadata.exif,
         "ICC profile": metadata.icc,
         "XMP": metadata.xmp,
-        "resolution": dpi,
+        "resolution": None if in_exif else metadata.dpi,
         "PNG text": [kind for kind, _ in metadata.chunks if kind in TEXT_CHUNKS],
         "CICP color space": [kind for kind, _ in metadata.chunks if kind == b"cICP"],
         "IPTC": metadata.iptc,
@@ -59,14 +64,18 @@ def _not_held(metadata: Metadata, holds: Collection[str]) -> list[str]:
 
 
 def _fit_jpeg(metadata: Metadata, losses: list[str]) -> Metadata:
-    """Leave out what is too long for a segment."""
+    """Leave out EXIF and XMP that are too long for a JPEG segment."""
     if metadata.exif and len(metadata.exif) > MARKER_BYTES:
-        losses.append(f"JPEG holds {MARKER_BYTES} bytes of EXIF: {len(metadata.exif)} left out")
+        losses.append(_too_long("EXIF", metadata.exif))
         metadata = replace(metadata, exif=None)
     if metadata.xmp and len(metadata.xmp) > MARKER_BYTES:
-        losses.append(f"JPEG holds {MARKER_BYTES} bytes of XMP: {len(metadata.xmp)} left out")
+        losses.append(_too_long("XMP", metadata.xmp))
         metadata = replace(metadata, xmp=None)
     return metadata
+
+
+def _too_long(name: str, block: bytes) -> str:
+    return f"JPEG stores at most {MARKER_BYTES} bytes of {name}, so {len(block)} were left out."
 
 
 def _fit_tiff(metadata: Metadata, losses: list[str]) -> Metadata:
@@ -74,15 +83,19 @@ def _fit_tiff(metadata: Metadata, losses: list[str]) -> Metadata:
     if metadata.exif:
         try:
             tags_of_exif(metadata.exif).save(io.BytesIO())
-        except Exception:  # Pillow raises anything where a value is not of its tag's type
-            losses.append("the EXIF has broken tags, which TIFF cannot hold: left out")
+        except Exception:  # Pillow raises various errors if a value does not have its tag's type
+            losses.append(
+                "The EXIF data has broken tags, which TIFF cannot store, so it was left out."
+            )
             return replace(metadata, exif=None)
     return metadata
 
 
 def _misfits(profile: bytes, channels: int, format: str) -> bool:
-    """Gray profiles are wrong for color, which WebP and AVIF always are; PNG forbids the reverse
-    too.
+    """Return whether an ICC profile is invalid for the channels of the output.
+
+    A gray profile is invalid for color, and WebP and AVIF always store color. PNG also forbids a
+    color profile for gray.
     """
     is_gray = profile[16:20] == b"GRAY"  # data color space, ICC.1:2022, 7.2.6
     if channels == 3 or format in ("WEBP", "AVIF"):

@@ -1,4 +1,4 @@
-"""The file formats: their suffixes, and what each of them can hold."""
+"""The file formats: their suffixes, and what each of them can store."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from restore_cli.errors import PictureError
 from restore_cli.image.picture import Picture
 
-# Written suffix first.
+# The first suffix is the one of output files.
 FORMATS: dict[str, tuple[str, ...]] = {
     "PNG": (".png",),
     "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -37,32 +37,39 @@ HOLDS: dict[str, frozenset[str]] = {
 
 
 def format_of(path: Path) -> str:
-    """Return the format a file of this name is written in; raises PictureError for an unknown
-    suffix.
+    """Return the format in which a file of this name is written, such as "JPEG".
+
+    Raises:
+        PictureError: the suffix is unknown.
     """
     for name, suffixes in FORMATS.items():
         if path.suffix.lower() in suffixes:
             return name
     known = " ".join(suffixes[0] for suffixes in FORMATS.values())
     raise PictureError(
-        f"cannot tell the image format of {path}: give it one of the suffixes {known}"
+        f"Cannot recognize the format of {path}: its suffix is unknown. Use one of {known}."
     )
 
 
 def suffix_of(format: str) -> str:
-    """Return the usual suffix of a format, `.jpg` for JPEG; raises PictureError for an unknown
-    format.
+    """Return the usual suffix of a format, such as ".jpg" for "JPEG".
+
+    Raises:
+        PictureError: the format is unknown.
     """
     if format not in FORMATS:
-        raise PictureError(f"cannot write {format} images: choose one of {', '.join(FORMATS)}")
+        raise PictureError(
+            f"Cannot write {format} files: the format is not supported. Choose one of"
+            f" {', '.join(FORMATS)}."
+        )
     return FORMATS[format][0]
 
 
 def is_image_name(path: Path) -> bool:
-    """Say whether a file of this name is worth reading when a folder is searched."""
+    """Return whether the suffix is one of READ_SUFFIXES, in upper or lower case."""
     return path.suffix.lower() in READ_SUFFIXES
 
 
 def is_altered(picture: Picture, format: str) -> bool:
-    """Say whether writing in the format changes samples of up to 8 bits."""
+    """Return whether writing in the format changes 8-bit samples."""
     return format in LOSSY and not (format == "WEBP" and picture.lossless)

@@ -1,4 +1,4 @@
-"""JPEG: its quality, and the segments that Pillow neither reads nor writes, such as IPTC."""
+"""JPEG: its quality, and segments that Pillow does not read or write, such as IPTC."""
 
 from __future__ import annotations
 
@@ -18,18 +18,16 @@ from restore_cli.image.pillow_write import metadata_options, pillow_bytes
 from restore_cli.image.raster import assemble
 
 JPEG_SIGNATURE = b"\xff\xd8"
-MARKER_BYTES = (
-    65_500  # bytes of EXIF or XMP that fit one JPEG marker (65,533), less their signatures
-)
+MARKER_BYTES = 65_500  # of EXIF or XMP in one JPEG segment: 65,533, less their signatures
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
 _APP13, _COM, _EOI = 0xED, 0xFE, 0xD9
 _PHOTOSHOP = b"Photoshop 3.0\0"
 
 
 def decode_jpeg(data: bytes, image: Image.Image) -> Picture:
-    """Decode a JPEG, or the first image of an MPO, which Pillow has opened."""
+    """Decode a JPEG, or the first image of an MPO, that Pillow has opened."""
     notes = frame_notes(image)
-    alone = not notes  # in an MPO other images follow
+    alone = not notes  # other images follow in an MPO
     raster = pillow_raster(image, notes)
     metadata, orientation = metadata_of(image, notes)
     metadata = _with_segments(metadata, data, notes if alone else [])
@@ -38,7 +36,7 @@ def decode_jpeg(data: bytes, image: Image.Image) -> Picture:
     if not tables:
         return picture
     height, width = picture.pixels.shape[:2]
-    top = height % 16 if orientation in (3, 4, 7, 8) else 0  # where rows count backwards
+    top = height % 16 if orientation in (3, 4, 7, 8) else 0  # if rows are counted from the end
     left = width % 16 if orientation in (2, 3, 6, 7) else 0
     return replace(picture, jpeg_quality=nearest_quality(tables), corner=(top, left))
 
@@ -51,20 +49,16 @@ def encode_jpeg(picture: Picture, quality: int) -> bytes:
 
 
 def sample_bits(data: bytes) -> int:
-    """Return the bits per sample that a JPEG states; 8 if it is another file, or states none."""
+    """Return the bits per sample that a JPEG states; 8 for other files, or if none are stated."""
     if not data.startswith(JPEG_SIGNATURE):
         return 8
     return next((data[start] for kind, start, _ in _segments(data) if kind in _FRAMES), 8)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Split a JPEG into (marker, start and end of its payload), up to its end or as far as it
-    goes.
-    """
-    marker, position = (
-        re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])"),
-        0,
-    )  # of no restart and no coded 255
+    """Split a JPEG into (marker, start and end of its payload), as far as it is intact."""
+    marker = re.compile(rb"\xff+([^\x00\xff\xd0-\xd8])")  # not a restart or an encoded 255
+    position = 0
     with contextlib.suppress(struct.error):
         while found := marker.search(data, position):
             kind, start = found[1][0], found.end()
@@ -76,7 +70,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadata:
-    """Add IPTC, Photoshop's resources and comments, and note what lies behind the image."""
+    """Add IPTC, Photoshop resources and comments, and note data after the image."""
     resources, comments, end = [], [], len(data)
     for kind, start, stop in _segments(data):
         payload = data[start:stop]
@@ -88,7 +82,7 @@ def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadat
             end = start - 2
     if rest := len(data[end:].strip(b"\0\xff")):  # more than padding
         notes.append(
-            f"{rest} bytes behind the photo, such as the video of a motion photo, are left out"
+            f"{rest} bytes after the photo, such as the video of a motion photo, were left out."
         )
     iptc, photoshop = split_resources(b"".join(resources))
     return replace(metadata, iptc=iptc, photoshop=photoshop, comments=tuple(comments))

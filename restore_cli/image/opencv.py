@@ -1,4 +1,4 @@
-"""Decoding by OpenCV, which keeps 16 bits per sample, and what its decoders report of damage."""
+"""Decoding by OpenCV, which keeps 16 bits per sample, and reports of damage by its decoders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from restore_cli.image.stderr import captured_stderr
 
-# What libjpeg and libpng write to standard error.
+# Lines that libjpeg and libpng write to standard error.
 _COMPLAINT = (
     rb"(?:Corrupt JPEG data|Premature end of JPEG|Inconsistent progression|Invalid SOS"
     rb"|Warning: unknown JFIF|Unknown Adobe|libpng \w+:).*\n"
@@ -17,8 +17,10 @@ _COMPLAINT = (
 
 
 def opencv_samples(data: bytes) -> npt.NDArray[np.uint16]:
-    """Decode to uint16, H x W x K, in OpenCV's order gray, BGR or BGRA; raises ValueError if it
-    cannot.
+    """Decode to uint16, H x W x K, in the channel order of OpenCV: gray, BGR or BGRA.
+
+    Raises:
+        ValueError: OpenCV cannot decode the file with 16 bits per sample.
     """
     samples, _ = decode_by_opencv(data)
     if samples is None or samples.dtype != np.uint16:
@@ -29,21 +31,21 @@ def opencv_samples(data: bytes) -> npt.NDArray[np.uint16]:
 def decode_by_opencv(
     data: bytes, *, color: bool = False
 ) -> tuple[npt.NDArray[Any] | None, list[bytes]]:
-    """Return the samples as stored, or as 8-bit BGR, None if OpenCV cannot; and what decoders
-    complain of.
+    """Decode a file to the samples as stored or, with `color`, to 8-bit BGR.
+
+    Returns:
+        The samples, or None if OpenCV cannot decode them, and the decoders' reports of damage.
     """
     import cv2
 
     level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(
-        cv2.utils.logging.LOG_LEVEL_SILENT
-    )  # of what a failure returns as None
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # None says that it failed
     try:
-        with captured_stderr(_COMPLAINT) as said:
+        with captured_stderr(_COMPLAINT) as reports:
             mode = cv2.IMREAD_COLOR if color else cv2.IMREAD_UNCHANGED
             samples: Any = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
-        return samples, said
-    except cv2.error:  # it is larger than OpenCV allows
+        return samples, reports
+    except cv2.error:  # the image is larger than OpenCV allows
         return None, []
     finally:
         cv2.utils.logging.setLogLevel(level)

@@ -1,4 +1,4 @@
-"""Image resources of Photoshop, one of which holds the records of IPTC."""
+"""Image resources of Photoshop, one of which contains the IPTC records."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _IPTC_RESOURCE = 0x0404
 
 
 def split_resources(block: bytes) -> tuple[bytes | None, bytes | None]:
-    """Split the image resources of Photoshop into the IPTC records and all other resources."""
+    """Split Photoshop image resources into the IPTC records and all other resources."""
     iptc: bytes | None = None
     others, position = [], 0
     with contextlib.suppress(struct.error):
@@ -29,7 +29,7 @@ def split_resources(block: bytes) -> tuple[bytes | None, bytes | None]:
 
 
 def join_resources(metadata: Metadata) -> bytes:
-    """Return the image resources of a picture, its IPTC records among them."""
+    """Return the Photoshop image resources of a picture, including its IPTC records."""
     resources = metadata.photoshop or b""
     if metadata.iptc:
         padding = bytes(len(metadata.iptc) % 2)

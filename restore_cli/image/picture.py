@@ -1,4 +1,4 @@
-"""A picture in memory: its pixels, its alpha channel and its metadata."""
+"""A photo in memory: its pixels, alpha channel and metadata."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from restore_cli.image.resampling import resize
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a file says about its pixels.
+    """Everything in a file that describes its pixels.
 
-    `exif` is a TIFF block without the `Exif` signature, its orientation 1; `icc` an ICC profile;
-    `xmp` an XMP packet; `dpi` the resolution across and down, in dots per inch; `chunks` the (type,
-    payload) of the PNG chunks that are kept as they are: text, and the meaning of the colors (gAMA,
-    cHRM, sRGB, cICP, ...), to which the color space of an AVIF is added as cICP where it is another
-    than sRGB; `iptc` the records of IPTC-IIM; `photoshop` the other image resources of Photoshop;
-    `comments` those of a JPEG.
+    Attributes:
+        exif: an EXIF block (a TIFF without the `Exif` signature), with orientation 1.
+        icc: an ICC profile.
+        xmp: an XMP packet.
+        dpi: horizontal and vertical resolution in dots per inch.
+        chunks: (type, payload) of PNG chunks with text or the color space (gAMA, cHRM, sRGB, cICP,
+            ...). The color space of an AVIF is stored here as cICP, unless it is sRGB.
+        iptc: the IPTC-IIM records.
+        photoshop: the other image resources of Photoshop.
+        comments: the comments of a JPEG.
     """
 
     exif: bytes | None = None
@@ -36,15 +40,20 @@ class Metadata:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """A photo the right way up.
+    """An upright photo.
 
-    `pixels` is float32, H x W x C in [0, 1], C = 1 (gray) or 3 (RGB) in the color space of
-    `metadata.icc`; `alpha` is H x W, uint8 or uint16, and passes through exactly; `depth` is 8 or
-    16 bits a sample, in and out; `format` is Pillow's name of the source's format; `notes` say what
-    reading lost or left out; `jpeg_quality`, 1 to 100, is the one that a JPEG's quantization tables
-    are closest to; `corner` is where its blocks start, row and column, 0 to 15: not at 0 where the
-    photo was turned upright; `lossless` says of a WebP that it is one that keeps samples, and is
-    written so again.
+    Attributes:
+        pixels: float32, H x W x C in [0, 1]; C is 1 (gray) or 3 (RGB in the color space of
+            `metadata.icc`).
+        alpha: H x W, uint8 or uint16; it is written exactly as it was read.
+        depth: bits per sample of the input and the output, 8 or 16.
+        metadata: everything else that describes the pixels.
+        format: Pillow's name of the input's format.
+        notes: warnings about what reading lost or left out.
+        jpeg_quality: the quality, 1 to 100, with quantization tables closest to those of a JPEG.
+        corner: row and column, 0 to 15, where the blocks of a JPEG start; they are not 0 in a photo
+            that was rotated.
+        lossless: whether the input is a lossless WebP; it is then written as one.
     """
 
     pixels: Pixels
@@ -59,35 +68,34 @@ class Picture:
 
     @property
     def height(self) -> int:
-        """Rows."""
+        """The number of rows."""
         return int(self.pixels.shape[0])
 
     @property
     def width(self) -> int:
-        """Columns."""
+        """The number of columns."""
         return int(self.pixels.shape[1])
 
     @property
     def channels(self) -> int:
-        """1 for gray, 3 for RGB; alpha does not count."""
+        """The number of channels without alpha: 1 for gray, 3 for RGB."""
         return int(self.pixels.shape[2])
 
     @property
     def megapixels(self) -> float:
-        """Millions of pixels."""
+        """The number of pixels in millions."""
         return self.height * self.width / 1e6
 
     @property
     def visible(self) -> npt.NDArray[np.bool_] | None:
-        """H x W, where alpha is above 0; None where all is."""
+        """The pixels with alpha above 0, H x W; None if all are visible."""
         return None if self.alpha is None or self.alpha.all() else self.alpha > 0
 
     def opaque_pixels(self) -> Pixels:
-        """Return the pixels with every fully transparent one colored like its nearest visible one.
+        """Return the pixels, with each transparent one in the color of its nearest visible one.
 
-        A network that looks around must see these: the color stored under alpha 0 is arbitrary and
-        would bleed into the visible edge. Without such pixels, or without any other, it is `pixels`
-        itself.
+        The color stored under alpha 0 is arbitrary, and a network would spread it into the visible
+        edge. If no pixel is transparent, or all are, `pixels` itself is returned.
         """
         if self.alpha is None or self.alpha.all() or not self.alpha.any():
             return self.pixels
@@ -98,20 +106,19 @@ class Picture:
             hidden.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
         )
         visible = np.flatnonzero(~hidden)
-        owner = np.empty(
-            len(visible) + 1, np.intp
-        )  # labels count from 1, one for each visible pixel
+        owner = np.empty(len(visible) + 1, np.intp)  # labels start at 1, one per visible pixel
         owner[labels.ravel()[visible]] = visible
         filled = self.pixels.copy()
         filled[hidden] = self.pixels.reshape(-1, self.channels)[owner[labels[hidden]]]
         return filled
 
     def with_pixels(self, pixels: npt.NDArray[np.floating]) -> Picture:
-        """Return this picture with other pixels of the same C, and of any H x W, to which alpha is
-        resized.
+        """Return a copy with other pixels of any H x W and the same C; alpha is resized to fit.
 
-        Where H x W stay the same, fully transparent pixels keep the color they had, so that what
-        they hide stays as it was. Raises ValueError for other channels.
+        If H x W stay the same, fully transparent pixels keep their old color.
+
+        Raises:
+            ValueError: the number of channels differs.
         """
         if pixels.shape[2:] != self.pixels.shape[2:]:
             raise ValueError(f"pixels of shape {pixels.shape} cannot replace {self.pixels.shape}")

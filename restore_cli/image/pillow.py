@@ -1,4 +1,4 @@
-"""Pillow: opening files without its own limits and messages, and making its images."""
+"""Pillow: opens files without its limits and messages, and creates its images."""
 
 from __future__ import annotations
 
@@ -17,19 +17,13 @@ from restore_cli.image.bounds import Bounds
 from restore_cli.image.formats import FORMATS
 from restore_cli.image.stderr import captured_stderr
 
-logging.getLogger("PIL").addHandler(
-    logging.NullHandler()
-)  # what it logs would go to standard error
-_LOCK = (
-    threading.Lock()
-)  # held while Pillow's process-wide size limit and the warning filters are changed
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or its log goes to standard error
+_LOCK = threading.Lock()  # for Pillow's process-wide size limit and the warning filters
 
 
 @contextlib.contextmanager
 def unlimited() -> Iterator[None]:
-    """Lift Pillow's size limit, which `Bounds` replaces, and drop its warnings about odd
-    metadata.
-    """
+    """Disable Pillow's size limit, which `Bounds` replaces, and its warnings about metadata."""
     with _LOCK, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
@@ -40,30 +34,30 @@ def unlimited() -> Iterator[None]:
 
 
 def open_image(data: bytes, bounds: Bounds) -> Image.Image:
-    """Open a file of one of FORMATS; raises PictureError if it has too many pixels for the
-    bounds.
+    """Open a file in one of FORMATS.
+
+    Raises:
+        PictureError: it has more pixels than the bounds allow.
     """
     with unlimited():
         image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
         bounds.check(*image.size, 3 if image.mode == "P" else len(image.getbands()))
-        if image.format == "TIFF":  # the one format whose size is checked again on decoding
+        if image.format == "TIFF":  # Pillow checks its size again when it is decoded
             load_tiff(image)
         return image
 
 
-# Who writes, and what: "ZIPDecode: Not enough data at scanline 30."
+# Such as "ZIPDecode: Not enough data at scanline 30."
 _LIBTIFF = rb"[\w.]+: .*\.\n"
 
 
 def load_tiff(image: Image.Image) -> None:
-    """Decode; what libtiff writes to standard error is dropped, since damage raises an exception as
-    well.
-    """
+    """Decode a TIFF and drop what libtiff prints, because damage raises an exception as well."""
     with captured_stderr(_LIBTIFF):
         image.load()
 
 
 def to_pillow(image: Pixels) -> Image.Image:
-    """Return H x W x C in [0, 1] as Pillow has it, gray or RGB, clipped and rounded to 8 bits."""
+    """Clip H x W x C, round it to 8 bits and return it as a gray or RGB image of Pillow."""
     samples = np.rint(image.clip(0, 1) * 255).astype(np.uint8)
     return Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples)

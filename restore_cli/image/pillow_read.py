@@ -1,4 +1,4 @@
-"""Pictures from images that Pillow decodes, with up to 8 bits per sample."""
+"""Reading images that Pillow decodes, with up to 8 bits per sample."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from restore_cli.image.resolution import dpi_of, dpi_of_exif
 
 
 def decode_image(image: Image.Image) -> Picture:
-    """Decode an image whose format needs nothing beyond what Pillow says of it."""
+    """Decode an image with pixels and metadata as Pillow reads them."""
     notes = frame_notes(image)
     raster = pillow_raster(image, notes)
     metadata, orientation = metadata_of(image, notes)
@@ -26,13 +26,13 @@ def decode_image(image: Image.Image) -> Picture:
 
 
 def frame_notes(image: Image.Image) -> list[str]:
-    """Return a list with a note that frames are left out, if there are several."""
+    """Return a list with a note about left out frames if there are several, else an empty list."""
     frames = getattr(image, "n_frames", 1)
-    return [f"only the first of {frames} frames is read"] if frames > 1 else []
+    return [f"Only the first of {frames} frames was read."] if frames > 1 else []
 
 
 def metadata_of(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
-    """Return what Pillow finds besides the pixels, and the orientation that they are stored in."""
+    """Return the metadata that Pillow finds, and the orientation of the stored pixels."""
     exif, orientation = kept_exif(image.info.get("exif", b""), notes)
     metadata = Metadata(
         exif=exif,
@@ -44,13 +44,19 @@ def metadata_of(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
 
 
 def is_rgb_or_gray(image: Image.Image) -> bool:
-    """Say whether the profile of an image is also that of the picture, which is RGB or gray."""
+    """Return whether the image is already RGB or gray, so that its ICC profile stays valid."""
     return image.mode not in ("CMYK", "LAB")
 
 
 def pillow_raster(image: Image.Image, notes: list[str]) -> Raster:
-    """Plan the conversion of a Pillow image with up to 8 bits a sample; notes a change of
-    colors.
+    """Prepare the conversion of an image with up to 8 bits per sample.
+
+    Args:
+        image: opened by Pillow.
+        notes: get a sentence if the color space changes.
+
+    Raises:
+        PictureError: the pixel format is not supported.
     """
     alpha = image.has_transparency_data
     if image.mode in ("1", "L", "LA", "La"):
@@ -59,15 +65,14 @@ def pillow_raster(image: Image.Image, notes: list[str]) -> Raster:
         mode = "RGBA" if alpha else "RGB"
     else:
         raise PictureError(
-            f"its samples are of the kind {image.mode}, save it with 8 or 16 bits a sample"
+            f"the pixel format {image.mode} is not supported. Save it with 8 or 16 bits per sample."
         )
 
     managed = None
     if not is_rgb_or_gray(image):
         managed = _to_srgb(image)
-        notes.append(
-            f"{image.mode} converted to {'sRGB' if managed else 'RGB without an ICC profile'}"
-        )
+        result = "sRGB" if managed else "RGB without an ICC profile"
+        notes.append(f"{image.mode} was converted to {result}.")
     image.load()
 
     def rows(top: int, bottom: int) -> Samples:
@@ -79,9 +84,7 @@ def pillow_raster(image: Image.Image, notes: list[str]) -> Raster:
 
 
 def _to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
-    """Return the conversion by the image's own profile, or LAB's definition; None where neither
-    serves.
-    """
+    """Return the conversion from LAB, or from CMYK by its profile; None if there is neither."""
     from PIL import ImageCms
 
     source: Any
@@ -94,6 +97,6 @@ def _to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:
     try:
         target = ImageCms.createProfile("sRGB")
         transform = ImageCms.buildTransform(source, target, image.mode, "RGB")
-    except (ImageCms.PyCMSError, OSError):  # a broken profile is no reason to refuse the picture
+    except (ImageCms.PyCMSError, OSError):  # a photo is read even if its profile is broken
         return None
     return lambda block: cast(Image.Image, ImageCms.applyTransform(block, transform))

@@ -1,4 +1,4 @@
-"""Files that Pillow encodes, with 8 bits per sample."""
+"""Encoding by Pillow, with 8 bits per sample."""
 
 from __future__ import annotations
 
@@ -15,8 +15,12 @@ from restore_cli.image.raster import quantized
 
 
 def pillow_bytes(picture: Picture, format: str, options: Mapping[str, Any]) -> bytes:
-    """Encode 8-bit samples with Pillow, by the options of its writer; flattens alpha that finds no
-    place.
+    """Encode 8-bit samples with Pillow; alpha is flattened if the format cannot store it.
+
+    Args:
+        picture: what to encode.
+        format: Pillow's name of the format.
+        options: of Pillow's writer for that format.
     """
     flatten = "alpha" not in HOLDS[format]
     mode = ("L" if picture.channels == 1 else "RGB") + (
@@ -32,7 +36,7 @@ def pillow_bytes(picture: Picture, format: str, options: Mapping[str, Any]) -> b
 
 
 def metadata_options(metadata: Metadata) -> dict[str, Any]:
-    """Return EXIF, ICC profile, XMP and resolution as options of Pillow's writers."""
+    """Return EXIF, ICC profile, XMP and resolution as options for Pillow's writers."""
     options: dict[str, Any] = {
         "exif": b"Exif\0\0" + metadata.exif if metadata.exif else b"",
         "icc_profile": metadata.icc or b"",

@@ -1,4 +1,4 @@
-"""The chunks that a PNG consists of."""
+"""The chunks of a PNG."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 
 
 def split_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-    """Split a PNG into (type, payload, whether its checksum is right), as far as it goes."""
+    """Split a PNG into (type, payload, whether the checksum is correct), as far as possible."""
     position = len(PNG_SIGNATURE)
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)

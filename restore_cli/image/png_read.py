@@ -1,4 +1,4 @@
-"""Reading PNG: Pillow and OpenCV get the chunks of the pixels alone, all others are read here."""
+"""Reading PNG: Pillow and OpenCV decode the pixels; all other chunks are read here."""
 
 from __future__ import annotations
 
@@ -28,67 +28,65 @@ from restore_cli.image.png_chunks import (
 from restore_cli.image.raster import Raster, assemble
 from restore_cli.image.resolution import dpi_of, dpi_of_exif
 
-# The time of the last change (tIME), the bits that count (sBIT) and what to show behind (bKGD) are
-# not kept: the first two are no longer so, the third is in the file's own color type.
+# Time of the last change (tIME), significant bits (sBIT) and background (bKGD) are left out: the
+# first two are no longer true of the result, and the third depends on the color type of the input.
 _COLOR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
-_INFLATED = 2**26  # bytes that an ICC profile or an XMP packet may have
+_INFLATED = 2**26  # the largest ICC profile or XMP packet, in bytes
 
 
 def decode_png(data: bytes, bounds: Bounds) -> Picture:
-    """Decode a PNG; raises ValueError, PictureError, or whatever Pillow raises, if it is
-    damaged.
+    """Decode a PNG.
+
+    Raises:
+        PictureError: it exceeds the bounds, or its pixel format is not supported.
+        Exception: it is damaged; Pillow raises various errors then.
     """
     bare, chunks, notes = _sorted_chunks(data)
     first = dict(reversed(chunks))
     image = open_image(bare, bounds)
     depth = bare[24]  # in IHDR
     if image.mode == "L" and depth < 8 and "transparency" in image.info:
-        image.info["transparency"] *= 255 // (
-            2**depth - 1
-        )  # Pillow spreads the samples, not the key
+        # Pillow scales the samples to 8 bits, but not the transparent level.
+        image.info["transparency"] *= 255 // (2**depth - 1)
     raster = _deep_raster(bare, image) if depth == 16 else pillow_raster(image, notes)
     frames = int.from_bytes(first.get(b"acTL", b"")[:4], "big")
     if frames > 1:
-        notes.append(f"only the first of {frames} frames is read")
+        notes.append(f"Only the first of {frames} frames was read.")
     exif, orientation = kept_exif(first.get(b"eXIf", b""), notes)
+    # Unit 1 is dots per meter.
     across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", b"")[:9].ljust(9, b"\0"))
     metadata = Metadata(
         exif=exif,
         icc=_profile(first.get(b"iCCP"), notes),
         xmp=_xmp([payload for kind, payload in chunks if kind == b"iTXt"], notes),
-        dpi=dpi_of((across * 0.0254, down * 0.0254))
-        if unit == 1
-        else dpi_of_exif(exif),  # dots per meter
+        dpi=dpi_of((across * 0.0254, down * 0.0254)) if unit == 1 else dpi_of_exif(exif),
         chunks=tuple(chunk for chunk in chunks if _is_kept(*chunk)),
     )
     return assemble(raster, orientation, metadata, "PNG", notes)
 
 
 def _sorted_chunks(data: bytes) -> tuple[bytes, list[tuple[bytes, bytes]], list[str]]:
-    """Return a PNG of nothing but pixels, the other chunks that are whole, and notes of the broken
-    ones.
-    """
+    """Return a PNG with only its pixels, all other intact chunks, and notes about broken ones."""
     pixels, chunks, notes = [PNG_SIGNATURE], [], []
     for kind, payload, whole in split_chunks(data):
         if not whole and kind in (b"IHDR", b"PLTE"):
             raise ValueError(f"the checksum of {kind.decode()} is wrong")
-        if kind in PIXEL_CHUNKS:  # `find_damage` reports the checksums of the others
+        if kind in PIXEL_CHUNKS:  # `find_damage` reports wrong checksums
             pixels.append(join_chunk(kind, payload))
         elif whole:
             chunks.append((kind, payload))
         else:
-            notes = ["a broken chunk is left out"]
+            notes = ["A broken chunk was left out."]
     return b"".join(pixels), chunks, notes
 
 
 def _deep_raster(data: bytes, image: Image.Image) -> Raster:
-    image.load()  # Pillow finds damage that OpenCV passes over
+    image.load()  # Pillow finds damage that OpenCV overlooks
     samples = opencv_samples(data)
-    gray = data[25] in (0, 4)  # color types without and with alpha, which OpenCV widens to BGRA
+    gray = data[25] in (0, 4)  # color types without and with alpha, which OpenCV decodes as BGRA
     order = ([0, 3] if data[25] == 4 else [0]) if gray else [2, 1, 0, 3][: samples.shape[2]]
-    key = (
-        image.info.get("transparency") if gray else None
-    )  # OpenCV obeys tRNS in color, not in gray
+    # OpenCV applies tRNS to color, but not to gray.
+    key = image.info.get("transparency") if gray else None
 
     def rows(top: int, bottom: int) -> Samples:
         block: npt.NDArray[np.uint16] = samples[top:bottom, :, order]
@@ -102,7 +100,7 @@ def _deep_raster(data: bytes, image: Image.Image) -> Raster:
 def _profile(payload: bytes | None, notes: list[str]) -> bytes | None:
     if payload is None:
         return None
-    _, _, packed = payload.partition(b"\0")  # its name
+    _, _, packed = payload.partition(b"\0")  # after its name
     return _inflated(packed[1:], "ICC profile", notes)
 
 
@@ -110,7 +108,7 @@ def _xmp(texts: Sequence[bytes], notes: list[str]) -> bytes | None:
     for text in texts:
         if text.startswith(XMP_KEYWORD):
             packed, rest = text[len(XMP_KEYWORD) :][:1] == b"\1", text[len(XMP_KEYWORD) + 2 :]
-            packet = rest.split(b"\0", 2)[-1]  # behind the language and the translated keyword
+            packet = rest.split(b"\0", 2)[-1]  # after the language and the translated keyword
             return _inflated(packet, "XMP", notes) if packed else packet or None
     return None
 
@@ -121,9 +119,10 @@ def _inflated(packed: bytes, name: str, notes: list[str]) -> bytes | None:
         plain = inflater.decompress(packed, _INFLATED)
         if inflater.eof:
             return plain or None
-        notes.append(f"{name} is left out: it is cut short, or has more than {_INFLATED >> 20} MB")
+        reason = f"it is cut short, or larger than {_INFLATED >> 20} MB"
+        notes.append(f"The {name} was left out because {reason}.")
     except zlib.error:
-        notes.append(f"broken {name} is left out")
+        notes.append(f"A broken {name} was left out.")
     return None
 
 

@@ -1,4 +1,4 @@
-"""Writing PNG: Pillow packs 8 bits per sample; 16 bits and all metadata are packed here."""
+"""Writing PNG: Pillow encodes 8 bits per sample; 16 bits and all metadata are encoded here."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from restore_cli.image.raster import quantized
 
 
 def encode_png(picture: Picture) -> bytes:
-    """Encode as PNG; the metadata is placed behind IHDR."""
+    """Encode as PNG, with the metadata after IHDR."""
     plain = _pack_16_bits(picture) if picture.depth == 16 else pillow_bytes(picture, "PNG", {})
     metadata = picture.metadata
     chunks = list(metadata.chunks)
     if metadata.icc:
-        chunks = [
-            chunk for chunk in chunks if chunk[0] != b"sRGB"
-        ]  # the standard allows one of the two
+        # The standard allows only one of sRGB and iCCP.
+        chunks = [chunk for chunk in chunks if chunk[0] != b"sRGB"]
         chunks.append((b"iCCP", b"ICC profile\0\0" + zlib.compress(metadata.icc)))
     if metadata.dpi:
         per_meter = (round(number / 0.0254) for number in metadata.dpi)
@@ -35,7 +34,7 @@ def encode_png(picture: Picture) -> bytes:
 
 
 def _pack_16_bits(picture: Picture) -> bytes:
-    """Pack 16-bit samples as a bare PNG, each row filtered by its left neighbor (filter type 1)."""
+    """Encode 16-bit samples as a PNG without metadata, with filter type 1 (left neighbor)."""
     bands = picture.channels + (picture.alpha is not None)
     color_type = {1: 0, 2: 4, 3: 2, 4: 6}[bands]
     packer = zlib.compressobj()

@@ -17,7 +17,7 @@ _HEADER = re.compile(rb"P([2356])" + rb"(?:\s|#[^\n]*\n)+(\d+)" * 3 + rb"\s")
 
 
 def decode_pnm(data: bytes, image: Image.Image) -> Picture:
-    """Decode a PNM that Pillow has opened."""
+    """Decode a PNM file that Pillow has opened."""
     header = _HEADER.match(data)
     if header and int(header[4]) > 255:
         return assemble(_deep_raster(data, header), 1, Metadata(), "PPM", [])
@@ -25,7 +25,7 @@ def decode_pnm(data: bytes, image: Image.Image) -> Picture:
 
 
 def encode_pnm(picture: Picture) -> bytes:
-    """Encode as PGM or PPM, whichever the channels ask for."""
+    """Encode as PGM if the picture is gray, else as PPM."""
     magic, peak = ("P5" if picture.channels == 1 else "P6"), 2**picture.depth - 1
     header = f"{magic}\n{picture.width} {picture.height}\n{peak}\n".encode("ascii")
     big_endian = f">u{picture.depth // 8}"
@@ -35,7 +35,7 @@ def encode_pnm(picture: Picture) -> bytes:
 
 
 def _deep_raster(data: bytes, header: re.Match[bytes]) -> Raster:
-    """Decode more than 8 bits, which Pillow reduces to 8, and spread them over 16."""
+    """Decode more than 8 bits, which Pillow would reduce to 8, and scale them to 16."""
     width, height, peak = (int(number) for number in header.groups()[1:])
     bands = 3 if header[1] in b"36" else 1
     count = height * width * bands

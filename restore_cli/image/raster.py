@@ -1,4 +1,4 @@
-"""From the samples of a file to float pixels, turned upright, and from pixels to samples."""
+"""Conversion from the samples of a file to upright float pixels, and back."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from restore_cli.image.picture import Metadata, Picture
 
 @dataclass(frozen=True)
 class Raster:
-    """Samples as the file stores them; `rows(top, bottom)` gives H' x W x K, K = 1, 2, 3 or 4."""
+    """Samples as the file stores them; `rows(top, bottom)` returns H' x W x K, K = 1 to 4."""
 
     height: int
     width: int
@@ -33,7 +33,16 @@ def assemble(
     notes: list[str],
     icc_applies: bool = True,
 ) -> Picture:
-    """Widen the samples into float pixels, turned upright on the way, and settle the metadata."""
+    """Convert the samples to upright float pixels, and adapt the metadata to them.
+
+    Args:
+        raster: the samples as stored.
+        orientation: of the stored samples, by EXIF, 1 to 8; other values count as 1.
+        metadata: of the file.
+        format: Pillow's name of the format.
+        notes: warnings of reading.
+        icc_applies: whether the samples are still in the color space of the ICC profile.
+    """
     height, width = (
         (raster.width, raster.height) if orientation >= 5 else (raster.height, raster.width)
     )
@@ -58,9 +67,7 @@ def assemble(
 
 
 def _as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
-    """Return a view of an upright array with the axes of the file, by the table of EXIF 2.32,
-    4.6.4.
-    """
+    """Return a view of an upright array with the axes of the file (EXIF 2.32, 4.6.4)."""
     views: dict[int, Callable[[npt.NDArray[Any]], npt.NDArray[Any]]] = {
         2: lambda array: array[:, ::-1],
         3: lambda array: array[::-1, ::-1],
@@ -74,9 +81,9 @@ def _as_stored(upright: npt.NDArray[Any], orientation: int) -> npt.NDArray[Any]:
 
 
 def quantized(picture: Picture, *, flatten: bool = False) -> Iterator[Samples]:
-    """Round to samples of `picture.depth` bits, a block of rows at a time, H' x W x (C + alpha).
+    """Round to samples of `picture.depth` bits; yield blocks of rows, H' x W x (C + alpha).
 
-    Under `flatten` the pixels are composed onto white and alpha is left out.
+    With `flatten`, the pixels are composed onto white, and alpha is left out.
     """
     peak = 2**picture.depth - 1
     for top, bottom in row_blocks(picture.height, picture.width):

@@ -1,5 +1,6 @@
-"""Reading a picture from a file or its bytes, in any format; whatever goes wrong becomes a
-PictureError.
+"""Reading a photo in any format from a file, a stream or bytes.
+
+Everything that goes wrong raises PictureError: "Cannot read FILE: REASON. HINT."
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ from restore_cli.image.pnm import decode_pnm
 from restore_cli.image.tiff_read import decode_tiff
 from restore_cli.image.webp import decode_webp
 
-# How files of the formats begin: PNG, JPEG, TIFF, BMP, PNM, WebP, and what is built like AVIF.
+# The first bytes of PNG, JPEG, TIFF, BMP, PNM, WebP, and of containers such as AVIF.
 _BEGINNINGS = re.compile(
     rb"\x89PNG|\xff\xd8\xff|II|MM|BM|P[0-9Ffy]|RIFF....WEBP|....ftyp", re.DOTALL
 )
 
-# By the names that Pillow gives to what it opens; the first image of an MPO is a JPEG.
+# By Pillow's names of the formats; the first image of an MPO is a JPEG.
 _DECODERS: dict[str, Callable[[bytes, Image.Image], Picture]] = {
     "JPEG": decode_jpeg,
     "MPO": decode_jpeg,
@@ -48,11 +49,16 @@ _DECODERS: dict[str, Callable[[bytes, Image.Image], Picture]] = {
 def read_picture(
     source: Path | str | bytes, name: str | None = None, *, max_pixels: int | None = None
 ) -> Picture:
-    """Read an image file, or its bytes, the right way up; `name` is what errors call those.
+    """Read a photo from a file or from bytes, and rotate it upright.
 
-    Raises PictureError, one sentence with the file's name, for whatever cannot be read in full: no
-    such file, no image, damaged or cut short, more than `max_pixels`, by default MAX_PIXELS and
-    less of a small file, or more than fits into the free memory, float or 32-bit samples.
+    Args:
+        source: a path, or the bytes of a file.
+        name: of the bytes, for error messages; by default "standard input".
+        max_pixels: the limit of pixels; by default MAX_PIXELS, and less for a small file.
+
+    Raises:
+        PictureError: the file does not exist, is not an image, is damaged or cut short, exceeds
+            `max_pixels` or the free memory, or has float or 32-bit samples.
     """
     data = source if isinstance(source, bytes) else read_file(Path(source), max_pixels)
     with _named_errors(name or ("standard input" if isinstance(source, bytes) else str(source))):
@@ -60,11 +66,15 @@ def read_picture(
 
 
 def read_file(source: Path | BinaryIO, max_pixels: int | None = None) -> bytes:
-    """Read the bytes of a picture from a file, a pipe or a stream, such as standard input.
+    """Read the bytes of a photo from a file, a pipe or a stream, such as standard input.
 
-    Raises PictureError, one sentence with its name, for what cannot be read, begins like no
-    picture, or goes on beyond what a picture of `max_pixels`, by default MAX_PIXELS, or half of the
-    free memory can hold.
+    Args:
+        source: a path, or a stream that is open.
+        max_pixels: limits the number of bytes; by default MAX_PIXELS.
+
+    Raises:
+        PictureError: the source cannot be read, does not begin like an image, or is larger than a
+            photo of `max_pixels` or than half of the free memory.
     """
     with _named_errors(str(source) if isinstance(source, Path) else "standard input"):
         if not isinstance(source, Path):
@@ -82,16 +92,16 @@ def _read_all(stream: BinaryIO, max_pixels: int | None) -> bytes:
     while block:
         whole.write(block)
         if whole.tell() > most:
-            raise PictureError(f"it does not end after {most / 1e9:.1f} GB, check what it contains")
+            raise PictureError(f"it does not end after {most / 1e9:.1f} GB. Check its contents.")
         block = stream.read(2**20)
     return whole.getvalue()
 
 
 def read_size(path: Path) -> tuple[int, int]:
-    """Height and width of an image file as stored, from its header where Pillow understands it.
+    """Return the height and width of an image as stored, from its header if Pillow can read it.
 
     Raises:
-        PictureError: as `read_picture`.
+        PictureError: see `read_picture`.
     """
     try:
         with unlimited(), Image.open(path, formats=tuple(FORMATS)) as image:
@@ -103,9 +113,9 @@ def read_size(path: Path) -> tuple[int, int]:
 
 def _decode(data: bytes, bounds: Bounds) -> Picture:
     if not data:
-        raise PictureError("it is empty, get a fresh copy")
+        raise PictureError("the file is empty. Get a fresh copy.")
     if data[:4] in (b"II+\0", b"MM\0+"):
-        raise PictureError("it is a BigTIFF, save it as a plain TIFF")
+        raise PictureError("BigTIFF is not supported. Save it as a standard TIFF.")
     if data[:4] in TIFF_HEADERS:
         return decode_tiff(data, bounds)
     if data.startswith(PNG_SIGNATURE):
@@ -115,43 +125,48 @@ def _decode(data: bytes, bounds: Bounds) -> Picture:
     except UnidentifiedImageError:
         if (bits := sample_bits(data)) == 8:
             raise
-        raise PictureError(f"it is a JPEG of {bits} bits a sample, save it with 8") from None
+        raise PictureError(
+            f"JPEG with {bits} bits per sample is not supported. Save it with 8 bits."
+        ) from None
     decode = _DECODERS.get(str(image.format))
     return decode(data, image) if decode else decode_image(image)
 
 
 @contextlib.contextmanager
 def _named_errors(name: str) -> Iterator[None]:
-    """Raise whatever goes wrong as PictureError, one sentence with the file's name."""
+    """Convert every error to a PictureError that names the file."""
     try:
         yield
     except (FileNotFoundError, NotADirectoryError) as error:
-        raise PictureError(f"cannot read {name}: there is no such file, check its path") from error
+        raise PictureError(
+            f"Cannot read {name}: the file does not exist. Check its path."
+        ) from error
     except IsADirectoryError as error:
-        raise PictureError(f"cannot read {name}: it is a folder, name a file in it") from error
+        raise PictureError(f"Cannot read {name}: it is a folder. Give a file in it.") from error
     except PermissionError as error:
         raise PictureError(
-            f"cannot read {name}: permission denied, make it readable first"
+            f"Cannot read {name}: permission denied. Make the file readable first."
         ) from error
     except UnidentifiedImageError as error:
-        kinds = ", ".join(FORMATS)
+        *first, last = FORMATS
+        kinds = f"{', '.join(first)} or {last}"
         raise PictureError(
-            f"cannot read {name}: it is none of {kinds}, check what it contains"
+            f"Cannot read {name}: it is not a {kinds} file. Check its contents."
         ) from error
     except MemoryError as error:
         raise PictureError(
-            f"cannot read {name}: it does not fit into memory, split or shrink it"
+            f"Cannot read {name}: it does not fit into memory. Split it, or reduce its size."
         ) from error
     except PictureError as error:
-        raise PictureError(f"cannot read {name}: {error}") from None
+        raise PictureError(f"Cannot read {name}: {error}") from None
     except (
         Exception
-    ) as error:  # decoders fed damaged bytes raise anything, IndexError and struct.error too
-        if isinstance(error, OSError) and error.strerror:  # none has that of a decoder
+    ) as error:  # for damaged bytes, decoders raise IndexError, struct.error and others
+        if isinstance(error, OSError) and error.strerror:  # errors of decoders have none
             raise PictureError(
-                f"cannot read {name}: {error.strerror}, check its disk or pipe"
+                f"Cannot read {name}: {error.strerror}. Check the disk or the pipe."
             ) from error
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise PictureError(
-            f"cannot read {name}: it is damaged, get a fresh copy ({reason})"
+            f"Cannot read {name}: the file is damaged ({reason}). Get a fresh copy."
         ) from error

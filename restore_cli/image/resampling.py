@@ -1,4 +1,4 @@
-"""Bicubic resizing, as MATLAB does it."""
+"""Bicubic resizing that matches MATLAB."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ import numpy.typing as npt
 
 
 def resize(image: npt.NDArray[np.floating], height: int, width: int) -> npt.NDArray[np.floating]:
-    """Return H x W x C as height x width x C, as MATLAB's imresize does: bicubic and antialiased,
-    unclipped.
+    """Resize H x W x C to height x width x C like imresize of MATLAB: bicubic and antialiased.
 
-    The kernel is Keys' cubic convolution (1981) with a = -0.5; when shrinking it is widened by the
-    factor, which removes what the smaller grid cannot hold. Borders are mirrored, the edge pixel
-    repeated.
+    The kernel is Keys' cubic convolution (1981) with a = -0.5. For downscaling it is widened by the
+    factor, which removes detail too fine for the smaller grid. Borders are mirrored, with the edge
+    pixel repeated. Values are not clipped.
     """
     rows, columns = _resampling(image.shape[0], height), _resampling(image.shape[1], width)
     channels = image.shape[2]
@@ -28,7 +27,7 @@ def resize(image: npt.NDArray[np.floating], height: int, width: int) -> npt.NDAr
 
 @functools.lru_cache(maxsize=32)
 def _resampling(size: int, target: int) -> Any:
-    """The sparse matrix, target x size, that resizes one axis."""
+    """Return the sparse matrix, target x size, that resizes one axis."""
     from scipy.sparse import csr_array
 
     step = size / target
@@ -41,9 +40,10 @@ def _resampling(size: int, target: int) -> Any:
     mirrored = taps % (2 * size)
     mirrored = np.minimum(mirrored, 2 * size - 1 - mirrored)
     lines = np.repeat(np.arange(target), taps.shape[1])
+    # Taps that fall on the same pixel are added.
     matrix = csr_array(
         (weights.ravel().astype(np.float32), (lines, mirrored.ravel())), shape=(target, size)
-    )  # taps that fall on one pixel are added
+    )
     matrix.eliminate_zeros()
     return matrix
 

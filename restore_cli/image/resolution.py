@@ -1,4 +1,4 @@
-"""Resolutions in dots per inch, from the several ways in which files state them."""
+"""Resolution in dots per inch, from the various ways in which files state it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from restore_cli.image.pillow import unlimited
 
 
 def dpi_of(value: tuple[Any, Any] | None) -> tuple[float, float] | None:
-    """Return a resolution as floats; None where there is none or it is no positive number."""
+    """Return a resolution as floats; None if it is missing or not a positive number."""
     with contextlib.suppress(TypeError, ValueError, ZeroDivisionError):
         across, down = (float(number) for number in value or ())
         if 0 < across < 1e6 and 0 < down < 1e6:
@@ -20,7 +20,7 @@ def dpi_of(value: tuple[Any, Any] | None) -> tuple[float, float] | None:
 
 
 def dpi_of_tags(tags: Image.Exif) -> tuple[float, float] | None:
-    """Return the resolution in the tags of a TIFF or an EXIF block."""
+    """Return the resolution in the tags of a TIFF or an EXIF block; None if it is not stated."""
     dpi = dpi_of((tags.get(ExifTags.Base.XResolution), tags.get(ExifTags.Base.YResolution)))
     unit = tags.get(ExifTags.Base.ResolutionUnit, 2)
     scale = {2: 1.0, 3: 2.54}.get(unit)  # dots per inch, per centimeter; 1 has no unit
@@ -28,11 +28,11 @@ def dpi_of_tags(tags: Image.Exif) -> tuple[float, float] | None:
 
 
 def dpi_of_exif(block: bytes | None) -> tuple[float, float] | None:
-    """Return the resolution in an EXIF block; None where it states none or is broken."""
+    """Return the resolution in an EXIF block; None if it is not stated or the block is broken."""
     if not block:
         return None
     tags = Image.Exif()
-    with unlimited(), contextlib.suppress(Exception):  # what is broken in it has no resolution
+    with unlimited(), contextlib.suppress(Exception):  # a broken block has no resolution
         tags.load(block)
         return dpi_of_tags(tags)
     return None

@@ -1,4 +1,4 @@
-"""How a TIFF lays out its samples, in strips or tiles, and finding these in the file."""
+"""The layout of the samples of a TIFF in strips or tiles, and where these are in the file."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from PIL import ExifTags, Image
 from restore_cli.errors import PictureError
 from restore_cli.image.tiff_tags import numbers
 
-_COLORS = {2: 3, 5: 4, 6: 3, 8: 3}  # RGB, CMYK, YCbCr, LAB; other photometrics have one
+_COLORS = {2: 3, 5: 4, 6: 3, 8: 3}  # RGB, CMYK, YCbCr, LAB; all others have one channel
 
 
 @dataclass(frozen=True)
 class TiffLayout:
-    """How a TIFF stores its samples.
+    """The layout of the samples of a TIFF.
 
-    Its segments, strips or tiles, are `across` x `down` in each of `planes`, and have `rows` x
-    `columns` pixels of `bands` samples. `extra` is the meaning of the first channel beyond the
-    colors, 1 or 2 for alpha.
+    Each of `planes` has `across` x `down` segments (strips or tiles) of `rows` x `columns` pixels
+    with `bands` samples. `extra` is the meaning of the first channel after the colors: 1 and 2 are
+    alpha. The other fields are the TIFF tags of the same names.
     """
 
     width: int
@@ -36,23 +36,26 @@ class TiffLayout:
 
     @property
     def across(self) -> int:
-        """Segments side by side."""
+        """The number of segments side by side."""
         return -(-self.width // self.columns)
 
     @property
     def down(self) -> int:
-        """Segments one below the other."""
+        """The number of segments one below the other."""
         return -(-self.height // self.rows)
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of a row of a segment."""
+        """The number of bytes in a row of a segment."""
         return -(-self.columns * self.bands * self.bits // 8)
 
 
 def layout_of(tags: Image.Exif) -> TiffLayout:
-    """Read the layout of the first page; raises PictureError or ValueError unless its tags
-    agree.
+    """Read the layout of the first page.
+
+    Raises:
+        PictureError: the samples are not unsigned integers of up to 16 bits.
+        ValueError: the tags are missing or contradict each other.
     """
 
     def number(tag: int, default: int | None = None) -> int:
@@ -63,20 +66,20 @@ def layout_of(tags: Image.Exif) -> TiffLayout:
     bits = numbers(tags, ExifTags.Base.BitsPerSample, (1,))
     kinds = set(numbers(tags, ExifTags.Base.SampleFormat, (1,)))
     if not all(0 < count <= 64 for count in bits):
-        raise ValueError(f"{bits[0]} bits a sample")
-    if (
-        len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or not kinds <= {1, 4}
-    ):  # unsigned, undefined
+        raise ValueError(f"{bits[0]} bits per sample")
+    unsigned = kinds <= {1, 4}  # 4 is undefined
+    if len(set(bits)) > 1 or bits[0] not in (1, 2, 4, 8, 16) or not unsigned:
         kind = "signed" if 2 in kinds else "float" if 3 in kinds else "integer"
         each = "-".join(str(count) for count in dict.fromkeys(bits))
         raise PictureError(
-            f"its samples are {each}-bit {kind}, save it with 8 or 16 unsigned bits a sample"
+            f"{each}-bit {kind} samples are not supported. Save it with 8 or 16 unsigned bits per"
+            " sample."
         )
     stored = number(ExifTags.Base.SamplesPerPixel, 1)
     photometric = number(ExifTags.Base.PhotometricInterpretation)
     beyond = stored - _COLORS.get(photometric, 1)
     if beyond < 0 or len(bits) > stored:
-        raise ValueError(f"{len(bits)} kinds of samples, but {stored} samples a pixel")
+        raise ValueError(f"{len(bits)} bit depths, but {stored} samples per pixel")
     planar = number(ExifTags.Base.PlanarConfiguration, 1)
     if planar not in (1, 2):
         raise ValueError(f"planar configuration {planar}")
@@ -85,14 +88,10 @@ def layout_of(tags: Image.Exif) -> TiffLayout:
     tiled = ExifTags.Base.TileWidth in tags
     rows = number(ExifTags.Base.TileLength) if tiled else number(ExifTags.Base.RowsPerStrip, height)
     if min(width, height, rows, columns) < 1:
-        raise ValueError("it has no pixels")
-    # A fourth channel without a tag that says what it is was meant for alpha, as Pillow and others
-    # have it.
-    extra = (
-        numbers(tags, ExifTags.Base.ExtraSamples, (2 if beyond == 1 else 0,))[0]
-        if beyond > 0
-        else 0
-    )
+        raise ValueError("there are no pixels")
+    extra = 0
+    if beyond:  # a single extra channel without a stated meaning is alpha, as in Pillow and others
+        extra = numbers(tags, ExifTags.Base.ExtraSamples, (2 if beyond == 1 else 0,))[0]
     return TiffLayout(
         width=width,
         height=height,
@@ -110,8 +109,10 @@ def layout_of(tags: Image.Exif) -> TiffLayout:
 
 
 def segments_of(data: bytes, tags: Image.Exif, layout: TiffLayout) -> list[bytes | memoryview]:
-    """Return the strips or tiles, plane by plane; raises ValueError unless the file holds all of
-    them.
+    """Return the strips or tiles, plane by plane.
+
+    Raises:
+        ValueError: one of them is missing or cut short.
     """
     tiled = ExifTags.Base.TileWidth in tags
     offsets = numbers(tags, ExifTags.Base.TileOffsets if tiled else ExifTags.Base.StripOffsets)
@@ -119,7 +120,7 @@ def segments_of(data: bytes, tags: Image.Exif, layout: TiffLayout) -> list[bytes
     sizes = numbers(tags, sizes_tag, (len(data),) if len(offsets) == 1 else None)
     wanted = layout.across * layout.down * layout.planes
     if min(len(offsets), len(sizes)) < wanted:
-        raise ValueError(f"{min(len(offsets), len(sizes))} of {wanted} strips or tiles are there")
+        raise ValueError(f"only {min(len(offsets), len(sizes))} of {wanted} strips or tiles exist")
     view = memoryview(data)
     segments: list[bytes | memoryview] = []
     for index in range(wanted):
@@ -128,9 +129,7 @@ def segments_of(data: bytes, tags: Image.Exif, layout: TiffLayout) -> list[bytes
         if not tiled:
             rows = min(rows, layout.height - index % layout.down * rows)
         full = rows * layout.row_bytes
-        size = min(
-            size, 2 * full + 256
-        )  # the worst that packing makes of it, though a tag may say more
+        size = min(size, 2 * full + 256)  # the most that packing can need, whatever the tag says
         segment = view[start : start + size] if start >= 8 else view[:0]  # the header has 8 bytes
         if len(segment) < (full if layout.compression == 1 else 1):
             raise ValueError(f"{'tile' if tiled else 'strip'} {index + 1} of {wanted} is cut short")

@@ -1,4 +1,4 @@
-"""Reading TIFF: gray and RGB of 8 and 16 bits by libtiff alone, all other kinds by Pillow."""
+"""Reading TIFF: gray and RGB with 8 and 16 bits by libtiff, all other kinds by Pillow."""
 
 from __future__ import annotations
 
@@ -23,31 +23,34 @@ from restore_cli.image.tiff_tags import (
     tag_bytes,
 )
 
-# Compressions that pack bytes, whatever these mean: none, LZW, deflate (twice), PackBits, LZMA,
-# Zstandard.
+# Compressions of plain bytes: none, LZW, deflate (two numbers), PackBits, LZMA and Zstandard.
 _OF_BYTES = frozenset({1, 5, 8, 32946, 32773, 34925, 50000})
 _UNREAD = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 34933: "PNG"}
 _UNREAD |= {34892: "lossy JPEG of DNG", 50002: "JPEG XL", 52546: "JPEG XL"}
 
 
 def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
-    """Decode the first page of a TIFF; raises PictureError for a kind that is not read."""
-    # Pillow turns the pixels of a TIFF by its orientation: let it not see that.
+    """Decode the first page of a TIFF.
+
+    Raises:
+        PictureError: this kind of TIFF is not supported, or it exceeds the bounds.
+        Exception: it is damaged; decoders raise various errors then.
+    """
+    # Pillow rotates the pixels of a TIFF by its orientation, so that is removed first.
     data, orientation = upright_exif(data)
     with unlimited():
         tags = Image.Exif()
         tags.load(data)  # an EXIF block is a TIFF without pixels
         layout = layout_of(tags)
         padded = layout.across * layout.columns, layout.down * layout.rows
-        bounds.check(
-            *padded, max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1)
-        )
+        channels = max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1)
+        bounds.check(*padded, channels)
         metadata = _metadata(data, tags)
     segments = segments_of(data, tags, layout)
     frames = count_pages(data)
-    notes = [f"only the first of {frames} frames is read"] if frames > 1 else []
+    notes = [f"Only the first of {frames} frames was read."] if frames > 1 else []
     if metadata.icc is None and ExifTags.Base.InterColorProfile in tags:
-        notes.append("broken ICC profile is left out")
+        notes.append("A broken ICC profile was left out.")
     if (
         layout.bits in (8, 16)
         and layout.photometric in (0, 1, 2)
@@ -61,10 +64,10 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         packed = _UNREAD.get(layout.compression, f"compression {layout.compression}")
         kind = f"{layout.bits} bits, photometric {layout.photometric}, {packed}"
         raise PictureError(
-            f"it is a TIFF of a kind that is not read ({kind}), save it as RGB with LZW"
+            f"this kind of TIFF is not supported ({kind}). Save it as RGB with LZW compression."
         ) from None
     if layout.bits == 16:
-        notes.append(f"16-bit {image.mode} read with 8 bits a sample")
+        notes.append(f"16-bit {image.mode} was read with 8 bits per sample.")
     raster = pillow_raster(image, notes)
     return assemble(raster, orientation, metadata, "TIFF", notes, is_rgb_or_gray(image))
 

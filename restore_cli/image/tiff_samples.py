@@ -1,4 +1,4 @@
-"""Decoding the strips or tiles of a TIFF by libtiff, with 8 or 16 bits per sample."""
+"""Decoding the strips or tiles of a TIFF with libtiff, 8 or 16 bits per sample."""
 
 from __future__ import annotations
 
@@ -18,20 +18,19 @@ from restore_cli.image.tiff_write import join_tiff
 def tiff_raster(
     data: bytes, layout: TiffLayout, segments: Sequence[bytes | memoryview], notes: list[str]
 ) -> Raster:
-    """Decode 8 or 16-bit gray or RGB; channels beyond the first alpha are left out, which is noted.
+    """Decode gray or RGB with 8 or 16 bits; leave out channels after the first alpha, with a note.
 
-    Pillow would halve 16 bits, OpenCV leaves memory unwritten where sizes disagree. So libtiff
-    unpacks plain bytes, of which it must find exactly as many as the layout asks for, and what they
-    mean is settled here.
+    Pillow would reduce 16 bits to 8, and OpenCV leaves memory unwritten where sizes disagree.
+    Therefore libtiff only unpacks bytes, exactly as many as the layout needs, and this module
+    interprets them.
     """
     if layout.predictor not in (1, 2):
         raise ValueError(f"predictor {layout.predictor} is not for integers")
     colors = 3 if layout.photometric == 2 else 1
-    bands = colors + (
-        layout.extra in (1, 2)
-    )  # associated (colors multiplied by it), unassociated alpha
+    bands = colors + (layout.extra in (1, 2))  # alpha, with and without premultiplied colors
     if beyond := layout.bands * layout.planes - bands:
-        notes.append(f"{beyond} channel{'s' * (beyond > 1)} beyond colors and alpha left out")
+        channels = "1 channel was" if beyond == 1 else f"{beyond} channels were"
+        notes.append(f"{channels} left out: only colors and alpha are read.")
     count = layout.across * layout.down
     stacks = [
         _unpack_segments(segments[plane * count : (plane + 1) * count], layout)
@@ -41,7 +40,7 @@ def tiff_raster(
     peak = 2**layout.bits - 1
 
     def part(stack: Image.Image, top: int, bottom: int) -> Samples:
-        """Rows of the stack of segments."""
+        """Return rows of the stack of segments."""
         packed = np.asarray(stack.crop((0, top, stack.width, bottom)))
         block = packed.view(order).reshape(bottom - top, layout.columns, layout.bands)
         block = block.astype(order.newbyteorder("="), copy=False)
@@ -50,7 +49,7 @@ def tiff_raster(
         return block
 
     def plane_rows(stack: Image.Image, top: int, bottom: int) -> Samples:
-        if layout.across == 1:  # strips lie in the stack as in the picture
+        if layout.across == 1:  # strips are in the same order as the rows of the photo
             return part(stack, top, bottom)[:, : layout.width]
         lines = []
         for line in range(top // layout.rows, -(-bottom // layout.rows)):
@@ -63,9 +62,8 @@ def tiff_raster(
         return np.concatenate(lines)
 
     def rows(top: int, bottom: int) -> Samples:
-        block = np.concatenate([plane_rows(stack, top, bottom) for stack in stacks], axis=2)[
-            ..., :bands
-        ]
+        planes = np.concatenate([plane_rows(stack, top, bottom) for stack in stacks], axis=2)
+        block = planes[..., :bands]
         if layout.photometric == 0:
             block[..., 0] = peak - block[..., 0]
         if layout.extra == 1:
@@ -77,15 +75,11 @@ def tiff_raster(
 
 
 def _unpack_segments(segments: Sequence[bytes | memoryview], layout: TiffLayout) -> Image.Image:
-    """Stack the segments of one plane upon each other, as a gray picture whose pixels are their
-    bytes.
-    """
+    """Stack the segments of one plane vertically, as a gray image with their bytes as pixels."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
-    width, height = (
-        layout.row_bytes,
-        layout.height if layout.across == 1 else layout.rows * len(segments),
-    )
+    width = layout.row_bytes
+    height = layout.height if layout.across == 1 else layout.rows * len(segments)
     if layout.compression == 1 and layout.fill_order == 1:
         stack = b"".join(segment[: layout.rows * width] for segment in segments)
         return Image.frombuffer("L", (width, height), stack, "raw", "L", 0, 1)

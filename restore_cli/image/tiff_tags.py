@@ -1,4 +1,4 @@
-"""The tags of a TIFF: reading them, and gathering those that describe a photo."""
+"""Reads the tags of a TIFF, and collects those that describe the photo."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from PIL import ExifTags, Image
 
 from restore_cli.image.pillow import unlimited
 
-# ImageDescription, Make, Model, Software, DateTime, Artist, HostComputer, Rating, Copyright, the XP
-# texts of Windows: what describes the photo. Other tags describe the layout of one file, or are
-# read by themselves.
+# The tags that describe the photo: ImageDescription, Make, Model, Software, DateTime, Artist,
+# HostComputer, Rating, Copyright, and the XP texts of Windows. Other tags describe the layout of
+# the file, or are read separately.
 _TEXTS = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
 TAG_IPTC, TAG_PHOTOSHOP = 33723, 34377
 
 
 def numbers(tags: Image.Exif, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
-    """Return the values of a tag; raises ValueError unless they are integers."""
+    """Return the values of a tag.
+
+    Raises:
+        ValueError: the tag is missing, or its values are not integers.
+    """
     value = tags.get(tag, default)
     values = value if isinstance(value, tuple) else (value,)
     if not values or not all(isinstance(number, int) for number in values):
@@ -27,9 +31,7 @@ def numbers(tags: Image.Exif, tag: int, default: tuple[int, ...] | None = None) 
 
 
 def tag_bytes(data: bytes, tag: int) -> bytes | None:
-    """Return a block in a tag of the first page, if it is of bytes, or text, or IPTC, which may be
-    LONG.
-    """
+    """Return a tag of the first page if it contains bytes or text; IPTC may also be LONG."""
     order = "<" if data[:2] == b"II" else ">"
     (start,) = struct.unpack_from(order + "I", data, 4)
     (count,) = struct.unpack_from(order + "H", data, start)
@@ -43,7 +45,7 @@ def tag_bytes(data: bytes, tag: int) -> bytes | None:
 
 
 def count_pages(data: bytes) -> int:
-    """Count the directories of a TIFF, as far as their chain is whole, up to 100,000."""
+    """Count the directories of a TIFF as far as their chain is intact, up to 100,000."""
     order = "<" if data[:2] == b"II" else ">"
     seen: set[int] = set()
     with contextlib.suppress(struct.error):
@@ -56,14 +58,14 @@ def count_pages(data: bytes) -> int:
 
 
 def exif_of_tags(tags: Image.Exif) -> bytes | None:
-    """Gather what describes the photo from the tags of a TIFF into an EXIF block of its own."""
+    """Copy the tags of a TIFF that describe the photo into an EXIF block."""
     exif = Image.Exif()
     _copy_texts(tags, exif)
     return exif.tobytes().removeprefix(b"Exif\0\0") if exif else None
 
 
 def tags_of_exif(block: bytes | None) -> Any:
-    """Return the directory of a TIFF with what an EXIF block says of the photo."""
+    """Return the directory of a TIFF with the tags of an EXIF block that describe the photo."""
     from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
     tags = ImageFileDirectory_v2()

@@ -17,16 +17,12 @@ from restore_cli.image.tiff_tags import TAG_IPTC, TAG_PHOTOSHOP, tags_of_exif
 
 
 def encode_tiff(picture: Picture) -> bytes:
-    """Encode as TIFF: deflated strips of rows, each sample less its left neighbor; TIFF 6.0,
-    section 14.
-    """
+    """Encode as TIFF: deflated strips, with horizontal differencing (TIFF 6.0, section 14)."""
     metadata = picture.metadata
     bands = picture.channels + (picture.alpha is not None)
     strips = []
     for block in quantized(picture):
-        difference = block.astype(
-            f"<u{picture.depth // 8}"
-        )  # a copy: the right side stays untouched
+        difference = block.astype(f"<u{picture.depth // 8}")  # a copy, so that `block` is unchanged
         difference[:, 1:] -= block[:, :-1]
         strips.append(zlib.compress(difference.data))
     tags = tags_of_exif(metadata.exif)
@@ -55,10 +51,10 @@ def encode_tiff(picture: Picture) -> bytes:
 
 
 def join_tiff(tags: Any, strips: Sequence[bytes | memoryview]) -> bytes:
-    """Return a TIFF of one directory and its strips."""
+    """Return a TIFF with one directory and its strips."""
     sizes = [len(strip) for strip in strips]
     tags[ExifTags.Base.StripByteCounts] = tuple(sizes)
-    # Pillow adds the length of the directory, which the strips follow.
+    # Pillow adds the length of the directory, because the strips follow it.
     tags[ExifTags.Base.StripOffsets] = tuple(itertools.accumulate(sizes[:-1], initial=0))
     buffer = io.BytesIO()
     tags.save(buffer)

@@ -1,4 +1,4 @@
-"""WebP, lossy or lossless; one that was lossless is written so again."""
+"""WebP, lossy or lossless; lossless input is written as lossless WebP again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from restore_cli.image.pillow_write import metadata_options, pillow_bytes
 
 
 def decode_webp(data: bytes, image: Image.Image) -> Picture:
-    """Decode a WebP that Pillow has opened."""
+    """Decode a WebP file that Pillow has opened."""
     return replace(decode_image(image), lossless=_is_lossless(data))
 
 
@@ -22,15 +22,15 @@ def encode_webp(picture: Picture, quality: int) -> bytes:
     options = metadata_options(picture.metadata)
     options |= {"quality": quality, "exact": True}  # keeps the color under alpha 0
     if picture.lossless:
-        options |= {"lossless": True, "quality": 80}  # of the effort
+        options |= {"lossless": True, "quality": 80}  # here the effort, not the loss
     return pillow_bytes(picture, "WEBP", options)
 
 
 def _is_lossless(data: bytes) -> bool:
-    position = 12  # behind RIFF and WEBP
+    position = 12  # after RIFF and WEBP
     while position + 8 <= len(data):
         kind, size = struct.unpack_from("<4sI", data, position)
         if kind in (b"VP8 ", b"VP8L"):
             return bool(kind == b"VP8L")
-        position += 24 if kind == b"ANMF" else 8 + size + size % 2  # a frame has chunks of its own
+        position += 24 if kind == b"ANMF" else 8 + size + size % 2  # a frame contains chunks
     return False

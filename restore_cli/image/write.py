@@ -1,4 +1,4 @@
-"""Writing a picture to a file, or encoding it, in any format."""
+"""Writing or encoding a photo in any format."""
 
 from __future__ import annotations
 
@@ -25,10 +25,17 @@ _BY_QUALITY = {"JPEG": encode_jpeg, "WEBP": encode_webp, "AVIF": encode_avif}
 def write_picture(
     picture: Picture, target: Path | str, *, jpeg_quality: int = 95
 ) -> tuple[str, ...]:
-    """Write a picture in the format of the target's suffix; return what the format could not hold.
+    """Write a photo in the format of the target's suffix; return a warning for each loss.
 
-    The file appears whole or not at all; raises PictureError if that fails, and an older target
-    stays.
+    The file is written completely or not at all. If writing fails, an existing target is unchanged.
+
+    Args:
+        picture: what to write.
+        target: the path.
+        jpeg_quality: of JPEG, WebP and AVIF, 1 to 100.
+
+    Raises:
+        PictureError: the suffix is unknown, or the file cannot be encoded or written.
     """
     target = Path(target)
     data, losses = encode_picture(picture, format_of(target), jpeg_quality=jpeg_quality)
@@ -37,31 +44,37 @@ def write_picture(
 
 
 def write_encoded(data: bytes, target: Path) -> None:
-    """Write what `encode_picture` gave, as `write_picture` does."""
+    """Write the result of `encode_picture` to a file, completely or not at all.
+
+    Raises:
+        PictureError: the file cannot be written.
+    """
     try:
         write_whole(target, data)
     except OSError as error:
         reason = {
-            FileNotFoundError: "its folder does not exist, create it first",
-            NotADirectoryError: "its folder does not exist, create it first",
-            IsADirectoryError: "it is a folder, name a file in it",
-            PermissionError: "permission denied, choose another folder",
-        }.get(type(error), f"{error.strerror}, make room or choose another disk")
+            FileNotFoundError: "its folder does not exist. Create it first.",
+            NotADirectoryError: "its folder does not exist. Create it first.",
+            IsADirectoryError: "it is a folder. Give a file in it.",
+            PermissionError: "permission denied. Choose another folder.",
+        }.get(type(error), f"{error.strerror}. Free some space, or choose another disk.")
         if error.errno == errno.ENAMETOOLONG:
-            reason = "its name is too long, give a shorter one"
-        raise PictureError(f"cannot write {target}: {reason}") from error
+            reason = "its name is too long. Choose a shorter one."
+        raise PictureError(f"Cannot write {target}: {reason}") from error
 
 
 def encode_picture(
     picture: Picture, format: str, *, jpeg_quality: int = 95
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Return the bytes of a file of the format and one sentence for each thing it could not hold.
+    """Encode a photo; return the bytes of the file, and a warning for each loss.
 
-    PNG, TIFF, BMP and PPM keep the samples exactly, and so does WebP where the picture is
-    `lossless`. JPEG (4:4:4), other WebP and AVIF are lossy; `jpeg_quality`, 1 to 100, is the
-    quality of all three. Raises PictureError if the format is unknown or too narrow.
+    PNG, TIFF, BMP and PPM keep the samples exactly, as does WebP if the picture is `lossless`. JPEG
+    (4:4:4), other WebP and AVIF are lossy; `jpeg_quality`, 1 to 100, is the quality of all three.
+
+    Raises:
+        PictureError: the format is unknown, or cannot store a photo of this size.
     """
-    suffix_of(format)  # an unknown format ends here
+    suffix_of(format)  # raises for an unknown format
     picture, losses = fit(picture, format)
     try:
         if format in _EXACT:
@@ -69,12 +82,10 @@ def encode_picture(
         return _BY_QUALITY[format](picture, jpeg_quality), losses
     except MemoryError as error:
         raise PictureError(
-            f"cannot encode {format}: out of memory, restore a smaller picture"
+            f"Cannot encode {format}: out of memory. Restore a smaller photo."
         ) from error
-    except (
-        Exception
-    ) as error:  # Pillow raises ValueError, OSError and others for what a format cannot take
-        size = f"{picture.width} x {picture.height}"
+    except Exception as error:  # Pillow raises ValueError, OSError and others, such as for the size
+        size, reason = f"{picture.width} x {picture.height}", str(error).rstrip(".")
         raise PictureError(
-            f"cannot encode {size} pixels as {format}, choose PNG or TIFF ({error})"
+            f"Cannot encode {size} pixels as {format}: {reason}. Choose PNG or TIFF."
         ) from error

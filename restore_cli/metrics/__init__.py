@@ -1,6 +1,6 @@
-"""Numbers that say how good a picture is, compared with its reference or from the picture alone.
+"""Metrics of image quality, with or without a reference.
 
-What needs the optional library pyiqa is imported from `perceptual`.
+Metrics that need the optional library pyiqa are imported from `perceptual`.
 """
 
 from restore_cli.metrics.fidelity import SSIM_WINDOW as SSIM_WINDOW

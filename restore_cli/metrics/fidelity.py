@@ -1,4 +1,4 @@
-"""How close a picture is to its reference: PSNR, SSIM and PSNR-B as the field measures them."""
+"""Metrics of the distance from a reference: PSNR, SSIM and PSNR-B with the usual settings."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
 
 
 def psnr(image: Pixels, reference: Pixels, peak: float = 1.0) -> float:
-    """Peak signal-to-noise ratio in dB, one mean squared error over all samples; infinite if equal.
+    """Return the peak signal-to-noise ratio in dB over all samples; infinite for equal images.
 
     Args:
-        image, reference: arrays of one shape, on a scale where `peak` is white.
+        image, reference: arrays of the same shape.
+        peak: the value of white.
+
+    Raises:
+        ValueError: the shapes differ.
     """
     if image.shape != reference.shape:
         raise ValueError(f"shapes differ: {image.shape} and {reference.shape}")
@@ -26,10 +30,10 @@ def psnr(image: Pixels, reference: Pixels, peak: float = 1.0) -> float:
 
 
 def ssim(image: Pixels, reference: Pixels) -> float:
-    """Structural similarity of Wang et al. 2004, mean over channels, in [-1, 1].
+    """Return the structural similarity of Wang et al. 2004, mean over channels, in [-1, 1].
 
-    The field's settings: Gaussian window 11x11 of sigma 1.5, K 0.01 and 0.03, population
-    covariance, no down-sampling first.
+    The usual settings: Gaussian window 11x11 of sigma 1.5, K 0.01 and 0.03, population covariance,
+    no downsampling first.
 
     Args:
         image, reference: H x W x C in [0, 1], at least SSIM_WINDOW pixels a side.
@@ -50,11 +54,11 @@ def ssim(image: Pixels, reference: Pixels) -> float:
 
 
 def psnr_b(image: Pixels, reference: Pixels) -> float:
-    """PSNR in dB that counts blocks as error, too.
+    """Return PSNR-B in dB, a PSNR that also counts blocks as error.
 
     Yim and Bovik, "Quality Assessment of Deblocked Images", IEEE Transactions on Image Processing
-    20(1), 2011: to the mean squared error is added how much more neighbors differ across the edges
-    of JPEG's blocks than elsewhere, in the image alone.
+    20(1), 2011: the mean squared error is increased by how much more neighbors differ across the
+    edges of JPEG blocks than elsewhere, in the image alone.
 
     Args:
         image, reference: H x W x 1 in [0, 1], luma; blocks of 8 x 8 pixels start at the corner.

@@ -1,4 +1,4 @@
-"""The quality with which a picture was compressed as JPEG, estimated from its pixels alone."""
+"""Estimates the quality of a JPEG compression from pixels alone."""
 
 from __future__ import annotations
 
@@ -11,36 +11,31 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from restore_cli.image import Pixels
 
-# Pixels looked at, blocks at most, and the least deviation of brightness in a block, on the 0..255
-# scale, since what rounding does to a flat one is not random; the variance that rounding leaves in
-# an orthonormal DCT, the share of coefficients that clipping and color conversion bring off the
-# lattice, and the log-likelihood by which a quality must beat "never compressed".
-_PIXELS = 2**20
-_BLOCKS = 1024
-_CONTRAST = 2.0
-_ROUNDING = 1 / 12
-_OUTLIERS = 0.02
-_EVIDENCE = 20.0
+_PIXELS = 2**20  # number of pixels to use
+_BLOCKS = 1024  # maximum number of blocks to use
+_CONTRAST = 2.0  # lowest deviation of a block, 0..255; rounding errors of flat ones are not random
+_ROUNDING = 1 / 12  # variance of rounding errors in an orthonormal DCT
+_OUTLIERS = 0.02  # share of coefficients that clipping and color conversion move off the lattice
+_EVIDENCE = 20.0  # log-likelihood by which a quality must exceed "never compressed"
 
 
 def estimate_quality(
     image: Pixels, visible: NDArray[np.bool_] | None = None
 ) -> tuple[int, tuple[int, int]]:
-    """JPEG quality with which a picture was compressed, and where a block starts, from its pixels
-    alone.
+    """Estimate the JPEG quality of an image, and where its blocks start.
 
-    The DCT coefficients of a decoded picture lie near multiples of the steps they were quantized
-    with. The answer is the quality whose steps make the coefficients most likely: a Laplace density
-    quantized with the step and spread by rounding, but for some strays. After Fan and de Queiroz,
+    The DCT coefficients of a decoded image are close to multiples of their quantization steps. The
+    result is the quality with the most likely steps, for a Laplace density that is quantized and
+    then spread by rounding, with a share of outliers. This follows Fan and de Queiroz,
     "Identification of bitmap compression history", IEEE Transactions on Image Processing 12(2),
     2003.
 
-    A picture never compressed gives 100, as does one that was scaled afterwards; one that was
-    cropped or turned is understood. Tables other than libjpeg's give the nearest quality or 100.
+    The result is 100 for images that were never compressed, or that were scaled afterwards. Cropped
+    and rotated images are supported. Tables other than libjpeg's give the nearest quality or 100.
 
     Args:
-        image: H x W x C in [0, 1]; fewer than 16 pixels a side give 100.
-        visible: H x W; what it leaves out, such as what lies under transparency, does not count.
+        image: H x W x C in [0, 1]; the result is 100 if a side is shorter than 16 pixels.
+        visible: H x W; pixels that are False, such as transparent ones, are ignored.
 
     Returns:
         The quality, 1 to 100 on libjpeg's scale; row and column of a block's first pixel, 0 to 7.
@@ -66,7 +61,7 @@ def estimate_quality(
 
 
 def _block_corner(bright: Pixels) -> tuple[int, int]:
-    """Where a block starts: the row and the column of eight across which the picture jumps most."""
+    """Return where a block starts: row and column, 0 to 7, with the largest steps in the image."""
 
     def phase(image: Pixels) -> int:
         jumps = np.abs(image[1:] - image[:-1])
@@ -78,17 +73,15 @@ def _block_corner(bright: Pixels) -> tuple[int, int]:
 
 
 def _quality_gains(bright: Pixels, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """For quality 1 to 100 the log-likelihood of the blocks' coefficients, less that of never
-    compressed.
-    """
+    """Return the log-likelihood ratio of each quality, 1 to 100, to "never compressed"."""
     from scipy.fft import dctn
 
     from restore_cli.image import jpeg_steps
 
     height, width = (size // 8 * 8 for size in bright.shape)
     blocks = bright[:height, :width].reshape(height // 8, 8, -1, 8).swapaxes(1, 2).reshape(-1, 8, 8)
-    whole = usable[:height, :width].reshape(height // 8, 8, -1, 8).all(axis=(1, 3)).ravel()
-    contrast = np.where(whole, blocks.std(axis=(1, 2)), 0)
+    complete = usable[:height, :width].reshape(height // 8, 8, -1, 8).all(axis=(1, 3)).ravel()
+    contrast = np.where(complete, blocks.std(axis=(1, 2)), 0)
     busiest = np.argsort(contrast)[::-1][:_BLOCKS]
     blocks = blocks[busiest[contrast[busiest] > _CONTRAST]]
     coefficients = dctn(blocks.astype(np.float64), axes=(1, 2), norm="ortho")
@@ -101,13 +94,12 @@ def _quality_gains(bright: Pixels, usable: NDArray[np.bool_]) -> NDArray[np.floa
 
 
 def _step_gains(values: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each step the log-likelihood that these coefficients were quantized with it, less that of
-    none.
+    """Return the log-likelihood ratio of each quantization step to no quantization.
 
-    Coefficients near zero fit every step and do not count.
+    Coefficients near zero fit every step and are ignored.
     """
     size = np.abs(values)
-    size = size[size > 1]  # 3.5 deviations of rounding
+    size = size[size > 1]  # 3.5 standard deviations of rounding errors
     if not len(size):
         return np.zeros(len(steps))
     scale = float(size.mean())  # of the Laplace density

@@ -1,4 +1,4 @@
-"""The standard deviation of white noise, estimated from a picture alone."""
+"""Estimates the standard deviation of white noise from an image alone."""
 
 from __future__ import annotations
 
@@ -11,33 +11,30 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from restore_cli.image import Pixels
 
-# Side of a patch, patches at most, and brightness and color difference of RGB, at right angles so
-# that white noise is as strong in each.
-_PATCH = 8
-_SAMPLES = 40_000
+_PATCH = 8  # side of a patch in pixels
+_SAMPLES = 40_000  # maximum number of patches, approximately
+# Brightness and color difference of RGB, orthonormal so that white noise is as strong in both.
 _OPPONENT = np.array([[1, 1, 1], [1, 0, -1]]) / np.sqrt([[3], [2]])
 
 
 def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> float:
-    """Standard deviation of white noise in an image, on the 0..255 scale, from the image alone.
+    """Estimate the standard deviation of white noise in an image, on the 0..255 scale.
 
     Chen, Zhu and Heng, "An Efficient Statistical Method for Image Noise Level Estimation", ICCV
     2015: patches of a clean image lie near a low-dimensional subspace, so the smallest eigenvalues
-    of their
-    covariance are the noise variance. To it are added:
+    of their covariance are the noise variance. In addition:
 
-    - Texture looks like noise, but seldom everywhere: only the calmest parts of the image count.
-    - Color differences have less texture than brightness and are trusted first, unless they have
-    been
-      smoothed, as JPEG and cameras do: then they show less than an eighth of the noise in
+    - Texture looks like noise, but is seldom everywhere: only the smoothest parts of the image
+      count.
+    - Color differences have less texture than brightness and take precedence, unless they were
+      smoothed, as by JPEG and cameras: then they show less than an eighth of the noise in
       brightness.
-    - Clipping at black and white hides noise: dark and bright patches are left out where others
-    suffice,
-      and the level is raised to the one that clipping reduces to what was found.
+    - Clipping at black and white hides noise: dark and bright patches are left out if there are
+      enough others, and the level is raised to one that clipping would reduce to the estimate.
 
     Args:
-        image: H x W x C in [0, 1]; fewer than 20 pixels a side give 0.
-        visible: H x W; what it leaves out, such as what lies under transparency, does not count.
+        image: H x W x C in [0, 1]; the result is 0 if a side is shorter than 20 pixels.
+        visible: H x W; pixels that are False, such as transparent ones, are ignored.
     """
     height, width, channels = image.shape
     if min(height, width) < 20:
@@ -53,8 +50,8 @@ def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> f
         views = np.lib.stride_tricks.sliding_window_view(visible, (_PATCH, _PATCH))[
             ::stride, ::stride
         ]
-        whole = [part.all(axis=(2, 3)).ravel() for part in _split(views, parts)]
-        blocks = [block[seen] for block, seen in zip(blocks, whole, strict=True)]
+        complete = [part.all(axis=(2, 3)).ravel() for part in _split(views, parts)]
+        blocks = [block[seen] for block, seen in zip(blocks, complete, strict=True)]
     blocks = _large(blocks) or [np.concatenate(blocks)]
     if len(blocks[0]) <= _PATCH**2:
         return 0.0
@@ -67,7 +64,7 @@ def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> f
 
 
 def _split(windows: NDArray[Any], parts: int) -> list[NDArray[Any]]:
-    """Cut rows and columns of windows into so many parts each."""
+    """Split the rows and the columns of windows into a number of parts each."""
     return [
         part
         for rows in np.array_split(windows, parts)
@@ -76,12 +73,12 @@ def _split(windows: NDArray[Any], parts: int) -> list[NDArray[Any]]:
 
 
 def _large(blocks: list[Pixels]) -> list[Pixels]:
-    """Those with patches enough for a covariance."""
+    """Return the blocks with enough patches for a covariance."""
     return [block for block in blocks if len(block) > 4 * _PATCH**2]
 
 
 def _away_from_clipping(blocks: list[Pixels]) -> list[Pixels]:
-    """The patches whose mean is farthest from black and white, a tenth of all at least."""
+    """Return the patches with means farthest from black and white, at least a tenth of all."""
     distances = [0.5 - np.abs(block.mean(axis=(1, 2)) - 0.5) for block in blocks]
     for margin in (0.3, 0.2, 0.1, 0.05):
         kept = [block[far > margin] for block, far in zip(blocks, distances, strict=True)]
@@ -92,7 +89,7 @@ def _away_from_clipping(blocks: list[Pixels]) -> list[Pixels]:
 
 
 def _noise_along(axis: NDArray[np.float64], blocks: list[Pixels], clipped: bool) -> float:
-    """Standard deviation along an axis of color space, in the calm blocks."""
+    """Return the standard deviation along an axis of color space, in the smoothest blocks."""
     levels = np.array([_deviation(axis, block, clipped) for block in blocks])
     calm = np.flatnonzero(levels <= 1.15 * np.quantile(levels, 0.1))
     return _deviation(axis, np.concatenate([blocks[index] for index in calm]), clipped)
@@ -117,7 +114,7 @@ def _smallest_deviation(vectors: Pixels) -> float:
 
 
 def _clipped_variance(means: Pixels, sigma: float) -> NDArray[np.float64]:
-    """Variance of normal variables about these means once they are clipped to [0, 1]."""
+    """Return the variance of normal variables with these means after clipping to [0, 1]."""
     from scipy.special import ndtr
 
     low, high = -means / sigma, (1 - means) / sigma

@@ -1,7 +1,7 @@
-"""How a picture looks: LPIPS and NIQE as the optional library pyiqa measures them; lower is better.
+"""Perceptual metrics of the optional library pyiqa: LPIPS and NIQE; lower is better.
 
-They run on the CPU. What a metric needs is loaded once and stays in memory, the exception to one
-model at a time.
+They run on the CPU. The network of a metric is loaded once and stays in memory, the only exception
+to one model at a time.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Metric:
-    """What pyiqa measures.
+    """A metric of pyiqa.
 
     Attributes:
-        name: pyiqa's.
-        figure: what its results are.
-        side: height and width at least, in pixels.
-        files: weights in torch's folder of downloads, where pyiqa puts them at first use.
+        name: pyiqa's name of it.
+        figure: the figure that it measures.
+        side: smallest height and width in pixels.
+        files: weights in torch's download folder, where pyiqa stores them on first use.
     """
 
     name: str
@@ -41,19 +41,19 @@ class Metric:
     files: tuple[str, ...]
 
     def measure(self, image: Pixels, reference: Pixels, *, offline: bool = False) -> float | None:
-        """The figure of an image, both rounded to 8 bits and gray repeated to RGB; NIQE sees no
-        reference.
+        """Measure an image, with both images rounded to 8 bits and gray converted to RGB.
 
         Args:
-            image, reference: H x W x C in [0, 1] or beyond, C = 1 or 3.
-            offline: do not download; HF_HUB_OFFLINE does the same.
+            image: H x W x C with C = 1 or 3; values beyond [0, 1] are clipped.
+            reference: the same; NIQE ignores it.
+            offline: do not download anything; HF_HUB_OFFLINE does the same.
 
         Returns:
-            None if the image is too small, or so flat that NIQE has no statistics of it.
+            The figure, or None if the image is too small, or too flat for the statistics of NIQE.
 
         Raises:
             UsageError: pyiqa is not installed, or cannot run.
-            WeightsError: the weights are not here and cannot be fetched, or are damaged.
+            WeightsError: the weights are missing and cannot be downloaded, or are damaged.
         """
         if min(image.shape[:2]) < self.side:
             return None
@@ -74,69 +74,59 @@ class Metric:
 METRICS = {
     metric.name: metric
     for metric in (
-        # Zhang et al., CVPR 2018, version 0.1; below 31 pixels AlexNet's second pooling has no
-        # output.
+        # Zhang et al., CVPR 2018, version 0.1; AlexNet's second pooling needs 31 pixels.
         Metric(
             "lpips",
             LPIPS,
             31,
             ("checkpoints/alexnet-owt-7be5be79.pth", "pyiqa/LPIPS_v0.1_alex-df73285e.pth"),
         ),
-        # Mittal et al., IEEE Signal Processing Letters 2013, of the luma; whole blocks of 96 pixels
-        # count.
+        # Mittal et al., IEEE Signal Processing Letters 2013, on luma, in blocks of 96 x 96 pixels.
         Metric("niqe", NIQE, 96, ("pyiqa/niqe_modelparameters.mat",)),
     )
 }
 
 
 def find_metric(name: str) -> Metric:
-    """The metric of that name; raises UsageError if there is none."""
+    """Find a metric by its name; raises UsageError if there is none."""
     if name not in METRICS:
-        raise UsageError(f"There is no metric {name!r}; there are: {', '.join(METRICS)}.")
+        raise UsageError(f"Unknown metric {name!r}; choose {', '.join(METRICS)}.")
     return METRICS[name]
 
 
 @cache
 def _load(metric: Metric, offline: bool) -> Callable[..., Any]:
     title = metric.figure.name
-    os.environ.setdefault(
-        "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1"
-    )  # pyiqa would run code in what it downloads
+    # Without this, pyiqa would run code in the files that it downloads.
+    os.environ.setdefault("TORCH_FORCE_WEIGHTS_ONLY_LOAD", "1")
     from torch.hub import get_dir
 
-    with (
-        redirect_stdout(io.StringIO()),
-        redirect_stderr(io.StringIO()),
-    ):  # it prints, even to standard output
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):  # pyiqa prints to both
         try:
             pyiqa = importlib.import_module("pyiqa")
         except ImportError as error:
             raise UsageError(
-                f"{title} needs pyiqa; run `pip install 'restore-cli[perceptual]'` if its"
-                " license, for"
-                " non-commercial use only, allows it."
+                f"{title} needs pyiqa, which is licensed for non-commercial use only. Install it"
+                " with `pip install 'restore-cli[perceptual]'`."
             ) from error
         except (RuntimeError, OSError, AttributeError) as error:
             raise UsageError(
-                f"{title} needs a torchvision of the same build as torch"
-                f" ({_reason(error)}); install"
-                " both again, by one pip command from one index."
+                f"{title} needs a torchvision of the same build as torch ({_reason(error)})."
+                " Reinstall both with one pip command from one index."
             ) from error
         folder = Path(get_dir())
         missing = [name for name in metric.files if not (folder / name).is_file()]
-        if offline and missing:  # of which neither pyiqa nor torch's downloads know
+        if offline and missing:  # pyiqa and torch have no offline mode
             raise WeightsError(
-                f"{title} lacks {' and '.join(missing)} in {folder}, and this is offline;"
-                " run it once"
-                " with a network, or copy them."
+                f"{title} needs {' and '.join(missing)} in {folder} and cannot download it in"
+                " offline mode. Run it online once, or copy the files."
             )
         try:
             return pyiqa.create_metric(metric.name, device="cpu")  # type: ignore[no-any-return]
-        except Exception as error:  # of urllib, torch and pickle
+        except Exception as error:  # from urllib, torch or pickle
             raise WeightsError(
-                f"{title} cannot be set up ({_reason(error)}); its weights, downloaded at"
-                " first use,"
-                f" are {' and '.join(metric.files)} in {folder}."
+                f"Cannot set up {title}: {_reason(error)}. Its weights are downloaded on first use:"
+                f" {' and '.join(metric.files)} in {folder}."
             ) from error
 
 

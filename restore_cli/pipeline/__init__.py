@@ -1,1 +1,1 @@
-"""Input files to output files, and one picture in memory."""
+"""Restores batches of files, and single pictures in memory."""

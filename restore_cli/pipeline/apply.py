@@ -1,4 +1,4 @@
-"""One picture in memory: a task restores it, and the change is made by strength and mask."""
+"""Restores one picture in memory: a task restores it, then strength and mask are applied."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ def restore(
     strength: float = 1.0,
     mask: Pixels | None = None,
 ) -> Picture:
-    """Restore one picture; all but its colors stays as it was.
+    """Restore one picture; alpha and metadata are not changed.
 
-    A gray network restores a color picture channel by channel, or its luma, as the task has it; a
-    color network restores a gray picture as three equal channels, whose gray is kept.
+    A gray network restores a color picture channel by channel, or only its luma, depending on the
+    task; a color network restores a gray picture as three equal channels and returns their gray.
 
     Args:
-        picture: of any size.
-        task: with its options.
-        model: a name, a path, or what `load` gave; by default the task's own.
+        picture: a picture of any size.
+        task: the task with its options.
+        model: a name, a path, or the result of `load`; by default the task's own model.
         settings: how to run the network.
-        strength: 0 to 1, how much of the change is made.
-        mask: H x W in [0, 1], where it is made.
+        strength: blend between input and result, 0 to 1.
+        mask: H x W in [0, 1] at the result's size, 1 where the picture is changed.
 
     Raises:
-        WeightsError, UsageError: as `load` and `engine.run`.
-        EngineError: memory is too short, or the result is not a picture.
+        WeightsError, UsageError: as from `load` and `engine.run`.
+        EngineError: out of memory, or the network's output is unusable.
     """
     models, task = Models(), task.look(picture) or task
     if not isinstance(model, Checkpoint):
@@ -48,6 +48,33 @@ def restore(
         model = models.find(model or task.model, task.name, picture.channels, scale)
     change = apply(picture, task, model, models, settings or Settings(), strength, mask)
     return picture.with_pixels(change.pixels)
+
+
+def restore_fully(
+    picture: Picture, task: Task, model: Checkpoint, settings: Settings | None = None
+) -> Pixels:
+    """Restore a picture with a network at full strength, to evaluate the network.
+
+    The network is run even if the task would not change the picture, blend the result with it or
+    use another network. Pixels that are not missing are kept if others are missing.
+
+    Args:
+        picture: a picture without alpha; missing pixels are NaN.
+        task: a task that does not detect damage.
+        model: the model with the network.
+        settings: how to run the network.
+
+    Returns:
+        H x W x C in [0, 1] at the result's size.
+    """
+    scale = task.enlargement(picture.height, picture.width)
+    networks = PictureNetworks(model, Models(), picture.channels, scale, settings or Settings())
+    fed = task.feed(picture, model)
+    run = task.run_network(fed, networks, model, 1)
+    restored = task.finish(run.result.pixels, picture.pixels)
+    if fed.missing is None or not fed.missing.any():
+        return restored
+    return _blend(restored, task.unrestored(picture.pixels), 1, fed.missing.astype(np.float32))
 
 
 def apply(
@@ -60,14 +87,18 @@ def apply(
     mask: Pixels | None = None,
     on_progress: Callable[[float, float], None] = lambda share, megapixels: None,
 ) -> Restoration:
-    """What a task makes of a picture, by strength and mask.
+    """Restore a picture with a task, and apply strength and mask.
 
     Args:
-        picture: whose pixels may be missing, NaN.
-        model: to restore it by.
-        models: where a task finds others.
-        mask: H x W in [0, 1] at the result's size.
-        on_progress: called with a share more, and how many megapixels of the result that is.
+        picture: missing pixels are NaN.
+        task: the task with its options.
+        model: the model that restores the picture.
+        models: finds other models that the task needs.
+        settings: how to run networks.
+        strength: blend between input and result, 0 to 1.
+        mask: H x W in [0, 1] at the result's size, 1 where the picture is changed.
+        on_progress: called with each further share of the work, 0 to 1, and the megapixels of the
+            result that it amounts to.
     """
     opaque = replace(picture, pixels=picture.opaque_pixels())
     tall, wide = task.target_size(picture.height, picture.width)
@@ -88,11 +119,10 @@ def apply(
 
 
 def _blend(restored: Pixels, observed: Pixels, strength: float, mask: Pixels | None) -> Pixels:
-    """Make a part of the change, everywhere or by a mask; where it is 0 the observed pixels stay
-    exactly.
+    """Blend between observed (0) and restored (1) pixels; at 0 the observed ones stay exact.
 
     Args:
-        restored: is changed.
+        restored: is changed in place.
     """
     if strength == 1 and mask is None:
         return restored
@@ -103,7 +133,7 @@ def _blend(restored: Pixels, observed: Pixels, strength: float, mask: Pixels | N
 
 
 def check_tiles(run: NetworkRun, settings: Settings) -> float | None:
-    """The largest difference that tiles make on a crop, 0 to 1; None if none were cut."""
+    """The largest difference that tiling makes on a crop, 0 to 1; None without tiles."""
     network, pixels = run.model.network, run.input.pixels[..., :1]
     if network.geometry.channels == 3:
         pixels = run.input.pixels if run.input.pixels.shape[2] == 3 else to_rgb(pixels)

@@ -1,4 +1,4 @@
-"""Restores files one after the other: read, restore, encode, write, measure."""
+"""Restores files one by one: read, restore, encode, write, measure."""
 
 from __future__ import annotations
 
@@ -47,19 +47,19 @@ def restore_files(
     stdout: BinaryIO | None = None,
     callbacks: Callbacks | None = None,
 ) -> Iterator[Record]:
-    """Restore files, yielding the record of each as it is finished; a failure is a record too.
+    """Restore files and yield a record for each one, also if it fails.
 
     Args:
-        stdin, stdout: what STREAM stands for.
+        stdin, stdout: the streams to use for STREAM.
 
     Raises:
-        WeightsError, UsageError: no file can be restored like this.
+        WeightsError, UsageError: the request cannot be carried out for any file.
     """
     callbacks = callbacks or Callbacks()
     engine.find_device(request.settings.device)
     models = Models(request.offline, callbacks.on_download)
     if request.model and isinstance(catalog.choose(request.model, request.task.name, 3), Path):
-        models.find(request.model, request.task.name, 3)  # what a name means depends on the photo
+        models.find(request.model, request.task.name, 3)  # fail early; a name depends on the photo
     for folder in {os.path.dirname(item.output) for item in request.items if item.output != STREAM}:
         sweep(Path(folder).resolve())
     for item in request.items:
@@ -71,7 +71,7 @@ def restore_files(
             yield _restore_file(request, item, start, models, stdin, stdout, callbacks)
         except (WeightsError, UsageError, BrokenPipeError):
             raise
-        except Exception as error:  # one file, whatever is wrong with it, does not stop a batch
+        except Exception as error:  # a file that fails does not stop the batch
             if request.debug:
                 raise
             yield replace(start, status="failed", error=_sentence(item, error))
@@ -84,28 +84,26 @@ def _sentence(item: FileJob, error: Exception) -> str:
         case RestoreError():
             return f"{item.input}: {error}"
         case MemoryError():
-            return (
-                f"{item.input}: memory is too short; close other programs, or give a smaller"
-                " --tile."
-            )
+            return f"{item.input}: Out of memory. Use a smaller --tile, or close other programs."
         case OSError(strerror=reason) if reason:
-            place = "standard output" if item.output == STREAM else item.output
-            return f"{error.filename or place}: {reason}; choose another place for the result."
-    return f"{item.input}: unexpected {type(error).__name__}: {error}; --debug shows where."
+            target = "to standard output" if item.output == STREAM else item.output
+            return f"Cannot write {error.filename or target}: {reason}."
+    return f"{item.input}: Unexpected {type(error).__name__}: {error}. Use --debug for details."
 
 
 @dataclass(frozen=True, eq=False)
 class _Result:
-    """What is left of a photo once it is restored: all that is needed to write and measure it.
+    """A restored photo, with all that is needed to write and measure it.
 
     Attributes:
+        record: the record so far.
         picture: the result.
-        copied: whether it is the photo as it was.
-        masked: whether a mask said where it may differ from the photo.
-        mask: the mask that was used, if it is to be saved.
-        observed: the photo at the result's size, if it is to be measured.
-        before: the same, if it is to be shown.
-        loading: seconds that it took to load models.
+        copied: whether the photo was not changed.
+        masked: whether a mask limited the change.
+        mask: the mask that was used, if it will be saved.
+        observed: the photo at the result's size, if it will be measured.
+        before: the photo at the result's size, if it will be shown.
+        loading: seconds spent on loading models.
     """
 
     record: Record
@@ -127,15 +125,16 @@ def _restore_file(
     stdout: BinaryIO | None,
     callbacks: Callbacks,
 ) -> Record:
-    """Read, restore, write, measure. Arrays end with the stage that needs them: 48 megapixels are
-    576 MB each.
+    """Read, restore, write and measure a file.
+
+    Each stage is a function, so that its arrays are freed at its end: 48 megapixels are 576 MB.
     """
     started = time.perf_counter()
     piped = stdin if item.input == STREAM else None
-    data = read_file(piped or Path(item.input), request.max_pixels)  # once: a pipe has it once
+    data = read_file(piped or Path(item.input), request.max_pixels)  # only once: it may be a pipe
     result = _restore(request, item, record, data, models, callbacks)
     data, format, notes = _encode(request, item, result, data)
-    if result.mask is not None:  # first, so that no photo is written of one that failed
+    if result.mask is not None:  # first: if it fails, the photo is not written
         save_mask(result.mask, Path(item.mask))
     _write(data, item, stdout)
     seconds = time.perf_counter() - started - result.loading
@@ -183,15 +182,15 @@ def _restore(
         callbacks.on_progress,
     )
     if item.mask and change.mask is None:
-        raise UsageError("There is no mask to save; give --mask.")
+        raise UsageError("Cannot save a mask: none was used. Give --mask.")
     record = _report(request, record, picture, task, change, model.conditions)
     record = replace(record, warnings=(*find_damage(data), *record.warnings))
     restored = picture.with_pixels(change.pixels)
     before = None
     if callbacks.on_comparison:
-        note = f"enlarged {scale:.3g} times" if scale > 1 else ""
+        note = f"upscaled {scale:.3g} times" if scale > 1 else ""
         alike = change.observed.shape == change.unrestored.shape
-        shown = change.observed if alike else change.unrestored  # what is missing is black
+        shown = change.observed if alike else change.unrestored  # missing pixels are black
         before = Version("input", picture.with_pixels(shown).pixels, note)
     return _Result(
         record=record,
@@ -213,10 +212,10 @@ def _report(
     change: Restoration,
     trained: Levels,
 ) -> Record:
-    """The record of a photo that was restored, but not yet written."""
-    said, last = change.report, change.runs[-1] if change.runs else None
-    warnings = list(said.warnings)
-    noise = said.noise
+    """The record of a photo that is restored, but not yet written."""
+    report, last = change.report, change.runs[-1] if change.runs else None
+    warnings = list(report.warnings)
+    noise = report.noise
     if noise is None:
         noise = measure_noise(picture.pixels, picture.visible).level
     if advice := task.advise(Finding(picture, noise, trained)):
@@ -225,8 +224,8 @@ def _report(
     if request.check_tiles:
         difference = check_tiles(last, request.settings) if last else None
         if difference is None:
-            warnings.append("No tile was cut, so there is nothing to check.")
-    options = dict(said.options)
+            warnings.append("--check-tiles had no effect: the photo fits in one tile.")
+    options = dict(report.options)
     if request.strength < 1:
         options["strength"] = request.strength
     return replace(
@@ -249,10 +248,10 @@ def _report(
 def _encode(
     request: Request, item: FileJob, result: _Result, data: bytes
 ) -> tuple[bytes, str, tuple[str, ...]]:
-    """The file to write, its format, and what reading and writing lose; a copy loses nothing.
+    """Encode the file to write; also returns its format and notes on what is lost.
 
     Args:
-        data: the file that was read.
+        data: the contents of the input file, which an unchanged photo may reuse.
     """
     picture = result.picture
     exact = request.task.keeps_most_pixels or bool(item.mask_in)
@@ -266,7 +265,8 @@ def _encode(
     notes = (*picture.notes, *losses)
     if result.masked and is_altered(picture, format):
         notes += (
-            f"{format} alters a photo outside the mask, too, by a little; PNG or TIFF do not",
+            f"{format} is lossy: pixels outside the mask change slightly. Use PNG or TIFF to keep"
+            " them exactly.",
         )
     return data, format, notes
 
@@ -279,11 +279,11 @@ def _compare(
     written: Picture,
     callbacks: Callbacks,
 ) -> Record:
-    """Measure the photo as it was written, and hand it over to be looked at."""
+    """Measure the photo as it was written, and pass it to the comparison callback."""
     clean: Pixels | None = None
     if item.reference and result.observed is not None:
-        place = Path(item.reference)
-        record, clean = measure(record, result.observed, written.pixels, place, request.max_pixels)
+        path = Path(item.reference)
+        record, clean = measure(record, result.observed, written.pixels, path, request.max_pixels)
     if callbacks.on_comparison and result.before:
         versions = [result.before, Version(request.task.suffix, written.pixels)]
         if clean is not None:
@@ -299,8 +299,9 @@ def _make_comparison(title: str, versions: Sequence[Version]) -> Comparison:
 
 
 def _jpeg_quality(picture: Picture, request: Request) -> int:
-    """At least as high as the photo came with; what is mended of good JPEGs is less than 95 would
-    cost.
+    """The quality to write, at least that of the photo.
+
+    Deblocking a good JPEG improves it by less than quality 95 would cost, so that uses 99.
     """
     own = picture.jpeg_quality or 0
     return request.jpeg_quality or (99 if request.task.has_blocking and own > 85 else max(95, own))
@@ -309,7 +310,7 @@ def _jpeg_quality(picture: Picture, request: Request) -> int:
 def _write(data: bytes, item: FileJob, stdout: BinaryIO | None) -> None:
     if item.output == STREAM and stdout:
         rest = memoryview(data)
-        while rest:  # unbuffered, as under PYTHONUNBUFFERED, it takes what a pipe holds
+        while rest:  # an unbuffered pipe may write only a part
             rest = rest[stdout.write(rest) :]
         stdout.flush()
     else:

@@ -1,4 +1,4 @@
-"""Versions of one picture, found, made alike and measured."""
+"""Versions of one photo: finding them, matching their shapes and measuring them."""
 
 from __future__ import annotations
 
@@ -16,22 +16,20 @@ from restore_cli.report.comparison import Version
 
 
 def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
-    """What is to be compared, by title: the files, or if they are folders, their pictures of one
-    name.
+    """Group the files to compare by title; of folders, group photos with matching names.
 
-    That is the name of a picture of the first folder, or of one in its folders. It may have another
-    suffix in the others, and a word before that, as `restore` writes it: photo.denoised.png for
-    photo.jpg. A folder that has none, or several, gives None.
+    Names are those of the photos in the first folder and its subfolders. In the other folders the
+    extension may differ, and a suffix may precede it: photo.denoised.png matches photo.jpg. If a
+    folder has no match, or several, its entry is None.
 
     Raises:
-        UsageError: some are files and some are folders, or no folder but the first has pictures of
-            its names.
+        UsageError: files and folders are mixed, or the folders have no matching photos.
     """
     folders = [path.is_dir() for path in paths]
     if not any(folders):
         return {paths[0].name: list(paths)}
     if not all(folders):
-        raise UsageError("Cannot compare folders with files. Give only folders, or only files.")
+        raise UsageError("Cannot compare folders with files. Give only folders or only files.")
     first, *others = paths
     pictures = sorted(
         path
@@ -41,17 +39,15 @@ def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
     names = [path.relative_to(first) for path in pictures]
     pairs = {str(name): [first / name, *(_find(other, name) for other in others)] for name in names}
     if not any(map(all, pairs.values())):
-        places = " and ".join(map(str, others))
-        raise UsageError(
-            f"Cannot compare {first}: no picture of it is in {places} by the same name."
-        )
+        listed = " and ".join(map(str, others))
+        raise UsageError(f"Cannot compare {first}: no photo in it has a match in {listed}.")
     return pairs
 
 
 def _find(folder: Path, name: Path) -> Path | None:
-    place = (folder / name).parent
-    alike = [path for path in place.glob(f"{glob.escape(name.stem)}.*") if is_image_name(path)]
-    for stem in (name.stem, None):  # the same, before those with a word more
+    parent = (folder / name).parent
+    alike = [path for path in parent.glob(f"{glob.escape(name.stem)}.*") if is_image_name(path)]
+    for stem in (name.stem, None):  # the same stem is preferred to one with a suffix
         found = [path for path in alike if stem in (None, path.stem)]
         if found:
             return found[0] if len(found) == 1 else None
@@ -59,7 +55,7 @@ def _find(folder: Path, name: Path) -> Path | None:
 
 
 def read_versions(paths: Sequence[Path]) -> list[Version]:
-    """The pictures, called by their paths where names are not enough; raises PictureError."""
+    """Read photos, titled by name, or by path if names repeat; raises PictureError."""
     named = [path.name for path in paths]
     names = named if len(set(named)) == len(named) else [str(path) for path in paths]
     return [
@@ -68,21 +64,21 @@ def read_versions(paths: Sequence[Path]) -> list[Version]:
 
 
 def make_alike(versions: Sequence[Version]) -> list[Version]:
-    """Two versions or more in one size and as many channels: the first enlarged, gray made RGB.
+    """Give two or more versions one shape: upscale the first, and convert gray to RGB.
 
     Raises:
-        PictureError: their sizes differ.
+        PictureError: the sizes differ by more than an integer factor of the first.
     """
     first, *others = versions
     height, width = others[0].pixels.shape[:2]
     factor = height // len(first.pixels)
     if factor > 1 and (height, width) == tuple(factor * side for side in first.pixels.shape[:2]):
         enlarged = resize(first.pixels, height, width).clip(0, 1)
-        first = replace(first, pixels=enlarged, note=f"enlarged {factor} times")
+        first = replace(first, pixels=enlarged, note=f"upscaled {factor} times")
     versions = [first, *others]
     if len({version.pixels.shape[:2] for version in versions}) > 1:
         sizes = ", ".join(f"{version.name} is {_size(version.pixels)}" for version in versions)
-        raise PictureError(f"The sizes differ: {sizes}; compare pictures of one size.")
+        raise PictureError(f"Cannot compare images of different sizes: {sizes}.")
     if len({version.pixels.shape[2] for version in versions}) > 1:
         versions = [
             replace(version, pixels=to_rgb(version.pixels))
@@ -94,13 +90,13 @@ def make_alike(versions: Sequence[Version]) -> list[Version]:
 
 
 def measure(versions: Sequence[Version]) -> list[Version]:
-    """The versions, of one shape, with PSNR and SSIM against the last one in the others' notes."""
+    """Note PSNR and SSIM against the last version on all others; all have one shape."""
     *others, reference = versions
     return [*(_measure(version, reference.pixels) for version in others), reference]
 
 
 def _measure(version: Version, reference: Pixels) -> Version:
-    pixels = np.nan_to_num(version.pixels)  # black, as it is shown
+    pixels = np.nan_to_num(version.pixels)  # missing pixels are shown black
     if np.array_equal(pixels, reference):
         return replace(version, note="equal to the reference")
     notes = [version.note] if version.note else []

@@ -1,4 +1,4 @@
-"""Which files a job reads and which it writes, settled before anything runs."""
+"""The files that a batch reads and writes, decided before anything runs."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ Existing = Literal["refuse", "skip", "overwrite"]
 
 @dataclass(frozen=True, slots=True)
 class FileJob:
-    """One input and where its result goes; strings, for a folder may hold 100,000.
+    """One input and its output; paths are strings, because a folder may hold 100,000.
 
     Attributes:
         input, output: paths, or STREAM.
-        relative: the input's path below the folder it was found in; of a named file its name.
-        mask: where the mask that was used goes, or nothing.
-        mask_in: where the mask is, or nothing: white where the change is made, black where it is
-            not, gray where in part; where it is transparent it counts as black.
-        reference: where the clean picture is, or nothing.
-        format: Pillow's name of the format to write; nothing is that of what a pipe gives.
+        relative: the input's path relative to the folder that was searched, or its name.
+        mask: path to save the mask to, or "".
+        mask_in: path of the mask, or "". White areas are changed, black ones kept, and gray ones
+            blended; transparent areas count as black.
+        reference: path of the reference, or "".
+        format: Pillow's name of the output format; "" is the format read from standard input.
     """
 
     input: str
@@ -43,14 +43,14 @@ class FileJob:
 
 @dataclass(frozen=True)
 class OutputNaming:
-    """How outputs are called.
+    """How output files are named.
 
     Attributes:
-        output: a file, a folder or STREAM; None is beside the input, and STREAM for STREAM.
-        suffix: goes between stem and extension, ".denoised".
-        format: Pillow's name of the format to write; None is the input's, by its extension.
-        exact: in place of a format that is lossy, and that nobody asked for, write PNG.
-        masks: a file, or a folder, for the masks that were used; None for nowhere.
+        output: a file, a folder or STREAM; None is next to the input, or STREAM for STREAM.
+        suffix: text between stem and extension, such as ".denoised".
+        format: Pillow's name of the output format; None is the input's, by its extension.
+        exact: whether to write PNG instead of a lossy format that was not requested.
+        masks: file or folder to save the used masks to; None does not save them.
     """
 
     output: str | None = None
@@ -60,31 +60,29 @@ class OutputNaming:
     masks: str | None = None
 
     def file(self, relative: str) -> str:
-        """The output's name for an input's; an extension that cannot be written becomes .png."""
+        """Name the output of an input; an extension that cannot be written becomes .png."""
         stem, extension = os.path.splitext(relative)
         own = format_of(Path(relative)) if is_image_name(Path(relative)) else None
         format = self.choose(own)
         return stem + self.suffix + (extension if format == own else suffix_of(format))
 
     def choose(self, own: str | None) -> str:
-        """Pillow's name of the format to write for an input's; None is one that cannot be
-        written.
-        """
+        """Choose the output format for an input's format; None is one that cannot be written."""
         return self.format or choose_format(own, self.exact)
 
 
 def choose_format(own: str | None, exact: bool) -> str:
-    """Pillow's name of the format to write where none is given: that of the input, if it can be.
+    """Choose the output format if none is given: the input's, or PNG.
 
     Args:
-        own: of the input; None is one that cannot be written.
-        exact: in place of one that is lossy take PNG.
+        own: Pillow's name of the input's format; None is one that cannot be written.
+        exact: whether to replace a lossy format by PNG.
     """
     return "PNG" if own is None or (exact and own in LOSSY) else own
 
 
 def plan(
-    words: Sequence[str],
+    args: Sequence[str],
     naming: OutputNaming,
     *,
     recursive: bool = False,
@@ -96,25 +94,25 @@ def plan(
 ) -> list[FileJob]:
     """Find the inputs and name their outputs.
 
-    A word is a file (of any suffix) or a pipe, a folder (its images, sorted, without hidden files),
-    a glob or STREAM. Folders and globs leave out pipes and devices, what an earlier run made of
-    their other files, and the folder written to.
-
     Args:
-        recursive: search folders in folders; below an output folder their tree is kept.
-        existing: what to do about outputs that exist. Under "skip" an input that is another's
-            output is left out as well, which makes `*.jpg` from a shell safe to repeat.
-        masks, references: a file, or a folder that has one of the same relative path or stem for
+        args: files (with any suffix), pipes, folders, globs or STREAM. A folder means its images,
+            sorted. Folders and globs exclude hidden files, pipes, devices, outputs of earlier runs
+            and the output folder.
+        naming: how outputs are named.
+        recursive: whether to search subfolders; the output folder gets the same structure.
+        existing: what to do with existing outputs. "skip" also excludes inputs that are outputs of
+            other inputs, so that a shell's `*.jpg` can be repeated safely.
+        masks, references: a file, or a folder with a file of the same relative path or stem for
             each input.
         reports: files that are written about all inputs.
-        unread: is given how many photos and videos of other formats the folders hold, by suffix.
+        unread: counts files in unsupported formats in folders, by suffix.
 
     Raises:
-        UsageError: there is no input, mask or reference, two inputs have one output, an output is
-            an input or exists.
+        UsageError: an input, mask or reference is missing, two inputs have the same output, or an
+            output exists or is an input.
     """
-    found = _find_all(words, naming, recursive, Counter() if unread is None else unread)
-    single = len(found) == len(words) == 1 and not os.path.isdir(words[0])
+    found = _find_all(args, naming, recursive, Counter() if unread is None else unread)
+    single = len(found) == len(args) == 1 and not os.path.isdir(args[0])
     items = [
         replace(
             item,
@@ -136,47 +134,44 @@ def plan(
 
 
 def _find_all(
-    words: Sequence[str], naming: OutputNaming, recursive: bool, unread: Counter[str]
+    args: Sequence[str], naming: OutputNaming, recursive: bool, unread: Counter[str]
 ) -> list[tuple[str, str]]:
-    """All inputs, each once, and their paths relative to the folders searched; at least one."""
+    """Find all inputs without duplicates, and their relative paths; raises UsageError if none."""
     found = dict.fromkeys(
         pair
-        for word in words
-        for pair in find_inputs(word, naming.output, naming.suffix, recursive, unread)
+        for arg in args
+        for pair in find_inputs(arg, naming.output, naming.suffix, recursive, unread)
     )
     if not found:
-        place = ", ".join(words) or "the list"
+        searched = ", ".join(args) or "the list"
         if unread:
             raise UsageError(
-                f"No image in {place} can be read ({count_unread(unread)}); convert them first."
+                f"No readable images in {searched}: {count_unread(unread)}. Convert them first."
             )
-        raise UsageError(f"No image in {place}; name files or folders that have some.")
+        raise UsageError(f"No images found in {searched}.")
     return list(found)
 
 
 def _claim(items: Sequence[FileJob]) -> dict[str, str]:
-    """What is written to each path; raises UsageError if two things are written to one."""
+    """Map each output path to its source; raises UsageError if a path has two sources."""
     claimed: dict[str, str] = {}
     for item in items:
-        for path, whose in ((item.output, item.input), (item.mask, f"the mask of {item.input}")):
+        for path, source in ((item.output, item.input), (item.mask, f"the mask of {item.input}")):
             if path in ("", STREAM):
                 continue
-            other = claimed.setdefault(os.path.abspath(path), whose)
-            if other != whose:
-                raise UsageError(
-                    f"{other} and {whose} would both be written to {path};"
-                    " restore them separately, or to other names."
-                )
+            other = claimed.setdefault(os.path.abspath(path), source)
+            if other != source:
+                raise UsageError(f"{other} and {source} would both be written to {path}.")
     return claimed
 
 
 def match_files(items: list[FileJob], masks: Path | None, references: Path | None) -> list[FileJob]:
-    """The items, each with its own mask and reference; raises UsageError where there is none."""
-    for kind, place in (("reference", references), ("mask", masks)):
-        if place and not place.exists():
-            raise UsageError(f"There is no {kind} {place}; check its path.")
+    """Add masks and references to the items; raises UsageError if a path does not exist."""
+    for kind, path in (("Reference", references), ("Mask", masks)):
+        if path and not path.exists():
+            raise UsageError(f"{kind} not found: {path}.")
     if references and not references.is_dir() and len(items) > 1:
-        raise UsageError(f"{references} is one picture; give a folder as reference of several.")
+        raise UsageError("--reference must be a folder if there are several inputs.")
     return [
         replace(
             item,
@@ -187,57 +182,61 @@ def match_files(items: list[FileJob], masks: Path | None, references: Path | Non
     ]
 
 
-def find_matching_file(place: Path, item: FileJob) -> Path:
-    """The reference or mask of an item: a file, or of a folder the one of its relative path or
-    stem.
+def find_matching_file(path: Path, item: FileJob) -> Path:
+    """Find the reference or mask of an item: the file itself, or a match in a folder.
 
-    In a folder that is the same relative path, or else the same name at its top, or else either
-    with another image's suffix; the same relative path, too, where there is no such file.
+    A match has the same relative path, or the same name at the top of the folder, or either with
+    another image suffix. Without a match, the result is the same relative path.
     """
-    if not place.is_dir():  # a file, or a pipe
-        return place
-    same = place / item.relative
-    places = (same, place / same.name)
-    stems = (path.with_suffix(suffix) for path in places for suffix in sorted(READ_SUFFIXES))
-    return next((path for path in (*places, *stems) if path.is_file()), same)
+    if not path.is_dir():  # a file, or a pipe
+        return path
+    same = path / item.relative
+    candidates = (same, path / same.name)
+    stems = (
+        candidate.with_suffix(suffix)
+        for candidate in candidates
+        for suffix in sorted(READ_SUFFIXES)
+    )
+    return next((file for file in (*candidates, *stems) if file.is_file()), same)
 
 
 def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) -> list[FileJob]:
     output = naming.output
     if output is None:
-        return [FileJob(path, _beside(path, naming), relative) for path, relative in found]
+        return [FileJob(path, _output_next_to(path, naming), relative) for path, relative in found]
     if output == STREAM or (single and not _is_folder(output)):
         if not single:
             raise UsageError(
-                f"{len(found)} pictures cannot go to standard output; give a folder as -o."
+                f"Cannot write {len(found)} images to standard output. Give a folder as -o."
             )
         if output != STREAM and not is_image_name(Path(output)):
-            raise UsageError(
-                f"{output} has no image's suffix; add one, or end it with / to name a folder."
-            )
-        if output != STREAM and naming.format not in (None, format_of(Path(output))):
-            raise UsageError(
-                f"{output} is no name for {naming.format}; give -o and --format that agree."
-            )
+            raise UsageError(_no_extension(output))
+        format = naming.format
+        if output != STREAM and format and format != format_of(Path(output)):
+            raise UsageError(f"{output} conflicts with --format {suffix_of(format)[1:]}.")
         return [FileJob(path, output, relative) for path, relative in found]
     if os.path.isfile(output) or (is_image_name(Path(output)) and not _is_folder(output)):
         raise UsageError(
-            f"{len(found)} pictures cannot go to the file {output}; give a folder as -o."
+            f"Cannot write {len(found)} images to the file {output}. Give a folder as -o."
         )
     if (STREAM, STREAM) in found:
-        raise UsageError("The result of standard input needs a name; give a file, or -, as -o.")
+        raise UsageError("Cannot name the output of standard input. Give -o FILE or -o -.")
     return [
         FileJob(path, os.path.join(output, naming.file(relative)), relative)
         for path, relative in found
     ]
 
 
-def _beside(path: str, naming: OutputNaming) -> str:
+def _output_next_to(path: str, naming: OutputNaming) -> str:
     return (
         path
         if path == STREAM
         else os.path.join(os.path.dirname(path), naming.file(os.path.basename(path)))
     )
+
+
+def _no_extension(path: str) -> str:
+    return f"{path} has no image extension. Add one, or append / to write into a folder."
 
 
 def _is_folder(path: str) -> bool:
@@ -248,21 +247,17 @@ def _mask(item: FileJob, masks: str, single: bool) -> str:
     if not _is_folder(masks):
         if not single:
             raise UsageError(
-                f"Several masks cannot go to {masks}; end its name with / for a folder of them."
+                f"Cannot write several masks to {masks}. Append / to write into a folder."
             )
         if not is_image_name(Path(masks)):
-            raise UsageError(
-                f"{masks} has no image's suffix; add one, or end it with / to name a folder."
-            )
+            raise UsageError(_no_extension(masks))
         return masks
     stem = "standard-input" if item.input == STREAM else os.path.splitext(item.relative)[0]
     return os.path.join(masks, f"{stem}.png")
 
 
 def _protect(items: Sequence[FileJob], existing: Existing, reports: Sequence[Path]) -> None:
-    """Refuse outputs that are read, by whatever link, and those that exist if nobody said what to
-    do.
-    """
+    """Refuse outputs that are inputs, also through links, and existing ones unless allowed."""
     written = [
         path for item in items for path in (item.output, item.mask) if path not in ("", STREAM)
     ]
@@ -275,24 +270,21 @@ def _protect(items: Sequence[FileJob], existing: Existing, reports: Sequence[Pat
     for path in (*(written if others else present), *map(str, reports)):
         if _identity(path) in inputs:
             raise UsageError(
-                f"{path} is an input, which is never overwritten; give another name with --suffix,"
-                " -o,"
+                f"Cannot write {path}: it is an input. Give another name with --suffix, -o,"
                 " --save-mask, --report or --compare."
             )
-    if existing == "skip":  # the masks of what is skipped
+    if existing == "skip":  # masks of inputs that are not skipped
         present = [
             item.mask for item in items if item.mask in present and item.output not in present
         ]
     if present and existing != "overwrite":
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
         verb = "exist" if more else "exists"
-        raise UsageError(f"{present[0]}{more} {verb} already; give --skip-existing or --overwrite.")
+        raise UsageError(f"{present[0]}{more} already {verb}. Use --skip-existing or --overwrite.")
 
 
 def _identity(path: str) -> tuple[int, int] | str:
-    """The same for all names of a file, and for all ways to write the name of one that is not there
-    yet.
-    """
+    """A key that is equal for all paths of the same file, whether or not it exists."""
     try:
         status = os.stat(path)
     except OSError:

@@ -1,4 +1,4 @@
-"""One photo, restored by several models, to be compared."""
+"""Restores one photo with several models, to compare them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
 
-DEFAULT = "default"  # the word for a task's own model
+DEFAULT = "default"  # the name of a task's own model
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A model, and what became of the photo.
+    """A model and its result for the photo.
 
     Attributes:
-        model: as it was named.
-        before: the photo at the result's size; None where there is no result.
-        after: the result, whose note says which model it was and how long it took.
+        model: the name as it was given.
+        before: the photo at the result's size; None if the model failed.
+        after: the result, with the model's full name and the seconds it took as its note.
         warnings: sentences for the user.
-        error: why there is no result.
+        error: why the model failed.
     """
 
     model: str
@@ -40,10 +40,10 @@ class Entrant:
 
 
 def find_task_of(models: Sequence[str]) -> str:
-    """The task that all of these models are for, by the table or by what their files say.
+    """Find the task that all of these models are for, by the catalog or by their headers.
 
     Raises:
-        UsageError: there is no such task, or more than one.
+        UsageError: they share no task, or more than one.
     """
     known = {name: tasks for name in models if (tasks := _tasks(name))}
     shared = reduce(set.intersection, known.values(), {*TASKS})
@@ -52,12 +52,12 @@ def find_task_of(models: Sequence[str]) -> str:
     listed = ", ".join(
         f"{name} is for {' and '.join(sorted(tasks))}" for name, tasks in known.items()
     )
-    reason = listed or f"{', '.join(models)} may be for any"
-    raise UsageError(f"Cannot tell the task: {reason}. Give --task, such as --task denoise.")
+    reason = listed or f"{', '.join(models)} may be for any task"
+    raise UsageError(f"Cannot determine the task: {reason}. Give --task, as in --task denoise.")
 
 
 def _tasks(name: str) -> set[str]:
-    """The tasks that a model is for; none where that is not known, as of the default."""
+    """The tasks that a model is for; empty if unknown, as for the default."""
     if name == DEFAULT:
         return set()
     try:
@@ -72,18 +72,19 @@ def _tasks(name: str) -> set[str]:
 def line_up(
     photo: Path, models: Sequence[str], request: Request, callbacks: Callbacks
 ) -> Iterator[Entrant]:
-    """Restore a photo by one model after the other, as the task's command does, and yield what
-    comes of each.
+    """Restore a photo with each model, as the task's command does, and yield the results.
 
     A model that cannot be loaded, or fails, does not stop the others. No file is written.
 
     Args:
-        models: as `--model` takes them; DEFAULT is the task's own.
-        request: all else; its one item is the photo, to standard output as PNG.
+        photo: path of the photo.
+        models: names or files as for `--model`; DEFAULT is the task's own.
+        request: everything else; its only item is the photo, to standard output as PNG.
+        callbacks: report downloads and progress.
 
     Raises:
         PictureError: the photo cannot be read.
-        UsageError: the device is not there.
+        UsageError: the device is not available.
     """
     engine.find_device(request.settings.device)
     read_picture(photo, max_pixels=request.max_pixels)
@@ -108,7 +109,7 @@ def line_up(
 
 
 def _restore(request: Request, callbacks: Callbacks) -> tuple[Record, Comparison | None]:
-    """The record of a request's one item, and its versions before and after, unless it failed."""
+    """The record of the only item, and its comparison of before and after unless it failed."""
     kept: list[Comparison] = []
 
     def keep(_: float, make: Callable[[], Comparison]) -> None:

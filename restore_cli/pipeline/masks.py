@@ -1,4 +1,4 @@
-"""Masks as pictures: read for a photo, and saved as they were used."""
+"""Reads the mask for a photo, and saves the mask that was used."""
 
 from __future__ import annotations
 
@@ -13,27 +13,26 @@ from restore_cli.tasks import Task
 
 
 def read_mask(path: Path, picture: Picture, task: Task, max_pixels: int | None) -> Pixels:
-    """H x W in [0, 1], of a picture's brightness, black where it is transparent; at the result's
-    size.
+    """Read a mask, H x W in [0, 1] at the result's size; transparent pixels count as black.
 
     Args:
-        picture: whose mask it is.
-        task: that makes the result.
-        max_pixels: as of `read_picture`.
+        path: image file of the mask.
+        picture: the photo that the mask is for.
+        task: the task, which determines the result's size.
+        max_pixels: see `read_picture`.
 
     Raises:
-        RestoreError: it cannot be read, or has another size than the picture.
+        RestoreError: the mask cannot be read, or its size differs from the photo's.
     """
     try:
         drawn = read_picture(path, max_pixels=max_pixels)
     except PictureError as error:
-        raise RestoreError(f"its mask fails: {error}") from error
+        raise RestoreError(f"mask: {error}") from error
     pixels = in_gray(drawn.pixels)
     if pixels.shape[:2] != picture.pixels.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
         raise RestoreError(
-            f"its mask {path} has {sizes[0]} pixels, not the photo's {sizes[1]}; make it of the"
-            " same size."
+            f"Cannot use the mask {path}: it has {sizes[0]} pixels, but the photo has {sizes[1]}."
         )
     if drawn.alpha is not None:
         pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
@@ -41,12 +40,12 @@ def read_mask(path: Path, picture: Picture, task: Task, max_pixels: int | None) 
 
 
 def save_mask(mask: Pixels, path: Path) -> None:
-    """Write a mask, H x W in [0, 1], into a folder that is made if need be; raises PictureError."""
+    """Write a mask, H x W in [0, 1], and create its folder if needed; raises PictureError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PictureError(
-            f"cannot write the mask {path}: its folder cannot be made ({error.strerror}),"
-            " give another --save-mask"
+            f"Cannot write the mask {path}: its folder cannot be created ({error.strerror})."
+            " Give another --save-mask."
         ) from error
     write_picture(Picture(mask[..., None]), path)

@@ -1,4 +1,4 @@
-"""How close a photo that was written is to its reference."""
+"""Measures a written photo against its reference."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from restore_cli.report.record import Record
 
 
 def as_written(picture: Picture, data: bytes, format: str) -> Picture:
-    """The picture as its file, `data`, gives it back; rounded to its bits."""
+    """The picture as it reads back from its file `data`, rounded to its bit depth."""
     if format in LOSSY:
         pixels = read_picture(data).pixels
-        if picture.channels == 1:  # WebP and AVIF make RGB of gray
+        if picture.channels == 1:  # WebP and AVIF store gray as RGB
             pixels = in_gray(pixels)
         picture = replace(picture, pixels=pixels)
     peak = np.float32(2**picture.depth - 1)
@@ -28,19 +28,30 @@ def as_written(picture: Picture, data: bytes, format: str) -> Picture:
 def measure(
     record: Record, observed: Pixels, written: Pixels, reference: Path, max_pixels: int | None
 ) -> tuple[Record, Pixels | None]:
-    """Add PSNR and SSIM of the picture as it was written; a warning if it cannot be compared.
+    """Add PSNR and SSIM of the written picture to the record, or a warning if that fails.
+
+    Args:
+        record: the record of the picture.
+        observed, written: the photo before and after, H x W x C of one shape.
+        reference: path of the reference.
+        max_pixels: see `read_picture`.
 
     Returns:
-        The record, and what it was compared with: the reference, gray or RGB as the picture.
+        The record; and the reference, gray or RGB like the picture, or None if that failed.
     """
     try:
         clean = read_picture(reference, max_pixels=max_pixels).pixels
     except PictureError as error:
-        return replace(record, warnings=(*record.warnings, f"not compared: {error}")), None
+        return replace(
+            record, warnings=(*record.warnings, f"Not compared with the reference: {error}")
+        ), None
     if clean.shape[:2] != observed.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (clean, observed)]
-        fault = f"not compared: the reference {reference} has {sizes[0]} pixels, not {sizes[1]}"
-        return replace(record, warnings=(*record.warnings, fault)), None
+        warning = (
+            f"Not compared with the reference {reference}: it has {sizes[0]} pixels, but the result"
+            f" has {sizes[1]}."
+        )
+        return replace(record, warnings=(*record.warnings, warning)), None
     if clean.shape[2] != observed.shape[2]:
         clean = in_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
     record = replace(record, psnr=psnr(written, clean), input_psnr=psnr(observed, clean))
@@ -56,5 +67,5 @@ def measure(
 
 
 def in_gray(pixels: Pixels) -> Pixels:
-    """H x W x 1."""
+    """Convert to gray, H x W x 1."""
     return pixels if pixels.shape[2] == 1 else to_gray(pixels)

@@ -1,4 +1,4 @@
-"""Which networks a picture is restored by, and how they run on one of any size and channels."""
+"""Finds the networks for a picture, and runs them on any size and number of channels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.tasks import Task, find_task
 from restore_cli.tasks.restoration import NetworkInput, NetworkRun
 
-MOST_WORK = 64  # times the work of the whole picture that tiles may cost
+MOST_WORK = 64  # how many times slower tiles may be than the entire picture at once
 
 
 def load(
@@ -30,40 +30,45 @@ def load(
     offline: bool = False,
     download: Callable[[int, int], None] | None = None,
 ) -> Checkpoint:
-    """Load the network that `model`, a name or a path, stands for; by default the task's own.
+    """Load a model by its name or path; by default the task's own.
 
     Args:
-        channels, scale: of the pictures, and by which they are enlarged; a name may stand for
-            several networks, of which one fits best.
+        model: name or path; a short name selects the variant that fits best.
+        task: name of the task.
+        channels: 1 or 3, of the pictures.
+        scale: by which pictures are upscaled.
+        offline: whether downloads are forbidden.
+        download: called with the bytes done and the total bytes of a download, 0 if unknown.
 
     Raises:
-        WeightsError: there is no such model, it cannot be fetched or read, or it does what the task
-            does not.
-        UsageError: it is for another task.
+        WeightsError: the model is unknown, cannot be downloaded or read, or upscales for a task
+            that does not.
+        UsageError: the model is for another task.
     """
     loaded = checkpoint.load(
         catalog.choose(model, task, channels, scale), offline=offline, progress=download
     )
     if loaded.task not in (task, ""):
         raise UsageError(
-            f"{loaded.name} is for {loaded.task}, not for {task}; choose another --model."
+            f"Cannot use {loaded.name} for {task}: it is for {loaded.task}. Use another --model."
         )
     scale = loaded.network.geometry.scale
     if scale > 1 and not find_task(task).enlarges:
         raise WeightsError(
-            f"Cannot use {loaded.name} for {task}: its network enlarges {scale} times. Give"
-            " another --model."
+            f"Cannot use {loaded.name} for {task}: its network upscales {scale} times."
+            " Use another --model."
         )
     return loaded
 
 
 @dataclass(frozen=True)
 class Models:
-    """Networks by their names; each is loaded once.
+    """Models by name; each is loaded once.
 
     Attributes:
-        offline: never download.
-        download: told bytes done and bytes in all, 0 if not known.
+        offline: whether downloads are forbidden.
+        download: called with the bytes done and the total bytes, 0 if unknown.
+        loaded: models that are loaded, by name.
     """
 
     offline: bool = False
@@ -71,7 +76,7 @@ class Models:
     loaded: dict[str, Checkpoint] = field(default_factory=dict)
 
     def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Checkpoint:
-        """What `--model` means for such a picture, as `catalog.choose` has it."""
+        """Load the model that `--model` means for such a picture, see `catalog.choose`."""
         chosen = catalog.choose(model, task, channels, scale)
         name = str(chosen) if isinstance(chosen, Path) else chosen.name
         if name not in self.loaded:
@@ -84,14 +89,14 @@ class PictureNetworks:
     """The networks for one picture; see `tasks.Networks`.
 
     Attributes:
-        chosen: what the user chose, or the task's default.
-        models: where others come from.
-        channels: of the picture.
-        scale: by which it is enlarged.
+        chosen: the model that the user chose, or the task's default.
+        models: finds other models.
+        channels: 1 or 3, of the picture.
+        scale: by which the picture is upscaled.
         settings: how to run networks.
-        on_progress: called with a share more of the picture, and how many megapixels of its result
-            that is.
-        megapixels: of the result.
+        on_progress: called with each further share of the work, 0 to 1, and the megapixels of the
+            result that it amounts to.
+        megapixels: size of the result.
     """
 
     chosen: Checkpoint
@@ -103,22 +108,22 @@ class PictureNetworks:
     megapixels: float = 0.0
 
     def find(self, name: str | None, task: str) -> Checkpoint:
-        """A model for this picture by its name; None is the task's default."""
+        """Find a model for this picture by its name; None is the task's default."""
         return self.models.find(name, task, self.channels, self.scale)
 
     def run(self, task: Task, model: Checkpoint, fed: NetworkInput, progress: float) -> NetworkRun:
-        """Run a network of one or three channels over a picture of either.
+        """Run a network with one or three channels on a picture with either.
 
         Raises:
-            UsageError: tiles are so small that what is around them would take nearly all the time.
+            UsageError: tiles are so small that their halos would take nearly all the time.
         """
         _check_tile(model, fed, self.settings)
 
-        def tell(share: float) -> None:
+        def report(share: float) -> None:
             if progress:
                 self.on_progress(progress * share, progress * share * self.megapixels)
 
-        return NetworkRun(model, fed, _run(model, task, fed, self.settings, tell))
+        return NetworkRun(model, fed, _run(model, task, fed, self.settings, report))
 
 
 def _check_tile(model: Checkpoint, fed: NetworkInput, settings: Settings) -> None:
@@ -126,8 +131,8 @@ def _check_tile(model: Checkpoint, fed: NetworkInput, settings: Settings) -> Non
     work = math.prod(max(1, min(tile + 2 * halo, side) / tile) for side in fed.pixels.shape[:2])
     if work > MOST_WORK:
         raise UsageError(
-            f"Cannot cut tiles of {tile} pixels: {model.name} looks at {halo} around each, which"
-            f" makes it {work:.0f} times slower. Give {halo} or more, or auto."
+            f"Cannot use tiles of {tile} pixels: {model.name} needs {halo} pixels around each one,"
+            f" which makes it {work:.0f} times slower. Give {halo} or more, or auto."
         )
 
 
@@ -138,8 +143,10 @@ def _run(
     settings: Settings,
     on_tile: Callable[[float], None],
 ) -> Result:
-    """A color network takes a gray picture as three equal channels; a gray network a color picture
-    channel by channel, or its luma.
+    """Run a network on a picture whose number of channels may differ.
+
+    A color network gets a gray picture as three equal channels; a gray network gets a color picture
+    channel by channel, or only its luma.
     """
     network, channels = model.network, fed.pixels.shape[2]
     if channels == network.geometry.channels:

@@ -1,4 +1,4 @@
-"""What is asked of a batch, and who hears of it."""
+"""The request for a batch, and the callbacks that report its progress."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ class Request:
     """What to restore, and how.
 
     Attributes:
-        task: with its options.
+        task: the task with its options.
         items: inputs and outputs, from `files.plan`.
-        model: as `catalog.choose` takes it; None is the task's default.
+        model: name or path, see `catalog.choose`; None is the task's default.
         settings: how to run the network.
-        jpeg_quality: 1 to 100, of JPEG, WebP and AVIF; None is 95, or that of a better JPEG that
-            was read, or 99 where little is mended of a good one.
-        max_pixels: of a picture that is read, as `read_picture` has it.
-        skip_existing: leave inputs alone whose output exists.
-        strength: 0 to 1, how much of the change is made.
-        check_tiles: measure what tiling changes.
-        offline: never download.
-        debug: raise the first error instead of going on.
+        jpeg_quality: 1 to 100, for JPEG, WebP and AVIF; None is 95, or the input's if higher, or 99
+            when deblocking a good JPEG.
+        max_pixels: largest input, see `read_picture`.
+        skip_existing: whether to skip inputs with an existing output.
+        strength: blend between input and result, 0 to 1.
+        check_tiles: whether to measure the effect of tiling.
+        offline: whether downloads are forbidden.
+        debug: whether to raise the first error instead of continuing.
     """
 
     task: Task
@@ -45,16 +45,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Callbacks:
-    """What is called while a file is restored.
+    """Functions that are called while files are restored.
 
     Attributes:
-        on_download: with the bytes done and the bytes in all, 0 if not known, of a model that is
-            downloaded.
-        on_progress: with a share more of the current picture, and the megapixels of its result that
-            this is.
-        on_comparison: with the PSNR of a picture that was written, infinite if it is not known, and
-            a function that makes its comparison with the input and the reference, if there is one;
-            None if no comparisons are wanted.
+        on_download: called with the bytes done and the total bytes of a model, 0 if unknown.
+        on_progress: called with each further share of the current photo, 0 to 1, and the megapixels
+            of the result that it amounts to.
+        on_comparison: called with the PSNR of a written photo, infinite if unknown, and a function
+            that creates its comparison with the input and any reference; None for no comparisons.
     """
 
     on_download: Callable[[int, int], None] = lambda done, total: None

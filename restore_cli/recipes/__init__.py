@@ -1,6 +1,4 @@
-"""The recipes of the papers: one for each row of their tables, and a variant of it for each
-column.
-"""
+"""The papers' recipes: one for each row of their tables, with a variant for each column."""
 
 from __future__ import annotations
 
@@ -15,9 +13,9 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import fill_in, read_toml
 
 PAPERS = ("rednet", "xunit", "bt", "irae", "generative")
-CPU = "cpu"  # the variant of every recipe that takes half an hour on one core
+CPU = "cpu"  # variant of every recipe that takes half an hour on one core
 
-Keys = Mapping[str, Any]  # of a `training.recipe.Recipe`
+Keys = Mapping[str, Any]  # keys of a `training.recipe.Recipe`
 
 
 @dataclass(frozen=True)
@@ -25,10 +23,11 @@ class Row:
     """A row of a paper's table.
 
     Attributes:
-        name: what it is asked for by, "rednet/denoise-30".
-        paper, about: whose it is, and what is trained for.
-        keys: its recipe as the paper has it.
-        variants: keys that take the place of the recipe's, by the name of the variant.
+        name: full name, such as "rednet/denoise-30".
+        paper: title of the paper.
+        about: description of the row.
+        keys: the paper's recipe.
+        variants: keys that override the recipe, by the name of the variant.
     """
 
     name: str
@@ -38,7 +37,7 @@ class Row:
     variants: Mapping[str, Keys]
 
     def vary(self, *names: str) -> dict[str, Any]:
-        """The keys of a recipe with variants, of which "cpu" comes last.
+        """Return the keys of the recipe with variants; "cpu" is applied last.
 
         Raises:
             UsageError: there is no such variant.
@@ -46,17 +45,14 @@ class Row:
         for name in names:
             if name not in self.variants:
                 raise UsageError(
-                    f"Cannot vary {self.name} by {name!r}: its variants are"
-                    f" {', '.join(self.variants)}."
+                    f"Unknown variant {name!r} of {self.name}; choose {', '.join(self.variants)}."
                 )
         return merge(self.keys, *(self.variants[name] for name in sorted(names, key=CPU.__eq__)))
 
 
 @dataclass(frozen=True)
 class _Table:
-    """A table of a paper: what holds for all rows, and what each adds to it; `about` of a row is
-    its own.
-    """
+    """A table of a paper: the keys that all rows share, and the keys of each row."""
 
     about: str
     rows: Mapping[str, Keys]
@@ -66,7 +62,7 @@ class _Table:
 
 @dataclass(frozen=True)
 class _Paper:
-    """A file: what holds for all tables, and the tables."""
+    """A paper's file: the keys that all tables share, and the tables."""
 
     title: str
     tables: Mapping[str, Keys]
@@ -76,30 +72,28 @@ class _Paper:
 
 @cache
 def rows() -> Mapping[str, Row]:
-    """All rows by name, in the order of the papers.
+    """Return all rows by name, paper by paper.
 
     Raises:
-        RestoreError: a file has a mistake.
+        RestoreError: a file is invalid.
     """
     return {row.name: row for paper in PAPERS for row in _read(paper)}
 
 
 def read_keys(full_name: str) -> dict[str, Any]:
-    """The keys of a recipe by its name and variants, "rednet/denoise-30:red10:cpu".
+    """Return the keys of a recipe by its name with variants, "rednet/denoise-30:red10:cpu".
 
     Raises:
         UsageError: there is no such row or variant.
     """
     name, *variants = full_name.split(":")
     if name not in rows():
-        raise UsageError(f"There is no recipe {name!r}; `restore train --list` shows all.")
+        raise UsageError(f"Unknown recipe {name!r}; `restore train --list` shows all.")
     return rows()[name].vary(*variants)
 
 
 def merge(*parts: Keys) -> dict[str, Any]:
-    """Keys, of which later ones take the place of earlier ones, but that parameters of one network
-    add up.
-    """
+    """Merge keys; later ones override earlier ones, and `params` of the same network are merged."""
     merged: dict[str, Any] = {}
     for part in parts:
         adds = part.get("arch", merged.get("arch")) == merged.get("arch")
@@ -137,5 +131,5 @@ def _read(paper: str) -> Iterator[Row]:
 
 
 def _fixed(keys: Keys) -> Keys:
-    """The keys, validated at the levels that they are trained for unless they say at which."""
+    """Add the training levels as validation levels, unless the keys have their own."""
     return {"validation": [keys["levels"]], **keys} if "levels" in keys else keys

@@ -1,1 +1,1 @@
-"""Results as values, and what writes them as files."""
+"""Results as values, and their output as files."""

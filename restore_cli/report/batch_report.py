@@ -1,4 +1,4 @@
-"""The records of a batch, written as JSON, JSON lines, CSV or Markdown."""
+"""Writes the records of a batch as JSON, JSON Lines, CSV or Markdown."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ from restore_cli.report.record import Record
 def _rows(
     records: Sequence[Record], escape: Callable[[str], object]
 ) -> tuple[list[str], list[list[str]]]:
-    """Only the columns that any record fills, and their cells as text, escaped where they are no
-    numbers.
+    """The columns that at least one record fills, and the rows of cells as text.
 
-    Each option of a task has a column, "options.sigma", as where tables are made of JSON.
+    Everything but numbers is escaped. Each option of a task has its own column, "options.sigma".
     """
     table = [asdict(record) for record in records]
     for row in table:
@@ -70,16 +69,14 @@ _WRITERS = {".json": _json, ".jsonl": _jsonl, ".csv": _csv, ".md": _markdown}
 
 
 def check_report(path: Path, *, overwrite: bool = False) -> None:
-    """Raise UsageError where a report cannot be written under this name, before any work is
-    done.
-    """
+    """Raise UsageError if a report cannot be written to this path, before any work is done."""
     check_place(path, _WRITERS, overwrite=overwrite)
 
 
 def write_report(records: Sequence[Record], path: Path) -> None:
-    """Write all records in the format of the path's suffix: .json, .jsonl, .csv or .md.
+    """Write all records, in the format of the suffix: .json, .jsonl, .csv or .md.
 
     Raises:
-        RestoreError: it cannot be written.
+        RestoreError: the file cannot be written.
     """
     write_text(path, _WRITERS[path.suffix.lower()](records))

@@ -1,4 +1,4 @@
-"""The page of a benchmark: its table, its protocols, its charts and its worst images."""
+"""The HTML page of a benchmark: table, protocols, charts and worst images."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from restore_cli.report.figures import SPEED, WORK, Figure
 from restore_cli.report.html import asset, embed, render_page
 from restore_cli.report.row import Row
 
-_COSTS = ("seconds/MP", "kFLOP/pixel")  # that the scatter can show beside a row's quality
+_COSTS = ("seconds/MP", "kFLOP/pixel")  # that the scatter plot can show against quality
 
 
 @dataclass(frozen=True)
 class _Cell:
-    """A figure as it is read and as it is sorted; both are empty where it is missing."""
+    """A figure as shown and as a value to sort by; both are empty if it is missing."""
 
     text: str = ""
     value: str = ""
@@ -30,11 +30,13 @@ def render_bench(
     *,
     notes: Sequence[str] = (),
 ) -> str:
-    """The page of a benchmark: table, protocols, charts, and a viewer if there are comparisons, in
-    order.
+    """Render the page: table, protocols and charts, and a viewer if there are comparisons.
 
     Args:
-        notes: paragraphs below the protocols, such as what the figures are.
+        title: heading of the page.
+        rows: rows of the table.
+        comparisons: images for the viewer.
+        notes: paragraphs below the protocols, such as the definitions of the figures.
 
     Raises:
         UsageError: plotly is not installed.
@@ -61,7 +63,7 @@ def render_bench(
         notes=notes,
         columns=[figure.name for figure in columns],
         hidden=[figure.name for figure in columns if figure.hidden],
-        rising=[figure.name for figure in columns if figure.higher_is_better],
+        higher_is_better=[figure.name for figure in columns if figure.higher_is_better],
         protocols=list(dict.fromkeys(row.comparison_group for row in rows)),
         rows=[(row, [cells[index] for cells in numbers]) for index, row in enumerate(rows)],
         tasks=sorted({row.task for row in rows}),
@@ -71,33 +73,35 @@ def render_bench(
 
 
 def check_charts() -> None:
-    """Raise UsageError where the page of a benchmark cannot be made, before any work is done."""
+    """Raise UsageError if charts cannot be drawn, before any work is done."""
     _plotly()
 
 
 def _plotly() -> str:
-    """The text of plotly.js."""
+    """The source of plotly.js; raises UsageError if plotly is not installed."""
     try:
         from plotly.offline import get_plotlyjs
     except ImportError as error:
-        raise UsageError("Charts need plotly; run `pip install 'restore-cli[report]'`.") from error
+        raise UsageError(
+            "Cannot draw charts: plotly is not installed. Run `pip install 'restore-cli[report]'`."
+        ) from error
     return str(get_plotlyjs())
 
 
 def _costs(figures: Mapping[Figure, float | None]) -> dict[str, float]:
-    """By name those of _COSTS that are known of a row."""
+    """The costs of _COSTS that are known for a row, by name."""
     speed, work = figures.get(SPEED), figures.get(WORK)
     found = zip(_COSTS, (1 / speed if speed else None, work), strict=True)
     return {name: cost for name, cost in found if cost and math.isfinite(cost)}
 
 
 def _finite(value: float | None) -> float | None:
-    """None for what JSON cannot hold."""
+    """The value, or None if JSON cannot represent it."""
     return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _cells(values: Sequence[float | None]) -> list[_Cell]:
-    """The cells of a column: its largest figure has four digits, the others as many decimals."""
+    """The cells of a column: four digits for the largest value, the same decimals for all."""
     largest = max((abs(value) for value in values if value and math.isfinite(value)), default=1.0)
     decimals = min(max(3 - math.floor(math.log10(largest)), 0), 4)
 

@@ -1,4 +1,4 @@
-"""What was measured, as JSON, CSV, Markdown, TOML or a page."""
+"""Writes the results of a benchmark as JSON, CSV, Markdown, TOML or HTML."""
 
 from __future__ import annotations
 
@@ -19,20 +19,17 @@ from restore_cli.report.row import Origin, Row
 from restore_cli.report.scores import to_score
 
 _LEGEND = (
-    "PSNR and SSIM are over all channels of RGB, or the one of gray. Y is BT.601 luma of studio"
-    " range in"
-    " float; its PSNR reads 1.32 dB higher than that of full-range gray. SSIM takes a Gaussian"
-    " window of 11 x"
-    " 11 pixels and sigma 1.5, population covariance, and the mean over channels. For"
-    " super-resolution, clean"
-    " images are first cut to a multiple of the scale. Seconds are the mean of an image, median"
-    " and worst"
-    " those of the PSNR that models are compared by."
+    "PSNR and SSIM are measured over all RGB channels, or the single channel of gray images. Y is"
+    " BT.601 luma of studio range in float; its PSNR is 1.32 dB higher than that of full-range"
+    " gray. SSIM uses a Gaussian window of 11 x 11 pixels with sigma 1.5, population covariance,"
+    " and the mean over channels. For super-resolution, clean images are first cropped to a"
+    " multiple of the scale. Seconds are the mean per image. Median and worst refer to the PSNR by"
+    " which models are compared."
 )
 
 
 def columns(rows: Sequence[Row]) -> list[Figure]:
-    """The figures that any row has."""
+    """The figures that at least one row has."""
     return list(
         dict.fromkeys(
             key for row in rows for key, value in row.figures.items() if value is not None
@@ -41,8 +38,9 @@ def columns(rows: Sequence[Row]) -> list[Figure]:
 
 
 def to_json(rows: Sequence[Row], origin: Origin) -> str:
-    """All rows with all digits, and the figures of each image; what is infinite or missing becomes
-    null.
+    """All rows at full precision, with the figures of each image.
+
+    Infinite and missing values become null.
     """
 
     def finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
@@ -74,7 +72,7 @@ def _keys(row: Row) -> dict[str, str]:
 
 
 def _notes(row: Row) -> dict[str, str]:
-    """The columns behind the figures."""
+    """The columns after the figures."""
     return {"note": row.note, "about": row.about}
 
 
@@ -96,7 +94,7 @@ def _csv(rows: Sequence[Row], origin: Origin) -> str:
 
 
 def to_markdown(rows: Sequence[Row], origin: Origin) -> str:
-    """A table for each protocol, measured or of papers, and below them what their figures are."""
+    """One table per protocol, published results last, followed by the legend."""
     parts = []
     for title, group in by_protocol(rows):
         keys = columns(group)
@@ -116,8 +114,9 @@ def to_markdown(rows: Sequence[Row], origin: Origin) -> str:
 
 
 def legend(rows: Sequence[Row], origin: Origin) -> list[str]:
-    """What the figures are and come from, and a line for each library, "tv: scikit-image 0.25.2,
-    ...".
+    """Definitions of the figures, a line for each library and checkpoint, and the origin.
+
+    A library has a line such as "tv: scikit-image 0.25.2, ...".
     """
     libraries = dict.fromkeys(f"{row.model}: {row.about}." for row in rows if row.about)
     files = {name: sha256 for row in rows for name, sha256 in row.files.items()}
@@ -130,9 +129,7 @@ def legend(rows: Sequence[Row], origin: Origin) -> list[str]:
 
 
 def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    """The rows that may be compared, under what they have in common; published ones apart and
-    last.
-    """
+    """Groups of rows that may be compared, by what they have in common; published ones last."""
     groups: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: not row.measured):
         groups.setdefault(row.comparison_group, []).append(row)
@@ -140,9 +137,7 @@ def by_protocol(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _toml(rows: Sequence[Row], origin: Origin) -> str:
-    """What was measured of models, each a table with the `scores` of weights.toml; comments say by
-    what.
-    """
+    """The measured `scores` of each model, as in weights.toml; comments state the origin."""
     own = [row for row in rows if row.measured and row.model != "input" and not row.about]
     tables = {row.model: [other for other in own if other.model == row.model] for row in own}
     files = dict.fromkeys(f"{name} {sha256}" for row in own for name, sha256 in row.files.items())
@@ -168,9 +163,7 @@ _WRITERS: dict[str, Callable[[Sequence[Row], Origin], str]] = {
 
 
 def check_bench_report(path: Path) -> None:
-    """Raise UsageError where a report cannot be written under this name, before any work is
-    done.
-    """
+    """Raise UsageError if a report cannot be written to this path, before any work is done."""
     check_place(path, (*_WRITERS, ".html"), overwrite=True)
     if path.suffix.lower() == ".html":
         check_charts()
@@ -183,7 +176,7 @@ def write_bench_report(
     origin: Origin,
     comparisons: Sequence[Comparison] = (),
 ) -> None:
-    """Write in the format of the path's suffix; raises RestoreError where that fails."""
+    """Write a report in the format of the suffix; raises RestoreError if that fails."""
     writer = _WRITERS.get(path.suffix.lower())
     if writer:
         page = writer(rows, origin)

@@ -1,4 +1,4 @@
-"""Versions of one picture, to look at side by side."""
+"""Versions of one image to compare side by side."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Version:
-    """One version of a picture.
+    """One version of an image.
 
     Attributes:
-        name: "input", "house" or "reference".
+        name: "input", "default" or "reference".
         pixels: H x W x C, C = 1 (gray) or 3 (RGB); shown clipped to [0, 1] in 8 bits, NaN as black.
-        note: stands below the name, "28.41 dB".
+        note: shown below the name, "28.41 dB".
     """
 
     name: str
@@ -25,10 +25,12 @@ class Version:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Versions of one picture, the damaged one first and a reference last; the first two are shown
-    first.
+    """Versions of one image: the degraded one first, a reference last.
 
-    Raises ValueError unless there are two versions or more, all of one height and width.
+    The viewer starts with the first two versions.
+
+    Raises:
+        ValueError: there are fewer than two versions, or their sizes differ.
     """
 
     title: str
@@ -36,6 +38,6 @@ class Comparison:
 
     def __post_init__(self) -> None:
         if len(self.versions) < 2:
-            raise ValueError("a comparison takes two versions or more")
+            raise ValueError("a comparison needs at least two versions")
         if len({version.pixels.shape[:2] for version in self.versions}) > 1:
             raise ValueError(f"the versions of {self.title} differ in size")

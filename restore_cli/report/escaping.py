@@ -1,4 +1,4 @@
-"""Strangers' texts in tables: nothing in them steers a terminal, a spreadsheet or Markdown."""
+"""Escapes untrusted text, so that it cannot control a terminal, a spreadsheet or Markdown."""
 
 from __future__ import annotations
 
@@ -10,24 +10,21 @@ _FORMULA = tuple("=+-@\t\n＝＋－＠")
 
 
 def visible(text: str, keep: str = "") -> str:
-    """A stranger's text with what steers terminals, or the direction of writing, as \\u escapes."""
+    """Replace control and text-direction characters by \\u escapes, except those in `keep`."""
     return _STEERING.sub(lambda it: it[0] if it[0] in keep else f"\\u{ord(it[0]):04x}", text)
 
 
 def csv_cell(value: object) -> object:
-    """A text that no spreadsheet takes for a formula: one that begins like that gets an apostrophe
-    before it.
+    """Escape a text so that a spreadsheet does not read it as a formula, with a leading apostrophe.
 
-    What is no text is as it was.
+    Other values are returned unchanged.
     """
     if not isinstance(value, str):
         return value
-    text = visible(value, "\n\t")  # the csv module leaves a carriage return without quotes
+    text = visible(value, "\n\t")  # the csv module does not quote a carriage return
     return f"'{text}" if text.startswith(_FORMULA) and text != "-" else text
 
 
 def markdown_cell(text: str) -> str:
-    """A text that stays in its cell, and of which Markdown makes no link, no picture and no
-    HTML.
-    """
+    """Escape a text so that it stays in its cell, without links, images or HTML."""
     return _MARKDOWN.sub(r"\\\g<0>", visible(text))

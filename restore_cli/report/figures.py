@@ -1,4 +1,4 @@
-"""What is measured of an image or a model: how each figure is called, read and compared."""
+"""The figures of benchmarks: their names, formats and meaning."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ class Figure:
     """A figure of a benchmark.
 
     Attributes:
-        name: heads its column, and is its key in JSON.
-        unit: follows a value in a sentence, "dB".
-        higher_is_better: whether more is better.
-        digits: decimals that are shown; None shows three significant digits.
-        luma: measured on luma, rather than over all channels.
-        hidden: a page shows the column only on request.
+        name: heading of the column, and key in JSON.
+        unit: unit of a value in a sentence, "dB".
+        higher_is_better: whether higher values are better.
+        digits: number of decimals to show; None shows three significant digits.
+        luma: whether it is measured on luma instead of all channels.
+        hidden: whether a page shows the column only on request.
     """
 
     name: str
@@ -27,7 +27,7 @@ class Figure:
     hidden: bool = False
 
     def format(self, value: float | None) -> str:
-        """A value as people read it; nothing where it is missing."""
+        """Format a value for people; "" if it is missing."""
         if value is None or math.isnan(value):
             return ""
         if self.digits == 0:
@@ -53,7 +53,7 @@ PEAK_MEMORY = Figure("peak MB", hidden=True)
 PARAMETERS = Figure("parameters", digits=0, hidden=True)
 WORK = Figure("kFLOP/pixel")
 
-IMAGE_FIGURES = {  # what is measured of an image, by name
+IMAGE_FIGURES = {  # the figures of a single image, by name
     figure.name: figure for figure in (PSNR, SSIM, PSNR_Y, SSIM_Y, PSNR_B_Y, LPIPS, NIQE)
 }
-OVER_ALL_CHANNELS = {PSNR_Y: PSNR, SSIM_Y: SSIM}  # what a figure of luma is without it
+OVER_ALL_CHANNELS = {PSNR_Y: PSNR, SSIM_Y: SSIM}  # figure on luma -> the same over all channels

@@ -1,4 +1,4 @@
-"""The page of a batch: photos before and after, as many as there is room for."""
+"""The HTML page of a batch: photos before and after."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from restore_cli.atomic import check_place, write_text
 from restore_cli.report.comparison import Comparison
 
 _MAX_PHOTOS = 50
-# Of their pictures: Chromium takes 2**29, and writing takes four times the memory.
+# Size of the embedded images: Chromium accepts 2**29, and writing needs four times the memory.
 _MAX_CHARACTERS = 2**28
 
 
 def check_page(path: Path, *, overwrite: bool = False) -> None:
-    """Raise UsageError where a page cannot be written under this name, before any work is done."""
+    """Raise UsageError if a page cannot be written to this path, before any work is done."""
     check_place(path, (".html", ".htm"), overwrite=overwrite)
 
 
 @dataclass
 class Gallery:
-    """A page of what a batch compares, encoded as it comes: the comparisons of lowest rank, in its
-    order.
+    """A page with the comparisons of lowest rank in a batch, which are encoded as they arrive.
 
-    It has room for 50, or fewer once their pictures fill 256 MB; one alone may take more.
+    It shows up to 50 comparisons, or fewer if their images exceed 256 MB; a single one may be
+    larger.
 
     Attributes:
-        path: of the page; a file that is there is replaced.
-        what: ends the title, "denoised".
-        kept: rank and contents of the comparisons on the page.
-        left_out: how many found no room.
+        path: path of the page; an existing file is replaced.
+        what: end of the title, "denoised".
+        kept: rank and content of the comparisons on the page, in order of rank.
+        left_out: number of comparisons that did not fit.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Gallery:
         return f"{shown} of {offered} photos" if self.left_out else f"{shown} photos"
 
     def add(self, rank: float, compare: Callable[[], Comparison]) -> None:
-        """Offer a comparison, which is made only where there may be room for it."""
+        """Add a comparison; `compare` is called only if it may fit."""
         if self.left_out and rank >= self.kept[-1][0]:
             self.left_out += 1
             return
@@ -67,7 +67,7 @@ class Gallery:
         return sum(len(version["source"]) for _, one in self.kept for version in one["versions"])
 
     def write(self) -> None:
-        """Write the page, unless there is nothing on it; raises RestoreError if that fails."""
+        """Write the page unless it is empty; raises RestoreError if that fails."""
         from restore_cli.report.html import asset, render_page
 
         if self.kept:

@@ -1,4 +1,4 @@
-"""Offline pages: the template, and pictures compared down to their pixels."""
+"""Renders self-contained HTML pages that compare images."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ from restore_cli.report.comparison import Comparison
 
 
 def render_comparisons(title: str, comparisons: Sequence[Comparison]) -> str:
-    """The page of a viewer, which needs neither other files nor a network."""
+    """Render a page with a viewer; it needs neither other files nor a network."""
     return render_page(
         [asset("viewer.js")], title=title, comparisons=[embed(one) for one in comparisons]
     )
 
 
 def render_page(scripts: Sequence[str], **values: Any) -> str:
-    """Fill in the template; its policy lets these scripts run and no other, and nothing be
-    loaded.
+    """Render the page template.
+
+    Its content security policy allows only these scripts, and does not allow loading anything.
     """
     digests = [
         base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts
@@ -42,7 +43,7 @@ def render_page(scripts: Sequence[str], **values: Any) -> str:
 
 
 def fill_in(template: str, **values: Any) -> str:
-    """A file of `page/` with these values; texts among them are escaped."""
+    """Render a template of `page/` with these values, which are escaped."""
     environment = Environment(
         loader=PackageLoader("restore_cli.report", "page"),
         autoescape=True,
@@ -54,12 +55,12 @@ def fill_in(template: str, **values: Any) -> str:
 
 
 def asset(name: str) -> str:
-    """The text of a file of the page."""
+    """Read a file of `page/`."""
     return (resources.files("restore_cli.report") / "page" / name).read_text(encoding="utf-8")
 
 
 def embed(comparison: Comparison) -> dict[str, Any]:
-    """The comparison as the viewer's script reads it, its pictures as data URIs."""
+    """The data of a comparison for the viewer's script, with images as data URIs."""
     height, width = comparison.versions[0].pixels.shape[:2]
     versions = [
         {"name": version.name, "note": version.note, "source": _png(version.pixels)}
@@ -69,7 +70,7 @@ def embed(comparison: Comparison) -> dict[str, Any]:
 
 
 def _png(pixels: NDArray[np.float32]) -> str:
-    """A data URI."""
+    """Encode an image as the data URI of a PNG."""
     samples = np.rint(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)
     buffer = io.BytesIO()
     Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(buffer, "PNG")

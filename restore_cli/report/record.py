@@ -1,4 +1,4 @@
-"""What became of each input, as values."""
+"""The outcome for each input of a batch."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from dataclasses import asdict, dataclass
 
 @dataclass(frozen=True)
 class Record:
-    """The outcome for one input. What does not apply is None.
+    """The outcome for one input; fields that do not apply are None.
 
     Attributes:
-        input, output: paths, "-" for standard input and output.
+        input, output: paths; "-" is standard input or output.
         status: "done", "skipped", "planned" or "failed".
-        task, model: what ran, no model where nothing could change, "a + b" where a finds damage and
-            b fills the rest; `options` are the task's, as used (an estimated sigma in place of
-            "auto").
-        device, precision, tile: how the last model ran; tile 0 is the whole picture at once.
-        width, height, channels, depth: of the picture, depth in bits a sample.
-        output_width, output_height: of what was written.
-        seconds: reading, restoring and writing, without loading the model; megapixels_per_s of the
-            output.
-        noise_before, noise_after: estimated noise level, 0..255 scale.
-        psnr, ssim, psnr_y, ssim_y: against the reference, RGB (or gray) and BT.601 luma; dB for
-            psnr.
-        input_psnr: of the unrestored input against the reference, for comparison.
-        tile_difference: largest difference of tiled and whole output on a crop, 0..1.
-        warnings: sentences for the user; error: why it failed.
+        task, model: what ran; model is None if nothing could change, and "a + b" if a detects the
+            damage and b fills the rest.
+        options: the options of the task as used, with an estimated sigma instead of "auto".
+        device, precision, tile: how the last model ran; tile 0 is the entire photo at once.
+        width, height, channels, depth: of the input; depth in bits per sample.
+        output_width, output_height: of the output.
+        seconds: time to read, restore and write, without loading the model.
+        megapixels_per_s: speed, in megapixels of the output.
+        noise_before, noise_after: estimated noise level on the 0..255 scale.
+        psnr, ssim, psnr_y, ssim_y: against the reference, over RGB or gray, and on BT.601 luma;
+            psnr in dB.
+        input_psnr: of the unrestored input against the reference, in dB.
+        tile_difference: largest difference between tiled and untiled output on a crop, 0..1.
+        warnings: sentences for the user.
+        error: why the input failed.
     """
 
     input: str
@@ -58,7 +59,7 @@ class Record:
     error: str | None = None
 
     def to_json(self) -> str:
-        """One line of JSON without the fields that do not apply; an infinite PSNR becomes null."""
+        """Format as one line of JSON, without fields that are None; infinite values become null."""
         fields = {
             name: _finite(value) for name, value in asdict(self).items() if value not in (None, ())
         }

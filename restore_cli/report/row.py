@@ -1,4 +1,4 @@
-"""A row of a benchmark, and where its figures come from."""
+"""A row of a benchmark, and the origin of its figures."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Colors = Literal["", "luma", "gray"]  # images as they are, their luma, or gray 
 
 @dataclass(frozen=True)
 class Row:
-    """One model on one set at one level of damage.
+    """The result of one model on one set at one degradation level.
 
     Attributes:
-        level: of the damage; empty for real pairs.
-        measured: False for a published figure, which is shown apart from those measured.
+        level: the degradation level; empty for real pairs.
+        measured: False for a published result, which is shown in a separate table.
         figures: in the order of the columns; None is missing.
-        images: `quality` of each image by its name, in dB; may be empty.
-        note: "best", "not told apart from house", the source of a published figure.
-        quality: the figure by which the models are compared.
-        colors: what was made of the set's images first.
-        about: library, version and settings of a method that is no model of ours.
-        details: all that was measured of each image, by its name; may be empty.
-        files: sha256 of the model's checkpoints, by their names.
+        images: `quality` of each image in dB, by the name of the image; may be empty.
+        note: "best", "not significantly better than bt", or the source of a published result.
+        quality: the figure by which models are compared.
+        colors: the color conversion that was applied to the images.
+        about: library, version and settings of a baseline.
+        details: everything that was measured for each image, by its name; may be empty.
+        files: sha256 of the checkpoints of the model, by their names.
     """
 
     task: str
@@ -46,34 +46,38 @@ class Row:
 
     @property
     def set_title(self) -> str:
-        """The set as a table calls it, "set12 luma"."""
+        """The set as shown in a table, "set12 luma"."""
         return f"{self.set} {self.colors}".rstrip()
 
     @property
     def level_title(self) -> str:
-        """The level as a table calls it, "sigma 25"; nothing for real pairs."""
+        """The level as shown in a table, "sigma 25"; "" for real pairs."""
         return describe(self.level)
 
     @property
     def worst(self) -> str:
-        """The name of the image of the lowest PSNR; nothing where no images are known."""
+        """The name of the image with the lowest PSNR; "" if there are no images."""
         return min(self.images, key=lambda name: self.images[name], default="")
 
     @property
     def comparison_group(self) -> str:
-        """What rows that may be compared have in common: "sr, as published: luma"."""
+        """What comparable rows have in common, such as "sr, as published: luma"."""
         return f"{self.task}{'' if self.measured else ', as published'}: {self.protocol}"
 
 
 @dataclass(frozen=True)
 class Origin:
-    """Where figures come from.
+    """The origin of measured figures.
 
     Attributes:
-        version: of this package. command: as it was typed.
-        date: of the beginning, in UTC and ISO 8601.
-        machine: "Linux 6.1 x86_64, AMD EPYC 9B14, 2 CPUs". device: "cpu", or a GPU's name.
-        threads: of PyTorch. torch: PyTorch's version. precision: as it was asked for.
+        version: version of this package.
+        command: the command line.
+        date: start of the run in UTC, as ISO 8601.
+        machine: "Linux 6.1 x86_64, AMD EPYC 9B14, 2 CPUs".
+        device: "cpu", or the name of a GPU.
+        threads: number of threads of PyTorch.
+        torch: version of PyTorch.
+        precision: the requested precision.
     """
 
     version: str
@@ -86,10 +90,10 @@ class Origin:
     precision: str
 
     def __str__(self) -> str:
-        """Two sentences."""
+        """Describe the origin in two sentences."""
         threads = f"{self.threads} thread{'' if self.threads == 1 else 's'}"
         return (
-            f"Measured by restore {self.version} on {self.date}: {self.machine}; device"
-            f" {self.device},"
-            f" precision {self.precision}, {threads}, PyTorch {self.torch}. Command: {self.command}"
+            f"Measured by restore {self.version} on {self.date}: {self.machine};"
+            f" device {self.device}, precision {self.precision}, {threads}, PyTorch {self.torch}."
+            f" Command: {self.command}"
         )

@@ -17,8 +17,9 @@ _FLAGS: dict[Colors, str] = {
 
 
 def to_score(row: Row) -> str:
-    """Set, level, the PSNR that models are compared by, SSIM of the same channels, and protocol, as
-    one line of TOML.
+    """Format a row as one line of TOML: set, level, PSNR, SSIM and protocol.
+
+    PSNR is the figure by which models are compared, and SSIM is measured on the same channels.
     """
     keys = {"set": row.set} | {key: to_plain(level) for key, level in row.level.items()}
     values = [f"{key} = {_literal(value)}" for key, value in keys.items()]

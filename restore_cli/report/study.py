@@ -1,4 +1,4 @@
-"""A study as a table and a chart: Markdown, JSON, SVG, and a page that holds all."""
+"""Writes a study as a table and a chart: Markdown, JSON, SVG and HTML."""
 
 from __future__ import annotations
 
@@ -15,16 +15,10 @@ from restore_cli.atomic import write_text
 from restore_cli.report.escaping import markdown_cell
 from restore_cli.report.html import fill_in
 
-COLORS = (
-    "#0072b2",
-    "#d55e00",
-    "#009e73",
-    "#cc79a7",
-    "#e69f00",
-    "#56b4e9",
-)  # told apart by the color-blind
-LEFT, TOP, WIDTH, HEIGHT = 64, 64, 620, 300  # of the plot, in pixels of the chart
-TICKS = 6  # at most, of an axis that has no points of its own
+# A palette that color-blind people can distinguish.
+COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
+LEFT, TOP, WIDTH, HEIGHT = 64, 64, 620, 300  # of the plot area, in pixels
+TICKS = 6  # maximum number of ticks on a continuous axis
 
 
 @dataclass(frozen=True)
@@ -32,10 +26,10 @@ class Mark:
     """A point of a chart.
 
     Attributes:
-        curve, label, x: the curve's name, the point's, and its place on the axis.
-        parameters: of its network.
-        scores: PSNR in dB, one for each seed.
-        steps, minutes: of its trainings, on average.
+        curve, label, x: name of the curve, label of the point, and its position on the axis.
+        parameters: number of parameters of its network.
+        scores: PSNR in dB, one per seed.
+        steps, minutes: mean length of its trainings.
     """
 
     curve: str
@@ -48,21 +42,21 @@ class Mark:
 
     @property
     def psnr(self) -> float:
-        """The mean of the seeds."""
+        """The mean PSNR over the seeds, in dB."""
         return mean(self.scores)
 
 
 @dataclass(frozen=True)
 class Chart:
-    """A figure.
+    """A chart.
 
     Attributes:
-        title, figure, shows: what is compared, whose figure it is, and what that shows.
-        axis, figures: words below and above the plot.
-        varied: what the points' labels are.
+        title, figure, shows: what is compared, the figure of the paper, and what that shows.
+        axis, figures: captions below and above the plot.
+        varied: meaning of the labels of the points.
         note: how the points were made.
         marks: the points, curve by curve.
-        fixed: whether the points stand at their labels, or anywhere on a scale.
+        fixed: whether the axis has one tick per label instead of a continuous scale.
     """
 
     title: str
@@ -77,7 +71,7 @@ class Chart:
 
 
 def write_study(folder: Path, name: str, chart: Chart) -> list[Path]:
-    """Write NAME.html, .svg, .md and .json, in place of those that are there.
+    """Write NAME.html, .svg, .md and .json, and return their paths; existing files are replaced.
 
     Raises:
         RestoreError: a file cannot be written.
@@ -96,7 +90,7 @@ def write_study(folder: Path, name: str, chart: Chart) -> list[Path]:
 
 
 def to_markdown(chart: Chart) -> str:
-    """The table, below a line that says what is measured."""
+    """The table, below a line that states what is measured."""
     heads, *rows = _table(chart)
     lines = [heads, ["---", "---", *["---:"] * len(heads[2:])], *rows]
     table = "\n".join(f"| {' | '.join(map(markdown_cell, line))} |" for line in lines)
@@ -104,9 +98,7 @@ def to_markdown(chart: Chart) -> str:
 
 
 def to_svg(chart: Chart) -> str:
-    """The chart: a curve through the means of each point, and bars from its lowest to its highest
-    seed.
-    """
+    """The chart: curves through the means, and bars from the lowest to the highest seed."""
     xs = [mark.x for mark in chart.marks]
     ys = [score for mark in chart.marks for score in mark.scores]
     across, up = _Scale.around(xs, 0.06), _Scale.around(ys, 0.12)
@@ -143,17 +135,17 @@ class _Scale:
 
     @classmethod
     def around(cls, values: Sequence[float], margin: float) -> _Scale:
-        """All values, with a share of their range to either side."""
+        """A scale for all values, with a margin as a share of their range on either side."""
         low, high = min(values), max(values)
         room = margin * (high - low) or max(abs(high), 1) * 0.01
         return cls(low - room, high + room)
 
     def place(self, value: float) -> float:
-        """0 to 1."""
+        """The position of a value, 0 to 1."""
         return (value - self.low) / (self.high - self.low)
 
     def ticks(self) -> dict[str, float]:
-        """Round numbers on the scale, by their labels."""
+        """Round values on the scale, by their labels."""
         rough = (self.high - self.low) / TICKS
         unit = 10 ** math.floor(math.log10(rough))
         step = next(unit * factor for factor in (1, 2, 5, 10) if unit * factor >= rough)
@@ -171,9 +163,7 @@ def _endless() -> Sequence[str]:
 
 
 def _table(chart: Chart) -> list[list[str]]:
-    """The heads of the columns, and a row for each point; its place stands there if nothing else
-    says it.
-    """
+    """The heading of the table and a row per point, with its position if no other column has it."""
     own = not chart.fixed and chart.axis != "parameters"
     heads = ["curve", chart.varied, *([chart.axis] if own else [])]
     rows = [
@@ -183,12 +173,15 @@ def _table(chart: Chart) -> list[list[str]]:
             *([f"{mark.x:.1f}"] if own else []),
             f"{mark.parameters:,}",
             f"{mark.psnr:.2f}",
-            f"{min(mark.scores):.2f} to {max(mark.scores):.2f}"
-            if len(mark.scores) > 1
-            else "one seed",
+            _spread(mark.scores),
             f"{mark.steps:,.0f}",
             f"{mark.minutes:.1f}",
         ]
         for mark in chart.marks
     ]
     return [[*heads, "parameters", "PSNR", "spread", "steps", "minutes"], *rows]
+
+
+def _spread(scores: Sequence[float]) -> str:
+    """The range of the scores, "30.12 to 30.15"."""
+    return f"{min(scores):.2f} to {max(scores):.2f}" if len(scores) > 1 else "one seed"

@@ -1,4 +1,4 @@
-"""What a user can ask for. A task says its options, how a network is fed and a photo restored."""
+"""The tasks: their options, how a network is fed, and how a photo is restored."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from restore_cli.tasks.restoration import (
     Trained,
 )
 
-if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for torch
+if TYPE_CHECKING:  # for help texts the tasks are imported without torch, which is slow
     from restore_cli.image import Picture, Pixels
     from restore_cli.models.checkpoint import Checkpoint
 
-TASKS = {  # command -> file:class of this package
+TASKS = {  # command -> module:class in this package
     "denoise": "denoise:Denoise",
     "deblock": "deblock:Deblock",
     "derain": "derain:Derain",
@@ -30,29 +30,27 @@ TASKS = {  # command -> file:class of this package
     "deblur": "deblur:Deblur",
 }
 APPROXIMATE = (
-    "looks at the whole photo, so its tiles are approximate; --tile 0 avoids that, with more"
-    " memory."
+    "looks at the entire photo, so its tiles are approximate;"
+    " --tile 0 avoids that, but needs more memory."
 )
-FIXED = (
-    "takes {0} x {0} pixels at once, so it runs in tiles that are blended, which is approximate."
-)
+FIXED = "takes {0} x {0} pixels at once, so it runs in blended tiles, which is approximate."
 
 
 def option(default: Any, help: str, metavar: str, parse: Callable[[str], Any]) -> Any:
-    """A task's field, as the command line offers it.
+    """Define a field of a task that is a command line option.
 
     Args:
-        default: None where nothing is given, or where the task finds out by itself, which the
-            command line calls "auto"; () for an option that may be repeated.
+        default: None if there is no value, or if the task finds it by itself, which the command
+            line calls "auto"; () for a repeatable option.
         help: one sentence.
-        metavar: what a value looks like, "FLOAT|auto"; words in lower case are values.
-        parse: makes the value of a word; raises UsageError for nonsense.
+        metavar: form of a value, such as "FLOAT|auto"; lower-case words are values.
+        parse: converts the text of a value; raises UsageError if it is invalid.
     """
     return field(default=default, metadata={"help": help, "metavar": metavar, "parse": parse})
 
 
 class Networks(Protocol):
-    """What runs networks over a picture for a task."""
+    """Finds and runs networks on a picture for a task."""
 
     @property
     def chosen(self) -> Checkpoint:
@@ -62,33 +60,32 @@ class Networks(Protocol):
         """A model for this picture by its name; None is the task's default."""
 
     def run(self, task: Task, model: Checkpoint, fed: NetworkInput, progress: float) -> NetworkRun:
-        """Run a model's network, in tiles, on a picture of any channels.
+        """Run a model's network, in tiles, on a picture with one or three channels.
 
         Args:
-            progress: share of all the work that this is.
+            progress: share of the total work that this run is, 0 to 1.
         """
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a user can ask for. Subclasses are frozen dataclasses: docstring is the help, fields are
-    the options.
+    """A task that a user can request, with its options.
 
-    A field made by `option` is offered on the command line.
+    Subclasses are frozen dataclasses: the docstring is the help of the command, and the fields
+    defined with `option` are its options.
 
     Attributes:
-        name: the command.
-        suffix: of output files: photo.SUFFIX.jpg.
-        gray_via_luma: whether a gray network restores a color picture's luma and leaves its chroma,
-            rather than each channel by itself.
-        preserves_mean: whether the damage leaves a photo's mean color alone, so that restoring must
-            not change it.
-        noisy: whether noise is the damage, so that what is left of it is shown.
-        enlarges: whether a result may be larger than the photo, so that a network may be that
-            enlarges.
-        keeps_most_pixels: whether most of a photo stays as it is, so that no lossy format is chosen
-            for the result.
-        has_blocking: whether blocking is a part of the damage, so that PSNR-B tells more.
+        name: name of the command.
+        suffix: suffix of output files, as in photo.SUFFIX.jpg.
+        gray_via_luma: whether a gray network restores only the luma of a color picture, instead of
+            each channel separately.
+        preserves_mean: whether the degradation keeps a photo's mean color, so that the restored
+            photo must have it too.
+        noisy: whether the degradation is noise, so that the remaining noise is reported.
+        enlarges: whether the result may be larger than the photo, so that upscaling networks fit.
+        keeps_most_pixels: whether most of the photo is unchanged, so that a lossy output format is
+            not chosen by default.
+        has_blocking: whether the degradation includes blocking, so that PSNR-B is informative.
     """
 
     name: ClassVar[str]
@@ -101,45 +98,39 @@ class Task:
     has_blocking: ClassVar[bool] = False
 
     def look(self, picture: Picture) -> Self | None:
-        """This task, with what it has to know of a photo before a model is chosen; None where that
-        is nothing.
-        """
+        """This task with what it measures in a photo to choose a model; None if nothing."""
 
     @property
     def model(self) -> str | None:
-        """Name of the model that suits these options and the photo, if it is not the task's
-        default.
-        """
+        """Name of the model for these options and the photo; None is the task's default."""
         return None
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:
-        """What a network is given of a picture; None is its pixels as they are.
+        """Create the network's input for a picture; None means its pixels without changes.
 
         Args:
-            picture: its pixels are H x W x C in [0, 1], NaN where they are missing.
-            trained: what the network was trained for.
+            picture: pixels H x W x C in [0, 1]; missing pixels are NaN.
+            trained: levels and geometry of the network.
         """
 
     def advise(self, found: Finding) -> str | None:
-        """A sentence on what would suit a photo better, or none."""
+        """Suggest in a sentence what would suit a photo better, or return None."""
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the result of a picture of so many pixels."""
+        """Height and width of the result for a picture of this size, in pixels."""
         return height, width
 
     def enlargement(self, height: int, width: int) -> float:
-        """How many times wider or higher the result is than a picture of so many pixels."""
+        """Factor by which the result is larger than a picture of this size, in pixels."""
         tall, wide = self.target_size(height, width)
         return max(tall / height, wide / width)
 
     def unrestored(self, observed: Pixels) -> Pixels:
-        """What is observed, at the result's size: what a result must be better than."""
+        """The observed pixels at the result's size, which a result should improve on."""
         return observed
 
     def finish(self, output: Pixels, observed: Pixels) -> Pixels:
-        """Turn a network's output, which may be changed, into pixels in [0, 1] of the result's
-        size.
-        """
+        """Turn a network's output, in place, into pixels in [0, 1] at the result's size."""
         from restore_cli.image import is_gray, to_gray
 
         if output.shape[2] == 3 and is_gray(observed):
@@ -151,17 +142,17 @@ class Task:
     def restore(
         self, picture: Picture, mask: Pixels | None, networks: Networks, strength: float = 1.0
     ) -> Restoration:
-        """Restore a picture: feed the network, run it, finish what it gives.
+        """Restore a picture: prepare the input, run the network, finish its output.
 
         Args:
             picture: H x W x C in [0, 1].
-            mask: H x W in [0, 1] at the result's size, where the change is made; None is
+            mask: H x W in [0, 1] at the result's size, 1 where the picture is changed; None means
                 everywhere.
-            networks: what runs networks; `networks.chosen` is to restore the picture.
-            strength: 0 to 1, how much of the change is made; at 0 no network is run.
+            networks: finds and runs networks; `networks.chosen` restores the picture.
+            strength: blend between input and result, 0 to 1; at 0 no network is run.
 
         Raises:
-            UsageError, RestoreError: the picture, the mask or the network is not for this task.
+            UsageError, RestoreError: the picture, mask or network does not fit this task.
         """
         unrestored = self.unrestored(picture.pixels)
         return self.run(picture, unrestored, mask, networks, networks.chosen, strength)
@@ -176,11 +167,11 @@ class Task:
         strength: float = 1.0,
         progress: float = 1.0,
     ) -> Restoration:
-        """Restore a picture by one model, or by the task's default where its result is no picture.
+        """Restore a picture with one model, or with the default if that model's output is unusable.
 
         Args:
-            unrestored: what it is made of where nothing is changed, at the result's size.
-            progress: share of all the work that this is.
+            unrestored: the observed pixels at the result's size.
+            progress: share of the total work that this run is, 0 to 1.
         """
         fed = self.feed(picture, model)
         if not strength * fed.report.strength or (mask is not None and not mask.any()):
@@ -189,15 +180,18 @@ class Task:
             )
         run = replace(self.run_network(fed, networks, model, progress), input=fed)
         warnings = fed.report.warnings
-        if fault := run.find_fault():
+        if problem := run.find_problem():
             model = networks.find(None, self.name)
             fed = self.feed(picture, model)
             run = replace(self.run_network(fed, networks, model, 0), input=fed)
-            warnings = (*fed.report.warnings, f"{fault}; it was restored by {model.name}.")
+            warnings = (
+                *fed.report.warnings,
+                f"{problem}. The photo was restored with {model.name} instead.",
+            )
         geometry = model.network.geometry
         if run.result.tile and not geometry.local:
-            words = FIXED.format(geometry.largest) if geometry.largest else APPROXIMATE
-            warnings = (*warnings, f"{model.name} {words}")
+            note = FIXED.format(geometry.largest) if geometry.largest else APPROXIMATE
+            warnings = (*warnings, f"{model.name} {note}")
         return Restoration(
             self.finish(run.result.pixels, picture.pixels),
             unrestored,
@@ -208,21 +202,19 @@ class Task:
         )
 
     def feed(self, picture: Picture, model: Checkpoint) -> NetworkInput:
-        """What a model's network is given of a picture."""
+        """Create the input of a model's network for a picture."""
         trained = Trained(model.conditions, model.network.geometry)
         return self.prepare(picture, trained) or NetworkInput(picture.pixels)
 
     def run_network(
         self, fed: NetworkInput, networks: Networks, model: Checkpoint, progress: float
     ) -> NetworkRun:
-        """Run a network over the whole of a picture."""
+        """Run a network on a picture."""
         return networks.run(self, model, fed, progress)
 
 
 def _keep_mean(restored: Pixels, observed: Pixels) -> None:
-    """Shift each channel, in place, to the mean that it was observed with: networks tint by up to a
-    level.
-    """
+    """Shift each channel, in place, to its observed mean: networks tint by up to a level."""
     import cv2
     import numpy as np
 
@@ -232,13 +224,13 @@ def _keep_mean(restored: Pixels, observed: Pixels) -> None:
 
 
 def find_task(name: str) -> type[Task]:
-    """The task's class by its command name.
+    """Find a task's class by the name of its command.
 
     Raises:
-        UsageError: there is no such task.
+        UsageError: the task is unknown.
     """
     if name not in TASKS:
-        raise UsageError(f"There is no task {name!r}; choose {', '.join(TASKS)}.")
+        raise UsageError(f"Unknown task {name!r}; expected {', '.join(TASKS)}.")
     file, _, cls = TASKS[name].partition(":")
     task: type[Task] = getattr(importlib.import_module(f"{__name__}.{file}"), cls)
     return task

@@ -1,4 +1,4 @@
-"""What JPEG compression leaves is to go: blocks, ringing, smeared colors."""
+"""JPEG compression artifacts: blocks, ringing, smeared colors."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from restore_cli.levels import Range, span
 from restore_cli.tasks import Task, option
 from restore_cli.tasks.restoration import Finding, NetworkInput, TaskReport, Trained
 
-if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for numpy
+if TYPE_CHECKING:  # for help texts the tasks are imported without numpy, which is slow
     from restore_cli.image import Picture, Pixels
 
-BLIND_REACH = 2  # times the best quality that a network knows, but is not given: beyond, it harms
-NOISY = 5.0  # noise level from which on a photo is called noisy
-LIGHT = (90, 95)  # qualities between which half of the change is given up: all of it may do harm
+BLIND_REACH = 2  # a network that is not given the quality does harm beyond this times its best one
+NOISY = 5.0  # noise level above which a photo counts as noisy
+LIGHT = (90, 95)  # qualities between which the strength falls to one half, to avoid harm
 
 
-def parse_quality(word: str) -> float | None:
-    """A number, or "auto"."""
+def parse_quality(text: str) -> float | None:
+    """Parse a number, or "auto"."""
     try:
-        return None if word == "auto" else float(word)
+        return None if text == "auto" else float(text)
     except ValueError as error:
-        raise UsageError(f"Quality is {word!r}; give a number from 1 to 100, or auto.") from error
+        raise UsageError(
+            f"{text!r} is not a valid quality; expected a number from 1 to 100, or auto."
+        ) from error
 
 
 @dataclass(frozen=True)
 class Deblock(Task):
-    """Remove the traces of JPEG compression from photos.
+    """Remove JPEG compression artifacts from photos.
 
     Attributes:
-        quality: of libjpeg, 1 to 100, rounded; None reads it from a JPEG, or estimates it from the
+        quality: libjpeg quality, 1 to 100; None reads it from a JPEG file, or estimates it from the
             pixels.
-        corner: row and column where blocks start, 0 to 15; None finds them.
+        corner: row and column where blocks start, 0 to 15; None estimates them.
     """
 
     name: ClassVar[str] = "deblock"
@@ -43,8 +45,8 @@ class Deblock(Task):
 
     quality: float | None = option(
         None,
-        help="JPEG quality the photo was saved with, 1 to 100; auto reads it from each file, or"
-        " its pixels.",
+        help="JPEG quality the photo was saved with, 1 to 100; auto reads it from the file, or"
+        " estimates it from the pixels.",
         metavar="FLOAT|auto",
         parse=parse_quality,
     )
@@ -54,16 +56,16 @@ class Deblock(Task):
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:
             raise UsageError(
-                f"Quality is {self.quality:g}; give a JPEG quality from 1 to 100, or auto."
+                f"{self.quality:g} is not a valid quality; expected a number from 1 to 100."
             )
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
-        """Give quality / 100 as a constant plane, held to the range that the network knows.
+        """Add quality / 100 as a constant plane, clipped to the range that the network knows.
 
-        Unless it is given, it is that of the JPEG file's own tables, or else estimated from the
-        pixels, as is where blocks start; mirrored rows and columns put the first of them whole into
-        the corner. A photo of a higher quality than a network knows stays as it is; from 90 to 95
-        ever less of the change is made.
+        By default the quality is that of the JPEG file's quantization tables, or it is estimated
+        from the pixels, and so is the corner where blocks start; mirrored rows and columns complete
+        the first blocks. A photo with a higher quality than the network knows is not changed;
+        from 90 to 95 the strength falls.
         """
         import numpy as np
 
@@ -86,30 +88,31 @@ class Deblock(Task):
         warnings: tuple[str, ...] = ()
         if quality > known.high * (1 if geometry.conditions else BLIND_REACH):
             warnings = (
-                f"Quality {quality:.0f} leaves nothing for this model to mend; nothing is changed.",
+                f"JPEG quality {quality:.0f} is too high for this model to improve; the photo was"
+                " not changed.",
             )
             strength = 0
         elif geometry.conditions and quality < known.low:
             warnings = (
-                f"The model knows quality from {known.low:g} up; quality {quality:.0f} is treated"
-                f" as {known.low:g}.",
+                f"JPEG quality {quality:.0f} is below this model's minimum of {known.low:g}; using"
+                f" {known.low:g}.",
             )
         elif not geometry.conditions and not 0.8 * known.low <= quality <= 1.2 * known.high:
             warnings = (
-                f"The model was trained for quality {known}, the photo's is {quality:.0f}.",
+                f"This model was trained for quality {known}, but the photo has {quality:.0f}.",
             )
         return NetworkInput(pixels, conditions, TaskReport(options, warnings, strength=strength))
 
     def advise(self, found: Finding) -> str | None:
-        """Name the command that removes noise, too."""
+        """Suggest `restore denoise` for a noisy photo."""
         if found.noise <= NOISY:
             return None
         return (
-            f"Noise of level {found.noise:.0f} stays; `restore denoise` removes it, and the traces"
-            " of JPEG."
+            f"Noise of level {found.noise:.0f} remains;"
+            " `restore denoise` removes noise and JPEG artifacts."
         )
 
     def finish(self, output: Pixels, observed: Pixels) -> Pixels:
-        """Without what `prepare` put before the first row and column."""
+        """Crop the rows and columns that `prepare` added, and finish."""
         height, width = observed.shape[:2]
         return super().finish(output[-height:, -width:], observed)

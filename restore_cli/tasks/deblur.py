@@ -1,4 +1,4 @@
-"""Blur is to go."""
+"""Blur."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Haze and fog are to go."""
+"""Haze and fog."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Noise: white and Gaussian as in the field's benchmarks, or as a camera makes it."""
+"""Noise: white Gaussian noise as in benchmarks, or the noise of real cameras."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from restore_cli.tasks.restoration import NetworkInput, TaskReport, Trained
 if TYPE_CHECKING:
     from restore_cli.image import Picture
 
-FAINT, SEEN = 0.3, 2.5  # levels up to which noise is not seen, and from which on all of it is taken
-RAISE = 1.3  # times what is measured goes to models for photos: real noise is measured too low
+FAINT, VISIBLE = 0.3, 2.5  # below the first level the strength is 0, above the second 1
+RAISE = 1.3  # for models for photos: the measured level of real noise is too low
 
 
-def parse_sigma(word: str) -> float | None:
-    """A number, or "auto"."""
+def parse_sigma(text: str) -> float | None:
+    """Parse a number, or "auto"."""
     try:
-        return None if word == "auto" else float(word)
+        return None if text == "auto" else float(text)
     except ValueError as error:
-        raise UsageError(f"Sigma is {word!r}; give a number from 0 to 255, or auto.") from error
+        raise UsageError(
+            f"{text!r} is not a valid sigma; expected a number from 0 to 255, or auto."
+        ) from error
 
 
 def _share(sigma: float, picture: Picture) -> tuple[float, ...]:
-    """The parts of noise whose level is given, by those that are measured."""
+    """Split a given noise level in proportion to the measured components."""
     found = measure_noise(picture.pixels, picture.visible)
     if not found.level:
         return tuple(split_white(sigma, picture.pixels.shape[2]))
@@ -43,7 +45,7 @@ class Denoise(Task):
     Attributes:
         sigma: standard deviation of the noise on the 0..255 scale; None estimates it from each
             photo.
-        found: what `look` measured; its parts are those that networks are given.
+        found: the noise that `look` measured; networks get its components.
     """
 
     name: ClassVar[str] = "denoise"
@@ -52,8 +54,7 @@ class Denoise(Task):
 
     sigma: float | None = option(
         None,
-        help="Standard deviation of the noise on the 0..255 scale; auto estimates it from each"
-        " photo.",
+        help="Standard deviation of the noise on the 0..255 scale; auto estimates it per photo.",
         metavar="FLOAT|auto",
         parse=parse_sigma,
     )
@@ -62,12 +63,11 @@ class Denoise(Task):
     def __post_init__(self) -> None:
         if self.sigma is not None and not 0 <= self.sigma <= 255:
             raise UsageError(
-                f"Sigma is {self.sigma:g}; give the noise's standard deviation from 0 to 255, or"
-                " auto."
+                f"{self.sigma:g} is not a valid sigma; expected a number from 0 to 255, or auto."
             )
 
     def look(self, picture: Picture) -> Denoise:
-        """Measure the noise, unless its level is given."""
+        """Measure the noise, unless sigma is given."""
         if self.found or self.sigma is not None:
             return self
         found = measure_noise(picture.pixels, picture.visible)
@@ -76,16 +76,16 @@ class Denoise(Task):
 
     @property
     def model(self) -> str | None:
-        """For white noise the one that is made for it; any other is left to the default."""
+        """The model for white noise; other noise uses the default."""
         white = self.found.white if self.found else self.sigma is not None
         return "gaussian" if white else None
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
-        """Give the noise level as a constant plane, held to the range that the network knows.
+        """Add the noise level as a constant plane, clipped to the range that the network knows.
 
-        A network for noise of any kind is given what the noise is made of, on a logarithmic scale,
-        in three planes; of a photo in which hardly any is measured ever more stays as it is, for
-        fine texture may pass for noise.
+        A network for any kind of noise gets the components of the noise in three planes, on a
+        logarithmic scale. At very low levels the strength falls, because fine texture may look like
+        noise.
         """
         task, levels, geometry = self.look(picture), trained.levels, trained.geometry
         noise = task.found.level if task.found else None
@@ -97,12 +97,12 @@ class Denoise(Task):
         warnings: tuple[str, ...] = ()
         if not geometry.conditions and not 0.8 * known.low <= sigma <= 1.2 * known.high:
             warnings = (
-                f"The model was trained for sigma {known}, the noise is {sigma:.1f}; use --model"
-                " gaussian.",
+                f"This model was trained for sigma {known}, but the noise level is {sigma:.1f}; try"
+                " --model gaussian.",
             )
         elif geometry.conditions and sigma > known.high:
             warnings = (
-                f"The model knows noise up to sigma {known.high:g}; sigma {sigma:.1f} is treated as"
+                f"Sigma {sigma:.1f} is above this model's maximum of {known.high:g}; using"
                 f" {known.high:g}.",
             )
         plane = min(max(sigma, known.low), known.high) / 255
@@ -112,11 +112,11 @@ class Denoise(Task):
     def _feed_parts(
         self, picture: Picture, sigma: float, noise: float | None
     ) -> tuple[tuple[float, ...], TaskReport]:
-        """The planes for a network for noise of any kind, and how much of its change is made."""
-        strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, SEEN), (0, 1)))
+        """The condition planes for a network for any kind of noise, and the report."""
+        strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, VISIBLE), (0, 1)))
         warnings: tuple[str, ...] = ()
         if not strength:
-            warnings = (f"Noise of level {sigma:.1f} is too little to see; nothing is changed.",)
+            warnings = (f"Noise level {sigma:.1f} is not visible; the photo was not changed.",)
         parts = self.found.parts if self.found else _share(sigma, picture)
         report = TaskReport({"sigma": round(sigma, 2)}, warnings, noise, strength)
         return tuple(to_plane(np.array(parts)).tolist()), report

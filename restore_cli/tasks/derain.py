@@ -1,4 +1,4 @@
-"""Rain is to go."""
+"""Rain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where text or scratches lie on a photo, by what networks that take them away change."""
+"""Detection of text and scratches, from the changes of networks that remove them."""
 
 from __future__ import annotations
 
@@ -9,43 +9,43 @@ from numpy.typing import NDArray
 
 from restore_cli.image import Pixels
 
-WEAK, STRONG = 36 / 255, 64 / 255  # changes that belong to paint, and that prove it
-SPECK = 6  # pixels; what is smaller is not paint
-# Pixels in all of pieces that are so near each other.
+WEAK, STRONG = 36 / 255, 64 / 255  # changes that may be paint, and that prove it
+SPECK = 6  # pixels; smaller pieces are ignored
+# A group of pieces at most REACH pixels apart counts if it has LEAST pixels in total.
 LEAST, REACH = {"text": 100, "scratches": 50}, 16
-LITTLE = {"text": 0.001, "scratches": 0.01}  # shares of a photo; smaller finds are doubtful
-AGREE = 0.88  # of what is proven near hard paint is part of it, if hard paint is all there is
-ENCLOSED = 3  # times the pixels of an outline, at most, that it may enclose
-MARGIN, FAINT = 2, 8 / 255  # pixels by which what is found grows, over what is changed this much
-DOUBT = 0.5  # of what is proven: so many changes that prove nothing mean that some may be missed
-TRACE, MUCH = 0.002, 0.2  # shares of a photo: doubts that do not count, and finds that are doubtful
+LITTLE = {"text": 0.001, "scratches": 0.01}  # smallest share of a photo that is not doubtful
+AGREE = 0.88  # share of the proven pixels that must be hard paint, if all paint is hard
+ENCLOSED = 3  # an outline may enclose at most this many times its own pixels
+MARGIN, FAINT = 2, 8 / 255  # pixels by which finds grow, where the change is at least FAINT
+DOUBT = 0.5  # ratio of unproven to proven pixels above which some paint may be missed
+TRACE, MUCH = 0.002, 0.2  # share of unproven pixels that is harmless; share found that is doubtful
 UNCERTAIN = (
-    "It is not certain where the photo has {}: {} pixels were found ({:.2%}). Check the result, or"
-    " save the mask with --save-mask, correct it and pass it with --mask."
+    "Detection of {} is uncertain: {} pixels were found ({:.2%}). Check the result, or save the"
+    " mask with --save-mask, correct it and pass it with --mask."
 )
 
 
 def locate(
     kind: str, restored: Sequence[Pixels], observed: Pixels, keep_edges: bool
 ) -> tuple[Pixels, str]:
-    """Set to NaN what the first network finds, grown over its soft edge, or what the second finds.
+    """Set painted pixels to NaN, as found by the first network or by the second.
 
-    The second finds only paint with hard edges, in PNGs and good JPEGs, but to the pixel. If it
-    finds nearly all that the first proves near there, its find counts, and the edges are its own
-    pixels: growth would leave nothing between dense letters to fill from.
+    The first network finds paint with soft edges; its finds are grown over these edges. The second
+    only finds paint with hard edges, in PNGs and good JPEGs, but exactly. If it finds nearly all
+    that the first one proves nearby, its finds are used without growing, which would leave nothing
+    between dense letters to fill from.
 
-    It is doubtful if much else is changed a little, or if a small or a large part of the photo is
-    found.
+    A find is doubtful if there are many other weak changes, or if it is very small or very large.
 
     Args:
         kind: "text" or "scratches".
-        restored: what each network makes of the photo, H x W x C.
-        observed: the photo.
-        keep_edges: whether hard edges are the second network's own pixels; else they are missing.
+        restored: the output of each network for the photo, H x W x C.
+        observed: the photo, H x W x C.
+        keep_edges: whether hard edges keep the second network's pixels; otherwise they are missing.
 
     Returns:
-        What was observed, NaN where it is damaged, and restored already where that is better; and a
-        sentence if in doubt.
+        The observed pixels, NaN where they are damaged, or already restored where that is better;
+        and a warning if the find is doubtful, or "".
     """
     import cv2
 
@@ -68,20 +68,20 @@ def locate(
 
 
 def _find_paint(change: Pixels, least: int) -> tuple[NDArray[np.uint8], int]:
-    """Where a network changed much, or less beside it (hysteresis as Canny's); specks are left out.
+    """Find strong changes and connected weak ones (hysteresis, as in Canny's edge detector).
 
     Args:
         change: H x W in [0, 1].
-        least: pixels; groups of pieces that are smaller are left out, too.
+        least: smallest number of pixels in a group of pieces; specks are ignored.
 
     Returns:
-        1 where it is, H x W, else 0; and how many pixels more are changed, specks apart.
+        1 for paint and 0 elsewhere, H x W; and the number of other changed pixels without specks.
     """
     import cv2
 
     count, parts, about, _ = cv2.connectedComponentsWithStats(np.asarray(change > WEAK, np.uint8))
     areas = about[:, cv2.CC_STAT_AREA] * (about[:, cv2.CC_STAT_AREA] >= SPECK)
-    areas[0] = 0  # what is around the parts
+    areas[0] = 0  # the background
     proven = np.zeros(count, bool)
     proven[parts[change > STRONG]] = True
     found = np.asarray((proven & (areas > 0))[parts], np.uint8)
@@ -92,9 +92,7 @@ def _find_paint(change: Pixels, least: int) -> tuple[NDArray[np.uint8], int]:
 
 
 def _is_all(found: NDArray[np.uint8], change: Pixels) -> bool:
-    """Whether what is found, 1 or 0, is nearly all of what another network's changes prove near
-    there.
-    """
+    """Whether the finds, 1 or 0, are nearly all that another network proves nearby."""
     import cv2
 
     near = cv2.dilate(found, np.ones((REACH + 1,) * 2, np.uint8))
@@ -105,8 +103,7 @@ def _is_all(found: NDArray[np.uint8], change: Pixels) -> bool:
 
 
 def _fill_outlines(found: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Fill what is enclosed by parts that are not much smaller: bodies of letters whose outline is
-    found.
+    """Fill areas that a found outline of similar size encloses, such as hollow letters.
 
     Args:
         found: H x W, 1 or 0.

@@ -1,4 +1,4 @@
-"""Missing pixels: given by a mask or boxes, or found."""
+"""Missing areas, given by a mask or boxes, or detected."""
 
 from __future__ import annotations
 
@@ -15,57 +15,56 @@ from restore_cli.tasks.restoration import (
     Trained,
 )
 
-if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for numpy
+if TYPE_CHECKING:  # for help texts the tasks are imported without numpy, which is slow
     from restore_cli.image import Mask, Picture, Pixels
     from restore_cli.models.checkpoint import Checkpoint
 
-Paint = Literal["text", "scratches"]  # what can be found
-FINDERS = ("finder", "blind")  # models that find it: soft and hard paint; hard paint to the pixel
+Paint = Literal["text", "scratches"]  # what can be detected
+FINDERS = ("finder", "blind")  # models for soft and hard paint, and for hard paint exactly
 
 
-def parse_box(word: str) -> tuple[int, int, int, int]:
-    """ "x,y,w,h": the left upper corner, width and height, in pixels."""
-    parts = word.split(",")
+def parse_box(text: str) -> tuple[int, int, int, int]:
+    """Parse "x,y,w,h": the upper left corner, width and height, in pixels."""
+    parts = text.split(",")
     if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
         raise UsageError(
-            f"The box is {word!r}; give x,y,width,height in pixels, such as 10,20,300,40."
+            f"{text!r} is not a valid box;"
+            " expected x,y,width,height in pixels, such as 10,20,300,40."
         )
     x, y, width, height = map(int, parts)
     if not width or not height:
-        raise UsageError(f"The box {word!r} is empty; give it a width and a height of at least 1.")
+        raise UsageError(f"{text!r} is not a valid box; expected a width and height of at least 1.")
     return x, y, width, height
 
 
-def parse_grow(word: str) -> int:
-    """A number of pixels."""
+def parse_grow(text: str) -> int:
+    """Parse a number of pixels."""
     try:
-        return int(word)
+        return int(text)
     except ValueError as error:
         raise UsageError(
-            f"The mask is to grow by {word!r}; give a whole number of pixels."
+            f"{text!r} is not valid for --grow; expected a number of pixels."
         ) from error
 
 
-def parse_detect(word: str) -> Paint:
-    """ "text" or "scratches"."""
-    if word == "text":
+def parse_detect(text: str) -> Paint:
+    """Parse "text" or "scratches"."""
+    if text == "text":
         return "text"
-    if word == "scratches":
+    if text == "scratches":
         return "scratches"
-    raise UsageError(f"What is to be detected is {word!r}; choose text or scratches.")
+    raise UsageError(f"{text!r} is not valid for --detect; expected text or scratches.")
 
 
 @dataclass(frozen=True)
 class Inpaint(Task):
-    """Fill in missing parts of photos: what is white in --mask, boxes, and text or scratches that
-    it finds.
+    """Fill in missing areas, given by a mask or boxes, or detected (text, scratches).
 
     Attributes:
-        box: rectangles that are missing, x, y, width and height in pixels.
-        detect: "text" or "scratches" that lie on the photo, to be found.
-        grow: pixels by which all that is missing grows on every side.
-        blind: "text" or "scratches" that a network takes away without being given a mask, which is
-            what finds them.
+        box: rectangles to fill: x, y, width and height in pixels.
+        detect: "text" or "scratches" to detect and remove.
+        grow: pixels by which missing areas grow on every side.
+        blind: "text" or "scratches" to remove without a mask, which is how they are detected.
     """
 
     name: ClassVar[str] = "inpaint"
@@ -75,21 +74,19 @@ class Inpaint(Task):
 
     box: tuple[tuple[int, int, int, int], ...] = option(
         (),
-        help="A part that is missing, in the upright photo; what reaches beyond it is cut; may be"
-        " repeated.",
+        help="Rectangle to fill, in pixels of the upright photo, cropped to it; repeatable.",
         metavar="X,Y,W,H",
         parse=parse_box,
     )
     detect: Literal["text", "scratches"] | None = option(
         None,
-        help="Find text or scratches on the photo, and fill them in; --save-mask shows what was"
-        " found.",
+        help="Detect and remove overlaid text or scratches; --save-mask saves where they are.",
         metavar="text|scratches",
         parse=parse_detect,
     )
     grow: int = option(
         0,
-        help="Pixels by which what is missing grows on every side.",
+        help="Grow the mask by this many pixels on every side.",
         metavar="INTEGER",
         parse=parse_grow,
     )
@@ -97,14 +94,14 @@ class Inpaint(Task):
 
     def __post_init__(self) -> None:
         if self.grow < 0:
-            raise UsageError(f"The mask is to grow by {self.grow}; give a whole number of pixels.")
+            raise UsageError(f"{self.grow} is not valid for --grow; expected 0 pixels or more.")
         if self.detect:
             parse_detect(self.detect)
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
-        """Fill missing pixels roughly, and give a plane that is 1 where they are and 0 elsewhere.
+        """Fill missing pixels roughly, and add a plane with 1 for missing pixels and 0 elsewhere.
 
-        To a network that is to find damage the plane says what: 0 is text, 1 scratches.
+        For a network that detects damage, the plane is the kind: 0 is text, 1 is scratches.
         """
         if self.blind:
             plane = float(self.blind == "scratches")
@@ -114,7 +111,7 @@ class Inpaint(Task):
         missing = find_missing(picture.pixels)
         warnings: tuple[str, ...] = ()
         if self.detect and not missing.any():
-            warnings = (f"Found no {self.detect}; nothing is changed.",)
+            warnings = (f"No {self.detect} detected; the photo was not changed.",)
         return NetworkInput(
             self.unrestored(picture.pixels),
             (missing.astype("float32"),) * trained.geometry.conditions,
@@ -125,24 +122,21 @@ class Inpaint(Task):
     def restore(
         self, picture: Picture, mask: Pixels | None, networks: Networks, strength: float = 1.0
     ) -> Restoration:
-        """Find the damage, if it is to be found, add the mask and the boxes, and fill them in.
+        """Detect damage if requested, add mask and boxes, and fill the missing areas.
 
-        A chosen model that finds damage does no more than that; the default fills what it finds.
+        If the chosen model only detects damage, the default model fills the areas.
 
         Raises:
-            UsageError: nothing says what is missing, or the model needs --detect.
-            RestoreError: mask and boxes leave nothing to fill, or nothing to fill it from.
+            UsageError: there is no mask, box or detection, or the model needs --detect.
+            RestoreError: there is nothing to fill, or nothing to fill it from.
         """
         model = networks.chosen
         finds = bool(model.conditions.get("blind"))
-        unrestored = self.unrestored(picture.pixels)  # what lies under the mask, too
+        unrestored = self.unrestored(picture.pixels)  # including the pixels under the mask
         if self.blind:
             return self.run(picture, unrestored, None, networks, model, strength)
         if finds and not self.detect:
-            raise UsageError(
-                "This model finds what is painted over a photo; give it --detect, or another"
-                " --model."
-            )
+            raise UsageError("This model only works with --detect. Add it, or use another --model.")
         if not self.detect:
             observed, where = self._mark(picture.pixels, mask)
             marked = replace(picture, pixels=observed)
@@ -158,10 +152,10 @@ class Inpaint(Task):
         strength: float,
         finds: bool,
     ) -> Restoration:
-        """At strength 0, too, for the mask of what is found may be kept.
+        """Detect damage, also at strength 0 because the mask may be saved, and fill it.
 
         Args:
-            finds: whether the chosen model is the one that finds.
+            finds: whether the chosen model is the one that detects.
         """
         import numpy as np
 
@@ -185,19 +179,16 @@ class Inpaint(Task):
         return replace(filled, report=report, runs=(*runs, *filled.runs))
 
     def _mark(self, pixels: Pixels, mask: Pixels | None) -> tuple[Pixels, Pixels]:
-        """The pixels, NaN where they are missing, and H x W, 1 where they are and 0 elsewhere."""
+        """Set missing pixels to NaN; also returns H x W, 1 where they are and 0 elsewhere."""
         from restore_cli.tasks.missing import find_missing, mark
 
         found = bool(self.detect) or bool(find_missing(pixels).any())
         if mask is None and not self.box and not found:
-            raise UsageError("Nothing says what is missing; give --mask, --box or --detect.")
+            raise UsageError("Nothing to fill. Use --mask, --box or --detect.")
         observed = mark(pixels, mask, self.box, self.grow)
         missing = find_missing(observed)
         if not missing.any() and not self.detect:
-            raise RestoreError(
-                "nothing is missing, for its mask is nowhere half white or more; make white what is"
-                " missing."
-            )
+            raise RestoreError("The mask is empty: none of its pixels is at least 50% white.")
         return observed, missing.astype("float32")
 
     def run_network(
@@ -205,8 +196,8 @@ class Inpaint(Task):
     ) -> NetworkRun:
         """Fill gaps from coarse to fine.
 
-        A network that looks at the whole picture needs no coarser guess; it sees what is missing,
-        and as much again around it.
+        A network that looks at the entire picture does not need a coarse guess; it runs on the
+        missing area and its surroundings.
         """
         import numpy as np
 
@@ -232,7 +223,7 @@ class Inpaint(Task):
         model: Checkpoint,
         progress: float,
     ) -> NetworkRun:
-        """Run a network over what is missing and as much again around it; the rest stays."""
+        """Run a network on the missing area and its surroundings; the rest is not changed."""
         import numpy as np
 
         from restore_cli.tasks.missing import around
@@ -246,7 +237,7 @@ class Inpaint(Task):
         return replace(run, result=replace(run.result, pixels=pixels))
 
     def unrestored(self, observed: Pixels) -> Pixels:
-        """Missing pixels smoothly filled; see `fill`."""
+        """The observed pixels with gaps filled smoothly, see `fill`."""
         from restore_cli.tasks.missing import fill, find_missing
 
         return fill(observed, find_missing(observed))

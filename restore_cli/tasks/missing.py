@@ -1,4 +1,4 @@
-"""Missing pixels, which are NaN: where they are, and how what is around them fills them."""
+"""Missing pixels, which are NaN: marking them, and filling them from their surroundings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from restore_cli.errors import RestoreError
 from restore_cli.image import Mask, Pixels
 
-DEPTH = 8  # pixels from the border of a gap beyond which it is filled at half the size first
-CONTEXT = 128  # pixels, at least, that networks which look at all of a photo see around a gap
+DEPTH = 8  # pixels; a gap that is deeper is filled at half the size first
+CONTEXT = 128  # least pixels around a gap for networks that look at the entire photo
 
 
 def find_missing(pixels: Pixels) -> Mask:
-    """Where any channel is NaN, H x W."""
+    """Find the pixels with NaN in any channel, H x W."""
     return np.asarray(np.isnan(pixels).any(axis=2))
 
 
@@ -25,16 +25,16 @@ def mark(
     boxes: Sequence[tuple[int, int, int, int]] = (),
     grow: int = 0,
 ) -> Pixels:
-    """Make NaN of what is at least half white in a mask, and of boxes, besides what is NaN already.
+    """Set pixels to NaN where the mask is at least 0.5, and inside boxes.
 
     Args:
         pixels: H x W x C.
         mask: H x W in [0, 1].
-        boxes: x, y, width and height in pixels; what lies beyond the photo is cut.
-        grow: pixels by which all of it grows on every side.
+        boxes: x, y, width and height in pixels; parts outside the photo are ignored.
+        grow: pixels by which all missing areas grow on every side.
 
     Raises:
-        RestoreError: a box lies outside of the photo, or nothing is left.
+        RestoreError: a box lies outside the photo, or no pixels remain.
     """
     import cv2
 
@@ -45,20 +45,21 @@ def mark(
     for x, y, across, down in boxes:
         if x >= width or y >= height:
             raise RestoreError(
-                f"the box {x},{y},{across},{down} lies outside of {width} x {height} pixels."
+                f"The box {x},{y},{across},{down} lies outside the photo ({width} x {height})."
             )
         missing[y : y + down, x : x + across] = 1
     if grow and missing.any():
         away = cv2.distanceTransform(1 - missing, cv2.DIST_C, 3)
         missing = np.asarray(away <= grow, np.uint8)
     if missing.all():
-        raise RestoreError("all of it is missing; leave something that is to stay.")
+        raise RestoreError("The mask covers the entire photo. Leave some of it black.")
     return np.where(missing[..., None], np.float32(np.nan), pixels)
 
 
 def around(missing: Mask) -> tuple[slice, slice]:
-    """Rows and columns of what is missing, grown by their number on each side; all where nothing
-    is.
+    """Rows and columns of the missing pixels, with a margin as wide as they are on each side.
+
+    If nothing is missing, all rows and columns.
     """
 
     def grow(lines: NDArray[np.intp]) -> slice:
@@ -71,19 +72,19 @@ def around(missing: Mask) -> tuple[slice, slice]:
 
 
 def coarsen(observed: Pixels) -> Pixels | None:
-    """Half the size, if a gap is so wide that its middle is out of sight of its border."""
+    """Halve the image if a gap is deeper than DEPTH; otherwise return None."""
     import cv2
 
     missing = find_missing(observed)
     if not missing.any() or missing.all():
         return None
-    # What lies beyond the photo's border counts as known.
+    # Pixels outside the photo count as known.
     depth = cv2.distanceTransform(np.pad(missing.astype(np.uint8), 1), cv2.DIST_C, 3)
     return _halve(observed, missing)[0] if depth.max() > DEPTH else None
 
 
 def refine(pixels: Pixels, observed: Pixels, restored: Pixels) -> Pixels:
-    """A network's input, with the smaller picture's pixels in the gaps, bicubically enlarged."""
+    """Fill the gaps of a network's input from the restored smaller image, upscaled bicubically."""
     import cv2
 
     height, width = observed.shape[:2]
@@ -94,15 +95,15 @@ def refine(pixels: Pixels, observed: Pixels, restored: Pixels) -> Pixels:
 
 
 def fill(image: Pixels, missing: Mask) -> Pixels:
-    """Fill missing pixels from coarse to fine, however large a hole is.
+    """Fill missing pixels from coarse to fine, for gaps of any size.
 
-    Push-pull (Gortler et al., "The Lumigraph", SIGGRAPH 1996): the image is reduced, each pixel the
-    mean of the known ones of four, until none is missing; on the way back each resolution fills the
-    gaps of the finer one.
+    Push-pull (Gortler et al., "The Lumigraph", SIGGRAPH 1996): the image is halved, each pixel the
+    mean of the known ones among four, until none is missing; on the way back each resolution fills
+    the gaps of the next finer one.
 
     Args:
-        image: H x W x C; what is missing may be NaN.
-        missing: H x W. If all is, the result is gray.
+        image: H x W x C; missing pixels may be NaN.
+        missing: H x W. If all pixels are missing, the result is gray.
     """
     import cv2
 
@@ -119,8 +120,10 @@ def fill(image: Pixels, missing: Mask) -> Pixels:
 
 
 def _halve(image: Pixels, missing: Mask) -> tuple[Pixels, Mask]:
-    """Half the size, rounded up: means of the known ones of four pixels, or NaN; and where none is
-    known.
+    """Halve an image: the mean of the known pixels among four, or NaN; sizes are rounded up.
+
+    Returns:
+        The smaller image, and its missing pixels.
     """
     even = tuple((0, side % 2) for side in missing.shape)
     known = np.pad(np.asarray(~missing, np.float32), even)

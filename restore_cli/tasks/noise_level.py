@@ -1,4 +1,4 @@
-"""What a network learns that measures noise, which is not a command."""
+"""The task of the network that measures noise; it has no command."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ class NoiseLevel(Task):
     preserves_mean: ClassVar[bool] = False
 
     def finish(self, output: Pixels, observed: Pixels) -> Pixels:
-        """The levels at each pixel, as the network gives them."""
+        """Return the network's output, the levels at each pixel, unchanged."""
         return output.reshape(observed.shape)

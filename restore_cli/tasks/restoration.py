@@ -1,4 +1,4 @@
-"""The values that pass between a task, the networks that it runs, and whoever asked for it."""
+"""The values that pass between a task, its networks and the caller."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a network was trained for, as in weights.toml, and what it says of itself."""
+    """The levels that a network was trained for, as in weights.toml, and its geometry."""
 
     levels: Levels
     geometry: Geometry
@@ -24,13 +24,13 @@ class Trained:
 
 @dataclass(frozen=True)
 class TaskReport:
-    """What a task has to say of a photo.
+    """What a task reports about a photo.
 
     Attributes:
-        options: the task's, as used: an estimated sigma in place of "auto".
+        options: the task's options as used, such as an estimated sigma instead of "auto".
         warnings: sentences for the user.
-        noise: the noise level on the 0..255 scale, where the task estimated it.
-        strength: 0 to 1, how much of the network's change is for the better.
+        noise: the noise level on the 0..255 scale, if the task estimated it.
+        strength: 0 to 1, how much of the network's change to apply.
     """
 
     options: Mapping[str, float | str] = field(default_factory=dict)
@@ -41,13 +41,13 @@ class TaskReport:
 
 @dataclass(frozen=True)
 class NetworkInput:
-    """What a network is given.
+    """The input of a network.
 
     Attributes:
         pixels: the image, H x W x C in [0, 1].
-        conditions: its condition planes, each a value or H x W.
-        report: what the task has to say.
-        missing: H x W, which pixels are only roughly known; None is none.
+        conditions: the condition planes, each a value or H x W.
+        report: the task's report.
+        missing: H x W, True where pixels are missing and only roughly filled; None if none are.
     """
 
     pixels: Pixels
@@ -58,34 +58,33 @@ class NetworkInput:
 
 @dataclass(frozen=True)
 class NetworkRun:
-    """A network that was run over a picture: what it was given, and what it gave."""
+    """A run of a network on a picture: its input and its result."""
 
     model: Checkpoint
     input: NetworkInput
     result: Result
 
-    def find_fault(self) -> str:
-        """What is wrong with a result that is no picture, if anything is."""
+    def find_problem(self) -> str:
+        """Describe why the result is unusable; empty if it is fine."""
         low, high = (float(edge) for edge in (self.result.pixels.min(), self.result.pixels.max()))
         bounds = self.model.network.bounds
         if not bounds or (low >= bounds[0] and high <= bounds[1]):
             return ""
-        return f"{self.model.name} fails on it, with values from {low:.1f} to {high:.1f} for 0 to 1"
+        return f"{self.model.name} failed: its output is {low:.1f} to {high:.1f}, not 0 to 1"
 
 
 @dataclass(frozen=True)
 class Restoration:
-    """What is made of a picture, before `strength` and the mask are applied.
+    """The result of a task, before `strength` and the mask are applied.
 
     Attributes:
-        pixels: of the result, in [0, 1].
-        unrestored: what was observed, at the result's size.
-        observed: what was observed; what is missing is NaN.
-        mask: H x W in [0, 1], where the change is made; None is everywhere.
-        report: what the task has to say.
-        runs: the networks that were run, those that find damage first; none where nothing can
-            change.
-        changed: whether any network made `pixels`, which are `unrestored` otherwise.
+        pixels: the restored pixels, in [0, 1].
+        unrestored: the observed pixels at the result's size.
+        observed: the observed pixels; missing ones are NaN.
+        mask: H x W in [0, 1], 1 where the picture is changed; None means everywhere.
+        report: the task's report.
+        runs: the networks that were run, those that detect damage first; empty if nothing changes.
+        changed: whether a network made `pixels`; otherwise they are `unrestored`.
     """
 
     pixels: Pixels
@@ -99,7 +98,7 @@ class Restoration:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known of a photo when it was restored.
+    """What is known about a photo after it was restored.
 
     Attributes:
         picture: the photo.

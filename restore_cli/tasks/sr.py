@@ -1,4 +1,4 @@
-"""Low resolution is to become higher."""
+"""Super-resolution: upscaling of photos."""
 
 from __future__ import annotations
 
@@ -12,41 +12,42 @@ from restore_cli.levels import Choice, Levels, span
 from restore_cli.tasks import Task, option
 from restore_cli.tasks.restoration import Finding, NetworkInput, TaskReport, Trained
 
-if TYPE_CHECKING:  # the command line reads the tasks for its help, and must not wait for numpy
+if TYPE_CHECKING:  # for help texts the tasks are imported without numpy, which is slow
     from restore_cli.image import Picture, Pixels
 
 LARGEST = 8
-NOISY, COMPRESSED = 3.0, 90  # noise level and JPEG quality beyond which a photo is not clean
+NOISY, COMPRESSED = 3.0, 90  # noise level above which, and JPEG quality below which, to warn
 
 
-def parse_scale(word: str) -> float:
-    """A number."""
+def parse_scale(text: str) -> float:
+    """Parse a number."""
     try:
-        return float(word)
+        return float(text)
     except ValueError as error:
-        raise UsageError(f"The scale is {word!r}; give a number from 1 to {LARGEST}.") from error
+        raise UsageError(
+            f"{text!r} is not a valid scale; expected a number from 1 to {LARGEST}."
+        ) from error
 
 
-def parse_size(word: str) -> tuple[int, int]:
-    """ "1920x1080", width and height in pixels; "1920x" and "x1080" have 0 for the other one."""
-    found = re.fullmatch(r"([1-9]\d*)x|x([1-9]\d*)|([1-9]\d*)x([1-9]\d*)", word.lower(), re.ASCII)
+def parse_size(text: str) -> tuple[int, int]:
+    """Parse "1920x1080", width and height in pixels; "1920x" or "x1080" gives 0 for the other."""
+    found = re.fullmatch(r"([1-9]\d*)x|x([1-9]\d*)|([1-9]\d*)x([1-9]\d*)", text.lower(), re.ASCII)
     if not found:
         raise UsageError(
-            f"The size is {word!r}; give width and height in pixels, such as 1920x1080, or one of"
-            " them, such"
-            " as 1920x."
+            f"{text!r} is not a valid size; expected pixels such as 1920x1080,"
+            " or only one side, such as 1920x."
         )
     return int(found[1] or found[3] or 0), int(found[2] or found[4] or 0)
 
 
 @dataclass(frozen=True)
 class Sr(Task):
-    """Enlarge photos.
+    """Upscale photos.
 
     Attributes:
-        scale: how many times wider and higher, 1 to 8.
-        size: width and height in pixels, in place of the scale; at most 8 times the photo's. Where
-            one is 0, it follows from the photo's shape.
+        scale: factor for width and height, 1 to 8.
+        size: width and height in pixels, instead of the scale; at most 8 times the photo's. If one
+            is 0, it follows from the photo's aspect ratio.
     """
 
     name: ClassVar[str] = "sr"
@@ -54,30 +55,30 @@ class Sr(Task):
     gray_via_luma: ClassVar[bool] = True
     enlarges: ClassVar[bool] = True
 
-    scale: float = option(
-        2.0, help="How many times wider and higher.", metavar="FLOAT", parse=parse_scale
-    )
+    scale: float = option(2.0, help="Upscaling factor, 1 to 8.", metavar="FLOAT", parse=parse_scale)
     size: tuple[int, int] | None = option(
         None,
-        help="Width and height in pixels, in place of the scale; Wx or xH keeps the photo's shape.",
+        help="Output size in pixels, instead of --scale; Wx or xH keeps the aspect ratio.",
         metavar="WxH|Wx|xH",
         parse=parse_size,
     )
 
     def __post_init__(self) -> None:
         if not 1 <= self.scale <= LARGEST:
-            raise UsageError(f"The scale is {self.scale:g}; give a number from 1 to {LARGEST}.")
+            raise UsageError(
+                f"{self.scale:g} is not a valid scale; expected a number from 1 to {LARGEST}."
+            )
         if self.size and self.scale != Sr.scale:
-            raise UsageError("Both a scale and a size are given; choose one.")
+            raise UsageError("Cannot use --scale and --size together. Choose one.")
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
-        """Enlarge bicubically for a network that keeps the size, as SRCNN's and RED-Net's do.
+        """Upscale bicubically for a network that keeps the size, such as SRCNN and RED-Net.
 
-        By the smallest scale that the network knows and that suffices, or else by its largest; its
-        condition plane is a fourth of that. `finish` does the rest.
+        The scale is the smallest sufficient one that the network knows, or its largest; the
+        condition plane is scale / 4. `finish` resamples to the requested size.
 
         Raises:
-            RestoreError: the result would have more than 8 times the photo's sides.
+            RestoreError: the result would be more than 8 times as wide or high as the photo.
         """
         from restore_cli.image import resize
 
@@ -86,7 +87,7 @@ class Sr(Task):
         wanted = self.enlargement(height, width)
         if wanted > LARGEST:
             raise RestoreError(
-                f"the size is {wanted:.3g} times its own; give one of at most {LARGEST} times."
+                f"The requested size is {wanted:.3g}x the photo's; the maximum is {LARGEST}x."
             )
         known = [float(geometry.scale)] if geometry.scale > 1 else _scales(trained.levels)
         scale = next((scale for scale in known if scale >= wanted), known[-1])
@@ -99,33 +100,35 @@ class Sr(Task):
         return NetworkInput(pixels, (scale / 4,) * geometry.conditions, report)
 
     def _warn(self, height: int, width: int, scale: float) -> Iterator[str]:
-        """What a network of some scale cannot do for a photo of this size."""
+        """Warnings about a photo of this size and a network with this scale."""
         wanted = self.enlargement(height, width)
         if wanted > scale:
-            yield f"The model enlarges up to {scale:g} times; the rest of {wanted:.3g} is bicubic."
+            yield (
+                f"This model upscales {scale:g}x; the remaining {wanted / scale:.3g}x is bicubic."
+            )
         elif wanted < 1:
-            yield "The size is smaller than the photo, which is reduced."
+            yield "The requested size is smaller than the photo; downscaling."
         if self.size and all(self.size):
             wide, tall = self.size
             if abs(wide * height / width - tall) > 1:  # a pixel is rounding
-                yield f"The size has another shape than {width} x {height}; the photo is stretched."
+                yield "The requested size changes the aspect ratio; the photo is stretched."
 
     def advise(self, found: Finding) -> str | None:
-        """Name the model for photos where noise or traces of JPEG would be enlarged, too."""
+        """Suggest the model for photos if noise or JPEG artifacts would be upscaled, too."""
         from restore_cli.metrics import estimate_quality
 
         if found.trained.get("damage") == "photo":
             return None
         picture = found.picture
         quality = picture.jpeg_quality or estimate_quality(picture.pixels, picture.visible)[0]
-        faults = [f"noise of level {found.noise:.0f}"] * (found.noise > NOISY)
-        faults += [f"the traces of JPEG at quality {quality:.0f}"] * (quality < COMPRESSED)
-        if not faults:
+        damage = [f"noise of level {found.noise:.0f}"] * (found.noise > NOISY)
+        damage += [f"JPEG artifacts of quality {quality:.0f}"] * (quality < COMPRESSED)
+        if not damage:
             return None
-        return f"This enlarges {' and '.join(faults)}, too; --model photo does not."
+        return f"This also upscales {' and '.join(damage)}; --model photo does not."
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the result: the size that is wanted, or by the scale."""
+        """Height and width of the result: the requested size, or the scaled one."""
         if not self.size:
             return round(height * self.scale), round(width * self.scale)
         wide, tall = self.size
@@ -135,11 +138,11 @@ class Sr(Task):
         )
 
     def finish(self, output: Pixels, observed: Pixels) -> Pixels:
-        """Resample to the size that is wanted, antialiased, if the network's scale is another."""
+        """Resample to the requested size, antialiased, if the network's scale differs."""
         return super().finish(self._resize(output, observed), observed)
 
     def unrestored(self, observed: Pixels) -> Pixels:
-        """Bicubically enlarged."""
+        """The observed pixels, upscaled bicubically."""
         return self._resize(observed, observed).clip(0, 1)
 
     def _resize(self, image: Pixels, observed: Pixels) -> Pixels:
@@ -150,7 +153,7 @@ class Sr(Task):
 
 
 def _scales(trained: Levels) -> list[float]:
-    """The scales that a network was trained for, in order."""
+    """The scales that a network was trained for, in ascending order."""
     level = trained.get("scale", 2)
     if isinstance(level, Choice):
         return sorted(map(float, level.words))

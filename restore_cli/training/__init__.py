@@ -1,3 +1,1 @@
-"""What a training is made of: recipe, pairs, objectives, optimizer and the state that survives a
-kill.
-"""
+"""Training: recipes, data, objectives, optimizers, and a state from which a training resumes."""

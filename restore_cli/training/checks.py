@@ -1,4 +1,4 @@
-"""What is wrong with the keys of a recipe, by their type hints and bounds: all of it at once."""
+"""Checks the keys of a recipe against their type hints and bounds, and finds all problems."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Literal, get_args, get_origin
 from restore_cli.degradations import MEASURES
 from restore_cli.tasks import TASKS
 
-_LARGEST = 2**53  # of whole numbers
-_BOUNDS: dict[str, tuple[float, float]] = {  # lowest and highest, where they are not 0 and any
+_LARGEST = 2**53  # upper bound of all integers
+_BOUNDS: dict[str, tuple[float, float]] = {  # lowest and highest; all others are at least 0
     "steps": (1, _LARGEST),
     "batch": (1, _LARGEST),
     "patch": (1, _LARGEST),
@@ -31,12 +31,12 @@ _FOLDERS = {"folders", "halved", "pairs"}
 
 
 def find_problems(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[str, list[str]]:
-    """The problems of each known key of a TOML table; a sound key has an empty list.
+    """Find the problems of each known key of a TOML table; a valid key has an empty list.
 
     Args:
         values: the table.
-        hints: the types of the known keys: numbers, text, tables, literals, lists of them, or "one
-            or a list".
+        hints: the types of the known keys: numbers, strings, tables, literals, lists of them, or
+            unions of a type and a list of it.
     """
     return {
         key: list(_problems(key, value, hints[key]))
@@ -47,7 +47,7 @@ def find_problems(values: Mapping[str, Any], hints: Mapping[str, Any]) -> dict[s
 
 def _problems(key: str, value: Any, hint: Any) -> Iterator[str]:
     listed = isinstance(value, (list, tuple))
-    if isinstance(hint, UnionType):  # "int | tuple[int, ...]" takes one or a list of some
+    if isinstance(hint, UnionType):  # "int | tuple[int, ...]" accepts one value or a list
         one, several = get_args(hint)
         hint = several if listed else one
         if listed and not value:
@@ -93,6 +93,6 @@ def _out_of_bounds(key: str, value: float) -> Iterator[str]:
 
 def _strange_folder(key: str, value: str) -> Iterator[str]:
     if any(PurePath(part).is_absolute() for part in value.split(":")):
-        yield f"{key} must lie below --data, unlike {value!r}"
+        yield f"{key} must be below --data, unlike {value!r}"
     if key == "pairs" and not all(value.partition(":")):
         yield f"pairs must be CLEAN:DAMAGED, not {value!r}"

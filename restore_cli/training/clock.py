@@ -1,4 +1,4 @@
-"""Steps and time of a training: how far it is, what is due, and how fast it goes."""
+"""Steps and time of a training: progress, due validations, and speed."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import Moment
 
 _LOG_EVERY_SECONDS, _LOG_EVERY_STEPS = 20, 100  # whichever comes first
-_VALIDATION_SHARE = 0.2  # that validations may take of the time, unless the recipe says when
+_VALIDATION_SHARE = 0.2  # of the time, for validations; unless the recipe sets their interval
 
 
 class Clock:
-    """How far a training is, and when a validation is due.
+    """The progress of a training, and when a validation is due.
 
     Attributes:
-        done: the share of the training after the last whole step, 0 to 1.
-        validating: seconds of this process that validations took.
+        done: the share of the training that is done after the last complete step, 0 to 1.
+        validating: seconds that this process spent on validations.
     """
 
     def __init__(self, recipe: Recipe, moment: Moment, group: Group) -> None:
@@ -34,15 +34,15 @@ class Clock:
 
     @property
     def ended(self) -> bool:
-        """Whether no step is left."""
+        """Whether all steps are done."""
         return self.done >= 1 or self.moment.over
 
     def read(self) -> float:
-        """The share of the training that is done by now."""
+        """Return the share of the training that is done by now, 0 to 1."""
         return min(self.recipe.done(self.moment.step, time.monotonic() - self.begun), 1)
 
     def count_step(self, rate: float) -> None:
-        """Take note of a step at a learning rate; every process of a group does."""
+        """Count a step at a learning rate; every process of a group must call this."""
         recipe, moment = self.recipe, self.moment
         moment.step += 1
         moment.seconds = time.monotonic() - self.begun
@@ -55,7 +55,7 @@ class Clock:
 
 
 class Meter:
-    """What is counted from one moment to the next."""
+    """Measures objective, speed and waiting time from one row of the log to the next."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
@@ -63,38 +63,38 @@ class Meter:
         self.started = time.monotonic()
 
     def next_batch(self, feed: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-        """The next batch, observed and clean, on the device; the wait for it is counted."""
-        asked = time.monotonic()
+        """Return the next batch, observed and clean, on the device, and count the waiting time."""
+        started = time.monotonic()
         observed, clean = (
             side.to(self.device, memory_format=torch.channels_last, non_blocking=True)
             for side in next(feed)
         )
-        self.waited += time.monotonic() - asked
+        self.waited += time.monotonic() - started
         return observed, clean
 
     def count_step(self, objective: Tensor) -> None:
-        """Take note of a step's objective."""
+        """Add the objective of a step."""
         self.total += objective
         self.steps += 1
 
     def is_due(self) -> bool:
-        """Whether it is time for a row of the log."""
+        """Return whether it is time for a row of the log."""
         elapsed = time.monotonic() - self.started
         return self.steps >= _LOG_EVERY_STEPS or elapsed > _LOG_EVERY_SECONDS
 
     def read(self, step: int) -> tuple[float, float, float]:
-        """Mean objective, steps a second, and the share of time spent waiting for data.
+        """Return the mean objective, steps per second, and the share of time spent on waiting.
 
         Raises:
-            RestoreError: the objective is no longer finite at this step.
+            RestoreError: the objective is NaN or infinite at this step.
         """
         mean = math.nan
         if self.steps:
-            mean = self.total.item() / self.steps  # on a GPU this waits for all steps
+            mean = self.total.item() / self.steps  # waits for all steps on a GPU
             if not math.isfinite(mean):
                 raise RestoreError(
-                    f"The objective is no longer finite at step {step}; lower the learning rate,"
-                    " or train in fp32. The state before it is kept."
+                    f"The loss became NaN or infinite at step {step}. Lower the learning rate, or"
+                    " train in fp32. The last saved state was kept."
                 )
         seconds = max(time.monotonic() - self.started, 1e-9)
         return mean, self.steps / seconds, self.waited / seconds

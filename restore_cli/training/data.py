@@ -1,4 +1,4 @@
-"""The images of a training: read once, and parted into those to train on and those held out."""
+"""The images of a training: read once, and split into training and held-out images."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from restore_cli.training.store import ImageStore
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Images to train on, the centers of those held out, and why others cannot be read."""
+    """Training images, the centers of held-out images, and one error per unreadable file."""
 
     training: list[Sample]
     holdout: list[Sample]
@@ -26,7 +26,7 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class _Source:
-    """A file, or the clean and the damaged one of a real pair; taken at half their size or not."""
+    """A file, or the clean and the degraded file of a pair; optionally reduced to half size."""
 
     paths: tuple[Path, ...]
     half_size: bool = False
@@ -35,13 +35,17 @@ class _Source:
 def load_data(
     data: Path, recipe: Recipe, channels: int, validation: Path | None = None
 ) -> TrainingData:
-    """Read the images of a recipe; every n-th of the sorted names is held out, or those of another
-    folder.
+    """Read the images of a recipe, and hold out every n-th of the sorted names.
+
+    Args:
+        data: the folder that contains the recipe's folders.
+        channels: 1 or 3; images are converted.
+        validation: a folder of images to use instead of held-out ones.
 
     Raises:
-        UsageError: a folder is missing, pairs do not fit, or there is no image to train or score
-            with.
-        RestoreError: what finds no room in memory finds none on the disk either.
+        UsageError: a folder is missing, the images of a pair do not fit, or there is no image for
+            training or validation.
+        RestoreError: the images fit neither into memory nor on the disk.
     """
     unreadable: list[str] = []
     excluded = _read_excluded(data / recipe.exclude) if recipe.exclude else frozenset()
@@ -60,7 +64,7 @@ def load_data(
         training = [sample for i, sample in enumerate(samples) if i % recipe.holdout]
     for images, place in ((training, data), (held, validation or data)):
         if not images:
-            raise UsageError(f"No image can be read below {place}; give a folder of images.")
+            raise UsageError(f"No readable images found in {place}; give a folder of images.")
     return TrainingData(training, held, tuple(unreadable))
 
 
@@ -68,8 +72,8 @@ def _read_excluded(path: Path) -> frozenset[str]:
     try:
         return frozenset(path.read_text(encoding="utf-8").splitlines())
     except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is no text"
-        raise UsageError(f"Cannot read {path}: {reason}. Check exclude.") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
+        raise UsageError(f"Cannot read {path}: {reason}. Check the key exclude.") from error
 
 
 def _find_sources(data: Path, recipe: Recipe) -> Iterator[_Source]:
@@ -85,27 +89,25 @@ def _find_sources(data: Path, recipe: Recipe) -> Iterator[_Source]:
 
 
 def _match_pairs(clean: Path, damaged: Path) -> Iterator[tuple[Path, Path]]:
-    """The images of two folders that have the same path but for their suffix, clean and damaged."""
+    """Yield the clean and degraded images that have the same path apart from the suffix."""
     others = {path.relative_to(damaged).with_suffix(""): path for path in _find_images(damaged)}
     for path in _find_images(clean):
         other = others.get(path.relative_to(clean).with_suffix(""))
         if other is None:
-            raise UsageError(f"{path} has no image of the same name in {damaged}.")
+            raise UsageError(f"{path} has no matching file in {damaged}.")
         yield path, other
 
 
 def _find_images(folder: Path) -> list[Path]:
     if not folder.is_dir():
-        raise UsageError(
-            f"{folder} is no folder; check its path, and give --data the folder above it."
-        )
+        raise UsageError(f"{folder} is not a folder; give --data the folder that contains it.")
     return sorted(path for path in folder.rglob("*") if is_image_name(path))
 
 
 def _read_samples(
     sources: Iterable[_Source], channels: int, unreadable: list[str]
 ) -> Iterator[Sample]:
-    """The images of readable files; adds to `unreadable` why others are not."""
+    """Yield the images of readable files, and add an error to `unreadable` for each other one."""
     for source in sources:
         try:
             images = [_read_image(path, channels, source.half_size) for path in source.paths]
@@ -115,8 +117,8 @@ def _read_samples(
         sizes = [image.shape[:2] for image in images]
         if any(a % b for a, b in zip(sizes[0], sizes[-1], strict=True)):
             raise UsageError(
-                f"{source.paths[0]} and {source.paths[-1]} do not fit: {sizes[0]} and {sizes[-1]}"
-                " pixels."
+                f"Cannot pair {source.paths[0]} and {source.paths[-1]}: their sizes do not match,"
+                f" {sizes[0]} and {sizes[-1]} pixels."
             )
         yield Sample(*images)
 

@@ -1,4 +1,4 @@
-"""The network of a recipe that leaves it out, in whole or in part."""
+"""The network of a recipe that does not name it or leaves out some parameters."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from restore_cli.models import catalog
 from restore_cli.tasks import Task
 from restore_cli.training.network_input import feed
 
-_DEFAULT_NETWORK: tuple[str, Mapping[str, Any]] = (  # of a task that has no model yet
+_DEFAULT_NETWORK: tuple[str, Mapping[str, Any]] = (  # for tasks without a default model
     "unet:UNet",
     {"channels": 3, "widths": [32, 64, 96, 128, 160], "unshuffle": 1},
 )
 
 
 def default_network(task: str, levels: Levels) -> tuple[str, Mapping[str, Any]]:
-    """Architecture and parameters of the task's own model for color, of the scale that is trained
-    for.
+    """Return architecture and parameters of a task's default color model.
+
+    Args:
+        levels: their scale, if any, chooses the model.
     """
     scale = levels.get("scale", 1)
     try:
@@ -37,22 +39,25 @@ def default_network(task: str, levels: Levels) -> tuple[str, Mapping[str, Any]]:
 def fit_conditions(
     task: Task, levels: Levels, arch: str, params: Mapping[str, Any]
 ) -> Mapping[str, Any]:
-    """The parameters, with as many condition planes as the task gives, unless they state their
-    number.
+    """Return the parameters with the number of condition planes that the task provides.
+
+    Parameters that already contain `conditions` are returned as they are.
 
     Raises:
-        WeightsError, UsageError: there is no such network, or none for pictures.
+        WeightsError, UsageError: the network is unknown, or not for images of 1 or 3 channels.
     """
-    with torch.device("meta"):  # without memory
+    with torch.device("meta"):  # allocates no memory
         geometry = build(arch, params).geometry
         if geometry.channels not in (1, 3):
-            raise UsageError(f"The network has {geometry.channels} channels; give it 1 or 3.")
+            raise UsageError(
+                f"Cannot train a network of {geometry.channels} channels; images have 1 or 3."
+            )
         blank = np.zeros((16, 16, geometry.channels), np.float32)
         given = len(feed(task, blank, levels, geometry).conditions)
         if "conditions" in params or given == geometry.conditions:
             return params
         try:
             build(arch, {**params, "conditions": given})
-        except WeightsError:  # not for this network to choose
+        except WeightsError:  # the network has no such parameter
             return params
     return {**params, "conditions": given}

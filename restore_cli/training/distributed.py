@@ -1,6 +1,4 @@
-"""Several processes that train together, as torchrun starts them; by itself a process is a group of
-one.
-"""
+"""Several processes that train together, started by torchrun; a single one is a group of one."""
 
 from __future__ import annotations
 
@@ -18,11 +16,12 @@ from restore_cli.engine import find_device
 
 @dataclass(frozen=True)
 class Group:
-    """This process among those of a training.
+    """This process as a member of the processes of a training.
 
     Attributes:
-        rank, size: its number, and how many there are; rank 0 validates, writes and reports.
-        device: where it computes.
+        rank: its number, from 0; rank 0 validates, writes and reports.
+        size: the number of processes.
+        device: the device that it computes on.
     """
 
     rank: int
@@ -30,7 +29,7 @@ class Group:
     device: torch.device
 
     def broadcast(self, values: list[float]) -> list[float]:
-        """The values of rank 0, in every process; all must call this at the same place."""
+        """Return the values of rank 0 in every process; all must call this at the same place."""
         if self.size == 1:
             return values
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -38,7 +37,7 @@ class Group:
         return tensor.tolist()
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Make the gradients of all processes their mean."""
+        """Replace the gradients of each process by the mean over all processes."""
         if self.size > 1:
             for gradient in (parameter.grad for parameter in network.parameters()):
                 if gradient is not None:
@@ -48,7 +47,7 @@ class Group:
 
 @contextmanager
 def join(device: str) -> Iterator[Group]:
-    """Join the group that torchrun's environment names: NCCL between GPUs, else Gloo.
+    """Join the group of torchrun's environment variables: NCCL between GPUs, else Gloo.
 
     Args:
         device: as `engine.find_device` takes it; "auto" and "cuda" give each process its own GPU.
@@ -66,5 +65,5 @@ def join(device: str) -> Iterator[Group]:
         yield Group(rank, size, found)
         distributed.barrier()  # the first process still validates and writes at the end
     finally:
-        gc.collect()  # what is left of the training must not outlive the group
+        gc.collect()  # no object of the training may outlive the group
         distributed.destroy_process_group()

@@ -1,4 +1,4 @@
-"""What a training would take, found by one patch."""
+"""Estimates the cost of a training from one patch."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from restore_cli.training.start import make_network, trial_side
 
 @dataclass(frozen=True)
 class Plan:
-    """What a training would take.
+    """The cost of a training.
 
     Attributes:
-        parameters: those that are trained.
-        flops: floating point operations of the network on one patch, a multiplication and an
-            addition each. Those of a large patch follow from a smaller one.
-        memory: bytes of weights, gradients, momenta, moving average and the activations of a batch,
-            about.
-        images, holdout: to train on and to score with.
-        unreadable: files that are left out.
+        parameters: number of trained parameters.
+        flops: floating point operations of the forward pass on one patch, where a multiplication
+            and an addition count as two. Large patches are extrapolated from a smaller one.
+        memory: approximate bytes of weights, gradients, momenta, moving average and the activations
+            of a batch.
+        images, holdout: number of images for training and for validation.
+        unreadable: one error for each file that is left out.
     """
 
     parameters: int
@@ -43,8 +43,9 @@ class Plan:
 
 
 def plan(request: Request) -> Plan:
-    """Find out what a training would take, by one patch on the CPU, which a large patch would keep
-    too long.
+    """Estimate the cost of a training by one forward pass on the CPU.
+
+    A small patch is used where the recipe's patches would take too long.
 
     Raises:
         UsageError, WeightsError: as `loop.train`.
@@ -76,8 +77,8 @@ def plan(request: Request) -> Plan:
     return Plan(
         parameters=trained,
         flops=round(counter.get_total_flops() * times),
-        memory=5 * 4 * trained  # float32 weights, gradients, two momenta and the average
-        + round(part * sum(activations.values()) * times),
+        # float32 weights, gradients, two momenta and the moving average
+        memory=5 * 4 * trained + round(part * sum(activations.values()) * times),
         images=len(data.training),
         holdout=len(data.holdout),
         unreadable=data.unreadable,
@@ -85,9 +86,7 @@ def plan(request: Request) -> Plan:
 
 
 def _side(recipe: Recipe, geometry: Geometry) -> int:
-    """The side of the patch to measure: the recipe's largest, or a smaller one that fits if that is
-    large.
-    """
+    """Return the side of the patch to measure: the recipe's largest, or a smaller one that fits."""
     damage = find_degradation(recipe.task).draw(recipe.levels, np.random.default_rng(0))
 
     def fits(side: int) -> bool:

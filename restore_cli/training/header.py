@@ -1,4 +1,4 @@
-"""What a trained checkpoint says of itself."""
+"""The header of a trained checkpoint."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from restore_cli.training.data import TrainingData
 from restore_cli.training.request import Request
 from restore_cli.training.validation import Validation, validate
 
-_PRECISION_LOSS = 0.02  # dB that a checkpoint may lose in a faster precision and still list it
+_PRECISION_LOSS = 0.02  # dB; a checkpoint lists bf16 if bf16 costs no more than this
 
 
 def make_header(
@@ -27,8 +27,10 @@ def make_header(
     device: torch.device,
     watch: Callable[[str], None] = lambda doing: None,
 ) -> Header:
-    """What the checkpoint says of itself; it lists bf16 if that costs at most 0.02 dB at every
-    level, for which it validates once more.
+    """Make the header of a checkpoint.
+
+    A second validation, in bf16, decides whether the header lists bf16: it may cost at most
+    0.02 dB at every level.
     """
     recipe = request.recipe
     fast = validate(network, recipe, data.holdout, device, "bf16", watch).scores
@@ -54,7 +56,7 @@ def make_header(
 
 
 def _commit() -> str:
-    """The commit this package runs from, or nothing where it is no checkout."""
+    """Return the commit of this package, or "" if it does not run from a git checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False)
     return answer.stdout.strip() if answer.returncode == 0 else ""

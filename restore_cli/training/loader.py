@@ -1,4 +1,4 @@
-"""Batches that worker processes draw ahead."""
+"""Loads batches ahead in worker processes."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from restore_cli.training.patches import Batch, Patches
 
 
 def batches(patches: Patches, start: int, workers: int, pinned: bool) -> Iterator[Batch]:
-    """The batches from a step on, without end; `workers` processes draw them ahead, 0 draws them
-    here.
+    """Return an endless iterator of the batches from a step on.
+
+    Args:
+        workers: processes that draw batches ahead; 0 draws them in this process.
+        pinned: keep batches in page-locked memory, which is faster to copy to a GPU.
     """
     loader: DataLoader[Batch] = DataLoader(
         patches,
@@ -27,7 +30,7 @@ def batches(patches: Patches, start: int, workers: int, pinned: bool) -> Iterato
 
 
 def _single_threaded(_worker: int) -> None:
-    """A worker is one thread: OpenCV would start as many as there are cores."""
+    """Limit a worker to one thread; OpenCV would start one for each core."""
     import cv2
 
     cv2.setNumThreads(0)

@@ -1,4 +1,4 @@
-"""What a training writes down as it goes: a CSV file always, TensorBoard where it is wanted."""
+"""The log of a training: a CSV file, and optionally TensorBoard."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from restore_cli.image import Pixels
 
 
 class Log:
-    """Rows of figures, one for each moment that a training tells of.
+    """A table of figures, with one row for each `Progress` of a training.
 
     Args:
-        path: the CSV file; a resumed training drops the rows after the step that it goes on from.
+        path: the CSV file; a resumed training drops the rows after the step that it resumes from.
         step: that step.
-        logdir: folder of TensorBoard's event files, or None.
+        logdir: folder for TensorBoard's event files, or None.
 
     Raises:
-        RestoreError: the file of a resumed training is no such log.
+        RestoreError: the log of a resumed training is damaged.
         UsageError: TensorBoard is not installed.
     """
 
@@ -45,10 +45,13 @@ class Log:
             self.board = SummaryWriter(str(logdir), purge_step=step or None)
 
     def write(self, figures: Mapping[str, float | int]) -> None:
-        """Add a row; figures are named by the columns, of which "step" is one.
+        """Add a row.
+
+        Args:
+            figures: values by column name; "step" is required.
 
         Raises:
-            RestoreError: it cannot be written.
+            RestoreError: the file cannot be written.
         """
         self.rows.append(
             {key: f"{value:.6g}" for key, value in figures.items()} | {"step": figures["step"]}
@@ -62,7 +65,7 @@ class Log:
             write_whole(self.path, table.getvalue().encode("utf-8"))
         except OSError as error:
             raise RestoreError(
-                f"Cannot write {self.path}: {error.strerror}. Make room for it."
+                f"Cannot write {self.path}: {error.strerror}. Free some disk space."
             ) from error
         if self.board:
             for name, value in figures.items():
@@ -70,8 +73,10 @@ class Log:
                     self.board.add_scalar(name, value, figures["step"])
 
     def show(self, step: int, pictures: Sequence[Sequence[Pixels]]) -> None:
-        """Sample pictures for TensorBoard, each a row of H x W x C in [0, 1]: damaged, restored,
-        clean.
+        """Write sample images to TensorBoard.
+
+        Args:
+            pictures: rows of degraded, restored and clean image, each H x W x C in [0, 1].
         """
         if self.board:
             for index, row in enumerate(pictures):
@@ -101,6 +106,6 @@ def _read(path: Path) -> list[dict[str, Any]]:
             int(row["step"])
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         raise RestoreError(
-            f"Cannot go on with the log {path}: it is damaged. Move it away."
+            f"Cannot continue the log {path}: it is damaged. Move it away."
         ) from error
     return rows

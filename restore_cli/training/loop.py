@@ -1,4 +1,4 @@
-"""Trains a network by a recipe: one loop, read downwards."""
+"""The training loop."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from restore_cli.training.state import Moment, State, uninterrupted
 from restore_cli.training.step import learn
 from restore_cli.training.validation import Validation, validate
 
-_STATE_SECONDS = 180  # a kill loses no more than this
+_STATE_SECONDS = 180  # between two saved states: the most that a kill can lose
 
 
 def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progress]:
-    """Train, yielding every so often and at each validation; of several processes only rank 0
-    yields.
+    """Train, and yield at regular intervals and at each validation.
 
-    Whoever interrupts it, or closes the iterator, finds the state of the last whole step.
+    With several processes, only rank 0 yields. On an interruption, or when the iterator is closed,
+    the state of the last complete step is saved.
 
     Args:
         watch: called after each step and each validated image.
 
     Raises:
-        UsageError: recipe, data, device and the places to write to do not fit together.
-        RestoreError: the objective is no longer finite, or the log to go on with is damaged.
-        WeightsError: the state to resume from is damaged or another recipe's.
+        UsageError: recipe, data and device do not fit together, or an output cannot be written.
+        RestoreError: the objective is NaN or infinite, or the log of a resumed training is damaged.
+        WeightsError: the state to resume from is damaged or comes from another recipe.
     """
     with (
         join(request.device) as group,
@@ -61,15 +61,15 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
     def beat(doing: str = "training") -> None:
         watch(Beat(moment.step, clock.read(), doing))
 
-    with _writing(request, state, group) as log:  # of the first process, which writes for all
+    with _writing(request, state, group) as log:  # None in all processes but the first
         if log and clock.ended and not moment.due:
             yield _already_ended(moment, notes)
         while moment.due or not clock.ended:
             rate = learning_rate(recipe, moment.step, clock.done, moment.drops)
-            if not moment.due:  # else a validation was interrupted, and comes first
+            if not moment.due:  # otherwise a validation was interrupted, and comes first
                 observed, clean = meter.next_batch(setup.feed)
                 with uninterrupted():
-                    torch.manual_seed(recipe.seed + moment.step)  # of what networks draw
+                    torch.manual_seed(recipe.seed + moment.step)  # for networks that draw
                     meter.count_step(learn(state, setup.forward, recipe, observed, clean, rate))
                     state.update_average(recipe.ema)
                     clock.count_step(rate)
@@ -114,8 +114,9 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
 
 @contextmanager
 def _writing(request: Request, state: State, group: Group) -> Iterator[Log | None]:
-    """The log, of the first process of a group; the state is written, too, if the block is
-    interrupted, by a signal or by who asks for no more.
+    """Open the log in the first process of a group, and save the state if the block is interrupted.
+
+    An interruption is a signal, or the end of the iteration over `train`.
     """
     if group.rank:
         yield None
@@ -131,15 +132,21 @@ def _writing(request: Request, state: State, group: Group) -> Iterator[Log | Non
 
 
 def _already_ended(moment: Moment, notes: tuple[str, ...]) -> Progress:
-    note = f"Training ended after step {moment.step}; give more --steps or --minutes to prolong it."
+    note = (
+        f"The training already ended after step {moment.step}; give more --steps or --minutes to"
+        " extend it."
+    )
     return Progress(moment.step, 1.0, moment.seconds, math.nan, 0.0, notes=(*notes, note))
 
 
 def _validate(
     request: Request, setup: Setup, group: Group, clock: Clock, watch: Callable[[str], None]
 ) -> tuple[Validation, Header | None, float]:
-    """The scores of the moving average and what its checkpoint says of itself, in the first process
-    of a group; and the sum of the scores, in all.
+    """Validate the moving average of the weights.
+
+    Returns:
+        The validation and the checkpoint's header in the first process of a group, an empty
+        validation and None in the others; and the sum of the scores in all of them.
     """
     started = time.monotonic()
     validation, header = Validation(), None

@@ -1,4 +1,4 @@
-"""What a network is given in training, and how levels of damage are written down."""
+"""The input of a network in training, and the text form of levels."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from restore_cli.tasks.restoration import NetworkInput, Trained
 
 
 def plain(levels: Levels) -> dict[str, Any]:
-    """The levels as TOML and JSON hold them."""
+    """Convert levels to values for TOML and JSON."""
     return {key: to_plain(level) for key, level in levels.items()}
 
 
 def label(levels: Levels) -> str:
-    """The levels as logs and charts name them, "sigma 25"."""
+    """Format levels for logs and charts: "sigma 25"."""
     return " ".join(f"{key} {value}" for key, value in plain(levels).items())
 
 
 def feed(task: Task, observed: Pixels, levels: Levels, geometry: Geometry) -> NetworkInput:
-    """What a network that is trained for these levels gets for an observed image."""
+    """Return the input, pixels and conditions, of a network that is trained for these levels."""
     made = task.prepare(Picture(observed), Trained(levels, geometry))
     return made or NetworkInput(observed)
 
 
 def stack_input(task: Task, observed: Pixels, levels: Levels, geometry: Geometry) -> Pixels:
-    """The network's whole input, H x W x (channels + conditions).
+    """Return the network's complete input, H x W x (channels + conditions).
 
     Raises:
-        UsageError: the network takes another number of conditions than the task gives.
+        UsageError: the network needs another number of conditions than the task provides.
     """
     fed = feed(task, observed, levels, geometry)
     if len(fed.conditions) != geometry.conditions:
         raise UsageError(
-            f"The network takes {geometry.conditions} conditions where {task.name} gives"
-            f" {len(fed.conditions)}; set its parameter conditions."
+            f"The network needs {geometry.conditions} conditions, but {task.name} provides"
+            f" {len(fed.conditions)}. Change its parameter conditions."
         )
     size = fed.pixels.shape[:2]
     planes = [np.broadcast_to(np.float32(plane), size)[:, :, None] for plane in fed.conditions]

@@ -1,4 +1,4 @@
-"""What a training minimizes."""
+"""The objectives that a training minimizes."""
 
 from __future__ import annotations
 
@@ -17,27 +17,25 @@ from restore_cli.training.recipe import Objective, Recipe
 
 
 def _charbonnier(restored: Tensor, clean: Tensor, width: float = 1e-3) -> Tensor:
-    """Mean of sqrt(error^2 + width^2): L1 that is smooth at zero (Lai et al., LapSRN, CVPR
-    2017).
+    """Mean of sqrt(error^2 + width^2), an L1 that is smooth at zero.
+
+    Lai et al., "Deep Laplacian Pyramid Networks for Fast and Accurate Super-Resolution", CVPR 2017.
     """
     return ((restored - clean).square() + width**2).sqrt().mean()
 
 
 def _log_mse(restored: Tensor, clean: Tensor, floor: float = 2.5e-6) -> Tensor:
-    """Mean over N patches of the logarithm of their mean squared error: PSNR, but for a negative
-    factor.
+    """Mean over patches of the logarithm of their mean squared error: PSNR times a negative factor.
 
     A patch with little noise counts as much as one with a lot (Chen et al., "Simple Baselines for
-    Image Restoration", ECCV 2022). The floor, 56 dB, keeps patches without any from counting for
-    all.
+    Image Restoration", ECCV 2022). The floor, 56 dB, prevents patches without noise from
+    dominating.
     """
     return ((restored - clean).square().mean(dim=(1, 2, 3)) + floor).log().mean()
 
 
 def _mean_error(restored: Tensor, clean: Tensor) -> Tensor:
-    """L1 of the means of each patch and channel, where the target is one figure for a whole
-    patch.
-    """
+    """L1 of the means of each patch and channel, for targets that are constant over a patch."""
     return l1_loss(restored.mean(dim=(2, 3)), clean.mean(dim=(2, 3)))
 
 
@@ -47,7 +45,7 @@ OBJECTIVES: dict[Objective, Callable[[Tensor, Tensor], Tensor]] = {
     "charbonnier": _charbonnier,
     "psnr": _log_mse,
     "mean": _mean_error,
-    "lsgan": l1_loss,  # to which the adversary's loss is added
+    "lsgan": l1_loss,  # the adversary's loss is added to it
     "gan": l1_loss,
 }
 _VERDICTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -57,25 +55,24 @@ _VERDICTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 
 class Adversary:
-    """A PatchGAN that learns to tell restored from clean patches, given the observed ones.
+    """A PatchGAN that learns to distinguish restored from clean patches, given the observed ones.
 
-    Its objective is that of least squares (Mao et al., "Least Squares Generative Adversarial
-    Networks", ICCV 2017), or, with "gan", the cross-entropy of Goodfellow et al., "Generative
-    Adversarial Nets", 2014, as pix2pix has it: the network maximizes the chance of passing. Real is
-    1 and restored is 0.
+    Its objective is least squares (Mao et al., "Least Squares Generative Adversarial Networks",
+    ICCV 2017) or, for "gan", the cross-entropy of Goodfellow et al., "Generative Adversarial Nets",
+    2014, in the form of pix2pix: the network maximizes the probability that its patches pass for
+    clean. Clean is 1 and restored is 0.
 
     Raises:
-        UsageError: patches are too small for it.
+        UsageError: the patches are too small for the discriminator.
     """
 
     def __init__(self, channels: int, recipe: Recipe, group: Group) -> None:
         self.channels, self.group = channels, group
         if min(recipe.sides) < 2**recipe.discriminator:
             raise UsageError(
-                f"Cannot judge patches of {min(recipe.sides)} pixels by a discriminator of"
-                f" {recipe.discriminator} convolutions: it takes {2**recipe.discriminator} or"
-                " more. Give a"
-                " larger patch, or a lower discriminator."
+                f"Cannot use a discriminator of {recipe.discriminator} convolutions on patches of"
+                f" {min(recipe.sides)} pixels: it needs {2**recipe.discriminator} or more. Increase"
+                " patch, or lower discriminator."
             )
         self.verdict = _VERDICTS[recipe.objective]
         self.network = PatchGAN(2 * channels, recipe.discriminator).to(group.device)
@@ -84,15 +81,13 @@ class Adversary:
         )
 
     def generator_loss(self, observed: Tensor, restored: Tensor) -> Tensor:
-        """How far restored patches, N x C x H x W, are from passing for clean ones: 0 if they
-        do.
-        """
+        """Return the loss of restored patches, N x C x H x W: 0 if they pass for clean ones."""
         self.network.requires_grad_(False)
         seen = self._discriminate(observed, restored)
         return self.verdict(seen, torch.ones_like(seen))
 
     def learn(self, observed: Tensor, restored: Tensor, clean: Tensor, rate: float) -> Tensor:
-        """One step at telling both apart; the objective before it."""
+        """Train the discriminator for one step, and return its objective before the step."""
         self.network.requires_grad_(True)
         real, fake = self._discriminate(observed, clean), self._discriminate(observed, restored)
         loss = (

@@ -1,4 +1,4 @@
-"""Training batches: patches that are cut from images, and damaged by the task or found damaged."""
+"""Training batches: patches of images, degraded by the recipe or taken from real pairs."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from restore_cli.training.samples import Bytes, Sample, to_float
 
 Batch = tuple[Tensor, Tensor]
 
-_MAX_GRAIN = 15.0  # the most noise, on the 0..255 scale, that patches are given which keep it
+_MAX_GRAIN = 15.0  # highest noise level, on the 0..255 scale, that belongs to the clean patch
 
 
 class Patches(Dataset[Batch]):
-    """Batches by step: seed and step alone decide what is in one, so that a resumed training goes
-    on exactly.
+    """Batches by step.
 
+    Only seed and step decide what is in a batch, so that a resumed training continues exactly.
     An image is drawn in proportion to its side, not its area: a photo four times as large comes
-    twice as often, which keeps few large photos from drowning many small ones.
+    twice as often. So a few large photos do not dominate many small ones.
 
     Args:
-        samples: what to cut patches from.
-        recipe, geometry: what to cut and how to damage it, and for which network.
-        rank: of this process among those that train together; it takes its own part of their batch.
+        samples: the images to cut patches from.
+        recipe: how to cut and degrade patches.
+        geometry: of the network that gets the patches.
+        rank: of this process among those that train together; each draws its own part of a batch.
 
     Raises:
-        UsageError: there is no memory for a batch.
+        UsageError: there is not enough memory for a batch.
     """
 
     def __init__(
@@ -50,14 +51,17 @@ class Patches(Dataset[Batch]):
         free = psutil.virtual_memory().available
         if needed > free:
             raise UsageError(
-                f"Cannot hold a batch of {recipe.batch} patches of {side} pixels: it takes"
+                f"Cannot hold a batch of {recipe.batch} patches of {side} pixels: it needs"
                 f" {needed / 1e9:,.0f} GB, and {free / 1e9:,.0f} GB are free. Lower batch or patch."
             )
         self.shares = np.cumsum(np.sqrt([math.prod(sample.clean.shape[:2]) for sample in samples]))
 
     def __getitem__(self, step: int) -> Batch:
-        """Observed input, N x (channels + conditions) x p x p, and clean target, N x channels x P x
-        P.
+        """Return the batch of a step.
+
+        Returns:
+            Observed input, N x (channels + conditions) x p x p, and clean target, N x channels x
+            P x P.
         """
         size, seed = self.recipe.batch, self.recipe.seed
         places = range(self.rank * size, (self.rank + 1) * size)
@@ -73,28 +77,28 @@ class Patches(Dataset[Batch]):
             np.searchsorted(self.shares, rng.random() * self.shares[-1], side="right")
         ]
         sides, seed = self.recipe.sides, self.recipe.seed
-        drawn = np.random.default_rng([seed, step]).integers(len(sides))  # one for all of a batch
+        drawn = np.random.default_rng([seed, step]).integers(len(sides))  # one for the batch
         clean, damaged = self._cut(sample, sides[drawn], rng)
         clean, damaged = self._vary(clean, damaged, rng)
         damage = self.kind.draw(self.recipe.levels, rng)
         if damage.crop_to_scale(clean).shape != clean.shape:
             raise UsageError(
-                f"{damage} does not fit patches of {len(clean)} pixels; choose another --patch."
+                f"{damage} does not fit patches of {len(clean)} pixels; use another --patch."
             )
         task, observed, clean = (
             damage.pair(clean, rng) if damaged is None else (damage.task(), damaged, clean)
         )
         if clean.shape[2] < self.geometry.channels:
             clean, observed = to_rgb(clean), to_rgb(observed)
-        whole = stack_input(task, observed, self.recipe.levels, self.geometry)
+        stacked = stack_input(task, observed, self.recipe.levels, self.geometry)
         if step < self.recipe.pretrain:
-            whole[..., : self.geometry.channels] = clean
-        return whole, clean
+            stacked[..., : self.geometry.channels] = clean
+        return stacked, clean
 
     def _cut(
         self, sample: Sample, patch: int, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]:
-        """The same place of both images, turned and mirrored at random if the recipe says so."""
+        """Cut the same place from both images, and augment it as the recipe says."""
         side = patch // sample.scale
         corner = [int(rng.integers(max(0, size - side) + 1)) for size in sample.size]
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
@@ -109,7 +113,7 @@ class Patches(Dataset[Batch]):
     def _vary(
         self, clean: Pixels, damaged: Pixels | None, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]:
-        """Patches enlarged, noisy or gray at random, in the shares that the recipe says."""
+        """Enlarge patches, add noise, or make them gray, in the shares of the recipe."""
         recipe = self.recipe
         if recipe.enlarged and damaged is None and rng.random() < recipe.enlarged:
             clean = _enlarge(clean, rng.uniform(1, 2))
@@ -121,7 +125,7 @@ class Patches(Dataset[Batch]):
 
 
 def _pad(image: Bytes, side: int) -> Bytes:
-    """The image, mirrored beyond its lower and right edge where it is smaller than the patch."""
+    """Mirror an image beyond its lower and right edges to the side of a patch, if it is smaller."""
     missing = [(0, side - size) for size in image.shape[:2]]
     if any(after for _, after in missing):
         return np.pad(image, [*missing, (0, 0)], mode="symmetric")
@@ -134,7 +138,7 @@ def _turn(image: Bytes, turns: int, mirrored: bool) -> Bytes:
 
 
 def _enlarge(image: Pixels, factor: float) -> Pixels:
-    """The corner of an image, enlarged to the size of the whole."""
+    """Enlarge the corner of an image to the size of the image."""
     import cv2
 
     height, width, channels = image.shape

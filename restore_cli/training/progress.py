@@ -1,4 +1,4 @@
-"""What a training says of itself as it goes."""
+"""The progress reports of a training."""
 
 from __future__ import annotations
 
@@ -8,18 +8,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a training.
+    """A report that is made at regular intervals and at each validation.
 
     Attributes:
-        step, done: steps so far, and what share of the training that is, 0 to 1.
-        seconds: spent so far.
-        objective, images_per_s, waiting: mean objective, speed, and the share of time spent waiting
-            for data, since the moment before; `rate` is the learning rate.
-        scores, inputs: where it validated, the mean PSNR in dB of restored and of damaged images at
-            each level of the recipe's validation.
-        saved: whether this was the best so far, and was written to `out`.
-        notes: what the user should know.
-        levels: the levels that the scores are of, in words; empty for real pairs.
+        step, done: steps so far, and the share of the training that is done, 0 to 1.
+        seconds: time spent so far.
+        objective, images_per_s, waiting: mean objective, patches per second, and the share of time
+            spent on waiting for data, since the last report.
+        rate: learning rate.
+        scores, inputs: at a validation, the mean PSNR in dB of the restored and of the degraded
+            images at each validation level.
+        saved: whether this was the best validation so far, and was written to `out`.
+        notes: messages for the user.
+        levels: the validation levels as text; empty for real pairs.
     """
 
     step: int
@@ -36,7 +37,7 @@ class Progress:
     levels: tuple[str, ...] = ()
 
     def figures(self) -> dict[str, float | int]:
-        """A row of the log."""
+        """Return a row of the log."""
         figures: dict[str, float | int] = {
             "step": self.step,
             "seconds": self.seconds,
@@ -53,10 +54,10 @@ class Progress:
 
 @dataclass(frozen=True)
 class Beat:
-    """Where a training stands between two moments: at a step, or at an image of a validation.
+    """A short report after each step and each validated image.
 
     Attributes:
-        step, done: as of `Progress`.
+        step, done: as in `Progress`.
         doing: "training", or "validating 5 of 12".
     """
 

@@ -1,4 +1,4 @@
-"""Trains from a list: one process with one thread for each slot, the next job when one ends."""
+"""Trains a list of models, each in its own process with one thread."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ _Kind = Literal["started", "finished", "failed", "waiting", "stopped"]
 
 @dataclass(frozen=True)
 class Event:
-    """What became of a job.
+    """A change in the state of a job.
 
     Attributes:
-        job: its name.
-        kind: "started", "finished", "failed", "waiting" for an earlier list that still trains it,
-            or, in the log alone, "stopped".
-        seconds: since it was started.
+        job: the name of the job.
+        kind: "started", "finished", "failed", "waiting" for an earlier list that is still training
+            it, or "stopped", which appears in the log only.
+        seconds: time since the start of the job.
     """
 
     job: str
@@ -39,13 +39,14 @@ class Event:
 def run_queue(jobs: Mapping[str, Sequence[str]], slots: int, log: Path) -> Generator[Event]:
     """Run `restore` commands in their order, `slots` at a time.
 
-    Whoever interrupts it, or closes the iterator, ends the jobs that run; each keeps its state. So
-    do those of a list that was killed, for their standard input ends with it; NAME.log is locked
-    until they end.
+    On an interruption, or when the iterator is closed, the running jobs save their states and end.
+    They also do so when this process is killed, because their standard input is closed then.
+    NAME.log is locked until its job ends.
 
     Args:
-        jobs: the words after `restore`, by the job's name; what a job prints goes to NAME.log.
-        log: a file that gets a line for each event, with its time.
+        jobs: the arguments of `restore` for each job, by its name; its output goes to NAME.log.
+        slots: the number of jobs that run at the same time.
+        log: a file that gets a line with a time for each event.
     """
     environment = {"OMP_NUM_THREADS": "1"} | os.environ | {"RESTORE_FOLLOWS": "1"}
     pending, running = deque(jobs), dict[str, tuple[subprocess.Popen[bytes], float]]()

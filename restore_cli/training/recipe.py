@@ -1,4 +1,4 @@
-"""A training recipe: all that decides what comes out of a training, as data."""
+"""The recipe of a training: everything that decides the resulting weights."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from restore_cli.training.checks import find_problems
 from restore_cli.training.default_network import default_network, fit_conditions
 from restore_cli.training.network_input import plain
 
-LENGTH = ("steps", "minutes")  # what may change when a training is resumed
+LENGTH = ("steps", "minutes")  # the keys that may change when a training is resumed
 _VALIDATE_EVERY = 2000  # steps between two validations
-_VALIDATIONS = 10  # of a short training
+_VALIDATIONS = 10  # in a short training
 
 Objective = Literal["l1", "l2", "charbonnier", "psnr", "mean", "lsgan", "gan"]
 OptimizerName = Literal["muon", "adamw", "adam"]
@@ -30,62 +30,65 @@ Augment = Literal["turn", "mirror", "none"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train a network; the same recipe, data and seed on one CPU thread give the same
-    weights.
+    """How to train a network.
+
+    The same recipe, data and seed give the same weights on one CPU thread.
 
     Attributes:
-        task: name of the task whose `degrade` makes the observed side of each pair.
-        arch, params: the network, as in weights.toml; by default that of the task's own model. A
-            network that takes condition planes gets as many as the task gives, unless `conditions`
-            says how many.
-        init: name or path of a checkpoint to start from; by default the network's own initial
-            weights. Layers whose shape depends on channels or scale start from scratch where that
-            differs; added condition planes start without effect.
-        folders: folders below the data folder, searched for images recursively; all of it if there
-            are none.
-        halved: folders whose images are taken at half their size, where traces of JPEG and noise
-            are gone.
-        pairs: "CLEAN:DAMAGED", folders below the data folder whose files pair up by their names:
-            real damage in place of the task's.
-        exclude: a file below the data folder that lists images, paths below it one a line, that are
-            left out.
-        levels: the task's fields: a fixed value, [low, high] to draw uniformly for each patch, or
-            words to draw one from; by default the task's own.
-        validation: levels at which the held-out images are scored; by default the task's own, or
-            none for real pairs.
-        steps: length. minutes: length by the clock instead, where it is not 0; such a training is
-            resumed, but not repeated exactly. Both may change when a training is resumed.
-        batch, patch: patches a step for each process, and their side in pixels; of several sides
-            each step draws one.
-        augment: what is done to patches at random: "turn" by right angles and mirror them, "mirror"
-            them left to right, or "none".
-        gray: share of the patches that lose their color, for a network in color that gets gray
-            photos, too.
-        enlarged: share of the patches that are enlarged, up to twice; photos in the full size of
-            their sensors are as soft.
-        grain: share of the patches that are given noise before they are damaged, which is to stay,
-            for a network that must not make shapes of it.
-        accumulate: parts in which a batch is computed, to save memory.
-        pretrain: steps at the beginning in which the network is given the clean image, as an
-            autoencoder.
-        pretrain_discriminator: steps after those in which the discriminator alone learns.
-        validate_every: steps between two validations; 0 is 2000, and at each tenth of the training.
-        holdout: every n-th image is kept out of the training, for validation.
-        objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for damage
-            of many strengths), "mean" (L1 of each patch's means, for measures), or that of a
-            PatchGAN plus `pixel_weight` times L1: "lsgan", its least squares, or "gan", the
-            Jensen-Shannon divergence of the first ones.
-        discriminator: convolutions of the PatchGAN, 3 to 7.
-        transition: weight of the network's `penalty`: the transition regularizer of binarized ones.
-        optimizer: "muon" (convolutions by Muon, the rest by AdamW), "adamw" or "adam".
-        lr, lr_final, warmup: peak and last learning rate, after a linear warm-up in steps.
-        schedule: "cosine" from `lr` to `lr_final`; "step" multiplies the rate by `drop` after each
-            of the steps in `drop_at`; "plateau" does so too, and after the last of them again
-            whenever `patience` validations have brought nothing better; it ends when the rate is
-            below `lr_final`.
+        task: name of the task; its degradation makes the observed image of each pair.
+        arch, params: the network, as in weights.toml; by default that of the task's default model.
+            Unless `params` contains `conditions`, the network gets as many condition planes as the
+            task provides.
+        init: name or path of a checkpoint to start from; by default random weights. Layers of
+            another shape, because of other channels or another scale, start from scratch.
+            Additional condition planes start without effect.
+        folders: folders below the data folder, searched recursively; by default the data folder.
+        halved: folders of images that are reduced to half size, which removes JPEG artifacts and
+            noise.
+        pairs: "CLEAN:DAMAGED", folders below the data folder with files of the same names; such
+            pairs are used instead of the task's degradation.
+        exclude: a text file below the data folder that lists images to leave out, one path relative
+            to the data folder per line.
+        levels: the fields of the degradation: a fixed value, [low, high] to draw from uniformly for
+            each patch, or a list of words to choose from; by default the degradation's `levels`.
+        validation: levels at which the held-out images are scored; by default the degradation's
+            `validation`, or none for real pairs.
+        steps: length of the training.
+        minutes: length in minutes instead, if it is not 0; such a training can be resumed, but not
+            repeated exactly. Both lengths may change when a training is resumed.
+        batch: patches per step in each process.
+        patch: side of a patch in pixels; each step draws one of several sides.
+        augment: random changes of patches: "turn" by right angles and mirror, "mirror" left to
+            right, or "none".
+        gray: share of patches that are made gray, for a color network that also gets gray photos.
+        enlarged: share of patches that are enlarged by up to 2; photos in the full resolution of a
+            sensor are as soft.
+        grain: share of patches to which noise is added before they are degraded, so that it belongs
+            to the clean image; the network learns not to turn it into shapes.
+        accumulate: number of parts in which a batch is computed, to save memory.
+        pretrain: first steps, in which the network gets the clean image, as an autoencoder.
+        pretrain_discriminator: steps after those, in which only the discriminator learns.
+        validate_every: steps between two validations; 0 validates every 2000 steps and at each
+            tenth of the training.
+        holdout: every n-th image is held out for validation.
+        objective: "l1", "l2", "charbonnier", "psnr" (the logarithm of each patch's L2, for
+            degradations of very different strengths), "mean" (L1 of each patch's means, for
+            measurements), or the loss of a PatchGAN plus `pixel_weight` times L1: "lsgan" with
+            least squares, "gan" with cross-entropy.
+        discriminator: number of convolutions of the PatchGAN, 3 to 7.
+        transition: weight of the network's `penalty`, the transition regularizer of binarized
+            networks.
+        optimizer: "muon" (Muon for convolutions, AdamW for the rest), "adamw" or "adam".
+        lr, lr_final: peak and final learning rate.
+        warmup: steps in which the rate increases linearly at the beginning.
+        schedule: "cosine" falls from `lr` to `lr_final`; "step" multiplies the rate by `drop` at
+            each of the steps in `drop_at`; "plateau" does the same, and then multiplies it again
+            whenever `patience` validations bring no improvement, until it is below `lr_final`,
+            which ends the training.
         betas: of Adam and AdamW.
-        weight_decay, clip: decoupled weight decay, and the largest norm of the gradient.
-        ema: decay of the moving average of the weights, which is what gets validated and kept.
+        weight_decay: decoupled weight decay.
+        clip: largest norm of the gradient.
+        ema: decay of the moving average of the weights, which is validated and saved.
         precision: of the forward pass, "bf16" or "fp32".
         seed: of initial weights, patches and degradations.
     """
@@ -134,11 +137,10 @@ class Recipe:
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Recipe:
-        """Read a recipe from a TOML table, strictly; what it leaves out of levels is the task's
-        own.
+        """Read a recipe from a TOML table, and add the task's default network and levels.
 
         Raises:
-            UsageError: names all unknown, missing and impossible keys at once.
+            UsageError: keys are unknown, missing or invalid; the error lists all of them.
         """
         hints = get_type_hints(cls)
         problems = find_problems(values, hints)
@@ -152,11 +154,11 @@ class Recipe:
         if "task" in given and not unsound & {"task", "levels", "validation", "folders", "pairs"}:
             mistakes += _complete(given, fits_network=not unsound & {"arch", "params"})
         if mistakes:
-            raise UsageError(f"The recipe has mistakes: {'; '.join(mistakes)}.")
+            raise UsageError(f"Invalid recipe: {'; '.join(mistakes)}.")
         return cls(**given)
 
     def to_plain(self) -> dict[str, Any]:
-        """The keys as TOML and JSON hold them, of which `parse` makes the same recipe."""
+        """Return the keys as values for TOML and JSON; `parse` is the inverse."""
         levels = {
             "levels": plain(self.levels),
             "validation": tuple(plain(level) for level in self.validation),
@@ -165,40 +167,39 @@ class Recipe:
 
     @property
     def sides(self) -> tuple[int, ...]:
-        """Of the patches, in pixels, at least one."""
+        """The sides of patches in pixels, at least one."""
         return self.patch if isinstance(self.patch, tuple) else (self.patch,)
 
     @property
     def adversarial(self) -> bool:
-        """Whether a discriminator is trained, too."""
+        """Whether the recipe also trains a discriminator."""
         return self.objective in ("lsgan", "gan")
 
     def rests(self, step: int) -> bool:
-        """Whether the network rests in a step, while its discriminator learns."""
+        """Return whether only the discriminator learns in a step."""
         return (
             self.adversarial and self.pretrain <= step < self.pretrain + self.pretrain_discriminator
         )
 
     def counts_plateaus(self, step: int) -> bool:
-        """Whether a validation after so many steps counts for a plateau."""
+        """Return whether a validation after a number of steps counts for a plateau."""
         return step > max(self.drop_at, default=0)
 
     def done(self, step: int, seconds: float) -> float:
-        """How much of the training is done after these steps, which took these seconds: 1 at its
-        end.
-        """
+        """Return the share of the training that is done after these steps and seconds."""
         return seconds / (60 * self.minutes) if self.minutes else step / self.steps
 
     def is_over(self, step: int, rate: float) -> bool:
-        """Whether plateaus have brought the learning rate to its end."""
+        """Return whether plateaus have lowered the learning rate below its final value."""
         return self.schedule == "plateau" and step > self.warmup and rate < self.lr_final
 
     def validates(self, step: int, before: float, done: float, spare: float) -> bool:
-        """Whether to validate after a step, which took the training from one share that is done to
-        another.
+        """Return whether to validate after a step.
 
         Args:
-            spare: seconds that a training by the clock has for it.
+            step: the number of steps so far.
+            before, done: the share of the training that was done before and after the step.
+            spare: seconds that a training by the clock has left for validations.
         """
         if self.validate_every:
             return step % self.validate_every == 0
@@ -207,13 +208,13 @@ class Recipe:
 
 
 def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
-    """Parse the levels, and put in those and the network where the keys of a recipe leave them out.
+    """Parse the levels, and add default levels and the default network to the keys of a recipe.
 
-    Returns:
-        What is wrong with them.
+    Yields:
+        The problems with the levels and the network.
     """
     task, kind = given["task"], find_degradation(given["task"])
-    real = given.get("pairs") and not given.get("folders")  # whose damage has no levels
+    real = given.get("pairs") and not given.get("folders")  # real pairs have no levels
     trained = given.get("levels") or kind.levels
     validation = given.get("validation") or (({},) if real else kind.validation)
     parsed = []
@@ -221,7 +222,7 @@ def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
         try:
             parsed.append(_parse_levels(kind, levels))
         except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
-            yield f"{task} cannot have the levels {levels}: {error}".rstrip(".")
+            yield f"{task} does not accept the levels {levels}: {error}".rstrip(".")
     if len(parsed) < 1 + len(validation):
         return
     (given["levels"], drawn), *others = parsed
@@ -238,17 +239,17 @@ def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
 
 
 def _parse_levels(kind: type[Degradation], table: Mapping[str, Any]) -> tuple[Levels, Degradation]:
-    """Levels that a degradation and a checkpoint can have, and the one with some that are drawn.
+    """Parse levels, and draw a degradation from them.
 
     Raises:
-        UsageError, TypeError, ValueError, LookupError, OverflowError: they cannot have them.
+        UsageError, TypeError, ValueError, LookupError, OverflowError: the levels are invalid.
     """
     named = [item.name for item in dataclasses.fields(kind)]
-    if strange := [key for key in table if key not in named]:
-        raise ValueError(f"it has no {', '.join(strange)}, but {', '.join(named)}")
+    if unknown := [key for key in table if key not in named]:
+        raise ValueError(f"unknown {', '.join(unknown)}; available: {', '.join(named)}")
     levels = parse_levels(table)
     drawn = kind.draw(levels, np.random.default_rng(0))
     for key, level in plain(levels).items():
-        if not is_level(key, level):  # another draw would fail, or the checkpoint
-            raise ValueError(f"{key} cannot be {level!r}")
+        if not is_level(key, level):  # another draw or the checkpoint's header would fail
+            raise ValueError(f"{level!r} is not a valid {key}")
     return levels, drawn

@@ -1,4 +1,4 @@
-"""What is asked of a training: its recipe, its images and where it writes."""
+"""The request for a training: its recipe, images and output files."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Request:
     """One training.
 
     Attributes:
-        recipe: what decides the weights; all else does not.
-        data: the folder that holds the recipe's folders.
-        out: where the best checkpoint goes; beside it NAME.last.safetensors, the newest,
+        recipe: decides the weights, together with the images; the other attributes do not.
+        data: the folder that contains the recipe's folders.
+        out: the best checkpoint. Next to it are NAME.last.safetensors, the latest checkpoint,
             NAME.state.safetensors, to resume from, and NAME.csv, the log.
-        device: as `engine.find_device` takes it.
-        resume: go on from the state, if there is one; the recipe may have become longer.
-        validation: a folder of images to score with, in place of those held out.
-        workers: processes that draw batches ahead; None is as many as an accelerator needs, none
-            for a CPU.
-        compile: compile the network with torch.compile, which pays in long trainings on a GPU.
-        logdir: a folder for TensorBoard.
+        device: as in `engine.find_device`.
+        resume: continue from the state, if there is one; the recipe may be longer or shorter.
+        validation: a folder of validation images to use instead of held-out ones.
+        workers: processes that draw batches ahead; None uses as many as an accelerator needs, and
+            none for a CPU.
+        compile: compile the network with torch.compile, which pays off in long trainings on a GPU.
+        logdir: a folder for TensorBoard's logs.
     """
 
     recipe: Recipe
@@ -44,7 +44,7 @@ class Request:
 
     @property
     def last(self) -> Path:
-        """The newest checkpoint."""
+        """The latest checkpoint."""
         return self.out.with_suffix(".last.safetensors")
 
     @property
@@ -54,18 +54,20 @@ class Request:
 
     @property
     def log(self) -> Path:
-        """The table of all moments."""
+        """The CSV file of the log."""
         return self.out.with_suffix(".csv")
 
     def count_workers(self, device: torch.device) -> int:
-        """How many processes draw batches ahead."""
+        """Return the number of processes that draw batches ahead."""
         if self.workers is not None:
             return self.workers
         return 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 1))
 
     def check_places(self) -> None:
-        """Raise UsageError where what a training writes cannot be written, before any work is
-        done.
+        """Check, before any work is done, that all output files can be written.
+
+        Raises:
+            UsageError: one of them cannot be written.
         """
         path = self.out
         try:
@@ -77,5 +79,5 @@ class Request:
                     pass
         except OSError as error:
             raise UsageError(
-                f"Cannot write {path}: {error.strerror}. Give another --out."
+                f"Cannot write {path}: {error.strerror}. Choose another --out."
             ) from error

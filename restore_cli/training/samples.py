@@ -1,4 +1,4 @@
-"""Images in memory, and parts of them."""
+"""Training images in memory, and crops of them."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from restore_cli.image import Pixels
 
 Bytes = NDArray[np.uint8]
 
-_VALIDATION_CROP = 256  # pixels; the center of a held-out image is enough to score, and quick
+_VALIDATION_CROP = 256  # pixels; the center of a held-out image is enough, and fast to score
 
 
 @dataclass(frozen=True)
 class Sample:
-    """An image, H x W x C bytes, and the damaged one of a real pair."""
+    """An image, H x W x C bytes, and the degraded image of a real pair."""
 
     clean: Bytes
     damaged: Bytes | None = None
 
     @property
     def scale(self) -> int:
-        """How many times larger the clean image is than the damaged one."""
+        """How many times larger the clean image is than the degraded one."""
         return 1 if self.damaged is None else self.clean.shape[0] // self.damaged.shape[0]
 
     @property
@@ -35,15 +35,15 @@ class Sample:
 
     @property
     def nbytes(self) -> int:
-        """Of both images."""
+        """The bytes of both images."""
         return self.clean.nbytes + (0 if self.damaged is None else self.damaged.nbytes)
 
     def crop(self, corner: Sequence[int], side: int) -> Sample:
-        """The same square of both images, as views, or less of it at their edges.
+        """Return views of the same square of both images, cut off at their edges.
 
         Args:
             corner: top and left in the smaller image.
-            side: in the smaller image.
+            side: in pixels of the smaller image.
         """
         return Sample(
             _crop(self.clean, corner, side, self.scale),
@@ -51,14 +51,14 @@ class Sample:
         )
 
     def center_crop(self) -> Sample:
-        """A copy of the center, of which validation takes no more."""
+        """Return a copy of the center, which is the part that validation uses."""
         side = _VALIDATION_CROP // self.scale
         cut = self.crop([max(0, (size - side) // 2) for size in self.size], side)
         return Sample(cut.clean.copy(), None if cut.damaged is None else cut.damaged.copy())
 
 
 def to_float(image: Bytes) -> Pixels:
-    """The image in [0, 1]."""
+    """Convert an image of bytes to floats in [0, 1]."""
     return np.divide(image, 255, dtype=np.float32)
 
 

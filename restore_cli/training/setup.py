@@ -1,4 +1,4 @@
-"""What a training works with, as it is before the first step or after the last one of a state."""
+"""Sets up a training before its first step, or after the last step of a saved state."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from restore_cli.training.state import State
 
 @dataclass(frozen=True)
 class Setup:
-    """What a training works with.
+    """The parts of a training.
 
     Attributes:
-        state: what changes, loaded if the training is resumed.
-        forward: the network, compiled or distributed if that is asked for.
-        data: its images.
+        state: everything that changes, loaded if the training is resumed.
+        forward: the network, compiled or distributed if requested.
+        data: the images.
         feed: batches from the state's step on, on the CPU.
-        notes: what the user should know.
+        notes: messages for the user.
     """
 
     state: State
@@ -41,7 +41,7 @@ class Setup:
 
 
 def set_up(request: Request, group: Group) -> Setup:
-    """Make the network, read the images, and load the state if there is one to resume.
+    """Build the network, read the images, and load the state of a resumed training.
 
     Raises:
         UsageError, RestoreError, WeightsError: as `loop.train`.
@@ -52,7 +52,7 @@ def set_up(request: Request, group: Group) -> Setup:
     data = load_data(request.data, recipe, channels, request.validation)
     patches = Patches(data.training, recipe, network.geometry, group.rank)
     network.train()
-    if group.size > 1:  # what a first batch sets up must exist before the processes are made alike
+    if group.size > 1:  # weights that the first batch initializes must exist before they are shared
         with torch.no_grad():
             network(patches[0][0].to(device))
     forward: nn.Module = torch.compile(network) if request.compile else network  # type: ignore[assignment]
@@ -65,9 +65,7 @@ def set_up(request: Request, group: Group) -> Setup:
     if request.resume and request.state.exists():
         state.load(request.state, recipe)
     elif request.resume:
-        notes.append(
-            f"There is no {request.state} to resume from; training starts at the first step."
-        )
+        notes.append(f"{request.state} does not exist; the training starts at the first step.")
     workers, pinned = request.count_workers(device), device.type == "cuda"
     feed = batches(patches, state.moment.step, workers, pinned)
     return Setup(state, forward, data, feed, tuple(notes))

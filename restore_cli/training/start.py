@@ -1,4 +1,4 @@
-"""The network of a training as it is before the first step."""
+"""Builds the network of a training before the first step."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from restore_cli.network import Geometry, Restorer
 from restore_cli.tasks import TASKS, find_task
 from restore_cli.training.recipe import Recipe
 
-_TRIAL_SIDE = 256  # of a patch on which a network is tried; a larger one says no more
+_TRIAL_SIDE = 256  # of a patch on which a network is tried; a larger one shows nothing more
 
 
 def make_network(recipe: Recipe) -> Restorer:
-    """The recipe's network as it is before the first step.
+    """Build the recipe's network with its initial weights.
 
     Raises:
-        UsageError: the patch does not fit the network, or the checkpoint to start from does not, or
-            the network does not run.
+        UsageError: the patch or the initial checkpoint does not fit the network, or the network
+            does not run.
         WeightsError: there is no such network or checkpoint.
     """
     torch.manual_seed(recipe.seed)
@@ -30,7 +30,7 @@ def make_network(recipe: Recipe) -> Restorer:
     _try(network, recipe)
     if recipe.pretrain and network.geometry.scale > 1:
         raise UsageError(
-            "A network that enlarges cannot be trained as an autoencoder; leave pretrain out."
+            "Cannot pretrain a network that upscales as an autoencoder. Leave pretrain out."
         )
     if recipe.init:
         _load_init(network, recipe)
@@ -38,7 +38,7 @@ def make_network(recipe: Recipe) -> Restorer:
 
 
 def trial_side(geometry: Geometry) -> int:
-    """The side of a target patch on which a network is tried: 256, rounded up to its grid."""
+    """Return the side of a target patch on which a network is tried: 256 rounded up to its grid."""
     grid = geometry.multiple * geometry.scale
     return -(-_TRIAL_SIDE // grid) * grid
 
@@ -46,14 +46,14 @@ def trial_side(geometry: Geometry) -> int:
 def _check_scale(recipe: Recipe, geometry: Geometry) -> None:
     if geometry.scale > 1 and not (recipe.task in TASKS and find_task(recipe.task).enlarges):
         raise UsageError(
-            f"Cannot train {recipe.arch} for {recipe.task}: it enlarges {geometry.scale} times."
-            " Give another network, or other parameters."
+            f"Cannot train {recipe.arch} for {recipe.task}: it upscales {geometry.scale}x. Use"
+            " another network or other parameters."
         )
     grid = geometry.multiple * geometry.scale
     for patch in recipe.sides:
         if patch % grid:
             raise UsageError(
-                f"The patch has {patch} pixels a side; this network needs multiples of {grid}."
+                f"{patch} is not a valid patch size; this network needs multiples of {grid} pixels."
             )
 
 
@@ -72,7 +72,7 @@ def _try(network: Restorer, recipe: Recipe) -> None:
 
 
 def _load_init(network: Restorer, recipe: Recipe) -> None:
-    """Take the weights of the recipe's `init`, but for layers of other shapes."""
+    """Load the weights of the recipe's `init`, except for layers of other shapes."""
     channels = network.geometry.channels
     loaded = checkpoint.load(catalog.choose(recipe.init, recipe.task, channels))
     own, given = network.state_dict(), loaded.network.state_dict()
@@ -85,14 +85,14 @@ def _load_init(network: Restorer, recipe: Recipe) -> None:
     }
     sizes = [sum(value.numel() for value in state.values()) for state in (fitting, own)]
     if own.keys() != given.keys() or sizes[0] < sizes[1] / 2:
-        raise UsageError(f"{recipe.init} does not fit the recipe's {recipe.arch}.")
+        raise UsageError(
+            f"Cannot start from {recipe.init}: it does not fit the recipe's {recipe.arch}."
+        )
     network.load_state_dict(own | fitting)
 
 
 def _widen(weight: Tensor, like: Tensor) -> Tensor:
-    """The weight of a layer that gets more condition planes than it had; they start without
-    effect.
-    """
+    """Extend the weight of a layer to additional condition planes, which start without effect."""
     wider = weight.ndim == like.ndim == 4 and weight.shape[1] < like.shape[1]
     if not wider or weight[:, :1].shape != like[:, :1].shape:
         return weight

@@ -1,6 +1,4 @@
-"""The state of a running training: kept on disk so that a kill loses minutes, and resumed
-exactly.
-"""
+"""The state of a running training: saved every few minutes, and resumed exactly."""
 
 from __future__ import annotations
 
@@ -30,7 +28,7 @@ from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Optimizer
 from restore_cli.training.recipe import LENGTH, Recipe
 
-# What reading a file raises that is cut, torn or of other contents.
+# Errors that reading a truncated, damaged or unrelated file can raise.
 _DAMAGE = (
     OSError,
     SafetensorError,
@@ -44,12 +42,12 @@ _DAMAGE = (
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP wait until the block ends; a second one does not.
+    """Delay Ctrl-C, SIGTERM and SIGHUP until the block ends; a second signal is not delayed.
 
-    Only where Python answers them, not where they end the process. Where the block fails, the
-    signal is answered in place of the error, which it may have caused.
+    Only signals with a Python handler are delayed, not those that end the process. If the block
+    fails, the handler runs instead of the error, which the signal may have caused.
     """
-    if threading.current_thread() is not threading.main_thread():  # which alone is given signals
+    if threading.current_thread() is not threading.main_thread():  # only it receives signals
         yield
         return
     numbers = [
@@ -77,14 +75,15 @@ def uninterrupted() -> Iterator[None]:
 
 @dataclass
 class Moment:
-    """Where a training stands, in numbers.
+    """The numbers of a training's state.
 
     Attributes:
-        step, seconds: done so far.
-        best: score of the best validation; `stale` validations since; `drops` of the rate by
-            plateaus.
-        over: whether plateaus have brought the training to its end.
-        due: whether its validation is still to come.
+        step, seconds: steps and time so far.
+        best: score of the best validation.
+        stale: validations since then.
+        drops: how often a plateau has lowered the learning rate.
+        over: whether plateaus have ended the training.
+        due: whether the validation of this step is not done yet.
     """
 
     step: int = 0
@@ -96,7 +95,10 @@ class Moment:
     due: bool = False
 
     def record_score(self, score: float, patience: int, counts: bool = True) -> bool:
-        """Take note of a validation's score; `patience` others that count lower the rate.
+        """Record the score of a validation; `patience` of them without a new best lower the rate.
+
+        Args:
+            counts: whether the validation counts for a plateau.
 
         Returns:
             Whether it is the best so far.
@@ -111,8 +113,10 @@ class Moment:
 
 @dataclass
 class State:
-    """What changes during a training. `average` holds the moving average that is validated and
-    kept.
+    """Everything that changes during a training.
+
+    Attributes:
+        average: the moving average of the network's weights, which is validated and saved.
     """
 
     network: Restorer
@@ -122,7 +126,7 @@ class State:
     moment: Moment = field(default_factory=Moment)
 
     def update_average(self, decay: float) -> None:
-        """Move the average towards the weights; faster in the beginning, when it holds little."""
+        """Move the average towards the weights; faster in the first steps."""
         decay = min(decay, (1 + self.moment.step) / (10 + self.moment.step))
         new = self.network.state_dict()
         with torch.no_grad():
@@ -133,10 +137,10 @@ class State:
                     value.copy_(new[name])
 
     def save(self, path: Path, recipe: Recipe) -> None:
-        """Write it whole, as a safetensors file.
+        """Write the state to a safetensors file, atomically.
 
         Raises:
-            WeightsError: it cannot be written; the state before it is kept.
+            WeightsError: it cannot be written; the last saved state is kept.
         """
         tensors: dict[str, Tensor] = {}
         for owner, source in self._sources().items():
@@ -151,17 +155,17 @@ class State:
             write_whole(path, serialize(tensors, metadata=header))
         except OSError as error:
             raise WeightsError(
-                f"Cannot write {path}: {error.strerror or error}. The state before it is kept."
+                f"Cannot write {path}: {error.strerror or error}. The last saved state was kept."
             ) from error
 
     def load(self, path: Path, recipe: Recipe) -> None:
-        """Take up a saved state.
+        """Load a saved state.
 
         Args:
-            recipe: the training's, which may have become longer or shorter.
+            recipe: the recipe of the training; its length may differ from that of the state.
 
         Raises:
-            WeightsError: the file is damaged, or another recipe wrote it.
+            WeightsError: the file is damaged, or comes from another recipe.
         """
         try:
             tensors, written, moment = _read(path)
@@ -170,8 +174,7 @@ class State:
         if changed := _changed_keys(written, recipe):
             raise WeightsError(
                 f"Cannot resume from {path}: it comes from another recipe, which differs in"
-                f" {', '.join(changed)}. Train to another --out, with --init to start from its"
-                " checkpoint."
+                f" {', '.join(changed)}. Choose another --out; --init starts from a checkpoint."
             )
 
         def part(owner: str) -> dict[str, Tensor]:
@@ -206,35 +209,33 @@ class State:
 
 
 def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any], Moment]:
-    """The tensors of a state, its recipe and its moment; raises `_DAMAGE` or WeightsError."""
+    """Read the tensors of a state, its recipe and its moment; raises `_DAMAGE` or WeightsError."""
     with safe_open(path, framework="pt") as file:
         header = file.metadata() or {}
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     written = json.loads(header["recipe"])
     moment = fill_in(Moment, json.loads(header["moment"]), "its moment", WeightsError)
     if not isinstance(written, dict) or moment.step < 0 or not 0 <= moment.seconds < math.inf:
-        raise ValueError("its recipe or its moment makes no sense")
+        raise ValueError("its recipe or its moment is invalid")
     if "format" not in header:
         written["params"] = renew_params(written["arch"], written["params"])
     if header.get("layout", _layout(tensors)) != _layout(tensors):
-        raise ValueError("tensors are missing, or of another name or shape")
+        raise ValueError("tensors are missing, or have other names or shapes")
     return tensors, written, moment
 
 
 def _changed_keys(written: Mapping[str, Any], recipe: Recipe) -> list[str]:
-    """The keys of a state's recipe that differ from a training's, but for its length."""
-    own, usual = (  # lists for tuples
+    """Return the keys of a state's recipe that differ from a recipe, except for the length."""
+    own, usual = (  # through JSON, which turns tuples into lists
         json.loads(json.dumps(one.to_plain())) for one in (recipe, Recipe(""))
     )
-    written = {**usual, **written}  # what an older version's recipe lacks is as it was
+    written = {**usual, **written}  # keys that an older version did not have get their default
     keys = {key for key in own.keys() | written.keys() if own.get(key) != written.get(key)}
     return sorted(keys - set(LENGTH))
 
 
 def _layout(tensors: Mapping[str, Tensor]) -> str:
-    """A digest of names and shapes: what is missing of the momenta would otherwise begin at 0 in
-    silence.
-    """
+    """Return a digest of names and shapes, by which missing momenta are noticed."""
     shapes = sorted((name, list(value.shape)) for name, value in tensors.items())
     return hashlib.sha256(json.dumps(shapes).encode()).hexdigest()
 
@@ -242,6 +243,5 @@ def _layout(tensors: Mapping[str, Tensor]) -> str:
 def _refuse(path: Path, error: Exception) -> WeightsError:
     reason = str(error).partition("\n")[0].rstrip(".:")
     return WeightsError(
-        f"Cannot resume from {path}: it is damaged ({reason}). Delete it, or train to another"
-        " --out."
+        f"Cannot resume from {path}: it is damaged ({reason}). Delete it or choose another --out."
     )

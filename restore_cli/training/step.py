@@ -17,12 +17,12 @@ from restore_cli.training.state import State
 def learn(
     state: State, forward: nn.Module, recipe: Recipe, observed: Tensor, clean: Tensor, rate: float
 ) -> Tensor:
-    """One step of the optimizer, on a batch that is computed in parts.
+    """Train for one step on a batch, which is computed in `recipe.accumulate` parts.
 
     Args:
-        state: what changes.
-        forward: its network, compiled or distributed or neither.
-        recipe: how to learn.
+        state: everything that changes.
+        forward: the state's network, possibly compiled or distributed.
+        recipe: the recipe of the training.
         observed: N x (channels + conditions) x h x w.
         clean: N x channels x H x W.
         rate: the learning rate.

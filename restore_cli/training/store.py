@@ -1,4 +1,4 @@
-"""Where the images of a training are kept: in memory, and on the disk what finds no room there."""
+"""Keeps the images of a training in memory, and on the disk if there are too many."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from restore_cli.errors import RestoreError
 from restore_cli.models.store import cache_dir
 from restore_cli.training.samples import Bytes, Sample
 
-_MEMORY_SHARE = 4  # images take up to this fraction of the free memory
+_MEMORY_SHARE = 4  # images use up to a quarter of the free memory
 
 
 class ImageStore:
-    """Keeps images as bytes in memory, and beyond its share of the memory in an unnamed file."""
+    """Keeps images as bytes in memory up to a share of it, and the rest in an unnamed file."""
 
     def __init__(self) -> None:
         self.left = psutil.virtual_memory().available // _MEMORY_SHARE
 
     def keep(self, samples: Iterable[Sample]) -> list[Sample]:
-        """All samples, those that found no room in memory as views of one mapped file.
+        """Return all samples; those that do not fit into memory are views of one mapped file.
 
         Raises:
             RestoreError: the file cannot be written.
@@ -49,7 +49,7 @@ class ImageStore:
 
 
 def _map(samples: Iterable[Sample]) -> Iterator[Sample]:
-    """The samples as views of a file that has no name; raises OSError."""
+    """Yield the samples as views of an unnamed file; raises OSError."""
     shapes = []
     cache_dir().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=cache_dir()) as file:
@@ -59,7 +59,7 @@ def _map(samples: Iterable[Sample]) -> Iterator[Sample]:
             for image in images:
                 file.write(image.data)
         file.flush()
-        data = np.memmap(file, np.uint8, "r")  # which outlives the file's handle
+        data = np.memmap(file, np.uint8, "r")  # remains valid when the file is closed
         return _split(data, shapes)
 
 

@@ -1,4 +1,4 @@
-"""Runs a study: a small sweep of trainings, each of which gives a point of a paper's figure."""
+"""Runs a study: trains the networks of a small sweep, one for each point of a paper's figure."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from restore_cli.training.recipe import Recipe
 from restore_cli.training.request import Request as Training
 from restore_cli.training.sweep import Point, Study, find, points
 
-_ONCE: Mapping[str, Any] = {"validate_every": 2**31}  # a point is scored at its end
+_ONCE: Mapping[str, Any] = {"validate_every": 2**31}  # a point is scored at its end only
 
 
 @dataclass(frozen=True)
@@ -34,14 +34,14 @@ class Request:
     """One study.
 
     Attributes:
-        name: of the study.
-        data: the folder of images to train on.
-        out: the folder for checkpoints, the list of finished points, table and chart.
-        minutes, steps: of each training; one of them is 0.
-        seeds: trainings of each point.
-        validation: a folder of images to score with, in place of those held out.
-        device: as `engine.find_device` takes it.
-        keys: of the recipe, in the place of the study's own.
+        name: the name of the study.
+        data: the folder of training images.
+        out: the folder for checkpoints, the list of finished trainings, table and chart.
+        minutes, steps: length of each training; one of them is 0.
+        seeds: number of trainings for each point.
+        validation: a folder of validation images to use instead of held-out ones.
+        device: as in `engine.find_device`.
+        keys: recipe keys that override those of the study.
     """
 
     name: str
@@ -57,11 +57,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Moment:
-    """A training of a study has ended, or was found to have.
+    """A report after each training of a study, including those that an earlier run finished.
 
     Attributes:
-        done, total: trainings.
-        summary: what was trained, and its score.
+        done, total: number of trainings.
+        summary: the training and its score, in one line.
         chart: all points so far.
     """
 
@@ -74,15 +74,14 @@ class Moment:
 def study(
     request: Request, watch: Callable[[int, Beat], None] = lambda done, beat: None
 ) -> Generator[Moment]:
-    """Train all points, seed by seed; those that have ended are found in `out`, and others are
-    resumed.
+    """Train all points, seed by seed, and skip or resume the trainings that are found in `out`.
 
     Args:
-        watch: called after each step with the number of trainings that have ended.
+        watch: called after each step with the number of finished trainings.
 
     Raises:
-        UsageError: there is no such study, its recipe has mistakes, or as `train`.
-        RestoreError, WeightsError: as `train`, or the list of what has ended is damaged.
+        UsageError: there is no such study, a recipe is invalid, or as `train`.
+        RestoreError, WeightsError: as `train`, or the list of finished trainings is damaged.
     """
     found = find(request.name)
     length = (
@@ -97,11 +96,11 @@ def study(
         )
     except OSError as error:
         raise UsageError(
-            f"Cannot write {request.out}: {error.strerror}. Give another --out."
+            f"Cannot write {request.out}: {error.strerror}. Choose another --out."
         ) from error
     except ValueError as error:
         raise RestoreError(
-            f"Cannot read {kept}: it is damaged. Remove it, or give another --out."
+            f"Cannot read {kept}: it is damaged. Delete it or choose another --out."
         ) from error
     trainings = [
         _training(request, point, seed) for seed in range(request.seeds) for point in swept
@@ -123,7 +122,7 @@ def study(
 
 
 def _training(request: Request, point: Point, seed: int) -> Training:
-    """A training of a point, in a file whose name says which, and of what recipe and images."""
+    """Return the training of a point; its file name contains a digest of recipe and images."""
     recipe = dataclasses.replace(point.recipe, seed=seed)
     folders = [
         folder.resolve().name if folder else "" for folder in (request.data, request.validation)
@@ -138,7 +137,7 @@ def _training(request: Request, point: Point, seed: int) -> Training:
 
 
 def _run(training: Training, watch: Callable[[Beat], None]) -> dict[str, Any]:
-    """Train to the end, keep the last weights and their log, and say what they reach."""
+    """Train to the end, keep the last weights and their log, and return score, steps and time."""
     with closing(train(training, watch)) as moments:
         *_, last = moments
     psnr = mean(float(score.psnr) for score in checkpoint.load(training.last).header.scores)
@@ -166,7 +165,7 @@ def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]
     levels = "; ".join(map(label, recipe.validation))
     images = request.validation.resolve().name if request.validation else "held-out images"
     length = f"{request.steps} steps" if request.steps else f"{request.minutes:g} minutes"
-    note = f"{length} for each training, by the recipe {found.recipe}; seeds: {request.seeds}."
+    note = f"{length} for each training, with the recipe {found.recipe}; seeds: {request.seeds}."
     return Chart(
         title=found.title,
         figure=found.figure,

@@ -1,4 +1,4 @@
-"""Studies as data: which trainings of which recipes give the points of a paper's figure."""
+"""Studies as data: which recipes to train for the points of a paper's figure."""
 
 from __future__ import annotations
 
@@ -23,15 +23,18 @@ class Study:
     """A sweep of trainings.
 
     Attributes:
-        title, figure, shows: what is compared, in which figure of which paper, and what that shows.
-        recipe: the name of the recipe that all points vary, with variants.
-        axis, varied: the words below the axis, and for what varies, where that is another thing.
-        vary: values of keys of the recipe, "params.depth" or "patch", one of each for each point.
-        keys: of the recipe, for all points.
-        curves: keys of each curve, by its name.
-        x: where a point lies on the axis: at its "parameters", at "activations", the share of them
-            in activations in percent, or else at its value of the first key of `vary`.
-        labels: words below the points, for values that are no places on an axis.
+        title: what is compared.
+        figure: the paper and its figure.
+        shows: what the paper's figure shows.
+        recipe: the name of the recipe, with variants, from which all points are derived.
+        axis: label of the axis.
+        varied: name of what varies, if it differs from the axis.
+        vary: values of recipe keys, such as "params.depth" or "patch", one per point.
+        keys: recipe keys of all points.
+        curves: recipe keys of each curve, by its name.
+        x: position of a point on the axis: its number of "parameters", the percentage of them in
+            "activations", or by default its value of the first key of `vary`.
+        labels: labels of the points, for values that are not numbers.
     """
 
     title: str
@@ -49,7 +52,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Point:
-    """A recipe, where its score is drawn, and the number of its network's parameters."""
+    """A recipe, the position of its score in the chart, and its network's number of parameters."""
 
     curve: str
     label: str
@@ -59,30 +62,30 @@ class Point:
 
 
 def studies() -> Mapping[str, Study]:
-    """The studies by name.
+    """Return the studies by name.
 
     Raises:
-        RestoreError: the table has a mistake.
+        RestoreError: the table is invalid.
     """
     table = read_toml(Path(__file__).with_name("studies.toml"), RestoreError)
     return {name: fill_in(Study, values, name, RestoreError) for name, values in table.items()}
 
 
 def find(name: str) -> Study:
-    """A study by its name; raises UsageError if there is none."""
+    """Find a study by its name; raises UsageError if there is none."""
     if name not in studies():
-        raise UsageError(f"There is no study {name!r}; `restore study --list` shows all.")
+        raise UsageError(f"Unknown study {name!r}; `restore study --list` shows all.")
     return studies()[name]
 
 
 def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
-    """The points of a study, curve by curve.
+    """Yield the points of a study, curve by curve.
 
     Args:
-        keys: of all recipes, in the place of the study's own.
+        keys: recipe keys that override those of the study.
 
     Raises:
-        UsageError: a recipe has mistakes.
+        UsageError: a recipe is invalid.
     """
     base = recipes.merge(recipes.read_keys(found.recipe), found.keys)
     for curve, own in found.curves.items():
@@ -99,7 +102,7 @@ def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
 
 
 def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
-    """{"params.depth": 3, "patch": 50} as the keys of a recipe."""
+    """Convert {"params.depth": 3, "patch": 50} to the keys of a recipe."""
     nested: dict[str, Any] = {}
     for name, value in values.items():
         table, _, key = name.rpartition(".")
@@ -111,12 +114,12 @@ def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _spent(network: nn.Module) -> int:
-    """Parameters of the activations."""
+    """Count the parameters of the activations."""
     return sum(
         _count_parameters(module) for module in network.modules() if isinstance(module, XUnit)
     )
 
 
 def _count_parameters(network: nn.Module) -> int:
-    """Numbers that are trained."""
+    """Count the trained parameters."""
     return sum(value.numel() for value in network.parameters() if value.requires_grad)

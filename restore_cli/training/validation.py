@@ -1,8 +1,7 @@
-"""How a training scores its network on held-out images."""
+"""Scores the network of a training on held-out images."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,16 +14,21 @@ from restore_cli.image import Picture, Pixels
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
 from restore_cli.network import Restorer
-from restore_cli.pipeline.apply import restore
+from restore_cli.pipeline.apply import restore_fully
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.samples import Sample, to_float
 
-_SAMPLE_IMAGES = 3  # held-out images of which a log shows pictures
+_SAMPLE_IMAGES = 3  # held-out images that a log shows
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Scores of held-out images at each level; and some of them, damaged, restored and clean."""
+    """Mean scores of held-out images at each level, and sample images.
+
+    Attributes:
+        scores, inputs: mean PSNR in dB of the restored and of the degraded images, one per level.
+        pictures: some images: degraded, restored and clean.
+    """
 
     scores: tuple[float, ...] = ()
     inputs: tuple[float, ...] = ()
@@ -39,10 +43,12 @@ def validate(
     precision: str = "fp32",
     watch: Callable[[str], None] = lambda doing: None,
 ) -> Validation:
-    """Score a network by its degradation's protocol, as mean PSNR in dB at each validation level.
+    """Score a network by its degradation's protocol: mean PSNR in dB at each validation level.
 
-    The random generator starts again with seed 0 for each image. `watch` gets "validating 5 of 12"
-    before each image.
+    The random generator restarts with seed 0 for each image.
+
+    Args:
+        watch: called with "validating 5 of 12" before each image.
     """
     kind, model = find_degradation(recipe.task), _as_model(network, recipe)
     settings = Settings(device=str(device), precision=precision)
@@ -60,7 +66,7 @@ def validate(
                 task, observed, clean = damage.pair(clean, np.random.RandomState(0))
             else:
                 task, observed = damage.task(), to_float(sample.damaged)
-            restored = restore(Picture(observed), task, model, settings).pixels
+            restored = restore_fully(Picture(observed), task, model, settings)
             before = task.unrestored(observed)
             rows.append((damage.score(restored, clean), damage.score(before, clean)))
             if len(pictures) < _SAMPLE_IMAGES:
@@ -72,9 +78,7 @@ def validate(
 
 
 def _as_model(network: Restorer, recipe: Recipe) -> Checkpoint:
-    """The network as tasks run it, whatever its results are: no other one takes its place."""
-    network = copy.copy(network)
-    network.bounds = None
+    """Wrap the network as a model, which tasks can run."""
     header = Header(
         task=recipe.task,
         arch=recipe.arch,

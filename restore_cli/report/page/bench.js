@@ -1,9 +1,9 @@
 "use strict";
-// The table, which sorts and filters, and the two charts.
+// The sortable, filterable table and the two charts.
 {
   const find = (id) => document.getElementById(id);
 
-  // Table: measured and published rows are sorted each among themselves
+  // Table: measured and published rows are sorted separately
 
   const table = find("figures");
   const heads = [...table.tHead.rows[0].cells];
@@ -17,7 +17,7 @@
   }
 
   heads.forEach((head, column) => head.firstChild.addEventListener("click", () => {
-    const best = "rising" in head.dataset ? -1 : 1; // comes first
+    const best = "higherIsBetter" in head.dataset ? -1 : 1; // sort order in which the best comes first
     const sign = head.ariaSort === "none" ? best : head.ariaSort === "ascending" ? -1 : 1;
     for (const other of heads) other.ariaSort = "none";
     head.ariaSort = sign > 0 ? "ascending" : "descending";
@@ -55,7 +55,7 @@
   const models = [...new Set(bench.rows.map((row) => row.model))];
   const color = (model) => COLORS[models.indexOf(model) % COLORS.length];
   const symbol = (model) => SYMBOLS[Math.floor(models.indexOf(model) / COLORS.length) % SYMBOLS.length];
-  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // plotly reads some HTML
+  const plain = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;"); // plotly interprets some HTML
 
   const style = (element) => getComputedStyle(element);
 
@@ -78,7 +78,7 @@
     };
   }
 
-  /** Those whose cost is not measured, published ones among them, stand in a strip of their own at the right. */
+  /** Quality against cost; rows without a measured cost, such as published ones, are in a separate strip on the right. */
   function scatter(rows, cost) {
     const drawn = rows.filter((row) => row.quality !== null);
     const figure = plain((drawn[0] ?? rows[0]).figure);
@@ -105,9 +105,9 @@
     const ticks = Array.from({ length: 40 }, (_, place) => (place % 2 ? 3 : 1) * 10 ** (Math.floor(place / 2) - 8));
     const empty = drawn.length ? "" : `No row has a finite ${figure}.`;
     find("read").textContent = [
-      "Up and to the left is better; the dotted line joins the best measured at each cost.",
-      apart.length ? "At the right stand those whose cost is not measured." : "",
-      drawn.some((row) => !row.measured) ? "Hollow marks are published figures." : "",
+      "Higher and further left is better. The dotted line connects the best measured models for each cost.",
+      apart.length ? "Models without a measured cost are in the strip on the right." : "",
+      drawn.some((row) => !row.measured) ? "Hollow markers are published results." : "",
     ].join(" ");
     Plotly.react("scatter", [front, ...traces], layout(empty, {
       x: { type: "log", domain: [0, Math.max(split - 0.02, 0.01)], visible: split > 0, title: { text: plain(cost), standoff: 10 }, tickvals: ticks, ticktext: ticks.map((tick) => tick.toLocaleString("en")) },
@@ -146,11 +146,11 @@
       hovertemplate: "%{text}<br>%{x:.2f} dB<extra></extra>",
     }));
     const equal = rows.filter((row) => finite(row).length < row.images.length);
-    const told = equal.map((row) => `${row.model} (${row.images.length - finite(row).length} of ${row.images.length})`);
-    find("equal").textContent = told.length ? `Without images equal to the clean one, whose PSNR is infinite: ${told.join(", ")}.` : "";
+    const excluded = equal.map((row) => `${row.model} (${row.images.length - finite(row).length} of ${row.images.length})`);
+    find("equal").textContent = excluded.length ? `Excluded, because identical to the reference with infinite PSNR: ${excluded.join(", ")}.` : "";
     find("spread").style.height = `${110 + 46 * Math.max(drawn.length, 3)}px`;
-    Plotly.react("spread", traces, layout(drawn.length ? "" : "No figures of single images.", {
-      x: { title: { text: "PSNR of each image, dB", standoff: 10 } },
+    Plotly.react("spread", traces, layout(drawn.length ? "" : "No results per image.", {
+      x: { title: { text: "PSNR per image, dB", standoff: 10 } },
       y: { showgrid: false, ticksuffix: "  " },
     }), OPTIONS);
   }

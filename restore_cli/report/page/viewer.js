@@ -1,22 +1,22 @@
 "use strict";
-// One comparison at a time on one or more panes, which share a zoom and a position.
+// Shows one comparison at a time in one or more panes with synchronized zoom and pan.
 {
-  const MOST = 32; // pixels of the screen to one of the picture
-  const STEP = 2; // of zoom, by key or button
+  const MAX_SCALE = 32; // screen pixels per image pixel
+  const ZOOM_STEP = 2; // zoom factor per key press or click
   const find = (id) => document.getElementById(id);
   const [stage, board, divider, readout] = ["stage", "board", "divider", "readout"].map(find);
   const comparisons = JSON.parse(find("comparisons").textContent);
-  // x, y: the picture's point in the middle of every pane; fitted: it stays whole when panes change
+  // x, y: the image point in the center of every pane; fitted: the entire image stays visible when panes change
   const view = { scale: 1, x: 0, y: 0, fitted: true };
   let index = 0;
   let versions = []; // of the comparison shown: {name, note, bitmap}
   let left = 0;
   let right = 1;
   let mode = "divider";
-  let split = 0.5; // where the divider stands, of the stage's width
-  let flipped = false; // blink shows the right one
+  let split = 0.5; // position of the divider, relative to the width of the stage
+  let flipped = false; // whether blink mode shows the right version
   let panes = [];
-  let box = [0, 0, 0, 0]; // the picture in a pane: left, top, width, height in pixels of the screen
+  let box = [0, 0, 0, 0]; // the image in a pane: left, top, width, height in screen pixels
   let scheduled = 0;
 
   const size = () => comparisons[index];
@@ -29,7 +29,7 @@
     index = next;
     find("comparison").value = next;
     const loaded = await Promise.all(wanted.versions.map(load));
-    if (index !== next) return; // another one was asked for meanwhile
+    if (index !== next) return; // another comparison was opened meanwhile
     const names = [left, right].map((place) => versions[place]?.name);
     const same = versions.length && versions[0].bitmap.width === wanted.width && versions[0].bitmap.height === wanted.height;
     versions.forEach((version) => version.bitmap.close());
@@ -82,7 +82,7 @@
       button.setAttribute("aria-pressed", button.dataset.mode === mode);
     }
     stage.setAttribute("aria-label", `${size().title}: ${panes.flatMap((pane) => pane.places.map((place) => versions[place].name)).join(", ")}`);
-    tell();
+    updateReadout();
     arrange();
   }
 
@@ -95,7 +95,7 @@
     return element;
   }
 
-  /** Lays the panes out in as many columns as show the picture largest. */
+  /** Arranges the panes in the number of columns that shows the image largest. */
   function arrange() {
     if (!panes.length) return;
     const gap = 2;
@@ -156,28 +156,28 @@
     find("scale").value = `${Math.round(view.scale * 100)}%`;
   }
 
-  /** A middle that leaves no pane empty beside the picture; half: what a pane shows on each side of it. */
+  /** Limits a center so that the image fills the pane; half: half of the visible length. */
   function confine(middle, length, half) {
     return length <= 2 * half ? length / 2 : clamp(middle, half, length - half);
   }
 
   // Zoom and position
 
-  function whole() {
+  function fitScale() {
     const { width, height } = panes[0].canvas;
-    const scale = Math.min(width / size().width, height / size().height, MOST);
-    const even = scale > 1 && devicePixelRatio < 1.5; // coarse screens show it where pixels differ in size
+    const scale = Math.min(width / size().width, height / size().height, MAX_SCALE);
+    const even = scale > 1 && devicePixelRatio < 1.5; // on a coarse screen, uneven pixels would be visible
     return even ? Math.floor(scale) : scale;
   }
 
   function fit() {
-    Object.assign(view, { scale: whole(), x: size().width / 2, y: size().height / 2, fitted: true });
+    Object.assign(view, { scale: fitScale(), x: size().width / 2, y: size().height / 2, fitted: true });
     refresh();
   }
 
-  /** Zooms about a point, given in pixels of the screen from the middle of its pane. */
+  /** Zooms around a point, given in screen pixels from the center of its pane. */
   function zoom(scale, [dx, dy] = [0, 0]) {
-    const next = clamp(scale, Math.min(whole(), 1), MOST);
+    const next = clamp(scale, Math.min(fitScale(), 1), MAX_SCALE);
     view.x += dx / view.scale - dx / next;
     view.y += dy / view.scale - dy / next;
     view.scale = next;
@@ -198,11 +198,11 @@
 
   /** Steps to the next power of two. */
   function step(by) {
-    const power = Math.log2(view.scale) / Math.log2(STEP);
-    zoom(STEP ** (by > 0 ? Math.floor(power + 1.001) : Math.ceil(power - 1.001)));
+    const power = Math.log2(view.scale) / Math.log2(ZOOM_STEP);
+    zoom(ZOOM_STEP ** (by > 0 ? Math.floor(power + 1.001) : Math.ceil(power - 1.001)));
   }
 
-  /** Pixels of the screen from the middle of the pane under a point of the window. */
+  /** The offset of a window point from the center of the pane under it, in screen pixels. */
   function spot(x, y) {
     const boxes = panes.map((pane) => pane.canvas.getBoundingClientRect());
     const at = boxes.find((one) => x >= one.left && x < one.right && y >= one.top && y < one.bottom) ?? boxes[0];
@@ -211,8 +211,8 @@
 
   const probe = new OffscreenCanvas(1, 1).getContext("2d", { willReadFrequently: true });
 
-  /** Says the picture's size, or what the pixel at a point of the window is in every version. */
-  function tell(x, y) {
+  /** Shows the image size, or the pixel values of all versions at a window point. */
+  function updateReadout(x, y) {
     readout.value = `${size().width} × ${size().height} pixels`;
     if (x === undefined) return;
     const [dx, dy] = spot(x, y);
@@ -229,8 +229,8 @@
 
   // Pointers
 
-  const fingers = new Map(); // by pointer: where it is in the window
-  let travel = 0; // since the first finger came down
+  const fingers = new Map(); // position in the window by pointer
+  let travel = 0; // since the first touch
 
   function grip() {
     const [first, second = first] = [...fingers.values()];
@@ -251,7 +251,7 @@
   stage.addEventListener("pointermove", (event) => {
     if (!panes.length) return;
     if (!fingers.has(event.pointerId)) {
-      if (!fingers.size && event.pointerType === "mouse") tell(event.clientX, event.clientY);
+      if (!fingers.size && event.pointerType === "mouse") updateReadout(event.clientX, event.clientY);
       return;
     }
     const before = grip();
@@ -268,12 +268,12 @@
   }
   stage.addEventListener("pointerup", lift);
   stage.addEventListener("pointercancel", lift);
-  stage.addEventListener("pointerleave", () => versions.length && tell());
+  stage.addEventListener("pointerleave", () => versions.length && updateReadout());
 
   stage.addEventListener("wheel", (event) => {
     event.preventDefault();
     const lines = event.deltaMode ? 30 : 1;
-    const speed = event.ctrlKey ? 0.01 : 0.002; // a pinch on a touchpad comes with ctrl and small steps
+    const speed = event.ctrlKey ? 0.01 : 0.002; // a touchpad sends a pinch as ctrl with small steps
     if (panes.length) zoom(view.scale * Math.exp(-event.deltaY * lines * speed), spot(event.clientX, event.clientY));
   }, { passive: false });
 
