@@ -222,5 +222,5 @@ def test_a_package_without_the_network_is_reported(ncnn: Path) -> None:
 
 
 def test_an_unknown_task() -> None:
-    with pytest.raises(UsageError, match="no task 'sharpen'"):
+    with pytest.raises(UsageError, match="Unknown task 'sharpen'"):
         baselines("sharpen")

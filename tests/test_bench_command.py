@@ -653,7 +653,7 @@ def test_models_verify_needs_the_sets_of_the_scores(
     result = verify(Path("nowhere"))
     assert result.exit_code == 2 and "nowhere is not a folder" in result.stderr
     result = verify(sets)
-    assert result.exit_code == 2 and "None of the sets lies in data" in result.stderr
+    assert result.exit_code == 2 and "None of the datasets was found in data" in result.stderr
     (sets / "small").rename(sets / "set5")
     result = verify(sets)
     assert result.exit_code == 3 and "Set5 has 5 images, but data/set5 holds 3" in result.stderr
@@ -929,7 +929,7 @@ def test_full_range_gray_equals_matlab(sets: Path) -> None:
 
 
 def test_an_unknown_choice_of_a_level_is_refused() -> None:
-    with pytest.raises(UsageError, match="Rain is 'frogs'"):
+    with pytest.raises(UsageError, match="'frogs' is not a valid rain"):
         list(job.bench(Request("derain", ("x",), levels=({"rain": "frogs"},))))
 
 

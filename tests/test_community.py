@@ -202,7 +202,7 @@ def test_the_quality_is_given_or_read(
     record = restored("deblock", jpeg, "--model", str(spandrel.file), *words)
     assert record["options"]["quality"] == (int(words[1]) if words else 35)
     assert {*model.told} - {1.0} == {1 - quality / 100}  # 1 of black pictures by which it was tried
-    with pytest.raises(UsageError, match="is for deblock, not for denoise"):
+    with pytest.raises(UsageError, match="for denoise: it is for deblock"):
         load(str(spandrel.file), "denoise")
 
 

@@ -140,7 +140,7 @@ def test_an_export_restores_a_photo_as_the_model_does(
     assert np.abs(first - second).max() <= 1
     result = restore(other, "photo.png", "-o", "c.png", "--model", file)
     assert result.exit_code == 2
-    assert f"mine.onnx is for {task}, not for {other}" in " ".join(result.stderr.split())
+    assert f"for {other}: it is for {task}." in " ".join(result.stderr.split())
 
 
 @pytest.mark.parametrize(

@@ -227,7 +227,7 @@ def test_words_of_a_recipe_are_scales() -> None:
     levels = {"scale": ["2", "3"]}
     drawn = {Downscale.draw(levels, np.random.default_rng(seed)).scale for seed in range(9)}
     assert drawn == {2, 3}
-    with pytest.raises(UsageError, match=r"whole numbers, not by 2\.5"):
+    with pytest.raises(UsageError, match=r"2\.5 is not a valid scale"):
         Downscale(scale=2.5).apply(np.zeros((10, 10, 1), np.float32), np.random.default_rng(0))
     assert parse_size("1920X1080") == (1920, 1080)
 

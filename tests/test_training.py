@@ -403,7 +403,7 @@ def test_timed_trainings_limit_the_time_of_validations() -> None:
         ({"pairs": ["clean"]}, "pairs must be CLEAN:DAMAGED, not 'clean'"),
         ({"batch": 10**8}, "Cannot hold a batch of 100000000 patches of 32 pixels"),
         ({"params": {"channels": 2}}, "Cannot train a network of 2 channels; images have 1 or 3"),
-        ({"params": {"widths": []}}, "cannot be built"),
+        ({"params": {"widths": []}}, "Cannot build the network"),
         ({"params": {"unshuffle": -2, "conditions": 1}}, "Cannot run unet:UNet with"),
         ({"transition": 10**20}, "transition must be at most"),
         ({"levels": {"sigma": [0, 1e999]}}, "does not accept the levels"),
