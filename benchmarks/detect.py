@@ -22,13 +22,14 @@ import cv2
 import numpy as np
 
 from restore_cli import Inpaint, Picture, load, restore
-from restore_cli.degradations.missing import PAINTED, Missing
+from restore_cli.degradations.missing import PAINTED, Missing, Style
 from restore_cli.engine import Settings, run
 from restore_cli.image import Pixels, compress, is_image_name, read_picture, round_to_bytes, to_rgb
 from restore_cli.metrics import psnr, ssim
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.tasks import detection
 from restore_cli.tasks.detection import locate
+from restore_cli.tasks.inpaint import Paint
 
 SIDE = 256
 SEED = 30_000
@@ -50,11 +51,12 @@ def save(image: Pixels, quality: int | None) -> Pixels:
     return round_to_bytes(image) if quality is None else compress(image, quality, "4:2:0")
 
 
-def damage(clean: Pixels, kind: str, seed: int, dense: bool) -> Pixels:
+def damage(clean: Pixels, kind: Paint, seed: int, dense: bool) -> Pixels:
     """Draw text or scratches on a photo."""
     rng = np.random.default_rng(seed)
-    share, style = (DENSE[kind], "plain") if dense else (0.01, "photo")
-    painter = Missing(damage=kind, size=rng.uniform(*SIZES), share=share, blind=True, style=style)
+    share, size = DENSE[kind] if dense else 0.01, rng.uniform(*SIZES)
+    style: Style = "plain" if dense else "photo"
+    painter = Missing(damage=kind, size=size, share=share, blind=True, style=style)
     return painter.apply(clean, rng).clip(0, 1)
 
 

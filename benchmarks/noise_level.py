@@ -37,7 +37,9 @@ def real(images: ImageSet) -> Iterator[Photo]:
         yield noisy, 255 * float(np.sqrt(np.square(noisy - clean).mean()))
 
 
-def drawn(images: ImageSet, noise: str, sigma: float, clip: bool) -> Iterator[Photo]:
+def drawn(
+    images: ImageSet, noise: photo_noise.NoiseKind, sigma: float, clip: bool
+) -> Iterator[Photo]:
     """Photos with added noise."""
     for seed, example in enumerate(images.examples):
         clean = read_picture(example.clean).opaque_pixels()

@@ -65,9 +65,8 @@ def costs(rows: Sequence[Row]) -> str:
 
 def source(rows: Sequence[Row]) -> str:
     """The source of a published result, "Mao et al., Table 9"."""
-    note = rows[0]["note"]
-    where = re.search(r"\d{4}, ([^,;]*)", note)
-    return f"{note.split(',')[0]}, {where[1]}" if where else note
+    paper, where = rows[0]["source"]
+    return f"{paper.partition(',')[0]}, {re.split('[,;]', where)[0]}"
 
 
 def cell(row: Row) -> str:
@@ -76,7 +75,7 @@ def cell(row: Row) -> str:
     on_luma = find_degradation(row["task"]).headline_metric.luma and PSNR_Y.name in figures
     shown = (PSNR_Y, SSIM_Y) if on_luma else (PSNR, SSIM)
     text = " / ".join(filter(None, (one.format(figures.get(one.name)) for one in shown)))
-    return f"**{text}**" if row["note"].partition(";")[0] == "best" else text
+    return f"**{text}**" if row["best"] else text
 
 
 def unique(values: Iterable[Any]) -> list[Any]:

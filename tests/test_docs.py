@@ -128,10 +128,12 @@ def test_a_benchmark_becomes_tables() -> None:
     ) -> dict[str, object]:
         figures = {"PSNR": psnr, "SSIM": 0.5, "kFLOP/pixel": 151.2 if model == "house" else None}
         words = {"task": "denoise", "set": "set12", "protocol": "float", "measured": True}
+        words |= {"best": note == "best", "source": None}
         return {**words, "model": model, "level": level, "figures": figures, "note": note, **other}
 
     told = {
         "note": "Mao et al., Title, with comma, 2016, Table 1; old",
+        "source": ("Mao et al., Title, with comma, 2016", "Table 1; old"),
         "protocol": "theirs",
         "measured": False,
     }

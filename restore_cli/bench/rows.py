@@ -175,5 +175,6 @@ def published_rows(case: Case) -> Iterator[Row]:
             },
             images={},
             note=f"{result.paper}, {result.where}",
+            source=(result.paper, result.where),
             quality=quality,
         )

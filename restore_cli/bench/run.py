@@ -13,7 +13,7 @@ from restore_cli.bench.methods import Method, find_methods
 from restore_cli.bench.pictures import WorstImages
 from restore_cli.bench.request import Request
 from restore_cli.bench.rows import measured_row, published_rows
-from restore_cli.bench.statistics import compare_methods
+from restore_cli.bench.statistics import BEST, compare_methods
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.report.comparison import Comparison
 from restore_cli.report.row import Row
@@ -172,8 +172,9 @@ def _compare(rows: Sequence[Row]) -> Iterator[Row]:
         rivals = {name: row.images for name, row in group.items() if name != Method.name}
         notes = compare_methods(rivals) if len(rivals) > 1 else {}
         for row in group.values():
-            note = "; ".join(filter(None, (notes.get(row.model), row.note)))
-            yield replace(row, note=note)
+            verdict = notes.get(row.model)
+            note = "; ".join(filter(None, (verdict, row.note)))
+            yield replace(row, note=note, best=verdict == BEST)
 
 
 def _without_repeats(rows: Iterable[Row]) -> list[Row]:

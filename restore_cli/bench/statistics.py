@@ -35,6 +35,9 @@ def interval(differences: NDArray[np.float64]) -> tuple[float, float]:
     return float(means[low]), float(means[high])
 
 
+BEST = "best"  # the note of a method that is declared the best
+
+
 def compare_methods(methods: Mapping[str, Mapping[str, float]]) -> dict[str, str]:
     """Determine which of at least two methods is best, if the difference is significant.
 
@@ -62,7 +65,7 @@ def compare_methods(methods: Mapping[str, Mapping[str, float]]) -> dict[str, str
         notes[name] = f"{mean_text}{within} dB to {best}"
         if low <= 0 <= high:
             ties.append(name)
-    notes[best] = f"not significantly better than {', '.join(ties)}" if ties else "best"
+    notes[best] = f"not significantly better than {', '.join(ties)}" if ties else BEST
     if few:
         count = len(methods[best])
         notes[best] = f"too few images for a verdict, {count} of at least {_MIN_IMAGES}"

@@ -23,7 +23,7 @@ from restore_cli.cli.values import parse_format, parse_tile
 from restore_cli.errors import UsageError
 from restore_cli.models import store
 from restore_cli.report.batch_report import check_report
-from restore_cli.report.record import Record
+from restore_cli.report.record import Record, Status
 from restore_cli.tasks import Task, find_task
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _warn_of_unread(unread: Counter[str]) -> None:
 
 def _print_plan(items: Sequence[FileJob], task: Task, skip_existing: bool, json: bool) -> None:
     for item in items:
-        status = "skipped" if skip_existing and os.path.isfile(item.output) else "planned"
+        status: Status = "skipped" if skip_existing and os.path.isfile(item.output) else "planned"
         record = Record(item.input, status, item.output, task=task.name)
         print_result(record.to_json() if json else describe(record, task))
 

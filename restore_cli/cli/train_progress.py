@@ -84,8 +84,9 @@ def describe_beat(beat: Beat, moment: Progress | None, objective: str) -> str:
     Args:
         moment: the last one, or None if there has been none.
     """
-    validates = beat.doing != "training"
-    return f"step {beat.step}  {beat.doing}" if validates else _pace(beat.step, moment, objective)
+    if beat.image:
+        return f"step {beat.step}  {beat.doing}"
+    return _pace(beat.step, moment, objective)
 
 
 def _pace(step: int, moment: Progress | None, objective: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,8 +22,10 @@ from restore_cli.image import Pixels, round_to_bytes
 from restore_cli.levels import Choice, Levels, Range
 from restore_cli.tasks.deblur import Deblur
 
-KERNELS = ("disk", "motion", "gaussian")
-BORDERS = ("mirror", "replicate")
+Kernel = Literal["disk", "motion", "gaussian"]
+Border = Literal["mirror", "replicate"]
+KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+_BORDERS: tuple[Border, ...] = get_args(Border)
 
 
 @dataclass(frozen=True)
@@ -55,12 +57,12 @@ class Blur(Degradation):
         {"kernel": "gaussian", "size": 7},
     )
 
-    kernel: str = "gaussian"
+    kernel: Kernel = "gaussian"
     size: float = 7
     angle: float | None = None
     noise: float = 0
     window: int = 0
-    border: str = "mirror"
+    border: Border = "mirror"
     rounded: bool = False
 
     def __post_init__(self) -> None:
@@ -81,9 +83,9 @@ class Blur(Degradation):
                 f"{self.window:g} is not a valid kernel window; expected an odd side from 1 to 63,"
                 " or 0."
             )
-        if self.border not in BORDERS:
+        if self.border not in _BORDERS:
             raise UsageError(
-                f"{self.border!r} is not a valid border; expected {', '.join(BORDERS)}."
+                f"{self.border!r} is not a valid border; expected {', '.join(_BORDERS)}."
             )
 
     def task(self) -> Deblur:
@@ -105,7 +107,9 @@ class Blur(Degradation):
 
 
 @functools.lru_cache(maxsize=64)
-def blur_kernel(kind: str, size: float, angle: float = 0.0, window: int = 0) -> NDArray[np.float32]:
+def blur_kernel(
+    kind: Kernel, size: float, angle: float = 0.0, window: int = 0
+) -> NDArray[np.float32]:
     """Make a point-symmetric kernel, k x k with odd k and sum 1.
 
     Args:

@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from restore_cli.degradations import Random
 from restore_cli.degradations.filters import filter_image, gaussian_kernel, white_noise
-from restore_cli.degradations.mosaic import interpolate
+from restore_cli.degradations.mosaic import INTERPOLATIONS, Interpolation, interpolate
 from restore_cli.image import Pixels
 
 STEPS = 4096  # samples of a tone curve
-INTERPOLATIONS = ("bilinear", "gradient", "edges")
 
 
 def add_camera_noise(clean: Pixels, sigma: float, rng: Random) -> Pixels:
@@ -77,7 +76,7 @@ class Camera:
     gamma: float
     contrast: float
     corner: tuple[int, int]
-    interpolation: str
+    interpolation: Interpolation
     smoothing: float
     cleaning: float
     sharpening: tuple[float, float]
@@ -102,7 +101,7 @@ class Camera:
             gamma=rng.uniform(1.8, 2.5),
             contrast=rng.uniform(0, 1),
             corner=(int(rng.uniform(0, 2)), int(rng.uniform(0, 2))),
-            interpolation=str(rng.choice(INTERPOLATIONS)),
+            interpolation=INTERPOLATIONS[rng.choice(len(INTERPOLATIONS))],
             smoothing=rng.uniform(0.5, 3.5) if rng.uniform() < 0.7 else 0,
             cleaning=rng.uniform(0.5, 2.5) * sigma / 255 if rng.uniform() < 0.3 else 0,
             sharpening=(rng.uniform(0.1, 1.2) if rng.uniform() < 0.5 else 0, rng.uniform(0.4, 1.5)),

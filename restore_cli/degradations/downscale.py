@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from restore_cli.degradations import Degradation, Random
 from restore_cli.degradations.wear import wear
@@ -13,7 +13,8 @@ from restore_cli.levels import Levels
 from restore_cli.report.figures import PSNR_Y, Figure
 from restore_cli.tasks.sr import Sr, parse_scale
 
-DAMAGES = ("bicubic", "photo")
+Damage = Literal["bicubic", "photo"]
+_DAMAGES: tuple[Damage, ...] = get_args(Damage)
 
 
 @dataclass(frozen=True)
@@ -33,15 +34,15 @@ class Downscale(Degradation):
     validation: ClassVar[tuple[Levels, ...]] = ({"scale": 2},)
 
     scale: float = 2.0
-    damage: str = "bicubic"
+    damage: Damage = "bicubic"
 
     def __post_init__(self) -> None:
         if isinstance(self.scale, str):
             object.__setattr__(self, "scale", parse_scale(self.scale))
         Sr(self.scale)  # raises an error if it is out of range
-        if self.damage not in DAMAGES:
+        if self.damage not in _DAMAGES:
             raise UsageError(
-                f"{self.damage!r} is not a valid damage; expected {', '.join(DAMAGES)}."
+                f"{self.damage!r} is not a valid damage; expected {', '.join(_DAMAGES)}."
             )
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 from restore_cli.degradations import Degradation, Random
 from restore_cli.errors import UsageError
@@ -11,7 +11,8 @@ from restore_cli.image import Pixels, compress
 from restore_cli.levels import Choice, Levels, Range
 from restore_cli.tasks.deblock import Deblock
 
-SUBSAMPLINGS = ("4:4:4", "4:2:2", "4:2:0")
+Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
+_SUBSAMPLINGS: tuple[Subsampling, ...] = get_args(Subsampling)
 QUALITIES = (5, 100)  # range to draw from if no quality is given
 
 
@@ -34,14 +35,14 @@ class Jpeg(Degradation):
     validation: ClassVar[tuple[Levels, ...]] = ({"quality": 10}, {"quality": 20}, {"quality": 40})
 
     quality: float | None = None
-    subsampling: str = "4:2:0"
+    subsampling: Subsampling = "4:2:0"
 
     def __post_init__(self) -> None:
         Deblock(self.quality)  # raises an error if it is out of range
-        if self.subsampling not in SUBSAMPLINGS:
+        if self.subsampling not in _SUBSAMPLINGS:
             raise UsageError(
                 f"{self.subsampling!r} is not a valid subsampling; expected"
-                f" {', '.join(SUBSAMPLINGS)}."
+                f" {', '.join(_SUBSAMPLINGS)}."
             )
 
     def task(self) -> Deblock:

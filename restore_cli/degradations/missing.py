@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -15,9 +15,11 @@ from restore_cli.levels import Choice, Levels, Range
 from restore_cli.tasks import Task
 from restore_cli.tasks.inpaint import Inpaint, Paint
 
-DAMAGES = ("text", "scratches", "boxes", "hole", "shifted")
-PAINTED = ("text", "scratches")  # damages that can be detected
-STYLES = ("plain", "photo")
+Damage = Literal["text", "scratches", "boxes", "hole", "shifted"]
+Style = Literal["plain", "photo"]
+_DAMAGES: tuple[Damage, ...] = get_args(Damage)
+PAINTED: tuple[Paint, ...] = get_args(Paint)  # damages that can be detected
+_STYLES: tuple[Style, ...] = get_args(Style)
 
 
 @dataclass(frozen=True)
@@ -53,17 +55,17 @@ class Missing(Degradation):
         {"damage": "hole", "share": 0.25},
     )
 
-    damage: str = "text"
+    damage: Damage = "text"
     size: float = 16
     share: float = 0.15
     blind: bool = False
-    style: str = "plain"
+    style: Style = "plain"
     detect: Paint | None = None
 
     def __post_init__(self) -> None:
-        if self.damage not in DAMAGES:
+        if self.damage not in _DAMAGES:
             raise UsageError(
-                f"{self.damage!r} is not a valid damage; expected {', '.join(DAMAGES)}."
+                f"{self.damage!r} is not a valid damage; expected {', '.join(_DAMAGES)}."
             )
         if not 6 <= self.size <= 64:
             raise UsageError(
@@ -73,9 +75,9 @@ class Missing(Degradation):
             raise UsageError(
                 f"{self.share:g} is not a valid share; expected a number from 0 to 0.9."
             )
-        if self.style not in STYLES:
+        if self.style not in _STYLES:
             raise UsageError(
-                f"{self.style!r} is not a valid style; expected {' or '.join(STYLES)}."
+                f"{self.style!r} is not a valid style; expected {' or '.join(_STYLES)}."
             )
         self.task()  # raises an error for damage that cannot be detected
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 from numpy.typing import NDArray
 
 from restore_cli.image import Pixels
+
+Interpolation = Literal["bilinear", "gradient", "edges"]
+INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 
 _TENT = np.array([[1, 2, 1], [2, 4, 2], [1, 2, 1]]) / 4
 # The filters of Malvar, He and Cutler, in sixteenths: green at red and blue pixels; red (or blue)
@@ -21,7 +26,7 @@ _ACROSS = np.array(
 )
 
 
-def interpolate(light: Pixels, corner: tuple[int, int], interpolation: str) -> Pixels:
+def interpolate(light: Pixels, corner: tuple[int, int], interpolation: Interpolation) -> Pixels:
     """Keep the one sample per pixel that a Bayer sensor has, and interpolate the others.
 
     Args:

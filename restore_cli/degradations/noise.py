@@ -38,7 +38,7 @@ class Noise(Degradation):
     validation: ClassVar[tuple[Levels, ...]] = ({"sigma": 15}, {"sigma": 25}, {"sigma": 50})
 
     sigma: float | None = None
-    noise: str = "gaussian"
+    noise: photo_noise.NoiseKind = "gaussian"
 
     def __post_init__(self) -> None:
         if self.sigma is not None:

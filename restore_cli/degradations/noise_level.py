@@ -33,7 +33,7 @@ class AnyNoise(Degradation):
         {"noise": noise} for noise in photo_noise.NOISES
     )
 
-    noise: str = "camera"
+    noise: photo_noise.NoiseKind = "camera"
 
     def task(self) -> NoiseLevel:
         """Return the task of measuring the noise."""

@@ -8,6 +8,7 @@ trained on simulated cameras only does not recognize the noise of others; one tr
 from __future__ import annotations
 
 import math
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -16,14 +17,15 @@ from restore_cli.degradations.camera import add_camera_noise
 from restore_cli.degradations.grain import mottle
 from restore_cli.image import Pixels, compress, round_to_bytes
 
-NOISES = ("gaussian", "camera", "random")
+NoiseKind = Literal["gaussian", "camera", "random"]
+NOISES: tuple[NoiseKind, ...] = get_args(NoiseKind)
 LEVELS = (1.0, 40.0)  # range of noise levels, standard deviations on the 0..255 scale
 CLEAN = 0.1  # share of photos without noise
 QUALITIES = (60, 100)  # range of JPEG qualities; high ones are more frequent
 GRID = 16  # pixels; period of the blocks of a JPEG with subsampled color
 
 
-def add_noise(clean: Pixels, noise: str, sigma: float, rng: Random) -> Pixels:
+def add_noise(clean: Pixels, noise: NoiseKind, sigma: float, rng: Random) -> Pixels:
     """Add noise to an image, without clipping.
 
     White Gaussian noise is drawn in H x W x C order; for the other kinds see `add_camera_noise` and
@@ -71,7 +73,7 @@ def save(photo: Pixels, rng: Random, share: float = 0.6) -> Pixels:
     return photo
 
 
-def noisy_file(clean: Pixels, noise: str, sigma: float, rng: Random) -> tuple[Pixels, Pixels]:
+def noisy_file(clean: Pixels, noise: NoiseKind, sigma: float, rng: Random) -> tuple[Pixels, Pixels]:
     """Make the file of a noisy photo, and its noise: the difference from the file without noise.
 
     Args:

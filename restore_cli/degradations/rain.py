@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
@@ -21,8 +21,10 @@ from restore_cli.image import Pixels
 from restore_cli.levels import Choice, Levels, Range
 from restore_cli.tasks.derain import Derain
 
-RAINS = ("streaks", "density", "screen", "heavy", "depth", "none")
-STYLES = ("fine", "bold", "dense")
+RainKind = Literal["streaks", "density", "screen", "heavy", "depth", "none"]
+Style = Literal["fine", "bold", "dense"]
+_RAINS: tuple[RainKind, ...] = get_args(RainKind)
+_STYLES: tuple[Style, ...] = get_args(Style)
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,18 @@ class Rain(Degradation):
         {"rain": "depth", "heaviness": 0.5, "mist": 0.5},
     )
 
-    rain: str = "streaks"
+    rain: RainKind = "streaks"
     heaviness: float = 0.5
     mist: float = 0.5
     veil: float = 0.0
-    style: str = "any"
+    style: Style | Literal["any"] = "any"
 
     def __post_init__(self) -> None:
-        if self.rain not in RAINS:
-            raise UsageError(f"{self.rain!r} is not a valid rain; expected {', '.join(RAINS)}.")
-        if self.style not in ("any", *STYLES):
+        if self.rain not in _RAINS:
+            raise UsageError(f"{self.rain!r} is not a valid rain; expected {', '.join(_RAINS)}.")
+        if self.style not in ("any", *_STYLES):
             raise UsageError(
-                f"{self.style!r} is not a valid style of rain; expected any, {', '.join(STYLES)}."
+                f"{self.style!r} is not a valid style of rain; expected any, {', '.join(_STYLES)}."
             )
         if not 0 <= self.heaviness <= 1:
             raise UsageError(
@@ -129,7 +131,7 @@ class Rain(Degradation):
     def _streaks(self, height: int, width: int, rng: Random) -> Pixels:
         styles = [self.style]
         if self.style == "any":
-            styles = [STYLES[rng.choice(len(STYLES))] for _ in range(1 + (rng.uniform() < 0.3))]
+            styles = [_STYLES[rng.choice(len(_STYLES))] for _ in range(1 + (rng.uniform() < 0.3))]
         angle = float(rng.normal(0, 15))
         layers = [
             layer for style in styles for layer in _draw_layers(style, angle, self.heaviness, rng)

@@ -51,6 +51,7 @@ def to_json(rows: Sequence[Row], origin: Origin) -> str:
 
     table = [
         {**_keys(row), **_notes(row)}
+        | {"best": row.best, "source": row.source}
         | {"measured": row.measured, "metrics": _LEGEND if row.measured else ""}
         | {"figures": finite({key.name: value for key, value in row.figures.items()})}
         | {"images": {name: finite(figures) for name, figures in row.details.items()}}

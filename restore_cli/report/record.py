@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Literal
+
+Status = Literal["done", "skipped", "planned", "failed"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Record:
     """
 
     input: str
-    status: str
+    status: Status
     output: str | None = None
     task: str | None = None
     model: str | None = None

@@ -22,6 +22,8 @@ class Row:
         figures: in the order of the columns; None is missing.
         images: `quality` of each image in dB, by the name of the image; may be empty.
         note: "best", "not significantly better than bt", or the source of a published result.
+        best: whether the method is declared the best of its case.
+        source: paper and table of a published result.
         quality: the figure by which models are compared.
         colors: the color conversion that was applied to the images.
         about: library, version and settings of a baseline.
@@ -38,6 +40,8 @@ class Row:
     figures: Mapping[Figure, float | None]
     images: Mapping[str, float]
     note: str = ""
+    best: bool = False
+    source: tuple[str, str] | None = None
     quality: Figure = PSNR
     colors: Colors = ""
     about: str = ""

@@ -25,7 +25,7 @@ def make_header(
     data: TrainingData,
     validation: Validation,
     device: torch.device,
-    watch: Callable[[str], None] = lambda doing: None,
+    watch: Callable[[int, int], None] = lambda image, images: None,
 ) -> Header:
     """Make the header of a checkpoint.
 

@@ -58,8 +58,8 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
     state, moment, notes = setup.state, setup.state.moment, setup.notes
     clock, meter, saved = Clock(recipe, moment, group), Meter(group.device), time.monotonic()
 
-    def beat(doing: str = "training") -> None:
-        watch(Beat(moment.step, clock.read(), doing))
+    def beat(image: int = 0, images: int = 0) -> None:
+        watch(Beat(moment.step, clock.read(), image, images))
 
     with _writing(request, state, group) as log:  # None in all processes but the first
         if log and clock.ended and not moment.due:
@@ -140,7 +140,7 @@ def _already_ended(moment: Moment, notes: tuple[str, ...]) -> Progress:
 
 
 def _validate(
-    request: Request, setup: Setup, group: Group, clock: Clock, watch: Callable[[str], None]
+    request: Request, setup: Setup, group: Group, clock: Clock, watch: Callable[[int, int], None]
 ) -> tuple[Validation, Header | None, float]:
     """Validate the moving average of the weights.
 

@@ -58,12 +58,18 @@ class Beat:
 
     Attributes:
         step, done: as in `Progress`.
-        doing: "training", or "validating 5 of 12".
+        image, images: number of the validated image, and of all; 0 while training.
     """
 
     step: int
     done: float
-    doing: str
+    image: int = 0
+    images: int = 0
+
+    @property
+    def doing(self) -> str:
+        """ "training", or "validating 5 of 12"."""
+        return f"validating {self.image} of {self.images}" if self.image else "training"
 
 
 Watch = Callable[[Beat], None]

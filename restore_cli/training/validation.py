@@ -41,14 +41,14 @@ def validate(
     samples: list[Sample],
     device: torch.device,
     precision: str = "fp32",
-    watch: Callable[[str], None] = lambda doing: None,
+    watch: Callable[[int, int], None] = lambda image, images: None,
 ) -> Validation:
     """Score a network by its degradation's protocol: mean PSNR in dB at each validation level.
 
     The random generator restarts with seed 0 for each image.
 
     Args:
-        watch: called with "validating 5 of 12" before each image.
+        watch: called with the number of each image, and of all, before it is restored.
     """
     kind, model = find_degradation(recipe.task), _as_model(network, recipe)
     settings = Settings(device=str(device), precision=precision)
@@ -60,7 +60,7 @@ def validate(
         damage = kind.draw(level, np.random.RandomState(0))
         rows: list[tuple[float, float]] = []
         for sample in samples:
-            watch(f"validating {len(scores) * len(samples) + len(rows) + 1} of {number}")
+            watch(len(scores) * len(samples) + len(rows) + 1, number)
             clean = damage.crop_to_scale(to_float(sample.clean))
             if sample.damaged is None:
                 task, observed, clean = damage.pair(clean, np.random.RandomState(0))
