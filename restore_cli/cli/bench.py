@@ -147,7 +147,10 @@ def _compose(task: type[Task]) -> Callable[..., None]:
     own = [
         parameter(
             name,
-            Annotated[str | None, bench.panel_option(_describe(damage, item), _VALUES, bench.WHAT)],
+            Annotated[
+                str | None,
+                options.option(bench.WHAT, _VALUES, _describe(damage, item), show_default=False),
+            ],
         )
         for name, item in levels.items()
     ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -12,19 +11,6 @@ from restore_cli.cli import options
 from restore_cli.metrics.perceptual import METRICS
 
 WHAT, _OUT = "Benchmark", "Output"  # panels
-
-
-def panel_option(
-    text: str, metavar: str | None, panel: str, complete: Callable[..., Any] | None = None
-) -> Any:
-    """An option in a help panel, whose help does not show the default."""
-    return typer.Option(
-        metavar=metavar,
-        help=text,
-        rich_help_panel=panel,
-        show_default=False,
-        autocompletion=complete,
-    )
 
 
 def _set_names() -> list[str]:
@@ -50,15 +36,18 @@ Sets = Annotated[
 
 Data = Annotated[
     list[Path] | None,
-    panel_option("Folder that contains image sets, or a single set.", "DIR", WHAT),
+    options.option(
+        WHAT, "DIR", "Folder that contains image sets, or a single set.", show_default=False
+    ),
 ]
 Metrics = Annotated[
     list[str] | None,
-    panel_option(
-        f"Additional metrics: {', '.join(METRICS)}.",
-        "NAME,...",
+    options.option(
         WHAT,
-        options.complete_list(lambda: METRICS),
+        "NAME,...",
+        f"Additional metrics: {', '.join(METRICS)}.",
+        show_default=False,
+        autocompletion=options.complete_list(lambda: METRICS),
     ),
 ]
 Fresh = Annotated[
@@ -69,7 +58,12 @@ Fresh = Annotated[
 ]
 Report = Annotated[
     list[Path] | None,
-    panel_option("Write a report as .html, .md, .csv, .json or .toml; repeatable.", "FILE", _OUT),
+    options.option(
+        _OUT,
+        "FILE",
+        "Write a report as .html, .md, .csv, .json or .toml; repeatable.",
+        show_default=False,
+    ),
 ]
 Show = Annotated[
     int,
@@ -101,49 +95,62 @@ Suite = Annotated[
 ]
 OldSuite = Annotated[
     str | None,
-    panel_option(
-        "Deprecated: use `restore bench suite NAME`. Removed in the next release.",
-        "NAME",
+    options.option(
         WHAT,
-        _suite_names,
+        "NAME",
+        "Deprecated: use `restore bench suite NAME`. Removed in the next release.",
+        show_default=False,
+        autocompletion=_suite_names,
     ),
 ]
 Pairs = Annotated[
     str,
-    panel_option(
-        "Subfolders of each set with ground-truth and degraded images.", "CLEAN:DAMAGED", WHAT
+    options.option(
+        WHAT,
+        "CLEAN:DAMAGED",
+        "Subfolders of each set with ground-truth and degraded images.",
+        show_default=False,
     ),
 ]
-Level = Annotated[list[str] | None, panel_option("Degradation level", "KEY=VALUE,VALUE,...", WHAT)]
+Level = Annotated[
+    list[str] | None,
+    options.option(WHAT, "KEY=VALUE,VALUE,...", "Degradation level", show_default=False),
+]
 Degrade = Annotated[
     list[str] | None,
-    panel_option(
-        "Treat all images as clean and degrade them at this level.", "KEY=VALUE,VALUE,...", WHAT
+    options.option(
+        WHAT,
+        "KEY=VALUE,VALUE,...",
+        "Treat all images as clean and degrade them at this level.",
+        show_default=False,
     ),
 ]
 Models = Annotated[
     list[str] | None,
-    panel_option(
-        "Models to benchmark; by default the task's default model.",
-        "NAME|FILE,...",
+    options.option(
         WHAT,
-        options.complete_list(options.model_names),
+        "NAME|FILE,...",
+        "Models to benchmark; by default the task's default model.",
+        show_default=False,
+        autocompletion=options.complete_list(options.model_names),
     ),
 ]
-Baselines = Annotated[list[str] | None, panel_option("Baselines to compare with", "NAME,...", WHAT)]
+Baselines = Annotated[
+    list[str] | None,
+    options.option(WHAT, "NAME,...", "Baselines to compare with", show_default=False),
+]
 
 
-def _switch(name: str, text: str) -> Any:
-    return typer.Option(name, metavar=options.FLAG, help=text, rich_help_panel=WHAT)
-
-
-Published = Annotated[bool, _switch("--published", "Include published results of papers.")]
-Gray = Annotated[bool, _switch("--gray", "Convert images to luma first.")]
+Published = Annotated[
+    bool, options.flag(WHAT, "Include published results of papers.", "--published")
+]
+Gray = Annotated[bool, options.flag(WHAT, "Convert images to luma first.", "--gray")]
 FullRange = Annotated[
     bool,
-    _switch(
-        "--full-range",
+    options.flag(
+        WHAT,
         "Convert images to full-range gray instead of luma, as MATLAB's rgb2gray does.",
+        "--full-range",
     ),
 ]
-Clip = Annotated[bool, _switch("--clip", "Quantize degraded images to 8 bits.")]
+Clip = Annotated[bool, options.flag(WHAT, "Quantize degraded images to 8 bits.", "--clip")]

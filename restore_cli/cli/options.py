@@ -14,12 +14,14 @@ DEBUG = "restore_cli.debug"  # key of the context's meta, which nested commands 
 FLAG = ""  # metavar of switches, where Typer would show <bool>
 
 
-def _option(panel: str, metavar: str, help: str, *names: str, **settings: Any) -> Any:
+def option(panel: str, metavar: str, help: str, *names: str, **settings: Any) -> Any:
+    """An option in a panel of the help; `settings` are those of typer.Option."""
     return typer.Option(*names, metavar=metavar, help=help, rich_help_panel=panel, **settings)
 
 
-def _flag(panel: str, help: str, *names: str, **settings: Any) -> Any:
-    return _option(panel, FLAG, help, *names, **settings)
+def flag(panel: str, help: str, *names: str, **settings: Any) -> Any:
+    """A switch, which takes no value, in a panel of the help."""
+    return option(panel, FLAG, help, *names, **settings)
 
 
 def _remember(ctx: typer.Context, debug: bool) -> bool:
@@ -35,19 +37,17 @@ Inputs = Annotated[
 _FILES = "Input and output"
 FilesFrom = Annotated[
     str | None,
-    _option(
-        _FILES, "FILE|-", "Read input paths from a file, one per line; - reads standard input."
-    ),
+    option(_FILES, "FILE|-", "Read input paths from a file, one per line; - reads standard input."),
 ]
 Recursive = Annotated[
     bool,
-    _flag(
+    flag(
         _FILES, "Include subfolders; with -o, recreate the folder structure.", "--recursive", "-r"
     ),
 ]
 Output = Annotated[
     str | None,
-    _option(
+    option(
         _FILES,
         "FILE|DIR|-",
         "Output file or folder, or - for standard output."
@@ -58,7 +58,7 @@ Output = Annotated[
 ]
 Suffix = Annotated[
     str | None,
-    _option(
+    option(
         _FILES,
         "TEXT",
         "Suffix added to output names, before the extension; by default .denoised and the like.",
@@ -67,7 +67,7 @@ Suffix = Annotated[
 ]
 Format = Annotated[
     str | None,
-    _option(
+    option(
         _FILES,
         "FORMAT",
         "Output format: png, jpg, webp, tif, bmp, ppm or avif; by default the same as the input.",
@@ -76,7 +76,7 @@ Format = Annotated[
 ]
 JpegQuality = Annotated[
     int | None,
-    _option(
+    option(
         _FILES,
         "N",
         "Quality for JPEG, WebP and AVIF, 1 to 100; by default 95, or the input's own quality if"
@@ -88,7 +88,7 @@ JpegQuality = Annotated[
 ]
 MaxPixels = Annotated[
     int | None,
-    _option(
+    option(
         _FILES,
         "N",
         "Refuse images with more pixels; by default 536 million, and fewer for very small files.",
@@ -97,11 +97,11 @@ MaxPixels = Annotated[
     ),
 ]
 SkipExisting = Annotated[
-    bool, _flag(_FILES, "Skip inputs whose output already exists.", "--skip-existing")
+    bool, flag(_FILES, "Skip inputs whose output already exists.", "--skip-existing")
 ]
-Overwrite = Annotated[bool, _flag(_FILES, "Overwrite existing outputs.", "--overwrite")]
+Overwrite = Annotated[bool, flag(_FILES, "Overwrite existing outputs.", "--overwrite")]
 DryRun = Annotated[
-    bool, _flag(_FILES, "Show which files would be written, without writing them.", "--dry-run")
+    bool, flag(_FILES, "Show which files would be written, without writing them.", "--dry-run")
 ]
 
 _NETWORK = "Model and device"
@@ -127,7 +127,7 @@ def complete_list(names: Callable[[], Iterable[str]]) -> Callable[[str], list[st
 
 Model = Annotated[
     str | None,
-    _option(
+    option(
         _NETWORK,
         "NAME|FILE",
         "Model name, see `restore models list`, or checkpoint file; by default this command's own"
@@ -138,12 +138,12 @@ Model = Annotated[
 ACCEPT = "Accept this model's license, if it forbids commercial use or is not stated; repeatable."
 Accept = Annotated[
     list[str] | None,
-    _option(_NETWORK, "NAME", ACCEPT, "--accept-license", autocompletion=model_names),
+    option(_NETWORK, "NAME", ACCEPT, "--accept-license", autocompletion=model_names),
 ]
-Offline = Annotated[bool, _flag(_NETWORK, "Never download a model.", "--offline")]
+Offline = Annotated[bool, flag(_NETWORK, "Never download a model.", "--offline")]
 Device = Annotated[
     str,
-    _option(
+    option(
         _NETWORK,
         "DEVICE",
         "Device to run on: auto, cpu, cuda, cuda:N or mps.",
@@ -152,7 +152,7 @@ Device = Annotated[
 ]
 Precision = Annotated[
     str,
-    _option(
+    option(
         _NETWORK,
         "PRECISION",
         "Floating-point precision: auto, fp32, bf16 or fp16.",
@@ -161,7 +161,7 @@ Precision = Annotated[
 ]
 Tile = Annotated[
     str,
-    _option(
+    option(
         _NETWORK,
         "auto|N|0",
         "Tile size in pixels, 16 or more; 0 processes the entire image at once, auto picks a size"
@@ -170,7 +170,7 @@ Tile = Annotated[
 ]
 CheckTiles = Annotated[
     bool,
-    _flag(
+    flag(
         _NETWORK,
         "Check on a crop of each photo that tiling does not change the result.",
         "--check-tiles",
@@ -178,7 +178,7 @@ CheckTiles = Annotated[
 ]
 Ensemble = Annotated[
     bool,
-    _flag(
+    flag(
         _NETWORK,
         "Average over eight flips and rotations: slightly better, but eight times slower.",
         "--ensemble",
@@ -188,7 +188,7 @@ Ensemble = Annotated[
 _EFFECT = "Strength and mask"
 Strength = Annotated[
     float,
-    _option(
+    option(
         _EFFECT,
         "SHARE",
         "Blend between the input (0) and the restored photo (1); also a percentage.",
@@ -197,7 +197,7 @@ Strength = Annotated[
 ]
 Mask = Annotated[
     Path | None,
-    _option(
+    option(
         _EFFECT,
         "FILE|DIR",
         "Mask, or a folder with one mask per input: white areas are restored, black ones kept.",
@@ -205,7 +205,7 @@ Mask = Annotated[
 ]
 Missing = Annotated[
     Path | None,
-    _option(
+    option(
         _EFFECT,
         "FILE|DIR",
         "Mask, or a folder with one mask per input: white areas are filled in, black ones kept.",
@@ -213,7 +213,7 @@ Missing = Annotated[
 ]
 SaveMask = Annotated[
     str | None,
-    _option(
+    option(
         _EFFECT,
         "FILE|DIR",
         "Save the mask that was used, as FILE or as DIR/NAME.png; end a new folder's name with /.",
@@ -223,11 +223,11 @@ SaveMask = Annotated[
 _REPORTS = "Reports and logging"
 Reference = Annotated[
     Path | None,
-    _option(_REPORTS, "FILE|DIR", "Reference photo, or a folder of them; reports PSNR and SSIM."),
+    option(_REPORTS, "FILE|DIR", "Reference photo, or a folder of them; reports PSNR and SSIM."),
 ]
 Report = Annotated[
     list[Path] | None,
-    _option(
+    option(
         _REPORTS,
         "FILE",
         "Write a table with one row per input, as .jsonl, .csv, .md or .json; repeatable.",
@@ -235,7 +235,7 @@ Report = Annotated[
 ]
 Compare = Annotated[
     Path | None,
-    _option(
+    option(
         _REPORTS,
         "FILE.html",
         "Write an HTML page that compares before and after: the first 50 photos, or with"
@@ -243,12 +243,12 @@ Compare = Annotated[
     ),
 ]
 Json = Annotated[
-    bool, _flag(_REPORTS, "Print one JSON object per line as each input finishes.", "--json")
+    bool, flag(_REPORTS, "Print one JSON object per line as each input finishes.", "--json")
 ]
-Quiet = Annotated[bool, _flag(_REPORTS, "Print errors only.", "--quiet", "-q")]
+Quiet = Annotated[bool, flag(_REPORTS, "Print errors only.", "--quiet", "-q")]
 Debug = Annotated[
     bool,
-    _flag(
+    flag(
         _REPORTS,
         "Stop at the first error and show the traceback.",
         "--debug",

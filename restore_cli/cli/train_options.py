@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from restore_cli import recipes
-from restore_cli.cli.options import FLAG, model_names
+from restore_cli.cli.options import FLAG, model_names, option
 from restore_cli.models import catalog
 from restore_cli.tasks import TASKS
 
 _RECIPE = "Recipe"
 _DATA = "Data"
 _RUN = "Run"
-
-
-def _option(text: str, metavar: str, panel: str = _RECIPE, **others: Any) -> Any:
-    return typer.Option(
-        metavar=metavar, help=text, rich_help_panel=panel, show_default=False, **others
-    )
 
 
 def _recipe_names() -> list[str]:
@@ -71,40 +65,80 @@ Cheap = Annotated[
 ]
 TaskName = Annotated[
     str | None,
-    _option(f"Restoration task: {', '.join(TASKS)}.", "TASK", autocompletion=lambda: list(TASKS)),
+    option(
+        _RECIPE,
+        "TASK",
+        f"Restoration task: {', '.join(TASKS)}.",
+        show_default=False,
+        autocompletion=lambda: list(TASKS),
+    ),
 ]
 Arch = Annotated[
     str | None,
-    _option(
-        r"Network to train (see --list-archs). \[default: that of the task's default model]",
+    option(
+        _RECIPE,
         "FILE:CLASS",
+        r"Network to train (see --list-archs). \[default: that of the task's default model]",
+        show_default=False,
         autocompletion=_arch_names,
     ),
 ]
 Params = Annotated[
     list[str] | None,
-    _option("Network parameter, such as channels=1; repeatable.", "KEY=VALUE"),
+    option(
+        _RECIPE,
+        "KEY=VALUE",
+        "Network parameter, such as channels=1; repeatable.",
+        show_default=False,
+    ),
 ]
 Levels = Annotated[
     list[str] | None,
-    _option(r"Degradation level: a value or \[low,high]; repeatable.", "KEY=VALUE"),
+    option(
+        _RECIPE,
+        "KEY=VALUE",
+        r"Degradation level: a value or \[low,high]; repeatable.",
+        show_default=False,
+    ),
 ]
 Init = Annotated[
-    str | None, _option("Checkpoint to start from.", "NAME|FILE", autocompletion=model_names)
+    str | None,
+    option(
+        _RECIPE,
+        "NAME|FILE",
+        "Checkpoint to start from.",
+        show_default=False,
+        autocompletion=model_names,
+    ),
 ]
-Steps = Annotated[int | None, _option(r"Training length in steps. \[default: 10000]", "N")]
-Minutes = Annotated[float | None, _option("Training time in minutes, instead of --steps.", "N")]
-Batch = Annotated[int | None, _option(r"Patches per step. \[default: 16]", "N")]
-Patch = Annotated[int | None, _option(r"Side of a patch in pixels. \[default: 64]", "N")]
+Steps = Annotated[
+    int | None,
+    option(_RECIPE, "N", r"Training length in steps. \[default: 10000]", show_default=False),
+]
+Minutes = Annotated[
+    float | None,
+    option(_RECIPE, "N", "Training time in minutes, instead of --steps.", show_default=False),
+]
+Batch = Annotated[
+    int | None, option(_RECIPE, "N", r"Patches per step. \[default: 16]", show_default=False)
+]
+Patch = Annotated[
+    int | None,
+    option(_RECIPE, "N", r"Side of a patch in pixels. \[default: 64]", show_default=False),
+]
 PrecisionName = Annotated[
     str | None,
-    _option(
-        r"Precision of the forward pass. \[default: bf16]",
+    option(
+        _RECIPE,
         "bf16|fp32",
+        r"Precision of the forward pass. \[default: bf16]",
+        show_default=False,
         autocompletion=lambda: ["bf16", "fp32"],
     ),
 ]
-Seed = Annotated[int | None, _option(r"Random seed. \[default: 0]", "N")]
+Seed = Annotated[
+    int | None, option(_RECIPE, "N", r"Random seed. \[default: 0]", show_default=False)
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -124,7 +158,12 @@ Data = Annotated[
 ]
 Pairs = Annotated[
     list[str] | None,
-    _option("Subfolders of --data with paired images; repeatable.", "CLEAN:DAMAGED", _DATA),
+    option(
+        _DATA,
+        "CLEAN:DAMAGED",
+        "Subfolders of --data with paired images; repeatable.",
+        show_default=False,
+    ),
 ]
 ValidationFolder = Annotated[
     Path | None,
@@ -135,7 +174,9 @@ ValidationFolder = Annotated[
         rich_help_panel=_DATA,
     ),
 ]
-Workers = Annotated[int | None, _option("Data-loading worker processes.", "N", _DATA, min=0)]
+Workers = Annotated[
+    int | None, option(_DATA, "N", "Data-loading worker processes.", show_default=False, min=0)
+]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -155,7 +196,13 @@ Resume = Annotated[
 ]
 Jobs = Annotated[
     int | None,
-    _option("Train several models, N at a time, with one thread each.", "N", _RUN, min=1),
+    option(
+        _RUN,
+        "N",
+        "Train several models, N at a time, with one thread each.",
+        show_default=False,
+        min=1,
+    ),
 ]
 Compile = Annotated[
     bool,
@@ -166,7 +213,9 @@ Compile = Annotated[
         rich_help_panel=_RUN,
     ),
 ]
-LogFolder = Annotated[Path | None, _option("Write TensorBoard logs to this folder.", "DIR", _RUN)]
+LogFolder = Annotated[
+    Path | None, option(_RUN, "DIR", "Write TensorBoard logs to this folder.", show_default=False)
+]
 DryRun = Annotated[
     bool,
     typer.Option(
