@@ -16,7 +16,7 @@ from restore_cli.metrics import estimate_noise
 if TYPE_CHECKING:
     from restore_cli.models.checkpoint import Checkpoint
 
-Levels = NDArray[np.float64]  # fine, coarse and color; see `split`
+Parts = NDArray[np.float64]  # fine, coarse and color; see `split`
 
 MODEL = "noise-level"
 SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a photo
@@ -43,7 +43,7 @@ class Noise:
     parts: tuple[float, ...] = (0.0, 0.0, 0.0)
 
 
-def split(noise: Pixels) -> Levels:
+def split(noise: Pixels) -> Parts:
     """Standard deviations of the components of noise; their squares add up to its variance.
 
     Args:
@@ -61,7 +61,7 @@ def split(noise: Pixels) -> Levels:
     return 255 * np.sqrt([fine, coarse, np.square(noise - gray[..., None]).mean()])
 
 
-def split_white(level: float, channels: int) -> Levels:
+def split_white(level: float, channels: int) -> Parts:
     """The components of white noise of a level in 1 or 3 channels, as `split` measures them."""
     coarse = 1 / COARSE**2
     return level * np.sqrt([(1 - coarse) / channels, coarse / channels, 1 - 1 / channels])
@@ -98,7 +98,7 @@ def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(np.expm1(value.clip(0, 1) * math.log(256)))
 
 
-def _look(image: Pixels, visible: Mask | None) -> Levels:
+def _look(image: Pixels, visible: Mask | None) -> Parts:
     from scipy.stats import trim_mean
 
     from restore_cli import engine, memory

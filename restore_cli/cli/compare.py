@@ -22,7 +22,7 @@ from restore_cli.models import store
 from restore_cli.tasks import TASKS, Task, find_task
 
 if TYPE_CHECKING:
-    from restore_cli.pipeline.batch import Request
+    from restore_cli.pipeline.request import Request
     from restore_cli.report.comparison import Version
     from restore_cli.report.gallery import Gallery
 
@@ -119,7 +119,7 @@ def compare(
     page = Gallery(out, "compared")
     if names:
         from restore_cli.engine import Settings  # imports torch
-        from restore_cli.pipeline import batch as job
+        from restore_cli.pipeline import request as job
         from restore_cli.pipeline.files import STREAM, FileJob, match_files
         from restore_cli.pipeline.lineup import find_task_of
 
@@ -222,8 +222,8 @@ def _restore(
     photo: Path, models: Sequence[str], request: Request, quiet: bool
 ) -> tuple[list[Version], bool]:
     """The photo and the results of the models (empty if all fail), and whether any failed."""
-    from restore_cli.pipeline.batch import Callbacks
     from restore_cli.pipeline.lineup import line_up
+    from restore_cli.pipeline.request import Callbacks
 
     versions: list[Version] = []
     names, done, failed = list(dict.fromkeys(models)), 0, False

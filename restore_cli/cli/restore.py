@@ -27,8 +27,8 @@ from restore_cli.report.record import Record, Status
 from restore_cli.tasks import Task, find_task
 
 if TYPE_CHECKING:
-    from restore_cli.pipeline.batch import Request
     from restore_cli.pipeline.files import FileJob
+    from restore_cli.pipeline.request import Request
 
 
 def add_command(app: typer.Typer, name: str) -> None:
@@ -128,7 +128,7 @@ def _run(
     _check_stdout(items, json)
 
     from restore_cli.engine import Settings  # imports torch
-    from restore_cli.pipeline.batch import Request
+    from restore_cli.pipeline.request import Request
 
     request = Request(
         task=task,
@@ -190,7 +190,8 @@ def _print_plan(items: Sequence[FileJob], task: Task, skip_existing: bool, json:
 def _restore(
     request: Request, reports: Sequence[Path], compare: Path | None, json: bool, quiet: bool
 ) -> None:
-    from restore_cli.pipeline.batch import Callbacks, restore_files
+    from restore_cli.pipeline.batch import restore_files
+    from restore_cli.pipeline.request import Callbacks
 
     task, page = request.task, None
     if compare:

@@ -11,9 +11,8 @@ from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels
 from restore_cli.levels import Levels, Range
-from restore_cli.noise import Levels as Parts
 from restore_cli.noise import Noise as Found
-from restore_cli.noise import split, split_white
+from restore_cli.noise import Parts, split, split_white
 from restore_cli.tasks.denoise import Denoise
 
 MISTAKE = 0.15  # deviation of the logarithm of given levels; networks learn to tolerate errors

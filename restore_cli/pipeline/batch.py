@@ -32,8 +32,7 @@ from restore_cli.pipeline.files import STREAM, FileJob, choose_format
 from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
-from restore_cli.pipeline.request import Callbacks as Callbacks
-from restore_cli.pipeline.request import Request as Request
+from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
 from restore_cli.tasks import Task

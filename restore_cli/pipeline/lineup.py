@@ -12,7 +12,8 @@ from restore_cli import engine
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import read_picture
 from restore_cli.models import catalog, checkpoint
-from restore_cli.pipeline.batch import Callbacks, Request, restore_files
+from restore_cli.pipeline.batch import restore_files
+from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
