@@ -104,6 +104,45 @@ DryRun = Annotated[
     bool, flag(_FILES, "Show which files would be written, without writing them.", "--dry-run")
 ]
 
+_BATCH = "Large batches"
+Resume = Annotated[
+    bool,
+    flag(
+        _BATCH,
+        "Continue an earlier run: restore only photos that are new, changed, damaged or unfinished,"
+        " by a journal in the output folder.",
+        "--resume",
+    ),
+]
+RetryFailed = Annotated[
+    bool, flag(_BATCH, "Like --resume, but also try failed photos again.", "--retry-failed")
+]
+Watch = Annotated[
+    bool,
+    flag(_BATCH, "Like --resume, and wait for new photos in the folders until Ctrl-C.", "--watch"),
+]
+Jobs = Annotated[
+    int | None,
+    option(
+        _BATCH,
+        "N",
+        "Number of processes; by default 1, or one for each device.",
+        "--jobs",
+        "-j",
+        min=1,
+        show_default=False,
+    ),
+]
+Shard = Annotated[
+    str | None,
+    option(
+        _BATCH,
+        "I/N",
+        "Restore only part I of N; run all parts, such as on several machines, for the entire"
+        " batch.",
+    ),
+]
+
 _NETWORK = "Model and device"
 
 
@@ -148,6 +187,17 @@ Device = Annotated[
         "DEVICE",
         "Device to run on: auto, cpu, cuda, cuda:N or mps.",
         autocompletion=lambda: ["auto", "cpu", "cuda", "mps"],
+    ),
+]
+Devices = Annotated[
+    str,
+    option(
+        _NETWORK,
+        "DEVICE[,...]",
+        "Device to run on: auto, cpu, cuda, cuda:N or mps; several, such as cuda:0,cuda:1, or all,"
+        " have one process each.",
+        "--device",
+        autocompletion=lambda: ["auto", "all", "cpu", "cuda", "mps"],
     ),
 ]
 Precision = Annotated[

@@ -35,6 +35,7 @@ class Outcomes:
     Args:
         task: the task with its options.
         batch: the progress of the batch.
+        resuming: what to add to the command to restore the rest, " with --skip-existing" or "".
         reports: files to write all records to.
         page: the page that compares before and after.
         json: print records as JSON lines.
@@ -43,6 +44,7 @@ class Outcomes:
 
     task: Task
     batch: BatchProgress
+    resuming: str
     reports: Sequence[Path] = ()
     page: Gallery | None = None
     json: bool = False
@@ -70,9 +72,11 @@ class Outcomes:
             except KeyboardInterrupt as error:
                 if self.batch.photos == 1:
                     raise
+                done = f"{self.batch.done} of {self.batch.photos} photos are"
+                if self.batch.photos is None:
+                    done = f"{self.batch.done} photos are" if self.batch.done != 1 else "1 photo is"
                 raise KeyboardInterrupt(
-                    f"{self.batch.done} of {self.batch.photos} photos are done. Run the command"
-                    " again with --skip-existing for the rest."
+                    f"{done} done. Run the command again{self.resuming} for the rest."
                 ) from error
         if not self.quiet:
             self._summarize()
@@ -85,7 +89,7 @@ class Outcomes:
 
     def _show(self, record: Record) -> None:
         self._counts[record.status] += 1
-        self.batch.finish()
+        self.batch.finish(record)
         if self.reports:
             self._records.append(record)
         if self.json:
@@ -98,7 +102,7 @@ class Outcomes:
                 print_warning(f"{name_input(record)}: {warning}")
 
     def _summarize(self) -> None:
-        if self.batch.photos > 1:
+        if self.batch.photos != 1:
             counts = ", ".join(f"{count} {name}" for name, count in self._counts.items() if count)
             print_note(f"{counts} in {self.batch.seconds:.1f} s")
         page = self.page

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from restore_cli.cli import display
 from restore_cli.report import escaping
+from restore_cli.report.record import Record
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -75,19 +76,15 @@ def show_progress(title: str, quiet: bool = False) -> Iterator[Progress]:
 
 @dataclass
 class BatchProgress:
-    """The progress of a batch of photos on a `bar`; `names` are the photos in order."""
+    """The progress of a batch on a `bar`; `photos` is None if their number is not known."""
 
     bar: Progress
-    names: Sequence[str]
+    photos: int | None
     done: int = 0
-    share: float = 0.0  # of the current photo
-    megapixels: float = 0.0
+    share: float = 0.0  # of photos that are not done
+    megapixels: float = 0.0  # of photos that are done
+    current: float = 0.0  # megapixels of photos that are not done
     started: float = field(default_factory=time.perf_counter)
-
-    @property
-    def photos(self) -> int:
-        """The number of photos."""
-        return len(self.names)
 
     @property
     def seconds(self) -> float:
@@ -97,23 +94,29 @@ class BatchProgress:
     def restore(self, share: float, megapixels: float) -> None:
         """Report that a further share of the current photo is restored."""
         self.share += share
-        self.megapixels += megapixels
+        self.current += megapixels
         self._show_speed()
 
-    def finish(self) -> None:
-        """Report that the current photo is done, skipped or failed."""
-        self.done, self.share = self.done + 1, 0.0
-        self._show_speed()
+    def finish(self, record: Record) -> None:
+        """Report that a photo is done, skipped or failed."""
+        megapixels = 0.0
+        if record.status == "done":
+            megapixels = (record.output_width or 0) * (record.output_height or 0) / 1e6
+        self.done += 1
+        self.megapixels += megapixels
+        self.share, self.current = max(0.0, self.share - 1), max(0.0, self.current - megapixels)
+        self._show_speed(f", {record.input}")
 
     def download(self, done: int, total: int) -> None:
         """Report how many bytes of a model are downloaded, of `total` (0 if unknown)."""
         share = f" of {total / 1e6:.0f}" if total else ""
         self._show(f"downloading the model, {done / 1e6:.0f}{share} MB")
 
-    def _show_speed(self) -> None:
-        self._show(f"{self.megapixels / max(self.seconds, 1e-9):.2f} MP/s")
+    def _show_speed(self, note: str = "") -> None:
+        speed = (self.megapixels + self.current) / max(self.seconds, 1e-9)
+        self._show(f"{speed:.2f} MP/s{note}")
 
     def _show(self, note: str) -> None:
-        current = "".join(f", {name}" for name in self.names[self.done : self.done + 1])
-        note = f"{self.done}/{self.photos} photos, {note}{current}"
-        self.bar.update(self.done + self.share, self.photos, note)
+        total = "" if self.photos is None else f"/{self.photos}"
+        done = self.done + self.share
+        self.bar.update(done, self.photos or done + 1, f"{self.done}{total} photos, {note}")

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import inspect
-import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from restore_cli.cli import options
-from restore_cli.cli.display import describe, print_result, print_warning, stdout
+from restore_cli.cli.display import describe, print_error, print_result, stdout
 from restore_cli.cli.fields import compose, make_task, option_fields, task_parameter
 from restore_cli.cli.hints import add_hint, example_options
 from restore_cli.cli.outcomes import Outcomes
 from restore_cli.cli.progress import BatchProgress, show_progress
 from restore_cli.cli.signals import Worker
-from restore_cli.cli.values import parse_format, parse_tile
+from restore_cli.cli.sources import Sources
+from restore_cli.cli.values import parse_existing, parse_format, parse_shard, parse_tile
 from restore_cli.errors import UsageError
 from restore_cli.models import store
 from restore_cli.report.batch_report import check_report
-from restore_cli.report.record import Record, Status
 from restore_cli.tasks import Task, find_task
 
 if TYPE_CHECKING:
     from restore_cli.pipeline.files import FileJob
+    from restore_cli.pipeline.journal import Journal
     from restore_cli.pipeline.request import Request
 
 
@@ -74,10 +74,15 @@ def _run(
     skip_existing: options.SkipExisting = False,
     overwrite: options.Overwrite = False,
     dry_run: options.DryRun = False,
+    resume: options.Resume = False,
+    retry_failed: options.RetryFailed = False,
+    watch: options.Watch = False,
+    jobs: options.Jobs = None,
+    shard: options.Shard = None,
     model: options.Model = None,
     accept: options.Accept = None,
     offline: options.Offline = False,
-    device: options.Device = "auto",
+    device: options.Devices = "auto",
     precision: options.Precision = "auto",
     tile: options.Tile = "auto",
     check_tiles: options.CheckTiles = False,
@@ -93,57 +98,67 @@ def _run(
     debug: options.Debug = False,
 ) -> None:
     """Restore the inputs of a command line; raises typer.Exit if one of them fails."""
-    from restore_cli.pipeline import files
+    from restore_cli.pipeline.files import OutputNaming
 
-    if skip_existing and overwrite:
-        raise UsageError("Cannot use --skip-existing and --overwrite together. Choose one.")
     reports = report or []
     _check_written(reports, compare, overwrite)
-    naming = files.OutputNaming(
-        output=output,
-        suffix=f".{task.suffix}" if suffix is None else suffix,
-        format=parse_format(format) if format else None,
-        exact=task.keeps_most_pixels or mask is not None,
-        masks=save_mask,
-    )
-    unread: Counter[str] = Counter()
-    items = files.plan(
-        _read_inputs(inputs or [], files_from),
-        naming,
+    resume = resume or retry_failed or watch
+    if resume and skip_existing:
+        raise UsageError("Cannot use --skip-existing with --resume, which skips more. Choose one.")
+    sources = Sources(
+        inputs=inputs or (),
+        files_from=files_from,
         recursive=recursive,
-        existing="skip" if skip_existing else "overwrite" if overwrite else "refuse",
+        watch=watch,
+        shard=parse_shard(shard) if shard else None,
+        naming=OutputNaming(
+            output=output,
+            suffix=f".{task.suffix}" if suffix is None else suffix,
+            format=parse_format(format) if format else None,
+            exact=task.keeps_most_pixels or mask is not None,
+            masks=save_mask,
+        ),
+        existing=parse_existing(skip_existing, overwrite),
         masks=mask,
         references=reference,
         reports=[*reports, *([compare] if compare else [])],
-        unread=unread,
     )
-    if unread and not quiet:
-        _warn_of_unread(unread)
-    side = parse_tile(tile)
-    for name in accept or ():
-        store.accept_license(name)
-    if dry_run:
-        _print_plan(items, task, skip_existing, json)
-        return
-    _check_stdout(items, json)
+    with sources.open_journal(create=not dry_run) if resume else nullcontext() as journal:
+        items = sources.find(journal, quiet)
+        side = parse_tile(tile)
+        for name in accept or ():
+            store.accept_license(name)
+        if not dry_run and isinstance(items, list):
+            _check_stdout(items, json)
 
-    from restore_cli.engine import Settings  # imports torch
-    from restore_cli.pipeline.request import Request
+        from restore_cli.engine import Settings  # imports torch
+        from restore_cli.pipeline.request import Request
+        from restore_cli.pipeline.workers import share_devices
 
-    request = Request(
-        task=task,
-        items=items,
-        model=model,
-        settings=Settings(device, precision, side, ensemble),
-        jpeg_quality=jpeg_quality,
-        max_pixels=max_pixels,
-        skip_existing=skip_existing,
-        strength=strength,
-        check_tiles=check_tiles,
-        offline=offline,
-        debug=debug,
-    )
-    _restore(request, reports, compare, json, quiet)
+        devices = share_devices(device, jobs)
+        if len(devices) > 1 and compare:
+            raise UsageError("Cannot use --compare with several processes. Use --jobs 1.")
+        alone = len(devices) == 1 or (isinstance(items, list) and len(items) == 1)
+        request = Request(
+            task=task,
+            items=items,
+            model=model,
+            settings=Settings(devices[0], precision, side, ensemble),
+            devices=() if alone else devices,
+            jpeg_quality=jpeg_quality,
+            max_pixels=max_pixels,
+            skip_existing=skip_existing,
+            retry_failed=retry_failed,
+            strength=strength,
+            check_tiles=check_tiles,
+            checksums=resume,
+            offline=offline,
+            debug=debug,
+        )
+        if dry_run:
+            _print_plan(request, journal, json)
+        else:
+            _restore(request, journal, reports, compare, json, quiet)
 
 
 def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: bool) -> None:
@@ -170,25 +185,25 @@ def _check_stdout(items: Sequence[FileJob], json: bool) -> None:
         raise UsageError("Cannot write an image to a terminal. Give -o FILE, or redirect it.")
 
 
-def _warn_of_unread(unread: Counter[str]) -> None:
-    """Warn about files in folders that are skipped because of their format."""
-    from restore_cli.pipeline.files import count_unread
+def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
+    from restore_cli.pipeline.batch import preview
 
-    skipped = f"{unread.total()} file{'s' * (unread.total() > 1)}"
-    print_warning(
-        f"Skipped {skipped} in unsupported formats: {count_unread(unread)}. Convert them first."
-    )
-
-
-def _print_plan(items: Sequence[FileJob], task: Task, skip_existing: bool, json: bool) -> None:
-    for item in items:
-        status: Status = "skipped" if skip_existing and os.path.isfile(item.output) else "planned"
-        record = Record(item.input, status, item.output, task=task.name)
-        print_result(record.to_json() if json else describe(record, task))
+    for record in preview(request, journal):
+        if json:
+            print_result(record.to_json())
+        elif record.error:
+            print_error(record.error)
+        else:
+            print_result(describe(record, request.task))
 
 
 def _restore(
-    request: Request, reports: Sequence[Path], compare: Path | None, json: bool, quiet: bool
+    request: Request,
+    journal: Journal | None,
+    reports: Sequence[Path],
+    compare: Path | None,
+    json: bool,
+    quiet: bool,
 ) -> None:
     from restore_cli.pipeline.batch import restore_files
     from restore_cli.pipeline.request import Callbacks
@@ -200,35 +215,18 @@ def _restore(
         page = Gallery(compare, task.suffix)
     hidden = quiet or (json and stdout.is_terminal)
     with show_progress(task.name, hidden) as bar, Worker() as worker:
-        batch = BatchProgress(bar, [item.relative for item in request.items])
+        batch = BatchProgress(bar, len(request.items) if isinstance(request.items, list) else None)
         callbacks = Callbacks(
             on_download=batch.download,
             on_progress=batch.restore,
             on_comparison=page.add if page else None,
         )
         records = restore_files(
-            request, stdin=sys.stdin.buffer, stdout=sys.stdout.buffer, callbacks=callbacks
+            request,
+            stdin=sys.stdin.buffer,
+            stdout=sys.stdout.buffer,
+            callbacks=callbacks,
+            journal=journal,
         )
-        Outcomes(task, batch, reports, page, json, quiet).render(worker.each(records))
-
-
-def _read_inputs(inputs: Sequence[str], files_from: str | None) -> list[str]:
-    """The named inputs, and those of a list with one path per line, or ended by NUL (`-print0`).
-
-    Raises:
-        UsageError: there are no inputs, or the list cannot be read.
-    """
-    if files_from is None:
-        if not inputs:
-            raise UsageError("No input given. Name files or folders, or - for standard input.")
-        return list(inputs)
-    try:
-        data = sys.stdin.buffer.read() if files_from == "-" else Path(files_from).read_bytes()
-    except OSError as error:
-        raise UsageError(f"Cannot read the list {files_from}: {error.strerror}.") from error
-    if files_from == "-" and "-" in inputs:
-        raise UsageError(
-            "Cannot read both an image and the list from standard input. Give the list as a file."
-        )
-    lines = data.split(b"\0") if b"\0" in data else data.splitlines()
-    return [*inputs, *(os.fsdecode(line) for line in lines if line)]
+        option = "" if journal else " with --skip-existing"
+        Outcomes(task, batch, option, reports, page, json, quiet).render(worker.each(records))

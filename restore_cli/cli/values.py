@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from restore_cli.errors import PictureError, UsageError
+
+if TYPE_CHECKING:
+    from restore_cli.pipeline.files import Existing
 
 _SMALLEST_TILE = 16  # pixels
 
@@ -52,6 +56,21 @@ def parse_format(text: str) -> str:
         raise UsageError(
             f"Unknown format {text!r}; expected png, jpg, webp, tif, bmp, ppm or avif."
         ) from error
+
+
+def parse_existing(skip: bool, overwrite: bool) -> Existing:
+    """What to do with existing outputs, from --skip-existing and --overwrite."""
+    if skip and overwrite:
+        raise UsageError("Cannot use --skip-existing and --overwrite together. Choose one.")
+    return "skip" if skip else "overwrite" if overwrite else "refuse"
+
+
+def parse_shard(text: str) -> tuple[int, int]:
+    """Parse "I/N": part I of N, from 1."""
+    number, _, count = text.partition("/")
+    if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+        return int(number), int(count)
+    raise UsageError(f"{text!r} is not a valid shard; expected a part and their number, as in 1/4.")
 
 
 def split_commas(args: Sequence[str] | None) -> list[str]:

@@ -97,17 +97,21 @@ def _read_all(stream: BinaryIO, max_pixels: int | None) -> bytes:
     return whole.getvalue()
 
 
-def read_size(path: Path) -> tuple[int, int]:
+def read_size(source: Path | bytes) -> tuple[int, int]:
     """Return the height and width of an image as stored, from its header if Pillow can read it.
+
+    Args:
+        source: a path, or the bytes of a file.
 
     Raises:
         PictureError: see `read_picture`.
     """
     try:
-        with unlimited(), Image.open(path, formats=tuple(FORMATS)) as image:
+        file = io.BytesIO(source) if isinstance(source, bytes) else source
+        with unlimited(), Image.open(file, formats=tuple(FORMATS)) as image:
             return image.height, image.width
     except (OSError, SyntaxError, ValueError):  # such as 16-bit color in TIFF
-        picture = read_picture(path)
+        picture = read_picture(source)
         return picture.height, picture.width
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,10 @@ from restore_cli.pipeline.inputs import count_unread as count_unread
 from restore_cli.pipeline.inputs import find_inputs
 
 Existing = Literal["refuse", "skip", "overwrite"]
+
+
+def _owns_nothing(_: str) -> bool:
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,7 @@ class FileJob:
             blended; transparent areas count as black.
         reference: path of the reference, or "".
         format: Pillow's name of the output format; "" is the format read from standard input.
+        refusal: why the input cannot be restored, or "".
     """
 
     input: str
@@ -39,6 +45,7 @@ class FileJob:
     mask_in: str = ""
     reference: str = ""
     format: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,8 @@ def plan(
     existing: Existing = "refuse",
     masks: Path | None = None,
     references: Path | None = None,
+    shard: tuple[int, int] | None = None,
+    owns: Callable[[str], bool] = _owns_nothing,
     reports: Sequence[Path] = (),
     unread: Counter[str] | None = None,
 ) -> list[FileJob]:
@@ -104,6 +113,9 @@ def plan(
             other inputs, so that a shell's `*.jpg` can be repeated safely.
         masks, references: a file, or a folder with a file of the same relative path or stem for
             each input.
+        shard: the part of the inputs to keep, from 1, and the number of parts; it only depends on
+            their names.
+        owns: says whether an existing output may be replaced anyway.
         reports: files that are written about all inputs.
         unread: counts files in unsupported formats in folders, by suffix.
 
@@ -113,15 +125,7 @@ def plan(
     """
     found = _find_all(args, naming, recursive, Counter() if unread is None else unread)
     single = len(found) == len(args) == 1 and not os.path.isdir(args[0])
-    items = [
-        replace(
-            item,
-            mask=_mask(item, naming.masks, single) if naming.masks else "",
-            format=format_of(Path(item.output)) if item.output != STREAM else naming.format or "",
-        )
-        for item in _name(found, naming, single)
-    ]
-    items = match_files(items, masks, references)
+    items = match_files(_complete(found, naming, single), masks, references)
     claimed = _claim(items)
     if existing == "skip":
         items = [
@@ -129,8 +133,51 @@ def plan(
             for item in items
             if claimed.get(os.path.abspath(item.input), item.input) == item.input
         ]
-    _protect(items, existing, reports)
+    items = [item for item in items if _is_in(shard, item)]
+    _protect(items, existing, owns, reports)
     return items
+
+
+def follow(
+    found: Iterable[tuple[str, str] | None],
+    naming: OutputNaming,
+    *,
+    existing: Existing = "refuse",
+    masks: Path | None = None,
+    references: Path | None = None,
+    shard: tuple[int, int] | None = None,
+    owns: Callable[[str], bool] = _owns_nothing,
+) -> Iterator[FileJob | None]:
+    """Name the outputs of inputs one by one, without keeping them; see `plan`.
+
+    Args:
+        found: inputs as from `find_inputs`, and None while the next one is not known yet.
+        naming: how outputs are named; they are in a folder or next to the inputs.
+        existing, masks, references, shard, owns: as for `plan`; "overwrite" is not possible, because an
+            output may be an input that comes later.
+
+    Raises:
+        UsageError: masks or references are missing, or outputs cannot be named.
+    """
+    for pair in found:
+        if pair is None:
+            yield None
+            continue
+        [item] = match_files(_complete([pair], naming, single=False), masks, references)
+        if not _is_in(shard, item):
+            continue
+        try:
+            _protect([item], existing, owns, ())
+        except UsageError as error:
+            item = replace(item, refusal=str(error))
+        yield item
+
+
+def _is_in(shard: tuple[int, int] | None, item: FileJob) -> bool:
+    if not shard:
+        return True
+    number, count = shard
+    return zlib.crc32(os.fsencode(item.relative)) % count == number - 1
 
 
 def _find_all(
@@ -200,11 +247,25 @@ def find_matching_file(path: Path, item: FileJob) -> Path:
     return next((file for file in (*candidates, *stems) if file.is_file()), same)
 
 
+def _complete(
+    found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool
+) -> list[FileJob]:
+    """The inputs with their outputs, the masks to save and the formats."""
+    return [
+        replace(
+            item,
+            mask=_mask(item, naming.masks, single) if naming.masks else "",
+            format=format_of(Path(item.output)) if item.output != STREAM else naming.format or "",
+        )
+        for item in _name(found, naming, single)
+    ]
+
+
 def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) -> list[FileJob]:
     output = naming.output
     if output is None:
         return [FileJob(path, _output_next_to(path, naming), relative) for path, relative in found]
-    if output == STREAM or (single and not _is_folder(output)):
+    if output == STREAM or (single and not is_folder(output)):
         if not single:
             raise UsageError(
                 f"Cannot write {len(found)} images to standard output. Give a folder as -o."
@@ -215,7 +276,7 @@ def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) 
         if output != STREAM and format and format != format_of(Path(output)):
             raise UsageError(f"{output} conflicts with --format {suffix_of(format)[1:]}.")
         return [FileJob(path, output, relative) for path, relative in found]
-    if os.path.isfile(output) or (is_image_name(Path(output)) and not _is_folder(output)):
+    if os.path.isfile(output) or (is_image_name(Path(output)) and not is_folder(output)):
         raise UsageError(
             f"Cannot write {len(found)} images to the file {output}. Give a folder as -o."
         )
@@ -239,12 +300,13 @@ def _no_extension(path: str) -> str:
     return f"{path} has no image extension. Add one, or append / to write into a folder."
 
 
-def _is_folder(path: str) -> bool:
+def is_folder(path: str) -> bool:
+    """Whether a path is a folder, or means one that does not exist yet."""
     return os.path.isdir(path) or path.endswith(("/", os.sep))
 
 
 def _mask(item: FileJob, masks: str, single: bool) -> str:
-    if not _is_folder(masks):
+    if not is_folder(masks):
         if not single:
             raise UsageError(
                 f"Cannot write several masks to {masks}. Append / to write into a folder."
@@ -256,7 +318,12 @@ def _mask(item: FileJob, masks: str, single: bool) -> str:
     return os.path.join(masks, f"{stem}.png")
 
 
-def _protect(items: Sequence[FileJob], existing: Existing, reports: Sequence[Path]) -> None:
+def _protect(
+    items: Sequence[FileJob],
+    existing: Existing,
+    owns: Callable[[str], bool],
+    reports: Sequence[Path],
+) -> None:
     """Refuse outputs that are inputs, also through links, and existing ones unless allowed."""
     written = [
         path for item in items for path in (item.output, item.mask) if path not in ("", STREAM)
@@ -273,6 +340,13 @@ def _protect(items: Sequence[FileJob], existing: Existing, reports: Sequence[Pat
                 f"Cannot write {path}: it is an input. Give another name with --suffix, -o,"
                 " --save-mask, --report or --compare."
             )
+    owned = {
+        path
+        for item in items
+        if present and item.output != STREAM and owns(item.output)
+        for path in (item.output, item.mask)
+    }
+    present = [path for path in present if path not in owned]
     if existing == "skip":  # masks of inputs that are not skipped
         present = [
             item.mask for item in items if item.mask in present and item.output not in present

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from restore_cli.engine import Settings
@@ -17,28 +17,34 @@ class Request:
 
     Attributes:
         task: the task with its options.
-        items: inputs and outputs, from `files.plan`.
+        items: inputs and outputs, from `files.plan`; None means that the next one is not known yet.
         model: name or path, see `catalog.choose`; None is the task's default.
         settings: how to run the network.
+        devices: one device for each process; with at most one, no other process is started.
         jpeg_quality: 1 to 100, for JPEG, WebP and AVIF; None is 95, or the input's if higher, or 99
             when deblocking a good JPEG.
         max_pixels: largest input, see `read_picture`.
         skip_existing: whether to skip inputs with an existing output.
+        retry_failed: whether to restore photos again that the journal lists as failed.
         strength: blend between input and result, 0 to 1.
         check_tiles: whether to measure the effect of tiling.
+        checksums: whether records have the checksums of the files.
         offline: whether downloads are forbidden.
         debug: whether to raise the first error instead of continuing.
     """
 
     task: Task
-    items: Sequence[FileJob]
+    items: Iterable[FileJob | None]
     model: str | None = None
     settings: Settings = field(default_factory=Settings)
+    devices: tuple[str, ...] = ()
     jpeg_quality: int | None = None
     max_pixels: int | None = None
     skip_existing: bool = False
+    retry_failed: bool = False
     strength: float = 1.0
     check_tiles: bool = False
+    checksums: bool = False
     offline: bool = False
     debug: bool = False
 

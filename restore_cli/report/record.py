@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Literal, Self
 
 Status = Literal["done", "skipped", "planned", "failed"]
 
@@ -29,6 +29,7 @@ class Record:
             psnr in dB.
         input_psnr: of the unrestored input against the reference, in dB.
         tile_difference: largest difference between tiled and untiled output on a crop, 0..1.
+        input_sha256, output_sha256: checksums of the files, with --resume.
         warnings: sentences for the user.
         error: why the input failed.
     """
@@ -58,6 +59,8 @@ class Record:
     ssim_y: float | None = None
     input_psnr: float | None = None
     tile_difference: float | None = None
+    input_sha256: str | None = None
+    output_sha256: str | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None
 
@@ -67,6 +70,13 @@ class Record:
             name: _finite(value) for name, value in asdict(self).items() if value not in (None, ())
         }
         return json.dumps(fields, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, line: str | bytes) -> Self:
+        """Read what `to_json` wrote, perhaps in another version of the program."""
+        fields = json.loads(line)
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
+        return cls(**known | {"warnings": tuple(known.get("warnings", ()))})
 
 
 def _finite(value: object) -> object:

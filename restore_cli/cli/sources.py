@@ -1,0 +1,190 @@
+"""The inputs of a batch: named, listed, arriving in a list or in watched folders."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from restore_cli.cli.display import print_warning
+from restore_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from restore_cli.pipeline.files import Existing, FileJob, OutputNaming
+    from restore_cli.pipeline.journal import Journal
+
+_Found = Iterator[tuple[str, str] | None]  # as for `follow`
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The inputs and outputs that a command line describes.
+
+    Attributes:
+        inputs: the named inputs.
+        files_from: a list of further inputs, "-" for standard input, or None.
+        recursive: whether to search subfolders.
+        watch: whether to wait for new photos in the folders.
+        shard: the part to restore and the number of parts, or None.
+        naming: how outputs are named.
+        existing: what to do with existing outputs.
+        masks, references: see `plan`.
+        reports: files that are written about all inputs.
+    """
+
+    inputs: Sequence[str]
+    files_from: str | None
+    recursive: bool
+    watch: bool
+    shard: tuple[int, int] | None
+    naming: OutputNaming
+    existing: Existing
+    masks: Path | None
+    references: Path | None
+    reports: Sequence[Path]
+
+    @contextmanager
+    def open_journal(self, create: bool) -> Iterator[Journal | None]:
+        """Open the journal in the output folder, or in the only input if it is a folder.
+
+        Args:
+            create: whether to create it if it does not exist; otherwise the result is None then.
+
+        Raises:
+            UsageError: there is no such folder.
+            RestoreError: see `Journal`.
+        """
+        from restore_cli.image import is_image_name
+        from restore_cli.pipeline.files import is_folder
+        from restore_cli.pipeline.journal import Journal, journal_path
+
+        folder = self.naming.output
+        if folder is None and not self.files_from and len(self.inputs) == 1:
+            folder = self.inputs[0] if os.path.isdir(self.inputs[0]) else None
+        is_file = folder and not is_folder(folder) and is_image_name(Path(folder))
+        if folder in (None, "-") or is_file or os.path.isfile(folder):
+            raise UsageError(
+                "Cannot keep a journal without an output folder. Give one as -o FOLDER/."
+            )
+        shard = "-of-".join(map(str, self.shard or ()))
+        if not create and not journal_path(Path(folder), shard).exists():
+            yield None
+            return
+        with closing(Journal(Path(folder), shard)) as journal:
+            yield journal
+
+    def find(
+        self, journal: Journal | None, quiet: bool
+    ) -> list[FileJob] | Iterator[FileJob | None]:
+        """Find all inputs; those of watched folders and of a list from a pipe come one by one.
+
+        Raises:
+            UsageError: see `plan` and `follow`.
+        """
+        from restore_cli.pipeline import files
+
+        owns = journal.owns if journal else lambda _: False
+        found = self._arriving()
+        if found:
+            return files.follow(
+                found,
+                self.naming,
+                existing=self.existing,
+                masks=self.masks,
+                references=self.references,
+                shard=self.shard,
+                owns=owns,
+            )
+        unread: Counter[str] = Counter()
+        planned = files.plan(
+            self._read_list(),
+            self.naming,
+            recursive=self.recursive,
+            existing=self.existing,
+            masks=self.masks,
+            references=self.references,
+            shard=self.shard,
+            owns=owns,
+            reports=self.reports,
+            unread=unread,
+        )
+        if unread and not quiet:
+            _warn_of_unread(unread)
+        return planned
+
+    def _arriving(self) -> _Found | None:
+        """The inputs that come one by one; None if all are known."""
+        from restore_cli.pipeline.files import is_folder
+        from restore_cli.pipeline.inputs import find_inputs
+        from restore_cli.pipeline.watch import arrive, watch
+
+        def search(arg: str) -> Iterator[tuple[str, str]]:
+            naming = self.naming
+            return find_inputs(arg, naming.output, naming.suffix, self.recursive, Counter())
+
+        if self.watch:
+            for arg in self.inputs:
+                if not os.path.isdir(arg):
+                    raise UsageError(f"Cannot watch {arg}: it is not a folder. Name folders only.")
+            if self.files_from or not self.inputs or self.existing == "overwrite":
+                raise UsageError(
+                    "Cannot use --watch without folders, or with --files-from or --overwrite."
+                    " Name the folders to watch."
+                )
+            return watch(lambda: (pair for arg in self.inputs for pair in search(arg)))
+        output = self.naming.output
+        into_folder = output is None or is_folder(output)
+        if self.files_from != "-" or self.inputs or self.existing == "overwrite" or not into_folder:
+            return None
+        return (
+            pair
+            for line in arrive(_read_lines(sys.stdin.buffer))
+            for pair in ([None] if line is None else search(line))
+        )
+
+    def _read_list(self) -> list[str]:
+        """The named inputs and those of the list."""
+        if self.files_from is None:
+            if not self.inputs:
+                raise UsageError("No input given. Name files or folders, or - for standard input.")
+            return list(self.inputs)
+        if self.files_from != "-":
+            try:
+                with open(self.files_from, "rb") as file:
+                    return [*self.inputs, *_read_lines(file)]
+            except OSError as error:
+                raise UsageError(
+                    f"Cannot read the list {self.files_from}: {error.strerror}."
+                ) from error
+        if "-" in self.inputs:
+            raise UsageError(
+                "Cannot read both an image and the list from standard input. Give the list as a"
+                " file."
+            )
+        return [*self.inputs, *_read_lines(sys.stdin.buffer)]
+
+
+def _read_lines(file: BinaryIO) -> Iterator[str]:
+    """The paths of a list as they arrive: one per line, or ended by NUL (`find -print0`)."""
+    rest, end = b"", b""
+    while block := file.read1(2**16):  # type: ignore[attr-defined]
+        end = end or (b"\0" if b"\0" in block else b"\n" if b"\n" in block else b"")
+        *lines, rest = (rest + block).split(end) if end else [rest + block]
+        yield from (os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip(b"\r"))
+    if rest.strip(b"\r"):
+        yield os.fsdecode(rest.rstrip(b"\r"))
+
+
+def _warn_of_unread(unread: Counter[str]) -> None:
+    """Warn about files in folders that are skipped because of their format."""
+    from restore_cli.pipeline.files import count_unread
+
+    skipped = f"{unread.total()} file{'s' * (unread.total() > 1)}"
+    print_warning(
+        f"Skipped {skipped} in unsupported formats: {count_unread(unread)}. Convert them first."
+    )

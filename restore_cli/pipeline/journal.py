@@ -1,0 +1,183 @@
+"""The journal of a batch, so that it can resume: which photos are done, and from what."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from restore_cli.download import sha256_of
+from restore_cli.errors import RestoreError
+from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.request import Request
+from restore_cli.report.record import Record
+
+_TABLE = """
+CREATE TABLE IF NOT EXISTS photos (
+    output BLOB PRIMARY KEY,  -- path, relative to the journal's folder
+    settings TEXT,  -- see `digest_item`
+    input TEXT,  -- size and times of the file
+    written TEXT,  -- size and times of the output; empty until it is done
+    record BLOB  -- as JSON; empty until it is done or has failed
+)
+"""
+
+
+class Journal:
+    """The journal of a folder of outputs; it survives a kill at any moment.
+
+    A row is added before a photo is restored and completed afterwards, so that every output of this
+    program has a row. Files with unchanged size and times are not read; other files are the same if
+    their sha256 is.
+
+    Args:
+        folder: the folder of the outputs; it is created.
+        shard: distinguishes the journals of several runs that share the folder.
+
+    Raises:
+        RestoreError: the journal cannot be opened, read or written, or another run uses it.
+    """
+
+    def __init__(self, folder: Path, shard: str = "") -> None:
+        self._folder = folder.absolute()
+        self.path = journal_path(folder, shard)
+        with self._guard():
+            folder.mkdir(parents=True, exist_ok=True)
+            self._rows = sqlite3.connect(
+                self.path,
+                timeout=2,
+                isolation_level=None,  # commit each statement immediately
+                check_same_thread=False,  # threads take turns
+            )
+            self._rows.execute("PRAGMA locking_mode = EXCLUSIVE")  # for one run
+            self._rows.execute("PRAGMA journal_mode = WAL")  # a commit does not wait for the disk
+            self._rows.execute(_TABLE)
+
+    def owns(self, output: str) -> bool:
+        """Whether this output was written with the journal, and may be replaced."""
+        return self._find(output) is not None
+
+    def find(self, item: FileJob, settings: str) -> Record | None:
+        """The record of a photo that is done, as "skipped", or has failed.
+
+        Returns:
+            None if the photo has to be restored: it is not listed, or its input, output or settings
+            have changed.
+        """
+        row = self._find(item.output)
+        if not row or row[0] != settings or not row[3]:
+            return None
+        record = replace(Record.from_json(row[3]), input=item.input, output=item.output)
+        read = _unchanged(item.input, row[1], record.input_sha256)
+        if record.status == "failed":
+            again = f"{record.error} It failed in an earlier run; --retry-failed tries it again."
+            return replace(record, error=again) if read else None
+        written = read and _unchanged(item.output, row[2], record.output_sha256)
+        if not written or (item.mask and not os.path.isfile(item.mask)):
+            return None
+        if (read, written) != row[1:3]:
+            self._save(item, settings, read, written, row[3])
+        return replace(record, status="skipped")
+
+    def begin(self, item: FileJob, settings: str) -> str:
+        """Add the row of a photo before it is restored; returns the state of its input."""
+        read = state_of(item.input)
+        self._save(item, settings, read, "", b"")
+        return read
+
+    def finish(self, item: FileJob, settings: str, read: str, record: Record) -> None:
+        """Complete the row of a photo that is done or failed.
+
+        Args:
+            item: the photo.
+            settings: see `digest_item`.
+            read: what `begin` returned.
+            record: its record, with checksums.
+        """
+        self._save(
+            item,
+            settings,
+            read,
+            state_of(item.output),
+            record.to_json().encode(errors="surrogatepass"),
+        )
+
+    def close(self) -> None:
+        """Let other runs use the journal."""
+        self._rows.close()
+
+    def _key(self, output: str) -> bytes:
+        return os.fsencode(os.path.relpath(output, self._folder))
+
+    def _find(self, output: str) -> tuple[str, str, str, bytes] | None:
+        with self._guard():
+            found: tuple[str, str, str, bytes] | None = self._rows.execute(
+                "SELECT settings, input, written, record FROM photos WHERE output = ?",
+                (self._key(output),),
+            ).fetchone()
+            return found
+
+    def _save(self, item: FileJob, settings: str, read: str, written: str, record: bytes) -> None:
+        with self._guard():
+            self._rows.execute(
+                "REPLACE INTO photos VALUES (?, ?, ?, ?, ?)",
+                (self._key(item.output), settings, read, written, record),
+            )
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error) as error:
+            reason = (isinstance(error, OSError) and error.strerror) or str(error)
+            hint = "Free some space, or delete the file and use --skip-existing."
+            if "locked" in reason:
+                reason = "another run is writing to this folder"
+                hint = "Wait until it ends, or give another -o."
+            raise RestoreError(f"Cannot use the journal {self.path}: {reason}. {hint}") from error
+
+
+def journal_path(folder: Path, shard: str = "") -> Path:
+    """The path of the journal of a folder, and of one of several runs that share it."""
+    return folder / f".restore-journal{shard and '-'}{shard}.sqlite"
+
+
+def digest(request: Request) -> str:
+    """The digest of the settings that determine a result."""
+    model = request.model or ""
+    parts = [
+        request.task,
+        sha256_of(Path(model)) if os.path.isfile(model) else model,
+        request.settings.precision,
+        request.settings.ensemble,
+        request.strength,
+        request.jpeg_quality,
+    ]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def digest_item(settings: str, item: FileJob) -> str:
+    """The digest of the settings of one photo: its format and mask, too."""
+    mask = sha256_of(Path(item.mask_in)) if item.mask_in and os.path.isfile(item.mask_in) else ""
+    return f"{settings} {item.format} {mask}"
+
+
+def state_of(path: str) -> str:
+    """The size and times of a file; empty if it does not exist."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
+
+
+def _unchanged(path: str, state: str, sha256: str | None) -> str:
+    """The new state of a file if its contents are still the same, else an empty string."""
+    now = state_of(path)
+    if now != state and (not now or not sha256 or sha256_of(Path(path)) != sha256):
+        return ""
+    return now

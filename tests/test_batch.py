@@ -1,0 +1,339 @@
+"""Large batches: the journal, photos that arrive, several processes, and parts of a batch."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from restore_cli.cli import app
+from restore_cli.pipeline.batch import restore_files
+from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.request import Request
+from restore_cli.pipeline.watch import watch
+from restore_cli.tasks import find_task
+
+ROOT = Path(__file__).parents[1]
+NAMES = [f"{number}.png" for number in range(6)]
+Run = Callable[..., Result]
+
+
+def photo(path: Path, seed: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 30, 3), np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def words(checkpoints: dict[int, Path], tmp_path: Path) -> list[str]:
+    """The command for six photos, whose outputs go to "out"."""
+    for seed, name in enumerate(NAMES):
+        photo(tmp_path / "in" / name, seed)
+    model = str(checkpoints[3])
+    return ["denoise", "in", "-o", "out/", "--suffix", "", "--sigma", "9", "--model", model]
+
+
+@pytest.fixture
+def run(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the command with further options."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*more: object, stdin: bytes = b"") -> Result:
+        return CliRunner().invoke(app, [*words, *map(str, more)], input=stdin)
+
+    return run
+
+
+def statuses(result: Result) -> dict[str, str]:
+    """The status of each photo, of a result with --json."""
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    found = {os.path.basename(record["input"]): record["status"] for record in records}
+    assert len(found) == len(records)
+    return found
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}
+
+
+@contextmanager
+def process(words: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """The command as a process of its own."""
+    command = [sys.executable, "-m", "restore_cli", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as started:
+        try:
+            yield started
+        finally:
+            started.kill()
+
+
+def wait_for(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 100
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+# The journal
+
+
+def test_a_second_run_does_exactly_the_rest(run: Run, tmp_path: Path) -> None:
+    first = run("--json", "--resume")
+    assert set(statuses(first).values()) == {"done"}
+    made = contents(tmp_path / "out")
+    times = {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in NAMES}
+
+    photo(tmp_path / "in/1.png", 100)  # changed
+    (tmp_path / "out/2.png").write_bytes(made["2.png"][:-20])  # damaged
+    (tmp_path / "out/3.png").unlink()
+    photo(tmp_path / "in/6.png", 101)
+    os.utime(tmp_path / "in/4.png")  # touched, but equal
+    os.utime(tmp_path / "out/4.png", (0, 0))
+    assert {
+        name
+        for name, status in statuses(run("--json", "--resume", "--dry-run")).items()
+        if status == "planned"
+    } == {"1.png", "2.png", "3.png", "6.png"}
+    found = statuses(run("--json", "--resume"))
+    assert {name for name, status in found.items() if status == "done"} == {
+        "1.png",
+        "2.png",
+        "3.png",
+        "6.png",
+    }
+    assert {name for name, status in found.items() if status == "skipped"} == {
+        "0.png",
+        "4.png",
+        "5.png",
+    }
+    again = contents(tmp_path / "out")
+    assert again["2.png"] == made["2.png"] and again["3.png"] == made["3.png"]
+    assert again["1.png"] != made["1.png"]
+    assert (tmp_path / "out/0.png").stat().st_mtime_ns == times["0.png"]
+    assert set(statuses(run("--json", "--resume")).values()) == {"skipped"}
+
+
+def test_damage_with_the_old_time_is_found(run: Run, tmp_path: Path) -> None:
+    assert run("--resume").exit_code == 0
+    path = tmp_path / "out/2.png"
+    before, data = path.stat(), bytearray(path.read_bytes())
+    data[-30] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    found = statuses(run("--json", "--resume"))
+    assert [name for name, status in found.items() if status == "done"] == ["2.png"]
+
+
+def test_other_settings_restore_all_again(run: Run, checkpoints: dict[int, Path]) -> None:
+    assert set(statuses(run("--json", "--resume")).values()) == {"done"}
+    other = run("--json", "--resume", "--strength", "0.5")
+    assert set(statuses(other).values()) == {"done"}
+    same = run("--json", "--resume", "--strength", "50%", "--tile", "64", "--device", "cpu")
+    assert set(statuses(same).values()) == {"skipped"}
+
+
+def test_failed_photos_are_named_again_and_retried_on_request(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in/7.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    assert run("--resume").exit_code == 1
+    again = run("--resume")
+    assert again.exit_code == 1
+    assert "in/7.png" in again.stderr and "--retry-failed" in again.stderr
+    retried = run("--retry-failed")
+    assert retried.exit_code == 1 and "earlier run" not in retried.stderr
+    photo(tmp_path / "in/7.png", 7)
+    assert statuses(run("--json", "--resume"))["7.png"] == "done"
+
+
+def test_only_outputs_of_the_journal_are_replaced(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "out/2.png", 55)
+    own = (tmp_path / "out/2.png").read_bytes()
+    refused = run("--resume")
+    assert refused.exit_code == 2 and "already exists" in refused.stderr
+    assert (tmp_path / "out/2.png").read_bytes() == own
+    assert run("--resume", "--overwrite").exit_code == 0
+    assert (tmp_path / "out/2.png").read_bytes() != own
+
+
+def test_a_journal_needs_a_folder_and_one_run(run: Run, words: list[str], tmp_path: Path) -> None:
+    at = words.index("in")
+    single = CliRunner().invoke(
+        app, [*words[:at], "in/0.png", *words[at + 1 :], "--resume", "-o", "a.png"]
+    )
+    assert single.exit_code == 2 and "-o FOLDER/" in single.stderr
+    assert run("--resume", "--skip-existing").exit_code == 2
+    assert run("--resume").exit_code == 0
+    journal = tmp_path / "out/.restore-journal.sqlite"
+    with sqlite3.connect(journal, isolation_level="EXCLUSIVE") as other:
+        other.execute("DELETE FROM photos WHERE output = x''")
+        busy = run("--resume")
+    assert busy.exit_code == 1 and "another run" in busy.stderr
+    journal.write_bytes(b"not a journal" * 100)
+    broken = run("--resume")
+    assert broken.exit_code == 1 and str(journal.relative_to(tmp_path)) in broken.stderr
+
+
+def test_records_of_skipped_photos_are_complete(run: Run) -> None:
+    assert run("--resume").exit_code == 0
+    record = json.loads(run("--json", "--resume").stdout.splitlines()[0])
+    assert record["status"] == "skipped" and record["width"] == 30
+    assert len(record["input_sha256"]) == len(record["output_sha256"]) == 64
+
+
+# Photos that arrive
+
+
+def test_a_list_is_restored_while_it_arrives(words: list[str], tmp_path: Path) -> None:
+    streamed = [word for word in words if word != "in"]
+    with process([*streamed, "--files-from", "-"], tmp_path) as started:
+        assert started.stdin
+        for name in NAMES[:2]:
+            started.stdin.write(f"in/{name}\n")
+            started.stdin.flush()
+            wait_for((tmp_path / "out" / name).exists)
+        started.stdin.write("in/0.png\nin/nothing.png\n")
+        _, stderr = started.communicate(timeout=100)
+    assert started.returncode == 1
+    assert "out/0.png already exists" in stderr and "in/nothing.png" in stderr
+    assert "2 done, 2 failed" in stderr
+
+
+def test_a_folder_is_watched(words: list[str], tmp_path: Path) -> None:
+    source = (tmp_path / "in/0.png").read_bytes()
+    for name in NAMES[1:]:
+        (tmp_path / "in" / name).unlink()
+    with process([*words, "--watch"], tmp_path) as started:
+        wait_for((tmp_path / "out/0.png").exists)
+        with (tmp_path / "in/late.png").open("wb") as late:  # written slowly
+            for start in range(0, len(source), 500):
+                late.write(source[start : start + 500])
+                late.flush()
+                time.sleep(0.5)
+                assert not (tmp_path / "out/late.png").exists()
+        wait_for((tmp_path / "out/late.png").exists)
+        assert (tmp_path / "out/late.png").read_bytes() == (tmp_path / "out/0.png").read_bytes()
+        started.send_signal(signal.SIGINT)
+        _, stderr = started.communicate(timeout=100)
+    assert started.returncode == 130
+    assert " done. Run the command again for the rest." in stderr and "Traceback" not in stderr
+
+
+def test_files_are_complete_when_they_no_longer_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr("restore_cli.pipeline.watch.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("restore_cli.pipeline.watch.time.sleep", lambda _: None)
+    path = tmp_path / "a.png"
+    found = watch(lambda: [(str(path), "a.png")])
+    for size in range(1, 4):
+        path.write_bytes(bytes(size))
+        assert next(found) is None
+    assert next(found) is None
+    assert next(found) == (str(path), "a.png")
+    assert [next(found) for _ in range(5)] == [None] * 5
+    path.write_bytes(bytes(9))
+    assert (str(path), "a.png") in [next(found) for _ in range(4)]
+
+
+def test_watching_needs_folders(run: Run, words: list[str], tmp_path: Path) -> None:
+    assert run("--watch", "--overwrite").exit_code == 2
+    at = words.index("in")
+    result = CliRunner().invoke(app, [*words[:at], "in/0.png", *words[at + 1 :], "--watch"])
+    assert result.exit_code == 2 and "not a folder" in result.stderr
+
+
+def test_inputs_are_taken_as_they_are_needed(words: list[str], tmp_path: Path) -> None:
+    taken = itertools.count()
+    items = (
+        FileJob(str(tmp_path / f"in/{next(taken) % 6}.png"), str(tmp_path / f"{number}.png"), "")
+        for number in itertools.count()
+    )
+    request = Request(find_task("denoise")(sigma=9), items, model=words[-1])
+    records = restore_files(request)
+    assert [next(records).status for _ in range(4)] == ["done"] * 4
+    assert next(taken) < 10
+
+
+# Several processes
+
+
+def test_processes_give_the_same_results(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in/7.png").write_bytes(b"not a photo")
+    assert run().exit_code == 1
+    made = contents(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    result = run("--jobs", 2, "--json")
+    assert result.exit_code == 1
+    assert contents(tmp_path / "out") == made
+    assert statuses(result) == dict.fromkeys(NAMES, "done") | {"7.png": "failed"}
+
+
+def test_a_process_that_dies_loses_one_photo(words: list[str], tmp_path: Path) -> None:
+    for seed in range(40):
+        photo(tmp_path / f"in/more{seed:02}.png", seed)
+    with process([*words, "--jobs", "2", "--json"], tmp_path) as started:
+        assert started.stdout
+        lines = [started.stdout.readline()]
+        for child in psutil.Process(started.pid).children():
+            if "spawn_main" in " ".join(child.cmdline()):
+                child.kill()
+                break
+        rest, stderr = started.communicate(timeout=200)
+    records = [json.loads(line) for line in [*lines, *rest.splitlines()]]
+    failed = [record for record in records if record["status"] == "failed"]
+    assert len({record["input"] for record in records}) == len(records) == 46
+    assert len(failed) == 1 and "ended unexpectedly" in failed[0]["error"]
+    assert started.returncode == 1 and failed[0]["input"] in stderr
+    assert len(contents(tmp_path / "out")) in (45, 46)  # it may have been written
+
+
+def test_processes_end_with_the_main_one(words: list[str], tmp_path: Path) -> None:
+    with process([*words, "--jobs", "2", "--json"], tmp_path) as started:
+        assert started.stdout and started.stdout.readline()
+        children = psutil.Process(started.pid).children()
+        assert len(children) >= 2
+        started.kill()
+        started.wait()
+    assert psutil.wait_procs(children, timeout=20)[1] == []
+
+
+def test_several_processes_make_no_page(run: Run) -> None:
+    result = run("--jobs", 2, "--compare", "page.html")
+    assert result.exit_code == 2 and "--compare" in result.stderr
+
+
+# Parts
+
+
+def test_shards_are_parts_of_the_batch(run: Run, tmp_path: Path) -> None:
+    found = [statuses(run("--shard", f"{part}/3", "--resume", "--json")) for part in (1, 2, 3)]
+    assert sorted(itertools.chain(*found)) == NAMES
+    assert contents(tmp_path / "out").keys() == {*NAMES}
+    again = statuses(run("--shard", "2/3", "--resume", "--json"))
+    assert again == dict.fromkeys(found[1], "skipped")
+    for wrong in ("0/3", "4/3", "1", "a/b"):
+        assert run("--shard", wrong).exit_code == 2
