@@ -27,6 +27,11 @@ _IN_FLIGHT = 2  # photos of an actor: one is read or written while the other is 
 _RETRIES = 3  # of a photo whose actor died, by Ray
 _POLL_SECONDS = 0.5  # how often new files are looked for while all actors work
 _STORE_BYTES = 10**8  # Ray's shared memory, which only has to hold records
+_ENVIRONMENT = {  # unless the user has set it
+    "RAY_USAGE_STATS_ENABLED": "0",  # no reports to Ray's authors
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # no warning about the GPUs of CPU workers
+    "RAY_worker_niceness": "0",  # instead of 15, as for the processes of --jobs
+}
 
 
 class Cluster:
@@ -66,7 +71,7 @@ class Cluster:
         )
         request = replace(request, items=(), ray=None)
         self._actors = [kind.remote(request, os.getcwd()) for _ in range(count)]
-        self._starting = {actor.version.remote(): actor for actor in self._actors}
+        self._starting = {_ask_version(actor): actor for actor in self._actors}
         self._load: dict[Any, int] = {}  # photos in flight, of the actors that are ready
         self._running: dict[Any, tuple[FileJob, Any, int]] = {}  # file, actor, its load
         self._waiting: deque[FileJob] = deque()
@@ -150,7 +155,7 @@ class Cluster:
             raise error.cause from None
         except self._ray.exceptions.RayError:
             if self._load.pop(actor, None) is not None:
-                self._starting[actor.version.remote()] = actor
+                self._starting[_ask_version(actor)] = actor
             if added == _IN_FLIGHT:
                 return failed(item, self._task, EngineError(LOST))
             self._suspects.append(item)
@@ -165,10 +170,14 @@ class Cluster:
                 self._ray.kill(actor)
 
 
+def _ask_version(actor: Any) -> Any:
+    """Ask an actor for its version; it answers once it has started, or has started again."""
+    return actor.version.options(max_task_retries=-1).remote()
+
+
 def _import_ray() -> Any:
-    # No reports to Ray's authors; and GPUs are not hidden from processes that ask for none.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError as error:
