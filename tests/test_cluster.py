@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
@@ -65,6 +66,9 @@ def test_what_ray_cannot_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         assert code == 2 and reason in text
     code, text = invoke("-", "-o", str(tmp_path / "0.png"), "--ray")
     assert code == 2 and "standard input" in text
+    if find_spec("ray"):
+        code, text = invoke(source, "-o", out, "--ray", "127.0.0.1:1")
+        assert code == 2 and "Cannot connect to Ray at 127.0.0.1:1: " in text
     monkeypatch.setitem(sys.modules, "ray", None)
     code, text = invoke(source, "-o", out, "--ray")
     assert code == 2
