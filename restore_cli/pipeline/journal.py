@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -45,6 +46,7 @@ class Journal:
     def __init__(self, folder: Path, shard: str = "") -> None:
         self._folder = folder.absolute()
         self.path = journal_path(folder, shard)
+        self._lock = threading.Lock()  # closing crashes if another thread uses the connection
         with self._guard():
             folder.mkdir(parents=True, exist_ok=True)
             self._rows = sqlite3.connect(
@@ -108,7 +110,8 @@ class Journal:
 
     def close(self) -> None:
         """Let other runs use the journal."""
-        self._rows.close()
+        with self._lock:
+            self._rows.close()
 
     def _key(self, output: str) -> bytes:
         return os.fsencode(os.path.relpath(output, self._folder))
@@ -131,7 +134,8 @@ class Journal:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         try:
-            yield
+            with self._lock:
+                yield
         except (OSError, sqlite3.Error) as error:
             reason = (isinstance(error, OSError) and error.strerror) or str(error)
             hint = "Free some space, or delete the file and use --skip-existing."
