@@ -100,6 +100,7 @@ def _run(
     """Restore the inputs of a command line; raises typer.Exit if one of them fails."""
     from restore_cli.pipeline.files import OutputNaming
 
+    Path.cwd()  # raises an error if it is gone, where libraries would end the process
     reports = report or []
     _check_written(reports, compare, overwrite)
     resume = resume or retry_failed or watch

@@ -121,7 +121,6 @@ class Sources:
         """The inputs that come one by one; None if all are known."""
         from restore_cli.pipeline.files import is_folder
         from restore_cli.pipeline.inputs import find_inputs
-        from restore_cli.pipeline.watch import arrive, watch
 
         def search(arg: str) -> Iterator[tuple[str, str]]:
             naming = self.naming
@@ -136,11 +135,15 @@ class Sources:
                     "Cannot use --watch without folders, or with --files-from or --overwrite."
                     " Name the folders to watch."
                 )
+            from restore_cli.pipeline.watch import watch  # imports torch
+
             return watch(lambda: (pair for arg in self.inputs for pair in search(arg)))
         output = self.naming.output
         into_folder = output is None or is_folder(output)
         if self.files_from != "-" or self.inputs or self.existing == "overwrite" or not into_folder:
             return None
+        from restore_cli.pipeline.watch import arrive
+
         return (
             pair
             for line in arrive(_read_lines(sys.stdin.buffer))

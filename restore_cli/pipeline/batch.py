@@ -59,7 +59,7 @@ def restore_files(
 
 def preview(request: Request, journal: Journal | None = None) -> Iterator[Record]:
     """Yield a record for each file that says whether it would be restored or skipped."""
-    ledger = _Ledger(request, journal)
+    ledger = _Ledger(request, journal, sweeps=False)
     for item in request.items:
         if item:
             planned = Record(item.input, "planned", item.output, task=request.task.name)
@@ -80,14 +80,21 @@ def _hire(
 class _Ledger:
     """Which files are done, by the journal or because their outputs exist."""
 
-    def __init__(self, request: Request, journal: Journal | None) -> None:
-        self._request, self._journal = request, journal
+    def __init__(self, request: Request, journal: Journal | None, sweeps: bool = True) -> None:
+        self._request, self._journal, self._sweeps = request, journal, sweeps
         self._settings = digest(request) if journal else ""
         self._running: dict[str, tuple[FileJob, str, str]] = {}  # by output
         self._swept: set[str] = set()
 
     def find(self, item: FileJob) -> Record | None:
-        """The record of a file that is not restored, or None."""
+        """The record of a file that is not restored, or None.
+
+        What killed runs left in the folder of its output is removed.
+        """
+        folder = os.path.dirname(item.output)
+        if self._sweeps and item.output != STREAM and folder not in self._swept:
+            sweep(Path(folder).resolve())
+            self._swept.add(folder)
         refusal = item.refusal
         if item.output in self._running:
             refusal = f"{item.input} and another input would both be written to {item.output}."
@@ -101,11 +108,7 @@ class _Ledger:
         return None if record and record.error and self._request.retry_failed else record
 
     def begin(self, item: FileJob) -> None:
-        """Note that a file is being restored, and remove what killed runs left in its folder."""
-        folder = os.path.dirname(item.output)
-        if item.output != STREAM and folder not in self._swept:
-            sweep(Path(folder).resolve())
-            self._swept.add(folder)
+        """Note that a file is being restored."""
         if self._journal:
             settings = digest_item(self._settings, item)
             read = self._journal.begin(item, settings)
