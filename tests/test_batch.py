@@ -248,7 +248,7 @@ def test_files_are_complete_when_they_no_longer_change(
     monkeypatch.setattr("restore_cli.pipeline.watch.time.monotonic", lambda: float(next(clock)))
     monkeypatch.setattr("restore_cli.pipeline.watch.time.sleep", lambda _: None)
     path = tmp_path / "a.png"
-    found = watch(lambda: [(str(path), "a.png")])
+    found = watch(lambda: [(str(path), "a.png")], 1)
     for size in range(1, 4):
         path.write_bytes(bytes(size))
         assert next(found) is None

@@ -133,6 +133,16 @@ Jobs = Annotated[
         show_default=False,
     ),
 ]
+Ray = Annotated[
+    str | None,
+    option(
+        _BATCH,
+        "ADDRESS",
+        "Restore with Ray: on this computer, or with auto, HOST:6379 or ray://HOST:10001 on a"
+        " cluster; --jobs is then the number of workers, by default one for each GPU or CPU core.",
+        autocompletion=lambda: ["auto", "local"],
+    ),
+]
 Shard = Annotated[
     str | None,
     option(

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+from typer.core import TyperCommand
 
 from restore_cli.cli import options
 from restore_cli.cli.display import describe, print_error, print_result, stdout
@@ -19,7 +20,14 @@ from restore_cli.cli.outcomes import Outcomes
 from restore_cli.cli.progress import BatchProgress, show_progress
 from restore_cli.cli.signals import Worker
 from restore_cli.cli.sources import Sources
-from restore_cli.cli.values import parse_existing, parse_format, parse_shard, parse_tile
+from restore_cli.cli.values import (
+    check_ray,
+    fill_in_ray,
+    parse_existing,
+    parse_format,
+    parse_shard,
+    parse_tile,
+)
 from restore_cli.errors import UsageError
 from restore_cli.models import store
 from restore_cli.report.batch_report import check_report
@@ -31,13 +39,22 @@ if TYPE_CHECKING:
     from restore_cli.pipeline.request import Request
 
 
+class _TaskCommand(TyperCommand):
+    """The command of a task, whose option --ray may lack its value."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments."""
+        rest: list[str] = super().parse_args(ctx, fill_in_ray(args))
+        return rest
+
+
 def add_command(app: typer.Typer, name: str) -> None:
     """Add the command of a task to the app."""
     task = find_task(name)
     doc = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
     first, *rest = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
     text = "\n\n".join([add_hint(first, name), *rest])
-    app.command(name, help=text, epilog=_epilog(name))(task_command(task))
+    app.command(name, cls=_TaskCommand, help=text, epilog=_epilog(name))(task_command(task))
 
 
 def _epilog(name: str) -> str:
@@ -79,6 +96,7 @@ def _run(
     watch: options.Watch = False,
     jobs: options.Jobs = None,
     shard: options.Shard = None,
+    ray: options.Ray = None,
     model: options.Model = None,
     accept: options.Accept = None,
     offline: options.Offline = False,
@@ -130,22 +148,24 @@ def _run(
         for name in accept or ():
             store.accept_license(name)
         if not dry_run and isinstance(items, list):
-            _check_stdout(items, json)
+            _check_streams(items, json, ray)
 
         from restore_cli.engine import Settings  # imports torch
         from restore_cli.pipeline.request import Request
         from restore_cli.pipeline.workers import share_devices
 
-        devices = share_devices(device, jobs)
-        if len(devices) > 1 and compare:
-            raise UsageError("Cannot use --compare with several processes. Use --jobs 1.")
-        alone = len(devices) == 1 or (isinstance(items, list) and len(items) == 1)
+        devices = share_devices(device, jobs, ray is not None)
+        if compare and (ray or len(devices) > 1):
+            processes = "--ray. Leave one out" if ray else "several processes. Use --jobs 1"
+            raise UsageError(f"Cannot use --compare with {processes}.")
+        alone = not ray and (len(devices) == 1 or (isinstance(items, list) and len(items) == 1))
         request = Request(
             task=task,
             items=items,
             model=model,
             settings=Settings(devices[0], precision, side, ensemble),
-            devices=() if alone else devices,
+            devices=() if alone or (ray and jobs is None) else devices,
+            ray=check_ray(ray) if ray else None,
             jpeg_quality=jpeg_quality,
             max_pixels=max_pixels,
             skip_existing=skip_existing,
@@ -172,10 +192,12 @@ def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: boo
         check_page(compare, overwrite=overwrite)
 
 
-def _check_stdout(items: Sequence[FileJob], json: bool) -> None:
-    """Raise UsageError if an image would go to a standard output that cannot take it."""
+def _check_streams(items: Sequence[FileJob], json: bool, ray: str | None) -> None:
+    """Raise UsageError if standard input or output cannot be used for an image."""
     from restore_cli.pipeline.files import STREAM
 
+    if ray and any(STREAM in (item.input, item.output) for item in items):
+        raise UsageError("Cannot use standard input or output with --ray. Give files or folders.")
     if not any(item.output == STREAM for item in items):
         return
     if json:

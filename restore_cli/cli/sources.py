@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from restore_cli import storage
 from restore_cli.cli.display import print_warning
 from restore_cli.errors import UsageError
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from restore_cli.pipeline.files import Existing, FileJob, OutputNaming
     from restore_cli.pipeline.journal import Journal
 
+# Between two searches of watched folders; each request to a storage service costs money.
+_LOCAL_SECONDS, _REMOTE_SECONDS = 1.0, 10.0
 _Found = Iterator[tuple[str, str] | None]  # as for `follow`
 
 
@@ -60,22 +63,22 @@ class Sources:
             RestoreError: see `Journal`.
         """
         from restore_cli.image import is_image_name
-        from restore_cli.pipeline.files import is_folder
+        from restore_cli.pipeline.inputs import is_folder, is_input_folder
         from restore_cli.pipeline.journal import Journal, journal_path
 
         folder = self.naming.output
         if folder is None and not self.files_from and len(self.inputs) == 1:
-            folder = self.inputs[0] if os.path.isdir(self.inputs[0]) else None
-        is_file = folder and not is_folder(folder) and is_image_name(Path(folder))
+            folder = self.inputs[0] if is_input_folder(self.inputs[0]) else None
+        is_file = folder and not is_folder(folder) and is_image_name(folder)
         if folder in (None, "-") or is_file or os.path.isfile(folder):
             raise UsageError(
                 "Cannot keep a journal without an output folder. Give one as -o FOLDER/."
             )
         shard = "-of-".join(map(str, self.shard or ()))
-        if not create and not journal_path(Path(folder), shard).exists():
+        if not create and not journal_path(folder, shard).exists():
             yield None
             return
-        with closing(Journal(Path(folder), shard)) as journal:
+        with closing(Journal(folder, shard)) as journal:
             yield journal
 
     def find(
@@ -119,8 +122,8 @@ class Sources:
 
     def _arriving(self) -> _Found | None:
         """The inputs that come one by one; None if all are known."""
-        from restore_cli.pipeline.files import is_folder
-        from restore_cli.pipeline.inputs import find_inputs
+        from restore_cli.pipeline.inputs import find_inputs, is_folder, is_input_folder
+        from restore_cli.pipeline.watch import arrive, watch
 
         def search(arg: str) -> Iterator[tuple[str, str]]:
             naming = self.naming
@@ -128,21 +131,19 @@ class Sources:
 
         if self.watch:
             for arg in self.inputs:
-                if not os.path.isdir(arg):
+                if not is_input_folder(arg):
                     raise UsageError(f"Cannot watch {arg}: it is not a folder. Name folders only.")
             if self.files_from or not self.inputs or self.existing == "overwrite":
                 raise UsageError(
                     "Cannot use --watch without folders, or with --files-from or --overwrite."
                     " Name the folders to watch."
                 )
-            from restore_cli.pipeline.watch import watch  # imports torch
-
-            return watch(lambda: (pair for arg in self.inputs for pair in search(arg)))
+            seconds = _REMOTE_SECONDS if any(map(storage.is_url, self.inputs)) else _LOCAL_SECONDS
+            return watch(lambda: (pair for arg in self.inputs for pair in search(arg)), seconds)
         output = self.naming.output
         into_folder = output is None or is_folder(output)
         if self.files_from != "-" or self.inputs or self.existing == "overwrite" or not into_folder:
             return None
-        from restore_cli.pipeline.watch import arrive
 
         return (
             pair

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from restore_cli.pipeline.files import Existing
 
 _SMALLEST_TILE = 16  # pixels
+_RAY = re.compile(r"auto|local|ray://\S+|([\w.-]+|\[[0-9a-fA-F:]+\]):\d+")
 
 
 def parse_strength(text: str | float) -> float:
@@ -71,6 +73,31 @@ def parse_shard(text: str) -> tuple[int, int]:
     if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
         return int(number), int(count)
     raise UsageError(f"{text!r} is not a valid shard; expected a part and their number, as in 1/4.")
+
+
+def fill_in_ray(args: Sequence[str]) -> list[str]:
+    """Write "--ray ADDRESS" as "--ray=ADDRESS", and "--ray" without an address as "--ray=local".
+
+    Whatever follows and does not look like an address is another argument, such as an input.
+    """
+    filled: list[str] = []
+    rest = list(args)
+    while rest and rest[0] != "--":
+        arg = rest.pop(0)
+        if arg == "--ray":
+            arg += f"={rest.pop(0) if rest and _RAY.fullmatch(rest[0]) else 'local'}"
+        filled.append(arg)
+    return filled + rest
+
+
+def check_ray(address: str) -> str:
+    """Return the address of a Ray cluster; raises UsageError if it is not one."""
+    if not _RAY.fullmatch(address):
+        raise UsageError(
+            f"{address!r} is not a valid Ray address; expected auto, local, HOST:6379 or"
+            " ray://HOST:10001."
+        )
+    return address
 
 
 def split_commas(args: Sequence[str] | None) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from restore_cli.errors import PictureError
@@ -36,14 +37,15 @@ HOLDS: dict[str, frozenset[str]] = {
 }
 
 
-def format_of(path: Path) -> str:
+def format_of(path: Path | str) -> str:
     """Return the format in which a file of this name is written, such as "JPEG".
 
     Raises:
         PictureError: the suffix is unknown.
     """
+    suffix = os.path.splitext(path)[1].lower()
     for name, suffixes in FORMATS.items():
-        if path.suffix.lower() in suffixes:
+        if suffix in suffixes:
             return name
     known = " ".join(suffixes[0] for suffixes in FORMATS.values())
     raise PictureError(
@@ -65,9 +67,9 @@ def suffix_of(format: str) -> str:
     return FORMATS[format][0]
 
 
-def is_image_name(path: Path) -> bool:
+def is_image_name(path: Path | str) -> bool:
     """Return whether the suffix is one of READ_SUFFIXES, in upper or lower case."""
-    return path.suffix.lower() in READ_SUFFIXES
+    return os.path.splitext(path)[1].lower() in READ_SUFFIXES
 
 
 def is_altered(picture: Picture, format: str) -> bool:

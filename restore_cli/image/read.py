@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
+from restore_cli import storage
 from restore_cli.errors import PictureError
 from restore_cli.image.avif import decode_avif
 from restore_cli.image.bmp import decode_bmp
@@ -52,7 +53,7 @@ def read_picture(
     """Read a photo from a file or from bytes, and rotate it upright.
 
     Args:
-        source: a path, or the bytes of a file.
+        source: a path, a URL, or the bytes of a file.
         name: of the bytes, for error messages; by default "standard input".
         max_pixels: the limit of pixels; by default MAX_PIXELS, and less for a small file.
 
@@ -60,22 +61,27 @@ def read_picture(
         PictureError: the file does not exist, is not an image, is damaged or cut short, exceeds
             `max_pixels` or the free memory, or has float or 32-bit samples.
     """
-    data = source if isinstance(source, bytes) else read_file(Path(source), max_pixels)
+    data = source if isinstance(source, bytes) else read_file(source, max_pixels)
     with _named_errors(name or ("standard input" if isinstance(source, bytes) else str(source))):
         return _decode(data, Bounds(len(data), max_pixels))
 
 
-def read_file(source: Path | BinaryIO, max_pixels: int | None = None) -> bytes:
+def read_file(source: Path | str | BinaryIO, max_pixels: int | None = None) -> bytes:
     """Read the bytes of a photo from a file, a pipe or a stream, such as standard input.
 
     Args:
-        source: a path, or a stream that is open.
+        source: a path, a URL, or a stream that is open.
         max_pixels: limits the number of bytes; by default MAX_PIXELS.
 
     Raises:
         PictureError: the source cannot be read, does not begin like an image, or is larger than a
             photo of `max_pixels` or than half of the free memory.
     """
+    if isinstance(source, str) and storage.is_url(source):
+        with _named_errors(source):
+            return _check_beginning(storage.read(source, largest_file(max_pixels)))
+    if isinstance(source, str):
+        source = Path(source)
     with _named_errors(str(source) if isinstance(source, Path) else "standard input"):
         if not isinstance(source, Path):
             return _read_all(source, max_pixels)
@@ -86,15 +92,20 @@ def read_file(source: Path | BinaryIO, max_pixels: int | None = None) -> bytes:
 def _read_all(stream: BinaryIO, max_pixels: int | None) -> bytes:
     most = largest_file(max_pixels)
     whole = io.BytesIO()
-    block = stream.read(16)
-    if block and not _BEGINNINGS.match(block):
-        raise UnidentifiedImageError
+    block = _check_beginning(stream.read(16))
     while block:
         whole.write(block)
         if whole.tell() > most:
             raise PictureError(f"it does not end after {most / 1e9:.1f} GB. Check its contents.")
         block = stream.read(2**20)
     return whole.getvalue()
+
+
+def _check_beginning(data: bytes) -> bytes:
+    """Return the data; raises UnidentifiedImageError if they do not begin like an image."""
+    if data and not _BEGINNINGS.match(data):
+        raise UnidentifiedImageError
+    return data
 
 
 def read_size(source: Path | bytes) -> tuple[int, int]:
@@ -161,6 +172,8 @@ def _named_errors(name: str) -> Iterator[None]:
         raise PictureError(
             f"Cannot read {name}: it does not fit into memory. Split it, or reduce its size."
         ) from error
+    except storage.StorageError as error:  # names the file
+        raise PictureError(str(error)) from error
     except PictureError as error:
         raise PictureError(f"Cannot read {name}: {error}") from None
     except (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from restore_cli import storage
 from restore_cli.atomic import write_whole
 from restore_cli.errors import PictureError
 from restore_cli.image.avif import encode_avif
@@ -31,26 +32,30 @@ def write_picture(
 
     Args:
         picture: what to write.
-        target: the path.
+        target: the path or the URL.
         jpeg_quality: of JPEG, WebP and AVIF, 1 to 100.
 
     Raises:
         PictureError: the suffix is unknown, or the file cannot be encoded or written.
     """
-    target = Path(target)
     data, losses = encode_picture(picture, format_of(target), jpeg_quality=jpeg_quality)
     write_encoded(data, target)
     return losses
 
 
-def write_encoded(data: bytes, target: Path) -> None:
-    """Write the result of `encode_picture` to a file, completely or not at all.
+def write_encoded(data: bytes, target: Path | str) -> None:
+    """Write the result of `encode_picture` to a path or URL, completely or not at all.
 
     Raises:
         PictureError: the file cannot be written.
     """
     try:
-        write_whole(target, data)
+        if isinstance(target, str) and storage.is_url(target):
+            storage.write(target, data)
+        else:
+            write_whole(Path(target), data)
+    except storage.StorageError as error:
+        raise PictureError(str(error)) from error
     except OSError as error:
         reason = {
             FileNotFoundError: "its folder does not exist. Create it first.",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from restore_cli import storage
 from restore_cli.atomic import sweep
 from restore_cli.errors import PictureError
+from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.journal import Journal, digest, digest_item
 from restore_cli.pipeline.photo import PhotoRestorer, failed
@@ -35,7 +36,7 @@ def restore_files(
 
     Raises:
         WeightsError, UsageError: the request cannot be carried out for any file.
-        RestoreError: the journal cannot be read or written.
+        RestoreError: the journal, a folder with a URL or the Ray cluster cannot be used.
     """
     workers = _hire(request, stdin, stdout, callbacks)
     ledger = _Ledger(request, journal)
@@ -72,6 +73,8 @@ def _hire(
     stdout: BinaryIO | None,
     callbacks: Callbacks | None,
 ) -> Workers:
+    if request.ray:
+        return Cluster(request, request.ray)
     if len(request.devices) > 1:
         return Processes(request)
     return ThisProcess(PhotoRestorer(request, stdin, stdout, callbacks))
@@ -91,8 +94,9 @@ class _Ledger:
 
         What killed runs left in the folder of its output is removed.
         """
-        folder = os.path.dirname(item.output)
-        if self._sweeps and item.output != STREAM and folder not in self._swept:
+        folder = storage.parent_of(item.output)
+        local = item.output != STREAM and not storage.is_url(folder)
+        if self._sweeps and local and folder not in self._swept:
             sweep(Path(folder).resolve())
             self._swept.add(folder)
         refusal = item.refusal
@@ -100,7 +104,7 @@ class _Ledger:
             refusal = f"{item.input} and another input would both be written to {item.output}."
         if refusal:
             return failed(item, self._request.task, PictureError(refusal))
-        if self._request.skip_existing and os.path.isfile(item.output):
+        if self._request.skip_existing and storage.is_file(item.output):
             return Record(item.input, "skipped", item.output, task=self._request.task.name)
         if not self._journal:
             return None
@@ -109,13 +113,19 @@ class _Ledger:
 
     def begin(self, item: FileJob) -> None:
         """Note that a file is being restored."""
+        settings = read = ""
         if self._journal:
             settings = digest_item(self._settings, item)
             read = self._journal.begin(item, settings)
+        if item.output != STREAM:
             self._running[item.output] = item, settings, read
 
     def finish(self, record: Record) -> Record:
         """Note that a file is done or has failed; returns its record."""
-        if self._journal:
-            self._journal.finish(*self._running.pop(record.output or ""), record)
+        output = record.output or ""
+        running = self._running.pop(output, None)
+        if record.status == "done" and storage.is_url(output):
+            storage.note_written(output)
+        if self._journal and running:
+            self._journal.finish(*running, record)
         return record

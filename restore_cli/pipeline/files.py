@@ -10,11 +10,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from restore_cli import storage
 from restore_cli.errors import UsageError
 from restore_cli.image import LOSSY, READ_SUFFIXES, format_of, is_image_name, suffix_of
 from restore_cli.pipeline.inputs import STREAM as STREAM
 from restore_cli.pipeline.inputs import count_unread as count_unread
-from restore_cli.pipeline.inputs import find_inputs
+from restore_cli.pipeline.inputs import find_inputs, is_input_folder
+from restore_cli.pipeline.inputs import is_folder as is_folder
 
 Existing = Literal["refuse", "skip", "overwrite"]
 
@@ -28,7 +30,7 @@ class FileJob:
     """One input and its output; paths are strings, because a folder may hold 100,000.
 
     Attributes:
-        input, output: paths, or STREAM.
+        input, output: paths or URLs, or STREAM.
         relative: the input's path relative to the folder that was searched, or its name.
         mask: path to save the mask to, or "".
         mask_in: path of the mask, or "". White areas are changed, black ones kept, and gray ones
@@ -69,7 +71,7 @@ class OutputNaming:
     def file(self, relative: str) -> str:
         """Name the output of an input; an extension that cannot be written becomes .png."""
         stem, extension = os.path.splitext(relative)
-        own = format_of(Path(relative)) if is_image_name(Path(relative)) else None
+        own = format_of(relative) if is_image_name(relative) else None
         format = self.choose(own)
         return stem + self.suffix + (extension if format == own else suffix_of(format))
 
@@ -122,16 +124,18 @@ def plan(
     Raises:
         UsageError: an input, mask or reference is missing, two inputs have the same output, or an
             output exists or is an input.
+        StorageError: a URL cannot be accessed.
     """
+    storage.refresh()
     found = _find_all(args, naming, recursive, Counter() if unread is None else unread)
-    single = len(found) == len(args) == 1 and not os.path.isdir(args[0])
+    single = len(found) == len(args) == 1 and not is_input_folder(args[0])
     items = match_files(_complete(found, naming, single), masks, references)
     claimed = _claim(items)
     if existing == "skip":
         items = [
             item
             for item in items
-            if claimed.get(os.path.abspath(item.input), item.input) == item.input
+            if claimed.get(storage.absolute(item.input), item.input) == item.input
         ]
     items = [item for item in items if _is_in(shard, item)]
     _protect(items, existing, owns, reports)
@@ -207,7 +211,7 @@ def _claim(items: Sequence[FileJob]) -> dict[str, str]:
         for path, source in ((item.output, item.input), (item.mask, f"the mask of {item.input}")):
             if path in ("", STREAM):
                 continue
-            other = claimed.setdefault(os.path.abspath(path), source)
+            other = claimed.setdefault(storage.absolute(path), source)
             if other != source:
                 raise UsageError(f"{other} and {source} would both be written to {path}.")
     return claimed
@@ -217,7 +221,8 @@ def match_files(items: list[FileJob], masks: Path | None, references: Path | Non
     """Add masks and references to the items; raises UsageError if a path does not exist."""
     for kind, path in (("Reference", references), ("Mask", masks)):
         if path and not path.exists():
-            raise UsageError(f"{kind} not found: {path}.")
+            hint = " Give a local file or folder instead of a URL." if ":/" in str(path) else ""
+            raise UsageError(f"{kind} not found: {path}.{hint}")
     if references and not references.is_dir() and len(items) > 1:
         raise UsageError("--reference must be a folder if there are several inputs.")
     return [
@@ -256,7 +261,7 @@ def _complete(
         replace(
             item,
             mask=_mask(item, naming.masks, single) if naming.masks else "",
-            format=format_of(Path(item.output)) if item.output != STREAM else naming.format or "",
+            format=format_of(item.output) if item.output != STREAM else naming.format or "",
         )
         for item in _name(found, naming, single)
     ]
@@ -271,20 +276,20 @@ def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) 
             raise UsageError(
                 f"Cannot write {len(found)} images to standard output. Give a folder as -o."
             )
-        if output != STREAM and not is_image_name(Path(output)):
+        if output != STREAM and not is_image_name(output):
             raise UsageError(_no_extension(output))
         format = naming.format
-        if output != STREAM and format and format != format_of(Path(output)):
+        if output != STREAM and format and format != format_of(output):
             raise UsageError(f"{output} conflicts with --format {suffix_of(format)[1:]}.")
         return [FileJob(path, output, relative) for path, relative in found]
-    if os.path.isfile(output) or (is_image_name(Path(output)) and not is_folder(output)):
+    if os.path.isfile(output) or (is_image_name(output) and not is_folder(output)):
         raise UsageError(
             f"Cannot write {len(found)} images to the file {output}. Give a folder as -o."
         )
     if (STREAM, STREAM) in found:
         raise UsageError("Cannot name the output of standard input. Give -o FILE or -o -.")
     return [
-        FileJob(path, os.path.join(output, naming.file(relative)), relative)
+        FileJob(path, storage.join(output, naming.file(relative)), relative)
         for path, relative in found
     ]
 
@@ -293,17 +298,12 @@ def _output_next_to(path: str, naming: OutputNaming) -> str:
     return (
         path
         if path == STREAM
-        else os.path.join(os.path.dirname(path), naming.file(os.path.basename(path)))
+        else storage.join(storage.parent_of(path), naming.file(os.path.basename(path)))
     )
 
 
 def _no_extension(path: str) -> str:
     return f"{path} has no image extension. Add one, or append / to write into a folder."
-
-
-def is_folder(path: str) -> bool:
-    """Whether a path is a folder, or means one that does not exist yet."""
-    return os.path.isdir(path) or path.endswith(("/", os.sep))
 
 
 def _mask(item: FileJob, masks: str, single: bool) -> str:
@@ -312,11 +312,11 @@ def _mask(item: FileJob, masks: str, single: bool) -> str:
             raise UsageError(
                 f"Cannot write several masks to {masks}. Append / to write into a folder."
             )
-        if not is_image_name(Path(masks)):
+        if not is_image_name(masks):
             raise UsageError(_no_extension(masks))
         return masks
     stem = "standard-input" if item.input == STREAM else os.path.splitext(item.relative)[0]
-    return os.path.join(masks, f"{stem}.png")
+    return storage.join(masks, f"{stem}.png")
 
 
 def _protect(
@@ -329,7 +329,7 @@ def _protect(
     written = [
         path for item in items for path in (item.output, item.mask) if path not in ("", STREAM)
     ]
-    present = [path for path in written if os.path.isfile(path)]
+    present = [path for path in written if storage.is_file(path)]
     others = {path for item in items for path in (item.mask_in, item.reference) if path}
     if not present and not others and not reports:
         return
@@ -360,6 +360,8 @@ def _protect(
 
 def _identity(path: str) -> tuple[int, int] | str:
     """A key that is equal for all paths of the same file, whether or not it exists."""
+    if storage.is_url(path):
+        return path
     try:
         status = os.stat(path)
     except OSError:

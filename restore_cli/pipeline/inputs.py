@@ -8,8 +8,8 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
+from restore_cli import storage
 from restore_cli.errors import UsageError
 from restore_cli.image import is_image_name
 
@@ -36,7 +36,7 @@ def find_inputs(
     devices, outputs of earlier runs and the output folder.
 
     Args:
-        arg: a file (with any suffix), a pipe, a folder, a glob or STREAM.
+        arg: a file (with any suffix), a pipe, a folder, a glob, a URL of one of them, or STREAM.
         output: the output folder, if there is one.
         suffix: text between stem and extension of outputs, such as ".denoised".
         recursive: whether to search subfolders.
@@ -44,30 +44,50 @@ def find_inputs(
 
     Raises:
         UsageError: a folder cannot be searched, or a glob matches nothing.
+        StorageError: a URL cannot be accessed.
     """
     if arg == STREAM:
         yield arg, arg
-    elif os.path.isdir(arg):
-        for here, folders, names in os.walk(arg, onerror=_refuse):
+    elif is_input_folder(arg):
+        remote = storage.is_url(arg)
+        for here, folders, names in storage.walk(arg) if remote else os.walk(arg, onerror=_refuse):
             folders[:] = sorted(
                 name for name in folders if recursive and _is_searched(here, name, output)
             )
             visible = [name for name in names if name[0] != "."]
             suffixes = (os.path.splitext(name)[1].lower() for name in visible)
             unread.update(suffix for suffix in suffixes if _UNREAD.fullmatch(suffix))
-            images = [name for name in visible if is_image_name(Path(name))]
+            images = [name for name in visible if is_image_name(name)]
             for name in _originals(images, suffix):
-                path = os.path.join(here, name)
-                if not _is_endless(path):
-                    yield path, os.path.relpath(path, arg)
+                path = storage.join(here, name)
+                if remote or not _is_endless(path):
+                    yield path, storage.relative_to(path, arg)
     elif os.path.lexists(arg) or not glob.has_magic(arg):
         yield arg, os.path.basename(arg)
     else:
-        files = [path for path in glob.glob(arg, recursive=True) if os.path.isfile(path)]
+        if storage.is_url(arg):
+            files = storage.find_matches(arg)
+        else:
+            files = [path for path in glob.glob(arg, recursive=True) if os.path.isfile(path)]
         if not files:
             raise UsageError(f"No files match {arg}.")
         for path in _originals(files, suffix):
             yield path, os.path.basename(path)
+
+
+def is_folder(path: str) -> bool:
+    """Whether a path is a folder, or means one that does not exist yet.
+
+    A URL means a folder unless it ends like a photo, or is a glob.
+    """
+    if storage.is_url(path):
+        return path.endswith("/") or not (is_image_name(path) or glob.has_magic(path))
+    return os.path.isdir(path) or path.endswith(("/", os.sep))
+
+
+def is_input_folder(path: str) -> bool:
+    """Whether a path is a folder to search; for URLs see `is_folder`."""
+    return is_folder(path) if storage.is_url(path) else os.path.isdir(path)
 
 
 def _is_endless(path: str) -> bool:
@@ -84,9 +104,12 @@ def _refuse(error: OSError) -> None:
 
 
 def _is_searched(here: str, name: str, output: str | None) -> bool:
-    return name[0] != "." and not (
-        output and os.path.realpath(os.path.join(here, name)) == os.path.realpath(output)
-    )
+    path = storage.join(here, name)
+    if output and storage.is_url(path):
+        same = path == output.rstrip("/")
+    else:
+        same = bool(output) and os.path.realpath(path) == os.path.realpath(str(output))
+    return name[0] != "." and not same
 
 
 def _originals(paths: Iterable[str], suffix: str) -> list[str]:

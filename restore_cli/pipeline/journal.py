@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from restore_cli.download import sha256_of
+import platformdirs
+
+from restore_cli import storage
 from restore_cli.errors import RestoreError
 from restore_cli.pipeline.files import FileJob
 from restore_cli.pipeline.request import Request
@@ -21,8 +23,8 @@ _TABLE = """
 CREATE TABLE IF NOT EXISTS photos (
     output BLOB PRIMARY KEY,  -- path, relative to the journal's folder
     settings TEXT,  -- see `digest_item`
-    input TEXT,  -- size and times of the file
-    written TEXT,  -- size and times of the output; empty until it is done
+    input TEXT,  -- size and times of the file, see `state_of`
+    written TEXT,  -- the same of the output; empty until it is done
     record BLOB  -- as JSON; empty until it is done or has failed
 )
 """
@@ -36,19 +38,19 @@ class Journal:
     their sha256 is.
 
     Args:
-        folder: the folder of the outputs; it is created.
+        folder: path or URL of the folder of the outputs; a local one is created.
         shard: distinguishes the journals of several runs that share the folder.
 
     Raises:
         RestoreError: the journal cannot be opened, read or written, or another run uses it.
     """
 
-    def __init__(self, folder: Path, shard: str = "") -> None:
-        self._folder = folder.absolute()
+    def __init__(self, folder: str, shard: str = "") -> None:
+        self._folder = storage.absolute(folder)
         self.path = journal_path(folder, shard)
         self._lock = threading.Lock()  # closing crashes if another thread uses the connection
         with self._guard():
-            folder.mkdir(parents=True, exist_ok=True)
+            self.path.parent.mkdir(parents=True, exist_ok=True)
             self._rows = sqlite3.connect(
                 self.path,
                 timeout=2,
@@ -79,7 +81,7 @@ class Journal:
             again = f"{record.error} It failed in an earlier run; --retry-failed tries it again."
             return replace(record, error=again) if read else None
         written = read and _unchanged(item.output, row[2], record.output_sha256)
-        if not written or (item.mask and not os.path.isfile(item.mask)):
+        if not written or (item.mask and not storage.is_file(item.mask)):
             return None
         if (read, written) != row[1:3]:
             self._save(item, settings, read, written, row[3])
@@ -87,7 +89,7 @@ class Journal:
 
     def begin(self, item: FileJob, settings: str) -> str:
         """Add the row of a photo before it is restored; returns the state of its input."""
-        read = state_of(item.input)
+        read = storage.state_of(item.input)
         self._save(item, settings, read, "", b"")
         return read
 
@@ -104,7 +106,7 @@ class Journal:
             item,
             settings,
             read,
-            state_of(item.output),
+            storage.state_of(item.output),
             record.to_json().encode(errors="surrogatepass"),
         )
 
@@ -114,7 +116,7 @@ class Journal:
             self._rows.close()
 
     def _key(self, output: str) -> bytes:
-        return os.fsencode(os.path.relpath(output, self._folder))
+        return os.fsencode(storage.relative_to(output, self._folder))
 
     def _find(self, output: str) -> tuple[str, str, str, bytes] | None:
         with self._guard():
@@ -145,9 +147,18 @@ class Journal:
             raise RestoreError(f"Cannot use the journal {self.path}: {reason}. {hint}") from error
 
 
-def journal_path(folder: Path, shard: str = "") -> Path:
-    """The path of the journal of a folder, and of one of several runs that share it."""
-    return folder / f".restore-journal{shard and '-'}{shard}.sqlite"
+def journal_path(folder: str, shard: str = "") -> Path:
+    """The path of the journal of a folder, and of one of several runs that share it.
+
+    SQLite needs a file system, so that the journal of a URL is in RESTORE_STATE, or in the
+    platform's folder for states.
+    """
+    end = f"{shard and '-'}{shard}.sqlite"
+    if not storage.is_url(folder):
+        return Path(folder, f".restore-journal{end}")
+    states = os.environ.get("RESTORE_STATE") or platformdirs.user_state_dir("restore-cli")
+    name = hashlib.sha256(folder.rstrip("/").encode()).hexdigest()[:16]
+    return Path(states, f"{name}{end}")
 
 
 def digest(request: Request) -> str:
@@ -155,7 +166,7 @@ def digest(request: Request) -> str:
     model = request.model or ""
     parts = [
         request.task,
-        sha256_of(Path(model)) if os.path.isfile(model) else model,
+        storage.sha256_of(model) if os.path.isfile(model) else model,
         request.settings.precision,
         request.settings.ensemble,
         request.strength,
@@ -166,22 +177,16 @@ def digest(request: Request) -> str:
 
 def digest_item(settings: str, item: FileJob) -> str:
     """The digest of the settings of one photo: its format and mask, too."""
-    mask = sha256_of(Path(item.mask_in)) if item.mask_in and os.path.isfile(item.mask_in) else ""
+    mask = storage.sha256_of(item.mask_in) if os.path.isfile(item.mask_in) else ""
     return f"{settings} {item.format} {mask}"
-
-
-def state_of(path: str) -> str:
-    """The size and times of a file; empty if it does not exist."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return ""
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
 def _unchanged(path: str, state: str, sha256: str | None) -> str:
     """The new state of a file if its contents are still the same, else an empty string."""
-    now = state_of(path)
-    if now != state and (not now or not sha256 or sha256_of(Path(path)) != sha256):
+    now = storage.state_of(path)
+    if now == state:
+        return now
+    try:
+        return now if now and sha256 and storage.sha256_of(path) == sha256 else ""
+    except storage.StorageError:  # reading it again will report the error
         return ""
-    return now

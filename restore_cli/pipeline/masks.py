@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from restore_cli import storage
 from restore_cli.errors import PictureError, RestoreError
 from restore_cli.image import Picture, Pixels, read_picture, write_picture
 from restore_cli.pipeline.measure import in_gray
@@ -39,10 +40,16 @@ def read_mask(path: Path, picture: Picture, task: Task, max_pixels: int | None) 
     return task.unrestored(pixels)[..., 0]
 
 
-def save_mask(mask: Pixels, path: Path) -> None:
-    """Write a mask, H x W in [0, 1], and create its folder if needed; raises PictureError."""
+def save_mask(mask: Pixels, path: str) -> None:
+    """Write a mask, H x W in [0, 1], and create its folder if needed; raises PictureError.
+
+    Args:
+        mask: the mask.
+        path: path or URL of the file.
+    """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not storage.is_url(path):
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise PictureError(
             f"Cannot write the mask {path}: its folder cannot be created ({error.strerror})."

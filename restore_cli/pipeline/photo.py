@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from restore_cli import engine
+from restore_cli import engine, storage
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
     Picture,
@@ -125,7 +125,7 @@ class PhotoRestorer:
     def read(self, item: FileJob) -> bytes:
         """Read a file, only once, because it may be a pipe."""
         source = self._stdin if item.input == STREAM else None
-        return read_file(source or Path(item.input), self._request.max_pixels)
+        return read_file(source or item.input, self._request.max_pixels)
 
     def decode(self, item: FileJob, data: bytes) -> Loaded:
         """Decode the contents of a file."""
@@ -184,7 +184,7 @@ class PhotoRestorer:
         started = time.perf_counter()
         data, format, notes = self._encode(item, restored)
         if restored.mask is not None:  # first: if it fails, the photo is not written
-            save_mask(restored.mask, Path(item.mask))
+            save_mask(restored.mask, item.mask)
         self._write(data, item)
         picture = restored.picture
         seconds = restored.seconds + time.perf_counter() - started
@@ -280,8 +280,9 @@ class PhotoRestorer:
                 rest = rest[self._stdout.write(rest) :]
             self._stdout.flush()
         else:
-            Path(item.output).parent.mkdir(parents=True, exist_ok=True)
-            write_encoded(data, Path(item.output))
+            if not storage.is_url(item.output):
+                Path(item.output).parent.mkdir(parents=True, exist_ok=True)
+            write_encoded(data, item.output)
 
     def _compare(
         self, item: FileJob, record: Record, restored: Restored, written: Picture

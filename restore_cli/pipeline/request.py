@@ -21,6 +21,8 @@ class Request:
         model: name or path, see `catalog.choose`; None is the task's default.
         settings: how to run the network.
         devices: one device for each process; with at most one, no other process is started.
+        ray: address of the Ray cluster whose actors restore the photos, "local" for one on this
+            computer; `devices` has one device for each actor, or none for all GPUs or CPU cores.
         jpeg_quality: 1 to 100, for JPEG, WebP and AVIF; None is 95, or the input's if higher, or 99
             when deblocking a good JPEG.
         max_pixels: largest input, see `read_picture`.
@@ -38,6 +40,7 @@ class Request:
     model: str | None = None
     settings: Settings = field(default_factory=Settings)
     devices: tuple[str, ...] = ()
+    ray: str | None = None
     jpeg_quality: int | None = None
     max_pixels: int | None = None
     skip_existing: bool = False

@@ -7,14 +7,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-from restore_cli.pipeline.journal import state_of
+from restore_cli import storage
 
-_POLL_SECONDS = 1.0
 _SETTLED_SECONDS = 2.0  # a file that did not change for so long is complete
 
 
 def watch(
-    search: Callable[[], Iterable[tuple[str, str]]],
+    search: Callable[[], Iterable[tuple[str, str]]], seconds: float
 ) -> Iterator[tuple[str, str] | None]:
     """Yield files when they are complete, and again after each change; never ends.
 
@@ -22,15 +21,17 @@ def watch(
 
     Args:
         search: finds all files, as `find_inputs` does.
+        seconds: the time between two searches.
 
     Yields:
         What `search` found, and None when there is no other file at the moment.
     """
     seen: dict[str, tuple[str, float]] = {}  # state, and when it was first seen; 0 once yielded
     while True:
+        storage.refresh()
         now, before, seen = time.monotonic(), seen, {}
         for path, relative in search():
-            state = state_of(path)
+            state = storage.state_of(path)
             seen[path] = old = before.get(path, ("", 0.0))
             if old[0] != state:
                 seen[path] = state, now
@@ -38,7 +39,7 @@ def watch(
                 seen[path] = state, 0.0
                 yield path, relative
         yield None
-        time.sleep(_POLL_SECONDS)
+        time.sleep(seconds)
 
 
 def arrive(lines: Iterable[str]) -> Iterator[str | None]:

@@ -23,7 +23,7 @@ import cv2
 import torch
 
 from restore_cli.atomic import abandon
-from restore_cli.errors import EngineError, ExitCode, PictureError
+from restore_cli.errors import EngineError, ExitCode, PictureError, UsageError
 from restore_cli.image import read_size
 from restore_cli.pipeline.files import FileJob
 from restore_cli.pipeline.photo import Loaded, PhotoRestorer, failed
@@ -105,7 +105,7 @@ class ThisProcess:
     def _read(self, item: FileJob) -> Loaded | bytes:
         """Read a file, and decode it unless it is large."""
         data = self._restorer.read(item)
-        return data if _is_large(data) else self._restorer.decode(item, data)
+        return data if is_large(data) else self._restorer.decode(item, data)
 
     def _restore(self, item: FileJob, reading: Future[Loaded | bytes]) -> Future[Record]:
         """Restore a photo and start to write it; a large one is written here."""
@@ -121,7 +121,8 @@ class ThisProcess:
         return self._saving
 
 
-def _is_large(data: bytes) -> bool:
+def is_large(data: bytes) -> bool:
+    """Whether a photo is so large that no other one should be in memory."""
     if len(data) > _LARGE_BYTES:
         return True
     try:
@@ -188,13 +189,23 @@ class Processes:
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def share_devices(names: str, jobs: int | None) -> tuple[str, ...]:
+def share_devices(names: str, jobs: int | None, ray: bool = False) -> tuple[str, ...]:
     """The device of each process.
 
     Args:
         names: devices, separated by commas; "all" is all CUDA devices, or "auto" without any.
         jobs: the number of processes; None is one for each device.
+        ray: whether Ray starts the processes, and gives each one its GPU.
+
+    Raises:
+        UsageError: Ray cannot choose these devices.
     """
+    if ray:
+        if names not in ("auto", "all", "cpu", "cuda"):
+            raise UsageError(
+                f"Cannot use --device {names} with --ray, which assigns the GPUs. Use auto or cpu."
+            )
+        return ("auto" if names == "all" else names,) * (jobs or 1)
     devices = names.split(",")
     if names == "all":
         devices = [f"cuda:{number}" for number in range(torch.cuda.device_count())] or ["auto"]
