@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,12 +59,19 @@ class Canvas:
         size: height, width and channels of the input.
         scale: output pixels for each input pixel along a side.
         blends: whether tiles overlap and are blended.
+        over: the input, to write the output over it; only if tiles neither overlap nor grow.
     """
 
-    def __init__(self, size: tuple[int, int, int], scale: int, blends: bool) -> None:
+    def __init__(
+        self, size: tuple[int, int, int], scale: int, blends: bool, over: Pixels | None = None
+    ) -> None:
         height, width, channels = size
         self._scale = scale
-        self._pixels = np.zeros((height * scale, width * scale, channels), np.float32)
+        self._overwrites = over is not None
+        if over is None:
+            over = np.zeros((height * scale, width * scale, channels), np.float32)
+        self._pixels = over
+        self._waiting: list[tuple[Box, Pixels]] = []
         self._total = np.zeros((*self._pixels.shape[:2], 1), np.float32) if blends else None
 
     def add(self, box: Box, seen: Box, restored: Pixels) -> None:
@@ -74,18 +81,42 @@ class Canvas:
             slice(seen.top * scale, seen.bottom * scale),
             slice(seen.left * scale, seen.right * scale),
         )
-        if self._total is None:
+        if self._overwrites:
+            self._waiting.append((seen, restored.copy()))
+        elif self._total is None:
             self._pixels[place] = restored
         else:
             share = _fade(box, seen, scale)
             self._pixels[place] += share * restored
             self._total[place] += share
 
+    def settle(self, windows: Sequence[Box]) -> None:
+        """Write the tiles that wait, such as those of one row, over the input.
+
+        Args:
+            windows: the parts of the input that following tiles need.
+        """
+        waiting, self._waiting = self._waiting, []
+        for box, tile in waiting:
+            if any(_overlap(box, window) for window in windows):
+                self._waiting.append((box, tile))
+            else:
+                self._pixels[box.top : box.bottom, box.left : box.right] = tile
+
     def finish(self) -> Pixels:
         """Return the image after all tiles were added."""
         if self._total is not None:
             self._pixels /= self._total
         return self._pixels
+
+
+def _overlap(one: Box, other: Box) -> bool:
+    return (
+        one.top < other.bottom
+        and other.top < one.bottom
+        and one.left < other.right
+        and other.left < one.right
+    )
 
 
 def _fade(box: Box, seen: Box, scale: int) -> Pixels:
