@@ -68,6 +68,7 @@ def run(
     conditions: Sequence[_Condition] = (),
     settings: Settings | None = None,
     on_tile: Callable[[float], None] = lambda share: None,
+    overwrite: bool = False,
 ) -> Result:
     """Run a network on an image.
 
@@ -80,6 +81,7 @@ def run(
         conditions: one entry for each condition plane of the network.
         settings: how to run it; by default everything is automatic.
         on_tile: called after each tile with its share of the image; the shares add up to 1.
+        overwrite: write the result over `pixels` if the network allows it, to save memory.
 
     Returns:
         The result, scale*H x scale*W x channels, float32, not clipped.
@@ -111,7 +113,7 @@ def run(
     flat = all(value.ndim < 5 for value in network.state_dict().values())
     layout = torch.channels_last if flat else torch.preserve_format
     network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-    return _run_tiles(network, pixels, conditions, device, settings, on_tile)
+    return _run_tiles(network, pixels, conditions, device, settings, on_tile, overwrite)
 
 
 def _run_tiles(
@@ -121,13 +123,15 @@ def _run_tiles(
     device: torch.device,
     settings: Settings,
     on_tile: Callable[[float], None],
+    overwrite: bool,
 ) -> Result:
     """Run a network tile by tile, and halve the tiles whenever memory runs out."""
     geometry = network.geometry
     height, width, channels = pixels.shape
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
-    canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local)
+    over = pixels if overwrite and geometry.local and geometry.scale == 1 else None
+    canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local, over=over)
 
     def cut(region: Box) -> list[Tile]:
         side = tile + 2 * geometry.halo
@@ -160,6 +164,7 @@ def _run_tiles(
                     torch.cuda.empty_cache()
                 continue
             canvas.add(part, restored)
+            canvas.settle([one.window for one in pending])
             on_tile(part.box.area / (height * width))
     used = 0 if tile >= max(height, width) else tile
     return Result(canvas.finish(), str(device), settings.precision, used)

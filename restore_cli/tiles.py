@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -137,12 +138,19 @@ class Canvas:
         size: height, width and channels of the input.
         scale: output pixels for each input pixel along a side.
         blends: whether tiles overlap and are blended.
+        over: the input, to write the output over it; only if tiles neither overlap nor grow.
     """
 
-    def __init__(self, size: tuple[int, int, int], scale: int, blends: bool) -> None:
+    def __init__(
+        self, size: tuple[int, int, int], scale: int, blends: bool, over: Pixels | None = None
+    ) -> None:
         height, width, channels = size
         self._scale = scale
-        self._pixels = np.zeros((height * scale, width * scale, channels), np.float32)
+        self._overwrites = over is not None
+        if over is None:
+            over = np.zeros((height * scale, width * scale, channels), np.float32)
+        self._pixels = over
+        self._waiting: list[tuple[Box, Pixels]] = []
         self._total = np.zeros((*self._pixels.shape[:2], 1), np.float32) if blends else None
 
     def add(self, tile: Tile, restored: Pixels) -> None:
@@ -152,12 +160,29 @@ class Canvas:
             top, left = (box.top - window.top) * scale, (box.left - window.left) * scale
             place = _slices(box, scale)
             height, width = self._pixels[place].shape[:2]
-            self._pixels[place] = restored[top : top + height, left : left + width]
+            inner = restored[top : top + height, left : left + width]
+            if self._overwrites:
+                self._waiting.append((box, inner.copy()))
+            else:
+                self._pixels[place] = inner
             return
         place = _slices(window, scale)
         share = _fade(box, window, scale)
         self._pixels[place] += share * restored
         self._total[place] += share
+
+    def settle(self, windows: Sequence[Box]) -> None:
+        """Write the tiles that wait, such as those of one row, over the input.
+
+        Args:
+            windows: the parts of the input that following tiles need.
+        """
+        waiting, self._waiting = self._waiting, []
+        for box, inner in waiting:
+            if any(box.common(window).area for window in windows):
+                self._waiting.append((box, inner))
+            else:
+                self._pixels[_slices(box, 1)] = inner
 
     def finish(self) -> Pixels:
         """Return the image after all tiles were added."""

@@ -206,6 +206,25 @@ def test_short_memory_halves_the_tile_and_goes_on() -> None:
     assert sum(shares) == pytest.approx(1)
 
 
+def test_the_result_may_be_written_over_the_input() -> None:
+    torch.manual_seed(0)
+    network = build("unet:UNet", {"widths": [8, 16], "conditions": 1}).eval()
+    nn.init.normal_(network.tail.weight)
+    pixels = photo(230, 310, 3)
+    settings = Settings("cpu", "fp32", tile=16)
+    expected = run(network, pixels, (0.1,), settings).pixels
+    result = run(network, pixels, (0.1,), settings, overwrite=True).pixels
+    assert result is pixels
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_short_memory_halves_tiles_that_are_written_over_the_input() -> None:
+    pixels = photo(100, 70, 1)
+    before = pixels.copy()
+    run(Scripted(fail_above=1500), pixels, (), Settings("cpu", tile=64), overwrite=True)
+    np.testing.assert_array_equal(pixels, 2 * before)
+
+
 def test_memory_too_short_for_any_tile_is_said() -> None:
     with pytest.raises(EngineError, match="Out of memory, even with tiles of 16 pixels"):
         run(Scripted(fail_above=20), photo(64, 64, 1), (), Settings("cpu"))
