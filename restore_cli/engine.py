@@ -24,12 +24,12 @@ from restore_cli.device import find_precision, free_memory
 from restore_cli.errors import EngineError, UsageError
 from restore_cli.image import Pixels
 from restore_cli.network import Restorer
-from restore_cli.tiles import Box, Canvas, cut_window, grow, split
+from restore_cli.tiles import Box, Canvas, Limits, Tile, cut_window, split, within
 
 _Condition = float | Pixels  # one value for the entire image, or an H x W map
 
-# Side of a tile by device. On a CPU, 48 megapixels took 2.3 GB with 768 and 2.8 GB with 1024.
-_AUTO_TILE = {"cpu": 768, "mps": 1024, "cuda": 2048}
+# Side of a tile by device. On a CPU, 48 megapixels take 2.45 GB (benchmarks/README.md).
+_AUTO_TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
 
 
 @dataclass(frozen=True)
@@ -123,20 +123,24 @@ def _run_tiles(
     on_tile: Callable[[float], None],
 ) -> Result:
     """Run a network tile by tile, and halve the tiles whenever memory runs out."""
-    geometry, precision = network.geometry, settings.precision
+    geometry = network.geometry
     height, width, channels = pixels.shape
     smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
     tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
     canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local)
-    pending = deque(split(Box(0, 0, height, width), tile, smallest))
+
+    def cut(region: Box) -> list[Tile]:
+        side = tile + 2 * geometry.halo
+        freely = settings.tile is None and not geometry.largest  # the area counts
+        limits = Limits(10**9, side**2) if freely else Limits(side)
+        return split(region, limits, geometry.halo, geometry.multiple)
+
+    pending = deque(cut(Box(0, 0, height, width)))
     with memory.reuse():
         while pending:
-            box = pending.popleft()
-            seen = box if geometry.local else grow(box, geometry.halo, height, width)
+            part = pending.popleft()
             try:
-                restored = _run_box(
-                    network, pixels, conditions, seen, device, precision, settings.ensemble
-                )
+                restored = _run_window(network, pixels, conditions, part.window, device, settings)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -147,18 +151,18 @@ def _run_tiles(
                     ) from error
                 tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
                 pending = deque(
-                    part for whole in (box, *pending) for part in split(whole, tile, smallest)
+                    smaller
+                    for whole in (part, *pending)
+                    for smaller in within(whole, cut(whole.window))
                 )
                 memory.release()
                 if device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
-            canvas.add(box, seen, restored)
-            if pending:  # else the pieces of tiles of other sizes would add up
-                memory.release()
-            on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
+            canvas.add(part, restored)
+            on_tile(part.box.area / (height * width))
     used = 0 if tile >= max(height, width) else tile
-    return Result(canvas.finish(), str(device), precision, used)
+    return Result(canvas.finish(), str(device), settings.precision, used)
 
 
 def check_tiles(
@@ -166,8 +170,7 @@ def check_tiles(
 ) -> float | None:
     """Measure how much tiles change the result on a crop from the image's center, in fp32.
 
-    The crop is three tiles wide and high and larger than two halos, so that inner tiles have cut
-    edges.
+    The crop is five halos wide and high, so that inner tiles have cut edges.
 
     Returns:
         The largest absolute difference between tiled and untiled output, where 1 is white; None if
@@ -178,8 +181,9 @@ def check_tiles(
     height, width = pixels.shape[:2]
     if max(height, width) <= tile:
         return None
-    top, left = (max(0, (side - 3 * tile) // 2) for side in (height, width))
-    rows, columns = slice(top, top + 3 * tile), slice(left, left + 3 * tile)
+    length = 3 * tile + 2 * geometry.halo
+    top, left = (max(0, (side - length) // 2) for side in (height, width))
+    rows, columns = slice(top, top + length), slice(left, left + length)
     crop = np.ascontiguousarray(pixels[rows, columns])
     planes = [plane if isinstance(plane, float) else plane[rows, columns] for plane in conditions]
     whole, tiled = (
@@ -249,44 +253,47 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _run_box(
+def _run_window(
     network: Restorer,
     pixels: Pixels,
     conditions: Sequence[_Condition],
-    box: Box,
+    window: Box,
     device: torch.device,
-    precision: str,
-    ensemble: bool,
+    settings: Settings,
 ) -> Pixels:
-    """Restore one tile, and cut off its halo."""
-    geometry = network.geometry
-    halo, scale = geometry.halo if geometry.local else 0, geometry.scale
-    top, left = max(0, box.top - halo), max(0, box.left - halo)
-    bottom, right = box.bottom + halo, box.right + halo
-    window = cut_window(pixels, top, left, bottom, right, geometry.multiple)
-    planes = [
-        np.full_like(window[:1], plane)
-        if isinstance(plane, (int, float))
-        else cut_window(plane[:, :, None], top, left, bottom, right, geometry.multiple)
-        for plane in conditions
-    ]
-    batch = torch.from_numpy(np.concatenate([window, *planes]))[None].to(device)
+    """Run the network on a window, and return its result as h x w x channels."""
+    corners = window.top, window.left, window.bottom, window.right
+    multiple, scale = network.geometry.multiple, network.geometry.scale
+    image = cut_window(pixels, *corners, multiple)
+    count, height, width = image.shape
+    planes = np.empty((height, width, count + len(conditions)), np.float32)
+    planes[..., :count] = image.transpose(1, 2, 0)
+    for index, plane in enumerate(conditions, count):
+        planes[..., index] = (
+            plane
+            if isinstance(plane, (int, float))
+            else cut_window(plane[:, :, None], *corners, multiple)[0]
+        )
+    batch = torch.from_numpy(planes).to(device).permute(2, 0, 1)[None]
 
-    restored = _forward(network, batch, device, precision, ensemble)
-    if not restored.isfinite().all() and precision != "fp32":
-        restored = _forward(network, batch, device, "fp32", ensemble)
-    if not restored.isfinite().all():
+    restored = _forward(network, batch, device, settings.precision, settings.ensemble)
+    if not _is_finite(restored) and settings.precision != "fp32":
+        restored = _forward(network, batch, device, "fp32", settings.ensemble)
+    if not _is_finite(restored):
         raise EngineError(
             "The network's output is not finite. Use another --model or --device cpu."
         )
-
-    inner = restored[
+    inside = restored[
         0,
         :,
-        (box.top - top) * scale : (box.bottom - top) * scale,
-        (box.left - left) * scale : (box.right - left) * scale,
+        : (window.bottom - window.top) * scale,
+        : (window.right - window.left) * scale,
     ]
-    return inner.permute(1, 2, 0).float().cpu().numpy()
+    return inside.permute(1, 2, 0).float().cpu().numpy()
+
+
+def _is_finite(values: Tensor) -> bool:
+    return all(bool(extreme.isfinite()) for extreme in values.aminmax())  # NaN spreads to both
 
 
 @torch.inference_mode()
