@@ -28,7 +28,7 @@ from restore_cli.tiles import Box, Canvas, Limits, Tile, cut_window, split, with
 
 _Condition = float | Pixels  # one value for the entire image, or an H x W map
 
-# Side of a tile by device. On a CPU, 48 megapixels took 2.3 GB with 768 and 2.8 GB with 1024.
+# Side of a tile by device. On a CPU, 48 megapixels take 2.45 GB (benchmarks/README.md).
 _AUTO_TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
 
 

@@ -18,6 +18,7 @@ from restore_cli.engine import Settings, check_tiles, run
 from restore_cli.errors import EngineError, UsageError
 from restore_cli.models.catalog import Entry, entries
 from restore_cli.network import Geometry, Restorer
+from restore_cli.tiles import Box, Limits, split
 
 
 def slim(entry: Entry) -> dict[str, Any]:
@@ -299,3 +300,35 @@ def test_tiles_are_exact_on_cuda(name: str) -> None:
         for tile in (0, 48)
     )
     assert np.abs(tiled - whole).max() <= 1e-5
+
+
+@pytest.mark.parametrize("halo", [0, 16, 128])
+@pytest.mark.parametrize("size", [(1, 1), (300, 4000), (3000, 1001), (517, 1043)])
+@pytest.mark.parametrize("limits", [Limits(400), Limits(10**9, 500**2)])
+def test_tiles_cover_the_image_once_with_windows_of_one_size(
+    limits: Limits, size: tuple[int, int], halo: int
+) -> None:
+    grid, (height, width) = 16, size
+    covered = np.zeros(size, int)
+    sizes = set()
+    for tile in split(Box(0, 0, height, width), limits, halo, grid):
+        box, window = tile.box, tile.window
+        covered[box.top : box.bottom, box.left : box.right] += 1
+        assert window.top % grid == window.left % grid == 0
+        assert window.top <= max(0, box.top - halo) and window.left <= max(0, box.left - halo)
+        assert window.bottom >= min(height, box.bottom + halo)
+        assert window.right >= min(width, box.right + halo)
+        tall, wide = (
+            -(-length // grid) * grid
+            for length in (window.bottom - window.top, window.right - window.left)
+        )
+        sizes.add((tall, wide))
+        assert max(tall, wide) <= limits.side and tall * wide <= limits.area
+    assert (covered == 1).all()
+    assert len(sizes) == 1
+
+
+def test_tiles_compute_as_few_pixels_as_their_area_allows() -> None:
+    tiles = split(Box(0, 0, 300, 8000), Limits(10**9, 1024**2), 128, 16)
+    assert len(tiles) == 3  # strips of the full height, without halos above and below
+    assert {tile.window.bottom - tile.window.top for tile in tiles} == {300}
