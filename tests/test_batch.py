@@ -8,17 +8,13 @@ import os
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import psutil
 import pytest
-from PIL import Image
+from batches import contents, photo, process, wait_for
 from typer.testing import CliRunner, Result
 
 from restore_cli.cli import app
@@ -28,15 +24,8 @@ from restore_cli.pipeline.request import Request
 from restore_cli.pipeline.watch import watch
 from restore_cli.tasks import find_task
 
-ROOT = Path(__file__).parents[1]
 NAMES = [f"{number}.png" for number in range(6)]
 Run = Callable[..., Result]
-
-
-def photo(path: Path, seed: int) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (24, 30, 3), np.uint8)).save(path)
-    return path
 
 
 @pytest.fixture
@@ -65,37 +54,6 @@ def statuses(result: Result) -> dict[str, str]:
     found = {os.path.basename(record["input"]): record["status"] for record in records}
     assert len(found) == len(records)
     return found
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir() if path.name[0] != "."}
-
-
-@contextmanager
-def process(words: list[str], folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """The command as a process of its own."""
-    command = [sys.executable, "-m", "restore_cli", *words]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=environment,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as started:
-        try:
-            yield started
-        finally:
-            started.kill()
-
-
-def wait_for(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + 100
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 # The journal

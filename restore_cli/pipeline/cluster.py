@@ -27,6 +27,11 @@ _IN_FLIGHT = 2  # photos of an actor: one is read or written while the other is 
 _RETRIES = 3  # of a photo whose actor died, by Ray
 _POLL_SECONDS = 0.5  # how often new files are looked for while all actors work
 _STORE_BYTES = 10**8  # Ray's shared memory, which only has to hold records
+_ENVIRONMENT = {  # unless the user has set it
+    "RAY_USAGE_STATS_ENABLED": "0",  # no reports to Ray's authors
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # no warning about the GPUs of CPU workers
+    "RAY_worker_niceness": "0",  # instead of 15, as for the processes of --jobs
+}
 
 
 class Cluster:
@@ -125,6 +130,9 @@ class Cluster:
         actor = self._starting.pop(reference)
         try:
             version = self._ray.get(reference)
+        except self._ray.exceptions.ActorUnavailableError:  # it is being restarted
+            self._starting[actor.version.remote()] = actor
+            return
         except self._ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
             raise RestoreError(
@@ -166,9 +174,8 @@ class Cluster:
 
 
 def _import_ray() -> Any:
-    # No reports to Ray's authors; and GPUs are not hidden from processes that ask for none.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError as error:
