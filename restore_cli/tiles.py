@@ -50,7 +50,7 @@ class Tile:
 class Limits:
     """The largest window of a tile in input pixels: its side and its area."""
 
-    side: int
+    side: float = math.inf
     area: float = math.inf
 
 

@@ -253,7 +253,7 @@ def test_nan_in_fp32_is_an_error() -> None:
 
 def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     network = make("kair-dncnn-25")
-    monkeypatch.setattr(engine, "free_memory", lambda device: 4 * 200**2 * 6 * 4 * 12)
+    monkeypatch.setattr(engine, "free_memory", lambda device: 4 * 200**2 * 10 * 4 * 12)
     result = run(network, photo(300, 180, 1), (), Settings("cpu"))
     assert result.tile == 200 - 2 * 17
 
@@ -304,7 +304,7 @@ def test_tiles_are_exact_on_cuda(name: str) -> None:
 
 @pytest.mark.parametrize("halo", [0, 16, 128])
 @pytest.mark.parametrize("size", [(1, 1), (300, 4000), (3000, 1001), (517, 1043)])
-@pytest.mark.parametrize("limits", [Limits(400), Limits(10**9, 500**2)])
+@pytest.mark.parametrize("limits", [Limits(400), Limits(area=500**2)])
 def test_tiles_cover_the_image_once_with_windows_of_one_size(
     limits: Limits, size: tuple[int, int], halo: int
 ) -> None:
@@ -329,6 +329,20 @@ def test_tiles_cover_the_image_once_with_windows_of_one_size(
 
 
 def test_tiles_compute_as_few_pixels_as_their_area_allows() -> None:
-    tiles = split(Box(0, 0, 300, 8000), Limits(10**9, 1024**2), 128, 16)
+    tiles = split(Box(0, 0, 300, 8000), Limits(area=1024**2), 128, 16)
     assert len(tiles) == 3  # strips of the full height, without halos above and below
     assert {tile.window.bottom - tile.window.top for tile in tiles} == {300}
+
+
+def test_the_estimated_memory_grows_with_photo_precision_and_tile() -> None:
+    network = make("denoise-color")
+    network.precisions = ("fp32", "bf16")
+
+    def estimate(size: int, precision: str = "fp32", tile: int | None = None) -> int:
+        return engine.estimate_memory(network, size, size, Settings("cpu", precision, tile))
+
+    assert 3e8 < estimate(100, tile=64) < estimate(1000, tile=64) < estimate(1000, tile=256)
+    assert estimate(1000, "bf16", 256) < estimate(1000, "fp32", 256)
+    # Beyond the tile, only the photo itself grows, before and after: 24 bytes a pixel.
+    more = estimate(8000, tile=256) - estimate(4000, tile=256)
+    assert more == pytest.approx(24 * (8000**2 - 4000**2), rel=0.05)

@@ -159,7 +159,7 @@ def test_wide_halos_do_not_make_tiny_tiles(
         network = build("rrdb:RRDBNet", {})
     assert network.geometry.radius == 349
     monkeypatch.setattr(engine, "free_memory", lambda device: gigabytes * 1e9)
-    assert engine._tile_side(network, torch.device("cpu"), None, size, 16) == side
+    assert engine._tile_side(network, torch.device("cpu"), Settings(precision="fp32"), size) == side
 
 
 def write(path: Path, state: Mapping[str, Tensor], wrapper: str = "", prefix: str = "") -> Path:

@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import threading
-from collections import deque
+from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -25,6 +25,7 @@ from restore_cli.report.record import Record
 _LOCAL = "local"
 _IN_FLIGHT = 2  # photos of an actor: one is read or written while the other is restored
 _RETRIES = 3  # of a photo whose actor died, by Ray
+_DEATHS = 2  # of actors that a photo may have caused; then it fails
 _POLL_SECONDS = 0.5  # how often new files are looked for while all actors work
 _STORE_BYTES = 10**8  # Ray's shared memory, which only has to hold records
 _ENVIRONMENT = {  # unless the user has set it
@@ -38,8 +39,8 @@ class Cluster:
     """Restores files with the actors of a Ray cluster, a few at a time.
 
     Ray restarts actors that die, and gives them their photos again. A photo whose actors died each
-    time is then restored alone, because another photo may have been the reason. If that fails, too,
-    its record is "failed".
+    time is then restored alone, because another photo may have been the reason. If that fails
+    repeatedly, its record is "failed".
 
     Args:
         request: what to restore, and how; its items are not used.
@@ -76,6 +77,7 @@ class Cluster:
         self._running: dict[Any, tuple[FileJob, Any, int]] = {}  # file, actor, its load
         self._waiting: deque[FileJob] = deque()
         self._suspects: deque[FileJob] = deque()  # photos whose actors died
+        self._deaths: Counter[str] = Counter()  # of actors, by the output of their photo
 
     def _count(self, resource: str) -> int:
         return int(self._ray.cluster_resources().get(resource, 0))
@@ -159,7 +161,8 @@ class Cluster:
         except self._ray.exceptions.RayError:
             if self._load.pop(actor, None) is not None:
                 self._starting[actor.version.remote()] = actor
-            if added == _IN_FLIGHT:
+            self._deaths[item.output] += 1
+            if self._deaths[item.output] > _DEATHS:
                 return failed(item, self._task, EngineError(LOST))
             self._suspects.append(item)
             return None
