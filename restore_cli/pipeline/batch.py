@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from restore_cli import storage
 from restore_cli.atomic import sweep
-from restore_cli.errors import PictureError
+from restore_cli.engine import estimate_memory
+from restore_cli.errors import PictureError, RestoreError
+from restore_cli.image import read_size
 from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.journal import Journal, digest, digest_item
+from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.photo import PhotoRestorer, failed
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.workers import Processes, ThisProcess, Workers
@@ -59,12 +63,33 @@ def restore_files(
 
 
 def preview(request: Request, journal: Journal | None = None) -> Iterator[Record]:
-    """Yield a record for each file that says whether it would be restored or skipped."""
+    """Yield a record for each file that says whether it would be restored or skipped.
+
+    A planned record has an estimate of the peak memory, if photo and model can be read without a
+    download.
+    """
     ledger = _Ledger(request, journal, sweeps=False)
+    models = Models(offline=True)
     for item in request.items:
-        if item:
-            planned = Record(item.input, "planned", item.output, task=request.task.name)
-            yield ledger.find(item) or planned
+        if item and not (record := ledger.find(item)):
+            memory = _estimate_memory(request, item, models)
+            task = request.task.name
+            record = Record(item.input, "planned", item.output, task=task, memory=memory)
+        if item and record:
+            yield record
+
+
+def _estimate_memory(request: Request, item: FileJob, models: Models) -> int | None:
+    if item.input == STREAM or storage.is_url(item.input) or not os.path.isfile(item.input):
+        return None
+    task = request.task
+    try:
+        height, width = read_size(Path(item.input))
+        scale = task.enlargement(height, width)
+        model = models.find(request.model or task.model, task.name, 3, scale)
+        return estimate_memory(model.network, height, width, request.settings)
+    except RestoreError:  # restoring it will report the error
+        return None
 
 
 def _hire(
