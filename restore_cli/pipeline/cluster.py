@@ -72,7 +72,7 @@ class Cluster:
         )
         request = replace(request, items=(), ray=None)
         self._actors = [kind.remote(request, os.getcwd()) for _ in range(count)]
-        self._starting = {actor.version.remote(): actor for actor in self._actors}
+        self._starting = {_ask_version(actor): actor for actor in self._actors}
         self._load: dict[Any, int] = {}  # photos in flight, of the actors that are ready
         self._running: dict[Any, tuple[FileJob, Any, int]] = {}  # file, actor, its load
         self._waiting: deque[FileJob] = deque()
@@ -160,9 +160,8 @@ class Cluster:
             raise error.cause from None
         except self._ray.exceptions.RayError:
             if self._load.pop(actor, None) is not None:
-                self._starting[actor.version.remote()] = actor
-            self._deaths[item.output] += 1
-            if self._deaths[item.output] > _DEATHS:
+                self._starting[_ask_version(actor)] = actor
+            if added == _IN_FLIGHT:
                 return failed(item, self._task, EngineError(LOST))
             self._suspects.append(item)
             return None
@@ -174,6 +173,11 @@ class Cluster:
         else:
             for actor in self._actors:
                 self._ray.kill(actor)
+
+
+def _ask_version(actor: Any) -> Any:
+    """Ask an actor for its version; it answers once it has started, or has started again."""
+    return actor.version.options(max_task_retries=-1).remote()
 
 
 def _import_ray() -> Any:
