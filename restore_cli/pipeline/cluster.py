@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import threading
-from collections import Counter, deque
+from collections import deque
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -25,7 +25,6 @@ from restore_cli.report.record import Record
 _LOCAL = "local"
 _IN_FLIGHT = 2  # photos of an actor: one is read or written while the other is restored
 _RETRIES = 3  # of a photo whose actor died, by Ray
-_DEATHS = 2  # of actors that a photo may have caused; then it fails
 _POLL_SECONDS = 0.5  # how often new files are looked for while all actors work
 _STORE_BYTES = 10**8  # Ray's shared memory, which only has to hold records
 _ENVIRONMENT = {  # unless the user has set it
@@ -39,8 +38,8 @@ class Cluster:
     """Restores files with the actors of a Ray cluster, a few at a time.
 
     Ray restarts actors that die, and gives them their photos again. A photo whose actors died each
-    time is then restored alone, because another photo may have been the reason. If that fails
-    repeatedly, its record is "failed".
+    time is then restored alone, because another photo may have been the reason. If that fails, too,
+    its record is "failed".
 
     Args:
         request: what to restore, and how; its items are not used.
@@ -77,7 +76,6 @@ class Cluster:
         self._running: dict[Any, tuple[FileJob, Any, int]] = {}  # file, actor, its load
         self._waiting: deque[FileJob] = deque()
         self._suspects: deque[FileJob] = deque()  # photos whose actors died
-        self._deaths: Counter[str] = Counter()  # of actors, by the output of their photo
 
     def _count(self, resource: str) -> int:
         return int(self._ray.cluster_resources().get(resource, 0))
@@ -132,9 +130,6 @@ class Cluster:
         actor = self._starting.pop(reference)
         try:
             version = self._ray.get(reference)
-        except self._ray.exceptions.ActorUnavailableError:  # it is being restarted
-            self._starting[actor.version.remote()] = actor
-            return
         except self._ray.exceptions.RayError as error:
             reason = str(error).strip().splitlines()[-1].strip().rstrip(".")
             raise RestoreError(
