@@ -7,6 +7,7 @@ import re
 import secrets
 import stat
 import tempfile
+import threading
 from collections.abc import Iterable
 from contextlib import suppress
 from functools import cache
@@ -82,12 +83,17 @@ def write_whole(target: Path, data: bytes) -> None:
 
 
 def abandon() -> None:
-    """Remove the temporary files of all threads, just before the process ends."""
+    """Remove the temporary files of all threads, just before the process ends.
+
+    Afterwards, threads that create another one wait forever.
+    """
+    _creating.acquire()
     for temporary in tuple(_unfinished):
         temporary.unlink(missing_ok=True)
 
 
 _unfinished: set[Path] = set()  # temporary files of this process
+_creating = threading.Lock()
 _TEMPORARY = re.compile(r"\.restore-[0-9a-f]{16}\.part")
 
 
@@ -95,8 +101,9 @@ def _create(folder: Path) -> tuple[Path, BinaryIO]:
     """Create a locked temporary file; the lock keeps other processes from removing it."""
     while True:
         path = folder / f".restore-{secrets.token_hex(8)}.part"
-        stream = path.open("xb")  # unlike mkstemp, open lets the umask decide on permissions
-        _unfinished.add(path)
+        with _creating:
+            stream = path.open("xb")  # unlike mkstemp, open lets the umask decide on permissions
+            _unfinished.add(path)
         if lock(stream.fileno()) is not False and os.fstat(stream.fileno()).st_nlink:
             return path, stream
         stream.close()  # another process locked it first and removes it

@@ -24,12 +24,13 @@ from restore_cli.device import find_precision, free_memory
 from restore_cli.errors import EngineError, UsageError
 from restore_cli.image import Pixels
 from restore_cli.network import Restorer
-from restore_cli.tiles import Box, Canvas, cut_window, grow, split
+from restore_cli.tiles import Box, Canvas, Limits, Tile, cut_window, split, within
 
 _Condition = float | Pixels  # one value for the entire image, or an H x W map
 
-# Side of a tile by device. On a CPU, 48 megapixels took 2.3 GB with 768 and 2.8 GB with 1024.
-_AUTO_TILE = {"cpu": 768, "mps": 1024, "cuda": 2048}
+# Side of a tile by device. On a CPU, 48 megapixels take 2.45 GB (benchmarks/README.md).
+_AUTO_TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
+_PROGRAM = 300_000_000  # bytes of Python, PyTorch and a network
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def run(
     conditions: Sequence[_Condition] = (),
     settings: Settings | None = None,
     on_tile: Callable[[float], None] = lambda share: None,
+    overwrite: bool = False,
 ) -> Result:
     """Run a network on an image.
 
@@ -80,6 +82,7 @@ def run(
         conditions: one entry for each condition plane of the network.
         settings: how to run it; by default everything is automatic.
         on_tile: called after each tile with its share of the image; the shares add up to 1.
+        overwrite: write the result over `pixels` if the network allows it, to save memory.
 
     Returns:
         The result, scale*H x scale*W x channels, float32, not clipped.
@@ -111,7 +114,7 @@ def run(
     flat = all(value.ndim < 5 for value in network.state_dict().values())
     layout = torch.channels_last if flat else torch.preserve_format
     network.to(device=device, memory_format=layout)  # type: ignore[call-overload]
-    return _run_tiles(network, pixels, conditions, device, settings, on_tile)
+    return _run_tiles(network, pixels, conditions, device, settings, on_tile, overwrite)
 
 
 def _run_tiles(
@@ -121,22 +124,21 @@ def _run_tiles(
     device: torch.device,
     settings: Settings,
     on_tile: Callable[[float], None],
+    overwrite: bool,
 ) -> Result:
     """Run a network tile by tile, and halve the tiles whenever memory runs out."""
-    geometry, precision = network.geometry, settings.precision
+    geometry = network.geometry
     height, width, channels = pixels.shape
-    smallest = max(geometry.multiple, 16 // geometry.multiple * geometry.multiple)
-    tile = _tile_side(network, device, settings.tile, pixels.shape[:2], smallest)
-    canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local)
-    pending = deque(split(Box(0, 0, height, width), tile, smallest))
+    smallest = _smallest_tile(network)
+    tile = _tile_side(network, device, settings, (height, width))
+    over = pixels if overwrite and geometry.local and geometry.scale == 1 else None
+    canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local, over=over)
+    pending = deque(_cut(network, Box(0, 0, height, width), tile, settings))
     with memory.reuse():
         while pending:
-            box = pending.popleft()
-            seen = box if geometry.local else grow(box, geometry.halo, height, width)
+            part = pending.popleft()
             try:
-                restored = _run_box(
-                    network, pixels, conditions, seen, device, precision, settings.ensemble
-                )
+                restored = _run_window(network, pixels, conditions, part.window, device, settings)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
@@ -147,18 +149,19 @@ def _run_tiles(
                     ) from error
                 tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
                 pending = deque(
-                    part for whole in (box, *pending) for part in split(whole, tile, smallest)
+                    smaller
+                    for whole in (part, *pending)
+                    for smaller in within(whole, _cut(network, whole.window, tile, settings))
                 )
                 memory.release()
                 if device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
-            canvas.add(box, seen, restored)
-            if pending:  # else the pieces of tiles of other sizes would add up
-                memory.release()
-            on_tile((box.bottom - box.top) * (box.right - box.left) / (height * width))
+            canvas.add(part, restored)
+            canvas.settle([one.window for one in pending])
+            on_tile(part.box.area / (height * width))
     used = 0 if tile >= max(height, width) else tile
-    return Result(canvas.finish(), str(device), precision, used)
+    return Result(canvas.finish(), str(device), settings.precision, used)
 
 
 def check_tiles(
@@ -166,8 +169,7 @@ def check_tiles(
 ) -> float | None:
     """Measure how much tiles change the result on a crop from the image's center, in fp32.
 
-    The crop is three tiles wide and high and larger than two halos, so that inner tiles have cut
-    edges.
+    The crop is five halos wide and high, so that inner tiles have cut edges.
 
     Returns:
         The largest absolute difference between tiled and untiled output, where 1 is white; None if
@@ -178,8 +180,9 @@ def check_tiles(
     height, width = pixels.shape[:2]
     if max(height, width) <= tile:
         return None
-    top, left = (max(0, (side - 3 * tile) // 2) for side in (height, width))
-    rows, columns = slice(top, top + 3 * tile), slice(left, left + 3 * tile)
+    length = 3 * tile + 2 * geometry.halo
+    top, left = (max(0, (side - length) // 2) for side in (height, width))
+    rows, columns = slice(top, top + length), slice(left, left + length)
     crop = np.ascontiguousarray(pixels[rows, columns])
     planes = [plane if isinstance(plane, float) else plane[rows, columns] for plane in conditions]
     whole, tiled = (
@@ -189,34 +192,71 @@ def check_tiles(
     return float(np.abs(whole - tiled).max())
 
 
-def _tile_side(
-    network: Restorer,
-    device: torch.device,
-    wanted: int | None,
-    size: tuple[int, ...],
-    smallest: int,
+def estimate_memory(
+    network: Restorer, height: int, width: int, settings: Settings | None = None
 ) -> int:
-    multiple, halo, largest = (
-        network.geometry.multiple,
-        network.geometry.halo,
-        network.geometry.largest,
-    )
+    """Estimate the peak memory of a process that restores a photo, in bytes.
+
+    It covers the program, the photo before and after in float32, and what the network needs on a
+    CPU; on other devices the network's memory is not in the process.
+
+    Args:
+        network: whose channels and scale the photo has.
+        height, width: of the photo.
+        settings: as for `run`.
+
+    Raises:
+        UsageError: the device or the precision is not available.
+    """
+    geometry, settings = network.geometry, settings or Settings()
+    device = find_device("cpu" if network.on_cpu else settings.device)
+    precision = find_precision(settings.precision, device, network)
+    settings = replace(settings, precision=precision)
+    images = 4 * geometry.channels * (1 + geometry.scale**2) * height * width
+    if device.type != "cpu":
+        return _PROGRAM + images
+    tile = _tile_side(network, device, settings, (height, width))
+    window = _cut(network, Box(0, 0, height, width), tile, settings)[0].window
+    return _PROGRAM + images + int(window.area * _bytes_per_pixel(network, precision))
+
+
+def _cut(network: Restorer, region: Box, tile: int, settings: Settings) -> list[Tile]:
+    """Cut tiles with this side, or any tiles with its area if the user has not chosen the side."""
+    geometry = network.geometry
+    side = tile + 2 * geometry.halo
+    freely = settings.tile is None and not geometry.largest
+    limits = Limits(area=side**2) if freely else Limits(side)
+    return split(region, limits, geometry.halo, geometry.multiple)
+
+
+def _smallest_tile(network: Restorer) -> int:
+    multiple = network.geometry.multiple
+    return max(multiple, 16 // multiple * multiple)
+
+
+def _tile_side(
+    network: Restorer, device: torch.device, settings: Settings, size: tuple[int, int]
+) -> int:
+    """Choose the side of tiles; `settings` has a resolved precision."""
+    geometry, wanted, smallest = network.geometry, settings.tile, _smallest_tile(network)
+    multiple, halo, largest = geometry.multiple, geometry.halo, geometry.largest
     if largest:
         return max(size) if max(size) <= largest else largest - 2 * halo
     if wanted is None:
-        free, needed = free_memory(device), _bytes_per_pixel(network)
+        free, needed = free_memory(device), _bytes_per_pixel(network, settings.precision)
         affordable = int((free / 4 / needed) ** 0.5)
-        wanted = min(network.geometry.tile or _AUTO_TILE[device.type], affordable - 2 * halo)
+        wanted = min(geometry.tile or _AUTO_TILE[device.type], affordable - 2 * halo)
         if wanted < halo:  # most of the work would be spent on halos
             wanted = 0 if size[0] * size[1] * needed <= free / 2 else max(wanted, halo // 2)
     whole = -(-max(size) // multiple) * multiple
     return whole if wanted == 0 or wanted >= whole else max(smallest, wanted // multiple * multiple)
 
 
-def _bytes_per_pixel(network: Restorer) -> float:
-    """Estimate the bytes for one input pixel as six times the largest activation.
+def _bytes_per_pixel(network: Restorer, precision: str) -> float:
+    """Estimate the bytes for one input pixel as ten times the largest activation.
 
-    The factor covers the input, output, skips and workspace of a layer.
+    The factor covers the input, output, skips and workspace of a layer, and the gaps between blocks
+    of memory: the default networks took 8.8 to 12.3 times in bf16, and 7.0 to 10.3 times in fp32.
     """
     geometry = network.geometry
     if geometry.floats:
@@ -237,7 +277,7 @@ def _bytes_per_pixel(network: Restorer) -> float:
     finally:
         for hook in hooks:
             hook.remove()
-    return 6 * 4 * largest / side**2
+    return 10 * (4 if precision == "fp32" else 2) * largest / side**2
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -249,44 +289,47 @@ def _is_out_of_memory(error: Exception) -> bool:
     )
 
 
-def _run_box(
+def _run_window(
     network: Restorer,
     pixels: Pixels,
     conditions: Sequence[_Condition],
-    box: Box,
+    window: Box,
     device: torch.device,
-    precision: str,
-    ensemble: bool,
+    settings: Settings,
 ) -> Pixels:
-    """Restore one tile, and cut off its halo."""
-    geometry = network.geometry
-    halo, scale = geometry.halo if geometry.local else 0, geometry.scale
-    top, left = max(0, box.top - halo), max(0, box.left - halo)
-    bottom, right = box.bottom + halo, box.right + halo
-    window = cut_window(pixels, top, left, bottom, right, geometry.multiple)
-    planes = [
-        np.full_like(window[:1], plane)
-        if isinstance(plane, (int, float))
-        else cut_window(plane[:, :, None], top, left, bottom, right, geometry.multiple)
-        for plane in conditions
-    ]
-    batch = torch.from_numpy(np.concatenate([window, *planes]))[None].to(device)
+    """Run the network on a window, and return its result as h x w x channels."""
+    corners = window.top, window.left, window.bottom, window.right
+    multiple, scale = network.geometry.multiple, network.geometry.scale
+    image = cut_window(pixels, *corners, multiple)
+    count, height, width = image.shape
+    planes = np.empty((height, width, count + len(conditions)), np.float32)
+    planes[..., :count] = image.transpose(1, 2, 0)
+    for index, plane in enumerate(conditions, count):
+        planes[..., index] = (
+            plane
+            if isinstance(plane, (int, float))
+            else cut_window(plane[:, :, None], *corners, multiple)[0]
+        )
+    batch = torch.from_numpy(planes).to(device).permute(2, 0, 1)[None]
 
-    restored = _forward(network, batch, device, precision, ensemble)
-    if not restored.isfinite().all() and precision != "fp32":
-        restored = _forward(network, batch, device, "fp32", ensemble)
-    if not restored.isfinite().all():
+    restored = _forward(network, batch, device, settings.precision, settings.ensemble)
+    if not _is_finite(restored) and settings.precision != "fp32":
+        restored = _forward(network, batch, device, "fp32", settings.ensemble)
+    if not _is_finite(restored):
         raise EngineError(
             "The network's output is not finite. Use another --model or --device cpu."
         )
-
-    inner = restored[
+    inside = restored[
         0,
         :,
-        (box.top - top) * scale : (box.bottom - top) * scale,
-        (box.left - left) * scale : (box.right - left) * scale,
+        : (window.bottom - window.top) * scale,
+        : (window.right - window.left) * scale,
     ]
-    return inner.permute(1, 2, 0).float().cpu().numpy()
+    return inside.permute(1, 2, 0).float().cpu().numpy()
+
+
+def _is_finite(values: Tensor) -> bool:
+    return all(bool(extreme.isfinite()) for extreme in values.aminmax())  # NaN spreads to both
 
 
 @torch.inference_mode()

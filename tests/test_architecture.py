@@ -73,7 +73,7 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     "image": "read damage write fit png_read png_write tiff_read tiff_samples tiff_write"
     " tiff_layout tiff_tags avif bmp jpeg pnm webp photoshop compression pillow_read"
     " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
-    " picture resampling arrays",
+    " picture resampling arrays deflate",
     "models": "export checkpoint recognize build read_file store catalog header scores",
     "bench": "suites verify run pictures cache rows protocol measurement methods cases request"
     " baselines classical ncnn_networks libraries published statistics costs origin",

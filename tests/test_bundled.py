@@ -39,6 +39,8 @@ GAIN: dict[str, tuple[dict[str, Any], float]] = {
     "denoise": ({"sigma": 25}, 8),
     "deblock": ({"quality": 10}, 1),
     "derain": ({"rain": "streaks", "heaviness": 0.5}, 3),
+    "dehaze": ({"beta": 1.2}, 8),
+    "deblur": ({"kernel": "disk", "size": 7}, 0.5),
     "sr": ({}, 0.4),  # fur, from a JPEG: bicubic leaves little to gain
     "inpaint": ({"damage": "text", "size": 12, "share": 0.06}, 0.5),
 }
@@ -46,6 +48,8 @@ PRECISE: dict[str, list[dict[str, Any]]] = {"denoise": [{"sigma": 5}, {"sigma": 
 HARMLESS: dict[str, tuple[list[dict[str, Any]], float]] = {
     "denoise": ([{"sigma": 0}, {"sigma": 1}], 45),
     "derain": ([{"rain": "none"}], 38),
+    "dehaze": ([{"style": "none"}], 35),
+    "deblur": ([{"kernel": "none"}], 40),
 }
 NEVER_WORSE = [90, 95, 98, 100]  # JPEG qualities at which deblocking must not harm
 

@@ -451,6 +451,29 @@ def test_haze_is_koschmieders_law_over_the_drawn_depth() -> None:
     np.testing.assert_allclose(scatter(clean, np.zeros((40, 56), np.float32), 0.9), 0.9)
 
 
+def test_haze_of_photos_has_a_color_and_the_edges_of_objects() -> None:
+    clean = np.full((64, 64, 3), 0.2, np.float32)
+    clean[:, 32:] = 0.7
+    tints, edges = [], []
+    for seed in range(12):
+        photo, plain = (
+            Haze(beta=1.5, light=0.9, style=style).apply(clean, np.random.default_rng(seed))
+            for style in ("photo", "plain")
+        )
+        assert np.array_equal(np.rint(photo * 255) / np.float32(255), photo)
+        tints.append(np.ptp(photo[:, :24].mean(axis=(0, 1))))
+        steps = [(hazy[:, 38] - hazy[:, 25]).mean() for hazy in (photo, plain)]
+        edges.append(abs(steps[0] - steps[1]))
+    assert max(tints) > 3 / 255 and max(edges) > 0.1
+    gray = Haze(style="photo").apply(picture(48, 48)[..., :1], np.random.default_rng(0))
+    assert gray.shape == (48, 48, 1)
+
+
+def test_clear_photos_have_no_haze() -> None:
+    clean = picture(40, 56)
+    assert np.array_equal(Haze(style="none").apply(clean, np.random.default_rng(0)), clean)
+
+
 def test_depth_rain_fades_into_fog() -> None:
     clean = np.full((64, 64, 3), 0.2, np.float32)
     damage = Rain(rain="depth", mist=3, heaviness=1, style="bold")
@@ -738,3 +761,26 @@ def test_a_reduced_photo_is_degraded_and_keeps_its_content(scale: int) -> None:
     levels = [psnr(damage.apply(clean, np.random.default_rng(seed)), exact) for seed in range(60)]
     assert min(levels) > 15 and np.median(levels) > 22
     assert max(levels) > 50  # some are only reduced
+
+
+def test_photos_are_blurred_in_linear_light_and_saved_as_files() -> None:
+    clean = np.zeros((32, 32, 3), np.float32)
+    clean[:, 16:] = 1
+    plain, photo = (
+        Blur(kernel="motion", size=9, angle=0, style=style).apply(clean, np.random.default_rng(1))
+        for style in ("plain", "photo")
+    )
+    middle = np.rint(plain[16, 15:17].mean() * 255), np.rint(photo[16, 15:17].mean() * 255)
+    assert middle[0] == pytest.approx(127.5, abs=1) and middle[1] == pytest.approx(186, abs=6)
+    assert np.array_equal(np.rint(photo * 255) / np.float32(255), photo)
+
+
+def test_a_sharp_photo_is_its_own_target() -> None:
+    clean = picture(32, 32)
+    damage = Blur(kernel="none", size=9)
+    assert np.array_equal(damage.apply(clean, np.random.default_rng(0)), clean)
+    noisy = Blur(kernel="none", noise=2, style="photo")
+    _, observed, target = noisy.pair(clean, np.random.default_rng(0))
+    assert observed is target and 35 < psnr(observed, clean) < 50
+    _, observed, target = Blur(kernel="disk").pair(clean, np.random.default_rng(0))
+    assert target is clean and psnr(observed, clean) < 35

@@ -18,6 +18,7 @@ from restore_cli.engine import Settings, check_tiles, run
 from restore_cli.errors import EngineError, UsageError
 from restore_cli.models.catalog import Entry, entries
 from restore_cli.network import Geometry, Restorer
+from restore_cli.tiles import Box, Limits, split
 
 
 def slim(entry: Entry) -> dict[str, Any]:
@@ -206,6 +207,25 @@ def test_short_memory_halves_the_tile_and_goes_on() -> None:
     assert sum(shares) == pytest.approx(1)
 
 
+def test_the_result_may_be_written_over_the_input() -> None:
+    torch.manual_seed(0)
+    network = build("unet:UNet", {"widths": [8, 16], "conditions": 1}).eval()
+    nn.init.normal_(network.tail.weight)
+    pixels = photo(230, 310, 3)
+    settings = Settings("cpu", "fp32", tile=16)
+    expected = run(network, pixels, (0.1,), settings).pixels
+    result = run(network, pixels, (0.1,), settings, overwrite=True).pixels
+    assert result is pixels
+    np.testing.assert_array_equal(result, expected)
+
+
+def test_short_memory_halves_tiles_that_are_written_over_the_input() -> None:
+    pixels = photo(100, 70, 1)
+    before = pixels.copy()
+    run(Scripted(fail_above=1500), pixels, (), Settings("cpu", tile=64), overwrite=True)
+    np.testing.assert_array_equal(pixels, 2 * before)
+
+
 def test_memory_too_short_for_any_tile_is_said() -> None:
     with pytest.raises(EngineError, match="Out of memory, even with tiles of 16 pixels"):
         run(Scripted(fail_above=20), photo(64, 64, 1), (), Settings("cpu"))
@@ -233,7 +253,7 @@ def test_nan_in_fp32_is_an_error() -> None:
 
 def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     network = make("kair-dncnn-25")
-    monkeypatch.setattr(engine, "free_memory", lambda device: 4 * 200**2 * 6 * 4 * 12)
+    monkeypatch.setattr(engine, "free_memory", lambda device: 4 * 200**2 * 10 * 4 * 12)
     result = run(network, photo(300, 180, 1), (), Settings("cpu"))
     assert result.tile == 200 - 2 * 17
 
@@ -280,3 +300,49 @@ def test_tiles_are_exact_on_cuda(name: str) -> None:
         for tile in (0, 48)
     )
     assert np.abs(tiled - whole).max() <= 1e-5
+
+
+@pytest.mark.parametrize("halo", [0, 16, 128])
+@pytest.mark.parametrize("size", [(1, 1), (300, 4000), (3000, 1001), (517, 1043)])
+@pytest.mark.parametrize("limits", [Limits(400), Limits(area=500**2)])
+def test_tiles_cover_the_image_once_with_windows_of_one_size(
+    limits: Limits, size: tuple[int, int], halo: int
+) -> None:
+    grid, (height, width) = 16, size
+    covered = np.zeros(size, int)
+    sizes = set()
+    for tile in split(Box(0, 0, height, width), limits, halo, grid):
+        box, window = tile.box, tile.window
+        covered[box.top : box.bottom, box.left : box.right] += 1
+        assert window.top % grid == window.left % grid == 0
+        assert window.top <= max(0, box.top - halo) and window.left <= max(0, box.left - halo)
+        assert window.bottom >= min(height, box.bottom + halo)
+        assert window.right >= min(width, box.right + halo)
+        tall, wide = (
+            -(-length // grid) * grid
+            for length in (window.bottom - window.top, window.right - window.left)
+        )
+        sizes.add((tall, wide))
+        assert max(tall, wide) <= limits.side and tall * wide <= limits.area
+    assert (covered == 1).all()
+    assert len(sizes) == 1
+
+
+def test_tiles_compute_as_few_pixels_as_their_area_allows() -> None:
+    tiles = split(Box(0, 0, 300, 8000), Limits(area=1024**2), 128, 16)
+    assert len(tiles) == 3  # strips of the full height, without halos above and below
+    assert {tile.window.bottom - tile.window.top for tile in tiles} == {300}
+
+
+def test_the_estimated_memory_grows_with_photo_precision_and_tile() -> None:
+    network = make("denoise-color")
+    network.precisions = ("fp32", "bf16")
+
+    def estimate(size: int, precision: str = "fp32", tile: int | None = None) -> int:
+        return engine.estimate_memory(network, size, size, Settings("cpu", precision, tile))
+
+    assert 3e8 < estimate(100, tile=64) < estimate(1000, tile=64) < estimate(1000, tile=256)
+    assert estimate(1000, "bf16", 256) < estimate(1000, "fp32", 256)
+    # Beyond the tile, only the photo itself grows, before and after: 24 bytes a pixel.
+    more = estimate(8000, tile=256) - estimate(4000, tile=256)
+    assert more == pytest.approx(24 * (8000**2 - 4000**2), rel=0.05)

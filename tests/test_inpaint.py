@@ -73,7 +73,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     ran: list[object] = []
     run = engine.run
     monkeypatch.setattr(engine, "run", lambda *words: (ran.append(words[0]), run(*words))[1])
-    monkeypatch.setattr("restore_cli.pipeline.batch.measure_noise", lambda *_: Noise(0, white=True))
+    monkeypatch.setattr("restore_cli.pipeline.photo.measure_noise", lambda *_: Noise(0, white=True))
     return ran
 
 
@@ -124,7 +124,7 @@ def finder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_finder(tmp_path / "finder", 0.9)
     save_finder(tmp_path / "blind", 2)
     monkeypatch.setattr(catalog, "entries", dict)
-    monkeypatch.setattr("restore_cli.pipeline.batch.measure_noise", lambda *_: Noise(0, white=True))
+    monkeypatch.setattr("restore_cli.pipeline.photo.measure_noise", lambda *_: Noise(0, white=True))
 
 
 def paint(photo: Path, *places: tuple[slice, slice], value: float = 1) -> np.ndarray:

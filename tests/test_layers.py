@@ -201,3 +201,30 @@ def test_fused_convolutions_count_as_they_do_apart(monkeypatch: pytest.MonkeyPat
     for module in (layers, unet):
         monkeypatch.setattr(module, "computes_on_cpu", lambda _x: False)
     assert ours == count() > 0
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_residual_block_may_overwrite_its_input(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    block = ResidualBlock(6, bias=True).to(dtype)
+    x = torch.randn(1, 6, 8, 12, dtype=dtype).contiguous(memory_format=torch.channels_last)
+    with torch.no_grad():
+        kept = block(x)
+        torch.testing.assert_close(block(x), kept)  # x is as it was
+        torch.testing.assert_close(block(x, overwrite=True), kept)
+
+
+@pytest.mark.parametrize("skips", ["inner", "outer"])
+@pytest.mark.parametrize("blocks", [0, 1, 2])
+@pytest.mark.parametrize("widths", [[8], [8, 12, 16]])
+def test_a_unet_overwrites_nothing_that_it_needs(
+    skips: str, blocks: int, widths: list[int]
+) -> None:
+    torch.manual_seed(0)
+    network = UNet(widths=widths, blocks=blocks, skips=skips, unshuffle=1)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    x = torch.rand(1, 4, 16, 32)
+    in_training = network(x).detach()  # overwrites nothing
+    with torch.no_grad():
+        torch.testing.assert_close(network(x), in_training)

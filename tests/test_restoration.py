@@ -55,7 +55,7 @@ def filler(tmp_path: Path) -> Path:
 def test_a_hole_is_filled_from_coarse_to_fine_whoever_asks(
     filler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("restore_cli.pipeline.batch.measure_noise", lambda *_: Noise(0, white=True))
+    monkeypatch.setattr("restore_cli.pipeline.photo.measure_noise", lambda *_: Noise(0, white=True))
     heights: list[int] = []
     run = engine.run
     monkeypatch.setattr(

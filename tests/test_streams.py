@@ -298,10 +298,11 @@ def test_signals_are_answered_at_once(
     ) as process:
         assert process.stdout
         process.stdout.readline()
+        assert process.stderr
+        assert "a.png -> " in process.stderr.readline()
         started = time.monotonic()
         process.send_signal(number)
         process.send_signal(signal.SIGTERM)  # as a terminal that closes and a supervisor may
-        assert process.stderr
         said = next(line for line in process.stderr if line.startswith("error: "))
         seconds = time.monotonic() - started
     assert process.returncode == 130

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -109,11 +109,20 @@ def fused(
     bias: Tensor | None,
     rectified: bool = False,
     added: Tensor | None = None,
+    overwrite: bool = False,
 ) -> Tensor:
     """Apply a convolution that keeps the size, then a ReLU or a sum.
 
-    On a CPU without gradients, oneDNN does both in one pass over memory. Its operation has no
-    gradients, so that training uses it only within functions that define their own.
+    On a CPU without gradients, oneDNN does both in one pass over memory, and can write the sum over
+    `added`. Its operation has no gradients, so that training uses it only within functions that
+    define their own.
+
+    Args:
+        x: N x C x H x W.
+        weight, bias: of the convolution.
+        rectified: apply a ReLU.
+        added: a tensor to add, of the result's shape.
+        overwrite: `added` is not needed any more, so that its memory can be used for the result.
     """
     side = weight.shape[-1] // 2
     x = x.contiguous(memory_format=torch.channels_last)
@@ -124,13 +133,14 @@ def fused(
     pointwise = torch.ops.mkldnn._convolution_pointwise
     options = ([side, side], [1, 1], [1, 1], 1)
     if added is None:
-        convolved: Tensor = pointwise(
-            x, weight, bias, *options, "relu" if rectified else "none", [], ""
-        )
-        return convolved
+        after = "relu" if rectified else "none"
+        return cast(Tensor, pointwise(x, weight, bias, *options, after, [], ""))
     added = added.contiguous(memory_format=torch.channels_last)
-    summed: Tensor = pointwise.binary(x, added, weight, bias, *options, "add", 1.0, None, [], None)
-    return summed
+    sums: tuple[Any, ...] = ("add", 1.0, None, [], None)
+    if overwrite:
+        in_place = torch.ops.mkldnn._convolution_pointwise_
+        return cast(Tensor, in_place.binary(added, x, weight, bias, *options, *sums))
+    return cast(Tensor, pointwise.binary(x, added, weight, bias, *options, *sums))
 
 
 @cache
@@ -150,8 +160,9 @@ def flop_counter() -> FlopCounterMode:
         weight = shapes[1] if shapes[1] is not None and len(shapes[1]) == 4 else shapes[0]
         return int(2 * math.prod(out_shape) * math.prod(weight[1:]))
 
-    fused_counts = {torch.ops.mkldnn._convolution_pointwise: count} if _fusible() else {}
-    return FlopCounterMode(display=False, custom_mapping=fused_counts)
+    ours = torch.ops.mkldnn
+    operations = [ours._convolution_pointwise, ours._convolution_pointwise_] if _fusible() else []
+    return FlopCounterMode(display=False, custom_mapping=dict.fromkeys(operations, count))
 
 
 def gradients(
@@ -180,7 +191,7 @@ def mirror(weight: Tensor) -> Tensor:
     return weight.transpose(0, 1).flip(2, 3)
 
 
-def as_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
+def as_autocast(*tensors: Tensor | None) -> list[Any]:
     """Convert tensors to the data type of autocast on the CPU, if it is enabled."""
     if not torch.is_autocast_enabled("cpu"):
         return list(tensors)

@@ -39,14 +39,19 @@ class ResidualBlock(nn.Module):
         self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=bias)
 
-    def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W
-        if computes_on_cpu(x):
-            first, second = self.conv1, self.conv2
-            tensors = as_autocast(x, first.weight, first.bias, second.weight, second.bias)
+    def forward(self, x: Tensor, overwrite: bool = False) -> Tensor:
+        """Apply the block to N x C x H x W; with `overwrite`, x is not needed any more."""
+        if not computes_on_cpu(x):
+            change: Tensor = self.conv2(self.conv1(x).relu_())
+            return x + change
+        first, second = self.conv1, self.conv2
+        tensors = as_autocast(x, first.weight, first.bias, second.weight, second.bias)
+        if torch.is_grad_enabled():
             result: Tensor = Residual.apply(*tensors)  # type: ignore[no-untyped-call]
             return result
-        change: Tensor = self.conv2(self.conv1(x).relu_())
-        return x + change
+        x, weight, bias, weight2, bias2 = tensors
+        inner = fused(x, weight, bias, rectified=True)
+        return fused(inner, weight2, bias2, added=x, overwrite=overwrite)
 
 
 class Residual(torch.autograd.Function):
@@ -100,6 +105,14 @@ def enlarge(up: nn.Module, x: Tensor, added: Tensor | None = None) -> Tensor:
     if added is not None:
         spread = added.permute(0, 2, 3, 1).reshape(count, height, 2, width, 2, -1) + spread
     return spread.reshape(count, 2 * height, 2 * width, -1).permute(0, 3, 1, 2)
+
+
+def refine(blocks: nn.Module, x: Tensor, overwrite: bool) -> Tensor:
+    """Apply residual blocks to N x C x H x W; with `overwrite`, x is not needed any more."""
+    for block in blocks.children():
+        x = block(x, overwrite)
+        overwrite = True
+    return x
 
 
 class UNet(Restorer):
@@ -179,27 +192,36 @@ class UNet(Restorer):
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels + conditions, H, W -> N, channels, H, W
-        # In bf16 the input would be rounded by up to half a gray level.
-        with torch.autocast(x.device.type, enabled=False):
-            first = features = self.head(pixel_unshuffle(x, self.unshuffle))
-        if torch.is_autocast_enabled(x.device.type):
-            first = features = first.to(torch.get_autocast_dtype(x.device.type))
-        skips = []
+        first = features = self._enter(x)
+        inner, skips = self.skips == "inner", []
         for blocks, down in zip(self.encoder, self.down, strict=True):
-            inside = blocks(features)
-            skips.append(inside if self.skips == "inner" else features)
+            inside = refine(blocks, features, overwrite=inner and features is not first)
+            skips.append(inside if inner else features)
             features = down(inside)
-        features = self.body(features) + (0 if self.skips == "inner" else features)
+        body = refine(self.body, features, overwrite=inner and features is not first)
+        features = body if inner else body + features
         for blocks, up in zip(reversed(self.decoder), reversed(self.up), strict=True):
-            if self.skips == "inner":
-                features = blocks(enlarge(up, features, skips.pop()))
+            if inner:
+                features = refine(blocks, enlarge(up, features, skips.pop()), overwrite=True)
             else:
-                features = blocks(enlarge(up, features)) + skips.pop()
-        features = features + first if self.skips == "inner" else features
-        image = pixel_shuffle(self.tail(features), self.shuffle).to(x.dtype)
+                features = refine(blocks, enlarge(up, features), overwrite=True) + skips.pop()
+        image: Tensor = self.tail(features + first if inner else features)
+        if self.shuffle > 1:
+            image = pixel_shuffle(image, self.shuffle)
+        image = image.to(x.dtype)
         if self.masked:
             image = image * x[:, self.channels : self.channels + 1]
         return self.enlarge(x[:, : self.channels]) + image if self.residual else image
+
+    def _enter(self, x: Tensor) -> Tensor:
+        """Compute the first features in fp32; bf16 would round the image by half a gray level."""
+        with torch.autocast(x.device.type, enabled=False):
+            first: Tensor = self.head(
+                pixel_unshuffle(x, self.unshuffle) if self.unshuffle > 1 else x
+            )
+        if torch.is_autocast_enabled(x.device.type):
+            first = first.to(torch.get_autocast_dtype(x.device.type))
+        return first
 
     def convert_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Convert DRUNet's own layout: m_head, m_down1.., m_body, ..m_up1, m_tail."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from restore_cli.bench.libraries import load_bm3d
 from restore_cli.degradations import Degradation
-from restore_cli.degradations.blur import Blur, blur_kernel
+from restore_cli.degradations.blur import SHARP, Blur, blur_kernel
 from restore_cli.degradations.jpeg import Jpeg
 from restore_cli.degradations.noise import Noise
 from restore_cli.errors import UsageError
@@ -115,6 +115,8 @@ def _deblur(
 ) -> Pixels:
     """Deblur each channel, padded so that the borders do not ring."""
     assert isinstance(damage, Blur)
+    if damage.kernel == SHARP:
+        return observed
     if damage.kernel == "motion" and damage.angle is None:
         raise UsageError("Cannot deblur without a known kernel. Set the angle of the motion.")
     kernel = blur_kernel(damage.kernel, damage.size, damage.angle or 0.0, damage.window)

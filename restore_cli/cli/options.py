@@ -101,7 +101,12 @@ SkipExisting = Annotated[
 ]
 Overwrite = Annotated[bool, flag(_FILES, "Overwrite existing outputs.", "--overwrite")]
 DryRun = Annotated[
-    bool, flag(_FILES, "Show which files would be written, without writing them.", "--dry-run")
+    bool,
+    flag(
+        _FILES,
+        "Show which files would be written, and the memory needed, without writing them.",
+        "--dry-run",
+    ),
 ]
 
 _BATCH = "Large batches"

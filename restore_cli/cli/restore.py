@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperCommand
 
 from restore_cli.cli import options
-from restore_cli.cli.display import describe, print_error, print_result, stdout
+from restore_cli.cli.display import describe, print_error, print_note, print_result, stdout
 from restore_cli.cli.fields import compose, make_task, option_fields, task_parameter
 from restore_cli.cli.hints import add_hint, example_options
 from restore_cli.cli.outcomes import Outcomes
@@ -118,6 +118,7 @@ def _run(
     """Restore the inputs of a command line; raises typer.Exit if one of them fails."""
     from restore_cli.pipeline.files import OutputNaming
 
+    Path.cwd()  # raises an error if it is gone, where libraries would end the process
     reports = report or []
     _check_written(reports, compare, overwrite)
     resume = resume or retry_failed or watch
@@ -210,6 +211,7 @@ def _check_streams(items: Sequence[FileJob], json: bool, ray: str | None) -> Non
 def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
     from restore_cli.pipeline.batch import preview
 
+    most, largest = 0, ""
     for record in preview(request, journal):
         if json:
             print_result(record.to_json())
@@ -217,6 +219,10 @@ def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
             print_error(record.error)
         else:
             print_result(describe(record, request.task))
+        if (record.memory or 0) > most:
+            most, largest = record.memory or 0, record.input
+    if most and not json:
+        print_note(f"Peak memory: about {most / 1e9:.1f} GB, for {largest}.")
 
 
 def _restore(

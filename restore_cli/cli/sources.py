@@ -144,6 +144,7 @@ class Sources:
         into_folder = output is None or is_folder(output)
         if self.files_from != "-" or self.inputs or self.existing == "overwrite" or not into_folder:
             return None
+
         return (
             pair
             for line in arrive(_read_lines(sys.stdin.buffer))

@@ -1,4 +1,4 @@
-"""Blur by a known kernel: out of focus, motion, or Gaussian.
+"""Blur: out of focus, motion, or Gaussian.
 
 RED-Net (section 5.5) trains one color network for each of these kernels, and does not state their
 sizes. Its authors' code blurs 8-bit photos with repeated borders, by a disk of radius 7 (size 14)
@@ -16,7 +16,8 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.degradations import Degradation, Random
+from restore_cli.degradations import Degradation, Random, photo_noise
+from restore_cli.degradations.grain import mottle
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, round_to_bytes
 from restore_cli.levels import Choice, Levels, Range
@@ -24,8 +25,12 @@ from restore_cli.tasks.deblur import Deblur
 
 Kernel = Literal["disk", "motion", "gaussian"]
 Border = Literal["mirror", "replicate"]
+Style = Literal["plain", "photo"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+SHARP: Literal["none"] = "none"  # instead of a kernel
 _BORDERS: tuple[Border, ...] = get_args(Border)
+_STYLES: tuple[Style, ...] = get_args(Style)
+_GAMMA = 2.2  # of the light on a sensor, approximately that of sRGB
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,17 @@ class Blur(Degradation):
     """Blur by a kernel, followed by noise.
 
     Attributes:
-        kernel: "disk", "motion" or "gaussian"; see `blur_kernel`.
+        kernel: "disk", "motion" or "gaussian", see `blur_kernel`; or "none" for a sharp photo,
+            which must not be changed.
         size: size of the kernel in pixels, 1 (no blur) to 31.
         angle: angle of the motion in degrees, counterclockwise from the horizontal; None draws one
             for each image.
-        noise: standard deviation of white noise added after the blur, on the 0..255 scale.
+        noise: standard deviation of the noise added after the blur, on the 0..255 scale.
         window: odd side in pixels to which the kernel is cropped or padded; 0 keeps it as it is.
         border: how the image continues beyond its edges: "mirror", or "replicate" the edge pixels.
         rounded: whether the blurred image is rounded to 8 bits.
+        style: "plain" blurs the values of pixels and adds white noise; "photo" blurs the light,
+            adds noise of a random kind, and saves the photo as a file, mostly JPEG.
     """
 
     protocol: ClassVar[str] = (
@@ -57,18 +65,20 @@ class Blur(Degradation):
         {"kernel": "gaussian", "size": 7},
     )
 
-    kernel: Kernel = "gaussian"
+    kernel: Kernel | Literal["none"] = "gaussian"
     size: float = 7
     angle: float | None = None
     noise: float = 0
     window: int = 0
     border: Border = "mirror"
     rounded: bool = False
+    style: Style = "plain"
 
     def __post_init__(self) -> None:
-        if self.kernel not in KERNELS:
+        if self.kernel not in (*KERNELS, SHARP):
             raise UsageError(
-                f"{self.kernel!r} is not a valid blur kernel; expected {', '.join(KERNELS)}."
+                f"{self.kernel!r} is not a valid blur kernel; expected"
+                f" {', '.join(KERNELS)}, {SHARP}."
             )
         if not 1 <= self.size <= 31:
             raise UsageError(
@@ -87,6 +97,8 @@ class Blur(Degradation):
             raise UsageError(
                 f"{self.border!r} is not a valid border; expected {', '.join(_BORDERS)}."
             )
+        if self.style not in _STYLES:
+            raise UsageError(f"{self.style!r} is not a valid style; expected {', '.join(_STYLES)}.")
 
     def task(self) -> Deblur:
         """Return the task, which has no option for the kernel."""
@@ -94,16 +106,33 @@ class Blur(Degradation):
 
     def apply(self, clean: Pixels, rng: Random) -> Pixels:
         """Blur, add noise, and clip to [0, 1]; a mirrored border repeats the edge pixel."""
+        if self.style == "photo":
+            light = self._blur(np.asarray(clean**_GAMMA, np.float32), rng)
+            photo = np.asarray(light.clip(0, 1) ** (1 / _GAMMA), np.float32)
+            noisy = mottle(photo, self.noise, rng).clip(0, 1) if self.noise else photo
+            return photo_noise.save(noisy, rng)
+        blurred = self._blur(clean, rng)
+        if self.noise:
+            noise = rng.standard_normal(clean.shape) * (self.noise / 255)
+            blurred = np.asarray(blurred + noise, np.float32)
+        observed = blurred.clip(0, 1)
+        return round_to_bytes(observed) if self.rounded else observed
+
+    def pair(self, clean: Pixels, rng: Random) -> tuple[Deblur, Pixels, Pixels]:
+        """Make a pair for training; the target of a sharp photo is the photo with its noise."""
+        observed = self.apply(clean, rng)
+        return self.task(), observed, observed if self.kernel == SHARP else clean
+
+    def _blur(self, image: Pixels, rng: Random) -> Pixels:
         import cv2
 
+        if self.kernel == SHARP:
+            return image
         angle = float(rng.uniform(0, 180)) if self.angle is None else self.angle
         kernel = blur_kernel(self.kernel, self.size, angle, self.window)
         border = cv2.BORDER_REFLECT if self.border == "mirror" else cv2.BORDER_REPLICATE
-        blurred = cv2.filter2D(clean, -1, kernel, borderType=border).reshape(clean.shape)
-        if self.noise:
-            blurred = blurred + rng.standard_normal(clean.shape) * (self.noise / 255)
-        observed = np.asarray(blurred.clip(0, 1), np.float32)
-        return round_to_bytes(observed) if self.rounded else observed
+        blurred = cv2.filter2D(image, -1, kernel, borderType=border)
+        return np.asarray(blurred.reshape(image.shape), np.float32)
 
 
 @functools.lru_cache(maxsize=64)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from restore_cli.degradations import Degradation, Random
+from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.degradations.weather import draw_depth, scatter
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels
 from restore_cli.levels import Levels, Range
 from restore_cli.tasks.dehaze import Dehaze
+
+Style = Literal["plain", "photo", "none"]
+Plane = NDArray[np.float32]
+_STYLES: tuple[Style, ...] = get_args(Style)
+_TINT = 0.02  # deviation of each channel of the air's light
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,10 @@ class Haze(Degradation):
 
     Attributes:
         beta: optical thickness of the air at the farthest point, above 0.
-        light: brightness of the air in [0, 1], equal in all channels.
+        light: brightness of the air in [0, 1].
+        style: "plain", with a smooth depth and a gray light; "photo", with a depth that also has
+            the edges of objects and a light that may have a color, saved as a file, mostly JPEG; or
+            "none" for a clear photo, which must not be changed.
     """
 
     protocol: ClassVar[str] = "haze drawn by numpy's RandomState(0), restarted for each image"
@@ -35,6 +44,7 @@ class Haze(Degradation):
 
     beta: float = 1.2
     light: float = 0.85
+    style: Style = "plain"
 
     def __post_init__(self) -> None:
         if self.beta <= 0:
@@ -45,6 +55,8 @@ class Haze(Degradation):
             raise UsageError(
                 f"{self.light:g} is not a valid light; expected a brightness from 0 to 1."
             )
+        if self.style not in _STYLES:
+            raise UsageError(f"{self.style!r} is not a valid style; expected {', '.join(_STYLES)}.")
 
     def task(self) -> Dehaze:
         """Return the task, which has no option for the haze."""
@@ -55,6 +67,25 @@ class Haze(Degradation):
 
         The depth d in [0, 1] is drawn by `draw_depth`.
         """
-        height, width = clean.shape[:2]
-        depth = draw_depth(height, width, rng)
-        return scatter(clean, np.exp(-np.float32(self.beta) * depth), self.light)
+        if self.style == "none":
+            return clean.copy()
+        height, width, channels = clean.shape
+        depth, light = draw_depth(height, width, rng), np.full(channels, self.light, np.float32)
+        if self.style == "photo":
+            depth = _add_objects(depth, clean, rng)
+            if channels == 3:
+                light = (light + rng.normal(0, _TINT, 3)).clip(0, 1).astype(np.float32)
+        hazy = scatter(clean, np.exp(-np.float32(self.beta) * depth), light)
+        return photo_noise.save(hazy, rng) if self.style == "photo" else hazy
+
+
+def _add_objects(depth: Plane, clean: Pixels, rng: Random) -> Plane:
+    """Move parts of a photo nearer or farther, by a random function of their brightness.
+
+    So the depth has edges where objects have them, as a real one does. It stays in [0, 1].
+    """
+    import cv2
+
+    smooth = cv2.medianBlur(np.rint(clean.mean(axis=2) * 255).astype(np.uint8), 11)
+    moves = np.interp(np.arange(256), np.linspace(0, 255, 5), rng.uniform(-0.4, 0.4, 5))
+    return np.asarray((depth + moves[smooth]).clip(0, 1), np.float32)

@@ -11,7 +11,7 @@ Pixels = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Samples = npt.NDArray[np.uint8] | npt.NDArray[np.uint16]
 
-_BLOCK = 2**20  # pixels widened or quantized at a time
+_BLOCK = 2**20  # pixels that are converted or compared at a time
 
 
 def round_to_bytes(pixels: Pixels) -> Pixels:
@@ -21,8 +21,12 @@ def round_to_bytes(pixels: Pixels) -> Pixels:
 
 def is_gray(pixels: Pixels) -> bool:
     """Return whether all channels of H x W x C are equal; NaN equals NaN."""
-    first, *others = np.moveaxis(pixels, 2, 0)
-    return all(np.array_equal(first, other, equal_nan=True) for other in others)
+    blocks = (pixels[top:bottom] for top, bottom in row_blocks(*pixels.shape[:2]))
+    return all(  # up to the first block with a color
+        np.array_equal(block[..., 0], block[..., channel], equal_nan=True)
+        for block in blocks
+        for channel in range(1, pixels.shape[2])
+    )
 
 
 def block_rows(width: int) -> int:

@@ -25,7 +25,7 @@ def find_damage(data: bytes) -> tuple[str, ...]:
         if any(kind in PIXEL_CHUNKS and not whole for kind, _, whole in split_chunks(data)):
             return ("The file is damaged: a checksum is wrong, so pixels may be wrong, too.",)
     elif data.startswith(JPEG_SIGNATURE):
-        _, reports = decode_by_opencv(data)
+        _, reports = decode_by_opencv(data, "eighth")
         for line in reports:
             if not _HARMLESS.search(line):
                 report = line.decode().strip()
@@ -34,7 +34,7 @@ def find_damage(data: bytes) -> tuple[str, ...]:
         import cv2
 
         # libaom is stricter than dav1d, which Pillow uses.
-        if cv2.haveImageWriter("x.avif") and decode_by_opencv(data, color=True)[0] is None:
+        if cv2.haveImageWriter("x.avif") and decode_by_opencv(data, "color")[0] is None:
             return (
                 "The file is damaged: a strict decoder refuses it, so parts of the photo may be"
                 " wrong.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -29,21 +29,28 @@ def opencv_samples(data: bytes) -> npt.NDArray[np.uint16]:
 
 
 def decode_by_opencv(
-    data: bytes, *, color: bool = False
+    data: bytes, kind: Literal["stored", "color", "eighth"] = "stored"
 ) -> tuple[npt.NDArray[Any] | None, list[bytes]]:
-    """Decode a file to the samples as stored or, with `color`, to 8-bit BGR.
+    """Decode a file to the samples as stored, to 8-bit BGR, or to gray at an eighth of its size.
+
+    For a JPEG, an eighth takes a third of the time, and finds the same damage: libjpeg unpacks all
+    coefficients, but computes few pixels of them.
 
     Returns:
         The samples, or None if OpenCV cannot decode them, and the decoders' reports of damage.
     """
     import cv2
 
+    modes = {
+        "stored": cv2.IMREAD_UNCHANGED,
+        "color": cv2.IMREAD_COLOR,
+        "eighth": cv2.IMREAD_REDUCED_GRAYSCALE_8,
+    }
     level = cv2.utils.logging.getLogLevel()
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)  # None says that it failed
     try:
         with captured_stderr(_COMPLAINT) as reports:
-            mode = cv2.IMREAD_COLOR if color else cv2.IMREAD_UNCHANGED
-            samples: Any = cv2.imdecode(np.frombuffer(data, np.uint8), mode)
+            samples: Any = cv2.imdecode(np.frombuffer(data, np.uint8), modes[kind])
         return samples, reports
     except cv2.error:  # the image is larger than OpenCV allows
         return None, []

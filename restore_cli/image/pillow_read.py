@@ -80,7 +80,7 @@ def pillow_raster(image: Image.Image, notes: list[str]) -> Raster:
         block = managed(block) if managed else block.convert(mode)
         return np.asarray(block, np.uint8).reshape(bottom - top, image.width, -1)
 
-    return Raster(image.height, image.width, len(mode), 8, rows)
+    return Raster(image.height, image.width, len(mode), 8, rows, image.close)
 
 
 def _to_srgb(image: Image.Image) -> Callable[[Image.Image], Image.Image] | None:

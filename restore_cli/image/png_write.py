@@ -7,6 +7,7 @@ import zlib
 
 import numpy as np
 
+from restore_cli.image.deflate import LEVEL, compressor
 from restore_cli.image.picture import Picture
 from restore_cli.image.pillow_write import pillow_bytes
 from restore_cli.image.png_chunks import PNG_SIGNATURE, XMP_KEYWORD, join_chunk
@@ -15,7 +16,11 @@ from restore_cli.image.raster import quantized
 
 def encode_png(picture: Picture) -> bytes:
     """Encode as PNG, with the metadata after IHDR."""
-    plain = _pack_16_bits(picture) if picture.depth == 16 else pillow_bytes(picture, "PNG", {})
+    plain = (
+        _pack_16_bits(picture)
+        if picture.depth == 16
+        else pillow_bytes(picture, "PNG", {"compress_level": LEVEL})
+    )
     metadata = picture.metadata
     chunks = list(metadata.chunks)
     if metadata.icc:
@@ -29,15 +34,15 @@ def encode_png(picture: Picture) -> bytes:
         chunks.append((b"eXIf", metadata.exif))
     if metadata.xmp:
         chunks.append((b"iTXt", XMP_KEYWORD + bytes(4) + metadata.xmp))
-    end = len(PNG_SIGNATURE) + 25  # of IHDR
-    return b"".join([plain[:end], *(join_chunk(*chunk) for chunk in chunks), plain[end:]])
+    end, rest = len(PNG_SIGNATURE) + 25, memoryview(plain)  # the end of IHDR
+    return b"".join([rest[:end], *(join_chunk(*chunk) for chunk in chunks), rest[end:]])
 
 
 def _pack_16_bits(picture: Picture) -> bytes:
     """Encode 16-bit samples as a PNG without metadata, with filter type 1 (left neighbor)."""
     bands = picture.channels + (picture.alpha is not None)
     color_type = {1: 0, 2: 4, 3: 2, 4: 6}[bands]
-    packer = zlib.compressobj()
+    packer = compressor(16)
     packed = [b""]
     for block in quantized(picture):
         raw = block.astype(">u2").view(np.uint8).reshape(len(block), -1)

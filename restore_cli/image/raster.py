@@ -16,13 +16,22 @@ from restore_cli.image.picture import Metadata, Picture
 
 @dataclass(frozen=True)
 class Raster:
-    """Samples as the file stores them; `rows(top, bottom)` returns H' x W x K, K = 1 to 4."""
+    """Samples as the file stores them.
+
+    Attributes:
+        height, width: the size.
+        bands: channels with alpha, 1 to 4.
+        depth: bits per sample, 8 or 16.
+        rows: `rows(top, bottom)` returns H' x W x bands.
+        close: frees the memory of the samples, after all rows were read.
+    """
 
     height: int
     width: int
     bands: int
     depth: int
     rows: Callable[[int, int], Samples]
+    close: Callable[[], None] = lambda: None
 
 
 def assemble(
@@ -47,16 +56,22 @@ def assemble(
         (raster.width, raster.height) if orientation >= 5 else (raster.height, raster.width)
     )
     channels, has_alpha = (raster.bands - 1) // 2 * 2 + 1, raster.bands % 2 == 0
+    kind = np.dtype(f"uint{raster.depth}")
     pixels = np.empty((height, width, channels), np.float32)
-    alpha = np.empty((height, width), f"uint{raster.depth}") if has_alpha else None
-    stored_pixels = _as_stored(pixels, orientation)
+    # The samples wait in the last part of their pixels, so that 200 megapixels need 2.4 GB in all.
+    samples = pixels.view(kind).reshape(-1)[-pixels.size :].reshape(pixels.shape)
+    alpha = np.empty((height, width), kind) if has_alpha else None
+    stored_samples = _as_stored(samples, orientation)
     stored_alpha = None if alpha is None else _as_stored(alpha, orientation)
     for top, bottom in row_blocks(raster.height, raster.width):
         block = raster.rows(top, bottom)
-        peak = np.float32(2**raster.depth - 1)
-        np.divide(block[..., :channels], peak, out=stored_pixels[top:bottom], dtype=np.float32)
+        stored_samples[top:bottom] = block[..., :channels]
         if stored_alpha is not None:
             stored_alpha[top:bottom] = block[..., -1]
+    raster.close()
+    peak = np.float32(2**raster.depth - 1)
+    for top, bottom in row_blocks(height, width):  # numpy copies the last blocks, which overlap
+        np.divide(samples[top:bottom], peak, out=pixels[top:bottom], dtype=np.float32)
     if orientation != 1 and metadata.xmp:
         metadata = replace(metadata, xmp=upright_xmp(metadata.xmp))
     if orientation >= 5 and metadata.dpi:

@@ -121,7 +121,7 @@ def read_size(source: Path | bytes) -> tuple[int, int]:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
         with unlimited(), Image.open(file, formats=tuple(FORMATS)) as image:
             return image.height, image.width
-    except (OSError, SyntaxError, ValueError):  # such as 16-bit color in TIFF
+    except (OSError, SyntaxError, ValueError, RuntimeError):  # such as 16-bit color in TIFF
         picture = read_picture(source)
         return picture.height, picture.width
 

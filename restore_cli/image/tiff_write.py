@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import itertools
-import zlib
 from collections.abc import Sequence
 from typing import Any
 
 from PIL import ExifTags
 
 from restore_cli.image.arrays import block_rows
+from restore_cli.image.deflate import compressor
 from restore_cli.image.picture import Picture
 from restore_cli.image.raster import quantized
 from restore_cli.image.tiff_tags import TAG_IPTC, TAG_PHOTOSHOP, tags_of_exif
@@ -24,7 +24,8 @@ def encode_tiff(picture: Picture) -> bytes:
     for block in quantized(picture):
         difference = block.astype(f"<u{picture.depth // 8}")  # a copy, so that `block` is unchanged
         difference[:, 1:] -= block[:, :-1]
-        strips.append(zlib.compress(difference.data))
+        packer = compressor(picture.depth)
+        strips.append(packer.compress(difference.data) + packer.flush())
     tags = tags_of_exif(metadata.exif)
     tags[ExifTags.Base.ImageWidth] = picture.width
     tags[ExifTags.Base.ImageLength] = picture.height

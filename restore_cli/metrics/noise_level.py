@@ -96,31 +96,46 @@ def _noise_along(axis: NDArray[np.float64], blocks: list[Pixels], clipped: bool)
 
 
 def _deviation(axis: NDArray[np.float64], block: Pixels, clipped: bool) -> float:
-    found = sigma = _smallest_deviation(np.tensordot(block, np.float32(axis), (1, 0)))
+    found = sigma = _smallest_deviation(np.float32(axis) @ block)
     if sigma and clipped:
         some = block[:: len(block) // 300 + 1]
-        means = some.reshape(len(some), -1, 4, _PATCH // 4, 4, _PATCH // 4).mean(axis=(3, 5))
+        pairs = (some[..., ::2] + some[..., 1::2]).reshape(*some.shape[:2], -1, 2, _PATCH // 2)
+        means = (pairs[..., 0, :] + pairs[..., 1, :]) * np.float32(0.25)  # of 2 x 2 pixels
         for _ in range(5):
             sigma *= found / math.sqrt(_clipped_variance(means, sigma).mean())
     return sigma
 
 
 def _smallest_deviation(vectors: Pixels) -> float:
-    eigenvalues = np.linalg.eigvalsh(np.cov(vectors, rowvar=False)).clip(0)
-    for count in range(len(eigenvalues), 1, -1):
-        if np.median(eigenvalues[:count]) >= eigenvalues[:count].mean():
-            return float(np.sqrt(eigenvalues[:count].mean()))
-    return float(np.sqrt(eigenvalues[0]))
+    """Average as many of the smallest eigenvalues as have a median that is not below their mean."""
+    eigenvalues = np.linalg.eigvalsh(np.cov(vectors, rowvar=False)).clip(0)  # in ascending order
+    counts = np.arange(1, len(eigenvalues) + 1)
+    medians = (eigenvalues[(counts - 1) // 2] + eigenvalues[counts // 2]) / 2
+    count = counts[medians >= eigenvalues.cumsum() / counts].max()
+    return float(np.sqrt(eigenvalues[:count].mean()))
 
 
 def _clipped_variance(means: Pixels, sigma: float) -> NDArray[np.float64]:
     """Return the variance of normal variables with these means after clipping to [0, 1]."""
+    (shift_low, square_low), (shift_high, square_high) = (
+        _clipped_moments(distance / sigma) for distance in (means, 1 - means)
+    )
+    variance = 1 + square_low + square_high - (shift_low - shift_high) ** 2
+    return np.asarray(variance * sigma**2, np.float64)
+
+
+def _clipped_moments(distance: Pixels) -> tuple[Pixels, Pixels]:
+    """Return by how much clipping changes the mean and mean square of standard normal variables.
+
+    Args:
+        distance: of the limit below the variables, in standard deviations.
+    """
     from scipy.special import ndtr
 
-    low, high = -means / sigma, (1 - means) / sigma
-    density_low, density_high = (np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi) for z in (low, high))
-    below, above = ndtr(low), ndtr(-high)
-    within = 1 - below - above
-    mean = low * below + high * above + density_low - density_high
-    square = low**2 * below + high**2 * above + within + low * density_low - high * density_high
-    return np.asarray((square - mean**2) * sigma**2, np.float64)
+    shift, square = np.zeros_like(distance), np.zeros_like(distance)
+    near = distance < 6.5  # beyond it, float32 rounds all terms off
+    z = distance[near]
+    beyond, density = ndtr(-z), np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
+    shift[near] = density - z * beyond
+    square[near] = (z**2 - 1) * beyond - z * density
+    return shift, square

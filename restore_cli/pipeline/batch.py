@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from restore_cli import storage
 from restore_cli.atomic import sweep
-from restore_cli.errors import PictureError
+from restore_cli.engine import estimate_memory
+from restore_cli.errors import PictureError, RestoreError
+from restore_cli.image import read_size
 from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.journal import Journal, digest, digest_item
+from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.photo import PhotoRestorer, failed
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.workers import Processes, ThisProcess, Workers
@@ -59,12 +63,33 @@ def restore_files(
 
 
 def preview(request: Request, journal: Journal | None = None) -> Iterator[Record]:
-    """Yield a record for each file that says whether it would be restored or skipped."""
-    ledger = _Ledger(request, journal)
+    """Yield a record for each file that says whether it would be restored or skipped.
+
+    A planned record has an estimate of the peak memory, if photo and model can be read without a
+    download.
+    """
+    ledger = _Ledger(request, journal, sweeps=False)
+    models = Models(offline=True)
     for item in request.items:
-        if item:
-            planned = Record(item.input, "planned", item.output, task=request.task.name)
-            yield ledger.find(item) or planned
+        if item and not (record := ledger.find(item)):
+            memory = _estimate_memory(request, item, models)
+            task = request.task.name
+            record = Record(item.input, "planned", item.output, task=task, memory=memory)
+        if item and record:
+            yield record
+
+
+def _estimate_memory(request: Request, item: FileJob, models: Models) -> int | None:
+    if item.input == STREAM or storage.is_url(item.input) or not os.path.isfile(item.input):
+        return None
+    task = request.task
+    try:
+        height, width = read_size(Path(item.input))
+        scale = task.enlargement(height, width)
+        model = models.find(request.model or task.model, task.name, 3, scale)
+        return estimate_memory(model.network, height, width, request.settings)
+    except RestoreError:  # restoring it will report the error
+        return None
 
 
 def _hire(
@@ -83,14 +108,22 @@ def _hire(
 class _Ledger:
     """Which files are done, by the journal or because their outputs exist."""
 
-    def __init__(self, request: Request, journal: Journal | None) -> None:
-        self._request, self._journal = request, journal
+    def __init__(self, request: Request, journal: Journal | None, sweeps: bool = True) -> None:
+        self._request, self._journal, self._sweeps = request, journal, sweeps
         self._settings = digest(request) if journal else ""
         self._running: dict[str, tuple[FileJob, str, str]] = {}  # by output
         self._swept: set[str] = set()
 
     def find(self, item: FileJob) -> Record | None:
-        """The record of a file that is not restored, or None."""
+        """The record of a file that is not restored, or None.
+
+        What killed runs left in the folder of its output is removed.
+        """
+        folder = storage.parent_of(item.output)
+        local = item.output != STREAM and not storage.is_url(folder)
+        if self._sweeps and local and folder not in self._swept:
+            sweep(Path(folder).resolve())
+            self._swept.add(folder)
         refusal = item.refusal
         if item.output in self._running:
             refusal = f"{item.input} and another input would both be written to {item.output}."
@@ -104,12 +137,7 @@ class _Ledger:
         return None if record and record.error and self._request.retry_failed else record
 
     def begin(self, item: FileJob) -> None:
-        """Note that a file is being restored, and remove what killed runs left in its folder."""
-        folder = storage.parent_of(item.output)
-        local = item.output != STREAM and not storage.is_url(item.output)
-        if local and folder not in self._swept:
-            sweep(Path(folder).resolve())
-            self._swept.add(folder)
+        """Note that a file is being restored."""
         settings = read = ""
         if self._journal:
             settings = digest_item(self._settings, item)

@@ -157,8 +157,9 @@ def follow(
     Args:
         found: inputs as from `find_inputs`, and None while the next one is not known yet.
         naming: how outputs are named; they are in a folder or next to the inputs.
-        existing, masks, references, shard, owns: as for `plan`; "overwrite" is not possible,
-            because an output may be an input that comes later.
+        existing: as for `plan`; "overwrite" is not possible, because an output may be an input that
+            comes later.
+        masks, references, shard, owns: as for `plan`.
 
     Raises:
         UsageError: masks or references are missing, or outputs cannot be named.

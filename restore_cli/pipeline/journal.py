@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -47,6 +48,7 @@ class Journal:
     def __init__(self, folder: str, shard: str = "") -> None:
         self._folder = storage.absolute(folder)
         self.path = journal_path(folder, shard)
+        self._lock = threading.Lock()  # closing crashes if another thread uses the connection
         with self._guard():
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._rows = sqlite3.connect(
@@ -110,7 +112,8 @@ class Journal:
 
     def close(self) -> None:
         """Let other runs use the journal."""
-        self._rows.close()
+        with self._lock:
+            self._rows.close()
 
     def _key(self, output: str) -> bytes:
         return os.fsencode(storage.relative_to(output, self._folder))
@@ -133,7 +136,8 @@ class Journal:
     @contextmanager
     def _guard(self) -> Iterator[None]:
         try:
-            yield
+            with self._lock:
+                yield
         except (OSError, sqlite3.Error) as error:
             reason = (isinstance(error, OSError) and error.strerror) or str(error)
             hint = "Free some space, or delete the file and use --skip-existing."

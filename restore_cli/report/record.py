@@ -29,6 +29,7 @@ class Record:
             psnr in dB.
         input_psnr: of the unrestored input against the reference, in dB.
         tile_difference: largest difference between tiled and untiled output on a crop, 0..1.
+        memory: estimated peak memory in bytes, with --dry-run.
         input_sha256, output_sha256: checksums of the files, with --resume.
         warnings: sentences for the user.
         error: why the input failed.
@@ -59,6 +60,7 @@ class Record:
     ssim_y: float | None = None
     input_psnr: float | None = None
     tile_difference: float | None = None
+    memory: int | None = None
     input_sha256: str | None = None
     output_sha256: str | None = None
     warnings: tuple[str, ...] = ()

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, ClassVar
 
-from restore_cli.tasks import Task
+from restore_cli.tasks import Networks, Task
+from restore_cli.tasks.restoration import NetworkInput, NetworkRun, Trained
+
+if TYPE_CHECKING:
+    from restore_cli.image import Picture, Pixels
+    from restore_cli.models.checkpoint import Checkpoint
+
+SIDE = 512  # pixels on the long side at which a photo is shown to a network
+_WINDOW = 49  # side of the windows in which haze is even, in pixels of the small photo
+_STYLE = "style"  # the level of networks that know photos without haze
+_LEAST = 1e-4  # variance below which the contrast of a window is not measured
 
 
 @dataclass(frozen=True)
@@ -15,3 +25,92 @@ class Dehaze(Task):
     name: ClassVar[str] = "dehaze"
     suffix: ClassVar[str] = "dehazed"
     preserves_mean: ClassVar[bool] = False
+
+    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:
+        """Reduce a large photo, if the network was trained for photos with and without haze.
+
+        Only the whole scene shows whether a part of it is hazy or pale.
+        """
+        height, width = picture.pixels.shape[:2]
+        factor = SIDE / max(height, width)
+        if _STYLE not in trained.levels or factor >= 1:
+            return None
+        small = (max(1, round(size * factor)) for size in (height, width))
+        return NetworkInput(_reduce(picture.pixels, *small))
+
+    def run_network(
+        self, fed: NetworkInput, networks: Networks, model: Checkpoint, progress: float
+    ) -> NetworkRun:
+        """Run a network, and keep of its change what is a gain and an offset of each place."""
+        run = super().run_network(fed, networks, model, progress)
+        if _STYLE not in model.conditions:
+            return run
+        even = _transfer(run.result.pixels, fed.pixels, fed.pixels)
+        return replace(run, result=replace(run.result, pixels=even))
+
+    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
+        """Repeat the change of a reduced photo on all its pixels."""
+        if output.shape[:2] != observed.shape[:2]:
+            output = _transfer(output, _reduce(observed, *output.shape[:2]), observed)
+        return super().finish(output, observed)
+
+
+def _reduce(image: Pixels, height: int, width: int) -> Pixels:
+    import cv2
+    import numpy as np
+
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small.reshape(height, width, image.shape[2]), np.float32)
+
+
+def _transfer(output: Pixels, small: Pixels, observed: Pixels) -> Pixels:
+    """Repeat a change of a small photo on a large one.
+
+    Haze changes each place linearly (Koschmieder's law), so that its removal has a gain and an
+    offset, which a guided filter finds (He and Sun, "Fast Guided Filter", 2015). A window without
+    contrast has a gain near 1.
+
+    Args:
+        output: the changed small photo, h x w x C.
+        small: the small photo, h x w x c with C or 1 channels.
+        observed: the large photo, H x W x c.
+
+    Returns:
+        H x W x C, not clipped.
+    """
+    import numpy as np
+
+    last = observed.shape[2] - 1
+    changed = [
+        _change(
+            output[..., channel], small[..., min(channel, last)], observed[..., min(channel, last)]
+        )
+        for channel in range(output.shape[2])
+    ]
+    return np.stack(changed, axis=2)
+
+
+def _change(after: Pixels, before: Pixels, observed: Pixels) -> Pixels:
+    import numpy as np
+
+    level, wanted = _mean(before), _mean(after)
+    variance = _mean(before * before) - level * level
+    covariance = _mean(before * after) - level * wanted
+    gain = np.asarray((covariance + _LEAST) / (variance + _LEAST), np.float32)
+    size = observed.shape[::-1]
+    return _enlarge(_mean(gain), *size) * observed + _enlarge(_mean(wanted - gain * level), *size)
+
+
+def _mean(plane: Pixels) -> Pixels:
+    import cv2
+    import numpy as np
+
+    window = (_WINDOW, _WINDOW)
+    return np.asarray(cv2.blur(plane, window, borderType=cv2.BORDER_REFLECT), np.float32)
+
+
+def _enlarge(plane: Pixels, width: int, height: int) -> Pixels:
+    import cv2
+    import numpy as np
+
+    return np.asarray(cv2.resize(plane, (width, height)), np.float32)

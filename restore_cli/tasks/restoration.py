@@ -66,9 +66,11 @@ class NetworkRun:
 
     def find_problem(self) -> str:
         """Describe why the result is unusable; empty if it is fine."""
-        low, high = (float(edge) for edge in (self.result.pixels.min(), self.result.pixels.max()))
         bounds = self.model.network.bounds
-        if not bounds or (low >= bounds[0] and high <= bounds[1]):
+        if not bounds:
+            return ""
+        low, high = (float(edge) for edge in (self.result.pixels.min(), self.result.pixels.max()))
+        if low >= bounds[0] and high <= bounds[1]:
             return ""
         return f"{self.model.name} failed: its output is {low:.1f} to {high:.1f}, not 0 to 1"
 
