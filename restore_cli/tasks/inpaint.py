@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tasks import Networks, Task, option
 from restore_cli.tasks.restoration import (
+    Appearance,
     NetworkInput,
     NetworkRun,
     Restoration,
@@ -166,7 +167,8 @@ class Inpaint(Task):
         finders = [model] if finds else [networks.find(name, self.name) for name in FINDERS]
         share = 1 / len(finders)
         runs = [networks.run(finder, one, finder.feed(picture, one), share) for one in finders]
-        made = [finder.finish(run.result.pixels, picture.pixels) for run in runs]
+        seen = Appearance.of(picture.pixels)
+        made = [finder.finish(run.result.pixels, seen) for run in runs]
         known, doubt = locate(str(self.detect), made, picture.pixels, keep_edges=not self.grow)
         observed, where = self._mark(known, mask)
         where = np.maximum(where, (known != picture.pixels).any(axis=2))

@@ -23,19 +23,43 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Appearance:
+    """What a result may have to share with the observed pixels.
+
+    Attributes:
+        height, width: the size.
+        gray: whether all channels are equal.
+        mean: of each channel, in [0, 1].
+    """
+
+    height: int
+    width: int
+    gray: bool
+    mean: tuple[float, ...]
+
+    @classmethod
+    def of(cls, observed: Pixels) -> Appearance:
+        """Examine H x W x C."""
+        import cv2
+
+        from restore_cli.image import is_gray
+
+        height, width, channels = observed.shape
+        return cls(height, width, is_gray(observed), tuple(cv2.mean(observed)[:channels]))
+
+
+@dataclass(frozen=True)
 class TaskReport:
     """What a task reports about a photo.
 
     Attributes:
         options: the task's options as used, such as an estimated sigma instead of "auto".
         warnings: sentences for the user.
-        noise: the noise level on the 0..255 scale, if the task estimated it.
         strength: 0 to 1, how much of the network's change to apply.
     """
 
     options: Mapping[str, float | str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    noise: float | None = None
     strength: float = 1.0
 
 
@@ -81,8 +105,8 @@ class Restoration:
 
     Attributes:
         pixels: the restored pixels, in [0, 1].
-        unrestored: the observed pixels at the result's size.
-        observed: the observed pixels; missing ones are NaN.
+        unrestored: the observed pixels at the result's size, unless they were overwritten.
+        observed: the observed pixels, unless they were overwritten; missing ones are NaN.
         mask: H x W in [0, 1], 1 where the picture is changed; None means everywhere.
         report: the task's report.
         runs: the networks that were run, those that detect damage first; empty if nothing changes.
