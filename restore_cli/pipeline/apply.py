@@ -112,7 +112,9 @@ def apply(
         settings=settings,
         on_progress=on_progress,
         megapixels=tall * wide / 1e6,
-        overwrite=overwrite and _is_replaced(picture, task, strength, mask),
+        overwrite=overwrite
+        and replaces_all(task, strength, mask is not None)
+        and picture.alpha is None,  # the color of transparent pixels is kept
     )
     made = task.restore(opaque, mask, networks, strength)
     if not made.changed:
@@ -121,10 +123,9 @@ def apply(
     return replace(made, pixels=_blend(made.pixels, made.unrestored, share, made.mask))
 
 
-def _is_replaced(picture: Picture, task: Task, strength: float, mask: Pixels | None) -> bool:
-    """Whether a task replaces all pixels of a picture, so that none is needed afterwards."""
-    needs_picture = task.enlarges or task.keeps_most_pixels or picture.alpha is not None
-    return strength == 1 and mask is None and not needs_picture
+def replaces_all(task: Task, strength: float, masked: bool) -> bool:
+    """Whether all pixels of a picture are replaced, so that none is needed afterwards."""
+    return strength == 1 and not (masked or task.enlarges or task.keeps_most_pixels)
 
 
 def _blend(restored: Pixels, observed: Pixels, strength: float, mask: Pixels | None) -> Pixels:
