@@ -35,7 +35,8 @@ def main() -> None:
         for number in range(args.photos):
             pixels = random.integers(0, 256, (24, 30, 3), np.uint8)
             cv2.imwrite(str(source / f"{number:06}.png"), pixels)
-        words = ["denoise", str(source), "-o", f"{folder}/out/", "--ray", "--json"]
+        words = ["denoise", str(source), "-o", f"{folder}/out/", "--sigma", "25"]
+        words += ["--ray", "--json", "--quiet"]
         words += ["--resume"] * args.resume
         cpu, wall = measure(words, args.photos)
     print(f"{1000 * cpu:.2f} ms of CPU time per photo: at most {1 / cpu:.0f} photos/s")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import socket
 import threading
 from collections import deque
 from contextlib import suppress
@@ -26,6 +27,7 @@ _LOCAL = "local"
 _IN_FLIGHT = 2  # photos of an actor: one is read or written while the other is restored
 _RETRIES = 3  # of a photo whose actor died, by Ray
 _POLL_SECONDS = 0.5  # how often new files are looked for while all actors work
+_REACH_SECONDS = 10.0
 _STORE_BYTES = 10**8  # Ray's shared memory, which only has to hold records
 _ENVIRONMENT = {  # unless the user has set it
     "RAY_USAGE_STATS_ENABLED": "0",  # no reports to Ray's authors
@@ -195,6 +197,7 @@ def _connect(ray: Any, address: str, jobs: int | None) -> None:
         "object_store_memory": _STORE_BYTES,
     }
     try:
+        _check_reachable(address)
         ray.init(
             address,
             log_to_driver=False,
@@ -204,11 +207,19 @@ def _connect(ray: Any, address: str, jobs: int | None) -> None:
     except Exception as error:
         reason = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
         raise UsageError(
-            f"Cannot connect to Ray at {address}: {reason}. Check the address, and that the"
-            f" cluster has Ray {ray.__version__} and Python {platform.python_version()}."
+            f"Cannot connect to Ray at {address}: {reason}. Check the address and any"
+            f" RAY_AUTH_TOKEN, and that the cluster has Ray {ray.__version__} and Python"
+            f" {platform.python_version()}."
         ) from error
     # Ray has no option for its messages on standard output, where our results are.
     ray._private.worker._worker_logs_enabled = False
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError if nothing answers, for which Ray waits several minutes."""
+    host, _, port = address.removeprefix("ray://").partition("/")[0].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
 
 
 class _Actor:
