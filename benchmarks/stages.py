@@ -33,7 +33,7 @@ from restore_cli.metrics import estimate_noise
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.networks import Models
 from restore_cli.tasks.denoise import Denoise
-from restore_cli.tasks.restoration import Appearance
+from restore_cli.tasks.restoration import Observed
 
 NETWORK = "network"
 T = TypeVar("T")
@@ -62,7 +62,7 @@ def denoise(photo: Path, format: str | None, models: Models, stage: Stages) -> N
     stage("- of which white noise", lambda: estimate_noise(picture.pixels))
     model = models.find(task.model, task.name, picture.channels)
     fed = task.feed(picture, model)
-    observed = stage("colors, before", lambda: Appearance.of(picture.pixels))
+    observed = stage("colors, before", lambda: Observed.of(picture.pixels))
     result = stage(
         NETWORK,
         lambda: engine.run(model.network, fed.pixels, fed.conditions, overwrite=True),

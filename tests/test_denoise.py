@@ -14,7 +14,7 @@ from restore_cli.levels import Choice, Range
 from restore_cli.network import Geometry
 from restore_cli.noise import from_plane, split, split_white
 from restore_cli.tasks.denoise import RAISE, Denoise
-from restore_cli.tasks.restoration import Appearance, Trained
+from restore_cli.tasks.restoration import Observed, Trained
 
 GRAY = np.full((40, 50, 1), 0.5, np.float32)
 
@@ -132,5 +132,5 @@ def test_levels_are_drawn_from_their_range() -> None:
 
 def test_results_are_brought_back_to_pictures() -> None:
     output = np.array([[[-0.1], [0.5], [1.2]]], np.float32)
-    restored = Denoise().finish(output, Appearance.of(output))
+    restored = Denoise().finish(output, Observed.of(output))
     np.testing.assert_array_equal(restored[0, :, 0], np.float32([0, 0.5, 1]))

@@ -13,7 +13,7 @@ from restore_cli.image import Picture, Pixels, to_rgb
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.networks import Models, PictureNetworks
 from restore_cli.tasks import Task
-from restore_cli.tasks.restoration import Appearance, NetworkRun, Restoration
+from restore_cli.tasks.restoration import NetworkRun, Observed, Restoration
 
 
 def restore(
@@ -71,7 +71,7 @@ def restore_fully(
     networks = PictureNetworks(model, Models(), picture.channels, scale, settings or Settings())
     fed = task.feed(picture, model)
     run = task.run_network(fed, networks, model, 1)
-    restored = task.finish(run.result.pixels, Appearance.of(picture.pixels))
+    restored = task.finish(run.result.pixels, Observed.of(picture.pixels))
     if fed.missing is None or not fed.missing.any():
         return restored
     return _blend(restored, task.unrestored(picture.pixels), 1, fed.missing.astype(np.float32))

@@ -12,8 +12,8 @@ from restore_cli.atomic import sweep
 from restore_cli.engine import estimate_memory
 from restore_cli.errors import PictureError, RestoreError
 from restore_cli.image import read_size
-from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.apply import replaces_all
+from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.journal import Journal, digest, digest_item
 from restore_cli.pipeline.networks import Models

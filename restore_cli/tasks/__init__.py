@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from restore_cli.errors import UsageError
 from restore_cli.tasks.restoration import (
-    Appearance,
     Finding,
     NetworkInput,
     NetworkRun,
+    Observed,
     Restoration,
     Trained,
 )
@@ -135,7 +135,7 @@ class Task:
         """The observed pixels at the result's size, which a result should improve on."""
         return observed
 
-    def finish(self, output: Pixels, observed: Appearance) -> Pixels:
+    def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Turn a network's output, in place, into pixels in [0, 1] at the result's size."""
         from restore_cli.image import to_gray
 
@@ -179,7 +179,7 @@ class Task:
             unrestored: the observed pixels at the result's size.
             progress: share of the total work that this run is, 0 to 1.
         """
-        observed, fed = Appearance.of(picture.pixels), self.feed(picture, model)
+        observed, fed = Observed.of(picture.pixels), self.feed(picture, model)
         if not strength * fed.report.strength or (mask is not None and not mask.any()):
             return Restoration(
                 unrestored, unrestored, picture.pixels, mask, fed.report, changed=False
@@ -219,7 +219,7 @@ class Task:
         return networks.run(self, model, fed, progress)
 
 
-def _keep_mean(restored: Pixels, observed: Appearance) -> None:
+def _keep_mean(restored: Pixels, observed: Observed) -> None:
     """Shift each channel, in place, to its observed mean: networks tint by up to a level."""
     import cv2
     import numpy as np

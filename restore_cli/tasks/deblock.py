@@ -9,9 +9,9 @@ from restore_cli.errors import UsageError
 from restore_cli.levels import Range, span
 from restore_cli.tasks import Task, option
 from restore_cli.tasks.restoration import (
-    Appearance,
     Finding,
     NetworkInput,
+    Observed,
     TaskReport,
     Trained,
 )
@@ -118,6 +118,7 @@ class Deblock(Task):
             " `restore denoise` removes noise and JPEG artifacts."
         )
 
-    def finish(self, output: Pixels, observed: Appearance) -> Pixels:
+    def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Crop the rows and columns that `prepare` added, and finish."""
-        return super().finish(output[-observed.height :, -observed.width :], observed)
+        height, width = observed.size
+        return super().finish(output[-height:, -width:], observed)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tasks import Networks, Task, option
 from restore_cli.tasks.restoration import (
-    Appearance,
     NetworkInput,
     NetworkRun,
+    Observed,
     Restoration,
     TaskReport,
     Trained,
@@ -167,7 +167,7 @@ class Inpaint(Task):
         finders = [model] if finds else [networks.find(name, self.name) for name in FINDERS]
         share = 1 / len(finders)
         runs = [networks.run(finder, one, finder.feed(picture, one), share) for one in finders]
-        seen = Appearance.of(picture.pixels)
+        seen = Observed.of(picture.pixels)
         made = [finder.finish(run.result.pixels, seen) for run in runs]
         known, doubt = locate(str(self.detect), made, picture.pixels, keep_edges=not self.grow)
         observed, where = self._mark(known, mask)

@@ -23,29 +23,33 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Appearance:
-    """What a result may have to share with the observed pixels.
+class Observed:
+    """The observed pixels, and what a result has to share with them.
 
     Attributes:
-        height, width: the size.
-        gray: whether all channels are equal.
+        pixels: H x W x C; a network that was run on this array may have overwritten it.
+        gray: whether all channels were equal.
         mean: of each channel, in [0, 1].
     """
 
-    height: int
-    width: int
+    pixels: Pixels
     gray: bool
     mean: tuple[float, ...]
 
     @classmethod
-    def of(cls, observed: Pixels) -> Appearance:
-        """Examine H x W x C."""
+    def of(cls, pixels: Pixels) -> Observed:
+        """Examine H x W x C, before a network is run."""
         import cv2
 
         from restore_cli.image import is_gray
 
-        height, width, channels = observed.shape
-        return cls(height, width, is_gray(observed), tuple(cv2.mean(observed)[:channels]))
+        return cls(pixels, is_gray(pixels), tuple(cv2.mean(pixels)[: pixels.shape[2]]))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.pixels.shape[:2]
+        return height, width
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.levels import Choice, Levels, span
 from restore_cli.tasks import Task, option
 from restore_cli.tasks.restoration import (
-    Appearance,
     Finding,
     NetworkInput,
+    Observed,
     TaskReport,
     Trained,
 )
@@ -143,10 +143,9 @@ class Sr(Task):
             wide or max(1, round(width * tall / height)),
         )
 
-    def finish(self, output: Pixels, observed: Appearance) -> Pixels:
+    def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Resample to the requested size, antialiased, if the network's scale differs."""
-        resized = self._resize(output, observed.height, observed.width)
-        return super().finish(resized, observed)
+        return super().finish(self._resize(output, *observed.size), observed)
 
     def unrestored(self, observed: Pixels) -> Pixels:
         """The observed pixels, upscaled bicubically."""
