@@ -162,7 +162,7 @@ def peaks(sizes: list[float], folder: Path) -> None:
         photo(folder / "photo.jpg", width, height)
         peak, estimate = (
             denoise(folder / "photo.jpg").peak,
-            engine.estimate_memory(network, height, width) / 1e9,
+            engine.estimate_memory(network, height, width, overwrite=True) / 1e9,
         )
         print(
             f"{megapixels:g} MP: {peak:.2f} GB, estimate {estimate:.2f} GB"

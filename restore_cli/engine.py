@@ -24,7 +24,7 @@ from restore_cli.device import find_precision, free_memory
 from restore_cli.errors import EngineError, UsageError
 from restore_cli.forward import Batch, Condition, Forward
 from restore_cli.image import Pixels
-from restore_cli.network import Restorer
+from restore_cli.network import Geometry, Restorer
 from restore_cli.tiles import Box, Canvas, Limits, Tile, split, within
 
 # Side of a tile by device. On a CPU, 48 megapixels take 2.45 GB (benchmarks/README.md).
@@ -132,7 +132,7 @@ def _run_tiles(
     height, width, channels = pixels.shape
     smallest = _smallest_tile(network)
     tile = _tile_side(network, device, settings, (height, width))
-    over = pixels if overwrite and geometry.local and geometry.scale == 1 else None
+    over = pixels if overwrite and _can_overwrite(geometry) else None
     canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local, over=over)
     pending = deque(_cut(network, Box(0, 0, height, width), tile, settings))
     forward = Forward(
@@ -219,7 +219,11 @@ def check_tiles(
 
 
 def estimate_memory(
-    network: Restorer, height: int, width: int, settings: Settings | None = None
+    network: Restorer,
+    height: int,
+    width: int,
+    settings: Settings | None = None,
+    overwrite: bool = False,
 ) -> int:
     """Estimate the peak memory of a process that restores a photo, in bytes.
 
@@ -230,6 +234,7 @@ def estimate_memory(
         network: whose channels and scale the photo has.
         height, width: of the photo.
         settings: as for `run`.
+        overwrite: whether the result is written over the photo, as for `run`.
 
     Raises:
         UsageError: the device or the precision is not available.
@@ -238,12 +243,19 @@ def estimate_memory(
     device = find_device("cpu" if network.on_cpu else settings.device)
     precision = find_precision(settings.precision, device, network)
     settings = replace(settings, precision=precision)
-    images = 4 * geometry.channels * (1 + geometry.scale**2) * height * width
-    if device.type != "cpu":
-        return _PROGRAM + images
     tile = _tile_side(network, device, settings, (height, width))
     window = _cut(network, Box(0, 0, height, width), tile, settings)[0].window
+    after = geometry.scale**2 * height
+    if overwrite and _can_overwrite(geometry):
+        after = window.bottom - window.top  # a row of tiles waits
+    images = 4 * geometry.channels * (height + after) * width
+    if device.type != "cpu":
+        return _PROGRAM + images
     return _PROGRAM + images + int(window.area * _bytes_per_pixel(network, precision))
+
+
+def _can_overwrite(geometry: Geometry) -> bool:
+    return geometry.local and geometry.scale == 1
 
 
 def _cut(network: Restorer, region: Box, tile: int, settings: Settings) -> list[Tile]:

@@ -21,7 +21,7 @@ from restore_cli.pipeline import apply, batch
 from restore_cli.pipeline.files import FileJob
 from restore_cli.pipeline.request import Request
 from restore_cli.tasks import TASKS, Task, find_task
-from restore_cli.tasks.restoration import NetworkInput, Trained
+from restore_cli.tasks.restoration import NetworkInput, Observed, Trained
 
 pytestmark = pytest.mark.weights
 BUNDLED = {
@@ -63,7 +63,9 @@ def restore(entry: Entry, task: Task, image: np.ndarray, settings: Settings) -> 
     loaded = load(entry)
     trained = Trained(loaded.conditions, loaded.network.geometry)
     fed = task.prepare(Picture(image), trained) or NetworkInput(image)
-    return task.finish(run(loaded.network, fed.pixels, fed.conditions, settings).pixels, image)
+    return task.finish(
+        run(loaded.network, fed.pixels, fed.conditions, settings).pixels, Observed.of(image)
+    )
 
 
 def damage(entry: Entry, levels: dict[str, Any]) -> tuple[Task, np.ndarray]:

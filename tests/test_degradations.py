@@ -50,7 +50,7 @@ from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.denoise import Denoise
 from restore_cli.tasks.inpaint import Inpaint
 from restore_cli.tasks.missing import fill
-from restore_cli.tasks.restoration import Trained
+from restore_cli.tasks.restoration import Observed, Trained
 from restore_cli.tasks.sr import Sr, parse_scale
 
 ROOT = Path(__file__).parents[1]
@@ -244,7 +244,7 @@ def test_gray_images_stay_gray(name: str) -> None:
         observed[3:5] = np.nan
     size = (24, 20, 3) if isinstance(task, Sr) else (12, 10, 3)
     tinted = np.random.default_rng(1).random(size, np.float32)
-    restored = task.finish(tinted, observed)
+    restored = task.finish(tinted, Observed.of(observed))
     assert (restored == restored[..., :1]).all() and np.ptp(restored) > 0.5
 
 
@@ -255,7 +255,9 @@ def test_restoring_keeps_the_mean_color_unless_the_damage_changed_it(name: str) 
     tinted = observed[::-1] + np.float32([0.02, 0, -0.01])
     if isinstance(task, Sr):
         tinted = tinted.repeat(2, axis=0).repeat(2, axis=1)
-    shift = (task.finish(tinted, observed).mean(axis=(0, 1)) - observed.mean(axis=(0, 1))) * 255
+    shift = (
+        task.finish(tinted, Observed.of(observed)).mean(axis=(0, 1)) - observed.mean(axis=(0, 1))
+    ) * 255
     weather = name in ("derain", "dehaze", "inpaint")  # of these the last is held by its mask
     np.testing.assert_allclose(shift, [5.1, 0, -2.55] if weather else [0, 0, 0], atol=0.01)
 
@@ -295,7 +297,7 @@ def test_blocks_start_in_the_corner_of_a_photo_turned_upright(
     for known in (photo, replace(photo, jpeg_quality=None, corner=(0, 0))):
         fed = Deblock().prepare(known, Trained({}, Geometry(3)))
         assert estimate_quality(fed.pixels) == (30, (0, 0))
-        assert np.array_equal(Deblock().finish(fed.pixels, photo.pixels), photo.pixels)
+        assert np.array_equal(Deblock().finish(fed.pixels, Observed.of(photo.pixels)), photo.pixels)
 
 
 # Super-resolution

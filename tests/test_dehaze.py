@@ -10,12 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from restore_cli.engine import Settings
 from restore_cli.image import Picture, Pixels, read_picture
 from restore_cli.metrics import psnr
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
 from restore_cli.network import Geometry, Restorer
 from restore_cli.pipeline import apply
+from restore_cli.pipeline.networks import Models
 from restore_cli.tasks.dehaze import SIDE, Dehaze
 from restore_cli.tasks.restoration import Trained
 
@@ -52,6 +54,18 @@ def test_haze_leaves_all_of_a_photo_evenly(clean: Pixels) -> None:
     assert restored.shape == clean.shape
     assert psnr(restored, clean) > 38  # 25.6 dB of errors of 0.1 in every 16th row are evened out
     assert max(own.network.seen[2:]) <= SIDE
+
+
+@pytest.mark.parametrize("side", [300, 700])
+@pytest.mark.parametrize("conditions", [{}, {"style": "photo"}])
+def test_the_result_is_the_same_in_the_memory_of_the_photo(
+    side: int, conditions: dict[str, Any]
+) -> None:
+    hazy = Picture(np.asarray(0.5 * LARGE[:side, :side] + 0.4, np.float32))
+    own, settings = model(**conditions), Settings("cpu")
+    expected = apply.restore(hazy, Dehaze(), own, settings).pixels
+    made = apply.apply(hazy, Dehaze(), own, Models(), settings, overwrite=True)
+    np.testing.assert_array_equal(made.pixels, expected)
 
 
 def test_other_networks_see_the_photo_itself() -> None:

@@ -14,7 +14,7 @@ from restore_cli.levels import Choice, Range
 from restore_cli.network import Geometry
 from restore_cli.noise import from_plane, split, split_white
 from restore_cli.tasks.denoise import RAISE, Denoise
-from restore_cli.tasks.restoration import Trained
+from restore_cli.tasks.restoration import Observed, Trained
 
 GRAY = np.full((40, 50, 1), 0.5, np.float32)
 
@@ -54,15 +54,14 @@ KNOWN = Trained({"sigma": Range(0, 75)}, Geometry(1, conditions=1))
 
 def test_the_model_for_photos_is_given_the_level_that_is_measured() -> None:
     noisy = Picture(Noise(sigma=15).apply(np.tile(GRAY, (4, 4, 1)), np.random.RandomState(0)))
-    fed = Denoise().prepare(noisy, PHOTO)
-    assert fed.report.noise == pytest.approx(15, abs=1)
-    assert from_plane(np.array(fed.conditions)) == pytest.approx(
-        RAISE * split_white(fed.report.noise, 1)
-    )
+    task = Denoise().look(noisy)
+    assert task.noise == pytest.approx(15, abs=1)
+    fed = task.prepare(noisy, PHOTO)
+    assert from_plane(np.array(fed.conditions)) == pytest.approx(RAISE * split_white(task.noise, 1))
     assert fed.report.warnings == () and fed.report.strength == 1
     given = Denoise(sigma=25).prepare(noisy, PHOTO)
     assert np.linalg.norm(from_plane(np.array(given.conditions))) == pytest.approx(25)
-    assert given.report.noise is None
+    assert Denoise(sigma=25).look(noisy).noise is None
 
 
 @pytest.mark.parametrize("noise", ["gaussian", "camera", "random"])
@@ -133,5 +132,5 @@ def test_levels_are_drawn_from_their_range() -> None:
 
 def test_results_are_brought_back_to_pictures() -> None:
     output = np.array([[[-0.1], [0.5], [1.2]]], np.float32)
-    restored = Denoise().finish(output, output)
+    restored = Denoise().finish(output, Observed.of(output))
     np.testing.assert_array_equal(restored[0, :, 0], np.float32([0, 0.5, 1]))

@@ -405,3 +405,8 @@ def test_the_estimated_memory_grows_with_photo_precision_and_tile() -> None:
     # Beyond the tile, only the photo itself grows, before and after: 24 bytes a pixel.
     more = estimate(8000, tile=256) - estimate(4000, tile=256)
     assert more == pytest.approx(24 * (8000**2 - 4000**2), rel=0.05)
+    both, one = (
+        engine.estimate_memory(network, 8000, 8000, Settings("cpu", "fp32", 256), overwrite)
+        for overwrite in (False, True)
+    )
+    assert both - one == pytest.approx(12 * 8000**2, rel=0.1)

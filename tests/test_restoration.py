@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,16 +19,19 @@ from restore_cli.archs.unet import UNet
 from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Result, Settings
-from restore_cli.image import Picture, read_picture, round_to_bytes
+from restore_cli.image import Picture, Pixels, read_picture, round_to_bytes
 from restore_cli.levels import Choice, Range
 from restore_cli.models import checkpoint
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
 from restore_cli.noise import Noise
-from restore_cli.pipeline.apply import restore
+from restore_cli.pipeline.apply import apply, restore
+from restore_cli.pipeline.networks import Models
 from restore_cli.tasks import Task
 from restore_cli.tasks.deblock import Deblock
+from restore_cli.tasks.deblur import Deblur
 from restore_cli.tasks.denoise import Denoise
+from restore_cli.tasks.derain import Derain
 from restore_cli.tasks.inpaint import Inpaint
 from restore_cli.tasks.restoration import NetworkInput, NetworkRun
 from restore_cli.training.recipe import Recipe
@@ -97,6 +101,36 @@ def test_a_hole_is_filled_from_coarse_to_fine_whoever_asks(
     by_command = read_picture(tmp_path / "out.png").pixels
     np.testing.assert_array_equal(by_command, round_to_bytes(by_python))
     np.testing.assert_array_equal((by_command != photo).any(axis=2) & ~missing, False)
+
+
+@pytest.mark.parametrize(
+    "task", [Denoise(sigma=10), Deblock(quality=30, corner=(0, 0)), Derain(), Deblur()]
+)
+def test_a_photo_is_restored_in_its_own_memory_unless_it_is_needed(task: Task) -> None:
+    torch.manual_seed(0)
+    network = UNet(channels=3, widths=(8, 8), conditions=0)
+    nn.init.normal_(network.tail.weight, std=0.02)
+    own = Checkpoint(
+        "own", network.eval(), Header(task=task.name, arch="unet:UNet", params={}, channels=3)
+    )
+    settings, whole = Settings("cpu", "fp32", 64), np.ones(CAT.shape[:2], np.float32)
+    expected = restore(Picture(CAT), task, own, settings).pixels
+
+    def made(picture: Picture, **more: Any) -> Pixels:
+        return apply(picture, task, own, Models(), settings, overwrite=True, **more).pixels
+
+    before = CAT.copy()
+    photo = Picture(CAT.copy())
+    assert np.shares_memory(made(photo), photo.pixels)
+    np.testing.assert_array_equal(photo.pixels, expected)
+    opaque = np.full(CAT.shape[:2], 255, np.uint8)
+    for picture, more in (
+        (Picture(CAT, alpha=opaque), {}),
+        (Picture(CAT), {"strength": 0.5}),
+        (Picture(CAT), {"mask": whole}),
+    ):
+        made(picture, **more)
+        np.testing.assert_array_equal(CAT, before)
 
 
 def test_a_network_that_still_fails_is_scored_itself() -> None:

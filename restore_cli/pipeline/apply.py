@@ -13,7 +13,7 @@ from restore_cli.image import Picture, Pixels, to_rgb
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.networks import Models, PictureNetworks
 from restore_cli.tasks import Task
-from restore_cli.tasks.restoration import NetworkRun, Restoration
+from restore_cli.tasks.restoration import NetworkRun, Observed, Restoration
 
 
 def restore(
@@ -71,7 +71,7 @@ def restore_fully(
     networks = PictureNetworks(model, Models(), picture.channels, scale, settings or Settings())
     fed = task.feed(picture, model)
     run = task.run_network(fed, networks, model, 1)
-    restored = task.finish(run.result.pixels, picture.pixels)
+    restored = task.finish(run.result.pixels, Observed.of(picture.pixels))
     if fed.missing is None or not fed.missing.any():
         return restored
     return _blend(restored, task.unrestored(picture.pixels), 1, fed.missing.astype(np.float32))
@@ -86,6 +86,7 @@ def apply(
     strength: float = 1.0,
     mask: Pixels | None = None,
     on_progress: Callable[[float, float], None] = lambda share, megapixels: None,
+    overwrite: bool = False,
 ) -> Restoration:
     """Restore a picture with a task, and apply strength and mask.
 
@@ -99,6 +100,7 @@ def apply(
         mask: H x W in [0, 1] at the result's size, 1 where the picture is changed.
         on_progress: called with each further share of the work, 0 to 1, and the megapixels of the
             result that it amounts to.
+        overwrite: write the result over the picture's pixels if possible, to save memory.
     """
     opaque = replace(picture, pixels=picture.opaque_pixels())
     tall, wide = task.target_size(picture.height, picture.width)
@@ -110,12 +112,20 @@ def apply(
         settings=settings,
         on_progress=on_progress,
         megapixels=tall * wide / 1e6,
+        overwrite=overwrite
+        and replaces_all(task, strength, mask is not None)
+        and picture.alpha is None,  # the color of transparent pixels is kept
     )
     made = task.restore(opaque, mask, networks, strength)
     if not made.changed:
         return made
     share = strength * made.report.strength
     return replace(made, pixels=_blend(made.pixels, made.unrestored, share, made.mask))
+
+
+def replaces_all(task: Task, strength: float, masked: bool) -> bool:
+    """Whether all pixels of a picture are replaced, so that none is needed afterwards."""
+    return strength == 1 and not (masked or task.enlarges or task.keeps_most_pixels)
 
 
 def _blend(restored: Pixels, observed: Pixels, strength: float, mask: Pixels | None) -> Pixels:

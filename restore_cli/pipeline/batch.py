@@ -12,6 +12,7 @@ from restore_cli.atomic import sweep
 from restore_cli.engine import estimate_memory
 from restore_cli.errors import PictureError, RestoreError
 from restore_cli.image import read_size
+from restore_cli.pipeline.apply import replaces_all
 from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.journal import Journal, digest, digest_item
@@ -87,7 +88,10 @@ def _estimate_memory(request: Request, item: FileJob, models: Models) -> int | N
         height, width = read_size(Path(item.input))
         scale = task.enlargement(height, width)
         model = models.find(request.model or task.model, task.name, 3, scale)
-        return estimate_memory(model.network, height, width, request.settings)
+        overwrite = replaces_all(task, request.strength, bool(item.mask_in)) and not (
+            item.reference or request.check_tiles
+        )
+        return estimate_memory(model.network, height, width, request.settings, overwrite)
     except RestoreError:  # restoring it will report the error
         return None
 

@@ -97,6 +97,7 @@ class PictureNetworks:
         on_progress: called with each further share of the work, 0 to 1, and the megapixels of the
             result that it amounts to.
         megapixels: size of the result.
+        overwrite: whether a network may write its result over the picture's pixels.
     """
 
     chosen: Checkpoint
@@ -106,6 +107,7 @@ class PictureNetworks:
     settings: Settings
     on_progress: Callable[[float, float], None] = lambda share, megapixels: None
     megapixels: float = 0.0
+    overwrite: bool = False
 
     def find(self, name: str | None, task: str) -> Checkpoint:
         """Find a model for this picture by its name; None is the task's default."""
@@ -123,7 +125,10 @@ class PictureNetworks:
             if progress:
                 self.on_progress(progress * share, progress * share * self.megapixels)
 
-        return NetworkRun(model, fed, _run(model, task, fed, self.settings, report))
+        # The picture is needed to blend it, or to restore it with another model.
+        replaced = fed.report.strength == 1 and not model.network.bounds
+        overwrite = self.overwrite and replaced
+        return NetworkRun(model, fed, _run(model, task, fed, self.settings, report, overwrite))
 
 
 def _check_tile(model: Checkpoint, fed: NetworkInput, settings: Settings) -> None:
@@ -142,6 +147,7 @@ def _run(
     fed: NetworkInput,
     settings: Settings,
     on_tile: Callable[[float], None],
+    overwrite: bool,
 ) -> Result:
     """Run a network on a picture whose number of channels may differ.
 
@@ -150,7 +156,7 @@ def _run(
     """
     network, channels = model.network, fed.pixels.shape[2]
     if channels == network.geometry.channels:
-        return engine.run(network, fed.pixels, fed.conditions, settings, on_tile)
+        return engine.run(network, fed.pixels, fed.conditions, settings, on_tile, overwrite)
     if channels == 1:
         result = engine.run(network, to_rgb(fed.pixels), fed.conditions, settings, on_tile)
         return replace(result, pixels=to_gray(result.pixels))

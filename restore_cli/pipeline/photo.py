@@ -22,7 +22,6 @@ from restore_cli.image import (
     read_picture,
     write_encoded,
 )
-from restore_cli.levels import Levels
 from restore_cli.models import catalog
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.apply import apply, check_tiles
@@ -146,6 +145,10 @@ class PhotoRestorer:
         mask = None
         if item.mask_in:
             mask = read_mask(Path(item.mask_in), picture, task, request.max_pixels)
+        noise = task.noise  # before the picture is overwritten
+        if noise is None:
+            noise = measure_noise(picture.pixels, picture.visible).level
+        compares = bool(item.reference or callbacks.on_comparison or request.check_tiles)
         change = apply(
             picture,
             task,
@@ -155,10 +158,11 @@ class PhotoRestorer:
             request.strength,
             mask,
             callbacks.on_progress,
+            overwrite=not compares,
         )
         if item.mask and change.mask is None:
             raise UsageError("Cannot save a mask: none was used. Give --mask.")
-        record = self._report(item, picture, task, change, model.conditions)
+        record = self._report(item, Finding(picture, noise, model.conditions), task, change)
         record = replace(record, warnings=(*find_damage(loaded.data), *record.warnings))
         restored = picture.with_pixels(change.pixels)
         before = None
@@ -216,19 +220,15 @@ class PhotoRestorer:
     def _report(
         self,
         item: FileJob,
-        picture: Picture,
+        found: Finding,
         task: Task,
         change: Restoration,
-        trained: Levels,
     ) -> Record:
         """The record of a photo that is restored, but not yet written."""
         request = self._request
         report, last = change.report, change.runs[-1] if change.runs else None
         warnings = list(report.warnings)
-        noise = report.noise
-        if noise is None:
-            noise = measure_noise(picture.pixels, picture.visible).level
-        if advice := task.advise(Finding(picture, noise, trained)):
+        if advice := task.advise(found):
             warnings.append(advice)
         difference = None
         if request.check_tiles:
@@ -245,11 +245,11 @@ class PhotoRestorer:
             device=last.result.device if last else None,
             precision=last.result.precision if last else None,
             tile=last.result.tile if last else None,
-            width=picture.width,
-            height=picture.height,
-            channels=picture.channels,
-            depth=picture.depth,
-            noise_before=noise,
+            width=found.picture.width,
+            height=found.picture.height,
+            channels=found.picture.channels,
+            depth=found.picture.depth,
+            noise_before=found.noise,
             tile_difference=difference,
             warnings=tuple(warnings),
         )

@@ -12,6 +12,7 @@ from restore_cli.tasks.restoration import (
     Finding,
     NetworkInput,
     NetworkRun,
+    Observed,
     Restoration,
     Trained,
 )
@@ -105,6 +106,11 @@ class Task:
         """Name of the model for these options and the photo; None is the task's default."""
         return None
 
+    @property
+    def noise(self) -> float | None:
+        """The noise that `look` measured, on the 0..255 scale; None if it did not."""
+        return None
+
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:
         """Create the network's input for a picture; None means its pixels without changes.
 
@@ -129,11 +135,11 @@ class Task:
         """The observed pixels at the result's size, which a result should improve on."""
         return observed
 
-    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
+    def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Turn a network's output, in place, into pixels in [0, 1] at the result's size."""
-        from restore_cli.image import is_gray, to_gray
+        from restore_cli.image import to_gray
 
-        if output.shape[2] == 3 and is_gray(observed):
+        if output.shape[2] == 3 and observed.gray:
             output[:] = to_gray(output)
         if self.preserves_mean:
             _keep_mean(output, observed)
@@ -173,7 +179,7 @@ class Task:
             unrestored: the observed pixels at the result's size.
             progress: share of the total work that this run is, 0 to 1.
         """
-        fed = self.feed(picture, model)
+        observed, fed = Observed.of(picture.pixels), self.feed(picture, model)
         if not strength * fed.report.strength or (mask is not None and not mask.any()):
             return Restoration(
                 unrestored, unrestored, picture.pixels, mask, fed.report, changed=False
@@ -193,7 +199,7 @@ class Task:
             note = FIXED.format(geometry.largest) if geometry.largest else APPROXIMATE
             warnings = (*warnings, f"{model.name} {note}")
         return Restoration(
-            self.finish(run.result.pixels, picture.pixels),
+            self.finish(run.result.pixels, observed),
             unrestored,
             picture.pixels,
             mask,
@@ -213,13 +219,12 @@ class Task:
         return networks.run(self, model, fed, progress)
 
 
-def _keep_mean(restored: Pixels, observed: Pixels) -> None:
+def _keep_mean(restored: Pixels, observed: Observed) -> None:
     """Shift each channel, in place, to its observed mean: networks tint by up to a level."""
     import cv2
     import numpy as np
 
-    channels = restored.shape[2]
-    shift = np.subtract(cv2.mean(restored)[:channels], cv2.mean(observed)[:channels])
+    shift = np.subtract(cv2.mean(restored)[: restored.shape[2]], observed.mean)
     restored -= shift.astype(np.float32)
 
 

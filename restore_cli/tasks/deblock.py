@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 from restore_cli.errors import UsageError
 from restore_cli.levels import Range, span
 from restore_cli.tasks import Task, option
-from restore_cli.tasks.restoration import Finding, NetworkInput, TaskReport, Trained
+from restore_cli.tasks.restoration import (
+    Finding,
+    NetworkInput,
+    Observed,
+    TaskReport,
+    Trained,
+)
 
 if TYPE_CHECKING:  # for help texts the tasks are imported without numpy, which is slow
     from restore_cli.image import Picture, Pixels
@@ -112,7 +118,7 @@ class Deblock(Task):
             " `restore denoise` removes noise and JPEG artifacts."
         )
 
-    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
+    def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Crop the rows and columns that `prepare` added, and finish."""
-        height, width = observed.shape[:2]
+        height, width = observed.size
         return super().finish(output[-height:, -width:], observed)

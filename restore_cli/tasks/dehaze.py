@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from restore_cli.tasks import Networks, Task
-from restore_cli.tasks.restoration import NetworkInput, NetworkRun, Trained
+from restore_cli.tasks.restoration import NetworkInput, NetworkRun, Observed, Trained
 
 if TYPE_CHECKING:
     from restore_cli.image import Picture, Pixels
@@ -42,16 +42,18 @@ class Dehaze(Task):
         self, fed: NetworkInput, networks: Networks, model: Checkpoint, progress: float
     ) -> NetworkRun:
         """Run a network, and keep of its change what is a gain and an offset of each place."""
-        run = super().run_network(fed, networks, model, progress)
         if _STYLE not in model.conditions:
-            return run
-        even = _transfer(run.result.pixels, fed.pixels, fed.pixels)
+            return super().run_network(fed, networks, model, progress)
+        small = fed.pixels.copy()  # the network may overwrite its input
+        run = super().run_network(fed, networks, model, progress)
+        even = _transfer(run.result.pixels, small, small)
         return replace(run, result=replace(run.result, pixels=even))
 
-    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
+    def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Repeat the change of a reduced photo on all its pixels."""
-        if output.shape[:2] != observed.shape[:2]:
-            output = _transfer(output, _reduce(observed, *output.shape[:2]), observed)
+        size = output.shape[:2]
+        if size != observed.size:
+            output = _transfer(output, _reduce(observed.pixels, *size), observed.pixels)
         return super().finish(output, observed)
 
 

@@ -80,6 +80,11 @@ class Denoise(Task):
         white = self.found.white if self.found else self.sigma is not None
         return "gaussian" if white else None
 
+    @property
+    def noise(self) -> float | None:
+        """The noise that `look` measured, raised as the networks get it."""
+        return self.found.level if self.found else None
+
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Add the noise level as a constant plane, clipped to the range that the network knows.
 
@@ -106,7 +111,7 @@ class Denoise(Task):
                 f" {known.high:g}.",
             )
         plane = min(max(sigma, known.low), known.high) / 255
-        report = TaskReport({"sigma": round(sigma, 2)}, warnings, noise)
+        report = TaskReport({"sigma": round(sigma, 2)}, warnings)
         return NetworkInput(picture.pixels, (plane,) * geometry.conditions, report)
 
     def _feed_parts(
@@ -118,5 +123,5 @@ class Denoise(Task):
         if not strength:
             warnings = (f"Noise level {sigma:.1f} is not visible; the photo was not changed.",)
         parts = self.found.parts if self.found else _share(sigma, picture)
-        report = TaskReport({"sigma": round(sigma, 2)}, warnings, noise, strength)
+        report = TaskReport({"sigma": round(sigma, 2)}, warnings, strength)
         return tuple(to_plane(np.array(parts)).tolist()), report

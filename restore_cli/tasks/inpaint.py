@@ -10,6 +10,7 @@ from restore_cli.tasks import Networks, Task, option
 from restore_cli.tasks.restoration import (
     NetworkInput,
     NetworkRun,
+    Observed,
     Restoration,
     TaskReport,
     Trained,
@@ -166,7 +167,8 @@ class Inpaint(Task):
         finders = [model] if finds else [networks.find(name, self.name) for name in FINDERS]
         share = 1 / len(finders)
         runs = [networks.run(finder, one, finder.feed(picture, one), share) for one in finders]
-        made = [finder.finish(run.result.pixels, picture.pixels) for run in runs]
+        seen = Observed.of(picture.pixels)
+        made = [finder.finish(run.result.pixels, seen) for run in runs]
         known, doubt = locate(str(self.detect), made, picture.pixels, keep_edges=not self.grow)
         observed, where = self._mark(known, mask)
         where = np.maximum(where, (known != picture.pixels).any(axis=2))

@@ -9,6 +9,7 @@ from restore_cli.tasks import Task
 
 if TYPE_CHECKING:
     from restore_cli.image import Pixels
+    from restore_cli.tasks.restoration import Observed
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,6 @@ class NoiseLevel(Task):
     suffix: ClassVar[str] = "noise"
     preserves_mean: ClassVar[bool] = False
 
-    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
+    def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Return the network's output, the levels at each pixel, unchanged."""
-        return output.reshape(observed.shape)
+        return output.reshape(*observed.size, -1)

@@ -23,19 +23,47 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class Observed:
+    """The observed pixels, and what a result has to share with them.
+
+    Attributes:
+        pixels: H x W x C; a network that was run on this array may have overwritten it.
+        gray: whether all channels were equal.
+        mean: of each channel, in [0, 1].
+    """
+
+    pixels: Pixels
+    gray: bool
+    mean: tuple[float, ...]
+
+    @classmethod
+    def of(cls, pixels: Pixels) -> Observed:
+        """Examine H x W x C, before a network is run."""
+        import cv2
+
+        from restore_cli.image import is_gray
+
+        return cls(pixels, is_gray(pixels), tuple(cv2.mean(pixels)[: pixels.shape[2]]))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        height, width = self.pixels.shape[:2]
+        return height, width
+
+
+@dataclass(frozen=True)
 class TaskReport:
     """What a task reports about a photo.
 
     Attributes:
         options: the task's options as used, such as an estimated sigma instead of "auto".
         warnings: sentences for the user.
-        noise: the noise level on the 0..255 scale, if the task estimated it.
         strength: 0 to 1, how much of the network's change to apply.
     """
 
     options: Mapping[str, float | str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
-    noise: float | None = None
     strength: float = 1.0
 
 
@@ -81,8 +109,8 @@ class Restoration:
 
     Attributes:
         pixels: the restored pixels, in [0, 1].
-        unrestored: the observed pixels at the result's size.
-        observed: the observed pixels; missing ones are NaN.
+        unrestored: the observed pixels at the result's size, unless they were overwritten.
+        observed: the observed pixels, unless they were overwritten; missing ones are NaN.
         mask: H x W in [0, 1], 1 where the picture is changed; None means everywhere.
         report: the task's report.
         runs: the networks that were run, those that detect damage first; empty if nothing changes.

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, ClassVar
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.levels import Choice, Levels, span
 from restore_cli.tasks import Task, option
-from restore_cli.tasks.restoration import Finding, NetworkInput, TaskReport, Trained
+from restore_cli.tasks.restoration import (
+    Finding,
+    NetworkInput,
+    Observed,
+    TaskReport,
+    Trained,
+)
 
 if TYPE_CHECKING:  # for help texts the tasks are imported without numpy, which is slow
     from restore_cli.image import Picture, Pixels
@@ -137,19 +143,20 @@ class Sr(Task):
             wide or max(1, round(width * tall / height)),
         )
 
-    def finish(self, output: Pixels, observed: Pixels) -> Pixels:
+    def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Resample to the requested size, antialiased, if the network's scale differs."""
-        return super().finish(self._resize(output, observed), observed)
+        return super().finish(self._resize(output, *observed.size), observed)
 
     def unrestored(self, observed: Pixels) -> Pixels:
         """The observed pixels, upscaled bicubically."""
-        return self._resize(observed, observed).clip(0, 1)
+        return self._resize(observed, *observed.shape[:2]).clip(0, 1)
 
-    def _resize(self, image: Pixels, observed: Pixels) -> Pixels:
+    def _resize(self, image: Pixels, height: int, width: int) -> Pixels:
+        """Resample to the size of the result for a photo of this height and width."""
         from restore_cli.image import resize
 
-        height, width = self.target_size(*observed.shape[:2])
-        return image if image.shape[:2] == (height, width) else resize(image, height, width)
+        size = self.target_size(height, width)
+        return image if image.shape[:2] == size else resize(image, *size)
 
 
 def _scales(trained: Levels) -> list[float]:
