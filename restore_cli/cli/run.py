@@ -18,7 +18,8 @@ from restore_cli.errors import UsageError
 _HELP = (
     "Restore photos with a chain of these commands, or with a preset.\n\n"
     'A chain is the last argument, in quotation marks: commands such as denoise, joined by "|",'
-    " each with its own options, --model and --strength. All other options are those of one command.\n\n"
+    " each with its own options, --model and --strength. All other options are those of one"
+    " command.\n\n"
     "Each photo is read and written once. Between the steps nothing is rounded.\n\n"
     "With --mask, inpaint fills in the white areas, and other steps restore the entire photo; in a"
     " chain without inpaint, all steps restore the white areas only."
