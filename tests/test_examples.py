@@ -94,7 +94,7 @@ def find_command(words: list[str]) -> tuple[Any, list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_are_of_a_tested_kind(page: Path) -> None:
     for block in blocks(page):
-        assert block.kind in ("sh", "python", "yaml")
+        assert block.kind in ("sh", "python", "toml", "yaml")
         assert block.mark in (PARSED | {""} if block.kind == "sh" else {""})
     assert not re.search("^(    |\t)restore ", page.read_text(encoding="utf-8"), re.MULTILINE)
 

@@ -85,7 +85,7 @@ def apply(
     settings: Settings,
     strength: float = 1.0,
     mask: Pixels | None = None,
-    on_progress: Callable[[float, float], None] = lambda share, megapixels: None,
+    on_progress: Callable[[float], None] = lambda share: None,
     overwrite: bool = False,
 ) -> Restoration:
     """Restore a picture with a task, and apply strength and mask.
@@ -98,12 +98,10 @@ def apply(
         settings: how to run networks.
         strength: blend between input and result, 0 to 1.
         mask: H x W in [0, 1] at the result's size, 1 where the picture is changed.
-        on_progress: called with each further share of the work, 0 to 1, and the megapixels of the
-            result that it amounts to.
+        on_progress: called with each further share of the work, 0 to 1.
         overwrite: write the result over the picture's pixels if possible, to save memory.
     """
     opaque = replace(picture, pixels=picture.opaque_pixels())
-    tall, wide = task.target_size(picture.height, picture.width)
     networks = PictureNetworks(
         chosen=model,
         models=models,
@@ -111,7 +109,6 @@ def apply(
         scale=task.enlargement(picture.height, picture.width),
         settings=settings,
         on_progress=on_progress,
-        megapixels=tall * wide / 1e6,
         overwrite=overwrite
         and replaces_all(task, strength, mask is not None)
         and picture.alpha is None,  # the color of transparent pixels is kept

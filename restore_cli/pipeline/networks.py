@@ -94,9 +94,7 @@ class PictureNetworks:
         channels: 1 or 3, of the picture.
         scale: by which the picture is upscaled.
         settings: how to run networks.
-        on_progress: called with each further share of the work, 0 to 1, and the megapixels of the
-            result that it amounts to.
-        megapixels: size of the result.
+        on_progress: called with each further share of the work, 0 to 1.
         overwrite: whether a network may write its result over the picture's pixels.
     """
 
@@ -105,8 +103,7 @@ class PictureNetworks:
     channels: int
     scale: float
     settings: Settings
-    on_progress: Callable[[float, float], None] = lambda share, megapixels: None
-    megapixels: float = 0.0
+    on_progress: Callable[[float], None] = lambda share: None
     overwrite: bool = False
 
     def find(self, name: str | None, task: str) -> Checkpoint:
@@ -123,7 +120,7 @@ class PictureNetworks:
 
         def report(share: float) -> None:
             if progress:
-                self.on_progress(progress * share, progress * share * self.megapixels)
+                self.on_progress(progress * share)
 
         # The picture is needed to blend it, or to restore it with another model.
         replaced = fed.report.strength == 1 and not model.network.bounds
