@@ -22,6 +22,7 @@ from restore_cli.cli.signals import Worker
 from restore_cli.cli.sources import Sources
 from restore_cli.cli.values import (
     check_ray,
+    date_of_environment,
     fill_in_ray,
     parse_existing,
     parse_format,
@@ -85,6 +86,7 @@ def _run(
     suffix: options.Suffix = None,
     format: options.Format = None,
     jpeg_quality: options.JpegQuality = None,
+    provenance: options.Provenance = False,
     recursive: options.Recursive = False,
     files_from: options.FilesFrom = None,
     max_pixels: options.MaxPixels = None,
@@ -173,6 +175,8 @@ def _run(
             strength=strength,
             check_tiles=check_tiles,
             checksums=resume,
+            provenance=provenance,
+            date=date_of_environment() if provenance else "",
             offline=offline,
             debug=debug,
         )

@@ -31,8 +31,10 @@ from restore_cli.pipeline.files import STREAM, FileJob, choose_format
 from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
+from restore_cli.pipeline.provenance import record_run, record_step, stamp
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.report.comparison import Comparison, Version
+from restore_cli.report.provenance import Provenance
 from restore_cli.report.record import Record
 from restore_cli.tasks import Task
 from restore_cli.tasks.restoration import Finding, Restoration
@@ -66,6 +68,7 @@ class Restored:
         mask: the mask that was used, if it will be saved.
         observed: the photo at the result's size, if it will be measured.
         before: the photo at the result's size, if it will be shown.
+        run: how the photo was restored, if it will be written into its metadata.
         seconds: the time that decoding and restoring took, without loading models.
     """
 
@@ -77,6 +80,7 @@ class Restored:
     mask: Pixels | None
     observed: Pixels | None
     before: Version | None
+    run: Provenance | None
     seconds: float
 
 
@@ -167,6 +171,10 @@ class PhotoRestorer:
             alike = change.observed.shape == change.unrestored.shape
             shown = change.observed if alike else change.unrestored  # missing pixels are black
             before = Version("input", picture.with_pixels(shown).pixels, note)
+        run = None
+        if request.provenance:
+            step = record_step(request.task, request.strength, model, change)
+            run = record_run(request, loaded.data, picture, item.mask_in, [step])
         return Restored(
             record=record,
             data=loaded.data,
@@ -176,6 +184,7 @@ class PhotoRestorer:
             mask=change.mask if item.mask else None,
             observed=change.unrestored if item.reference else None,
             before=before,
+            run=run,
             seconds=loaded.seconds + time.perf_counter() - started - loading,
         )
 
@@ -260,12 +269,17 @@ class PhotoRestorer:
         exact = request.task.keeps_most_pixels or bool(item.mask_in)
         format = item.format or choose_format(picture.format, exact)
         if restored.copied and format == picture.format and not request.jpeg_quality:
-            return restored.data, format, ()
+            note = "The photo was not changed, so it was copied without provenance."
+            return restored.data, format, (note,) if restored.run else ()
         if request.jpeg_quality:
             picture = replace(picture, lossless=False)
         quality = _jpeg_quality(picture, request)
+        notes = picture.notes
+        if restored.run:
+            picture, problems = stamp(picture, format, quality, restored.run)
+            notes += problems
         data, losses = encode_picture(picture, format, jpeg_quality=quality)
-        notes = (*picture.notes, *losses)
+        notes += losses
         if restored.masked and is_altered(picture, format):
             notes += (
                 f"{format} is lossy: pixels outside the mask change slightly. Use PNG or TIFF to"
