@@ -7,7 +7,6 @@ history of XMP (xmpMM:History, Adobe XMP specification part 2, 2.1).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,9 +28,9 @@ from restore_cli.image import (
 )
 from restore_cli.models.catalog import Entry
 from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.pipeline.plan import Step
 from restore_cli.pipeline.request import Request
 from restore_cli.report.provenance import PastModel, PastRun, PastStep, Provenance
-from restore_cli.tasks import Task
 from restore_cli.tasks.restoration import NetworkRun, Restoration
 
 RUNS = Property("urn:restore-cli:provenance:1.0/", "restore", "Runs")
@@ -42,20 +41,19 @@ _ACTION, _AGENT, _WHEN, _PARAMETERS = (
 )
 
 
-def record_step(task: Task, strength: float, model: Checkpoint, change: Restoration) -> PastStep:
-    """Record a step.
+def record_step(step: Step, model: Checkpoint, change: Restoration) -> PastStep:
+    """Record what a step has done.
 
     Args:
-        task: the task with the options that were given.
-        strength: blend between input and result, 0 to 1.
+        step: the step as it was requested.
         model: the model that was chosen.
-        change: what the step did.
+        change: what was done.
     """
     return PastStep(
-        task=task.name,
-        given=task.given(),
+        task=step.task.name,
+        given=step.task.given(),
         used=dict(change.report.options),
-        strength=strength,
+        strength=step.strength,
         model=_record_model(model),
         runs=tuple(map(_record_network, change.runs)),
     )
@@ -71,17 +69,14 @@ def _record_network(run: NetworkRun) -> PastRun:
     return PastRun(_record_model(run.model), kind, used.precision, used.tile)
 
 
-def record_run(
-    request: Request, data: bytes, picture: Picture, mask: str, steps: Sequence[PastStep]
-) -> Provenance:
-    """Record how a photo is restored; the output is not known yet.
+def record_run(request: Request, data: bytes, picture: Picture, mask: str) -> Provenance:
+    """Record how a photo is restored; its steps and the output are not known yet.
 
     Args:
         request: how it is restored.
         data: the contents of the input file.
         picture: the input photo.
         mask: path of the mask, or "".
-        steps: what was done to it.
     """
     return Provenance(
         version=__version__,
@@ -89,7 +84,6 @@ def record_run(
         input_sha256=hashlib.sha256(data).hexdigest(),
         input_pixels_sha256=sha256_of_pixels(picture),
         mask_sha256=sha256_of(Path(mask)) if mask else None,
-        steps=tuple(steps),
         tile=request.settings.tile,
         ensemble=request.settings.ensemble,
     )

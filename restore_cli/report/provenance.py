@@ -112,7 +112,7 @@ class Provenance:
     input_sha256: str
     input_pixels_sha256: str
     mask_sha256: str | None
-    steps: tuple[PastStep, ...]
+    steps: tuple[PastStep, ...] = ()
     tile: int | None = None
     ensemble: bool = False
     jpeg_quality: int | None = None
@@ -121,8 +121,8 @@ class Provenance:
     def __post_init__(self) -> None:
         hashes = self.input_sha256, self.input_pixels_sha256, self.mask_sha256, self.pixels_sha256
         _check_sha256(*filter(None, hashes))
-        if not self.steps or not 1 <= (self.jpeg_quality or 1) <= 100:
-            raise PictureError(f"{_WHERE} has no steps, or an invalid quality.")
+        if not 1 <= (self.jpeg_quality or 1) <= 100:
+            raise PictureError(f"{_WHERE} has an invalid quality: {self.jpeg_quality}.")
 
     @property
     def command(self) -> str:
