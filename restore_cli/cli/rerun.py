@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from restore_cli.cli import options
 from restore_cli.cli.display import print_result, print_text
 from restore_cli.cli.fields import fill_task
+from restore_cli.cli.options import Accept, Debug, Json, Offline, Overwrite, model_names
 from restore_cli.cli.progress import BatchProgress, show_progress
 from restore_cli.cli.signals import Worker, call
 from restore_cli.cli.values import parse_tile
@@ -50,7 +50,7 @@ def rerun(
             help="Write the new result, in the format of FILE; by default nothing is written.",
         ),
     ] = None,
-    overwrite: options.Overwrite = False,
+    overwrite: Overwrite = False,
     mask: Annotated[
         Path | None,
         typer.Option(metavar="MASK", help="Mask, if the photo was restored with one."),
@@ -60,11 +60,11 @@ def rerun(
         typer.Option(
             metavar="NAME|FILE",
             help="Model, if the one that was used is not in the catalog, such as your own.",
-            autocompletion=options.model_names,
+            autocompletion=model_names,
         ),
     ] = None,
-    accept: options.Accept = None,
-    offline: options.Offline = False,
+    accept: Accept = None,
+    offline: Offline = False,
     device: Annotated[
         str | None,
         typer.Option(
@@ -72,8 +72,8 @@ def rerun(
             help="Device to run on: auto, cpu, cuda, cuda:N or mps; by default as before.",
         ),
     ] = None,
-    json: options.Json = False,
-    debug: options.Debug = False,
+    json: Json = False,
+    debug: Debug = False,
 ) -> None:
     """Restore a photo again as its metadata says, and compare the results.
 
