@@ -6,8 +6,11 @@ import getpass
 import hashlib
 import io
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -337,6 +340,15 @@ def test_info(run: Run, tmp_path: Path) -> None:
     assert "standard input" in result.stdout
 
 
+def test_info_does_not_wait_for_torch(restored: Run) -> None:
+    code = "import sys; from restore_cli.cli import app\ntry: app(['info', 'photo.denoised.png'])\n"
+    code += "finally: assert 'torch' not in sys.modules"
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", code]
+    answer = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert "restored by restore-cli" in answer.stdout
+
+
 def test_info_of_a_changed_photo(restored: Run) -> None:
     assert "pixels: the same as when it was restored" in restored("info photo.denoised.png").stdout
     picture = read_picture(Path("photo.denoised.png"))
@@ -385,6 +397,9 @@ def test_another_original(restored: Run, tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "different, by up to 51 of 255" in result.stdout
     assert "other.png is not the original: its pixels differ." in result.stdout
+    write_picture(replace(picture, metadata=Metadata(xmp=b"<a>")), Path("broken.png"))
+    result = restored("rerun photo.denoised.png --from broken.png --model MODEL")
+    assert result.exit_code == 1 and "different, by up to 51 of 255" in result.stdout
     write_picture(replace(picture, pixels=picture.pixels[:20]), Path("small.png"))
     result = restored("rerun photo.denoised.png --from small.png --model MODEL")
     assert result.exit_code == 1 and "different, in size or channels" in result.stdout

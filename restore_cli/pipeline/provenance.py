@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from restore_cli import __version__
 from restore_cli.download import sha256_of
@@ -27,11 +28,13 @@ from restore_cli.image import (
     sha256_of_pixels,
 )
 from restore_cli.models.catalog import Entry
-from restore_cli.models.checkpoint import Checkpoint
-from restore_cli.pipeline.plan import Step
-from restore_cli.pipeline.request import Request
 from restore_cli.report.provenance import PastModel, PastRun, PastStep, Provenance
-from restore_cli.tasks.restoration import NetworkRun, Restoration
+
+if TYPE_CHECKING:  # torch takes a second to import, and `restore info` does not need it
+    from restore_cli.models.checkpoint import Checkpoint
+    from restore_cli.pipeline.plan import Step
+    from restore_cli.pipeline.request import Request
+    from restore_cli.tasks.restoration import NetworkRun, Restoration
 
 RUNS = Property("urn:restore-cli:provenance:1.0/", "restore", "Runs")
 _HISTORY = Property("http://ns.adobe.com/xap/1.0/mm/", "xmpMM", "History")

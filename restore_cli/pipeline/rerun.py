@@ -14,7 +14,7 @@ import numpy as np
 
 from restore_cli.device import find_device
 from restore_cli.engine import Settings
-from restore_cli.errors import RestoreError, UsageError, WeightsError
+from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import Picture, read_file, read_picture, sha256_of_pixels
 from restore_cli.models import catalog
 from restore_cli.pipeline.batch import restore_files
@@ -143,15 +143,19 @@ def rerun(made: Made, request: Request, callbacks: Callbacks) -> Rerun:
     data, original = output.getvalue(), read_file(item.input)
     again = read_picture(data)
     largest = _largest_difference(made.picture, again)
-    same_file = hashlib.sha256(original).hexdigest() == made.run.input_sha256
-    same_pixels = sha256_of_pixels(read_picture(original)) == made.run.input_pixels_sha256
-    runs = read_runs(again)
+    digest, old = hashlib.sha256(original).hexdigest(), made.run
+    same_file = digest == old.input_sha256
+    same_pixels = same_file or sha256_of_pixels(read_picture(original)) == old.input_pixels_sha256
+    runs: tuple[Provenance, ...] = ()
+    with suppress(PictureError):  # another original may have broken XMP
+        runs = read_runs(again)
+    new = [one for one in runs[-1:] if one.input_sha256 == digest]  # none in a copied photo
     return Rerun(
         result=_equality(data == made.data, largest == 0),
         original=_equality(same_file, same_pixels),
         largest=largest,
-        changed=sha256_of_pixels(made.picture) != made.run.pixels_sha256,
-        differences=tuple(_differences(made.run, runs[-1])) if runs else (),
+        changed=sha256_of_pixels(made.picture) != old.pixels_sha256,
+        differences=tuple(_differences(old, new[0])) if new else (),
         data=data,
     )
 
