@@ -69,8 +69,8 @@ SHARED = {  # what brothers may import
     "archs": {"layers", "rivals"},
 }
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
-    "pipeline": "lineup batch cluster workers photo steps apply networks compare masks measure"
-    " watch journal request plan files inputs",
+    "pipeline": "rerun facts lineup batch cluster workers photo steps provenance apply networks"
+    " compare masks measure watch journal request plan files inputs",
     "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint look"
     " lettering wear photo_noise weather camera grain mosaic filters __init__",
     "tasks": "deblock deblur dehaze denoise derain inpaint noise_level sr detection missing"
@@ -78,12 +78,12 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     "image": "read damage write fit png_read png_write tiff_read tiff_samples tiff_write"
     " tiff_layout tiff_tags avif bmp jpeg pnm webp photoshop compression pillow_read"
     " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
-    " picture resampling arrays deflate",
+    " picture resampling arrays deflate xmp",
     "models": "export checkpoint recognize build read_file store catalog header scores",
     "bench": "suites verify run pictures cache rows protocol measurement methods cases request"
     " baselines classical ncnn_networks libraries published statistics costs origin",
     "datasets": "find fetch archive layout pairing known",
-    "report": "bench_report bench_page gallery study html scores batch_report record row"
+    "report": "bench_report bench_page gallery study html scores batch_report record row provenance"
     " comparison figures escaping",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
     "training": "study sweep queue estimate loop setup header validation start step loader"

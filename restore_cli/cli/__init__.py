@@ -30,6 +30,8 @@ PHOTO_COMMANDS = _TASKS | {  # those with defaults from files
 COMMANDS = PHOTO_COMMANDS | {  # the first line of each command's help
     "config": "Show the defaults of options, and the file or variable that each comes from.",
     "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
+    "info": "Show the size, depth, quality and metadata of photos, and how they were made.",
+    "rerun": "Restore a photo again as its metadata says, and compare the results.",
     "train": "Train a model from a recipe.",
     "study": "Train a series of small networks and plot a figure from a paper.",
     "bench": "Benchmark models on image sets.",
@@ -79,6 +81,14 @@ def _add_command(app: typer.Typer, name: str) -> None:
         from restore_cli.cli import compare
 
         app.command(name, epilog=compare.EPILOG)(compare.compare)
+    elif name == "info":
+        from restore_cli.cli import info
+
+        app.command(name, epilog=info.EPILOG)(info.info)
+    elif name == "rerun":
+        from restore_cli.cli import rerun
+
+        app.command(name, epilog=rerun.EPILOG)(rerun.rerun)
     elif name == "train":
         from restore_cli.cli import train
 

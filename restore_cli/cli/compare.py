@@ -6,20 +6,20 @@ import math
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from restore_cli.cli import options
 from restore_cli.cli.display import print_error, print_note, print_result, print_warning
-from restore_cli.cli.fields import option_fields, split_keys
+from restore_cli.cli.fields import fill_task
 from restore_cli.cli.options import FLAG, Debug
 from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker, call
 from restore_cli.cli.values import parse_tile, split_commas
 from restore_cli.errors import ExitCode, PictureError, UsageError
 from restore_cli.models import store
-from restore_cli.tasks import TASKS, Task, find_task
+from restore_cli.tasks import TASKS, find_task
 
 if TYPE_CHECKING:
     from restore_cli.pipeline.request import Request
@@ -124,7 +124,7 @@ def compare(
         from restore_cli.pipeline.lineup import find_task_of
         from restore_cli.pipeline.plan import Step
 
-        kind = _fill(find_task(task or call(find_task_of, names)), level or ())
+        kind = fill_task(find_task(task or call(find_task_of, names)), "--level", level or ())
         settings = Settings(device, precision, parse_tile(tile))
         item = FileJob(str(before), STREAM, before.name, format="PNG")
         items = match_files([item], mask, None)
@@ -171,21 +171,6 @@ def _add_pictures(
             continue
         page.add(rank, partial(Comparison, name, tuple(versions)))
     return failed
-
-
-def _fill(task: type[Task], args: Sequence[str]) -> Task:
-    """Create a task with the options of KEY=VALUE arguments."""
-    known = option_fields(task)
-    given: dict[str, Any] = {}
-    for key, text in split_keys("--level", args):
-        name = key.replace("-", "_")
-        if name not in known:
-            raise UsageError(
-                f"Unknown option {key!r} of {task.name} in --level; expected {', '.join(known)}."
-            )
-        value = known[name].metadata["parse"](text)
-        given[name] = (*given.get(name, ()), value) if known[name].default == () else value
-    return task(**given)
 
 
 def _add_restored(

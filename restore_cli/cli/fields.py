@@ -96,6 +96,25 @@ def split_keys(option: str, args: Sequence[str] | None) -> Iterator[tuple[str, s
         yield key, text
 
 
+def fill_task(task: type[Task], option: str, args: Sequence[str]) -> Task:
+    """Create a task with the options of KEY=VALUE arguments; errors name the `option`.
+
+    Raises:
+        UsageError: a key is unknown, or a value is invalid.
+    """
+    known = option_fields(task)
+    given: dict[str, Any] = {}
+    for key, text in split_keys(option, args):
+        name = key.replace("-", "_")
+        if name not in known:
+            raise UsageError(
+                f"Unknown option {key!r} of {task.name} in {option}; expected {', '.join(known)}."
+            )
+        value = known[name].metadata["parse"](text)
+        given[name] = (*given.get(name, ()), value) if known[name].default == () else value
+    return task(**given)
+
+
 def parse_keys(option: str, args: Sequence[str] | None) -> dict[str, Any]:
     """Parse KEY=VALUE arguments with TOML values; text that is not TOML stays a string.
 

@@ -97,6 +97,15 @@ MaxPixels = Annotated[
         show_default=False,
     ),
 ]
+Provenance = Annotated[
+    bool,
+    flag(
+        _FILES,
+        "Write into the output's metadata how it was made: options, models, date and checksums;"
+        " see `restore info` and `restore rerun`.",
+        "--provenance",
+    ),
+]
 SkipExisting = Annotated[
     bool, flag(_FILES, "Skip inputs whose output already exists.", "--skip-existing")
 ]

@@ -23,6 +23,7 @@ from restore_cli.cli.signals import Worker
 from restore_cli.cli.sources import Sources
 from restore_cli.cli.values import (
     check_ray,
+    date_of_environment,
     fill_in_ray,
     parse_existing,
     parse_format,
@@ -109,6 +110,7 @@ def restore_photos(
     suffix: options.Suffix = None,
     format: options.Format = None,
     jpeg_quality: options.JpegQuality = None,
+    provenance: options.Provenance = False,
     recursive: options.Recursive = False,
     files_from: options.FilesFrom = None,
     max_pixels: options.MaxPixels = None,
@@ -194,6 +196,8 @@ def restore_photos(
             retry_failed=retry_failed,
             check_tiles=check_tiles,
             checksums=resume,
+            provenance=provenance,
+            date=date_of_environment() if provenance else "",
             offline=offline,
             debug=debug,
         )

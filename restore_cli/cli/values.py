@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -106,6 +107,22 @@ def check_ray(address: str) -> str:
             " ray://HOST:10001."
         )
     return address
+
+
+def date_of_environment() -> str:
+    """Return the date of SOURCE_DATE_EPOCH, as 2026-01-31T12:00:00Z; empty if it is not set.
+
+    Reproducible builds set it, see https://reproducible-builds.org/specs/source-date-epoch/.
+    """
+    seconds = os.environ.get("SOURCE_DATE_EPOCH")
+    if not seconds:
+        return ""
+    try:
+        return f"{datetime.fromtimestamp(int(seconds), UTC):%Y-%m-%dT%H:%M:%SZ}"
+    except (ValueError, OverflowError, OSError) as error:
+        raise UsageError(
+            f"{seconds!r} is not a valid SOURCE_DATE_EPOCH; expected seconds since 1970."
+        ) from error
 
 
 def split_commas(args: Sequence[str] | None) -> list[str]:

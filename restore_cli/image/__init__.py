@@ -14,15 +14,18 @@ from restore_cli.image.compression import compress as compress
 from restore_cli.image.compression import jpeg_steps as jpeg_steps
 from restore_cli.image.damage import find_damage as find_damage
 from restore_cli.image.formats import FORMATS as FORMATS
+from restore_cli.image.formats import HOLDS as HOLDS
 from restore_cli.image.formats import LOSSY as LOSSY
 from restore_cli.image.formats import READ_SUFFIXES as READ_SUFFIXES
 from restore_cli.image.formats import format_of as format_of
 from restore_cli.image.formats import is_altered as is_altered
 from restore_cli.image.formats import is_image_name as is_image_name
 from restore_cli.image.formats import suffix_of as suffix_of
+from restore_cli.image.jpeg import MARKER_BYTES as MARKER_BYTES
 from restore_cli.image.picture import Metadata as Metadata
 from restore_cli.image.picture import Picture as Picture
 from restore_cli.image.pillow import to_pillow as to_pillow
+from restore_cli.image.raster import sha256_of_pixels as sha256_of_pixels
 from restore_cli.image.read import read_file as read_file
 from restore_cli.image.read import read_picture as read_picture
 from restore_cli.image.read import read_size as read_size
@@ -30,3 +33,6 @@ from restore_cli.image.resampling import resize as resize
 from restore_cli.image.write import encode_picture as encode_picture
 from restore_cli.image.write import write_encoded as write_encoded
 from restore_cli.image.write import write_picture as write_picture
+from restore_cli.image.xmp import Property as Property
+from restore_cli.image.xmp import append_items as append_items
+from restore_cli.image.xmp import read_list as read_list

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -111,6 +112,17 @@ def quantized(picture: Picture, *, flatten: bool = False) -> Iterator[Samples]:
             block, alpha = block * opacity + (1 - opacity), None
         samples = np.rint(np.clip(block, 0, 1) * np.float32(peak)).astype(f"uint{picture.depth}")
         yield samples if alpha is None else np.concatenate([samples, alpha], axis=2)
+
+
+def sha256_of_pixels(picture: Picture) -> str:
+    """Return the sha256 of the samples with alpha, row by row; 16 bits are little-endian.
+
+    It is that of the same pixels in any lossless format, with any metadata.
+    """
+    digest = hashlib.sha256()
+    for block in quantized(picture):
+        digest.update(block.astype(f"<u{picture.depth // 8}", copy=False).data)
+    return digest.hexdigest()
 
 
 def _rescaled(alpha: Samples, depth: int) -> Samples:

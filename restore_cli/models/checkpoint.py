@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore_cli.atomic import write_whole
-from restore_cli.download import Progress
+from restore_cli.download import Progress, sha256_of
 from restore_cli.errors import WeightsError
 from restore_cli.levels import Levels
 from restore_cli.models.build import check_network, check_spandrel, make_network
@@ -36,11 +36,19 @@ _ONNX = ".onnx"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network in evaluation mode and its header; `name` is the entry's name or the path."""
+    """A network in evaluation mode, and what is known about it.
+
+    Attributes:
+        name: the entry's name, or the path of the file.
+        network: the network.
+        header: the header.
+        sha256: of the file; empty if it was not loaded from one.
+    """
 
     name: str
     network: Restorer
     header: Header
+    sha256: str = ""
 
     @property
     def task(self) -> str:
@@ -74,15 +82,16 @@ def load(
     if not isinstance(model, Path):
         check_spandrel(model.name, model)  # before the download
         state = read_file(ensure_local(model, offline=offline, progress=progress))[1]
-        return Checkpoint(model.name, make_network(model.name, model, state), model)
+        return Checkpoint(model.name, make_network(model.name, model, state), model, model.sha256)
     if model.suffix.lower() == _ONNX:
         return _load_onnx(model)
     header, state = read_file(model)
+    sha256 = sha256_of(model)
     if header is None:
         name, header, network = recognize(model, state)
         if network:
             check_network(network, header, model)
-        return Checkpoint(name, network or make_network(name, header, state), header)
+        return Checkpoint(name, network or make_network(name, header, state), header, sha256)
 
     import torch
 
@@ -92,7 +101,7 @@ def load(
         archs.build(header.arch, header.params, archs.Room.of(state))
     network = make_network(str(model), header, state)
     check_network(network, header, model)
-    return Checkpoint(str(model), network, header)
+    return Checkpoint(str(model), network, header, sha256)
 
 
 def _load_onnx(path: Path) -> Checkpoint:
@@ -108,7 +117,7 @@ def _load_onnx(path: Path) -> Checkpoint:
             raise WeightsError(f"The header of {path} is damaged.") from error
         values = {**header.to_plain(), "task": network.stated["task"], "conditions": trained}
         header = parse_header(values, f"The header of {path}")
-    return Checkpoint(str(path), network, header)
+    return Checkpoint(str(path), network, header, sha256_of(path))
 
 
 def save(network: Restorer, path: Path, header: Header) -> None:

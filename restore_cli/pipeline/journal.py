@@ -170,6 +170,7 @@ def digest(request: Request) -> str:
         request.settings.precision,
         request.settings.ensemble,
         request.jpeg_quality,
+        *(["provenance"] if request.provenance else []),
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

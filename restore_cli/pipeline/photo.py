@@ -30,9 +30,11 @@ from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.plan import Plan, Step, keeps_most_pixels
+from restore_cli.pipeline.provenance import record_run, stamp
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.steps import Progress, Walker
 from restore_cli.report.comparison import Comparison, Version
+from restore_cli.report.provenance import Provenance
 from restore_cli.report.record import Record
 
 
@@ -65,6 +67,7 @@ class Restored:
         mask: the mask that was used, if it will be saved.
         observed: the photo at the result's size, if it will be measured.
         before: the photo at the result's size, if it will be shown.
+        run: how the photo was restored, if it will be written into its metadata.
         seconds: the time that decoding and restoring took, without loading models.
     """
 
@@ -77,6 +80,7 @@ class Restored:
     mask: Pixels | None
     observed: Pixels | None
     before: Version | None
+    run: Provenance | None
     seconds: float
 
 
@@ -143,6 +147,7 @@ class PhotoRestorer:
         steps = request.plan.choose(picture)
         data, quality, shape = loaded.data, picture.jpeg_quality, picture.pixels.shape
         record = _describe(item, picture, find_damage(data))
+        run = record_run(request, data, picture, item.mask_in) if request.provenance else None
         unrestored = None
         if item.reference or callbacks.on_comparison:
             unrestored = picture.opaque_pixels()
@@ -169,6 +174,7 @@ class PhotoRestorer:
             mask=end.mask if item.mask else None,
             observed=end.unrestored if item.reference else None,
             before=before,
+            run=replace(run, steps=end.past) if run else None,
             seconds=time.perf_counter() - started - end.loading,
         )
 
@@ -212,12 +218,17 @@ class PhotoRestorer:
         exact = keeps_most_pixels(request.plan) or bool(item.mask_in)
         format = item.format or choose_format(picture.format, exact)
         if restored.copied and format == picture.format and not request.jpeg_quality:
-            return restored.data, format, ()
+            note = "The photo was not changed, so it was copied without provenance."
+            return restored.data, format, (note,) if restored.run else ()
         if request.jpeg_quality:
             picture = replace(picture, lossless=False)
         quality = request.jpeg_quality or _jpeg_quality(picture, restored.steps)
+        notes = picture.notes
+        if restored.run:
+            picture, problems = stamp(picture, format, quality, restored.run)
+            notes += problems
         data, losses = encode_picture(picture, format, jpeg_quality=quality)
-        notes = (*picture.notes, *losses)
+        notes += losses
         if restored.masked and is_altered(picture, format):
             notes += (
                 f"{format} is lossy: pixels outside the mask change slightly. Use PNG or TIFF to"

@@ -29,6 +29,8 @@ class Request:
         retry_failed: whether to restore photos again that the journal lists as failed.
         check_tiles: whether to measure the effect of tiling.
         checksums: whether records have the checksums of the files.
+        provenance: whether to write into the output's metadata how it was made.
+        date: in UTC, as 2026-01-31T12:00:00Z, for the provenance; empty is the current one.
         offline: whether downloads are forbidden.
         debug: whether to raise the first error instead of continuing.
     """
@@ -44,6 +46,8 @@ class Request:
     retry_failed: bool = False
     check_tiles: bool = False
     checksums: bool = False
+    provenance: bool = False
+    date: str = ""
     offline: bool = False
     debug: bool = False
 

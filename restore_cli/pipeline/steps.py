@@ -13,6 +13,8 @@ from restore_cli.noise import measure_noise
 from restore_cli.pipeline.apply import apply, check_tiles
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.plan import Step
+from restore_cli.pipeline.provenance import record_step
+from restore_cli.report.provenance import PastStep
 from restore_cli.report.record import StepRecord
 from restore_cli.tasks import Task
 from restore_cli.tasks.restoration import Finding, Restoration
@@ -31,6 +33,7 @@ class Progress:
         unrestored: the photo at the picture's size as if no step had restored it, or None.
         shown: the same, but with the missing pixels of a first step that fills them.
         records: a part of the record for each step.
+        past: the provenance of each step.
         warnings: sentences for the user.
         loading: seconds that loading models took.
     """
@@ -43,6 +46,7 @@ class Progress:
     unrestored: Pixels | None = None
     shown: Pixels | None = None
     records: tuple[StepRecord, ...] = ()
+    past: tuple[PastStep, ...] = ()
     warnings: tuple[str, ...] = ()
     loading: float = 0.0
 
@@ -139,6 +143,7 @@ class Walker:
                 *at.records,
                 replace(record, seconds=time.perf_counter() - started - loading),
             ),
+            past=(*at.past, record_step(step, model, change)),
             warnings=(*at.warnings, *warnings),
             loading=at.loading + loading,
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from restore_cli.errors import UsageError
@@ -37,7 +37,17 @@ APPROXIMATE = (
 FIXED = "takes {0} x {0} pixels at once, so it runs in blended tiles, which is approximate."
 
 
-def option(default: Any, help: str, metavar: str, parse: Callable[[str], Any]) -> Any:
+def _show(value: float | str) -> str:
+    return str(value).removesuffix(".0")
+
+
+def option(
+    default: Any,
+    help: str,
+    metavar: str,
+    parse: Callable[[str], Any],
+    show: Callable[[Any], str] = _show,
+) -> Any:
     """Define a field of a task that is a command line option.
 
     Args:
@@ -46,8 +56,10 @@ def option(default: Any, help: str, metavar: str, parse: Callable[[str], Any]) -
         help: one sentence.
         metavar: form of a value, such as "FLOAT|auto"; lower-case words are values.
         parse: converts the text of a value; raises UsageError if it is invalid.
+        show: converts a value to its text.
     """
-    return field(default=default, metadata={"help": help, "metavar": metavar, "parse": parse})
+    words = {"help": help, "metavar": metavar, "parse": parse, "show": show}
+    return field(default=default, metadata=words)
 
 
 class Networks(Protocol):
@@ -97,6 +109,16 @@ class Task:
     enlarges: ClassVar[bool] = False
     keeps_most_pixels: ClassVar[bool] = False
     has_blocking: ClassVar[bool] = False
+
+    def given(self) -> tuple[str, ...]:
+        """The options that differ from their defaults, as KEY=VALUE; one may be repeated."""
+        pairs: list[str] = []
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if "show" in item.metadata and value != item.default:
+                values = value if item.default == () else (value,)
+                pairs += [f"{item.name}={item.metadata['show'](one)}" for one in values]
+        return tuple(pairs)
 
     def look(self, picture: Picture) -> Self | None:
         """This task with what it measures in a photo to choose a model; None if nothing."""

@@ -38,6 +38,11 @@ def parse_box(text: str) -> tuple[int, int, int, int]:
     return x, y, width, height
 
 
+def show_box(box: tuple[int, int, int, int]) -> str:
+    """The text of a box."""
+    return ",".join(map(str, box))
+
+
 def parse_grow(text: str) -> int:
     """Parse a number of pixels."""
     try:
@@ -78,6 +83,7 @@ class Inpaint(Task):
         help="Rectangle to fill, in pixels of the upright photo, cropped to it; repeatable.",
         metavar="X,Y,W,H",
         parse=parse_box,
+        show=show_box,
     )
     detect: Literal["text", "scratches"] | None = option(
         None,

@@ -46,6 +46,11 @@ def parse_size(text: str) -> tuple[int, int]:
     return int(found[1] or found[3] or 0), int(found[2] or found[4] or 0)
 
 
+def show_size(size: tuple[int, int]) -> str:
+    """The text of a size."""
+    return "x".join(str(side or "") for side in size)
+
+
 @dataclass(frozen=True)
 class Sr(Task):
     """Upscale photos.
@@ -67,6 +72,7 @@ class Sr(Task):
         help="Output size in pixels, instead of --scale; Wx or xH keeps the aspect ratio.",
         metavar="WxH|Wx|xH",
         parse=parse_size,
+        show=show_size,
     )
 
     def __post_init__(self) -> None:
@@ -101,7 +107,7 @@ class Sr(Task):
             pixels = resize(pixels, round(height * scale), round(width * scale))
         options: dict[str, float | str] = {"scale": self.scale}
         if self.size:
-            options = {"size": "x".join(str(side or "") for side in self.size)}
+            options = {"size": show_size(self.size)}
         report = TaskReport(options, tuple(self._warn(height, width, scale)))
         return NetworkInput(pixels, (scale / 4,) * geometry.conditions, report)
 
