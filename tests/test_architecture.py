@@ -46,6 +46,7 @@ SHARED = {  # what brothers may import
         "bench_display",
         "bench_options",
         "display",
+        "examples",
         "fields",
         "hints",
         "model_facts",

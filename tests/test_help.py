@@ -6,12 +6,14 @@ import json
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -77,15 +79,39 @@ def test_help_of_tasks(task: str) -> None:
     assert f"restore {task} photo.jpg" in text and "Exit codes: 0" in text
 
 
-def test_the_summary_of_a_command_is_the_first_line_of_its_help() -> None:
-    """The overview shows the summary without importing the command."""
+def test_the_overview_groups_the_commands() -> None:
+    """It shows the first line of each command's help without importing the command."""
     summaries = {words[0]: command.help for words, command in COMMANDS.items() if len(words) == 1}
-    assert list(summaries) == list(cli.COMMANDS) and set(TASKS) <= set(summaries)
+    assert list(summaries) == [name for group in cli.PANELS.values() for name in group]
+    assert set(TASKS) <= set(summaries)
     overview = read_help()
-    for name, text in summaries.items():
-        first = " ".join(text.partition("\n\n")[0].split())
-        assert first.startswith(cli.COMMANDS[name].rstrip("."))
-        assert f"{name} {first}" in overview
+    for panel, group in cli.PANELS.items():
+        shown = overview.partition(f"─ {panel} ─")[2].partition("╰")[0]
+        for name, summary in group.items():
+            first = " ".join(summaries[name].partition("\n\n")[0].split())
+            assert first.startswith(summary.rstrip("."))
+            assert f"{name} {first}" in shown
+
+
+def parse(line: str) -> Any:
+    """Parse a command line without running it; returns the context of the command."""
+    words = shlex.split(line, comments=True)
+    end = next((place for place, word in enumerate(words) if word in "<>|"), len(words))
+    context = typer.main.get_command(app).make_context("restore", words[1:end])
+    while hasattr(context.command, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        name, command, more = context.command.resolve_command(context, rest)
+        context = command.make_context(name, more, parent=context)
+    return context
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS.items(), ids=map(" ".join, COMMANDS))
+def test_every_command_has_examples_that_parse(words: tuple[str, ...], command: Any) -> None:
+    head, *lines = (command.epilog or "").partition("\n\n")[0].splitlines()
+    assert head == "Examples:" and lines
+    for line in lines:
+        assert line.startswith(" ".join(["restore", *words]))
+        parse(line)
 
 
 def test_help_has_no_words_of_programs() -> None:

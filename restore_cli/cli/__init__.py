@@ -1,10 +1,11 @@
 """The command line: the only package that uses Typer and Rich.
 
-`COMMANDS` is all that `restore --help` needs; a command is imported when it runs.
+`PANELS` is all that `restore --help` needs; a command is imported when it runs.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -12,24 +13,34 @@ from typer.core import TyperCommand
 
 from restore_cli import __version__
 from restore_cli.cli.boundary import ErrorHandlingGroup
+from restore_cli.cli.examples import examples
 from restore_cli.cli.hints import add_hint
 from restore_cli.cli.options import Debug
+from restore_cli.tasks import TASKS
 
-_TASKS = {
-    "denoise": "Remove noise from photos.",
-    "deblock": "Remove JPEG compression artifacts from photos.",
-    "derain": "Remove rain from photos.",
-    "inpaint": "Fill in missing areas, given by a mask or boxes, or detected (text, scratches).",
-    "sr": "Upscale photos.",
-    "dehaze": "Remove haze and fog from photos.",
-    "deblur": "Sharpen blurred photos.",
-}
-COMMANDS = _TASKS | {  # the first line of each command's help
-    "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
-    "train": "Train a model from a recipe.",
-    "study": "Train a series of small networks and plot a figure from a paper.",
-    "bench": "Benchmark models on image sets.",
-    "models": "List, show, fetch, add, remove, verify and export models.",
+# By panel of the help: each command with the first line of its own help. One that is not a task is
+# the function NAME of cli/NAME.py, with the examples of its EPILOG, or the group `app` there.
+PANELS = {
+    "Restore": {
+        "denoise": "Remove noise from photos.",
+        "deblock": "Remove JPEG compression artifacts from photos.",
+        "derain": "Remove rain from photos.",
+        "inpaint": "Fill in areas given by a mask or boxes, or detected (text, scratches).",
+        "sr": "Upscale photos.",
+        "dehaze": "Remove haze and fog from photos.",
+        "deblur": "Sharpen blurred photos.",
+    },
+    "Models": {
+        "models": "List, show, fetch, add, remove, verify and export models.",
+    },
+    "Evaluate": {
+        "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
+        "bench": "Benchmark models on image sets.",
+    },
+    "Train": {
+        "train": "Train a model from a recipe.",
+        "study": "Train a series of small networks and plot a figure from a paper.",
+    },
 }
 
 
@@ -49,30 +60,16 @@ class LazyCommand(TyperCommand):
 
 def _add_command(app: typer.Typer, name: str) -> None:
     """Import a command and add it to the app."""
-    if name in _TASKS:
+    if name in TASKS:
         from restore_cli.cli import restore
 
         restore.add_command(app, name)
-    elif name == "compare":
-        from restore_cli.cli import compare
-
-        app.command(name, epilog=compare.EPILOG)(compare.compare)
-    elif name == "train":
-        from restore_cli.cli import train
-
-        app.command(name)(train.train)
-    elif name == "study":
-        from restore_cli.cli import study
-
-        app.command(name)(study.study)
-    elif name == "bench":
-        from restore_cli.cli import bench
-
-        app.add_typer(bench.app, name=name)
+        return
+    module = import_module(f"restore_cli.cli.{name}")
+    if hasattr(module, "app"):
+        app.add_typer(module.app, name=name)
     else:
-        from restore_cli.cli import models
-
-        app.add_typer(models.app, name=name)
+        app.command(name, epilog=module.EPILOG)(getattr(module, name))
 
 
 app = typer.Typer(
@@ -80,11 +77,13 @@ app = typer.Typer(
     help="Restore damaged photos: noise, JPEG artifacts, rain, missing areas, low resolution.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog=examples("restore"),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name, _summary in COMMANDS.items():
-    _text = add_hint(_summary, _name) if _name in _TASKS else _summary
-    app.command(_name, cls=LazyCommand, help=_text)(lambda: None)
+for _panel, _commands in PANELS.items():
+    for _name, _summary in _commands.items():
+        _text = add_hint(_summary, _name) if _name in TASKS else _summary
+        app.command(_name, cls=LazyCommand, help=_text, rich_help_panel=_panel)(lambda: None)
 
 
 def _complete_commands(ctx: typer.Context) -> list[str]:

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from restore_cli.atomic import check_place
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
+from restore_cli.cli.examples import examples
 from restore_cli.cli.model_facts import EXTRA, to_facts, to_lines, to_record, to_traits
 from restore_cli.cli.options import ACCEPT, FLAG, model_names
 from restore_cli.cli.signals import Worker, call
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 _TOLERANCE = 0.02  # dB
 
 app = typer.Typer(
-    help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True
+    help="List, show, fetch, add, remove, verify and export models.",
+    no_args_is_help=True,
+    epilog=examples("models"),
 )
 
 
@@ -54,7 +57,7 @@ Accepted = Annotated[
 ]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("models list"))
 def list_models(
     task: TaskName = None,
     installed: Annotated[
@@ -88,7 +91,7 @@ def list_models(
         print_result(lines)
 
 
-@app.command()
+@app.command(epilog=examples("models show"))
 def show(name: File, as_json: Json = False) -> None:
     """Show details of a model or checkpoint."""
     found = _find(name)
@@ -110,7 +113,7 @@ def show(name: File, as_json: Json = False) -> None:
         stdout.print(grid)
 
 
-@app.command()
+@app.command(epilog=examples("models fetch"))
 def fetch(
     names: Names = None,
     everything: Annotated[
@@ -153,7 +156,7 @@ def fetch(
         print_result(f"{entry.name} {path}")
 
 
-@app.command()
+@app.command(epilog=examples("models add"))
 def add(
     name: Name,
     file: Annotated[
@@ -170,21 +173,21 @@ def add(
     print_result(str(store.add(name, file)))
 
 
-@app.command()
+@app.command(epilog=examples("models remove"))
 def remove(names: Annotated[list[str], _name("NAME", "Full model names.")]) -> None:
     """Delete models from the cache."""
     for entry in map(_entry, names):
         print_result(f"removed {store.remove(entry)}")
 
 
-@app.command()
+@app.command(epilog=examples("models path"))
 def path(name: Name) -> None:
     """Print the path of a model's file."""
     for entry in catalog.find(name):
         print_result(str(store.ensure_local(entry, offline=True)))
 
 
-@app.command()
+@app.command(epilog=examples("models verify"))
 def verify(
     names: Names = None,
     everything: Annotated[
@@ -251,7 +254,7 @@ def _ending(score: ScoreCheck) -> str:
     return f"; {score.warning}" if score.warning else ""
 
 
-@app.command()
+@app.command(epilog=examples("models export"))
 def export(
     name: File,
     output: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="ONNX file to write.")],

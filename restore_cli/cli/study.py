@@ -10,6 +10,7 @@ import typer
 
 from restore_cli import training
 from restore_cli.cli.display import print_note, print_result
+from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import parse_keys
 from restore_cli.cli.options import FLAG, Debug, Device
 from restore_cli.cli.progress import show_progress
@@ -18,6 +19,8 @@ from restore_cli.tables import read_toml
 
 if TYPE_CHECKING:
     from restore_cli.training.progress import Beat
+
+EPILOG = examples("study")
 
 
 def _option(text: str, metavar: str, *names: str, **others: Any) -> Any:
@@ -70,8 +73,6 @@ def study(
     debug: Debug = False,  # noqa: ARG001 (its callback stores it)
 ) -> None:
     """Train a series of small networks and plot a figure from a paper.
-
-    restore study xunit-filter --data photos/ --minutes-each 8 --seeds 2
 
     After each training, the study writes NAME.html (chart and table), .svg, .md and
     .json. The same command resumes an interrupted study.
