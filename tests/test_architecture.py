@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "restore_cli"
 ORDER = [
     "cli",
+    "diagnostics",
     "bench",
     "training",
     "pipeline",

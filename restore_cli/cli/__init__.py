@@ -41,6 +41,9 @@ PANELS = {
         "train": "Train a model from a recipe.",
         "study": "Train a series of small networks and plot a figure from a paper.",
     },
+    "Help": {
+        "doctor": "Check the installation: versions, devices, memory, models, and a self-test.",
+    },
 }
 
 

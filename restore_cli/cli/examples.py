@@ -75,6 +75,10 @@ _EXAMPLES = {  # by command; those of a task are in `restore`
         "restore study xunit-filter --data photos/ --minutes-each 8 --seeds 2",
         "restore study rednet-depth --data photos/ --set batch=4 --out results/",
     ),
+    "doctor": (
+        "restore doctor",
+        "restore doctor --json",
+    ),
 }
 
 
