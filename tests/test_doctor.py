@@ -32,7 +32,8 @@ def run(*words: str) -> Any:
 
 
 @pytest.mark.weights
-def test_a_sound_installation() -> None:
+def test_a_sound_installation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnostics, "_SIDE", 128)
     result = run("--json")
     assert result.exit_code == 0, result.stderr
     found = json.loads(result.stdout)
