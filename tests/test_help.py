@@ -19,11 +19,12 @@ from typer.testing import CliRunner
 
 import restore_cli
 from restore_cli import cli
+from restore_cli.bench.suites import suites
 from restore_cli.cli import app
 from restore_cli.cli.display import describe
 from restore_cli.cli.values import parse_strength
 from restore_cli.errors import UsageError
-from restore_cli.models import catalog
+from restore_cli.models import catalog, store
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
 from restore_cli.tasks.denoise import Denoise
@@ -198,6 +199,16 @@ def test_noise_that_is_left_is_named_where_there_was_some(before: float, said: b
     assert ("noise left 0.8" in describe(record, Denoise())) == said
 
 
+def complete(words: str) -> list[str]:
+    """What the Tab key offers after these words, by the protocol of bash."""
+    environment = {
+        "_RESTORE_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"restore {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
+    }
+    return CliRunner().invoke(app, [], prog_name="restore", env=environment).stdout.split()
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -220,32 +231,88 @@ def test_noise_that_is_left_is_named_where_there_was_some(before: float, said: b
         ("train --task ", "deblur"),
         ("train --arch un", "unet:UNet"),
         ("train --precision ", "fp32"),
+        ("denoise --device cuda:0,c", "cuda:0,cpu"),
+        ("compare a.png --models denoise-photo,deblock-c", "denoise-photo,deblock-color"),
         ("study ", "xunit-filter"),
         ("help mod", "models"),
     ],
 )
 def test_values_are_completed(words: str, offered: str) -> None:
-    environment = {
-        "_RESTORE_COMPLETE": "complete_bash",
-        "COMP_WORDS": f"restore {words}",
-        "COMP_CWORD": str(words.count(" ") + 1),
-    }
-    result = CliRunner().invoke(app, [], prog_name="restore", env=environment)
-    assert offered in result.stdout.split()
+    assert offered in complete(words)
 
 
-def test_completion_does_not_wait_for_torch() -> None:
-    words = {"COMP_WORDS": "restore train --arch ", "COMP_CWORD": "3"}
-    code = "import sys; from restore_cli.cli import app\ntry: app(prog_name='restore')\n"
-    code += "finally: assert 'torch' not in sys.modules"
+def test_only_what_fits_the_task_is_completed() -> None:
+    entries = catalog.entries().values()
+    fitting = {name for entry in entries if entry.task == "sr" for name in entry.names}
+    for words in (
+        "sr --model ",
+        "bench sr --model ",
+        "train --task sr --init ",
+        "compare a.png --task sr --models ",
+    ):
+        assert set(complete(words)) == {*fitting, "default"}
+    assert set(complete("models show ")) > {*fitting, "denoise-photo"}
+    assert "ddn_10" in complete("bench derain ") and "ddn_10" not in complete("bench denoise ")
+    assert complete("bench suite ") == list(suites())
+    licensed = complete("sr --accept-license ")
+    assert licensed and all(catalog.entries()[name].terms for name in licensed)
+
+
+def test_models_that_can_be_removed_are_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path))
+    assert complete("models remove d") == [] and "drunet-color" in complete("models add d")
+    path = store.path_of(catalog.entries()["drunet-color"])
+    path.parent.mkdir()
+    path.touch()
+    assert complete("models remove d") == ["drunet-color"]
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    """The script that --install-completion installs, in a real shell."""
+    program = tmp_path / "restore"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m restore_cli "$@"\n')
+    program.chmod(0o755)
+    code = (
+        'eval "$(_RESTORE_COMPLETE=source_bash restore)"; complete -p restore >&2;'
+        " COMP_WORDS=(restore denoise --model denoise-p); COMP_CWORD=3;"
+        ' _restore_completion restore; echo "${COMPREPLY[@]}"'
+    )
     answer = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | words | {"_RESTORE_COMPLETE": "complete_bash"},
+        ["bash", "-c", code],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        cwd=SCRIPT.parents[1],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (answer.returncode, answer.stderr) == (0, "") and "unet:UNet" in answer.stdout
+    assert answer.stdout == "denoise-photo\n", answer.stderr
+    assert answer.stderr == "complete -o default -F _restore_completion restore\n"  # or files
+
+
+def test_completion_does_not_wait_for_torch() -> None:
+    code = """
+import os, sys
+from restore_cli.cli import app
+for words in sys.argv[1:]:
+    os.environ |= {"COMP_WORDS": "restore " + words, "COMP_CWORD": str(words.count(" ") + 1)}
+    try:
+        app(prog_name="restore")
+    except SystemExit:
+        print(flush=True)
+sys.exit(" ".join({"torch", "scipy", "skimage", "cv2", "jinja2"} & {*sys.modules}) or 0)
+"""
+    words = ["den", "sr --model ", "bench sr ", "bench suite ", "train --arch ", "study x"]
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=os.environ | {"_RESTORE_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert {"denoise", "set5", "papers", "unet:UNet"} <= set(answer.stdout.split())
 
 
 @pytest.mark.parametrize("words", [[], ["denoise"], ["models"], ["bench", "sr"]])

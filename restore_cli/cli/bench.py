@@ -17,6 +17,7 @@ from restore_cli.bench.baselines import baselines
 from restore_cli.cli import bench_options as bench
 from restore_cli.cli import options
 from restore_cli.cli.bench_display import run_bench
+from restore_cli.cli.completion import complete_list
 from restore_cli.cli.display import print_result, print_text, print_warning
 from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import compose, option_fields, parameter, split_keys
@@ -188,7 +189,7 @@ def _with_values(annotation: Any, values: list[str]) -> Any:
     kind, option = get_args(annotation)
     option = copy.copy(option)
     option.help = f"{option.help}: {', '.join(values) or 'none'}."
-    option.autocompletion = options.complete_list(lambda: values)
+    option.autocompletion = complete_list(lambda _: values)
     return Annotated[kind, option]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from restore_cli.cli import options
+from restore_cli.cli.completion import complete_list, model_names
 from restore_cli.cli.display import print_error, print_note, print_result, print_warning
 from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import option_fields, split_keys
@@ -51,6 +52,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE,...",
+            autocompletion=complete_list(model_names),
             help="Also restore the photo with these models; `default` is the task's own.",
         ),
     ] = None,

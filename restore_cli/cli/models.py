@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,10 +11,16 @@ import typer
 from rich.table import Table
 
 from restore_cli.atomic import check_place
+from restore_cli.cli.completion import (
+    download_names,
+    licensed_names,
+    model_names,
+    removable_names,
+)
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
 from restore_cli.cli.examples import examples
 from restore_cli.cli.model_facts import EXTRA, to_facts, to_lines, to_record, to_traits
-from restore_cli.cli.options import ACCEPT, FLAG, model_names
+from restore_cli.cli.options import ACCEPT, FLAG
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.models import catalog, checkpoint, store
@@ -34,8 +40,8 @@ app = typer.Typer(
 )
 
 
-def _name(metavar: str, text: str) -> Any:
-    return typer.Argument(metavar=metavar, help=text, autocompletion=model_names)
+def _name(metavar: str, text: str, names: Callable[..., list[str]] = model_names) -> Any:
+    return typer.Argument(metavar=metavar, help=text, autocompletion=names)
 
 
 File = Annotated[str, _name("NAME|FILE", "Full or short model name, or a checkpoint file.")]
@@ -53,7 +59,7 @@ TaskName = Annotated[
 ]
 Accepted = Annotated[
     list[str] | None,
-    typer.Option("--accept-license", metavar="NAME", help=ACCEPT, autocompletion=model_names),
+    typer.Option("--accept-license", metavar="NAME", help=ACCEPT, autocompletion=licensed_names),
 ]
 
 
@@ -158,7 +164,7 @@ def fetch(
 
 @app.command(epilog=examples("models add"))
 def add(
-    name: Name,
+    name: Annotated[str, _name("NAME", "Full or short model name.", download_names)],
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Checkpoint file, downloaded elsewhere.")
     ],
@@ -174,7 +180,9 @@ def add(
 
 
 @app.command(epilog=examples("models remove"))
-def remove(names: Annotated[list[str], _name("NAME", "Full model names.")]) -> None:
+def remove(
+    names: Annotated[list[str], _name("NAME", "Full model names.", removable_names)],
+) -> None:
     """Delete models from the cache."""
     for entry in map(_entry, names):
         print_result(f"removed {store.remove(entry)}")
