@@ -57,6 +57,7 @@ SHARED = {  # what brothers may import
         "progress",
         "signals",
         "sources",
+        "summary",
         "train_list",
         "train_options",
         "train_progress",
