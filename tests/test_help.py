@@ -22,8 +22,10 @@ from restore_cli import cli
 from restore_cli.bench.suites import suites
 from restore_cli.cli import app
 from restore_cli.cli.display import describe
+from restore_cli.cli.help import topics
 from restore_cli.cli.values import parse_strength
-from restore_cli.errors import UsageError
+from restore_cli.errors import ExitCode, UsageError
+from restore_cli.image import FORMATS
 from restore_cli.models import catalog, store
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
@@ -320,6 +322,38 @@ def test_help_is_a_command_too(words: list[str]) -> None:
     result = CliRunner().invoke(app, ["help", *words])
     assert result.exit_code == 0
     assert result.stdout == CliRunner().invoke(app, [*words, "--help"]).stdout
+
+
+@pytest.mark.parametrize("topic", topics())
+def test_topics_have_examples_that_parse(topic: str) -> None:
+    result = CliRunner().invoke(app, ["help", topic])
+    assert result.exit_code == 0
+    title, blank, *lines = result.stdout.splitlines()
+    assert title.lower().startswith(topic.replace("-", " ") + ": ") and not blank
+    assert max(map(len, lines)) <= 88
+    found = [line for line in lines if line.startswith("  restore ")]
+    assert found
+    for line in found:
+        parse(line)
+
+
+def test_the_overview_lists_the_topics() -> None:
+    assert f"Topics of `restore help`: {', '.join(topics())}." in read_help()
+    assert set(topics()).isdisjoint(name for group in cli.PANELS.values() for name in group)
+    assert "exit-codes" in complete("help ex")
+
+
+def test_topics_are_complete() -> None:
+    def read(topic: str) -> str:
+        return CliRunner().invoke(app, ["help", topic]).stdout
+
+    assert all(name.lower() in read("formats").lower() for name in FORMATS)
+    assert all(re.search(rf"^ +{code:d}  ", read("exit-codes"), re.MULTILINE) for code in ExitCode)
+    package = Path(restore_cli.__file__).parent
+    sources = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    variables = set(re.findall(r"""environ\.get\(\s*"((?:RESTORE|HF)_\w+)""", sources))
+    assert {"RESTORE_CACHE", "HF_ENDPOINT"} <= variables
+    assert all(f"  {name} " in read("environment") for name in variables)
 
 
 def test_help_of_no_command_is_refused() -> None:

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 from restore_cli import __version__
 from restore_cli.cli.boundary import ErrorHandlingGroup
 from restore_cli.cli.examples import examples
+from restore_cli.cli.help import topics
 from restore_cli.cli.hints import add_hint
 from restore_cli.cli.options import Debug
 from restore_cli.tasks import TASKS
@@ -43,6 +44,7 @@ PANELS = {
     },
     "Help": {
         "doctor": "Check the installation: versions, devices, memory, models, and a self-test.",
+        "help": "Show the help of a command, as COMMAND --help does, or a topic.",
     },
 }
 
@@ -80,34 +82,13 @@ app = typer.Typer(
     help="Restore damaged photos: noise, JPEG artifacts, rain, missing areas, low resolution.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    epilog=examples("restore"),
+    epilog=f"{examples('restore')}\n\nTopics of `restore help`: {', '.join(topics())}.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for _panel, _commands in PANELS.items():
     for _name, _summary in _commands.items():
         _text = add_hint(_summary, _name) if _name in TASKS else _summary
         app.command(_name, cls=LazyCommand, help=_text, rich_help_panel=_panel)(lambda: None)
-
-
-def _complete_commands(ctx: typer.Context) -> list[str]:
-    return ctx.find_root().command.list_commands(ctx)  # type: ignore[attr-defined,no-any-return]
-
-
-@app.command("help", hidden=True)
-def _help(
-    ctx: typer.Context,
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="COMMAND",
-            help="A command, such as `bench sr`.",
-            autocompletion=_complete_commands,
-        ),
-    ] = None,
-) -> None:
-    """Show the help of a command, as COMMAND --help does."""
-    root = ctx.find_root()
-    root.command.main([*(command or []), "--help"], prog_name=root.info_name, standalone_mode=False)
 
 
 @app.command("version", hidden=True)

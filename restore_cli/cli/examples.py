@@ -7,6 +7,7 @@ _EXAMPLES = {  # by command; those of a task are in `restore`
         "restore denoise photo.jpg",
         "restore sr photo.jpg --scale 2",
         "restore help denoise",
+        "restore help examples",
     ),
     "models": (
         "restore models list --task denoise",
@@ -74,6 +75,10 @@ _EXAMPLES = {  # by command; those of a task are in `restore`
         "restore study --list",
         "restore study xunit-filter --data photos/ --minutes-each 8 --seeds 2",
         "restore study rednet-depth --data photos/ --set batch=4 --out results/",
+    ),
+    "help": (
+        "restore help bench sr",
+        "restore help formats",
     ),
     "doctor": (
         "restore doctor",
