@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "restore_cli"
 ORDER = [
     "cli",
+    "diagnostics",
     "bench",
     "training",
     "pipeline",
@@ -46,7 +47,9 @@ SHARED = {  # what brothers may import
     "cli": {
         "bench_display",
         "bench_options",
+        "completion",
         "display",
+        "examples",
         "fields",
         "hints",
         "model_facts",
@@ -59,6 +62,7 @@ SHARED = {  # what brothers may import
         "presets",
         "restore",
         "sources",
+        "summary",
         "train_list",
         "train_options",
         "train_progress",

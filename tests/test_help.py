@@ -6,22 +6,27 @@ import json
 import os
 import re
 import runpy
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 from PIL import Image
 from typer.testing import CliRunner
 
 import restore_cli
 from restore_cli import cli
+from restore_cli.bench.suites import suites
 from restore_cli.cli import app
 from restore_cli.cli.display import describe
+from restore_cli.cli.help import topics
 from restore_cli.cli.values import parse_strength
-from restore_cli.errors import UsageError
-from restore_cli.models import catalog
+from restore_cli.errors import ExitCode, UsageError
+from restore_cli.image import FORMATS
+from restore_cli.models import catalog, store
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
 
@@ -76,15 +81,39 @@ def test_help_of_tasks(task: str) -> None:
     assert f"restore {task} photo.jpg" in text and "Exit codes: 0" in text
 
 
-def test_the_summary_of_a_command_is_the_first_line_of_its_help() -> None:
-    """The overview shows the summary without importing the command."""
+def test_the_overview_groups_the_commands() -> None:
+    """It shows the first line of each command's help without importing the command."""
     summaries = {words[0]: command.help for words, command in COMMANDS.items() if len(words) == 1}
-    assert list(summaries) == list(cli.COMMANDS) and set(TASKS) <= set(summaries)
+    assert list(summaries) == [name for group in cli.PANELS.values() for name in group]
+    assert set(TASKS) <= set(summaries)
     overview = read_help()
-    for name, text in summaries.items():
-        first = " ".join(text.partition("\n\n")[0].split())
-        assert first.startswith(cli.COMMANDS[name].rstrip("."))
-        assert f"{name} {first}" in overview
+    for panel, group in cli.PANELS.items():
+        shown = overview.partition(f"─ {panel} ─")[2].partition("╰")[0]
+        for name, summary in group.items():
+            first = " ".join(summaries[name].partition("\n\n")[0].split())
+            assert first.startswith(summary.rstrip("."))
+            assert f"{name} {first}" in shown
+
+
+def parse(line: str) -> Any:
+    """Parse a command line without running it; returns the context of the command."""
+    words = shlex.split(line, comments=True)
+    end = next((place for place, word in enumerate(words) if word in "<>|"), len(words))
+    context = typer.main.get_command(app).make_context("restore", words[1:end])
+    while hasattr(context.command, "resolve_command"):
+        rest = [*context._protected_args, *context.args]
+        name, command, more = context.command.resolve_command(context, rest)
+        context = command.make_context(name, more, parent=context)
+    return context
+
+
+@pytest.mark.parametrize(("words", "command"), COMMANDS.items(), ids=map(" ".join, COMMANDS))
+def test_every_command_has_examples_that_parse(words: tuple[str, ...], command: Any) -> None:
+    head, *lines = (command.epilog or "").partition("\n\n")[0].splitlines()
+    assert head == "Examples:" and lines
+    for line in lines:
+        assert line.startswith(" ".join(["restore", *words]))
+        parse(line)
 
 
 def test_help_has_no_words_of_programs() -> None:
@@ -171,6 +200,16 @@ def test_noise_that_is_left_is_named_where_there_was_some(before: float, said: b
     assert ("noise left 0.8" in describe(record)) == said
 
 
+def complete(words: str) -> list[str]:
+    """What the Tab key offers after these words, by the protocol of bash."""
+    environment = {
+        "_RESTORE_COMPLETE": "complete_bash",
+        "COMP_WORDS": f"restore {words}",
+        "COMP_CWORD": str(words.count(" ") + 1),
+    }
+    return CliRunner().invoke(app, [], prog_name="restore", env=environment).stdout.split()
+
+
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
@@ -193,32 +232,88 @@ def test_noise_that_is_left_is_named_where_there_was_some(before: float, said: b
         ("train --task ", "deblur"),
         ("train --arch un", "unet:UNet"),
         ("train --precision ", "fp32"),
+        ("denoise --device cuda:0,c", "cuda:0,cpu"),
+        ("compare a.png --models denoise-photo,deblock-c", "denoise-photo,deblock-color"),
         ("study ", "xunit-filter"),
         ("help mod", "models"),
     ],
 )
 def test_values_are_completed(words: str, offered: str) -> None:
-    environment = {
-        "_RESTORE_COMPLETE": "complete_bash",
-        "COMP_WORDS": f"restore {words}",
-        "COMP_CWORD": str(words.count(" ") + 1),
-    }
-    result = CliRunner().invoke(app, [], prog_name="restore", env=environment)
-    assert offered in result.stdout.split()
+    assert offered in complete(words)
 
 
-def test_completion_does_not_wait_for_torch() -> None:
-    words = {"COMP_WORDS": "restore train --arch ", "COMP_CWORD": "3"}
-    code = "import sys; from restore_cli.cli import app\ntry: app(prog_name='restore')\n"
-    code += "finally: assert 'torch' not in sys.modules"
+def test_only_what_fits_the_task_is_completed() -> None:
+    entries = catalog.entries().values()
+    fitting = {name for entry in entries if entry.task == "sr" for name in entry.names}
+    for words in (
+        "sr --model ",
+        "bench sr --model ",
+        "train --task sr --init ",
+        "compare a.png --task sr --models ",
+    ):
+        assert set(complete(words)) == {*fitting, "default"}
+    assert set(complete("models show ")) > {*fitting, "denoise-photo"}
+    assert "ddn_10" in complete("bench derain ") and "ddn_10" not in complete("bench denoise ")
+    assert complete("bench suite ") == list(suites())
+    licensed = complete("sr --accept-license ")
+    assert licensed and all(catalog.entries()[name].terms for name in licensed)
+
+
+def test_models_that_can_be_removed_are_completed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path))
+    assert complete("models remove d") == [] and "drunet-color" in complete("models add d")
+    path = store.path_of(catalog.entries()["drunet-color"])
+    path.parent.mkdir()
+    path.touch()
+    assert complete("models remove d") == ["drunet-color"]
+
+
+def test_bash_completes(tmp_path: Path) -> None:
+    """The script that --install-completion installs, in a real shell."""
+    program = tmp_path / "restore"
+    program.write_text(f'#!/bin/sh\nexec {sys.executable} -m restore_cli "$@"\n')
+    program.chmod(0o755)
+    code = (
+        'eval "$(_RESTORE_COMPLETE=source_bash restore)"; complete -p restore >&2;'
+        " COMP_WORDS=(restore denoise --model denoise-p); COMP_CWORD=3;"
+        ' _restore_completion restore; echo "${COMPREPLY[@]}"'
+    )
     answer = subprocess.run(
-        [sys.executable, "-c", code],
-        env=os.environ | words | {"_RESTORE_COMPLETE": "complete_bash"},
+        ["bash", "-c", code],
+        env=os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+        cwd=SCRIPT.parents[1],
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (answer.returncode, answer.stderr) == (0, "") and "unet:UNet" in answer.stdout
+    assert answer.stdout == "denoise-photo\n", answer.stderr
+    assert answer.stderr == "complete -o default -F _restore_completion restore\n"  # or files
+
+
+def test_completion_does_not_wait_for_torch() -> None:
+    code = """
+import os, sys
+from restore_cli.cli import app
+for words in sys.argv[1:]:
+    os.environ |= {"COMP_WORDS": "restore " + words, "COMP_CWORD": str(words.count(" ") + 1)}
+    try:
+        app(prog_name="restore")
+    except SystemExit:
+        print(flush=True)
+sys.exit(" ".join({"torch", "scipy", "skimage", "cv2", "jinja2"} & {*sys.modules}) or 0)
+"""
+    words = ["den", "sr --model ", "bench sr ", "bench suite ", "train --arch ", "study x"]
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *words],
+        env=os.environ | {"_RESTORE_COMPLETE": "complete_bash"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (answer.returncode, answer.stderr) == (0, "")
+    assert {"denoise", "set5", "papers", "unet:UNet"} <= set(answer.stdout.split())
 
 
 @pytest.mark.parametrize("words", [[], ["denoise"], ["models"], ["bench", "sr"]])
@@ -226,6 +321,38 @@ def test_help_is_a_command_too(words: list[str]) -> None:
     result = CliRunner().invoke(app, ["help", *words])
     assert result.exit_code == 0
     assert result.stdout == CliRunner().invoke(app, [*words, "--help"]).stdout
+
+
+@pytest.mark.parametrize("topic", topics())
+def test_topics_have_examples_that_parse(topic: str) -> None:
+    result = CliRunner().invoke(app, ["help", topic])
+    assert result.exit_code == 0
+    title, blank, *lines = result.stdout.splitlines()
+    assert title.lower().startswith(topic.replace("-", " ") + ": ") and not blank
+    assert max(map(len, lines)) <= 88
+    found = [line for line in lines if line.startswith("  restore ")]
+    assert found
+    for line in found:
+        parse(line)
+
+
+def test_the_overview_lists_the_topics() -> None:
+    assert f"Topics of `restore help`: {', '.join(topics())}." in read_help()
+    assert set(topics()).isdisjoint(name for group in cli.PANELS.values() for name in group)
+    assert "exit-codes" in complete("help ex")
+
+
+def test_topics_are_complete() -> None:
+    def read(topic: str) -> str:
+        return CliRunner().invoke(app, ["help", topic]).stdout
+
+    assert all(name.lower() in read("formats").lower() for name in FORMATS)
+    assert all(re.search(rf"^ +{code:d}  ", read("exit-codes"), re.MULTILINE) for code in ExitCode)
+    package = Path(restore_cli.__file__).parent
+    sources = "".join(path.read_text(encoding="utf-8") for path in package.rglob("*.py"))
+    variables = set(re.findall(r"""environ\.get\(\s*"((?:RESTORE|HF)_\w+)""", sources))
+    assert {"RESTORE_CACHE", "HF_ENDPOINT"} <= variables
+    assert all(f"  {name} " in read("environment") for name in variables)
 
 
 def test_help_of_no_command_is_refused() -> None:

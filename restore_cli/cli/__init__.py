@@ -1,10 +1,11 @@
 """The command line: the only package that uses Typer and Rich.
 
-`COMMANDS` is all that `restore --help` needs; a command is imported when it runs.
+`PANELS` is all that `restore --help` needs; a command is imported when it runs.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -12,31 +13,45 @@ from typer.core import TyperCommand
 
 import restore_cli
 from restore_cli.cli.boundary import ErrorHandlingGroup
+from restore_cli.cli.examples import examples
+from restore_cli.cli.help import topics
 from restore_cli.cli.hints import add_hint
 from restore_cli.cli.options import Debug
+from restore_cli.tasks import TASKS
 
-_TASKS = {
-    "denoise": "Remove noise from photos.",
-    "deblock": "Remove JPEG compression artifacts from photos.",
-    "derain": "Remove rain from photos.",
-    "inpaint": "Fill in missing areas, given by a mask or boxes, or detected (text, scratches).",
-    "sr": "Upscale photos.",
-    "dehaze": "Remove haze and fog from photos.",
-    "deblur": "Sharpen blurred photos.",
+# By panel of the help: each command with the first line of its own help. One that is not a task is
+# the function NAME of cli/NAME.py with its EPILOG, or the group `app`, or what `add_command` adds.
+PANELS = {
+    "Restore": {
+        "denoise": "Remove noise from photos.",
+        "deblock": "Remove JPEG compression artifacts from photos.",
+        "derain": "Remove rain from photos.",
+        "inpaint": "Fill in areas given by a mask or boxes, or detected (text, scratches).",
+        "sr": "Upscale photos.",
+        "dehaze": "Remove haze and fog from photos.",
+        "deblur": "Sharpen blurred photos.",
+        "run": "Restore photos with a chain of these commands, or with a preset.",
+        "config": "Show the defaults of options, and the file or variable that each comes from.",
+    },
+    "Models": {
+        "models": "List, show, fetch, add, remove, verify and export models.",
+    },
+    "Evaluate": {
+        "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
+        "bench": "Benchmark models on image sets.",
+        "info": "Show the size, depth, quality and metadata of photos, and how they were made.",
+        "rerun": "Restore a photo again as its metadata says, and compare the results.",
+    },
+    "Train": {
+        "train": "Train a model from a recipe.",
+        "study": "Train a series of small networks and plot a figure from a paper.",
+    },
+    "Help": {
+        "doctor": "Check the installation: versions, devices, memory, models, and a self-test.",
+        "help": "Show the help of a command, as COMMAND --help does, or a topic.",
+    },
 }
-PHOTO_COMMANDS = _TASKS | {  # those with defaults from files
-    "run": "Restore photos with a chain of these commands, or with a preset.",
-}
-COMMANDS = PHOTO_COMMANDS | {  # the first line of each command's help
-    "config": "Show the defaults of options, and the file or variable that each comes from.",
-    "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
-    "info": "Show the size, depth, quality and metadata of photos, and how they were made.",
-    "rerun": "Restore a photo again as its metadata says, and compare the results.",
-    "train": "Train a model from a recipe.",
-    "study": "Train a series of small networks and plot a figure from a paper.",
-    "bench": "Benchmark models on image sets.",
-    "models": "List, show, fetch, add, remove, verify and export models.",
-}
+PHOTO_COMMANDS = (*TASKS, "run")  # those with defaults from files
 
 
 class LazyCommand(TyperCommand):
@@ -65,46 +80,18 @@ def load_command(name: str) -> Any:
 
 def _add_command(app: typer.Typer, name: str) -> None:
     """Import a command and add it to the app."""
-    if name in _TASKS:
+    if name in TASKS:
         from restore_cli.cli import restore
 
         restore.add_command(app, name)
-    elif name == "run":
-        from restore_cli.cli import run
-
-        run.add_command(app)
-    elif name == "config":
-        from restore_cli.cli import config
-
-        app.command(name)(config.config)
-    elif name == "compare":
-        from restore_cli.cli import compare
-
-        app.command(name, epilog=compare.EPILOG)(compare.compare)
-    elif name == "info":
-        from restore_cli.cli import info
-
-        app.command(name, epilog=info.EPILOG)(info.info)
-    elif name == "rerun":
-        from restore_cli.cli import rerun
-
-        app.command(name, epilog=rerun.EPILOG)(rerun.rerun)
-    elif name == "train":
-        from restore_cli.cli import train
-
-        app.command(name)(train.train)
-    elif name == "study":
-        from restore_cli.cli import study
-
-        app.command(name)(study.study)
-    elif name == "bench":
-        from restore_cli.cli import bench
-
-        app.add_typer(bench.app, name=name)
+        return
+    module = import_module(f"restore_cli.cli.{name}")
+    if hasattr(module, "add_command"):
+        module.add_command(app)
+    elif hasattr(module, "app"):
+        app.add_typer(module.app, name=name)
     else:
-        from restore_cli.cli import models
-
-        app.add_typer(models.app, name=name)
+        app.command(name, epilog=module.EPILOG)(getattr(module, name))
 
 
 app = typer.Typer(
@@ -112,32 +99,13 @@ app = typer.Typer(
     help="Restore damaged photos: noise, JPEG artifacts, rain, missing areas, low resolution.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    epilog=f"{examples('restore')}\n\nTopics of `restore help`: {', '.join(topics())}.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _name, _summary in COMMANDS.items():
-    _text = add_hint(_summary, _name) if _name in _TASKS else _summary
-    app.command(_name, cls=LazyCommand, help=_text)(lambda: None)
-
-
-def _complete_commands(ctx: typer.Context) -> list[str]:
-    return ctx.find_root().command.list_commands(ctx)  # type: ignore[attr-defined,no-any-return]
-
-
-@app.command("help", hidden=True)
-def _help(
-    ctx: typer.Context,
-    command: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="COMMAND",
-            help="A command, such as `bench sr`.",
-            autocompletion=_complete_commands,
-        ),
-    ] = None,
-) -> None:
-    """Show the help of a command, as COMMAND --help does."""
-    root = ctx.find_root()
-    root.command.main([*(command or []), "--help"], prog_name=root.info_name, standalone_mode=False)
+for _panel, _commands in PANELS.items():
+    for _name, _summary in _commands.items():
+        _text = add_hint(_summary, _name) if _name in TASKS else _summary
+        app.command(_name, cls=LazyCommand, help=_text, rich_help_panel=_panel)(lambda: None)
 
 
 @app.command("version", hidden=True)

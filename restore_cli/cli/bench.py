@@ -17,7 +17,9 @@ from restore_cli.bench.baselines import baselines
 from restore_cli.cli import bench_options as bench
 from restore_cli.cli import options
 from restore_cli.cli.bench_display import run_bench
+from restore_cli.cli.completion import complete_list
 from restore_cli.cli.display import print_result, print_text, print_warning
+from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import compose, option_fields, parameter, split_keys
 from restore_cli.cli.values import parse_tile, split_commas
 from restore_cli.degradations import Degradation, find_degradation
@@ -27,7 +29,10 @@ from restore_cli.tables import read_value
 from restore_cli.tasks import TASKS, Task, find_task
 
 app = typer.Typer(
-    help="Benchmark models on image sets.", no_args_is_help=True, invoke_without_command=True
+    help="Benchmark models on image sets.",
+    no_args_is_help=True,
+    invoke_without_command=True,
+    epilog=examples("bench"),
 )
 
 
@@ -60,7 +65,7 @@ def start(
     run_suite(suite, data, metric, device, precision, offline, fresh, report, show, json, quiet)
 
 
-@app.command("suite")
+@app.command("suite", epilog=examples("bench suite"))
 def run_suite(
     name: bench.Suite,
     data: bench.Data = None,
@@ -104,7 +109,7 @@ def run_suite(
     run_bench(f"suite {name}", requests, report or (), json, quiet)
 
 
-@app.command("sets")
+@app.command("sets", epilog=examples("bench sets"))
 def list_sets(data: bench.Data = None, json: bench.Json = False) -> None:
     """List the known image sets and where to get them."""
     from restore_cli.datasets.find import find_folder
@@ -137,7 +142,8 @@ _VALUES = "VALUE,VALUE,..."
 def _add_commands() -> None:
     """Add one command per task to the app."""
     for name in TASKS:
-        app.command(name, help=f"Benchmark {name} models.")(_compose(find_task(name)))
+        text, epilog = f"Benchmark {name} models.", examples(f"bench {name}")
+        app.command(name, help=text, epilog=epilog)(_compose(find_task(name)))
 
 
 def _compose(task: type[Task]) -> Callable[..., None]:
@@ -184,7 +190,7 @@ def _with_values(annotation: Any, values: list[str]) -> Any:
     kind, option = get_args(annotation)
     option = copy.copy(option)
     option.help = f"{option.help}: {', '.join(values) or 'none'}."
-    option.autocompletion = options.complete_list(lambda: values)
+    option.autocompletion = complete_list(lambda _: values)
     return Annotated[kind, option]
 
 

@@ -8,20 +8,10 @@ from typing import Annotated
 import typer
 
 from restore_cli.cli import options
+from restore_cli.cli.completion import complete_list, model_names, set_names, suite_names
 from restore_cli.metrics.perceptual import METRICS
 
 WHAT, _OUT = "Benchmark", "Output"  # panels
-
-
-def _set_names() -> list[str]:
-    from restore_cli.datasets.known import known_sets
-
-    return list(known_sets())
-
-
-def _suite_names() -> list[str]:
-    """The names of the suites, for shell completion."""
-    return ["papers", "bundled"]
 
 
 Sets = Annotated[
@@ -29,7 +19,7 @@ Sets = Annotated[
     typer.Argument(
         metavar="SET",
         help="Set names (see `restore bench sets`) or folders of images.",
-        autocompletion=_set_names,
+        autocompletion=set_names,
     ),
 ]
 
@@ -47,7 +37,7 @@ Metrics = Annotated[
         "NAME,...",
         f"Additional metrics: {', '.join(METRICS)}.",
         show_default=False,
-        autocompletion=options.complete_list(lambda: METRICS),
+        autocompletion=complete_list(lambda _: METRICS),
     ),
 ]
 Fresh = Annotated[
@@ -90,7 +80,7 @@ Suite = Annotated[
         metavar="NAME",
         help="Suite to run: papers or bundled.",
         show_default=False,
-        autocompletion=_suite_names,
+        autocompletion=suite_names,
     ),
 ]
 OldSuite = Annotated[
@@ -100,7 +90,7 @@ OldSuite = Annotated[
         "NAME",
         "Deprecated: use `restore bench suite NAME`. Removed in the next release.",
         show_default=False,
-        autocompletion=_suite_names,
+        autocompletion=suite_names,
     ),
 ]
 Pairs = Annotated[
@@ -132,7 +122,7 @@ Models = Annotated[
         "NAME|FILE,...",
         "Models to benchmark; by default the task's default model.",
         show_default=False,
-        autocompletion=options.complete_list(options.model_names),
+        autocompletion=complete_list(model_names),
     ),
 ]
 Baselines = Annotated[

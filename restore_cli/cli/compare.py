@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from restore_cli.cli import options
+from restore_cli.cli.completion import complete_list, model_names
 from restore_cli.cli.display import print_error, print_note, print_result, print_warning
+from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import fill_task
 from restore_cli.cli.options import FLAG, Debug
 from restore_cli.cli.progress import show_progress
@@ -27,13 +29,8 @@ if TYPE_CHECKING:
     from restore_cli.report.gallery import Gallery
 
 EPILOG = (
-    "Examples:\n"
-    "  restore compare photo.jpg retouched.jpg -o page.html\n"
-    "  restore compare photos/ denoised/ -o page.html\n"
-    "  restore compare photo.jpg --models default,best,realesrgan --level scale=4 -o page.html\n"
-    "  restore compare photo.jpg --models default,mine.safetensors --task denoise -o page.html\n\n"
-    "Exit codes: 0 page written, 1 some or all versions failed, 2 invalid arguments,"
-    " 130 interrupted."
+    f"{examples('compare')}\n\nExit codes: 0 page written, 1 some or all versions failed, 2 invalid"
+    " arguments, 130 interrupted."
 )
 
 
@@ -55,6 +52,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME|FILE,...",
+            autocompletion=complete_list(model_names),
             help="Also restore the photo with these models; `default` is the task's own.",
         ),
     ] = None,

@@ -7,8 +7,11 @@ from collections.abc import Mapping
 from restore_cli.cli import PHOTO_COMMANDS
 from restore_cli.cli.defaults import Default, find_defaults, find_project_file, user_file
 from restore_cli.cli.display import print_note, print_result
+from restore_cli.cli.examples import examples
 from restore_cli.tables import read_value, to_toml
 from restore_cli.tasks import TASKS
+
+EPILOG = examples("config")
 
 
 def config() -> None:

@@ -15,9 +15,9 @@ from typer.core import TyperOption
 
 from restore_cli.cli import PHOTO_COMMANDS, load_command
 from restore_cli.cli.fields import option_fields
-from restore_cli.cli.options import model_names
 from restore_cli.cli.restore import task_command
 from restore_cli.errors import UsageError
+from restore_cli.models import catalog
 from restore_cli.tables import read_toml
 from restore_cli.tasks import TASKS, Task, find_task
 
@@ -141,7 +141,8 @@ def _check_keys(path: Path, where: str, table: Mapping[str, Any], known: Iterabl
         elsewhere = f"Set it in {user_file()}, or give it on the command line."
         if key not in _HARMLESS and key not in _task_options():
             raise UsageError(f"{refused}: a project must not choose it. {elsewhere}")
-        if key == "model" and value not in model_names():
+        known_models = {name for entry in catalog.entries().values() for name in entry.names}
+        if key == "model" and value not in known_models | {catalog.DEFAULT}:
             raise UsageError(f"{refused}: {value!r} is not in `restore models list`. {elsewhere}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -25,16 +25,26 @@ def print_result(line: str) -> None:
     )
 
 
-def literal(*lines: str) -> Text:
-    """Lines for a table on stdout, without markup and with control characters escaped."""
+def literal(*lines: str, console: Console = stdout) -> Text:
+    """Lines for a table, without markup and with control characters escaped."""
     from rich.text import Text
 
-    return Text(_encodable("\n".join(map(visible, lines)), stdout), overflow="fold")
+    return Text(_encodable("\n".join(map(visible, lines)), console), overflow="fold")
 
 
 def print_note(line: str, style: str | None = None) -> None:
     """Print a line on stderr, above any progress bar; a terminal wraps it between words."""
     _print_words(stderr, visible(line), style)
+
+
+def print_table(rows: Iterable[tuple[str, str]]) -> None:
+    """Print names and values on stderr in two columns, above any progress bar."""
+    from rich.table import Table
+
+    grid = Table.grid(padding=(0, 2))
+    for name, value in rows:
+        grid.add_row(literal(name, console=stderr), literal(value, console=stderr))
+    stderr.print(grid)
 
 
 def print_text(line: str) -> None:

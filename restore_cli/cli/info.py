@@ -11,6 +11,7 @@ import typer
 from rich.filesize import decimal
 
 from restore_cli.cli.display import print_error, print_result, print_text, print_warning
+from restore_cli.cli.examples import examples
 from restore_cli.cli.options import Debug, Json
 from restore_cli.cli.signals import call
 from restore_cli.errors import ExitCode, PictureError
@@ -20,10 +21,8 @@ if TYPE_CHECKING:
     from restore_cli.report.provenance import Provenance
 
 EPILOG = (
-    "Examples:\n"
-    "  restore info photo.jpg\n"
-    "  restore info --json restored/*.jpg\n\n"
-    "Exit codes: 0 all photos read, 1 some failed, 2 invalid arguments, 130 interrupted."
+    f"{examples('info')}\n\nExit codes: 0 all photos read, 1 some failed, 2 invalid"
+    " arguments, 130 interrupted."
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,9 +11,16 @@ import typer
 from rich.table import Table
 
 from restore_cli.atomic import check_place
+from restore_cli.cli.completion import (
+    download_names,
+    licensed_names,
+    model_names,
+    removable_names,
+)
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
+from restore_cli.cli.examples import examples
 from restore_cli.cli.model_facts import EXTRA, to_facts, to_lines, to_record, to_traits
-from restore_cli.cli.options import ACCEPT, FLAG, model_names
+from restore_cli.cli.options import ACCEPT, FLAG
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.models import catalog, checkpoint, store
@@ -27,12 +34,14 @@ if TYPE_CHECKING:
 _TOLERANCE = 0.02  # dB
 
 app = typer.Typer(
-    help="List, show, fetch, add, remove, verify and export models.", no_args_is_help=True
+    help="List, show, fetch, add, remove, verify and export models.",
+    no_args_is_help=True,
+    epilog=examples("models"),
 )
 
 
-def _name(metavar: str, text: str) -> Any:
-    return typer.Argument(metavar=metavar, help=text, autocompletion=model_names)
+def _name(metavar: str, text: str, names: Callable[..., list[str]] = model_names) -> Any:
+    return typer.Argument(metavar=metavar, help=text, autocompletion=names)
 
 
 File = Annotated[str, _name("NAME|FILE", "Full or short model name, or a checkpoint file.")]
@@ -50,11 +59,11 @@ TaskName = Annotated[
 ]
 Accepted = Annotated[
     list[str] | None,
-    typer.Option("--accept-license", metavar="NAME", help=ACCEPT, autocompletion=model_names),
+    typer.Option("--accept-license", metavar="NAME", help=ACCEPT, autocompletion=licensed_names),
 ]
 
 
-@app.command("list")
+@app.command("list", epilog=examples("models list"))
 def list_models(
     task: TaskName = None,
     installed: Annotated[
@@ -88,7 +97,7 @@ def list_models(
         print_result(lines)
 
 
-@app.command()
+@app.command(epilog=examples("models show"))
 def show(name: File, as_json: Json = False) -> None:
     """Show details of a model or checkpoint."""
     found = _find(name)
@@ -110,7 +119,7 @@ def show(name: File, as_json: Json = False) -> None:
         stdout.print(grid)
 
 
-@app.command()
+@app.command(epilog=examples("models fetch"))
 def fetch(
     names: Names = None,
     everything: Annotated[
@@ -153,9 +162,9 @@ def fetch(
         print_result(f"{entry.name} {path}")
 
 
-@app.command()
+@app.command(epilog=examples("models add"))
 def add(
-    name: Name,
+    name: Annotated[str, _name("NAME", "Full or short model name.", download_names)],
     file: Annotated[
         Path, typer.Argument(metavar="FILE", help="Checkpoint file, downloaded elsewhere.")
     ],
@@ -170,21 +179,23 @@ def add(
     print_result(str(store.add(name, file)))
 
 
-@app.command()
-def remove(names: Annotated[list[str], _name("NAME", "Full model names.")]) -> None:
+@app.command(epilog=examples("models remove"))
+def remove(
+    names: Annotated[list[str], _name("NAME", "Full model names.", removable_names)],
+) -> None:
     """Delete models from the cache."""
     for entry in map(_entry, names):
         print_result(f"removed {store.remove(entry)}")
 
 
-@app.command()
+@app.command(epilog=examples("models path"))
 def path(name: Name) -> None:
     """Print the path of a model's file."""
     for entry in catalog.find(name):
         print_result(str(store.ensure_local(entry, offline=True)))
 
 
-@app.command()
+@app.command(epilog=examples("models verify"))
 def verify(
     names: Names = None,
     everything: Annotated[
@@ -251,7 +262,7 @@ def _ending(score: ScoreCheck) -> str:
     return f"; {score.warning}" if score.warning else ""
 
 
-@app.command()
+@app.command(epilog=examples("models export"))
 def export(
     name: File,
     output: Annotated[Path, typer.Argument(metavar="MODEL.ONNX", help="ONNX file to write.")],

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from restore_cli.cli.completion import complete_list, licensed_names, model_names
 from restore_cli.cli.values import parse_strength, parse_suffix
 
 DEBUG = "restore_cli.debug"  # key of the context's meta, which nested commands share
@@ -171,24 +171,6 @@ Shard = Annotated[
 _NETWORK = "Model and device"
 
 
-def model_names() -> list[str]:
-    """Full and short names of all models, for shell completion."""
-    from restore_cli.models import catalog
-
-    entries = catalog.entries().values()
-    return sorted({name for entry in entries for name in entry.names})
-
-
-def complete_list(names: Callable[[], Iterable[str]]) -> Callable[[str], list[str]]:
-    """Complete the last name of a comma-separated list."""
-
-    def complete(incomplete: str) -> list[str]:
-        head, comma, _ = incomplete.rpartition(",")
-        return [head + comma + name for name in names()]
-
-    return complete
-
-
 Model = Annotated[
     str | None,
     option(
@@ -202,7 +184,7 @@ Model = Annotated[
 ACCEPT = "Accept this model's license, if it forbids commercial use or is not stated; repeatable."
 Accept = Annotated[
     list[str] | None,
-    option(_NETWORK, "NAME", ACCEPT, "--accept-license", autocompletion=model_names),
+    option(_NETWORK, "NAME", ACCEPT, "--accept-license", autocompletion=licensed_names),
 ]
 Offline = Annotated[bool, flag(_NETWORK, "Never download a model.", "--offline")]
 Device = Annotated[
@@ -222,7 +204,7 @@ Devices = Annotated[
         "Device to run on: auto, cpu, cuda, cuda:N or mps; several, such as cuda:0,cuda:1, or all,"
         " have one process each.",
         "--device",
-        autocompletion=lambda: ["auto", "all", "cpu", "cuda", "mps"],
+        autocompletion=complete_list(lambda _: ["auto", "all", "cpu", "cuda", "mps"]),
     ),
 ]
 Precision = Annotated[

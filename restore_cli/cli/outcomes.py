@@ -16,9 +16,12 @@ from restore_cli.cli.display import (
     print_error,
     print_note,
     print_result,
+    print_table,
     print_warning,
+    stderr,
 )
 from restore_cli.cli.progress import BatchProgress
+from restore_cli.cli.summary import Summary
 from restore_cli.errors import ExitCode
 from restore_cli.report.batch_report import write_report
 from restore_cli.report.record import Record
@@ -46,9 +49,7 @@ class Outcomes:
     page: Gallery | None = None
     json: bool = False
     quiet: bool = False
-    _counts: dict[str, int] = field(
-        default_factory=lambda: dict.fromkeys(("done", "skipped", "failed"), 0)
-    )
+    _summary: Summary = field(default_factory=Summary)
     _records: list[Record] = field(default_factory=list)
 
     def render(self, records: Iterable[Record]) -> None:
@@ -77,7 +78,7 @@ class Outcomes:
                 ) from error
         if not self.quiet:
             self._summarize()
-        if self._counts["failed"]:
+        if self._summary.counts["failed"]:
             raise typer.Exit(ExitCode.FAILED)
 
     def _write_report(self, path: Path) -> None:
@@ -85,7 +86,7 @@ class Outcomes:
             write_report(self._records, path)
 
     def _show(self, record: Record) -> None:
-        self._counts[record.status] += 1
+        self._summary.add(record)
         self.batch.finish(record)
         if self.reports:
             self._records.append(record)
@@ -100,8 +101,17 @@ class Outcomes:
 
     def _summarize(self) -> None:
         if self.batch.photos != 1:
-            counts = ", ".join(f"{count} {name}" for name, count in self._counts.items() if count)
-            print_note(f"{counts} in {self.batch.seconds:.1f} s")
+            self._print_totals()
+        self._print_page()
+
+    def _print_totals(self) -> None:
+        """Print a table on a terminal, and otherwise one line."""
+        if self.json or not stderr.is_terminal:
+            print_note(f"{self._summary.results} in {self.batch.seconds:.1f} s")
+            return
+        print_table(self._summary.rows(self.batch.seconds, self.batch.megapixels))
+
+    def _print_page(self) -> None:
         page = self.page
         if page and not page.kept:
             print_note(f"nothing was restored; {page.path} was not written")

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from restore_cli.cli.completion import model_names
 from restore_cli.cli.display import print_result, print_text
+from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import fill_task
-from restore_cli.cli.options import Accept, Debug, Json, Offline, Overwrite, model_names
+from restore_cli.cli.options import Accept, Debug, Json, Offline, Overwrite
 from restore_cli.cli.progress import BatchProgress, show_progress
 from restore_cli.cli.signals import Worker, call
 from restore_cli.cli.values import parse_tile
@@ -25,11 +27,8 @@ if TYPE_CHECKING:
     from restore_cli.pipeline.rerun import Made, Rerun
 
 EPILOG = (
-    "Examples:\n"
-    "  restore rerun photo.denoised.jpg --from photo.jpg\n"
-    "  restore rerun photo.denoised.jpg --from photo.jpg -o again.jpg\n\n"
-    "Exit codes: 0 the results are equal, 1 they differ or a photo cannot be read,"
-    " 2 invalid arguments or no provenance, 3 no model, 130 interrupted."
+    f"{examples('rerun')}\n\nExit codes: 0 the results are equal, 1 they differ or a photo cannot"
+    " be read, 2 invalid arguments or no provenance, 3 no model, 130 interrupted."
 )
 
 

@@ -15,6 +15,7 @@ from typer.core import TyperCommand
 
 from restore_cli.cli import options
 from restore_cli.cli.display import describe, print_error, print_note, print_result, stdout
+from restore_cli.cli.examples import format_examples
 from restore_cli.cli.fields import compose, make_task, option_fields, parameter, task_parameter
 from restore_cli.cli.hints import add_hint, example_options
 from restore_cli.cli.outcomes import Outcomes
@@ -67,13 +68,14 @@ def add_command(app: typer.Typer, name: str) -> None:
 def _epilog(name: str) -> str:
     """The end of a task's help: examples and exit codes."""
     more = example_options(name)
+    lines = format_examples(
+        f"restore {name} photo.jpg{more}",
+        f"restore {name} photos/ -r -o restored/ --skip-existing{more}",
+        f"restore {name} - -o - --format png{more} < photo.jpg > photo.png",
+    )
     return (
-        f"Examples:\n"
-        f"  restore {name} photo.jpg{more}\n"
-        f"  restore {name} photos/ -r -o restored/ --skip-existing{more}\n"
-        f"  restore {name} - -o - --format png{more} < photo.jpg > photo.png\n\n"
-        "Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model,"
-        " 130 interrupted."
+        f"{lines}\n\nExit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no"
+        " model, 130 interrupted."
     )
 
 

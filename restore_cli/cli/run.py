@@ -10,6 +10,7 @@ import typer
 from restore_cli.cli import options
 from restore_cli.cli.chain import is_chain, parse_chain
 from restore_cli.cli.display import print_result
+from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import compose, parameter
 from restore_cli.cli.presets import find_preset, read_presets
 from restore_cli.cli.restore import PhotoCommand, restore_photos
@@ -24,13 +25,10 @@ _HELP = (
     "With --mask, inpaint fills in the white areas, and other steps restore the entire photo; in a"
     " chain without inpaint, all steps restore the white areas only."
 )
-_EPILOG = """Examples:
-  restore run photo.jpg "deblock | denoise --strength 80% | sr --scale 2"
-  restore run photos/ -r -o restored/ "denoise | deblur"
-  restore run *.jpg --preset old-scan
-
-Exit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no model, 130 interrupted.
-"""
+_EPILOG = (
+    f"{examples('run')}\n\nExit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments,"
+    " 3 no model, 130 interrupted."
+)
 _NEEDED = 'End the command with a chain, such as "deblock | denoise", or give --preset.'
 
 

@@ -8,26 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from restore_cli import training
+from restore_cli.cli.completion import study_names
 from restore_cli.cli.display import print_note, print_result
+from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import parse_keys
 from restore_cli.cli.options import FLAG, Debug, Device
 from restore_cli.cli.progress import show_progress
-from restore_cli.errors import RestoreError, UsageError
-from restore_cli.tables import read_toml
+from restore_cli.errors import UsageError
 
 if TYPE_CHECKING:
     from restore_cli.training.progress import Beat
 
+EPILOG = examples("study")
+
 
 def _option(text: str, metavar: str, *names: str, **others: Any) -> Any:
     return typer.Option(*names, metavar=metavar, help=text, show_default=False, **others)
-
-
-def _study_names() -> list[str]:
-    # `training.sweep` reads this table too, but imports torch.
-    table = Path(training.__file__).with_name("studies.toml")
-    return list(read_toml(table, RestoreError))
 
 
 def study(
@@ -37,7 +33,7 @@ def study(
             metavar="NAME",
             help="Name of the study (see --list).",
             show_default=False,
-            autocompletion=_study_names,
+            autocompletion=study_names,
         ),
     ] = None,
     list_studies: Annotated[
@@ -70,8 +66,6 @@ def study(
     debug: Debug = False,  # noqa: ARG001 (its callback stores it)
 ) -> None:
     """Train a series of small networks and plot a figure from a paper.
-
-    restore study xunit-filter --data photos/ --minutes-each 8 --seeds 2
 
     After each training, the study writes NAME.html (chart and table), .svg, .md and
     .json. The same command resumes an interrupted study.

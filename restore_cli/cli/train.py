@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from restore_cli.cli.examples import examples
 from restore_cli.cli.options import Debug, Device
 from restore_cli.cli.train_list import train_list
 from restore_cli.cli.train_options import (
@@ -39,6 +40,8 @@ from restore_cli.cli.train_progress import run_training
 from restore_cli.cli.train_recipe import checkpoint_name, choose_cheap, merge_options
 from restore_cli.cli.train_show import show_archs, show_plan, show_recipes
 from restore_cli.errors import UsageError
+
+EPILOG = examples("train")
 
 
 def train(
@@ -76,9 +79,7 @@ def train(
     NAME is a model from `restore models list`, which is retrained from its recipe in
     weights.toml, or a paper's recipe from `restore train --list`, with variants after
     colons. RECIPE.toml is a file with the keys of a recipe. Options override these
-    keys, or define a recipe of their own:
-
-    restore train --task denoise --data photos/ --minutes 60 --out my.safetensors
+    keys, or define a recipe of their own.
 
     NAME.safetensors is the checkpoint with the best validation score. Next to it are
     NAME.last.safetensors (the latest checkpoint), NAME.state.safetensors (for
@@ -87,9 +88,9 @@ def train(
 
     `torchrun -m restore_cli train ...` trains with several processes.
 
-    `restore train --jobs 2 A.toml B.toml C.toml --data photos/` trains a list, two
-    at a time. Each training writes its output to A.log, and so on; train.log lists
-    when each one started and ended. The same command resumes the list.
+    Several names are trained as a list, --jobs at a time. Each training writes its
+    output to NAME.log; train.log lists when each one started and ended. The same
+    command resumes the list.
     """
     if list_recipes:
         show_recipes()

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from restore_cli import recipes
-from restore_cli.cli.options import FLAG, model_names, option
-from restore_cli.models import catalog
+from restore_cli.cli.completion import arch_names, model_names, recipe_names
+from restore_cli.cli.options import FLAG, option
 from restore_cli.tasks import TASKS
 
 _RECIPE = "Recipe"
@@ -17,23 +16,12 @@ _DATA = "Data"
 _RUN = "Run"
 
 
-def _recipe_names() -> list[str]:
-    return [*recipes.rows(), *(name for name, entry in catalog.entries().items() if entry.recipe)]
-
-
-def _arch_names() -> list[str]:
-    """List the networks that recipes and models use, without importing torch."""
-    used = [row.keys["arch"] for row in recipes.rows().values()]
-    ours = (entry.arch for entry in catalog.entries().values() if not entry.by_spandrel)
-    return sorted({*used, *ours})
-
-
 Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="NAME|RECIPE.toml",
         help="Models to retrain, papers' recipes, or recipe files.",
-        autocompletion=_recipe_names,
+        autocompletion=recipe_names,
     ),
 ]
 ListRecipes = Annotated[
@@ -80,7 +68,7 @@ Arch = Annotated[
         "FILE:CLASS",
         r"Network to train (see --list-archs). \[default: that of the task's default model]",
         show_default=False,
-        autocompletion=_arch_names,
+        autocompletion=arch_names,
     ),
 ]
 Params = Annotated[

@@ -64,7 +64,7 @@ def parse_detect(text: str) -> Paint:
 
 @dataclass(frozen=True)
 class Inpaint(Task):
-    """Fill in missing areas, given by a mask or boxes, or detected (text, scratches).
+    """Fill in areas given by a mask or boxes, or detected (text, scratches).
 
     Attributes:
         box: rectangles to fill: x, y, width and height in pixels.
