@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -13,11 +13,14 @@ from typing import BinaryIO
 from restore_cli import engine, storage
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
+    Pages,
     Picture,
     Pixels,
+    encode_pages,
     encode_picture,
     find_damage,
     is_altered,
+    open_pages,
     read_file,
     read_picture,
     write_encoded,
@@ -44,13 +47,17 @@ class Loaded:
 
     Attributes:
         data: the contents of its file.
-        picture: the photo.
+        picture: the photo, or its first page.
         seconds: the time that decoding took.
+        pages: all frames or pages, if they are restored and there are several.
+        share: the share of the work for the file that this photo is, 0 to 1.
     """
 
     data: bytes
     picture: Picture
     seconds: float
+    pages: Pages | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,13 +67,15 @@ class Restored:
     Attributes:
         record: the record so far.
         data: the contents of the input file, which an unchanged photo may reuse.
-        picture: the result.
+        picture: the result, of the first page.
         copied: whether the photo was not changed.
         masked: whether a mask limited the change.
         mask: the mask that was used, if it will be saved.
         observed: the photo at the result's size, if it will be measured.
         before: the photo at the result's size, if it will be shown.
         seconds: the time that decoding and restoring took, without loading models.
+        megapixels: of the result, of all pages.
+        encoded: the file and notes on what is lost, if it has several pages.
     """
 
     record: Record
@@ -78,6 +87,8 @@ class Restored:
     observed: Pixels | None
     before: Version | None
     seconds: float
+    megapixels: float
+    encoded: tuple[bytes, tuple[str, ...]] | None = None
 
 
 class PhotoRestorer:
@@ -131,11 +142,15 @@ class PhotoRestorer:
         """Decode the contents of a file."""
         started = time.perf_counter()
         name = "standard input" if item.input == STREAM else item.input
-        picture = read_picture(data, name, max_pixels=self._request.max_pixels)
-        return Loaded(data, picture, time.perf_counter() - started)
+        most = self._request.max_pixels
+        pages = open_pages(data, name, max_pixels=most) if self._request.pages == "all" else None
+        picture = next(pages.pictures()) if pages else read_picture(data, name, max_pixels=most)
+        return Loaded(data, picture, time.perf_counter() - started, pages)
 
     def restore(self, item: FileJob, loaded: Loaded) -> Restored:
-        """Restore a photo in memory."""
+        """Restore a photo in memory, or all its pages."""
+        if loaded.pages:
+            return self._restore_pages(item, loaded, loaded.pages)
         request, callbacks, picture = self._request, self._callbacks, loaded.picture
         started = time.perf_counter()
         task = request.task.look(picture) or request.task
@@ -154,7 +169,7 @@ class PhotoRestorer:
             request.settings,
             request.strength,
             mask,
-            callbacks.on_progress,
+            lambda share, megapixels: callbacks.on_progress(share * loaded.share, megapixels),
         )
         if item.mask and change.mask is None:
             raise UsageError("Cannot save a mask: none was used. Give --mask.")
@@ -177,6 +192,44 @@ class PhotoRestorer:
             observed=change.unrestored if item.reference else None,
             before=before,
             seconds=loaded.seconds + time.perf_counter() - started - loading,
+            megapixels=restored.megapixels,
+        )
+
+    def _restore_pages(self, item: FileJob, loaded: Loaded, pages: Pages) -> Restored:
+        """Restore frames or pages one by one, and encode each one before the next is decoded."""
+        first: list[Restored] = []  # later ones are not kept
+        copied, megapixels, loading = True, 0.0, 0.0
+        warnings: dict[str, None] = dict.fromkeys(find_damage(loaded.data))
+        notes: dict[str, None] = {}
+        started = time.perf_counter()
+
+        def pictures() -> Iterator[Picture]:
+            nonlocal copied, megapixels, loading
+            for page in pages.pictures():
+                begun = time.perf_counter()
+                one = self.restore(item, Loaded(b"", page, 0.0, share=1 / pages.count))
+                loading += time.perf_counter() - begun - one.seconds
+                copied, megapixels = copied and one.copied, megapixels + one.megapixels
+                warnings.update(dict.fromkeys(one.record.warnings))
+                notes.update(dict.fromkeys(page.notes))
+                if not first:
+                    first.append(one)
+                yield self._to_encode(one.picture)
+
+        data, losses = encode_pages(
+            pictures(),
+            pages,
+            self._format(item, loaded.picture),
+            jpeg_quality=_jpeg_quality(loaded.picture, self._request),
+        )
+        return replace(
+            first[0],
+            record=replace(first[0].record, pages=pages.count, warnings=tuple(warnings)),
+            data=loaded.data,
+            copied=copied,
+            seconds=loaded.seconds + time.perf_counter() - started - loading,
+            megapixels=megapixels,
+            encoded=(data, (*notes, *losses)),
         )
 
     def save(self, item: FileJob, restored: Restored) -> Record:
@@ -193,7 +246,7 @@ class PhotoRestorer:
             output_width=picture.width,
             output_height=picture.height,
             seconds=seconds,
-            megapixels_per_s=picture.megapixels / max(seconds, 1e-9),
+            megapixels_per_s=restored.megapixels / max(seconds, 1e-9),
             noise_after=measure_noise(picture.pixels, picture.visible).level,
             warnings=(*restored.record.warnings, *notes),
         )
@@ -254,18 +307,25 @@ class PhotoRestorer:
             warnings=tuple(warnings),
         )
 
+    def _format(self, item: FileJob, picture: Picture) -> str:
+        exact = self._request.task.keeps_most_pixels or bool(item.mask_in)
+        return item.format or choose_format(picture.format, exact)
+
+    def _to_encode(self, picture: Picture) -> Picture:
+        return replace(picture, lossless=False) if self._request.jpeg_quality else picture
+
     def _encode(self, item: FileJob, restored: Restored) -> tuple[bytes, str, tuple[str, ...]]:
         """Encode the file to write; also returns its format and notes on what is lost."""
-        request, picture = self._request, restored.picture
-        exact = request.task.keeps_most_pixels or bool(item.mask_in)
-        format = item.format or choose_format(picture.format, exact)
+        request, picture = self._request, self._to_encode(restored.picture)
+        format = self._format(item, picture)
         if restored.copied and format == picture.format and not request.jpeg_quality:
             return restored.data, format, ()
-        if request.jpeg_quality:
-            picture = replace(picture, lossless=False)
-        quality = _jpeg_quality(picture, request)
-        data, losses = encode_picture(picture, format, jpeg_quality=quality)
-        notes = (*picture.notes, *losses)
+        if restored.encoded:
+            data, notes = restored.encoded
+        else:
+            quality = _jpeg_quality(picture, request)
+            data, losses = encode_picture(picture, format, jpeg_quality=quality)
+            notes = (*picture.notes, *losses)
         if restored.masked and is_altered(picture, format):
             notes += (
                 f"{format} is lossy: pixels outside the mask change slightly. Use PNG or TIFF to"

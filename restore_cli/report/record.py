@@ -21,6 +21,7 @@ class Record:
         options: the options of the task as used, with an estimated sigma instead of "auto".
         device, precision, tile: how the last model ran; tile 0 is the entire photo at once.
         width, height, channels, depth: of the input; depth in bits per sample.
+        pages: number of frames or pages that were restored, with --pages all.
         output_width, output_height: of the output.
         seconds: time to read, restore and write, without loading the model.
         megapixels_per_s: speed, in megapixels of the output.
@@ -48,6 +49,7 @@ class Record:
     height: int | None = None
     channels: int | None = None
     depth: int | None = None
+    pages: int | None = None
     output_width: int | None = None
     output_height: int | None = None
     seconds: float | None = None
