@@ -34,7 +34,7 @@ def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
         losses.append(
             f"{format} changes transparency slightly; PNG, TIFF and WEBP keep it exactly."
         )
-    if format == "JXL" and picture.metadata.icc and (converted := in_srgb(picture)):
+    if format == "JXL" and (converted := in_srgb(picture)):
         losses.append("JXL is written without an ICC profile, so colors were converted to sRGB.")
         picture = converted
     if lost := _not_held(picture.metadata, holds):

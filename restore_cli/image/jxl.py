@@ -107,21 +107,26 @@ def encode_jxl(picture: Picture, quality: int) -> bytes:
 
 
 def in_srgb(picture: Picture) -> Picture | None:
-    """Convert RGB from the color space of its profile to sRGB, and leave out the profile.
+    """Convert from the color space of the profile to sRGB, and leave out the profile.
 
     Returns:
-        The picture with 8 bits per sample; None if it is gray or the profile cannot be used.
+        The picture with 8 bits per sample; None if it has no profile, or one that cannot be used.
     """
     metadata = picture.metadata
-    if picture.channels != 3 or not metadata.icc:
+    if not metadata.icc:
         return None
+    mode = "L" if picture.channels == 1 else "RGB"
     target = ImageCms.createProfile("sRGB")
     try:
-        transform = ImageCms.buildTransform(io.BytesIO(metadata.icc), target, "RGB", "RGB")
+        transform = ImageCms.buildTransform(io.BytesIO(metadata.icc), target, mode, "RGB")
     except (ImageCms.PyCMSError, OSError):
         return None
     blocks = [
-        np.asarray(ImageCms.applyTransform(Image.fromarray(block), transform))
+        np.asarray(
+            ImageCms.applyTransform(
+                Image.fromarray(block.squeeze(2) if mode == "L" else block), transform
+            )
+        )[..., : picture.channels]
         for block in quantized(replace(picture, alpha=None, depth=8))
     ]
     pixels = np.concatenate(blocks).astype(np.float32) / np.float32(255)

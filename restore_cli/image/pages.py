@@ -172,7 +172,8 @@ def _frames(data: bytes, name: str, bounds: Bounds, first: Picture) -> Pages | N
         durations.append(round(image.info.get("duration", 0)))
         alpha = alpha or image.has_transparency_data
     mode = "L" if first.channels == 1 and first.format != "GIF" else "RGB"
-    notes = [note for note in first.notes if note not in first_frame_notes(count, first.format)]
+    of_first = first_frame_notes(count - start, first.format)
+    notes = [note for note in first.notes if note not in of_first]
     if start:
         notes.append("The still image for programs without animation was left out.")
     if first.depth == 16:

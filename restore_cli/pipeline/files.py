@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from restore_cli import storage
-from restore_cli.errors import UsageError
+from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import (
     FORMATS,
     LOSSY,
@@ -285,8 +285,8 @@ def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) 
             raise UsageError(
                 f"Cannot write {len(found)} images to standard output. Give a folder as -o."
             )
-        if output != STREAM and not has_image_suffix(output):
-            raise UsageError(_no_extension(output))
+        if output != STREAM:
+            _check_suffix(output)
         format = naming.format
         if output != STREAM and format and format != format_of(output):
             raise UsageError(f"{output} conflicts with --format {suffix_of(format)[1:]}.")
@@ -311,8 +311,16 @@ def _output_next_to(path: str, naming: OutputNaming) -> str:
     )
 
 
-def _no_extension(path: str) -> str:
-    return f"{path} has no image extension. Add one, or append / to write into a folder."
+def _check_suffix(path: str) -> None:
+    """Raise UsageError if a file of this name cannot be written."""
+    if not has_image_suffix(path):
+        raise UsageError(
+            f"{path} has no image extension. Add one, or append / to write into a folder."
+        )
+    try:
+        format_of(path)
+    except PictureError as error:
+        raise UsageError(str(error)) from error
 
 
 def _mask(item: FileJob, masks: str, single: bool) -> str:
@@ -321,8 +329,7 @@ def _mask(item: FileJob, masks: str, single: bool) -> str:
             raise UsageError(
                 f"Cannot write several masks to {masks}. Append / to write into a folder."
             )
-        if not has_image_suffix(masks):
-            raise UsageError(_no_extension(masks))
+        _check_suffix(masks)
         return masks
     stem = "standard-input" if item.input == STREAM else os.path.splitext(item.relative)[0]
     return storage.join(masks, f"{stem}.png")
