@@ -48,10 +48,13 @@ def is_raw(data: bytes) -> bool:
         return True
     if data[:4] not in TIFF_HEADERS:
         return False
-    return data[8:10] == b"CR" or any(  # CR2
-        not _OF_SENSORS.isdisjoint(tag_values(data, start, _PHOTOMETRIC))
-        for first in directories(data)
-        for start in (first, *tag_values(data, first, _SUB_IFDS))
+    return (
+        data[8:10] == b"CR"
+        or any(  # CR2
+            not _OF_SENSORS.isdisjoint(tag_values(data, start, _PHOTOMETRIC))
+            for first in directories(data)[:4]  # a thumbnail may precede the photo
+            for start in (first, *tag_values(data, first, _SUB_IFDS))
+        )
     )
 
 
@@ -74,6 +77,9 @@ def decode_raw(data: bytes, bounds: Bounds) -> Picture:
     notes: list[str] = []
     with captured_stderr(_REPORTS) as reports, _opened(data) as raw:
         bounds.check(raw.sizes.raw_width, raw.sizes.raw_height, 4)
+        pattern = raw.raw_pattern
+        if raw.num_colors == 1 and pattern is not None and pattern.any():
+            raise ValueError("its color filters contradict each other")
         samples: Samples = raw.postprocess(
             output_bps=16,
             use_camera_wb=True,
