@@ -371,6 +371,7 @@ def test_raw_is_written_as_png(run: Run, tmp_path: Path) -> None:
     assert read_picture(tmp_path / "photo.denoised.png").depth == 16
     result = run("photo.DNG", "-o", "new.dng")
     assert result.exit_code == 2 and "RAW files can only be read" in result.stderr
+    assert done(run("photo.DNG", "--pages", "all", "-o", "b.tif", "--json"))["depth"] == 16
     piped = run("-", "-o", "-", stdin=dng())
     assert piped.exit_code == 0 and piped.stdout_bytes[:4] == b"\x89PNG"
 

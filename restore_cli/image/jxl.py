@@ -7,7 +7,7 @@ import re
 from dataclasses import replace
 
 import numpy as np
-from PIL import Image, ImageCms
+from PIL import Image
 
 from restore_cli.errors import PictureError
 from restore_cli.image.bounds import Bounds
@@ -115,6 +115,8 @@ def in_srgb(picture: Picture) -> Picture | None:
     metadata = picture.metadata
     if not metadata.icc:
         return None
+    from PIL import ImageCms
+
     mode = "L" if picture.channels == 1 else "RGB"
     target = ImageCms.createProfile("sRGB")
     try:

@@ -5,24 +5,23 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image
+from PIL import ExifTags
 
 from restore_cli.errors import PictureError
 from restore_cli.image.animation import Timing, join_png, join_webp
-from restore_cli.image.arrays import Samples
 from restore_cli.image.bounds import Bounds
 from restore_cli.image.exif import TIFF_HEADERS
 from restore_cli.image.fit import fit
-from restore_cli.image.formats import PAGED
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow import open_image
 from restore_cli.image.pillow_read import first_frame_notes, metadata_of
+from restore_cli.image.png_chunks import PNG_SIGNATURE
 from restore_cli.image.png_write import encode_png
-from restore_cli.image.raster import Raster, assemble
-from restore_cli.image.read import named_errors, read_picture
+from restore_cli.image.raster import array_raster, assemble
+from restore_cli.image.raw import is_raw
+from restore_cli.image.read import decode, named_errors
 from restore_cli.image.tiff_read import decode_tiff
 from restore_cli.image.tiff_tags import directories, tag_values
 from restore_cli.image.tiff_write import encode_tiff_pages
@@ -60,10 +59,13 @@ def open_pages(data: bytes, name: str, *, max_pixels: int | None = None) -> Page
     """
     bounds = Bounds(len(data), max_pixels)
     with named_errors(name):
-        if data[:4] in TIFF_HEADERS:
+        if data[:4] in TIFF_HEADERS and not is_raw(data):
             return _tiff_pages(data, name, bounds)
-        first = read_picture(data, name, max_pixels=max_pixels)
-        return _frames(data, name, bounds, first) if first.format in PAGED else None
+        if data.startswith((b"GIF8", b"RIFF")) or (
+            data.startswith(PNG_SIGNATURE) and b"acTL" in data
+        ):
+            return _frames(data, name, bounds)
+        return None
 
 
 def encode_pages(
@@ -154,48 +156,48 @@ def _single_page(data: bytes, start: int) -> bytes:
     return bytes(page)
 
 
-def _frames(data: bytes, name: str, bounds: Bounds, first: Picture) -> Pages | None:
+def _frames(data: bytes, name: str, bounds: Bounds) -> Pages | None:
     """Open the frames of an animation."""
-    image: Any = open_image(data, bounds)
-    count, start = getattr(image, "n_frames", 1), int(getattr(image, "default_image", False))
-    if count - start < 2:
+    image = open_image(data, bounds)
+    start = int(getattr(image, "default_image", False))  # a still image that is none of the frames
+    indices = range(start, getattr(image, "n_frames", 1))
+    if len(indices) < 2:
         return None
-    bounds.check_pages(count, count * image.width * image.height)
-    _, orientation = metadata_of(image, [])
-    loops = image.info.get("loop", 1)
-    if first.format == "GIF" and image.info.get("loop"):
-        loops += 1  # as browsers count
-    durations, alpha = [], False
-    for index in range(start, count):
-        image.seek(index)
-        image.load()
-        durations.append(round(image.info.get("duration", 0)))
-        alpha = alpha or image.has_transparency_data
-    mode = "L" if first.channels == 1 and first.format != "GIF" else "RGB"
-    of_first = first_frame_notes(count - start, first.format)
+    bounds.check_pages(len(indices), len(indices) * image.width * image.height)
+    first = decode(data, bounds)
+    of_first = first_frame_notes(len(indices), first.format)
     notes = [note for note in first.notes if note not in of_first]
     if start:
         notes.append("The still image for programs without animation was left out.")
     if first.depth == 16:
         notes.append("The 16-bit frames were read with 8 bits per sample.")
+    _, orientation = metadata_of(image, [])
+    timing, alpha = _timing(image, indices)
+    mode = ("L" if first.channels == 1 and first.format != "GIF" else "RGB") + "A" * alpha
 
     def pictures() -> Iterator[Picture]:
-        for index in range(start, count):
+        for index in indices:
             with named_errors(name):
                 image.seek(index)
-                raster = _frame_raster(image, mode + "A" * alpha, first)
+                samples = np.asarray(image.convert(mode)).reshape(image.height, image.width, -1)
+                raster = array_raster(samples, 8)
                 page = assemble(raster, orientation, first.metadata, first.format, notes)
-            yield replace(page, lossless=first.lossless, metadata=first.metadata)
+                if page.pixels.shape[:2] != first.pixels.shape[:2]:
+                    raise ValueError("its frames have different sizes")
+            yield replace(page, metadata=first.metadata, lossless=first.lossless)
 
-    return Pages(count - start, Timing(tuple(durations), loops), pictures)
+    return Pages(len(indices), timing, pictures)
 
 
-def _frame_raster(image: Image.Image, mode: str, first: Picture) -> Raster:
-    if {image.width, image.height} != {first.width, first.height}:
-        raise ValueError("its frames have different sizes")
-    samples = np.asarray(image.convert(mode), np.uint8).reshape(image.height, image.width, -1)
-
-    def rows(top: int, bottom: int) -> Samples:
-        return samples[top:bottom]
-
-    return Raster(image.height, image.width, len(mode), 8, rows)
+def _timing(image: Image.Image, indices: range) -> tuple[Timing, bool]:
+    """Return how an animation is played, and whether any frame has transparent pixels."""
+    loops = image.info.get("loop", 1)
+    if image.format == "GIF" and image.info.get("loop"):
+        loops += 1  # it counts the repetitions, as browsers read it
+    durations, alpha = [], False
+    for index in indices:
+        image.seek(index)
+        image.load()  # composes the frame
+        durations.append(round(image.info.get("duration", 0)))
+        alpha = alpha or image.has_transparency_data
+    return Timing(tuple(durations), loops), alpha

@@ -88,7 +88,7 @@ def read_picture(
     """
     data = source if isinstance(source, bytes) else read_file(source, max_pixels)
     with named_errors(name or ("standard input" if isinstance(source, bytes) else str(source))):
-        return _decode(data, Bounds(len(data), max_pixels))
+        return decode(data, Bounds(len(data), max_pixels))
 
 
 def read_file(source: Path | str | BinaryIO, max_pixels: int | None = None) -> bytes:
@@ -160,7 +160,8 @@ def _codec_of(data: bytes) -> _Codec | None:
     return next((codec for codec in _CODECS if codec.recognizes(data)), None)
 
 
-def _decode(data: bytes, bounds: Bounds) -> Picture:
+def decode(data: bytes, bounds: Bounds) -> Picture:
+    """Decode the bytes of a file; errors do not name it yet, see `named_errors`."""
     if not data:
         raise PictureError("the file is empty. Get a fresh copy.")
     if data[:4] in (b"II+\0", b"MM\0+"):
