@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
-from PIL import ExifTags
+from PIL import ExifTags, Image
 
 from restore_cli.errors import PictureError
 from restore_cli.image.animation import Timing, join_png, join_webp
