@@ -29,6 +29,7 @@ from restore_cli.image import (
     find_damage,
     formats,
     is_image_name,
+    raw,
     read_picture,
     read_size,
     write_picture,
@@ -350,6 +351,39 @@ def test_raw_is_rotated_upright_once() -> None:
     np.testing.assert_array_equal(turned.pixels, np.rot90(plain.pixels, -1))
     again = read_picture(encode_picture(turned, "TIFF")[0])
     np.testing.assert_array_equal(again.pixels, turned.pixels)
+
+
+def dng_with_exif() -> bytes:
+    """A RAW photo with ISO 400 and 50 mm."""
+    data = bytearray(dng())
+    end = len(data)
+    software = data.index(struct.pack("<HH", ExifTags.Base.Software, 2))  # is replaced
+    struct.pack_into("<HHII", data, software, ExifTags.IFD.Exif, 4, 1, end)
+    iso = struct.pack("<HHIHH", ExifTags.Base.ISOSpeedRatings, 3, 1, 400, 0)
+    length = struct.pack("<HHII", ExifTags.Base.FocalLength, 5, 1, end + 30)
+    return bytes(data) + struct.pack("<H", 2) + iso + length + bytes(4) + struct.pack("<II", 50, 1)
+
+
+def exif_of(picture: Picture) -> dict[int, Any]:
+    exif = Image.Exif()
+    exif.load(picture.metadata.exif or b"")
+    return dict(exif.get_ifd(ExifTags.IFD.Exif))
+
+
+def test_exif_of_raw(monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = {int(ExifTags.Base.ISOSpeedRatings): 400, int(ExifTags.Base.FocalLength): 50}
+    data = dng_with_exif()
+    picture = read_picture(data)
+    assert exif_of(picture) == expected and picture.notes == ()
+    assert exif_of(read_picture(encode_picture(picture, "TIFF")[0])) == expected
+
+    def fail(block: bytes) -> None:
+        raise struct.error
+
+    monkeypatch.setattr(raw, "upright_exif", fail)  # as for a file that is not like TIFF
+    picture = read_picture(data)
+    assert exif_of(picture) == expected
+    assert picture.notes == ("Of its EXIF data, only exposure, lens and time were kept.",)
 
 
 def test_the_brightness_of_raw_does_not_depend_on_the_photo() -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from PIL import Image
+from PIL import ExifTags, Image
 
 from restore_cli.errors import PictureError
 from restore_cli.image.arrays import Samples
@@ -60,7 +60,7 @@ def is_raw(data: bytes) -> bool:
 
 def raw_size(data: bytes) -> tuple[int, int]:
     """Return height and width of the developed photo before it is rotated."""
-    with _opened(data) as raw:
+    with captured_stderr(_REPORTS), _opened(data) as raw:
         return raw.sizes.iheight, raw.sizes.iwidth
 
 
@@ -75,8 +75,13 @@ def decode_raw(data: bytes, bounds: Bounds) -> Picture:
     """
     library = load_library("RAW")
     notes: list[str] = []
-    with captured_stderr(_REPORTS) as reports, _opened(data) as raw:
-        bounds.check(raw.sizes.raw_width, raw.sizes.raw_height, 4)
+    with contextlib.ExitStack() as last:
+        with captured_stderr(_REPORTS) as reports:
+            raw = last.enter_context(_opened(data))
+            bounds.check(raw.sizes.raw_width, raw.sizes.raw_height, 4)
+            raw.unpack()
+        if reports:  # LibRaw would invent the missing pixels
+            raise ValueError(reports[0].decode(errors="replace").rpartition(": ")[2].strip())
         pattern = raw.raw_pattern
         if raw.num_colors == 1 and pattern is not None and pattern.any():
             raise ValueError("its color filters contradict each other")
@@ -88,8 +93,6 @@ def decode_raw(data: bytes, bounds: Bounds) -> Picture:
             output_color=library.ColorSpace.sRGB,
         )
         metadata = _metadata(data, raw, library, notes)
-    if reports:
-        raise ValueError(reports[0].decode(errors="replace").rpartition(": ")[2].strip())
     return assemble(array_raster(samples, 16), 1, metadata, "RAW", notes)
 
 
@@ -97,7 +100,8 @@ def decode_raw(data: bytes, bounds: Bounds) -> Picture:
 def _opened(data: bytes) -> Iterator[Any]:
     library = load_library("RAW")
     try:
-        with library.imread(io.BytesIO(data)) as raw:
+        with library.RawPy() as raw:
+            raw.open_buffer(io.BytesIO(data))
             yield raw
     except library.LibRawFileUnsupportedError:
         raise PictureError(
@@ -109,7 +113,7 @@ def _opened(data: bytes) -> Iterator[Any]:
 
 
 def _metadata(data: bytes, raw: Any, library: Any, notes: list[str]) -> Metadata:
-    """Return the metadata of a file like TIFF, else the EXIF data of the JPEG in the file."""
+    """Return the metadata of a file like TIFF, else EXIF of the JPEG in it, or from LibRaw."""
     metadata = Metadata()
     with contextlib.suppress(Exception):  # a photo is read even if its metadata is broken
         if data.startswith(_ALMOST_TIFF):
@@ -127,6 +131,23 @@ def _metadata(data: bytes, raw: Any, library: Any, notes: list[str]) -> Metadata
                 exif, _ = kept_exif(image.info.get("exif", b""), notes)
                 metadata = Metadata(exif=exif, dpi=dpi_of_exif(exif))
     if not metadata.exif:
-        notes.append("The EXIF data of this kind of RAW is not read, so it was left out.")
+        notes.append("Of its EXIF data, only exposure, lens and time were kept.")
+        metadata = replace(metadata, exif=_basic_exif(raw))
     xmp = upright_xmp(metadata.xmp) if metadata.xmp else None
     return replace(metadata, icc=None, xmp=xmp, chunks=(_SRGB,))
+
+
+def _basic_exif(raw: Any) -> bytes | None:
+    """Return an EXIF block with what LibRaw knows about the photo; None if that is nothing."""
+    values = {
+        ExifTags.Base.ISOSpeedRatings: round(raw.other.iso_speed),
+        ExifTags.Base.ExposureTime: raw.other.shutter_speed,
+        ExifTags.Base.FNumber: raw.other.aperture,
+        ExifTags.Base.FocalLength: raw.other.focal_length,
+        ExifTags.Base.LensModel: raw.lens.model,
+    }
+    if raw.other.timestamp.year > 1970:  # the first moment of 1970 is unknown
+        values[ExifTags.Base.DateTimeOriginal] = f"{raw.other.timestamp:%Y:%m:%d %H:%M:%S}"
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {tag: value for tag, value in values.items() if value}
+    return exif.tobytes().removeprefix(b"Exif\0\0") if exif[ExifTags.IFD.Exif] else None
