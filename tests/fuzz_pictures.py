@@ -26,13 +26,22 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pillow_heif
 import tifffile
 from fuzzing import Case, Verdict, garble, invoke
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
 
 from restore_cli.archs.unet import UNet
 from restore_cli.errors import PictureError
-from restore_cli.image import FORMATS, LOSSY, Picture, find_damage, read_picture
+from restore_cli.image import (
+    FORMATS,
+    LOSSY,
+    Metadata,
+    Picture,
+    encode_picture,
+    find_damage,
+    read_picture,
+)
 from restore_cli.levels import Range
 from restore_cli.models import checkpoint
 from restore_cli.models.header import Header
@@ -87,7 +96,11 @@ def plant(folder: Path) -> Seeds:
     rng = np.random.default_rng(0)
     return Seeds(
         folder,
-        {name: data for make in (_pngs, _tiffs, _jpegs, _others) for name, data in make(rng)},
+        {
+            name: data
+            for make in (_pngs, _tiffs, _jpegs, _others, _libraries)
+            for name, data in make(rng)
+        },
     )
 
 
@@ -377,6 +390,50 @@ def _others(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
                 yield f"pnm-P{magic}-{peak}.ppm", header.encode() + body
 
 
+def _libraries(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
+    """GIF, and formats that need the extra `formats`."""
+    for mode in "L", "P", "RGBA":
+        yield f"gif-{mode}.gif", _saved(_image(rng, mode), "GIF")
+    frames = [_image(rng, "RGBA") for _ in range(3)]
+    options: dict[str, Any] = {"save_all": True, "append_images": frames[1:], "disposal": 2}
+    yield "gif-frames.gif", _saved(frames[0], "GIF", comment=b"words", **options)
+    size = SIDES[1], SIDES[0]
+    for mode, bands in {"L": 1, "RGB": 3, "RGBA": 4}.items():
+        for bits in 8, 10:
+            buffer = io.BytesIO()
+            photo = _photo(rng, bands, bits).tobytes()
+            file = pillow_heif.from_bytes(mode if bits == 8 else f"{mode};{bits}", size, photo)
+            file.save(buffer, exif=_exif(6), xmp=XMP, icc_profile=SRGB)
+            yield f"heif-{mode}-{bits}.heic", buffer.getvalue()
+    said = Metadata(exif=_exif(1).removeprefix(b"Exif\0\0"), xmp=XMP)
+    for bands in 1, 3:
+        pixels = (_photo(rng, bands) / np.float32(255)).astype(np.float32)
+        for lossless in False, True:
+            picture = Picture(pixels, metadata=said if lossless else Metadata(), lossless=lossless)
+            yield f"jxl-{bands}-{lossless}.jxl", encode_picture(picture, "JXL")[0]
+    tags: list[tuple[int, int, int, Any, bool]] = [
+        (271, 2, 0, "Maker", True),
+        (274, 3, 1, 6, True),
+        (33421, 3, 2, (2, 2), True),  # CFARepeatPatternDim
+        (33422, 1, 4, bytes([0, 1, 1, 2]), True),  # CFAPattern
+        (50706, 1, 4, bytes([1, 4, 0, 0]), True),  # DNGVersion
+        (50717, 4, 1, 16383, True),  # WhiteLevel
+        (
+            50721,
+            10,
+            9,
+            (1, 1, 0, 1, 0, 1, 0, 1, 1, 1, 0, 1, 0, 1, 0, 1, 1, 1),
+            True,
+        ),  # ColorMatrix1
+        (50728, 5, 3, (1, 1, 1, 1, 1, 1), True),  # AsShotNeutral
+    ]
+    for layout in ({}, {"tile": (16, 16)}, {"byteorder": ">"}):
+        yield (
+            f"dng-{len(layout)}-{'tile' in layout}.dng",
+            tiff(_photo(rng, 1, 14), photometric=32803, extratags=tags, **layout),
+        )
+
+
 # Mutations
 
 
@@ -400,9 +457,8 @@ def dissect(data: bytes) -> Anatomy:
         b"BM": _dissect_bmp,
     }
     with suppress(struct.error, IndexError):
-        dissectors.get(data[:2], _dissect_avif if data[4:8] == b"ftyp" else _dissect_text)(
-            data, found
-        )
+        in_boxes = data[4:8] in (b"ftyp", b"JXL ")
+        dissectors.get(data[:2], _dissect_avif if in_boxes else _dissect_text)(data, found)
     found.numbers = [one for one in found.numbers if one[0] + struct.calcsize(one[1]) <= len(data)]
     return found
 
@@ -562,7 +618,8 @@ def heal(data: bytes) -> bytes:
 def make(seeds: Seeds, seed: int) -> Damaged:
     """Create the case of a seed."""
     rng = random.Random(seed)
-    kind = rng.choice(("png", "png", "tiff", "tiff", "tiff", "jpeg", "webp", "avif", "bmp", "pnm"))
+    kinds = ("png", "png", "tiff", "tiff", "tiff", "jpeg", "webp", "avif", "bmp", "pnm")
+    kind = rng.choice((*kinds, "gif", "heif", "jxl", "dng"))
     alike = [name for name in seeds.pictures if name.startswith(kind)]
     name, *others = rng.choices(alike, k=4)
     data = seeds.pictures[name]

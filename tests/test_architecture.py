@@ -79,10 +79,10 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     " lettering wear photo_noise weather camera grain mosaic filters __init__",
     "tasks": "deblock deblur dehaze denoise derain inpaint noise_level sr detection missing"
     " __init__ restoration",
-    "image": "read damage write fit png_read png_write tiff_read tiff_samples tiff_write"
-    " tiff_layout tiff_tags avif bmp jpeg pnm webp photoshop compression pillow_read"
-    " pillow_write resolution pillow opencv stderr bounds raster exif formats png_chunks color"
-    " picture resampling arrays deflate xmp",
+    "image": "pages read damage write fit raw png_read png_write tiff_read tiff_samples tiff_write"
+    " tiff_layout tiff_tags avif bmp gif heif jxl jxl_header jpeg pnm webp photoshop compression"
+    " pillow_read pillow_write resolution pillow opencv stderr bounds raster exif formats isobmff"
+    " animation png_chunks color picture resampling arrays deflate xmp",
     "models": "export checkpoint recognize build read_file store catalog header scores",
     "bench": "suites verify run pictures cache rows protocol measurement methods cases request"
     " baselines classical ncnn_networks libraries published statistics costs origin",

@@ -98,6 +98,9 @@ def describe(record: Record) -> str:
         parts.append("left unchanged")
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6
+        if record.pages and record.megapixels_per_s:
+            parts.append(f"{record.pages} pages")
+            megapixels = record.megapixels_per_s * record.seconds
         parts.append(
             f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s"
         )

@@ -71,8 +71,19 @@ Format = Annotated[
     option(
         _FILES,
         "FORMAT",
-        "Output format: png, jpg, webp, tif, bmp, ppm or avif; by default the same as the input.",
-        autocompletion=lambda: ["png", "jpg", "webp", "tif", "bmp", "ppm", "avif"],
+        "Output format: png, jpg, webp, tif, bmp, ppm, avif, heic or jxl; by default the same as"
+        " the input, or png for GIF and RAW.",
+        autocompletion=lambda: ["png", "jpg", "webp", "tif", "bmp", "ppm", "avif", "heic", "jxl"],
+    ),
+]
+Pages = Annotated[
+    str,
+    option(
+        _FILES,
+        "first|all",
+        "Restore only the first frame or page of a file, or all: of animated GIF, WebP and PNG, and"
+        " of TIFF.",
+        autocompletion=lambda: ["first", "all"],
     ),
 ]
 JpegQuality = Annotated[
@@ -80,8 +91,8 @@ JpegQuality = Annotated[
     option(
         _FILES,
         "N",
-        "Quality for JPEG, WebP and AVIF, 1 to 100; by default 95, or the input's own quality if"
-        " higher. Deblock uses 99 for inputs above 85.",
+        "Quality for JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100; by default 95, or the input's"
+        " own quality if higher. Deblock uses 99 for inputs above 85.",
         min=1,
         max=100,
         show_default=False,
@@ -92,7 +103,8 @@ MaxPixels = Annotated[
     option(
         _FILES,
         "N",
-        "Refuse images with more pixels; by default 536 million, and fewer for very small files.",
+        "Refuse images with more pixels, in all pages together; by default 536 million, and fewer"
+        " for very small files.",
         min=1,
         show_default=False,
     ),

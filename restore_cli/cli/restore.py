@@ -28,6 +28,7 @@ from restore_cli.cli.values import (
     fill_in_ray,
     parse_existing,
     parse_format,
+    parse_pages,
     parse_shard,
     parse_tile,
 )
@@ -113,6 +114,7 @@ def restore_photos(
     format: options.Format = None,
     jpeg_quality: options.JpegQuality = None,
     provenance: options.Provenance = False,
+    pages: options.Pages = "first",
     recursive: options.Recursive = False,
     files_from: options.FilesFrom = None,
     max_pixels: options.MaxPixels = None,
@@ -148,6 +150,12 @@ def restore_photos(
     Path.cwd()  # raises an error if it is gone, where libraries would end the process
     reports = report or []
     _check_written(reports, compare, overwrite)
+    choice = parse_pages(pages)
+    if choice == "all" and (reference or compare or save_mask or provenance):
+        raise UsageError(
+            "Cannot use --pages all with --reference, --compare, --save-mask or --provenance. Leave"
+            " one out."
+        )
     resume = resume or retry_failed or watch
     if resume and skip_existing:
         raise UsageError("Cannot use --skip-existing with --resume, which skips more. Choose one.")
@@ -192,6 +200,7 @@ def restore_photos(
             settings=Settings(devices[0], precision, side, ensemble, compile),
             devices=() if alone or (ray and jobs is None) else devices,
             ray=check_ray(ray) if ray else None,
+            pages=choice,
             jpeg_quality=jpeg_quality,
             max_pixels=max_pixels,
             skip_existing=skip_existing,

@@ -62,14 +62,14 @@ class Sources:
             UsageError: there is no such folder.
             RestoreError: see `Journal`.
         """
-        from restore_cli.image import is_image_name
+        from restore_cli.image import has_image_suffix
         from restore_cli.pipeline.inputs import is_folder, is_input_folder
         from restore_cli.pipeline.journal import Journal, journal_path
 
         folder = self.naming.output
         if folder is None and not self.files_from and len(self.inputs) == 1:
             folder = self.inputs[0] if is_input_folder(self.inputs[0]) else None
-        is_file = folder and not is_folder(folder) and is_image_name(folder)
+        is_file = folder and not is_folder(folder) and has_image_suffix(folder)
         if folder in (None, "-") or is_file or os.path.isfile(folder):
             raise UsageError(
                 "Cannot keep a journal without an output folder. Give one as -o FOLDER/."
@@ -186,9 +186,9 @@ def _read_lines(file: BinaryIO) -> Iterator[str]:
 
 def _warn_of_unread(unread: Counter[str]) -> None:
     """Warn about files in folders that are skipped because of their format."""
-    from restore_cli.pipeline.files import count_unread
+    from restore_cli.pipeline.files import advise_unread, count_unread
 
     skipped = f"{unread.total()} file{'s' * (unread.total() > 1)}"
     print_warning(
-        f"Skipped {skipped} in unsupported formats: {count_unread(unread)}. Convert them first."
+        f"Skipped {skipped} in unsupported formats: {count_unread(unread)}. {advise_unread(unread)}"
     )

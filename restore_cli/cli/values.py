@@ -13,6 +13,7 @@ from restore_cli.errors import PictureError, UsageError
 
 if TYPE_CHECKING:
     from restore_cli.pipeline.files import Existing
+    from restore_cli.pipeline.request import PageChoice
 
 _SMALLEST_TILE = 16  # pixels
 _RAY = re.compile(r"auto|local|ray://\S+|([\w.-]+|\[[0-9a-fA-F:]+\]):\d+")
@@ -58,7 +59,7 @@ def parse_format(text: str) -> str:
         return format_of(Path(f"picture.{text.lower()}"))
     except PictureError as error:
         raise UsageError(
-            f"Unknown format {text!r}; expected png, jpg, webp, tif, bmp, ppm or avif."
+            f"Unknown format {text!r}; expected png, jpg, webp, tif, bmp, ppm, avif, heic or jxl."
         ) from error
 
 
@@ -67,6 +68,15 @@ def parse_suffix(text: str) -> str:
     if "/" in text or os.sep in text:
         raise UsageError(f"{text!r} is not a valid suffix; it has a {os.sep}. Give a folder as -o.")
     return text
+
+
+def parse_pages(text: str) -> PageChoice:
+    """Which frames or pages of a file to restore."""
+    if text == "first":
+        return "first"
+    if text == "all":
+        return "all"
+    raise UsageError(f"{text!r} is not a valid choice of pages; expected first or all.")
 
 
 def parse_existing(skip: bool, overwrite: bool) -> Existing:

@@ -18,10 +18,15 @@ from restore_cli.image.formats import HOLDS as HOLDS
 from restore_cli.image.formats import LOSSY as LOSSY
 from restore_cli.image.formats import READ_SUFFIXES as READ_SUFFIXES
 from restore_cli.image.formats import format_of as format_of
+from restore_cli.image.formats import has_image_suffix as has_image_suffix
 from restore_cli.image.formats import is_altered as is_altered
 from restore_cli.image.formats import is_image_name as is_image_name
 from restore_cli.image.formats import suffix_of as suffix_of
+from restore_cli.image.formats import written_format as written_format
 from restore_cli.image.jpeg import MARKER_BYTES as MARKER_BYTES
+from restore_cli.image.pages import Pages as Pages
+from restore_cli.image.pages import encode_pages as encode_pages
+from restore_cli.image.pages import open_pages as open_pages
 from restore_cli.image.picture import Metadata as Metadata
 from restore_cli.image.picture import Picture as Picture
 from restore_cli.image.pillow import to_pillow as to_pillow

@@ -22,18 +22,25 @@ class Bounds:
 
     def check(self, width: int, height: int, channels: int) -> None:
         """Raise PictureError if a photo is too large to be decoded."""
-        limit = self.given or min(MAX_PIXELS, max(_SMALL_PIXELS, _PIXELS_PER_BYTE * self.size))
-        if width * height > limit:
-            of = "" if self.given or limit == MAX_PIXELS else f" for a file of {self.size} bytes"
-            raise PictureError(
-                f"it has {width * height / 1e6:.0f} megapixels, above the limit of"
-                f" {limit / 1e6:.3g}{of}. Split it, or raise --max-pixels."
-            )
+        self._check_pixels(width * height, "it has", "Split it")
         needed, free = width * height * channels * _SAMPLE, _free_memory()
         if needed > free:
             raise PictureError(
                 f"it needs about {needed / 1e9:.1f} GB of memory, but {free / 1e9:.1f} GB are free."
                 " Close other programs, or split it."
+            )
+
+    def check_pages(self, count: int, pixels: int) -> None:
+        """Raise PictureError if pages have too many pixels in all."""
+        self._check_pixels(pixels, f"its {count} pages have", "Restore only the first")
+
+    def _check_pixels(self, pixels: int, subject: str, hint: str) -> None:
+        limit = self.given or min(MAX_PIXELS, max(_SMALL_PIXELS, _PIXELS_PER_BYTE * self.size))
+        if pixels > limit:
+            of = "" if self.given or limit == MAX_PIXELS else f" for a file of {self.size} bytes"
+            raise PictureError(
+                f"{subject} {pixels / 1e6:.0f} megapixels, above the limit of"
+                f" {limit / 1e6:.3g}{of}. {hint}, or raise --max-pixels."
             )
 
 

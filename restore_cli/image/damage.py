@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from restore_cli.image.isobmff import brands
 from restore_cli.image.jpeg import JPEG_SIGNATURE
 from restore_cli.image.opencv import decode_by_opencv
 from restore_cli.image.png_chunks import PIXEL_CHUNKS, PNG_SIGNATURE, split_chunks
@@ -30,7 +31,7 @@ def find_damage(data: bytes) -> tuple[str, ...]:
             if not _HARMLESS.search(line):
                 report = line.decode().strip()
                 return (f"The file is damaged: parts of the photo may be wrong ({report}).",)
-    elif data[4:8] == b"ftyp":
+    elif {b"avif", b"avis"} & brands(data):
         import cv2
 
         # libaom is stricter than dav1d, which Pillow uses.

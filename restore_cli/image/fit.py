@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from restore_cli.image.formats import HOLDS
 from restore_cli.image.jpeg import MARKER_BYTES
+from restore_cli.image.jxl import in_srgb
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.png_chunks import TEXT_CHUNKS
 from restore_cli.image.resolution import dpi_of_exif
@@ -23,12 +24,19 @@ def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
     """
     holds, losses = HOLDS[format], []
     if picture.depth == 16 and "16 bits" not in holds:
-        losses.append(f"{format} stores 8 bits per sample, so 16 bits were rounded to 8.")
-        picture = replace(picture, depth=8)
+        bits = 10 if "10 bits" in holds else 8
+        losses.append(f"{format} stores {bits} bits per sample, so 16 bits were rounded to {bits}.")
+        picture = replace(picture, depth=16 if bits > 8 else 8)
     if picture.alpha is not None and "alpha" not in holds:
         losses.append(f"{format} cannot store transparency, so it was flattened onto white.")
-    if format == "AVIF" and picture.alpha is not None and picture.alpha.min() < picture.alpha.max():
-        losses.append("AVIF changes transparency slightly; PNG, TIFF and WEBP keep it exactly.")
+    varies = picture.alpha is not None and picture.alpha.min() < picture.alpha.max()
+    if varies and format in ("AVIF", "HEIF"):
+        losses.append(
+            f"{format} changes transparency slightly; PNG, TIFF and WEBP keep it exactly."
+        )
+    if format == "JXL" and (converted := in_srgb(picture)):
+        losses.append("JXL is written without an ICC profile, so colors were converted to sRGB.")
+        picture = converted
     if lost := _not_held(picture.metadata, holds):
         losses.append(
             f"{format} cannot store some metadata, which was left out: {', '.join(lost)}."

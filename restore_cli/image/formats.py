@@ -1,9 +1,13 @@
-"""The file formats: their suffixes, and what each of them can store."""
+"""The file formats: their suffixes, what each can store, and the libraries of some."""
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from restore_cli.errors import PictureError
 from restore_cli.image.picture import Picture
@@ -17,10 +21,25 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "BMP": (".bmp",),
     "PPM": (".ppm", ".pgm", ".pnm", ".pbm"),
     "AVIF": (".avif",),
+    "HEIF": (".heic", ".heif", ".hif"),
+    "JXL": (".jxl",),
 }
-READ_SUFFIXES = frozenset(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+READ_ONLY: dict[str, tuple[str, ...]] = {
+    "GIF": (".gif",),
+    "RAW": (
+        *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".orf", ".rw2"),
+        *(".raf", ".pef", ".srw", ".3fr", ".iiq", ".mrw", ".x3f"),
+    ),
+}
+PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "GIF")
+PAGED = frozenset({"PNG", "WEBP", "TIFF", "GIF"})  # all of whose frames or pages can be read
+_LIBRARIES = {"HEIF": "pillow_heif", "JXL": "pillow_jxl", "RAW": "rawpy"}  # of the extra `formats`
+_BY_SUFFIX = {
+    suffix: name for name, suffixes in (FORMATS | READ_ONLY).items() for suffix in suffixes
+}
+READ_SUFFIXES = frozenset(_BY_SUFFIX)
 
-LOSSY = frozenset({"JPEG", "WEBP", "AVIF"})
+LOSSY = frozenset({"JPEG", "WEBP", "AVIF", "HEIF", "JXL"})
 _EMBEDDED = {"EXIF", "ICC profile", "XMP"}
 HOLDS: dict[str, frozenset[str]] = {
     "PNG": frozenset(
@@ -34,6 +53,8 @@ HOLDS: dict[str, frozenset[str]] = {
     "BMP": frozenset({"resolution"}),
     "PPM": frozenset({"16 bits"}),
     "AVIF": frozenset({"alpha", *_EMBEDDED, "CICP color space"}),
+    "HEIF": frozenset({"10 bits", "alpha", *_EMBEDDED, "CICP color space"}),
+    "JXL": frozenset({"alpha", "EXIF", "XMP"}),  # pillow-jxl-plugin writes no profile
 }
 
 
@@ -41,16 +62,25 @@ def format_of(path: Path | str) -> str:
     """Return the format in which a file of this name is written, such as "JPEG".
 
     Raises:
-        PictureError: the suffix is unknown.
+        PictureError: the suffix is unknown, or its format can only be read.
     """
-    suffix = os.path.splitext(path)[1].lower()
-    for name, suffixes in FORMATS.items():
-        if suffix in suffixes:
-            return name
+    name = written_format(path)
+    if name:
+        return name
     known = " ".join(suffixes[0] for suffixes in FORMATS.values())
+    if own := _BY_SUFFIX.get(_suffix(path)):
+        raise PictureError(
+            f"Cannot write {path}: {own} files can only be read. Use one of {known}."
+        )
     raise PictureError(
         f"Cannot recognize the format of {path}: its suffix is unknown. Use one of {known}."
     )
+
+
+def written_format(path: Path | str) -> str | None:
+    """Return the format in which a file of this name is written; None if there is none."""
+    name = _BY_SUFFIX.get(_suffix(path))
+    return name if name in FORMATS else None
 
 
 def suffix_of(format: str) -> str:
@@ -67,11 +97,46 @@ def suffix_of(format: str) -> str:
     return FORMATS[format][0]
 
 
-def is_image_name(path: Path | str) -> bool:
+def has_image_suffix(path: Path | str) -> bool:
     """Return whether the suffix is one of READ_SUFFIXES, in upper or lower case."""
-    return os.path.splitext(path)[1].lower() in READ_SUFFIXES
+    return _suffix(path) in READ_SUFFIXES
+
+
+def is_image_name(path: Path | str) -> bool:
+    """Return whether a file with this suffix can be read: its format's library is installed."""
+    name = _BY_SUFFIX.get(_suffix(path))
+    return name is not None and _is_installed(name)
+
+
+def is_pillow_name(path: Path | str) -> bool:
+    """Return whether Pillow reads files with this suffix, or the suffix is unknown."""
+    return _BY_SUFFIX.get(_suffix(path)) not in _LIBRARIES
+
+
+def load_library(format: str) -> Any:
+    """Import the library that reads and writes a format.
+
+    Raises:
+        PictureError: it is not installed.
+    """
+    try:
+        return importlib.import_module(_LIBRARIES[format])
+    except ImportError as error:
+        raise PictureError(
+            f"{format} files need another library. Run `pip install 'restore-cli[formats]'`."
+        ) from error
+
+
+@cache
+def _is_installed(format: str) -> bool:
+    library = _LIBRARIES.get(format)
+    return library is None or importlib.util.find_spec(library) is not None
+
+
+def _suffix(path: Path | str) -> str:
+    return os.path.splitext(path)[1].lower()
 
 
 def is_altered(picture: Picture, format: str) -> bool:
     """Return whether writing in the format changes 8-bit samples."""
-    return format in LOSSY and not (format == "WEBP" and picture.lossless)
+    return format in LOSSY and not (format in ("WEBP", "JXL") and picture.lossless)

@@ -22,10 +22,10 @@ class Metadata:
         xmp: an XMP packet.
         dpi: horizontal and vertical resolution in dots per inch.
         chunks: (type, payload) of PNG chunks with text or the color space (gAMA, cHRM, sRGB, cICP,
-            ...). The color space of an AVIF is stored here as cICP, unless it is sRGB.
+            ...). The color space of an AVIF or HEIF is stored here as cICP, unless it is sRGB.
         iptc: the IPTC-IIM records.
         photoshop: the other image resources of Photoshop.
-        comments: the comments of a JPEG.
+        comments: the comments of a JPEG or GIF.
     """
 
     exif: bytes | None = None
@@ -53,7 +53,7 @@ class Picture:
         jpeg_quality: the quality, 1 to 100, with quantization tables closest to those of a JPEG.
         corner: row and column, 0 to 15, where the blocks of a JPEG start; they are not 0 in a photo
             that was rotated.
-        lossless: whether the input is a lossless WebP; it is then written as one.
+        lossless: whether the input is a lossless WebP or JPEG XL; both are then written as such.
     """
 
     pixels: Pixels

@@ -14,7 +14,7 @@ from PIL import Image
 
 from restore_cli.image.arrays import Pixels
 from restore_cli.image.bounds import Bounds
-from restore_cli.image.formats import FORMATS
+from restore_cli.image.formats import PILLOW_FORMATS
 from restore_cli.image.stderr import captured_stderr
 
 logging.getLogger("PIL").addHandler(logging.NullHandler())  # or its log goes to standard error
@@ -34,13 +34,13 @@ def unlimited() -> Iterator[None]:
 
 
 def open_image(data: bytes, bounds: Bounds) -> Image.Image:
-    """Open a file in one of FORMATS.
+    """Open a file in one of PILLOW_FORMATS.
 
     Raises:
         PictureError: it has more pixels than the bounds allow.
     """
     with unlimited():
-        image = Image.open(io.BytesIO(data), formats=tuple(FORMATS))
+        image = Image.open(io.BytesIO(data), formats=PILLOW_FORMATS)
         bounds.check(*image.size, 3 if image.mode == "P" else len(image.getbands()))
         if image.format == "TIFF":  # Pillow checks its size again when it is decoded
             load_tiff(image)

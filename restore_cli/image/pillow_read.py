@@ -12,6 +12,7 @@ from PIL import Image
 from restore_cli.errors import PictureError
 from restore_cli.image.arrays import Samples
 from restore_cli.image.exif import kept_exif
+from restore_cli.image.formats import PAGED
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.raster import Raster, assemble
 from restore_cli.image.resolution import dpi_of, dpi_of_exif
@@ -27,8 +28,13 @@ def decode_image(image: Image.Image) -> Picture:
 
 def frame_notes(image: Image.Image) -> list[str]:
     """Return a list with a note about left out frames if there are several, else an empty list."""
-    frames = getattr(image, "n_frames", 1)
-    return [f"Only the first of {frames} frames was read."] if frames > 1 else []
+    return first_frame_notes(getattr(image, "n_frames", 1), str(image.format))
+
+
+def first_frame_notes(frames: int, format: str) -> list[str]:
+    """Return a list with a note if there are several frames, else an empty list."""
+    hint = "; --pages all restores all of them" if format in PAGED else ""
+    return [f"Only the first of {frames} frames was read{hint}."] if frames > 1 else []
 
 
 def metadata_of(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:

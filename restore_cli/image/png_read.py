@@ -16,7 +16,7 @@ from restore_cli.image.exif import kept_exif
 from restore_cli.image.opencv import opencv_samples
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow import open_image
-from restore_cli.image.pillow_read import pillow_raster
+from restore_cli.image.pillow_read import first_frame_notes, pillow_raster
 from restore_cli.image.png_chunks import (
     PIXEL_CHUNKS,
     PNG_SIGNATURE,
@@ -50,8 +50,7 @@ def decode_png(data: bytes, bounds: Bounds) -> Picture:
         image.info["transparency"] *= 255 // (2**depth - 1)
     raster = _deep_raster(bare, image) if depth == 16 else pillow_raster(image, notes)
     frames = int.from_bytes(first.get(b"acTL", b"")[:4], "big")
-    if frames > 1:
-        notes.append(f"Only the first of {frames} frames was read.")
+    notes += first_frame_notes(frames, "PNG")
     exif, orientation = kept_exif(first.get(b"eXIf", b""), notes)
     # Unit 1 is dots per meter.
     across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", b"")[:9].ljust(9, b"\0"))

@@ -35,6 +35,20 @@ class Raster:
     close: Callable[[], None] = lambda: None
 
 
+def array_raster(samples: Samples, bits: int) -> Raster:
+    """Return an array, H x W x bands, as a raster; more than 8 bits are scaled to 16."""
+    height, width, bands = samples.shape
+    if bits in (8, 16):
+        return Raster(height, width, bands, bits, lambda top, bottom: samples[top:bottom])
+    scale = 65535 / (2**bits - 1)
+
+    def rows(top: int, bottom: int) -> Samples:
+        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom] * scale).astype(np.uint16)
+        return block
+
+    return Raster(height, width, bands, 16, rows)
+
+
 def assemble(
     raster: Raster,
     orientation: int,

@@ -9,6 +9,7 @@ import contextlib
 import io
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -20,20 +21,27 @@ from restore_cli.image.avif import decode_avif
 from restore_cli.image.bmp import decode_bmp
 from restore_cli.image.bounds import Bounds, largest_file
 from restore_cli.image.exif import TIFF_HEADERS
-from restore_cli.image.formats import FORMATS
+from restore_cli.image.formats import FORMATS, PILLOW_FORMATS, READ_ONLY, is_pillow_name
+from restore_cli.image.gif import decode_gif
+from restore_cli.image.heif import decode_heif, heif_size, is_heif
 from restore_cli.image.jpeg import decode_jpeg, sample_bits
+from restore_cli.image.jxl import decode_jxl, is_jxl, jxl_size
 from restore_cli.image.picture import Picture
 from restore_cli.image.pillow import open_image, unlimited
 from restore_cli.image.pillow_read import decode_image
 from restore_cli.image.png_chunks import PNG_SIGNATURE
 from restore_cli.image.png_read import decode_png
 from restore_cli.image.pnm import decode_pnm
+from restore_cli.image.raw import decode_raw, is_raw, raw_size
 from restore_cli.image.tiff_read import decode_tiff
 from restore_cli.image.webp import decode_webp
 
-# The first bytes of PNG, JPEG, TIFF, BMP, PNM, WebP, and of containers such as AVIF.
+# The first bytes of PNG, JPEG, TIFF, BMP, PNM, WebP, containers such as AVIF, GIF, JPEG XL, and
+# RAW photos (others begin like a TIFF).
 _BEGINNINGS = re.compile(
-    rb"\x89PNG|\xff\xd8\xff|II|MM|BM|P[0-9Ffy]|RIFF....WEBP|....ftyp", re.DOTALL
+    rb"\x89PNG|\xff\xd8\xff|II|MM|BM|P[0-9Ffy]|RIFF....WEBP|....ftyp|GIF8|\xff\x0a|\0\0\0\x0cJXL "
+    rb"|FUJIFILM|\0MRM|FOVb",
+    re.DOTALL,
 )
 
 # By Pillow's names of the formats; the first image of an MPO is a JPEG.
@@ -44,7 +52,24 @@ _DECODERS: dict[str, Callable[[bytes, Image.Image], Picture]] = {
     "BMP": decode_bmp,
     "PPM": decode_pnm,
     "AVIF": decode_avif,
+    "GIF": decode_gif,
 }
+
+
+@dataclass(frozen=True)
+class _Codec:
+    """Recognizes, measures and decodes files that Pillow does not read itself."""
+
+    recognizes: Callable[[bytes], bool]
+    size: Callable[[bytes], tuple[int, int]]
+    decode: Callable[[bytes, Bounds], Picture]
+
+
+_CODECS = (
+    _Codec(is_raw, raw_size, decode_raw),
+    _Codec(is_heif, heif_size, decode_heif),
+    _Codec(is_jxl, jxl_size, decode_jxl),
+)
 
 
 def read_picture(
@@ -62,8 +87,8 @@ def read_picture(
             `max_pixels` or the free memory, or has float or 32-bit samples.
     """
     data = source if isinstance(source, bytes) else read_file(source, max_pixels)
-    with _named_errors(name or ("standard input" if isinstance(source, bytes) else str(source))):
-        return _decode(data, Bounds(len(data), max_pixels))
+    with named_errors(name or ("standard input" if isinstance(source, bytes) else str(source))):
+        return decode(data, Bounds(len(data), max_pixels))
 
 
 def read_file(source: Path | str | BinaryIO, max_pixels: int | None = None) -> bytes:
@@ -78,11 +103,11 @@ def read_file(source: Path | str | BinaryIO, max_pixels: int | None = None) -> b
             photo of `max_pixels` or than half of the free memory.
     """
     if isinstance(source, str) and storage.is_url(source):
-        with _named_errors(source):
+        with named_errors(source):
             return _check_beginning(storage.read(source, largest_file(max_pixels)))
     if isinstance(source, str):
         source = Path(source)
-    with _named_errors(str(source) if isinstance(source, Path) else "standard input"):
+    with named_errors(str(source) if isinstance(source, Path) else "standard input"):
         if not isinstance(source, Path):
             return _read_all(source, max_pixels)
         with source.open("rb") as stream:
@@ -117,20 +142,32 @@ def read_size(source: Path | bytes) -> tuple[int, int]:
     Raises:
         PictureError: see `read_picture`.
     """
+    if isinstance(source, Path) and not is_pillow_name(source):
+        source = read_file(source)
+    if isinstance(source, bytes) and (codec := _codec_of(source)):
+        with named_errors("the image"):
+            return codec.size(source)
     try:
         file = io.BytesIO(source) if isinstance(source, bytes) else source
-        with unlimited(), Image.open(file, formats=tuple(FORMATS)) as image:
+        with unlimited(), Image.open(file, formats=PILLOW_FORMATS) as image:
             return image.height, image.width
     except (OSError, SyntaxError, ValueError, RuntimeError):  # such as 16-bit color in TIFF
         picture = read_picture(source)
         return picture.height, picture.width
 
 
-def _decode(data: bytes, bounds: Bounds) -> Picture:
+def _codec_of(data: bytes) -> _Codec | None:
+    return next((codec for codec in _CODECS if codec.recognizes(data)), None)
+
+
+def decode(data: bytes, bounds: Bounds) -> Picture:
+    """Decode the bytes of a file; errors do not name it yet, see `named_errors`."""
     if not data:
         raise PictureError("the file is empty. Get a fresh copy.")
     if data[:4] in (b"II+\0", b"MM\0+"):
         raise PictureError("BigTIFF is not supported. Save it as a standard TIFF.")
+    if codec := _codec_of(data):
+        return codec.decode(data, bounds)
     if data[:4] in TIFF_HEADERS:
         return decode_tiff(data, bounds)
     if data.startswith(PNG_SIGNATURE):
@@ -148,7 +185,7 @@ def _decode(data: bytes, bounds: Bounds) -> Picture:
 
 
 @contextlib.contextmanager
-def _named_errors(name: str) -> Iterator[None]:
+def named_errors(name: str) -> Iterator[None]:
     """Convert every error to a PictureError that names the file."""
     try:
         yield
@@ -163,7 +200,7 @@ def _named_errors(name: str) -> Iterator[None]:
             f"Cannot read {name}: permission denied. Make the file readable first."
         ) from error
     except UnidentifiedImageError as error:
-        *first, last = FORMATS
+        *first, last = *FORMATS, *READ_ONLY
         kinds = f"{', '.join(first)} or {last}"
         raise PictureError(
             f"Cannot read {name}: it is not a {kinds} file. Check its contents."

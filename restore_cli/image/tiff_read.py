@@ -10,7 +10,7 @@ from restore_cli.image.exif import upright_exif
 from restore_cli.image.photoshop import split_resources
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow import open_image, unlimited
-from restore_cli.image.pillow_read import is_rgb_or_gray, pillow_raster
+from restore_cli.image.pillow_read import first_frame_notes, is_rgb_or_gray, pillow_raster
 from restore_cli.image.raster import assemble
 from restore_cli.image.resolution import dpi_of_tags
 from restore_cli.image.tiff_layout import layout_of, segments_of
@@ -18,7 +18,7 @@ from restore_cli.image.tiff_samples import tiff_raster
 from restore_cli.image.tiff_tags import (
     TAG_IPTC,
     TAG_PHOTOSHOP,
-    count_pages,
+    directories,
     exif_of_tags,
     tag_bytes,
 )
@@ -45,10 +45,9 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         padded = layout.across * layout.columns, layout.down * layout.rows
         channels = max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1)
         bounds.check(*padded, channels)
-        metadata = _metadata(data, tags)
+        metadata = tiff_metadata(data, tags)
     segments = segments_of(data, tags, layout)
-    frames = count_pages(data)
-    notes = [f"Only the first of {frames} frames was read."] if frames > 1 else []
+    notes = first_frame_notes(len(directories(data)), "TIFF")
     if metadata.icc is None and ExifTags.Base.InterColorProfile in tags:
         notes.append("A broken ICC profile was left out.")
     if (
@@ -72,7 +71,8 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
     return assemble(raster, orientation, metadata, "TIFF", notes, is_rgb_or_gray(image))
 
 
-def _metadata(data: bytes, tags: Image.Exif) -> Metadata:
+def tiff_metadata(data: bytes, tags: Image.Exif) -> Metadata:
+    """Return the metadata of the first page, whose tags are loaded."""
     iptc, photoshop = split_resources(tag_bytes(data, TAG_PHOTOSHOP) or b"")
     return Metadata(
         exif=exif_of_tags(tags),

@@ -44,17 +44,33 @@ def tag_bytes(data: bytes, tag: int) -> bytes | None:
     return None
 
 
-def count_pages(data: bytes) -> int:
-    """Count the directories of a TIFF as far as their chain is intact, up to 100,000."""
+def directories(data: bytes) -> list[int]:
+    """Return the offsets of the directories as far as their chain is intact, up to 100,000."""
     order = "<" if data[:2] == b"II" else ">"
-    seen: set[int] = set()
+    seen: dict[int, None] = {}
     with contextlib.suppress(struct.error):
         (start,) = struct.unpack_from(order + "I", data, 4)
         while start and start not in seen and len(seen) < 100_000:
             (entries,) = struct.unpack_from(order + "H", data, start)
-            seen.add(start)
+            seen[start] = None
             (start,) = struct.unpack_from(order + "I", data, start + 2 + 12 * entries)
-    return len(seen)
+    return list(seen)
+
+
+def tag_values(data: bytes, start: int, tag: int) -> tuple[int, ...]:
+    """Return the values of a SHORT or LONG tag in a directory; empty if it has none."""
+    order = "<" if data[:2] == b"II" else ">"
+    with contextlib.suppress(struct.error):
+        (count,) = struct.unpack_from(order + "H", data, start)
+        for entry in range(start + 2, start + 2 + 12 * count, 12):
+            number, kind, size = struct.unpack_from(order + "HHI", data, entry)
+            if number == tag and kind in (3, 4, 13) and size <= 256:  # 13 is an offset
+                form = f"{order}{size}{'H' if kind == 3 else 'I'}"
+                place = entry + 8
+                if struct.calcsize(form) > 4:
+                    (place,) = struct.unpack_from(order + "I", data, entry + 8)
+                return struct.unpack_from(form, data, place)
+    return ()
 
 
 def exif_of_tags(tags: Image.Exif) -> bytes | None:

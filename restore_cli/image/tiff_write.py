@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import itertools
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from PIL import ExifTags
@@ -15,9 +15,29 @@ from restore_cli.image.picture import Picture
 from restore_cli.image.raster import quantized
 from restore_cli.image.tiff_tags import TAG_IPTC, TAG_PHOTOSHOP, tags_of_exif
 
+_HEADER = b"II*\0\x08\0\0\0"  # the directory follows
+
 
 def encode_tiff(picture: Picture) -> bytes:
     """Encode as TIFF: deflated strips, with horizontal differencing (TIFF 6.0, section 14)."""
+    return join_tiff(*_tags_and_strips(picture))
+
+
+def encode_tiff_pages(pictures: Iterable[Picture]) -> bytes:
+    """Encode as TIFF with a page for each picture."""
+    pages, end = [bytearray(_HEADER)], len(_HEADER)
+    for picture in pictures:
+        page = bytearray(_directory(*_tags_and_strips(picture), end))
+        page += bytes(len(page) % 2)  # directories start at even offsets
+        end += len(page)
+        (entries,) = struct.unpack_from("<H", page)
+        struct.pack_into("<I", page, 2 + 12 * entries, end)  # where the next page starts
+        pages.append(page)
+    struct.pack_into("<I", pages[-1], 2 + 12 * entries, 0)
+    return b"".join(pages)
+
+
+def _tags_and_strips(picture: Picture) -> tuple[Any, list[bytes]]:
     metadata = picture.metadata
     bands = picture.channels + (picture.alpha is not None)
     strips = []
@@ -48,15 +68,18 @@ def encode_tiff(picture: Picture) -> bytes:
     if metadata.dpi:
         tags[ExifTags.Base.XResolution], tags[ExifTags.Base.YResolution] = metadata.dpi
         tags[ExifTags.Base.ResolutionUnit] = 2  # inch
-    return join_tiff(tags, strips)
+    return tags, strips
 
 
 def join_tiff(tags: Any, strips: Sequence[bytes | memoryview]) -> bytes:
     """Return a TIFF with one directory and its strips."""
+    return _HEADER + _directory(tags, strips, len(_HEADER))
+
+
+def _directory(tags: Any, strips: Sequence[bytes | memoryview], offset: int) -> bytes:
+    """Return a directory that starts at an offset of the file, and its strips."""
     sizes = [len(strip) for strip in strips]
     tags[ExifTags.Base.StripByteCounts] = tuple(sizes)
     # Pillow adds the length of the directory, because the strips follow it.
     tags[ExifTags.Base.StripOffsets] = tuple(itertools.accumulate(sizes[:-1], initial=0))
-    buffer = io.BytesIO()
-    tags.save(buffer)
-    return b"".join([buffer.getvalue(), *strips])
+    return b"".join([tags.tobytes(offset), *strips])

@@ -12,7 +12,9 @@ from restore_cli.image.avif import encode_avif
 from restore_cli.image.bmp import encode_bmp
 from restore_cli.image.fit import fit
 from restore_cli.image.formats import format_of, suffix_of
+from restore_cli.image.heif import encode_heif
 from restore_cli.image.jpeg import encode_jpeg
+from restore_cli.image.jxl import encode_jxl
 from restore_cli.image.picture import Picture
 from restore_cli.image.png_write import encode_png
 from restore_cli.image.pnm import encode_pnm
@@ -21,6 +23,7 @@ from restore_cli.image.webp import encode_webp
 
 _EXACT = {"PNG": encode_png, "TIFF": encode_tiff, "BMP": encode_bmp, "PPM": encode_pnm}
 _BY_QUALITY = {"JPEG": encode_jpeg, "WEBP": encode_webp, "AVIF": encode_avif}
+_BY_QUALITY |= {"HEIF": encode_heif, "JXL": encode_jxl}
 
 
 def write_picture(
@@ -33,7 +36,7 @@ def write_picture(
     Args:
         picture: what to write.
         target: the path or the URL.
-        jpeg_quality: of JPEG, WebP and AVIF, 1 to 100.
+        jpeg_quality: of lossy formats, 1 to 100.
 
     Raises:
         PictureError: the suffix is unknown, or the file cannot be encoded or written.
@@ -73,8 +76,9 @@ def encode_picture(
 ) -> tuple[bytes, tuple[str, ...]]:
     """Encode a photo; return the bytes of the file, and a warning for each loss.
 
-    PNG, TIFF, BMP and PPM keep the samples exactly, as does WebP if the picture is `lossless`. JPEG
-    (4:4:4), other WebP and AVIF are lossy; `jpeg_quality`, 1 to 100, is the quality of all three.
+    PNG, TIFF, BMP and PPM keep the samples exactly, as do WebP and JXL if the picture is
+    `lossless`. JPEG (4:4:4), HEIF (4:2:0), AVIF, and other WebP and JXL are lossy; `jpeg_quality`,
+    1 to 100, is the quality of all of them.
 
     Raises:
         PictureError: the format is unknown, or cannot store a photo of this size.
@@ -85,6 +89,8 @@ def encode_picture(
         if format in _EXACT:
             return _EXACT[format](picture), losses
         return _BY_QUALITY[format](picture, jpeg_quality), losses
+    except PictureError as error:  # the library is not installed
+        raise PictureError(f"Cannot encode {format}: {error}") from None
     except MemoryError as error:
         raise PictureError(
             f"Cannot encode {format}: out of memory. Restore a smaller photo."

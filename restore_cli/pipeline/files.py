@@ -11,9 +11,18 @@ from pathlib import Path
 from typing import Literal
 
 from restore_cli import storage
-from restore_cli.errors import UsageError
-from restore_cli.image import LOSSY, READ_SUFFIXES, format_of, is_image_name, suffix_of
+from restore_cli.errors import PictureError, UsageError
+from restore_cli.image import (
+    FORMATS,
+    LOSSY,
+    READ_SUFFIXES,
+    format_of,
+    has_image_suffix,
+    suffix_of,
+    written_format,
+)
 from restore_cli.pipeline.inputs import STREAM as STREAM
+from restore_cli.pipeline.inputs import advise_unread as advise_unread
 from restore_cli.pipeline.inputs import count_unread as count_unread
 from restore_cli.pipeline.inputs import find_inputs, is_input_folder
 from restore_cli.pipeline.inputs import is_folder as is_folder
@@ -71,7 +80,7 @@ class OutputNaming:
     def file(self, relative: str) -> str:
         """Name the output of an input; an extension that cannot be written becomes .png."""
         stem, extension = os.path.splitext(relative)
-        own = format_of(relative) if is_image_name(relative) else None
+        own = written_format(relative)
         format = self.choose(own)
         return stem + self.suffix + (extension if format == own else suffix_of(format))
 
@@ -84,10 +93,10 @@ def choose_format(own: str | None, exact: bool) -> str:
     """Choose the output format if none is given: the input's, or PNG.
 
     Args:
-        own: Pillow's name of the input's format; None is one that cannot be written.
+        own: Pillow's name of the input's format; None is unknown.
         exact: whether to replace a lossy format by PNG.
     """
-    return "PNG" if own is None or (exact and own in LOSSY) else own
+    return "PNG" if own not in FORMATS or (exact and own in LOSSY) else own
 
 
 def plan(
@@ -198,7 +207,7 @@ def _find_all(
         searched = ", ".join(args) or "the list"
         if unread:
             raise UsageError(
-                f"No readable images in {searched}: {count_unread(unread)}. Convert them first."
+                f"No readable images in {searched}: {count_unread(unread)}. {advise_unread(unread)}"
             )
         raise UsageError(f"No images found in {searched}.")
     return list(found)
@@ -276,13 +285,13 @@ def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) 
             raise UsageError(
                 f"Cannot write {len(found)} images to standard output. Give a folder as -o."
             )
-        if output != STREAM and not is_image_name(output):
-            raise UsageError(_no_extension(output))
+        if output != STREAM:
+            _check_suffix(output)
         format = naming.format
         if output != STREAM and format and format != format_of(output):
             raise UsageError(f"{output} conflicts with --format {suffix_of(format)[1:]}.")
         return [FileJob(path, output, relative) for path, relative in found]
-    if os.path.isfile(output) or (is_image_name(output) and not is_folder(output)):
+    if os.path.isfile(output) or (has_image_suffix(output) and not is_folder(output)):
         raise UsageError(
             f"Cannot write {len(found)} images to the file {output}. Give a folder as -o."
         )
@@ -302,8 +311,16 @@ def _output_next_to(path: str, naming: OutputNaming) -> str:
     )
 
 
-def _no_extension(path: str) -> str:
-    return f"{path} has no image extension. Add one, or append / to write into a folder."
+def _check_suffix(path: str) -> None:
+    """Raise UsageError if a file of this name cannot be written."""
+    if not has_image_suffix(path):
+        raise UsageError(
+            f"{path} has no image extension. Add one, or append / to write into a folder."
+        )
+    try:
+        format_of(path)
+    except PictureError as error:
+        raise UsageError(str(error)) from error
 
 
 def _mask(item: FileJob, masks: str, single: bool) -> str:
@@ -312,8 +329,7 @@ def _mask(item: FileJob, masks: str, single: bool) -> str:
             raise UsageError(
                 f"Cannot write several masks to {masks}. Append / to write into a folder."
             )
-        if not is_image_name(masks):
-            raise UsageError(_no_extension(masks))
+        _check_suffix(masks)
         return masks
     stem = "standard-input" if item.input == STREAM else os.path.splitext(item.relative)[0]
     return storage.join(masks, f"{stem}.png")

@@ -11,20 +11,26 @@ from collections.abc import Iterable, Iterator
 
 from restore_cli import storage
 from restore_cli.errors import UsageError
-from restore_cli.image import is_image_name
+from restore_cli.image import has_image_suffix, is_image_name
 
 STREAM = "-"  # standard input or output
 
 # Suffixes of photos and videos that cannot be read; a warning counts those in folders.
-_UNREAD = re.compile(
-    r"\.(hei[cf]|hif|jxl|jp2|j2k|gif|psd|exr|hdr|dng|cr[23]|nef|arw|orf|rw2|raf|pef|srw"
-    r"|mp4|m4v|mov|avi|mkv|webm|m2?ts|3gp|mpg|wmv)"
-)
+_UNREAD = re.compile(r"\.(jp2|j2k|psd|exr|hdr|mp4|m4v|mov|avi|mkv|webm|m2?ts|3gp|mpg|wmv)")
 
 
 def count_unread(unread: Counter[str]) -> str:
     """List unsupported suffixes with their counts, the most frequent first: "3 .heic, 2 .cr2"."""
     return ", ".join(f"{count} {suffix}" for suffix, count in unread.most_common())
+
+
+def advise_unread(unread: Counter[str]) -> str:
+    """Return what to do about unsupported suffixes: install the extra, or convert the files."""
+    extra = sorted(suffix for suffix in unread if has_image_suffix(f"photo{suffix}"))
+    if not extra:
+        return "Convert them first."
+    others = " Convert the others first." if len(extra) < len(unread) else ""
+    return f"Run `pip install 'restore-cli[formats]'` to read {', '.join(extra)}.{others}"
 
 
 def find_inputs(
@@ -56,7 +62,7 @@ def find_inputs(
             )
             visible = [name for name in names if name[0] != "."]
             suffixes = (os.path.splitext(name)[1].lower() for name in visible)
-            unread.update(suffix for suffix in suffixes if _UNREAD.fullmatch(suffix))
+            unread.update(suffix for suffix in suffixes if _is_unread(suffix))
             images = [name for name in visible if is_image_name(name)]
             for name in _originals(images, suffix):
                 path = storage.join(here, name)
@@ -75,13 +81,20 @@ def find_inputs(
             yield path, os.path.basename(path)
 
 
+def _is_unread(suffix: str) -> bool:
+    """Whether files with this suffix are photos or videos, but cannot be read."""
+    name = f"photo{suffix}"
+    missing = has_image_suffix(name) and not is_image_name(name)
+    return missing or _UNREAD.fullmatch(suffix) is not None
+
+
 def is_folder(path: str) -> bool:
     """Whether a path is a folder, or means one that does not exist yet.
 
     A URL means a folder unless it ends like a photo, or is a glob.
     """
     if storage.is_url(path):
-        return path.endswith("/") or not (is_image_name(path) or glob.has_magic(path))
+        return path.endswith("/") or not (has_image_suffix(path) or glob.has_magic(path))
     return os.path.isdir(path) or path.endswith(("/", os.sep))
 
 

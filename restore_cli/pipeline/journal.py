@@ -171,6 +171,7 @@ def digest(request: Request) -> str:
         request.settings.ensemble,
         request.jpeg_quality,
         *(["provenance"] if request.provenance else []),
+        *([request.pages] if request.pages != "first" else []),
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
@@ -13,11 +13,14 @@ from typing import BinaryIO
 from restore_cli import engine, storage
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import (
+    Pages,
     Picture,
     Pixels,
+    encode_pages,
     encode_picture,
     find_damage,
     is_altered,
+    open_pages,
     read_file,
     read_picture,
     write_encoded,
@@ -44,13 +47,17 @@ class Loaded:
 
     Attributes:
         data: the contents of its file.
-        picture: the photo.
+        picture: the photo, or its first page.
         seconds: the time that decoding took.
+        pages: all frames or pages, if they are restored and there are several.
+        share: the share of the work for the file that this photo is, 0 to 1.
     """
 
     data: bytes
     picture: Picture
     seconds: float
+    pages: Pages | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +67,7 @@ class Restored:
     Attributes:
         record: the record so far.
         data: the contents of the input file, which an unchanged photo may reuse.
-        picture: the result.
+        picture: the result, of the first page.
         steps: the steps that it went through.
         copied: whether the photo was not changed.
         masked: whether a mask limited the change.
@@ -69,6 +76,8 @@ class Restored:
         before: the photo at the result's size, if it will be shown.
         run: how the photo was restored, if it will be written into its metadata.
         seconds: the time that decoding and restoring took, without loading models.
+        megapixels: of the result, of all pages.
+        encoded: the file and notes on what is lost, if it has several pages.
     """
 
     record: Record
@@ -82,6 +91,8 @@ class Restored:
     before: Version | None
     run: Provenance | None
     seconds: float
+    megapixels: float
+    encoded: tuple[bytes, tuple[str, ...]] | None = None
 
 
 class PhotoRestorer:
@@ -137,11 +148,15 @@ class PhotoRestorer:
         """Decode the contents of a file."""
         started = time.perf_counter()
         name = "standard input" if item.input == STREAM else item.input
-        picture = read_picture(data, name, max_pixels=self._request.max_pixels)
-        return Loaded(data, picture, time.perf_counter() - started)
+        most = self._request.max_pixels
+        pages = open_pages(data, name, max_pixels=most) if self._request.pages == "all" else None
+        picture = next(pages.pictures()) if pages else read_picture(data, name, max_pixels=most)
+        return Loaded(data, picture, time.perf_counter() - started, pages)
 
     def restore(self, item: FileJob, loaded: Loaded) -> Restored:
-        """Restore a photo in memory."""
+        """Restore a photo in memory, or all its pages."""
+        if loaded.pages:
+            return self._restore_pages(item, loaded, loaded.pages)
         request, callbacks, picture = self._request, self._callbacks, loaded.picture
         started = time.perf_counter() - loaded.seconds
         steps = request.plan.choose(picture)
@@ -155,8 +170,13 @@ class PhotoRestorer:
         if item.mask_in:
             drawn = read_mask(Path(item.mask_in), picture, request.max_pixels)
         start = [Progress(picture, drawn=drawn, unrestored=unrestored, shown=unrestored)]
+        share = loaded.share
         del loaded, picture  # so that `walk` frees the photo after the first step
-        end = self._walker.walk(steps, start.pop(), callbacks.on_progress)
+        end = self._walker.walk(
+            steps,
+            start.pop(),
+            lambda part, megapixels: callbacks.on_progress(part * share, megapixels),
+        )
         if item.mask and end.mask is None and steps:
             raise UsageError("Cannot save a mask: none was used. Give --mask.")
         before = None
@@ -176,6 +196,44 @@ class PhotoRestorer:
             before=before,
             run=replace(run, steps=end.past) if run else None,
             seconds=time.perf_counter() - started - end.loading,
+            megapixels=end.picture.megapixels,
+        )
+
+    def _restore_pages(self, item: FileJob, loaded: Loaded, pages: Pages) -> Restored:
+        """Restore frames or pages one by one, and encode each one before the next is decoded."""
+        first: list[Restored] = []  # later ones are not kept
+        copied, megapixels, loading = True, 0.0, 0.0
+        warnings: dict[str, None] = dict.fromkeys(find_damage(loaded.data))
+        notes: dict[str, None] = {}
+        started = time.perf_counter()
+
+        def pictures() -> Iterator[Picture]:
+            nonlocal copied, megapixels, loading
+            for page in pages.pictures():
+                begun = time.perf_counter()
+                one = self.restore(item, Loaded(b"", page, 0.0, share=1 / pages.count))
+                loading += time.perf_counter() - begun - one.seconds
+                copied, megapixels = copied and one.copied, megapixels + one.megapixels
+                warnings.update(dict.fromkeys(one.record.warnings))
+                notes.update(dict.fromkeys(page.notes))
+                if not first:
+                    first.append(one)
+                yield self._to_encode(one.picture)
+
+        data, losses = encode_pages(
+            pictures(),
+            pages,
+            self._format(item, loaded.picture),
+            jpeg_quality=self._quality(loaded.picture, self._request.plan.steps),
+        )
+        return replace(
+            first[0],
+            record=replace(first[0].record, pages=pages.count, warnings=tuple(warnings)),
+            data=loaded.data,
+            copied=copied,
+            seconds=loaded.seconds + time.perf_counter() - started - loading,
+            megapixels=megapixels,
+            encoded=(data, (*notes, *losses)),
         )
 
     def save(self, item: FileJob, restored: Restored) -> Record:
@@ -192,7 +250,7 @@ class PhotoRestorer:
             output_width=picture.width,
             output_height=picture.height,
             seconds=seconds,
-            megapixels_per_s=picture.megapixels / max(seconds, 1e-9),
+            megapixels_per_s=restored.megapixels / max(seconds, 1e-9),
             noise_after=measure_noise(picture.pixels, picture.visible).level,
             warnings=(*restored.record.warnings, *notes),
         )
@@ -212,23 +270,33 @@ class PhotoRestorer:
             raise error
         return failed(item, self._request.plan, error)
 
+    def _format(self, item: FileJob, picture: Picture) -> str:
+        exact = keeps_most_pixels(self._request.plan) or bool(item.mask_in)
+        return item.format or choose_format(picture.format, exact)
+
+    def _to_encode(self, picture: Picture) -> Picture:
+        return replace(picture, lossless=False) if self._request.jpeg_quality else picture
+
+    def _quality(self, picture: Picture, steps: Sequence[Step]) -> int:
+        return self._request.jpeg_quality or _jpeg_quality(picture, steps)
+
     def _encode(self, item: FileJob, restored: Restored) -> tuple[bytes, str, tuple[str, ...]]:
         """Encode the file to write; also returns its format and notes on what is lost."""
-        request, picture = self._request, restored.picture
-        exact = keeps_most_pixels(request.plan) or bool(item.mask_in)
-        format = item.format or choose_format(picture.format, exact)
+        request, picture = self._request, self._to_encode(restored.picture)
+        format = self._format(item, picture)
         if restored.copied and format == picture.format and not request.jpeg_quality:
             note = "The photo was not changed, so it was copied without provenance."
             return restored.data, format, (note,) if restored.run else ()
-        if request.jpeg_quality:
-            picture = replace(picture, lossless=False)
-        quality = request.jpeg_quality or _jpeg_quality(picture, restored.steps)
-        notes = picture.notes
-        if restored.run:
-            picture, problems = stamp(picture, format, quality, restored.run)
-            notes += problems
-        data, losses = encode_picture(picture, format, jpeg_quality=quality)
-        notes += losses
+        if restored.encoded:
+            data, notes = restored.encoded
+        else:
+            quality = self._quality(picture, restored.steps)
+            notes = picture.notes
+            if restored.run:
+                picture, problems = stamp(picture, format, quality, restored.run)
+                notes += problems
+            data, losses = encode_picture(picture, format, jpeg_quality=quality)
+            notes += losses
         if restored.masked and is_altered(picture, format):
             notes += (
                 f"{format} is lossy: pixels outside the mask change slightly. Use PNG or TIFF to"

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Literal
 
 from restore_cli.engine import Settings
 from restore_cli.pipeline.files import FileJob
 from restore_cli.pipeline.plan import Plan
 from restore_cli.report.comparison import Comparison
+
+PageChoice = Literal["first", "all"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +25,8 @@ class Request:
         devices: one device for each process; with at most one, no other process is started.
         ray: address of the Ray cluster whose actors restore the photos, "local" for one on this
             computer; `devices` has one device for each actor, or none for all GPUs or CPU cores.
-        jpeg_quality: 1 to 100, for JPEG, WebP and AVIF; None is 95, or the input's if higher, or 99
+        pages: "all" restores all frames or pages of a file, "first" only the first one.
+        jpeg_quality: 1 to 100, for lossy formats; None is 95, or the input's if higher, or 99
             when deblocking a good JPEG.
         max_pixels: largest input, see `read_picture`.
         skip_existing: whether to skip inputs with an existing output.
@@ -40,6 +44,7 @@ class Request:
     settings: Settings = field(default_factory=Settings)
     devices: tuple[str, ...] = ()
     ray: str | None = None
+    pages: PageChoice = "first"
     jpeg_quality: int | None = None
     max_pixels: int | None = None
     skip_existing: bool = False

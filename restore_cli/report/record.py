@@ -54,6 +54,7 @@ class Record:
         steps: a part for each step of `restore run`, which has options and estimated.
         device, precision, tile: how the last model ran; tile 0 is the entire photo at once.
         width, height, channels, depth: of the input; depth in bits per sample.
+        pages: number of frames or pages that were restored, with --pages all.
         output_width, output_height: of the output.
         seconds: time to read, restore and write, without loading the model.
         megapixels_per_s: speed, in megapixels of the output.
@@ -83,6 +84,7 @@ class Record:
     height: int | None = None
     channels: int | None = None
     depth: int | None = None
+    pages: int | None = None
     output_width: int | None = None
     output_height: int | None = None
     seconds: float | None = None
