@@ -173,7 +173,8 @@ def test_the_input_of_a_step_is_freed_before_the_next(
     inputs: list[weakref.ref[np.ndarray]] = []
     alive = []
 
-    def watch(picture: Picture, *rest: Any) -> Restoration:
+    def watch(picture: Picture, *rest: Any, overwrite: bool) -> Restoration:
+        assert overwrite  # here it is not, so that the input of each step is an array of its own
         alive.append(sum(pixels() is not None for pixels in inputs))
         inputs.append(weakref.ref(picture.pixels))
         return apply(picture, *rest)
