@@ -62,6 +62,13 @@ def parse_format(text: str) -> str:
         ) from error
 
 
+def parse_suffix(text: str) -> str:
+    """Check the suffix of output names, which cannot lead to another folder."""
+    if "/" in text or os.sep in text:
+        raise UsageError(f"{text!r} is not a valid suffix; it has a {os.sep}. Give a folder as -o.")
+    return text
+
+
 def parse_existing(skip: bool, overwrite: bool) -> Existing:
     """What to do with existing outputs, from --skip-existing and --overwrite."""
     if skip and overwrite:
