@@ -34,11 +34,7 @@ from restore_cli.image import (
     read_picture,
     write_picture,
 )
-from restore_cli.pipeline.batch import restore_files
-from restore_cli.pipeline.files import FileJob
-from restore_cli.pipeline.plan import Chain, Step
 from restore_cli.pipeline.provenance import RUNS, read_runs
-from restore_cli.pipeline.request import Request
 from restore_cli.report.provenance import Provenance
 from restore_cli.tasks import Task, find_task
 from restore_cli.tasks.deblock import Deblock
@@ -451,17 +447,15 @@ def test_a_photo_without_provenance(restored: Run) -> None:
     refused(result, 1, "Cannot read none.png")
 
 
-def test_several_steps(restored: Run, tmp_path: Path, checkpoints: dict[int, Path]) -> None:
-    step = Step(Denoise(5.0), str(checkpoints[3]), 0.5)
-    item = FileJob("photo.png", "chain.png", "photo.png", format="PNG")
-    plan = Chain((step, replace(step, task=Denoise(7.0))))
-    (record,) = restore_files(Request(plan, [item], provenance=True))
-    assert record.error is None
-    line = "denoise --sigma 5 --strength 0.5 | denoise --sigma 7 --strength 0.5"
-    assert line in ok(restored("info chain.png")).stdout
-    assert (
-        "equal, all bytes" in ok(restored("rerun chain.png --from photo.png --model MODEL")).stdout
-    )
+def test_chains(restored: Run, checkpoints: dict[int, Path]) -> None:
+    text = "denoise --sigma 5 --strength 0.5 --model M | denoise --sigma 7 --model M"
+    text = text.replace("M", str(checkpoints[3]))
+    words = ["run", "photo.png", text, "--provenance", "--suffix", ".chain"]
+    ok(CliRunner().invoke(app, words))
+    info = ok(restored("info photo.chain.png")).stdout
+    assert "denoise --sigma 5 --strength 0.5 | denoise --sigma 7\n" in info
+    again = ok(restored("rerun photo.chain.png --from photo.png --model MODEL"))
+    assert "equal, all bytes" in again.stdout
 
 
 @pytest.mark.weights
