@@ -46,6 +46,7 @@ SHARED = {  # what brothers may import
     "cli": {
         "bench_display",
         "bench_options",
+        "choose_models",
         "completion",
         "display",
         "examples",
