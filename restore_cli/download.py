@@ -42,6 +42,11 @@ class Hub:
         return f"{self.file} of {self.repo} at {self.revision} on the Hugging Face hub"
 
     @property
+    def site(self) -> str:
+        """Where it is, in a few words."""
+        return f"{self.repo} on the Hugging Face hub"
+
+    @property
     def file_name(self) -> str:
         """The path of the file within the repository."""
         return self.file
@@ -63,6 +68,11 @@ class Url:
 
     def __str__(self) -> str:
         return self.url
+
+    @property
+    def site(self) -> str:
+        """Where it is, in a few words."""
+        return urlsplit(self.url).netloc
 
     @property
     def file_name(self) -> str:

@@ -47,6 +47,7 @@ SHARED = {  # what brothers may import
     "cli": {
         "bench_display",
         "bench_options",
+        "choose_models",
         "completion",
         "display",
         "examples",

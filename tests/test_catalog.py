@@ -16,6 +16,7 @@ import pytest
 import torch
 from hub import Hub, serving
 from PIL import Image
+from rich.filesize import decimal
 from safetensors.torch import save_file
 from torch import Tensor
 from typer.testing import CliRunner
@@ -221,6 +222,28 @@ def test_fetching_many_leaves_out_what_is_not_accepted(hub: Hub) -> None:
     assert "bare was skipped. Cannot download bare without your consent" in " ".join(
         fetched.stderr.split()
     )
+
+
+def test_a_download_is_announced_once(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "a.png", "b.png":
+        Image.linear_gradient("L").resize((24, 20)).save(name)
+    size, place = catalog.entries()["free"].size, hub.url.removeprefix("http://")
+    said = (
+        f"Downloading free ({decimal(size or 0)}, license: MIT) from {place}."
+        f" It is kept in {tmp_path / 'cache'}, so that this happens once."
+    )
+    words = ["sr", "a.png", "b.png", "--scale", "2", "--model", "free", "--device", "cpu"]
+    first, *others = CliRunner().invoke(app, words).stderr.splitlines()
+    assert first == said and said not in others and len(others) == 3
+    assert "Downloading" not in CliRunner().invoke(app, [*words, "--overwrite"]).stderr
+    shell("remove", "free")
+    assert CliRunner().invoke(app, [*words, "--overwrite", "--quiet"]).stderr == ""
+    shell("remove", "free")
+    assert shell("fetch", "free").stderr.splitlines()[0] == said
+    assert "Downloading" not in shell("fetch", "free").stderr
 
 
 def test_the_list_is_filtered(hub: Hub) -> None:

@@ -16,11 +16,12 @@ from restore_cli.cli.display import print_error, print_note, print_result, print
 from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import fill_task
 from restore_cli.cli.options import FLAG, Debug
-from restore_cli.cli.progress import show_progress
+from restore_cli.cli.progress import Downloads, show_progress
 from restore_cli.cli.signals import Worker, call
 from restore_cli.cli.values import parse_tile, split_commas
 from restore_cli.errors import ExitCode, PictureError, UsageError
 from restore_cli.models import store
+from restore_cli.models.catalog import Entry
 from restore_cli.tasks import TASKS, find_task
 
 if TYPE_CHECKING:
@@ -211,13 +212,18 @@ def _restore(
 
     versions: list[Version] = []
     names, done, failed = list(dict.fromkeys(models)), 0, False
+    downloads = Downloads(quiet)
     with show_progress("comparing", quiet) as bar, Worker() as worker:
 
         def show(note: str) -> None:
             bar.update(done, len(names), f"{done}/{len(names)} models, {note}")
 
+        def download(entry: Entry, size: int, _: int) -> None:
+            downloads.announce(entry)
+            show(f"downloading {entry.name}, {size / 1e6:.0f} MB")
+
         callbacks = Callbacks(
-            on_download=lambda size, _: show(f"downloading {names[done]}, {size / 1e6:.0f} MB"),
+            on_download=download,
             on_progress=lambda *_: show(names[done]),
         )
         for one in worker.each(line_up(photo, names, request, callbacks)):

@@ -96,6 +96,15 @@ def _costs(model: Header) -> dict[str, str]:
     return {"parameters": f"{found[PARAMETERS]:,.0f}", "work": work}
 
 
+def describe_download(entry: Entry) -> str:
+    """What is downloaded, from where and to where: a sentence for the first use of a model."""
+    size = f"{decimal(entry.size)}, " if entry.size else ""
+    return (
+        f"Downloading {entry.name} ({size}license: {entry.license}) from {entry.source.site}. It is"
+        f" kept in {store.cache_dir()}, so that this happens once."
+    )
+
+
 def _where(entry: Entry) -> str:
     if isinstance(entry.source, Bundled):
         return "bundled"

@@ -11,6 +11,7 @@ import typer
 from rich.table import Table
 
 from restore_cli.atomic import check_place
+from restore_cli.cli.choose_models import find, find_entry, find_of_task, find_one, select
 from restore_cli.cli.completion import (
     download_names,
     licensed_names,
@@ -19,8 +20,15 @@ from restore_cli.cli.completion import (
 )
 from restore_cli.cli.display import literal, print_note, print_result, stderr, stdout
 from restore_cli.cli.examples import examples
-from restore_cli.cli.model_facts import EXTRA, to_facts, to_lines, to_record, to_traits
+from restore_cli.cli.model_facts import (
+    EXTRA,
+    to_facts,
+    to_lines,
+    to_record,
+    to_traits,
+)
 from restore_cli.cli.options import ACCEPT, FLAG
+from restore_cli.cli.progress import Downloads
 from restore_cli.cli.signals import Worker, call
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.models import catalog, checkpoint, store
@@ -84,7 +92,7 @@ def list_models(
     """
     entries = [
         entry
-        for entry in _of_task(task)
+        for entry in find_of_task(task)
         if (not installed or store.path_of(entry).is_file())
         and (license is None or entry.license.lower().startswith(license.lower()))
     ]
@@ -100,7 +108,7 @@ def list_models(
 @app.command(epilog=examples("models show"))
 def show(name: File, as_json: Json = False) -> None:
     """Show details of a model or checkpoint."""
-    found = _find(name)
+    found = find(name)
     models: Sequence[Entry | Header] = found if isinstance(found, tuple) else ()
     traits: dict[str, str] = {}
     if isinstance(found, Path):
@@ -135,9 +143,10 @@ def fetch(
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+    downloads = Downloads(quiet=False)
     for name in accept or ():
         store.accept_license(name)
-    for entry in _select(names, everything, task):
+    for entry in select(names, everything, task):
         if not names and not store.path_of(entry).is_file():
             try:
                 store.check_license(entry)
@@ -154,8 +163,13 @@ def fetch(
             bar = progress.add_task(entry.name, total=entry.size)
 
             def advance(
-                done: int, total: int, progress: Progress = progress, bar: Any = bar
+                done: int,
+                total: int,
+                entry: Entry = entry,
+                progress: Progress = progress,
+                bar: Any = bar,
             ) -> None:
+                downloads.announce(entry)
                 progress.update(bar, completed=done, total=total or None)
 
             path = call(partial(store.ensure_local, entry, progress=advance))
@@ -184,7 +198,7 @@ def remove(
     names: Annotated[list[str], _name("NAME", "Full model names.", removable_names)],
 ) -> None:
     """Delete models from the cache."""
-    for entry in map(_entry, names):
+    for entry in map(find_entry, names):
         print_result(f"removed {store.remove(entry)}")
 
 
@@ -207,7 +221,7 @@ def verify(
     ] = None,
 ) -> None:
     """Verify checksums, load each model, and optionally re-measure its scores."""
-    entries = _select(names, everything)
+    entries = select(names, everything)
     if everything:
         entries = [entry for entry in entries if store.path_of(entry).is_file()]
     for folder in data or ():
@@ -274,57 +288,7 @@ def export(
     check_place(output, (".onnx",), overwrite=overwrite)
     from restore_cli.models import export as job
 
-    model = _one(name)
+    model = find_one(name)
     difference = call(lambda: job.export(checkpoint.load(model), output))
     print_note(f"maximum difference from PyTorch: {difference:.2g}")
     print_result(str(output))
-
-
-def _find(name: str) -> tuple[Entry, ...] | Path:
-    """Return the entries with this full or short name, or else the file at this path."""
-    try:
-        return catalog.find(name)
-    except WeightsError:
-        if Path(name).is_file():
-            return Path(name)
-        raise
-
-
-def _one(name: str) -> Entry | Path:
-    """Return the only entry with this name, or else the file at this path."""
-    found = _find(name)
-    if isinstance(found, Path):
-        return found
-    if len(found) > 1:
-        names = ", ".join(entry.name for entry in found)
-        raise UsageError(f"{name!r} is ambiguous; expected one of {names}.")
-    return found[0]
-
-
-def _entry(name: str) -> Entry:
-    """Return the only entry with this name."""
-    found = _one(name)
-    if isinstance(found, Path):
-        raise UsageError(
-            f"Cannot use {name}: it is a file. Give a name from `restore models list`."
-        )
-    return found
-
-
-def _of_task(task: str | None) -> list[Entry]:
-    """Return the entries of a task, or all entries."""
-    entries = [entry for entry in catalog.entries().values() if task in (None, entry.task)]
-    if not entries:
-        tasks = sorted({entry.task for entry in catalog.entries().values()})
-        raise UsageError(f"Unknown task {task!r}; expected one of {', '.join(tasks)}.")
-    return entries
-
-
-def _select(names: Sequence[str] | None, everything: bool, task: str | None = None) -> list[Entry]:
-    if bool(names) + everything + bool(task) != 1:
-        raise UsageError("Give the names of models, or --all for all models.")
-    if not names:
-        return _of_task(task)
-    return list(
-        {entry.name: entry for name in names or () for entry in catalog.find(name)}.values()
-    )

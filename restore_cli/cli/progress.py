@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from restore_cli.cli import display
+from restore_cli.cli.model_facts import describe_download
+from restore_cli.models.catalog import Entry
 from restore_cli.report import escaping
 from restore_cli.report.record import Record
 
@@ -75,11 +77,26 @@ def show_progress(title: str, quiet: bool = False) -> Iterator[Progress]:
 
 
 @dataclass
+class Downloads:
+    """Says which models are downloaded, once for each, unless it is `quiet`."""
+
+    quiet: bool
+    named: set[str] = field(default_factory=set)
+
+    def announce(self, entry: Entry) -> None:
+        """Print a sentence about a model when its download starts."""
+        if not self.quiet and entry.name not in self.named:
+            display.print_note(describe_download(entry))
+        self.named.add(entry.name)
+
+
+@dataclass
 class BatchProgress:
     """The progress of a batch on a `bar`; `photos` is None if their number is not known."""
 
     bar: Progress
     photos: int | None
+    downloads: Downloads
     done: int = 0
     share: float = 0.0  # of photos that are not done
     megapixels: float = 0.0  # of photos that are done
@@ -107,8 +124,9 @@ class BatchProgress:
         self.share, self.current = max(0.0, self.share - 1), max(0.0, self.current - megapixels)
         self._show_speed(f", {record.input}")
 
-    def download(self, done: int, total: int) -> None:
+    def download(self, entry: Entry, done: int, total: int) -> None:
         """Report how many bytes of a model are downloaded, of `total` (0 if unknown)."""
+        self.downloads.announce(entry)
         share = f" of {total / 1e6:.0f}" if total else ""
         self._show(f"downloading the model, {done / 1e6:.0f}{share} MB")
 

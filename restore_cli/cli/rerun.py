@@ -14,7 +14,7 @@ from restore_cli.cli.display import print_result, print_text
 from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import fill_task
 from restore_cli.cli.options import Accept, Debug, Json, Offline, Overwrite
-from restore_cli.cli.progress import BatchProgress, show_progress
+from restore_cli.cli.progress import BatchProgress, Downloads, show_progress
 from restore_cli.cli.signals import Worker, call
 from restore_cli.cli.values import parse_tile
 from restore_cli.errors import ExitCode, UsageError
@@ -142,7 +142,7 @@ def _rerun(made: Made, request: Request, quiet: bool) -> Rerun:
     from restore_cli.pipeline.rerun import rerun
 
     with show_progress("rerun", quiet) as bar, Worker() as worker:
-        batch = BatchProgress(bar, 1)
+        batch = BatchProgress(bar, 1, Downloads(json))
         callbacks = Callbacks(on_download=batch.download, on_progress=batch.restore)
         return worker.call(rerun, made, request, callbacks)
 

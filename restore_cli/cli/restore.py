@@ -19,7 +19,7 @@ from restore_cli.cli.examples import format_examples
 from restore_cli.cli.fields import compose, make_task, option_fields, parameter, task_parameter
 from restore_cli.cli.hints import add_hint, example_options
 from restore_cli.cli.outcomes import Outcomes
-from restore_cli.cli.progress import BatchProgress, show_progress
+from restore_cli.cli.progress import BatchProgress, Downloads, show_progress
 from restore_cli.cli.signals import Worker
 from restore_cli.cli.sources import Sources
 from restore_cli.cli.values import (
@@ -279,7 +279,8 @@ def _restore(
         page = Gallery(compare, plan.suffix)
     hidden = quiet or (json and stdout.is_terminal)
     with show_progress(plan.name, hidden) as bar, Worker() as worker:
-        batch = BatchProgress(bar, len(request.items) if isinstance(request.items, list) else None)
+        count = len(request.items) if isinstance(request.items, list) else None
+        batch = BatchProgress(bar, count, Downloads(quiet))
         callbacks = Callbacks(
             on_download=batch.download,
             on_progress=batch.restore,

@@ -44,6 +44,11 @@ class Bundled:
     def __str__(self) -> str:
         return f"bundled as {self.file}"
 
+    @property
+    def site(self) -> str:
+        """Where it is, in a few words."""
+        return "the package itself"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Entry(Header):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from restore_cli.engine import Result, Settings
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.image import resize, to_gray, to_rgb
 from restore_cli.models import catalog, checkpoint
+from restore_cli.models.catalog import Entry
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.tasks import Task, find_task
 from restore_cli.tasks.restoration import NetworkInput, NetworkRun
@@ -67,12 +69,12 @@ class Models:
 
     Attributes:
         offline: whether downloads are forbidden.
-        download: called with the bytes done and the total bytes, 0 if unknown.
+        download: called with a model, the bytes done and the total bytes, 0 if unknown.
         loaded: models that are loaded, by name.
     """
 
     offline: bool = False
-    download: Callable[[int, int], None] = lambda done, total: None
+    download: Callable[[Entry, int, int], None] = lambda entry, done, total: None
     loaded: dict[str, Checkpoint] = field(default_factory=dict)
 
     def find(self, model: str | None, task: str, channels: int, scale: float = 1) -> Checkpoint:
@@ -80,7 +82,8 @@ class Models:
         chosen = catalog.choose(model, task, channels, scale)
         name = str(chosen) if isinstance(chosen, Path) else chosen.name
         if name not in self.loaded:
-            self.loaded[name] = load(name, task, offline=self.offline, download=self.download)
+            report = partial(self.download, chosen) if isinstance(chosen, Entry) else None
+            self.loaded[name] = load(name, task, offline=self.offline, download=report)
         return self.loaded[name]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from restore_cli.engine import Settings
+from restore_cli.models.catalog import Entry
 from restore_cli.pipeline.files import FileJob
 from restore_cli.pipeline.plan import Plan
 from restore_cli.report.comparison import Comparison
@@ -62,13 +63,14 @@ class Callbacks:
     """Functions that are called while files are restored.
 
     Attributes:
-        on_download: called with the bytes done and the total bytes of a model, 0 if unknown.
+        on_download: called with a model, its bytes that are downloaded, and all its bytes, 0 if
+            unknown.
         on_progress: called with each further share of the current photo, 0 to 1, and the megapixels
             of the result that it amounts to.
         on_comparison: called with the PSNR of a written photo, infinite if unknown, and a function
             that creates its comparison with the input and any reference; None for no comparisons.
     """
 
-    on_download: Callable[[int, int], None] = lambda done, total: None
+    on_download: Callable[[Entry, int, int], None] = lambda entry, done, total: None
     on_progress: Callable[[float, float], None] = lambda share, megapixels: None
     on_comparison: Callable[[float, Callable[[], Comparison]], None] | None = None
