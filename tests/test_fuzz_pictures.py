@@ -34,7 +34,8 @@ def test_seeds_have_the_pixels_of_another_reader(seeds: fuzz_pictures.Seeds) -> 
         asked, faults = fuzz_pictures.compare(data, read_picture(data))
         assert not faults, name
         compared += asked == "compared"
-    assert compared > 0.8 * len(seeds.pictures)
+    alone = [name for name in seeds.pictures if name.startswith(("heif", "jxl", "dng"))]
+    assert compared > 0.8 * (len(seeds.pictures) - len(alone))  # which no other reader here reads
 
 
 def test_hostile_photos(tmp_path: Path) -> None:
