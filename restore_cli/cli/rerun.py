@@ -142,7 +142,7 @@ def _rerun(made: Made, request: Request, quiet: bool) -> Rerun:
     from restore_cli.pipeline.rerun import rerun
 
     with show_progress("rerun", quiet) as bar, Worker() as worker:
-        batch = BatchProgress(bar, 1, Downloads(json))
+        batch = BatchProgress(bar, 1, Downloads(quiet))
         callbacks = Callbacks(on_download=batch.download, on_progress=batch.restore)
         return worker.call(rerun, made, request, callbacks)
 
