@@ -15,14 +15,14 @@ EPILOG = examples("config")
 
 
 def config() -> None:
-    r"""Show the defaults of options, and the file or variable that each comes from.
+    """Show the defaults of options, and the file or variable that each comes from.
 
     Defaults are those of the commands that restore photos. An option on the command line precedes
     an environment variable (RESTORE_DEVICE, or RESTORE_SR_SCALE for one command), which precedes
     the project's restore.toml, which precedes the user's config.toml.
 
     The output is TOML, as in these files: options of all commands are at the top, and those of one
-    command in a table such as \[sr].
+    command in a table such as \\[sr].
     """
     found = {command: find_defaults(command) for command in PHOTO_COMMANDS}
     first, *others = (found[task].items() for task in TASKS)
