@@ -55,6 +55,7 @@ SHARED = {  # what brothers may import
         "model_facts",
         "options",
         "outcomes",
+        "preview",
         "progress",
         "signals",
         "sources",

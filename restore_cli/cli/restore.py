@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from restore_cli.pipeline.files import FileJob
     from restore_cli.pipeline.journal import Journal
     from restore_cli.pipeline.request import Request
+    from restore_cli.report.comparison import Comparison
 
 
 class _TaskCommand(TyperCommand):
@@ -113,6 +114,7 @@ def _run(
     reference: options.Reference = None,
     report: options.Report = None,
     compare: options.Compare = None,
+    preview: options.Preview = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -157,9 +159,10 @@ def _run(
         from restore_cli.pipeline.workers import share_devices
 
         devices = share_devices(device, jobs, ray is not None)
-        if compare and (ray or len(devices) > 1):
+        if (compare or preview) and (ray or len(devices) > 1):
             processes = "--ray. Leave one out" if ray else "several processes. Use --jobs 1"
-            raise UsageError(f"Cannot use --compare with {processes}.")
+            name = "--compare" if compare else "--preview"
+            raise UsageError(f"Cannot use {name} with {processes}.")
         alone = not ray and (len(devices) == 1 or (isinstance(items, list) and len(items) == 1))
         request = Request(
             task=task,
@@ -181,7 +184,7 @@ def _run(
         if dry_run:
             _print_plan(request, journal, json)
         else:
-            _restore(request, journal, reports, compare, json, quiet)
+            _restore(request, journal, reports, compare, preview, json, quiet)
 
 
 def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: bool) -> None:
@@ -232,6 +235,7 @@ def _restore(
     journal: Journal | None,
     reports: Sequence[Path],
     compare: Path | None,
+    preview: bool,
     json: bool,
     quiet: bool,
 ) -> None:
@@ -239,10 +243,24 @@ def _restore(
     from restore_cli.pipeline.request import Callbacks
 
     task, page = request.task, None
+    views: list[Callable[[float, Callable[[], Comparison]], None]] = []
     if compare:
         from restore_cli.report.gallery import Gallery
 
         page = Gallery(compare, task.suffix)
+        views.append(page.add)
+    if preview:
+        from restore_cli.cli.preview import find_preview
+
+        if shown := find_preview():
+            views.append(shown.show)
+        elif not quiet:
+            print_note("This terminal cannot show pictures. Use --compare page.html.")
+
+    def show_views(rank: float, make: Callable[[], Comparison]) -> None:
+        for view in views:
+            view(rank, make)
+
     hidden = quiet or (json and stdout.is_terminal)
     with show_progress(task.name, hidden) as bar, Worker() as worker:
         count = len(request.items) if isinstance(request.items, list) else None
@@ -250,7 +268,7 @@ def _restore(
         callbacks = Callbacks(
             on_download=batch.download,
             on_progress=batch.restore,
-            on_comparison=page.add if page else None,
+            on_comparison=show_views if views else None,
         )
         records = restore_files(
             request,
