@@ -56,6 +56,7 @@ SHARED = {  # what brothers may import
         "model_facts",
         "options",
         "outcomes",
+        "preview",
         "progress",
         "signals",
         "chain",

@@ -319,6 +319,14 @@ Compare = Annotated[
         " --reference the 50 with the lowest PSNR.",
     ),
 ]
+Preview = Annotated[
+    bool,
+    flag(
+        _REPORTS,
+        "Show the middle of each photo before and after in the terminal, if it has kitty or sixel"
+        " graphics.",
+    ),
+]
 Json = Annotated[
     bool, flag(_REPORTS, "Print one JSON object per line as each input finishes.", "--json")
 ]

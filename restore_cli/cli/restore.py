@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from restore_cli.pipeline.files import FileJob
     from restore_cli.pipeline.journal import Journal
     from restore_cli.pipeline.request import Request
+    from restore_cli.report.comparison import Comparison
 
 
 _MODEL = parameter("model", options.Model)
@@ -140,6 +141,7 @@ def restore_photos(
     reference: options.Reference = None,
     report: options.Report = None,
     compare: options.Compare = None,
+    preview: options.Preview = False,
     json: options.Json = False,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
@@ -151,10 +153,10 @@ def restore_photos(
     reports = report or []
     _check_written(reports, compare, overwrite)
     choice = parse_pages(pages)
-    if choice == "all" and (reference or compare or save_mask or provenance):
+    if choice == "all" and (reference or compare or preview or save_mask or provenance):
         raise UsageError(
-            "Cannot use --pages all with --reference, --compare, --save-mask or --provenance. Leave"
-            " one out."
+            "Cannot use --pages all with --reference, --compare, --preview, --save-mask or"
+            " --provenance. Leave one out."
         )
     resume = resume or retry_failed or watch
     if resume and skip_existing:
@@ -190,9 +192,10 @@ def restore_photos(
         from restore_cli.pipeline.workers import share_devices
 
         devices = share_devices(device, jobs, ray is not None)
-        if compare and (ray or len(devices) > 1):
+        if (compare or preview) and (ray or len(devices) > 1):
             processes = "--ray. Leave one out" if ray else "several processes. Use --jobs 1"
-            raise UsageError(f"Cannot use --compare with {processes}.")
+            name = "--compare" if compare else "--preview"
+            raise UsageError(f"Cannot use {name} with {processes}.")
         alone = not ray and (len(devices) == 1 or (isinstance(items, list) and len(items) == 1))
         request = Request(
             plan=plan,
@@ -215,7 +218,7 @@ def restore_photos(
         if dry_run:
             _print_plan(request, journal, json)
         else:
-            _restore(request, journal, reports, compare, json, quiet)
+            _restore(request, journal, reports, compare, preview, json, quiet)
 
 
 def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: bool) -> None:
@@ -266,6 +269,7 @@ def _restore(
     journal: Journal | None,
     reports: Sequence[Path],
     compare: Path | None,
+    preview: bool,
     json: bool,
     quiet: bool,
 ) -> None:
@@ -273,10 +277,24 @@ def _restore(
     from restore_cli.pipeline.request import Callbacks
 
     plan, page = request.plan, None
+    views: list[Callable[[float, Callable[[], Comparison]], None]] = []
     if compare:
         from restore_cli.report.gallery import Gallery
 
         page = Gallery(compare, plan.suffix)
+        views.append(page.add)
+    if preview:
+        from restore_cli.cli.preview import find_preview
+
+        if shown := find_preview():
+            views.append(shown.show)
+        elif not quiet:
+            print_note("This terminal cannot show pictures. Use --compare page.html.")
+
+    def show_views(rank: float, make: Callable[[], Comparison]) -> None:
+        for view in views:
+            view(rank, make)
+
     hidden = quiet or (json and stdout.is_terminal)
     with show_progress(plan.name, hidden) as bar, Worker() as worker:
         count = len(request.items) if isinstance(request.items, list) else None
@@ -284,7 +302,7 @@ def _restore(
         callbacks = Callbacks(
             on_download=batch.download,
             on_progress=batch.restore,
-            on_comparison=page.add if page else None,
+            on_comparison=show_views if views else None,
         )
         records = restore_files(
             request,
