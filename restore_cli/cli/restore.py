@@ -158,7 +158,8 @@ def _run(
         if compare and (ray or len(devices) > 1):
             processes = "--ray. Leave one out" if ray else "several processes. Use --jobs 1"
             raise UsageError(f"Cannot use --compare with {processes}.")
-        alone = not ray and (len(devices) == 1 or (isinstance(items, list) and len(items) == 1))
+        single = isinstance(items, list) and len(items) == 1
+        alone = not ray and (len(devices) == 1 or single)
         request = Request(
             task=task,
             items=items,
@@ -172,6 +173,7 @@ def _run(
             retry_failed=retry_failed,
             strength=strength,
             check_tiles=check_tiles,
+            noise_levels=single or json or resume or bool(reports),
             checksums=resume,
             offline=offline,
             debug=debug,

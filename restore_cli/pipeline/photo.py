@@ -145,9 +145,9 @@ class PhotoRestorer:
         mask = None
         if item.mask_in:
             mask = read_mask(Path(item.mask_in), picture, task, request.max_pixels)
-        noise = task.noise  # before the picture is overwritten
-        if noise is None:
-            noise = measure_noise(picture.pixels, picture.visible).level
+        found = Finding(picture, model.conditions, task.noise)  # before it is overwritten
+        advice = task.advise(found)
+        noise = found.noise if request.noise_levels else task.noise
         compares = bool(item.reference or callbacks.on_comparison or request.check_tiles)
         change = apply(
             picture,
@@ -162,8 +162,9 @@ class PhotoRestorer:
         )
         if item.mask and change.mask is None:
             raise UsageError("Cannot save a mask: none was used. Give --mask.")
-        record = self._report(item, Finding(picture, noise, model.conditions), task, change)
-        record = replace(record, warnings=(*find_damage(loaded.data), *record.warnings))
+        record = self._report(item, picture, task, change)
+        warnings = (*find_damage(loaded.data), *record.warnings, *filter(None, [advice]))
+        record = replace(record, noise_before=noise, warnings=warnings)
         restored = picture.with_pixels(change.pixels)
         before = None
         if callbacks.on_comparison:
@@ -186,11 +187,14 @@ class PhotoRestorer:
     def save(self, item: FileJob, restored: Restored) -> Record:
         """Encode, write and measure a restored photo."""
         started = time.perf_counter()
+        picture = restored.picture
         data, format, notes = self._encode(item, restored)
         if restored.mask is not None:  # first: if it fails, the photo is not written
             save_mask(restored.mask, item.mask)
         self._write(data, item)
-        picture = restored.picture
+        noise = None
+        if self._request.noise_levels:
+            noise = measure_noise(picture.pixels, picture.visible).level
         seconds = restored.seconds + time.perf_counter() - started
         record = replace(
             restored.record,
@@ -198,7 +202,7 @@ class PhotoRestorer:
             output_height=picture.height,
             seconds=seconds,
             megapixels_per_s=picture.megapixels / max(seconds, 1e-9),
-            noise_after=measure_noise(picture.pixels, picture.visible).level,
+            noise_after=noise,
             warnings=(*restored.record.warnings, *notes),
         )
         if self._request.checksums:
@@ -220,7 +224,7 @@ class PhotoRestorer:
     def _report(
         self,
         item: FileJob,
-        found: Finding,
+        picture: Picture,
         task: Task,
         change: Restoration,
     ) -> Record:
@@ -228,8 +232,6 @@ class PhotoRestorer:
         request = self._request
         report, last = change.report, change.runs[-1] if change.runs else None
         warnings = list(report.warnings)
-        if advice := task.advise(found):
-            warnings.append(advice)
         difference = None
         if request.check_tiles:
             difference = check_tiles(last, request.settings) if last else None
@@ -245,11 +247,10 @@ class PhotoRestorer:
             device=last.result.device if last else None,
             precision=last.result.precision if last else None,
             tile=last.result.tile if last else None,
-            width=found.picture.width,
-            height=found.picture.height,
-            channels=found.picture.channels,
-            depth=found.picture.depth,
-            noise_before=found.noise,
+            width=picture.width,
+            height=picture.height,
+            channels=picture.channels,
+            depth=picture.depth,
             tile_difference=difference,
             warnings=tuple(warnings),
         )

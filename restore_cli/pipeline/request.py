@@ -30,6 +30,8 @@ class Request:
         retry_failed: whether to restore photos again that the journal lists as failed.
         strength: blend between input and result, 0 to 1.
         check_tiles: whether to measure the effect of tiling.
+        noise_levels: whether records have the noise before and after, which takes about as long to
+            measure as a photo of 0.1 megapixels takes to restore.
         checksums: whether records have the checksums of the files.
         offline: whether downloads are forbidden.
         debug: whether to raise the first error instead of continuing.
@@ -47,6 +49,7 @@ class Request:
     retry_failed: bool = False
     strength: float = 1.0
     check_tiles: bool = False
+    noise_levels: bool = True
     checksums: bool = False
     offline: bool = False
     debug: bool = False
