@@ -8,6 +8,7 @@ The command line tool is `restore`. The same from Python:
     restore_cli.write_picture(clean, "clean.png")
 
 Names are imported on first use: `import restore_cli` alone does not load torch or numpy.
+`__version__` is the version of the installed package.
 """
 
 from __future__ import annotations
@@ -15,9 +16,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
-
 if TYPE_CHECKING:
+    __version__: str
     from restore_cli.engine import Settings as Settings
     from restore_cli.errors import RestoreError as RestoreError
     from restore_cli.image import Picture as Picture
@@ -53,7 +53,19 @@ _PUBLIC = {
 __all__ = list(_PUBLIC)
 
 
+def _read_version() -> str:
+    """Return the version of the installed package; git's tags determine it, see pyproject.toml."""
+    from importlib import metadata  # slow, and most commands do not need it
+
+    try:
+        return metadata.version("restore-cli")
+    except metadata.PackageNotFoundError:  # run from a folder without an installation
+        return "unknown"
+
+
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _read_version()
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)

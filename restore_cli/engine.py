@@ -22,11 +22,10 @@ from restore_cli.device import autocast as autocast
 from restore_cli.device import find_device as find_device
 from restore_cli.device import find_precision, free_memory
 from restore_cli.errors import EngineError, UsageError
+from restore_cli.forward import Batch, Condition, Forward
 from restore_cli.image import Pixels
 from restore_cli.network import Geometry, Restorer
-from restore_cli.tiles import Box, Canvas, Limits, Tile, cut_window, split, within
-
-_Condition = float | Pixels  # one value for the entire image, or an H x W map
+from restore_cli.tiles import Box, Canvas, Limits, Tile, split, within
 
 # Side of a tile by device. On a CPU, 48 megapixels take 2.45 GB (benchmarks/README.md).
 _AUTO_TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
@@ -45,12 +44,14 @@ class Settings:
             memory, 0 runs the entire image at once.
         ensemble: average over the eight flips and rotations (section 3.5 of RED-Net), which takes
             eight times as long.
+        compile: run the network as compiled by torch.compile, which takes a minute at the start.
     """
 
     device: str = "auto"
     precision: str = "auto"
     tile: int | None = None
     ensemble: bool = False
+    compile: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Result:
 def run(
     network: Restorer,
     pixels: Pixels,
-    conditions: Sequence[_Condition] = (),
+    conditions: Sequence[Condition] = (),
     settings: Settings | None = None,
     on_tile: Callable[[float], None] = lambda share: None,
     overwrite: bool = False,
@@ -107,7 +108,7 @@ def run(
                 f"Cannot run this network on {settings.device}: ONNX files run on the CPU only. Use"
                 " --device cpu."
             )
-        settings = replace(settings, device="cpu", precision="fp32")
+        settings = replace(settings, device="cpu", precision="fp32", compile=False)
     device = find_device(settings.device)
     settings = replace(settings, precision=find_precision(settings.precision, device, network))
     # Tensors with five dimensions do not support this memory format.
@@ -120,7 +121,7 @@ def run(
 def _run_tiles(
     network: Restorer,
     pixels: Pixels,
-    conditions: Sequence[_Condition],
+    conditions: Sequence[Condition],
     device: torch.device,
     settings: Settings,
     on_tile: Callable[[float], None],
@@ -134,38 +135,63 @@ def _run_tiles(
     over = pixels if overwrite and _can_overwrite(geometry) else None
     canvas = Canvas((height, width, channels), geometry.scale, blends=not geometry.local, over=over)
     pending = deque(_cut(network, Box(0, 0, height, width), tile, settings))
+    forward = Forward(
+        network,
+        pixels,
+        conditions,
+        device,
+        settings.precision,
+        settings.ensemble,
+        settings.compile,
+    )
+    count = _batch_size(network, device, settings, pending[0].window)
+    ahead = 2 if device.type == "cuda" else 1  # batches that are started before one is finished
+    running: deque[tuple[list[Tile], Batch]] = deque()
     with memory.reuse():
-        while pending:
-            part = pending.popleft()
+        while pending or running:
+            batch = None
+            if pending and len(running) < ahead:
+                parts = [pending.popleft() for _ in range(min(count, len(pending)))]
+            else:
+                parts, batch = running.popleft()
             try:
-                restored = _run_window(network, pixels, conditions, part.window, device, settings)
+                if batch is None:
+                    running.append((parts, forward.start([part.window for part in parts])))
+                    continue
+                restored = forward.finish(batch)
             except (RuntimeError, MemoryError) as error:
                 if not _is_out_of_memory(error):
                     raise
-                if tile <= smallest:
+                pending.extendleft(reversed(parts))
+                if count > 1:
+                    count = 1
+                elif tile > smallest:
+                    tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
+                    pending = deque(
+                        smaller
+                        for whole in pending
+                        for smaller in within(whole, _cut(network, whole.window, tile, settings))
+                    )
+                else:
                     raise EngineError(
                         f"Out of memory, even with tiles of {tile} pixels. Close other programs or"
                         " use --device cpu."
                     ) from error
-                tile = max(smallest, tile // 2 // geometry.multiple * geometry.multiple)
-                pending = deque(
-                    smaller
-                    for whole in (part, *pending)
-                    for smaller in within(whole, _cut(network, whole.window, tile, settings))
-                )
                 memory.release()
                 if device.type == "cuda":
                     torch.cuda.empty_cache()
                 continue
-            canvas.add(part, restored)
-            canvas.settle([one.window for one in pending])
-            on_tile(part.box.area / (height * width))
+            for part, window in zip(parts, restored, strict=True):
+                canvas.add(part, window)
+                on_tile(part.box.area / (height * width))
+            waiting = [*pending, *(part for parts, _ in running for part in parts)]
+            canvas.settle([part.window for part in waiting])
     used = 0 if tile >= max(height, width) else tile
     return Result(canvas.finish(), str(device), settings.precision, used)
 
 
 def check_tiles(
-    network: Restorer, pixels: Pixels, conditions: Sequence[_Condition], settings: Settings
+    network: Restorer, pixels: Pixels, conditions: Sequence[Condition], settings: Settings
 ) -> float | None:
     """Measure how much tiles change the result on a crop from the image's center, in fp32.
 
@@ -264,6 +290,17 @@ def _tile_side(
     return whole if wanted == 0 or wanted >= whole else max(smallest, wanted // multiple * multiple)
 
 
+def _batch_size(network: Restorer, device: torch.device, settings: Settings, window: Box) -> int:
+    """The number of windows that a GPU restores at a time, with the pixels of a tile for a GPU.
+
+    A CPU gains nothing from batches.
+    """
+    if device.type != "cuda":
+        return 1
+    affordable = free_memory(device) / 4 / _bytes_per_pixel(network, settings.precision)
+    return max(1, int(min(_AUTO_TILE["cuda"] ** 2, affordable) / window.area))
+
+
 def _bytes_per_pixel(network: Restorer, precision: str) -> float:
     """Estimate the bytes for one input pixel as ten times the largest activation.
 
@@ -282,62 +319,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     return any(
         words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
     )
-
-
-def _run_window(
-    network: Restorer,
-    pixels: Pixels,
-    conditions: Sequence[_Condition],
-    window: Box,
-    device: torch.device,
-    settings: Settings,
-) -> Pixels:
-    """Run the network on a window, and return its result as h x w x channels."""
-    corners = window.top, window.left, window.bottom, window.right
-    multiple, scale = network.geometry.multiple, network.geometry.scale
-    image = cut_window(pixels, *corners, multiple)
-    count, height, width = image.shape
-    planes = np.empty((height, width, count + len(conditions)), np.float32)
-    planes[..., :count] = image.transpose(1, 2, 0)
-    for index, plane in enumerate(conditions, count):
-        planes[..., index] = (
-            plane
-            if isinstance(plane, (int, float))
-            else cut_window(plane[:, :, None], *corners, multiple)[0]
-        )
-    batch = torch.from_numpy(planes).to(device).permute(2, 0, 1)[None]
-
-    restored = _forward(network, batch, device, settings.precision, settings.ensemble)
-    if not _is_finite(restored) and settings.precision != "fp32":
-        restored = _forward(network, batch, device, "fp32", settings.ensemble)
-    if not _is_finite(restored):
-        raise EngineError(
-            "The network's output is not finite. Use another --model or --device cpu."
-        )
-    inside = restored[
-        0,
-        :,
-        : (window.bottom - window.top) * scale,
-        : (window.right - window.left) * scale,
-    ]
-    return inside.permute(1, 2, 0).float().cpu().numpy()
-
-
-def _is_finite(values: Tensor) -> bool:
-    return all(bool(extreme.isfinite()) for extreme in values.aminmax())  # NaN spreads to both
-
-
-@torch.inference_mode()
-def _forward(
-    network: Restorer, batch: Tensor, device: torch.device, precision: str, ensemble: bool
-) -> Tensor:
-    with autocast(device, precision):
-        if not ensemble:
-            return network(batch.contiguous(memory_format=torch.channels_last))  # type: ignore[no-any-return]
-        total = torch.zeros(())
-        for mirrored in (False, True):
-            for turns in range(4):
-                turned = torch.rot90(batch.flip(3) if mirrored else batch, turns, (2, 3))
-                back = torch.rot90(network(turned.contiguous()).float(), -turns, (2, 3))
-                total = total.to(back) + (back.flip(3) if mirrored else back)
-        return total / 8

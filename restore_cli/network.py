@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from restore_cli.errors import EngineError
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,29 @@ class Restorer(nn.Module):
                 determine the arguments.
         """
         raise LookupError(f"{cls.__name__} cannot be inferred from {len(state)} tensors")
+
+    @cached_property
+    def compiled(self) -> Callable[[Tensor], Tensor]:
+        """The network as compiled by torch.compile, at its first call and for new sizes.
+
+        Raises:
+            EngineError: when it is called, if this machine cannot compile it.
+        """
+        from torch._dynamo.exc import TorchDynamoException  # takes a second to import
+
+        compiled = torch.compile(self)
+
+        def call(x: Tensor) -> Tensor:
+            try:
+                return compiled(x)  # type: ignore[no-any-return]
+            except TorchDynamoException as error:
+                cause = getattr(error, "inner_exception", error)
+                reason = str(cause).strip().partition("\n")[0].rstrip(".")
+                raise EngineError(
+                    f"Cannot compile the network: {reason}. Leave out --compile."
+                ) from error
+
+        return call
 
     def init_weights(self) -> None:
         """Initialize the weights for training: He's normal initialization with half the variance.

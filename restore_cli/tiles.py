@@ -24,9 +24,15 @@ class Box:
     right: int
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Its height and width."""
+        return self.bottom - self.top, self.right - self.left
+
+    @property
     def area(self) -> int:
         """The number of its pixels."""
-        return max(0, self.bottom - self.top) * max(0, self.right - self.left)
+        height, width = self.size
+        return max(0, height) * max(0, width)
 
     def common(self, other: Box) -> Box:
         """The part that both boxes cover; its area is 0 if there is none."""
@@ -68,7 +74,7 @@ def split(region: Box, limits: Limits, halo: int, grid: int) -> list[Tile]:
         halo: the margin of a box within its window, a multiple of the grid.
         grid: the multiple that the network's input needs.
     """
-    height, width = region.bottom - region.top, region.right - region.left
+    height, width = region.size
     down, across = (_sides(-(-length // grid), halo // grid) for length in (height, width))
     fitting = [
         (rows * tall * columns * wide, rows, columns)

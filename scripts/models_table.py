@@ -1,4 +1,4 @@
-"""Writes the tables of models into README.md, docs/models.md and docs/public-models.md.
+"""Writes the tables of models into docs/models.md and docs/public-models.md.
 
 The tables are generated from weights.toml and the networks.
 
@@ -44,8 +44,7 @@ def write() -> dict[Path, str]:
     ]
     models = [entry for entry in entries if not _is_public(entry)]
     parts = {
-        PAGE.parents[1] / "README.md": _overview(models),
-        PAGE: "\n".join(_tables(models)),
+        PAGE: "\n".join(("### Defaults\n", _overview(models), *_tables(models))),
         PAGE.with_name("public-models.md"): "\n".join(_public(filter(_is_public, entries))),
     }
     pages = {}

@@ -3,7 +3,8 @@
     python scripts/readme_pictures.py docs/pictures
 
 The photos come with scikit-image: Chelsea the cat (Stéfan van der Walt, CC0), coffee (Rachel
-Michetti, CC0) and a rocket (SpaceX, public domain). They are degraded as in the benchmarks.
+Michetti, CC0), a rocket (SpaceX, public domain) and the astronaut Eileen Collins (NASA, public
+domain). They are degraded as in the benchmarks.
 """
 
 from __future__ import annotations
@@ -17,21 +18,23 @@ from skimage import data
 
 import restore_cli
 from restore_cli.degradations.downscale import Downscale
+from restore_cli.degradations.haze import Haze
 from restore_cli.degradations.missing import Missing
 from restore_cli.degradations.noise import Noise
 from restore_cli.degradations.rain import Rain
 from restore_cli.image import Pixels, compress, resize, round_to_bytes, to_pillow
 from restore_cli.tasks import Task
 
-SIDE = 300, 200  # size of each half, in pixels
+SIDE = 360, 240  # size of each half, in pixels
 GAP = 4
 QUALITY = 84
 PLACES = {  # photo, left and top of the crop
-    "denoise": ("chelsea", 90, 40),
-    "deblock": ("coffee", 150, 40),
-    "derain": ("rocket", 200, 150),
-    "inpaint": ("chelsea", 90, 40),
-    "sr": ("coffee", 150, 40),
+    "denoise": ("chelsea", 60, 30),
+    "deblock": ("coffee", 100, 20),
+    "inpaint": ("astronaut", 60, 20),
+    "derain": ("rocket", 230, 120),
+    "dehaze": ("rocket", 60, 187),
+    "sr": ("coffee", 200, 140),
 }
 
 
@@ -59,10 +62,13 @@ def restore(name: str, clean: Pixels) -> tuple[Pixels, Pixels]:
             task, damaged = restore_cli.Deblock(), compress(clean, 12, "4:2:0")
         case "derain":
             task = restore_cli.Derain()
-            damaged = round_to_bytes(Rain(heaviness=0.8, style="any").apply(clean, rng))
+            damaged = round_to_bytes(Rain(heaviness=0.4).apply(clean, rng))
+        case "dehaze":
+            task = restore_cli.Dehaze()
+            damaged = round_to_bytes(Haze(beta=1.2).apply(clean, rng))
         case "inpaint":
             task = restore_cli.Inpaint()
-            damaged = Missing(size=18, share=0.1).apply(clean, rng)
+            damaged = Missing(damage="scratches", share=0.08).apply(clean, rng)
         case _:
             task = restore_cli.Sr(scale=4)
             damaged = Downscale(scale=4).apply(clean, rng)

@@ -27,6 +27,7 @@ ORDER = [
     "models",
     "archs",
     "engine",
+    "forward",
     "device",
     "tiles",
     "network",

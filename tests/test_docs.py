@@ -49,7 +49,7 @@ def test_every_network_is_documented() -> None:
 
 def test_the_tables_of_models_are_up_to_date() -> None:
     pages = runpy.run_path(str(SCRIPTS / "models_table.py"))["write"]()
-    assert {path.name for path in pages} == {"README.md", "models.md", "public-models.md"}
+    assert {path.name for path in pages} == {"models.md", "public-models.md"}
     for path, page in pages.items():
         assert path.read_text(encoding="utf-8") == page, "run `python scripts/models_table.py`"
 

@@ -4,6 +4,7 @@ nonsense.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import restore_cli.engine as engine
 from restore_cli.archs import INFERRED, build
 from restore_cli.engine import Settings, check_tiles, run
 from restore_cli.errors import EngineError, UsageError
+from restore_cli.forward import Batch, Forward
 from restore_cli.models.catalog import Entry, entries
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tiles import Box, Limits, split
@@ -287,6 +289,63 @@ def test_what_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         run(make("denoise-color"), photo(20, 20, channels), conditions, settings)
+
+
+def test_windows_in_batches_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    network, pixels = make("xsrcnn-f-gray-x3"), photo(130, 110, 1)
+    alone = run(network, pixels, (), Settings("cpu", "fp32", tile=32))
+    monkeypatch.setattr(engine, "_batch_size", lambda *_: 4)
+    batched = run(network, pixels, (), Settings("cpu", "fp32", tile=32))
+    assert np.abs(batched.pixels - alone.pixels).max() <= 1e-5
+
+
+def test_batches_become_smaller_before_tiles_when_memory_runs_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    network, pixels = make("xsrcnn-f-gray-x3"), photo(130, 110, 1)
+    alone = run(network, pixels, (), Settings("cpu", "fp32", tile=32))
+    counts = []
+
+    def start(self: Forward, windows: list[Box]) -> Batch:
+        counts.append(len(windows))
+        if len(windows) > 1:
+            raise torch.OutOfMemoryError
+        return original(self, windows)
+
+    original = Forward.start
+    monkeypatch.setattr(Forward, "start", start)
+    monkeypatch.setattr(engine, "_batch_size", lambda *_: 4)
+    result = run(network, pixels, (), Settings("cpu", "fp32", tile=32))
+    assert counts[0] == 4 and set(counts[1:]) == {1}
+    assert result.tile == alone.tile and np.array_equal(result.pixels, alone.pixels)
+
+
+def test_a_compiled_network_gives_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="eager"))
+    network, pixels = make("xsrcnn-f-gray-x3"), photo(64, 48, 1)
+    plain, compiled = (
+        run(network, pixels, (), Settings("cpu", "fp32", compile=wanted)).pixels
+        for wanted in (False, True)
+    )
+    assert np.abs(compiled - plain).max() <= 1e-5
+
+
+def test_a_machine_that_cannot_compile_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise LookupError("no C++ compiler")
+
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend=refuse))
+    with pytest.raises(EngineError, match=r"Cannot compile .*no C\+\+ .*\. Leave out --compile\."):
+        run(make("xsrcnn-f-gray-x3"), photo(20, 20, 1), (), Settings("cpu", compile=True))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("compiled", [False, True])
+def test_batches_on_cuda_give_what_the_cpu_gives(compiled: bool) -> None:
+    network, pixels = make("denoise-color"), photo(1500, 1300, 3)
+    on_cpu = run(network, pixels, (0.1,), Settings("cpu", "fp32")).pixels
+    on_gpu = run(network, pixels, (0.1,), Settings("cuda", "fp32", tile=128, compile=compiled))
+    assert np.abs(on_gpu.pixels - on_cpu).max() <= 1e-3
 
 
 @pytest.mark.gpu

@@ -1,12 +1,21 @@
-"""The code blocks in README.md, docs/ and the package docstring are valid, or run."""
+"""The code blocks in README.md, docs/ and the package docstring run, or are valid.
+
+The words after ``` say how a block of commands is tested: without words, its commands run in the
+order of the page; those of `sh parse-only` are only parsed, because they need data, a network, or a
+key to end. `sh first` and `sh second` of README.md are what .ci/run runs.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import runpy
 import shlex
 import subprocess
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 import typer
@@ -19,15 +28,30 @@ from restore_cli.image import read_picture
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted({*(ROOT / "docs").glob("*.md")} - {ROOT / "docs" / "cli.md"})  # of what help prints
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *DOCS]
+PARSED = {"parse-only", "first", "second"}  # how blocks are marked that this file does not run
+PHOTOS = [
+    *("photo.jpg", "small.jpg", "download.jpg", "scan.png", "noisy.png", "clean.png", "mask.png"),
+    *("default.png", "drunet.png", "original.png", "huge.tif", "c.tif", "scans/a.jpg"),
+    *("scans/deep/b.png", "photos/d.jpg", "photos/e.png", "archive/f.jpg", "archive/deep/g.png"),
+    "negatives/h.tif",
+]
 
 
-def blocks(page: Path) -> list[tuple[str, str]]:
-    """The code blocks of a page: language and text."""
+class Block(NamedTuple):
+    """A code block: its language, how it is marked, and its text."""
+
+    kind: str
+    mark: str
+    text: str
+
+
+def blocks(page: Path) -> list[Block]:
+    """The code blocks of a page."""
     text = page.read_text(encoding="utf-8")
-    found = re.findall(r"^```(\w*)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*) ?([^\n]*)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     assert text.count("\n```") == 2 * len(found), page
-    return found
+    return [Block(*parts) for parts in found]
 
 
 def lines(block: str) -> list[str]:
@@ -49,14 +73,33 @@ def programs(line: str) -> list[list[str]]:
     return found
 
 
-SHELL = [
-    line for page in PAGES for kind, block in blocks(page) if kind == "sh" for line in lines(block)
-]
+def shell(page: Path, marks: set[str]) -> list[str]:
+    """The command lines of a page in blocks that are so marked."""
+    found = [block for block in blocks(page) if block.kind == "sh" and block.mark in marks]
+    return [line for block in found for line in lines(block.text)]
+
+
+def find_command(words: list[str]) -> tuple[Any, list[str]]:
+    """The command that the first words after `restore` name, and the other words."""
+    command: Any = typer.main.get_command(app)
+    while commands := getattr(command, "commands", None):
+        # `restore bench sets` is a command of a group, `restore bench` of its own, too
+        if not words or words[0] not in commands:
+            break
+        command, words = commands[words[0]], words[1:]
+        command = command.load() if isinstance(command, LazyCommand) else command
+    return command, words
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_code_blocks_have_a_tested_language(page: Path) -> None:
-    assert {kind for kind, _ in blocks(page)} <= {"sh", "python", "yaml"}
+def test_code_blocks_are_of_a_tested_kind(page: Path) -> None:
+    for block in blocks(page):
+        assert block.kind in ("sh", "python", "yaml")
+        assert block.mark in (PARSED | {""} if block.kind == "sh" else {""})
+    assert not re.search("^(    |\t)restore ", page.read_text(encoding="utf-8"), re.MULTILINE)
+
+
+SHELL = [line for page in PAGES for line in shell(page, PARSED | {""})]
 
 
 @pytest.mark.parametrize("line", SHELL)
@@ -69,29 +112,50 @@ def test_commands_are_valid(line: str) -> None:
         if Path(program).name != "restore":
             continue
         words = words[: words.index(">")] if ">" in words else words
-        command = typer.main.get_command(app)
-        while commands := getattr(command, "commands", None):
-            # `restore bench sets` is a command of a group, `restore bench` of its own, too
-            if words[0] not in commands:
-                break
-            command, words = commands[words[0]], words[1:]
-            command = command.load() if isinstance(command, LazyCommand) else command
-        command.make_context("restore", words)  # raises for unknown arguments
+        command, words = find_command(words)
+        with contextlib.suppress(typer.Exit):  # by --version
+            command.make_context("restore", words)  # raises for unknown arguments
 
 
-def python_examples() -> list[str]:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_in_the_text_have_their_options(page: Path) -> None:
+    """`restore models verify --data`, as part of a sentence."""
+    text = re.sub("^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
+    for words in re.findall(r"`restore ([^`]*)`", text):
+        command, rest = find_command(words.split())
+        assert command.name or words.startswith("--"), words
+        known = {name for option in command.params for name in option.opts} | {"--help", "-h"}
+        given = {word.partition("=")[0] for word in rest if re.match("--?[a-z]", word)}
+        assert given <= known, words
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_options_in_the_text_exist(page: Path) -> None:
+    """`--save-mask`, without its command."""
+    commands = runpy.run_path(str(ROOT / "scripts" / "cli_page.py"))["commands"]()
+    known = {name for _, command in commands for item in command.params for name in item.opts}
+    known |= {"--no-deps", "--rounds", "--width"}  # of pip and benchmarks/
+    assert {*re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8"))} <= known
+
+
+def python_examples() -> Iterator[str]:
     doc = (restore_cli.__doc__ or "").partition("from Python:\n\n")[2].partition("\n\nNames")[0]
-    return [textwrap.dedent(doc), *(text for kind, text in blocks(PAGES[0]) if kind == "python")]
+    yield textwrap.dedent(doc)
+    for page in PAGES:
+        yield from (block.text for block in blocks(page) if block.kind == "python")
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("example", python_examples())
+@pytest.mark.parametrize("example", list(dict.fromkeys(python_examples())))
 def test_python_examples_run(example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    draw("photo.jpg")
+    draw("photo.jpg", "photos/d.jpg", "photos/e.png")
+    given = {*tmp_path.iterdir()}
     exec(compile(example, "example", "exec"), {})
-    (written,) = tmp_path.glob("clean.*")
-    assert read_picture(written).pixels.shape == (40, 48, 3)
+    written = {*tmp_path.iterdir()} - given
+    assert written
+    for path in written:
+        assert read_picture(path).pixels.shape in ((40, 48, 3), (80, 96, 3))
 
 
 def draw(*names: str) -> None:
@@ -105,31 +169,26 @@ def draw(*names: str) -> None:
 
 
 @pytest.mark.weights
-def test_readme_commands_run_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "page", [page for page in PAGES if shell(page, {""})], ids=lambda page: page.name
+)
+def test_commands_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
-    draw("photo.jpg", "scans/a.jpg", "scans/deep/b.png", "c.tif", "huge.tif")
-    draw("noisy.png", "clean.png")
-    draw("mask.png", "default.png", "drunet.png", "original.png", "photos/d.jpg", "photos/e.png")
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    part = text[text.index("\n## Denoise") : text.index("\n## Models")]
-    commands = [
-        line
-        for block in re.findall("^```sh\n(.*?)^```$", part, re.M | re.S)
-        for line in lines(block)
-    ]
-    assert len(commands) > 10
-    for line in commands:
+    draw(*PHOTOS)
+    for line in shell(page, {""}):
         given = b""
         for program, *words in programs(line):
-            if program != "restore":
+            target = words[words.index(">") + 1] if ">" in words else None
+            if program == "restore":
+                result = CliRunner().invoke(app, words[:-2] if target else words, input=given)
+                assert result.exit_code == 0, f"{line}\n{result.stderr}"
+                given = result.stdout_bytes
+            else:
+                assert program in ("cat", "find"), line
                 given = subprocess.run(
                     [program, *words], input=given, capture_output=True, check=True
                 ).stdout
-                continue
-            target = words[words.index(">") + 1] if ">" in words else None
-            result = CliRunner().invoke(app, words[:-2] if target else words, input=given)
-            assert result.exit_code == 0, f"{line}\n{result.stderr}"
             if target:
-                Path(target).write_bytes(result.stdout_bytes)
-    assert read_picture(Path("clean.jpg")).pixels.shape == (40, 48, 3)
+                Path(target).write_bytes(given)
+                assert read_picture(Path(target)).channels == 3

@@ -1,4 +1,6 @@
-"""The wheel contains everything that the command needs."""
+"""Source distribution and wheel contain everything that the command needs, and git's tags name the
+version.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,11 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
+import tarfile
+import venv
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -16,16 +22,61 @@ from restore_cli import recipes
 ROOT = Path(__file__).parents[1]
 
 
+def run(command: Sequence[str | Path], folder: Path, **variables: str) -> str:
+    """The output of a command in a folder; PYTHONPATH is not set."""
+    environment = {**os.environ, **variables}
+    environment.pop("PYTHONPATH", None)
+    answer = subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def commit(folder: Path, tag: str) -> None:
+    """Commit all files of a folder, in a repository of its own, with a tag."""
+    git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.com"]
+    run([*git, "init", "-q"], folder)
+    run([*git, "add", "."], folder)
+    run([*git, "commit", "-qm", tag], folder)
+    run([*git, "tag", tag], folder)
+
+
+def install(wheel: Path, folder: Path) -> Path:
+    """Install a wheel into a new environment that also sees the packages of this one.
+
+    Returns:
+        The folder of its commands.
+    """
+    venv.create(folder, symlinks=os.name != "nt")
+    commands = folder / ("Scripts" if os.name == "nt" else "bin")
+    python = commands / "python"
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python]
+    run([*pip, "install", "--no-deps", "--no-index", wheel], folder)
+    asked = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    packages = Path(run([python, "-c", asked], folder).strip())
+    # A folder in a .pth file comes last, and the .pth files in it, of editable installations, are
+    # not read.
+    (packages / "outer.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return commands
+
+
 @pytest.mark.weights
 def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
-    python, pip = [sys.executable], [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    pytest.importorskip("build")
+    pytest.importorskip("hatch_vcs")
     source = tmp_path / "source"  # keeps the build out of the checkout
-    ignored = shutil.ignore_patterns(".git", ".venv", "build", "dist", "runs", ".*_cache")
-    shutil.copytree(ROOT, source, ignore=ignored)
-    build = [*pip, "wheel", "--no-deps", "--no-build-isolation"]
-    build += ["--wheel-dir", str(tmp_path), str(source)]
-    subprocess.run(build, check=True, capture_output=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    ignored = [".git", ".venv", "build", "dist", "runs", ".*_cache"]
+    needed = {"denoise-color.safetensors", "noise-level.safetensors"}  # all take long to compress
+    ignored += {path.name for path in ROOT.glob("restore_cli/checkpoints/*")} - needed
+    shutil.copytree(ROOT, source, ignore=shutil.ignore_patterns(*ignored))
+    commit(source, "v7.8.9")
+    run([sys.executable, "-m", "build", "--no-isolation", "--outdir", tmp_path], source)
+    archive = tmp_path / "restore_cli-7.8.9.tar.gz"
+    wheel = tmp_path / "restore_cli-7.8.9-py3-none-any.whl"  # made from the archive, without git
+    with tarfile.open(archive) as opened:
+        sources = {name.partition("/")[2] for name in opened.getnames()}
+    assert {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", "weights.toml"} <= sources
     names = zipfile.ZipFile(wheel).namelist()
     (points,) = (name for name in names if name.endswith("/entry_points.txt"))
     scripts = zipfile.ZipFile(wheel).read(points).decode()
@@ -33,7 +84,7 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     places = "weights", "datasets/sets", "bench/published", "bench/suites", "training/studies"
     tables = {f"restore_cli/{place}.toml" for place in places}
     assert tables <= set(names)
-    assert any(name.startswith("restore_cli/checkpoints/") for name in names)
+    assert {f"restore_cli/checkpoints/{name}" for name in needed} <= set(names)
     page = {
         name.rpartition("/")[2] for name in names if name.startswith("restore_cli/report/page/")
     }
@@ -43,17 +94,29 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
     assert papers <= set(names)
     assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
 
-    site = tmp_path / "site"
-    install = [*pip, "install", "--no-deps", "--no-index", "--target", str(site), str(wheel)]
-    subprocess.run(install, check=True, capture_output=True)
+    commands = install(wheel, tmp_path / "environment")
     photo = tmp_path / "cat.png"
     shutil.copy(ROOT / "examples" / "cat-noisy.png", photo)
-    environment = os.environ | {"PYTHONPATH": str(site), "RESTORE_CACHE": str(tmp_path / "cache")}
-    where = subprocess.run(
-        [*python, "-c", "import restore_cli; print(restore_cli.__file__)"],
-        cwd=tmp_path, env=environment, capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert where.stdout.startswith(str(site))
-    command = [*python, "-m", "restore_cli", "denoise", str(photo), "--sigma", "25", "--offline"]
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    asked = "import restore_cli; print(restore_cli.__file__)"
+    where = run([commands / "python", "-c", asked], tmp_path)
+    assert where.startswith(str(tmp_path / "environment"))
+    for command in ("restore", "restore-cli"):
+        assert run([commands / command, "--version"], tmp_path) == "restore 7.8.9\n"
+    cache = str(tmp_path / "cache")
+    restore = [commands / "restore", "denoise", photo, "--sigma", "25", "--offline"]
+    run(restore, tmp_path, RESTORE_CACHE=cache)
     assert (tmp_path / "cat.denoised.png").stat().st_size > 0
+
+
+def test_the_version_is_that_of_the_last_tag(tmp_path: Path) -> None:
+    pytest.importorskip("hatch_vcs")
+    for name in ("pyproject.toml", ".git_archival.txt", ".gitattributes"):
+        shutil.copy(ROOT / name, tmp_path)
+    version = [sys.executable, "-m", "hatchling", "version"]
+    assert run(version, tmp_path).endswith(".dev0\n")  # without git
+    commit(tmp_path, "v7.8.9")
+    assert run(version, tmp_path) == "7.8.9\n"
+    run(["git", "archive", "-o", "archive.tar", "HEAD"], tmp_path)  # as GitHub offers it
+    with tarfile.open(tmp_path / "archive.tar") as opened:
+        opened.extractall(tmp_path / "archive", filter="data")
+    assert run(version, tmp_path / "archive") == "7.8.9\n"

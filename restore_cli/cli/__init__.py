@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from restore_cli import __version__
+import restore_cli
 from restore_cli.cli.boundary import ErrorHandlingGroup
 from restore_cli.cli.hints import add_hint
 from restore_cli.cli.options import Debug
@@ -111,7 +111,7 @@ def _help(
 @app.command("version", hidden=True)
 def _version() -> None:
     """Print the version, as --version does."""
-    typer.echo(f"restore {__version__}")
+    typer.echo(f"restore {restore_cli.__version__}")
 
 
 def _print_version(wanted: bool) -> None:

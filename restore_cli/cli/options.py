@@ -249,6 +249,14 @@ Ensemble = Annotated[
         "--ensemble",
     ),
 ]
+Compile = Annotated[
+    bool,
+    flag(
+        _NETWORK,
+        "Compile the network first, which pays off for many photos on a GPU.",
+        "--compile",
+    ),
+]
 
 _EFFECT = "Strength and mask"
 Strength = Annotated[
