@@ -15,7 +15,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from restore_cli import memory
 from restore_cli.device import autocast as autocast
@@ -307,26 +306,9 @@ def _bytes_per_pixel(network: Restorer, precision: str) -> float:
     The factor covers the input, output, skips and workspace of a layer, and the gaps between blocks
     of memory: the default networks took 8.8 to 12.3 times in bf16, and 7.0 to 10.3 times in fp32.
     """
-    geometry = network.geometry
-    if geometry.floats:
-        return 4 * geometry.floats
-    side = 2 * geometry.multiple
-    largest = 0
-
-    def record(_module: nn.Module, _inputs: object, output: object) -> None:
-        nonlocal largest
-        if isinstance(output, Tensor):
-            largest = max(largest, output.numel())
-
-    hooks = [module.register_forward_hook(record) for module in network.modules()]
-    weight = next(network.parameters())
-    try:
-        with torch.inference_mode():
-            network(weight.new_zeros(1, geometry.channels + geometry.conditions, side, side))
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return 10 * (4 if precision == "fp32" else 2) * largest / side**2
+    if floats := network.geometry.floats:
+        return 4 * floats
+    return 10 * (4 if precision == "fp32" else 2) * network.largest_activation
 
 
 def _is_out_of_memory(error: Exception) -> bool:

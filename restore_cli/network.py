@@ -58,6 +58,27 @@ class Restorer(nn.Module):
     on_cpu: bool = False  # whether it runs on the CPU only, in fp32
     bounds: tuple[float, float] | None = None  # a result outside them means that the network failed
 
+    @cached_property
+    def largest_activation(self) -> float:
+        """The numbers for one input pixel in the largest output of a layer, measured once."""
+        side = 2 * self.geometry.multiple
+        largest = 0
+
+        def record(_module: nn.Module, _inputs: object, output: object) -> None:
+            nonlocal largest
+            if isinstance(output, Tensor):
+                largest = max(largest, output.numel())
+
+        hooks = [module.register_forward_hook(record) for module in self.modules()]
+        planes = self.geometry.channels + self.geometry.conditions
+        try:
+            with torch.inference_mode():
+                self(next(self.parameters()).new_zeros(1, planes, side, side))
+        finally:
+            for hook in hooks:
+                hook.remove()
+        return largest / side**2
+
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
         """Infer the constructor's arguments from the keys and shapes of a state dict.

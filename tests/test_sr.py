@@ -236,8 +236,8 @@ def test_a_photo_with_noise_or_traces_of_jpeg_is_shown_the_model_for_it() -> Non
     clean = Picture(np.full((64, 64, 3), 0.5, np.float32))
     jpeg = replace(clean, jpeg_quality=80)
     reduced = {"scale": 2}
-    assert Sr().advise(Finding(clean, 2.9, reduced)) is None
-    assert "noise of level 8" in Sr().advise(Finding(clean, 8, reduced))
-    assert "JPEG artifacts of quality 80" in Sr().advise(Finding(jpeg, 1, reduced))
-    assert "--model photo" in Sr().advise(Finding(jpeg, 8, reduced))
-    assert Sr().advise(Finding(jpeg, 8, reduced | {"damage": "photo"})) is None
+    assert Sr().advise(Finding(clean, reduced, 2.9)) is None
+    assert "noise of level 8" in Sr().advise(Finding(clean, reduced, 8))
+    assert "JPEG artifacts of quality 80" in Sr().advise(Finding(jpeg, reduced, 1))
+    assert "--model photo" in Sr().advise(Finding(jpeg, reduced, 8))
+    assert Sr().advise(Finding(jpeg, reduced | {"damage": "photo"}, 8)) is None

@@ -196,7 +196,8 @@ def restore_photos(
             processes = "--ray. Leave one out" if ray else "several processes. Use --jobs 1"
             name = "--compare" if compare else "--preview"
             raise UsageError(f"Cannot use {name} with {processes}.")
-        alone = not ray and (len(devices) == 1 or (isinstance(items, list) and len(items) == 1))
+        single = isinstance(items, list) and len(items) == 1
+        alone = not ray and (len(devices) == 1 or single)
         request = Request(
             plan=plan,
             items=items,
@@ -209,6 +210,7 @@ def restore_photos(
             skip_existing=skip_existing,
             retry_failed=retry_failed,
             check_tiles=check_tiles,
+            noise_levels=single or json or resume or bool(reports),
             checksums=resume,
             provenance=provenance,
             date=date_of_environment() if provenance else "",

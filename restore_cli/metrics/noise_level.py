@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _PATCH = 8  # side of a patch in pixels
 _SAMPLES = 40_000  # maximum number of patches, approximately
+_LEVELS = 513  # from 0 to 1, for which the effect of clipping is computed
 # Brightness and color difference of RGB, orthonormal so that white noise is as strong in both.
 _OPPONENT = np.array([[1, 1, 1], [1, 0, -1]]) / np.sqrt([[3], [2]])
 
@@ -40,18 +41,17 @@ def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> f
     if min(height, width) < 20:
         return 0.0
     stride = max(1, math.ceil(math.sqrt(height * width / _SAMPLES)))
-    windows = np.lib.stride_tricks.sliding_window_view(image, (_PATCH, _PATCH), (0, 1))[
-        ::stride, ::stride
-    ]
+    views = np.lib.stride_tricks.sliding_window_view(image, (_PATCH, _PATCH), (0, 1))
+    windows = np.moveaxis(views, 2, -1)[::stride, ::stride]
     parts = max(1, min(4, int(math.sqrt(windows.shape[0] * windows.shape[1] / 1000))))
-    # patches, channels, pixels
-    blocks = [part.reshape(-1, channels, _PATCH * _PATCH) for part in _split(windows, parts)]
+    # patches, pixels, channels
+    blocks = [part.reshape(-1, _PATCH * _PATCH, channels) for part in _split(windows, parts)]
     if visible is not None:
-        views = np.lib.stride_tricks.sliding_window_view(visible, (_PATCH, _PATCH))[
-            ::stride, ::stride
+        seen = np.lib.stride_tricks.sliding_window_view(visible, (_PATCH, _PATCH))
+        complete = [
+            part.all(axis=(2, 3)).ravel() for part in _split(seen[::stride, ::stride], parts)
         ]
-        complete = [part.all(axis=(2, 3)).ravel() for part in _split(views, parts)]
-        blocks = [block[seen] for block, seen in zip(blocks, complete, strict=True)]
+        blocks = [block[whole] for block, whole in zip(blocks, complete, strict=True)]
     blocks = _large(blocks) or [np.concatenate(blocks)]
     if len(blocks[0]) <= _PATCH**2:
         return 0.0
@@ -59,7 +59,8 @@ def estimate_noise(image: Pixels, visible: NDArray[np.bool_] | None = None) -> f
     if clipped:
         blocks = _away_from_clipping(blocks)
     axes = _OPPONENT if channels == 3 else np.ones((1, 1))
-    brightness, *color = (_noise_along(axis, blocks, clipped) for axis in axes)
+    levels = np.array([_brightness(block) for block in blocks]) if clipped else None
+    brightness, *color = (_noise_along(axis, blocks, levels) for axis in axes)
     return 255 * (color[0] if color and color[0] > brightness / 8 else brightness)
 
 
@@ -88,34 +89,68 @@ def _away_from_clipping(blocks: list[Pixels]) -> list[Pixels]:
     return blocks
 
 
-def _noise_along(axis: NDArray[np.float64], blocks: list[Pixels], clipped: bool) -> float:
-    """Return the standard deviation along an axis of color space, in the smoothest blocks."""
-    levels = np.array([_deviation(axis, block, clipped) for block in blocks])
-    calm = np.flatnonzero(levels <= 1.15 * np.quantile(levels, 0.1))
-    return _deviation(axis, np.concatenate([blocks[index] for index in calm]), clipped)
+def _noise_along(
+    axis: NDArray[np.float64], blocks: list[Pixels], brightness: NDArray[np.intp] | None
+) -> float:
+    """Return the standard deviation along an axis of color space, in the smoothest blocks.
+
+    Args:
+        brightness: how often each level occurs in each block, if pixels are clipped.
+    """
+    moments = np.array([_moments(axis, block) for block in blocks])
+
+    def deviation(chosen: NDArray[np.intp]) -> float:
+        found = _smallest_deviation(moments[chosen].sum(axis=0))
+        return found if brightness is None else _unclip(found, brightness[chosen].sum(axis=0))
+
+    levels = np.array([deviation(np.array([index])) for index in range(len(blocks))])
+    return deviation(np.flatnonzero(levels <= 1.15 * np.quantile(levels, 0.1)))
 
 
-def _deviation(axis: NDArray[np.float64], block: Pixels, clipped: bool) -> float:
-    found = sigma = _smallest_deviation(np.float32(axis) @ block)
-    if sigma and clipped:
-        some = block[:: len(block) // 300 + 1]
-        pairs = (some[..., ::2] + some[..., 1::2]).reshape(*some.shape[:2], -1, 2, _PATCH // 2)
-        means = (pairs[..., 0, :] + pairs[..., 1, :]) * np.float32(0.25)  # of 2 x 2 pixels
-        for _ in range(5):
-            sigma *= found / math.sqrt(_clipped_variance(means, sigma).mean())
+def _moments(axis: NDArray[np.float64], block: Pixels) -> NDArray[np.float64]:
+    """Return the sums of products of the pixels of a patch and 1, along an axis of color space.
+
+    The last row has the sums of the pixels and the number of patches.
+    """
+    import cv2
+
+    along = cv2.transform(block, axis[None].astype(np.float32))
+    extended = np.concatenate([along, np.ones((len(block), 1))], axis=1, dtype=np.float64)
+    return np.asarray(extended.T @ extended)
+
+
+def _brightness(block: Pixels) -> NDArray[np.intp]:
+    """Count how often each level occurs in about 300 patches, as the mean of 2 x 2 pixels."""
+    some = block[:: len(block) // 300 + 1]
+    pixels = some.reshape(len(some), _PATCH, _PATCH, -1)
+    pairs = pixels[:, ::2] + pixels[:, 1::2]
+    means = (pairs[:, :, ::2] + pairs[:, :, 1::2]) / 4
+    levels = np.rint(means * (_LEVELS - 1)).astype(np.intp)
+    return np.bincount(levels.ravel(), minlength=_LEVELS)
+
+
+def _unclip(found: float, brightness: NDArray[np.intp]) -> float:
+    """Return the standard deviation that clipping reduces to one at these levels."""
+    present = np.flatnonzero(brightness)
+    means, weights = present / (_LEVELS - 1), brightness[present] / brightness.sum()
+    sigma = found
+    for _ in range(5 if found else 0):
+        sigma *= found / math.sqrt(weights @ _clipped_variance(means, sigma))
     return sigma
 
 
-def _smallest_deviation(vectors: Pixels) -> float:
+def _smallest_deviation(moments: NDArray[np.float64]) -> float:
     """Average as many of the smallest eigenvalues as have a median that is not below their mean."""
-    eigenvalues = np.linalg.eigvalsh(np.cov(vectors, rowvar=False)).clip(0)  # in ascending order
+    sums, count = moments[-1, :-1], moments[-1, -1]
+    covariance = (moments[:-1, :-1] - np.outer(sums, sums) / count) / (count - 1)
+    eigenvalues = np.linalg.eigvalsh(covariance).clip(0)  # in ascending order
     counts = np.arange(1, len(eigenvalues) + 1)
     medians = (eigenvalues[(counts - 1) // 2] + eigenvalues[counts // 2]) / 2
     count = counts[medians >= eigenvalues.cumsum() / counts].max()
     return float(np.sqrt(eigenvalues[:count].mean()))
 
 
-def _clipped_variance(means: Pixels, sigma: float) -> NDArray[np.float64]:
+def _clipped_variance(means: NDArray[np.float64], sigma: float) -> NDArray[np.float64]:
     """Return the variance of normal variables with these means after clipping to [0, 1]."""
     (shift_low, square_low), (shift_high, square_high) = (
         _clipped_moments(distance / sigma) for distance in (means, 1 - means)
@@ -124,7 +159,9 @@ def _clipped_variance(means: Pixels, sigma: float) -> NDArray[np.float64]:
     return np.asarray(variance * sigma**2, np.float64)
 
 
-def _clipped_moments(distance: Pixels) -> tuple[Pixels, Pixels]:
+def _clipped_moments(
+    distance: NDArray[np.float64],
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return by how much clipping changes the mean and mean square of standard normal variables.
 
     Args:
@@ -133,7 +170,7 @@ def _clipped_moments(distance: Pixels) -> tuple[Pixels, Pixels]:
     from scipy.special import ndtr
 
     shift, square = np.zeros_like(distance), np.zeros_like(distance)
-    near = distance < 6.5  # beyond it, float32 rounds all terms off
+    near = distance < 6.5  # beyond it, all terms are below 1e-9
     z = distance[near]
     beyond, density = ndtr(-z), np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi)
     shift[near] = density - z * beyond

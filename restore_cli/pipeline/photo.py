@@ -119,7 +119,7 @@ class PhotoRestorer:
         self._request, self._stdin, self._stdout = request, stdin, stdout
         self._callbacks = callbacks or Callbacks()
         models = Models(request.offline, self._callbacks.on_download)
-        self._walker = Walker(models, request.settings, request.check_tiles)
+        self._walker = Walker(models, request.settings, request.check_tiles, request.noise_levels)
         engine.find_device(request.settings.device)
         for step in request.plan.steps:
             model, task = step.model, step.task.name
@@ -239,11 +239,14 @@ class PhotoRestorer:
     def save(self, item: FileJob, restored: Restored) -> Record:
         """Encode, write and measure a restored photo."""
         started = time.perf_counter()
+        picture = restored.picture
         data, format, notes = self._encode(item, restored)
         if restored.mask is not None:  # first: if it fails, the photo is not written
             save_mask(restored.mask, item.mask)
         self._write(data, item)
-        picture = restored.picture
+        noise = None
+        if self._request.noise_levels:
+            noise = measure_noise(picture.pixels, picture.visible).level
         seconds = restored.seconds + time.perf_counter() - started
         record = replace(
             restored.record,
@@ -251,7 +254,7 @@ class PhotoRestorer:
             output_height=picture.height,
             seconds=seconds,
             megapixels_per_s=restored.megapixels / max(seconds, 1e-9),
-            noise_after=measure_noise(picture.pixels, picture.visible).level,
+            noise_after=noise,
             warnings=(*restored.record.warnings, *notes),
         )
         if self._request.checksums:

@@ -33,6 +33,8 @@ class Request:
         skip_existing: whether to skip inputs with an existing output.
         retry_failed: whether to restore photos again that the journal lists as failed.
         check_tiles: whether to measure the effect of tiling.
+        noise_levels: whether records have the noise before and after, which takes about as long to
+            measure as a photo of 0.1 megapixels takes to restore.
         checksums: whether records have the checksums of the files.
         provenance: whether to write into the output's metadata how it was made.
         date: in UTC, as 2026-01-31T12:00:00Z, for the provenance; empty is the current one.
@@ -51,6 +53,7 @@ class Request:
     skip_existing: bool = False
     retry_failed: bool = False
     check_tiles: bool = False
+    noise_levels: bool = True
     checksums: bool = False
     provenance: bool = False
     date: str = ""

@@ -8,8 +8,6 @@ from dataclasses import dataclass, replace
 
 from restore_cli.engine import Settings
 from restore_cli.image import Picture, Pixels
-from restore_cli.levels import Levels
-from restore_cli.noise import measure_noise
 from restore_cli.pipeline.apply import apply, check_tiles
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.plan import Step
@@ -59,11 +57,13 @@ class Walker:
         models: finds the models; those of all steps stay loaded.
         settings: how to run networks.
         checks_tiles: whether to measure the effect of tiling.
+        noise_levels: whether records have the noise before each step.
     """
 
     models: Models
     settings: Settings
     checks_tiles: bool = False
+    noise_levels: bool = True
 
     def walk(
         self,
@@ -108,9 +108,9 @@ class Walker:
         loading = time.perf_counter() - before_model
         drawn = None if at.drawn is None else task.unrestored(at.drawn)
         used = task.keeps_most_pixels or not any(one.task.keeps_most_pixels for one in steps)
-        noise = task.noise  # before the picture is overwritten
-        if noise is None:
-            noise = measure_noise(picture.pixels, picture.visible).level
+        found = Finding(picture, model.conditions, task.noise)  # before it is overwritten
+        advice = task.advise(found) if number + 1 == len(steps) else None
+        noise = found.noise if self.noise_levels else task.noise
         change = apply(
             picture,
             task,
@@ -123,8 +123,7 @@ class Walker:
             overwrite=at.unrestored is None and not self.checks_tiles,
         )
         record, warnings = self._record(replace(step, task=task), noise, change)
-        if number + 1 == len(steps):
-            warnings += _advise(task, picture, record, model.conditions)
+        warnings += [advice] if advice else []
         if len(steps) > 1:
             warnings = [f"{task.name}: {warning}" for warning in warnings]
         restored = picture.with_pixels(change.pixels)
@@ -149,7 +148,7 @@ class Walker:
         )
 
     def _record(
-        self, step: Step, noise: float, change: Restoration
+        self, step: Step, noise: float | None, change: Restoration
     ) -> tuple[StepRecord, list[str]]:
         """The record of a step, without its time, and warnings."""
         report, last = change.report, change.runs[-1] if change.runs else None
@@ -176,12 +175,6 @@ class Walker:
             tile_difference=difference,
         )
         return record, warnings
-
-
-def _advise(task: Task, picture: Picture, record: StepRecord, trained: Levels) -> list[str]:
-    """What would suit the photo better than the last step: a sentence, or nothing."""
-    advice = task.advise(Finding(picture, record.noise_before or 0.0, trained))
-    return [advice] if advice else []
 
 
 def _find_estimated(task: Task, options: Mapping[str, float | str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -128,14 +129,23 @@ class Restoration:
 
 @dataclass(frozen=True)
 class Finding:
-    """What is known about a photo after it was restored.
+    """What is known about a photo before it is restored.
 
     Attributes:
         picture: the photo.
-        noise: its noise level on the 0..255 scale.
         trained: the levels that the model was trained for.
+        measured: its noise level on the 0..255 scale, if the task measured it.
     """
 
     picture: Picture
-    noise: float
     trained: Levels
+    measured: float | None = None
+
+    @cached_property
+    def noise(self) -> float:
+        """The photo's noise level on the 0..255 scale, measured when it is first needed."""
+        from restore_cli.noise import measure_noise
+
+        if self.measured is not None:
+            return self.measured
+        return measure_noise(self.picture.pixels, self.picture.visible).level
