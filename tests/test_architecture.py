@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "restore_cli"
 ORDER = [
     "cli",
+    "serve",
     "bench",
     "training",
     "pipeline",
@@ -66,6 +67,7 @@ SHARED = {  # what brothers may import
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
     "pipeline": "lineup batch cluster workers photo apply networks compare masks measure watch"
     " journal request files inputs",
+    "serve": "app upload jobs work pages options guard config",
     "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint look"
     " lettering wear photo_noise weather camera grain mosaic filters __init__",
     "tasks": "deblock deblur dehaze denoise derain inpaint noise_level sr detection missing"

@@ -89,6 +89,7 @@ class PhotoRestorer:
         request: what to restore, and how; its items are not used.
         stdin, stdout: the streams to use for STREAM.
         callbacks: report the progress.
+        models: finds the models; by default, those that this restorer loads.
 
     Raises:
         WeightsError, UsageError: the request cannot be carried out for any file.
@@ -100,10 +101,11 @@ class PhotoRestorer:
         stdin: BinaryIO | None = None,
         stdout: BinaryIO | None = None,
         callbacks: Callbacks | None = None,
+        models: Models | None = None,
     ) -> None:
         self._request, self._stdin, self._stdout = request, stdin, stdout
         self._callbacks = callbacks or Callbacks()
-        self._models = Models(request.offline, self._callbacks.on_download)
+        self._models = models or Models(request.offline, self._callbacks.on_download)
         engine.find_device(request.settings.device)
         task = request.task.name
         if request.model and isinstance(catalog.choose(request.model, task, 3), Path):

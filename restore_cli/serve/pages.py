@@ -1,0 +1,52 @@
+"""The pages for people: restoring photos, comparing one with its result, and the API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from restore_cli.report.comparison import Comparison
+from restore_cli.report.html import asset, fill_in, render_comparisons
+from restore_cli.serve.options import Common, models_of, words_of
+from restore_cli.tasks import TASKS, find_task, option_fields
+
+ASSETS = {"page.css": "text/css", "serve.css": "text/css", "serve.js": "text/javascript"}
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; connect-src 'self';"
+    " form-action 'none'; frame-ancestors 'none'; frame-src 'self'; img-src data:;"
+    " script-src 'self'; style-src 'self'",
+}
+
+
+def render_page(max_upload: int) -> str:
+    """The page that restores photos."""
+    tasks = [find_task(name) for name in TASKS]
+    return fill_in(
+        "serve.html.j2",
+        tasks=[
+            {
+                "name": task.name,
+                "summary": (task.__doc__ or "").partition("\n")[0],
+                "options": option_fields(task).values(),
+                "models": models_of(task),
+            }
+            for task in tasks
+        ],
+        common=[item for item in option_fields(Common).values() if item.name != "model"],
+        words_of=words_of,
+        max_upload=max_upload,
+    )
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """The page that compares a photo with its result, by the viewer of `restore compare`."""
+    return render_comparisons(comparison.title, [comparison])
+
+
+def render_docs(schema: dict[str, Any], address: str) -> str:
+    """The page of the API of the server at an address, from its OpenAPI schema."""
+    return fill_in("serve_docs.html.j2", schema=schema, address=address)
+
+
+def read_asset(name: str) -> str:
+    """A style sheet or script, one of ASSETS."""
+    return asset(name)
