@@ -39,7 +39,7 @@ Wait = Annotated[
     bool,
     Query(
         description="Answer with the result, if it is there within 30 seconds; otherwise, and with"
-        " `false`, answer 202 with a job."
+        " wait=false, answer 202 with a job."
     ),
 ]
 Keep = Annotated[bool, Query(description="Do not delete the photo after the result was fetched.")]

@@ -3,7 +3,7 @@
 {
   const POLL_MS = 400;
   const find = (id) => document.getElementById(id);
-  const [form, task, list, start] = ["options", "task", "photos", "start"].map(find);
+  const [form, task, list, start, frame] = ["options", "task", "photos", "start", "frame"].map(find);
   const largest = Number(document.body.dataset.maxUpload); // bytes
   const photos = []; // {file, row, state, job}; state: ready, busy, done or failed
   let busy = false; // whether photos are being uploaded
@@ -140,17 +140,22 @@
   }
 
   function compare(photo) {
-    const frame = find("frame");
     find("viewer").hidden = false;
-    find("viewer-title").textContent = photo.file.name;
     frame.src = `/v1/jobs/${photo.job.id}/comparison`;
     frame.addEventListener("load", () => frame.focus(), { once: true });
     find("viewer").scrollIntoView();
   }
 
+  function shareTheme() {
+    const theme = frame.contentDocument.getElementById("theme");
+    if (theme) theme.checked = find("theme").checked;
+  }
+
   // Events
 
   task.addEventListener("change", showOptions);
+  frame.addEventListener("load", shareTheme);
+  find("theme").addEventListener("change", shareTheme);
   form.addEventListener("submit", (event) => event.preventDefault());
   start.addEventListener("click", restore);
   find("clear").addEventListener("click", () => {
