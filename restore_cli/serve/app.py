@@ -25,10 +25,9 @@ from restore_cli.serve import pages
 from restore_cli.serve.config import Config
 from restore_cli.serve.guard import Guard, refuse
 from restore_cli.serve.jobs import FullError, Job, Jobs
-from restore_cli.serve.options import schema_of
+from restore_cli.serve.options import Action, actions, schema_of
 from restore_cli.serve.upload import receive
 from restore_cli.serve.work import Outcome, compare, status_of
-from restore_cli.tasks import TASKS, Task, find_task
 
 WAIT_SECONDS = 30.0  # proxies often give up after 60
 _POLL_SECONDS = 0.5  # how often a waiting client is checked
@@ -78,8 +77,8 @@ def create_app(config: Config, folder: Path) -> Guard:
     )
     for kind in (AnyHTTPException, RequestValidationError, RestoreError, FullError, Exception):
         app.add_exception_handler(kind, _answer_error)
-    for name in TASKS:
-        _add_task(app, find_task(name), jobs, config)
+    for action in actions().values():
+        _add_action(app, action, jobs, config)
     _add_jobs(app, jobs, folder)
     _add_pages(app, config)
     return Guard(app, config.token, config.max_upload)
@@ -104,14 +103,14 @@ async def _answer_error(_: Request, error: Exception) -> Response:
     return refuse(500, f"Unexpected {type(error).__name__}. Please report it.")
 
 
-def _add_task(app: FastAPI, task: type[Task], jobs: Jobs, config: Config) -> None:
-    """Add the address that restores photos by a task."""
-    form = {"multipart/form-data": {"schema": schema_of(task)}}
+def _add_action(app: FastAPI, action: Action, jobs: Jobs, config: Config) -> None:
+    """Add the address where photos are restored in one way."""
+    form = {"multipart/form-data": {"schema": schema_of(action)}}
 
     @app.post(
-        f"/v1/{task.name}",
-        summary=(task.__doc__ or "").partition("\n")[0],
-        operation_id=task.name,
+        f"/v1/{action.name}",
+        summary=action.summary,
+        operation_id=action.name,
         openapi_extra={"requestBody": {"required": True, "content": form}},
         response_class=Response,
         responses={
@@ -121,7 +120,7 @@ def _add_task(app: FastAPI, task: type[Task], jobs: Jobs, config: Config) -> Non
     )
     async def restore(request: Request, wait: Wait = True) -> Response:
         with jobs.receive() as folder:
-            job = jobs.add(await receive(request, task, folder, config))
+            job = jobs.add(await receive(request, action, folder, config))
         if wait:
             await _wait(request, jobs, job)
         if job.canceled:

@@ -1,15 +1,17 @@
-"""The options of a request: those of the task's command, and some that all tasks share."""
+"""What a client can have done to a photo, with options that are those of the commands."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import Field, dataclass
+from functools import cache
 from typing import Any
 
 from restore_cli.errors import PictureError, UsageError, WeightsError
 from restore_cli.image import FORMATS, format_of
 from restore_cli.models import catalog, store
-from restore_cli.tasks import Task, option, option_fields, parse_strength
+from restore_cli.pipeline.plan import Plan, Step
+from restore_cli.tasks import TASKS, Task, find_task, option, option_fields, parse_strength
 
 
 def _parse_model(text: str) -> str:
@@ -42,15 +44,12 @@ def _parse_flag(text: str) -> bool:
 
 
 @dataclass(frozen=True)
-class Common:
-    """The options that all tasks share; see the options of the commands.
+class _StepOptions:
+    """The options of every task, besides its own.
 
     Attributes:
         model: name of a model; None is the task's default.
         strength: blend between the photo and the result, 0 to 1.
-        ensemble: whether to average over eight flips and rotations.
-        format: Pillow's name of the output format; "" is the photo's own.
-        jpeg_quality: 1 to 100, for JPEG, WebP and AVIF; None keeps that of the photo.
     """
 
     model: str | None = option(
@@ -62,6 +61,18 @@ class Common:
         metavar="SHARE",
         parse=parse_strength,
     )
+
+
+@dataclass(frozen=True)
+class Common:
+    """The options of every request.
+
+    Attributes:
+        ensemble: whether to average over eight flips and rotations.
+        format: Pillow's name of the output format; "" is the photo's own.
+        jpeg_quality: 1 to 100, for JPEG, WebP and AVIF; None keeps that of the photo.
+    """
+
     ensemble: bool = option(
         False,
         help="Average over eight flips and rotations: slightly better, but eight times slower.",
@@ -82,63 +93,96 @@ class Common:
     )
 
 
-def fields_of(task: type[Task]) -> dict[str, Field[Any]]:
-    """All options of a request for a task, by name."""
-    return option_fields(task) | option_fields(Common)
+@dataclass(frozen=True)
+class Action:
+    """What a client can have done to a photo.
 
-
-def parse(task: type[Task], given: Iterable[tuple[str, str]]) -> tuple[Task, Common]:
-    """Create a task and the shared options from names and texts; an empty text is the default.
-
-    Raises:
-        UsageError: an option is unknown or invalid, or the model is for another task.
+    Attributes:
+        name: last part of its address, and name of the command.
+        summary: what it does, in a sentence.
+        mask: what happens in the white areas of a mask.
+        own: its options, apart from those of all requests.
+        models: names of models to choose from, which need no download; the default comes first.
+        plan: makes the plan from the values of its options.
     """
-    known = fields_of(task)
-    values: dict[str, Any] = {}
-    for name, text in given:
-        key = name.replace("-", "_")
-        if key not in known:
-            raise UsageError(
-                f"Unknown option {name!r} of {task.name}; expected {', '.join(known)}."
-            )
-        if text:
-            value = known[key].metadata["parse"](text)
-            repeatable = known[key].default == ()
-            values[key] = (*values.get(key, ()), value) if repeatable else value
-    shared = option_fields(Common).keys()
-    common = Common(**{key: value for key, value in values.items() if key in shared})
-    if common.model:
-        catalog.choose(common.model, task.name, 3)
-    own = {key: value for key, value in values.items() if key not in shared}
-    return task(**own), common
+
+    name: str
+    summary: str
+    mask: str
+    own: Mapping[str, Field[Any]]
+    models: Sequence[str]
+    plan: Callable[[Mapping[str, Any]], Plan]
+
+    @property
+    def options(self) -> dict[str, Field[Any]]:
+        """All options of a request."""
+        return {**self.own, **option_fields(Common)}
+
+    def parse(self, given: Iterable[tuple[str, str]]) -> tuple[Plan, Common]:
+        """Read options from names and texts; an empty text means the default.
+
+        Raises:
+            UsageError: an option is unknown or invalid, or the model is for another task.
+        """
+        known, values = self.options, dict[str, Any]()
+        for name, text in given:
+            key = name.replace("-", "_")
+            if key not in known:
+                raise UsageError(
+                    f"Unknown option {name!r} of {self.name}; expected {', '.join(known)}."
+                )
+            if text:
+                value = known[key].metadata["parse"](text)
+                repeatable = known[key].default == ()
+                values[key] = (*values.get(key, ()), value) if repeatable else value
+        shared = option_fields(Common).keys()
+        common = Common(**{key: values.pop(key) for key in shared & values.keys()})
+        return self.plan(values), common
 
 
-def models_of(task: type[Task]) -> list[str]:
-    """The names of a task's models that need no download, the default first."""
+@cache
+def actions() -> Mapping[str, Action]:
+    """Everything that a client can have done, by name."""
+    return {name: _act(find_task(name)) for name in TASKS}
+
+
+def _act(task: type[Task]) -> Action:
+    def plan(values: Mapping[str, Any]) -> Step:
+        shared = option_fields(_StepOptions).keys()
+        step = {key: value for key, value in values.items() if key in shared}
+        made = task(**{key: value for key, value in values.items() if key not in shared})
+        if "model" in step:
+            catalog.choose(step["model"], task.name, 3)
+        return Step(made, **step)
+
+    return Action(
+        task.name,
+        (task.__doc__ or "").partition("\n")[0],
+        "filled in" if task.keeps_most_pixels else "restored",
+        {**option_fields(task), **option_fields(_StepOptions)},
+        _find_models(task.name),
+        plan,
+    )
+
+
+def _find_models(task: str) -> list[str]:
     entries = catalog.in_order(
         entry
         for entry in catalog.entries().values()
-        if entry.task == task.name and store.path_of(entry).is_file()
+        if entry.task == task and store.path_of(entry).is_file()
     )
     return list(dict.fromkeys(entry.short or entry.name for entry in entries))
 
 
-def schema_of(task: type[Task]) -> dict[str, Any]:
-    """The JSON schema of the multipart form of a task."""
+def schema_of(action: Action) -> dict[str, Any]:
+    """The JSON schema of the multipart form of an action."""
+    file = {"type": "string", "format": "binary"}
+    mask = f"An image of the photo's size: white areas are {action.mask}, black ones kept."
     properties: dict[str, Any] = {
-        "photo": {
-            "type": "string",
-            "format": "binary",
-            "description": f"The photo: {', '.join(FORMATS)}.",
-        },
-        "mask": {
-            "type": "string",
-            "format": "binary",
-            "description": "An image of the photo's size: white areas are"
-            f" {'filled in' if task.keeps_most_pixels else 'restored'}, black ones kept.",
-        },
+        "photo": {**file, "description": f"The photo: {', '.join(FORMATS)}."},
+        "mask": {**file, "description": mask},
     }
-    for name, item in fields_of(task).items():
+    for name, item in action.options.items():
         plain: dict[str, Any] = {"type": "string"}
         if words := words_of(item):
             plain["enum"] = words
@@ -149,5 +193,5 @@ def schema_of(task: type[Task]) -> dict[str, Any]:
 
 def words_of(item: Field[Any]) -> list[str]:
     """The values of an option that has no others."""
-    words = item.metadata["metavar"].split("|")
+    words: list[str] = item.metadata["metavar"].split("|")
     return words if all(map(str.islower, words)) else []

@@ -6,8 +6,8 @@ from typing import Any
 
 from restore_cli.report.comparison import Comparison
 from restore_cli.report.html import asset, fill_in, render_comparisons
-from restore_cli.serve.options import Common, models_of, words_of
-from restore_cli.tasks import TASKS, find_task, option_fields
+from restore_cli.serve.options import Common, actions, words_of
+from restore_cli.tasks import option_fields
 
 ASSETS = {"page.css": "text/css", "serve.css": "text/css", "serve.js": "text/javascript"}
 HEADERS = {
@@ -19,19 +19,10 @@ HEADERS = {
 
 def render_page(max_upload: int) -> str:
     """The page that restores photos."""
-    tasks = [find_task(name) for name in TASKS]
     return fill_in(
         "serve.html.j2",
-        tasks=[
-            {
-                "name": task.name,
-                "summary": (task.__doc__ or "").partition("\n")[0],
-                "options": option_fields(task).values(),
-                "models": models_of(task),
-            }
-            for task in tasks
-        ],
-        common=[item for item in option_fields(Common).values() if item.name != "model"],
+        actions=actions().values(),
+        common=option_fields(Common).values(),
         words_of=words_of,
         max_upload=max_upload,
     )

@@ -13,15 +13,14 @@ from starlette.datastructures import FormData, UploadFile
 from restore_cli.errors import UsageError
 from restore_cli.pipeline.request import Request as Restoration
 from restore_cli.serve.config import Config
-from restore_cli.serve.options import parse
+from restore_cli.serve.options import Action
 from restore_cli.serve.work import Order, clean_name
-from restore_cli.tasks import Task
 
 _FILES = ("photo", "mask")
 _MOST_FIELDS = 100
 
 
-async def receive(request: Request, task: type[Task], folder: Path, config: Config) -> Order:
+async def receive(request: Request, action: Action, folder: Path, config: Config) -> Order:
     """Read an upload, and write its files to a folder.
 
     Raises:
@@ -36,18 +35,16 @@ async def receive(request: Request, task: type[Task], folder: Path, config: Conf
     async with request.form(max_files=len(_FILES), max_fields=_MOST_FIELDS) as form:
         files = _find_files(form)
         texts = [(name, text) for name, text in form.multi_items() if isinstance(text, str)]
-        chosen, common = parse(task, texts)
+        plan, common = action.parse(texts)
         for name, file in files.items():
             await run_in_threadpool(_save, file, folder / name)
     return Order(
         Restoration(
-            task=chosen,
+            plan=plan,
             items=(),
-            model=common.model,
             settings=config.settings_for(common.ensemble),
             jpeg_quality=common.jpeg_quality,
             max_pixels=config.max_pixels,
-            strength=common.strength,
             offline=config.offline,
         ),
         name=clean_name(files["photo"].filename),

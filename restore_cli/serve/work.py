@@ -20,14 +20,15 @@ from restore_cli.errors import (
 )
 from restore_cli.image import Picture, format_of, is_image_name, read_picture, resize, suffix_of
 from restore_cli.models import store
+from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.compare import make_alike
 from restore_cli.pipeline.files import FileJob, choose_format
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.photo import PhotoRestorer, failed
+from restore_cli.pipeline.plan import Plan, keeps_most_pixels
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
-from restore_cli.tasks import Task
 
 _LONGEST_NAME = 100
 _UNSAFE = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069"*/:<>?\\|]')
@@ -99,8 +100,8 @@ class Outcome:
 class Studio:
     """Restores one photo after the other; keeps the models of the last one, in case they recur."""
 
-    _kind: tuple[str, str | None] = ("", None)
-    _models: Models = field(default_factory=Models)
+    _kind: tuple[object, ...] = ()
+    _loaded: dict[str, Checkpoint] = field(default_factory=dict)
 
     def restore(self, order: Order, report: Callable[[float], None]) -> Outcome:
         """Restore a photo.
@@ -115,29 +116,27 @@ class Studio:
         except CanceledError:
             raise
         except Exception as error:  # as in a batch, a failure is a record, too
-            record = failed(item, order.request.task, error)
+            record = failed(item, order.request.plan, error)
             sentence = str(error) if isinstance(error, UsageError | WeightsError) else record.error
             record = replace(record, output=None, error=_hide_paths(str(sentence), order))
             return Outcome(record, status=status_of(error))
 
     def _restore(self, order: Order, item: FileJob, report: Callable[[float], None]) -> Outcome:
-        request, task = order.request, order.request.task
-        callbacks = Callbacks(
-            on_download=lambda *_: report(0), on_progress=lambda share, _: report(share)
-        )
-        if self._kind != (task.name, request.model):
-            self._kind = task.name, request.model
-            self._models = Models(request.offline)
-        self._models = replace(self._models, download=callbacks.on_download)
-        restorer = PhotoRestorer(request, callbacks=callbacks, models=self._models)
+        request, plan = order.request, order.request.plan
+        kind = tuple((step.task.name, step.model) for step in plan.steps)
+        if self._kind != kind:
+            self._kind, self._loaded = kind, {}
+        models = Models(request.offline, lambda *_: report(0), self._loaded)
+        callbacks = Callbacks(on_progress=lambda share, _: report(share))
+        restorer = PhotoRestorer(request, callbacks=callbacks, models=models)
         loaded = restorer.decode(item, order.photo.read_bytes())
-        _check_result(task, loaded.picture, request.max_pixels, order.name)
-        exact = task.keeps_most_pixels or order.masked
+        _check_result(plan, loaded.picture, request.max_pixels, order.name)
+        exact = keeps_most_pixels(plan) or order.masked
         format = order.format or choose_format(loaded.picture.format, exact)
         mask = str(order.mask) if order.masked else ""
         item = replace(item, format=format, mask_in=mask)
         record = restorer.save(item, restorer.restore(item, loaded))
-        name = _result_name(order.name, task.suffix, format)
+        name = _result_name(order.name, plan.suffix, format)
         return Outcome(replace(record, output=name), name, Image.MIME[format])
 
 
@@ -166,7 +165,7 @@ def compare(order: Order) -> Comparison:
     note = f"enlarged to {width} x {height}" if before.shape[:2] != (height, width) else ""
     if note:
         before = resize(before, height, width).clip(0, 1)
-    versions = Version("input", before, note), Version(order.request.task.suffix, after)
+    versions = Version("input", before, note), Version(order.request.plan.suffix, after)
     return Comparison(order.name, tuple(make_alike(versions)))
 
 
@@ -177,8 +176,10 @@ def _hide_paths(sentence: str, order: Order) -> str:
     return sentence
 
 
-def _check_result(task: Task, picture: Picture, most: int | None, name: str) -> None:
-    height, width = task.target_size(picture.height, picture.width)
+def _check_result(plan: Plan, picture: Picture, most: int | None, name: str) -> None:
+    height, width = picture.height, picture.width
+    for step in plan.steps:
+        height, width = step.task.target_size(height, width)
     if most and height * width > most:
         raise TooLargeError(
             f"Cannot restore {name}: the result would have {height * width / 1e6:.0f} megapixels,"
