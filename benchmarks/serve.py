@@ -76,9 +76,9 @@ def measure(process: subprocess.Popen[Any], address: str, photos: list[Path], cl
     seconds = time.perf_counter() - start
     stop.set()
     watcher.join()
-    late = quantiles(times, n=20)[-1]
+    late = quantiles(times, n=20, method="inclusive")[-1]
     return (
-        f"| {clients} clients | {len(photos) / seconds:.2f} | {median(times):.2f} | {late:.2f}"
+        f"| {clients} at a time | {len(photos) / seconds:.2f} | {median(times):.2f} | {late:.2f}"
         f" | {max(times):.2f} | {peak[0] / 1e6:.0f} |"
     )
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
+import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-import urllib.request
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -79,7 +81,7 @@ def instant(monkeypatch: pytest.MonkeyPatch) -> None:
         order.result.write_bytes(order.photo.read_bytes())
         return Outcome(Record(order.name, "done"), f"{order.name[:-4]}.denoised.png", "image/png")
 
-    monkeypatch.setattr(work.Studio, "restore", restore)
+    monkeypatch.setattr(work.Worker, "restore", restore)
 
 
 @pytest.fixture
@@ -92,7 +94,7 @@ def stuck(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
             report(0)
         return Outcome(Record(order.name, "done"), "photo.denoised.png", "image/png")
 
-    monkeypatch.setattr(work.Studio, "restore", restore)
+    monkeypatch.setattr(work.Worker, "restore", restore)
     yield event
     event.set()
 
@@ -440,21 +442,32 @@ def test_the_media_type_of_every_format_is_known() -> None:
 # The command
 
 
+@pytest.mark.weights
 def test_the_command(tmp_path: Path) -> None:
+    """It serves until it is stopped, and answers the requests of docs/serve.md."""
+    kept, work = tmp_path / "kept", tmp_path / "work"
+    kept.mkdir()
+    work.mkdir()
+    for name in ("photo.jpg", "mask.png"):
+        Image.radial_gradient("L").resize((48, 40)).save(work / name)
+    text = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    requests = re.findall(r"^(curl -F .*?)(?: +#.*)?$", text, re.MULTILINE)
+    assert len(requests) == 4
     command = [sys.executable, "-m", "restore_cli", "serve", "--port", "0", "--offline"]
-    environment = os.environ | {"TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
-    with subprocess.Popen(
-        command, env=environment, cwd=tmp_path, text=True, stdout=-1, stderr=-1
-    ) as process:
+    environment = os.environ | {"TMPDIR": str(kept), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, text=True, stdout=-1, stderr=-1) as process:
         assert process.stdout and process.stderr
         address = process.stdout.readline().strip()
         assert address.startswith("http://127.0.0.1:")
-        with urllib.request.urlopen(address) as page:  # waits until the server answers
-            assert b"Restore photos" in page.read()
-        assert len([*tmp_path.iterdir()]) == 1
+        for request in requests if shutil.which("curl") else []:
+            words = shlex.split(request.replace("http://127.0.0.1:8000/", address))
+            subprocess.run([*words, "--fail", "--silent", "--show-error"], cwd=work, check=True)
+        for made in work.glob("*.*"):
+            assert read_picture(made).width == (144 if made.stem == "large" else 48)
+        assert len([*kept.iterdir()]) == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(120) == 130
-        assert not [*tmp_path.iterdir()]
+        assert not [*kept.iterdir()]
         assert "The server stopped, and its photos are deleted." in process.stderr.read()
 
 

@@ -32,7 +32,7 @@ from restore_cli.serve.work import Outcome, compare, status_of
 WAIT_SECONDS = 30.0  # proxies often give up after 60
 _POLL_SECONDS = 0.5  # how often a waiting client is checked
 _EXPIRE_SECONDS = 5.0  # how often finished photos are checked
-_RETRY = {"Retry-After": "2"}
+_RETRY = {"Retry-After": "5"}
 
 Wait = Annotated[
     bool,
@@ -147,7 +147,7 @@ async def _wait(request: Request, jobs: Jobs, job: Job) -> None:
 
 def _send(outcome: Outcome, job: Job, jobs: Jobs, keep: bool = False) -> Response:
     """The result of a job; it is deleted once it was sent."""
-    delete = None if keep else BackgroundTask(jobs.remove, job)
+    delete = None if keep else BackgroundTask(jobs.forget, job)
     if outcome.status != 200:
         answer = refuse(outcome.status, outcome.record.error or "")
         answer.background = delete

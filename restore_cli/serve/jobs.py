@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from restore_cli.serve.work import CanceledError, Order, Outcome, Studio
+from restore_cli.serve.work import CanceledError, Order, Outcome, Worker
 
 State = Literal["waiting", "running", "done", "failed"]
 
@@ -69,7 +69,7 @@ class Jobs:
         self._folder, self._most, self._keep = folder, most, keep
         self._jobs: dict[str, Job] = {}
         self._arriving = 0
-        self._studio = Studio()
+        self._worker = Worker()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="restore")
 
     @contextmanager
@@ -105,7 +105,7 @@ class Jobs:
                 raise CanceledError
             job.progress = min(1.0, job.progress + share)
 
-        outcome = self._studio.restore(job.order, report)
+        outcome = self._worker.restore(job.order, report)
         job.touched = time.monotonic()
         return outcome
 
@@ -131,6 +131,10 @@ class Jobs:
         job.canceled = True
         job.future.cancel()
         job.future.add_done_callback(lambda _: shutil.rmtree(job.order.folder, ignore_errors=True))
+
+    async def forget(self, job: Job) -> None:
+        """Delete a job, as a background task; one that is not async would run in a thread."""
+        self.remove(job)
 
     def expire(self) -> None:
         """Delete the finished jobs that nobody asked for in a while."""

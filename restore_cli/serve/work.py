@@ -97,7 +97,7 @@ class Outcome:
 
 
 @dataclass
-class Studio:
+class Worker:
     """Restores one photo after the other; keeps the models of the last one, in case they recur."""
 
     _kind: tuple[object, ...] = ()
@@ -160,7 +160,10 @@ def status_of(error: Exception) -> int:
 
 def compare(order: Order) -> Comparison:
     """The photo before and after, at the same size."""
-    before, after = (read_picture(path.read_bytes()).pixels for path in (order.photo, order.result))
+    before, after = (
+        read_picture(path.read_bytes(), max_pixels=order.request.max_pixels).pixels
+        for path in (order.photo, order.result)
+    )
     height, width = after.shape[:2]
     note = f"enlarged to {width} x {height}" if before.shape[:2] != (height, width) else ""
     if note:
