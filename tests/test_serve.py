@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import os
@@ -29,7 +30,7 @@ from typer.testing import CliRunner
 
 from restore_cli.cli import app as cli
 from restore_cli.cli.restore import task_command
-from restore_cli.image import FORMATS, Metadata, Picture, read_picture, write_picture
+from restore_cli.image import Metadata, Picture, read_picture, write_picture
 from restore_cli.report.record import Record
 from restore_cli.serve import app, pages, work
 from restore_cli.serve.config import Config
@@ -327,6 +328,24 @@ def test_a_photo_can_be_deleted_while_it_is_restored(
     assert not stuck.is_set()  # the work has ended before
 
 
+@pytest.mark.usefixtures("stuck")
+def test_a_photo_is_deleted_if_its_client_leaves(serve: Serve, folder: Path) -> None:
+    request = serve().build_request("POST", "/v1/denoise", files={"photo": ("a.png", png())})
+    headers = [(key.encode(), value.encode()) for key, value in request.headers.items()]
+    scope = {"type": "http", "method": "POST", "path": "/v1/denoise", "query_string": b""}
+    messages = [{"type": "http.request", "body": request.read()}]
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+    async def send(_: Any) -> None:
+        assert [*folder.iterdir()]
+
+    asyncio.run(app.create_app(Config(), folder)(scope | {"headers": headers}, receive, send))
+    while [*folder.iterdir()]:
+        time.sleep(0.01)
+
+
 @pytest.mark.usefixtures("instant")
 def test_finished_photos_are_deleted_after_a_while(serve: Serve, folder: Path) -> None:
     client = serve(keep=0.3)
@@ -435,10 +454,6 @@ def test_every_answer_has_headers_that_protect_the_browser(serve: Serve) -> None
         assert "access-control-allow-origin" not in headers
 
 
-def test_the_media_type_of_every_format_is_known() -> None:
-    assert {*FORMATS} <= {*Image.MIME}
-
-
 # The command
 
 
@@ -480,6 +495,8 @@ def refusal(*words: str) -> tuple[int, str]:
 def test_what_the_command_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
     code, text = refusal("--host", "0.0.0.0")
     assert code == 2 and "without a token" in text
+    code, text = refusal("--token", "größe")
+    assert code == 2 and "Cannot use this token" in text
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, text = refusal("--port", str(taken.getsockname()[1]))
     assert code == 1 and "Cannot listen on 127.0.0.1" in text

@@ -94,6 +94,8 @@ def serve(
             f"Cannot serve on {host} without a token: others could use this computer. Give"
             " --token, or set RESTORE_TOKEN."
         )
+    if token and not (token.isascii() and token.isprintable()):
+        raise UsageError("Cannot use this token: use only letters, digits and signs of ASCII.")
     find_device(device)
     config = Config(
         settings=Settings(device, precision, side),

@@ -137,7 +137,8 @@ class Worker:
         item = replace(item, format=format, mask_in=mask)
         record = restorer.save(item, restorer.restore(item, loaded))
         name = _result_name(order.name, plan.suffix, format)
-        return Outcome(replace(record, output=name), name, Image.MIME[format])
+        media_type = Image.MIME.get(format, f"image/{format.lower()}")
+        return Outcome(replace(record, output=name), name, media_type)
 
 
 def status_of(error: Exception) -> int:
