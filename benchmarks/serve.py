@@ -1,5 +1,7 @@
 """Measures `restore serve` with many clients: photos per second, latencies and peak memory.
 
+The processor time of the server is the least disturbed by other programs.
+
     python benchmarks/serve.py
     python benchmarks/serve.py --clients 1,4,16,64 --photos 128 --side 512
 
@@ -10,6 +12,7 @@ The command itself restores the same photos as a folder, for comparison.
 from __future__ import annotations
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
@@ -67,19 +70,19 @@ def watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> No
 
 def measure(process: subprocess.Popen[Any], address: str, photos: list[Path], clients: int) -> str:
     """Send all photos with a number of clients; returns a row of the table."""
-    peak, stop = [0], threading.Event()
-    watcher = threading.Thread(target=watch, args=(psutil.Process(process.pid), peak, stop))
+    peak, stop, server = [0], threading.Event(), psutil.Process(process.pid)
+    watcher = threading.Thread(target=watch, args=(server, peak, stop))
     watcher.start()
-    start = time.perf_counter()
+    start, before = time.perf_counter(), sum(server.cpu_times()[:2])
     with ThreadPoolExecutor(clients) as pool:
         times = list(pool.map(lambda photo: send(address, photo), photos))
-    seconds = time.perf_counter() - start
+    seconds, used = time.perf_counter() - start, sum(server.cpu_times()[:2]) - before
     stop.set()
     watcher.join()
     late = quantiles(times, n=20, method="inclusive")[-1]
     return (
         f"| {clients} at a time | {len(photos) / seconds:.2f} | {median(times):.2f} | {late:.2f}"
-        f" | {max(times):.2f} | {peak[0] / 1e6:.0f} |"
+        f" | {max(times):.2f} | {used / len(photos):.3f} | {peak[0] / 1e6:.0f} |"
     )
 
 
@@ -94,8 +97,8 @@ def main() -> None:
         folder = Path(name, "photos")
         folder.mkdir()
         photos = make(folder, args.photos, args.side)
-        print("| | photos/s | median s | 95 % s | longest s | peak MB |")
-        print("|---|---|---|---|---|---|")
+        print("| | photos/s | median s | 95 % s | longest s | CPU s each | peak MB |")
+        print("|---|---|---|---|---|---|---|")
         words = [*RESTORE, "serve", "--port", "0", "--offline"]
         with subprocess.Popen(words, stdout=-1, stderr=-3, text=True) as server:
             assert server.stdout
@@ -104,11 +107,12 @@ def main() -> None:
             for clients in map(int, args.clients.split(",")):
                 print(measure(server, address, photos, clients), flush=True)
             server.terminate()
-        start = time.perf_counter()
+        start, before = time.perf_counter(), sum(os.times()[2:4])
         batch = [*RESTORE, "denoise", str(folder), "-o", f"{name}/out/", "--sigma", SIGMA, "-q"]
         subprocess.run(batch, check=True)
         rate = len(photos) / (time.perf_counter() - start)
-        print(f"| restore denoise FOLDER, with its start | {rate:.2f} | | | | |")
+        used = (sum(os.times()[2:4]) - before) / len(photos)
+        print(f"| restore denoise FOLDER, with its start | {rate:.2f} | | | | {used:.3f} | |")
 
 
 if __name__ == "__main__":

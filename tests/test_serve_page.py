@@ -99,7 +99,7 @@ def test_photos_are_restored_compared_and_downloaded(
     bad.write_text("text")
     page.set_input_files("#files", [*photos, bad])
     page.click("#start")
-    wait_for(page, "3 of 3 photos finished")
+    wait_for(page, "3 of 3 photos finished, 1 failed")
     states = page.locator("#photos .state").all_inner_texts()
     assert states[0].startswith("144 × 120 pixels") and "Cannot read notes.png" in states[2]
 
@@ -145,7 +145,7 @@ def test_the_keyboard_alone_is_enough(open_page: Open, photos: list[Path]) -> No
     page.keyboard.type("jpg")
     press_until("#files")
     with page.expect_file_chooser() as chooser:
-        page.keyboard.press("Enter")
+        page.keyboard.press("Space")
     chooser.value.set_files(photos[0])
     press_until("#start")
     page.keyboard.press("Enter")

@@ -22,6 +22,7 @@
       const row = find("photo").content.firstElementChild.cloneNode(true);
       const photo = { file, row, state: "ready", job: null };
       row.querySelector(".name").textContent = file.name;
+      row.querySelector("progress").setAttribute("aria-label", `Progress of ${file.name}`);
       for (const act of row.querySelectorAll("[data-act]")) {
         act.setAttribute("aria-label", `${act.textContent} ${file.name}`);
       }
@@ -43,14 +44,15 @@
   }
 
   function update() {
-    const [ready, done] = [having("ready"), having("done")];
-    const finished = done.length + having("failed").length;
+    const [ready, done, failed] = ["ready", "done", "failed"].map((state) => having(state));
     start.disabled = busy || !ready.length;
     start.textContent = ready.length > 1 ? `Restore ${ready.length} photos` : "Restore";
     find("clear").hidden = !photos.length;
     find("zip").hidden = done.length < 2;
     find("zip").href = `/v1/results.zip?${done.map((photo) => `id=${photo.job.id}`).join("&")}`;
-    const text = photos.length > ready.length ? `${finished} of ${photos.length} photos finished` : "";
+    const finished = `${done.length + failed.length} of ${photos.length} photos finished`;
+    const faults = failed.length ? `, ${failed.length} failed` : "";
+    const text = photos.length > ready.length ? finished + faults : "";
     if (find("status").value !== text) find("status").value = text;
   }
 
