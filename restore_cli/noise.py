@@ -99,26 +99,48 @@ def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _look(image: Pixels, visible: Mask | None) -> Parts:
-    """Let the network judge all windows in one batch: each one alone uses a CPU badly."""
-    from restore_cli.tiles import cut_window
-
+    """Let the network judge windows all over a photo."""
     network = _network()
-    windows = [
-        cut_window(image, top, left, top + SIDE, left + SIDE, network.geometry.multiple)
-        for top, left in _windows(*image.shape[:2])
-        if visible is None or visible[top : top + SIDE, left : left + SIDE].mean() >= MIN_VISIBLE
-    ]
-    if not windows:
+    windows = cut_windows(image, visible, network)
+    if not len(windows):
         return np.zeros(3)
     height, width = (min(SIDE, size) for size in image.shape[:2])
-    planes = _predict(network, np.stack(windows))[:, :, :height, :width]
+    planes = run_windows(network, windows)[:, :, :height, :width]
     squares = np.sort(np.square(from_plane(planes.mean(axis=(2, 3), dtype=np.float64))), axis=0)
     cut = int(OUTLIERS * len(squares))
     return np.asarray(RAISE * np.sqrt(squares[cut : len(squares) - cut].mean(axis=0)))
 
 
-def _predict(network: Restorer, windows: Pixels) -> Pixels:
-    """Run the network on N x C x H x W on its grid; C is 1 or 3."""
+def cut_windows(image: Pixels, visible: Mask | None, network: Restorer) -> Pixels:
+    """Cut windows for a network, which are spread over a photo.
+
+    Args:
+        image: H x W x C.
+        visible: H x W; windows that are mostly invisible are left out.
+        network: the windows are extended to its grid.
+
+    Returns:
+        N x C x h x w; N is 0 if most of the photo is invisible.
+    """
+    from restore_cli.tiles import cut_window
+
+    windows = [
+        cut_window(image, top, left, top + SIDE, left + SIDE, network.geometry.multiple)
+        for top, left in _windows(*image.shape[:2])
+        if visible is None or visible[top : top + SIDE, left : left + SIDE].mean() >= MIN_VISIBLE
+    ]
+    return np.stack(windows) if windows else np.empty((0, image.shape[2], 0, 0), np.float32)
+
+
+def run_windows(network: Restorer, windows: Pixels) -> Pixels:
+    """Run a color network without conditions on all windows at once: one by one is slow on a CPU.
+
+    Args:
+        windows: N x C x h x w on the network's grid; C is 1 or 3.
+
+    Returns:
+        N x 3 x h x w.
+    """
     import torch
 
     from restore_cli.device import autocast, find_precision

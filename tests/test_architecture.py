@@ -21,6 +21,7 @@ ORDER = [
     "pipeline",
     "degradations",
     "tasks",
+    "findings",
     "noise",
     "recipes",
     "datasets",
