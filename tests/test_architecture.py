@@ -65,8 +65,8 @@ SHARED = {  # what brothers may import
     "archs": {"layers", "rivals"},
 }
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
-    "pipeline": "lineup batch cluster workers photo apply networks compare masks measure watch"
-    " journal request files inputs",
+    "pipeline": "lineup batch cluster workers photo steps apply networks compare masks measure"
+    " watch journal request plan files inputs",
     "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint look"
     " lettering wear photo_noise weather camera grain mosaic filters __init__",
     "tasks": "deblock deblur dehaze denoise derain inpaint noise_level sr detection missing"

@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 from restore_cli.cli import app
 from restore_cli.pipeline.batch import restore_files
 from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.plan import Step
 from restore_cli.pipeline.request import Request
 from restore_cli.pipeline.watch import watch
 from restore_cli.tasks import find_task
@@ -230,7 +231,7 @@ def test_inputs_are_taken_as_they_are_needed(words: list[str], tmp_path: Path) -
         FileJob(str(tmp_path / f"in/{next(taken) % 6}.png"), str(tmp_path / f"{number}.png"), "")
         for number in itertools.count()
     )
-    request = Request(find_task("denoise")(sigma=9), items, model=words[-1])
+    request = Request(Step(find_task("denoise")(sigma=9), words[-1]), items)
     records = restore_files(request)
     assert [next(records).status for _ in range(4)] == ["done"] * 4
     assert next(taken) < 10

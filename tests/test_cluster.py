@@ -24,6 +24,7 @@ from restore_cli.image import Picture
 from restore_cli.pipeline import cluster
 from restore_cli.pipeline.batch import restore_files
 from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.plan import Step
 from restore_cli.pipeline.request import Request
 from restore_cli.tasks.denoise import Denoise
 
@@ -179,7 +180,7 @@ def test_inputs_are_taken_as_they_are_needed(ray: None, words: list[str], tmp_pa
         FileJob(f"{parent}/in/{next(taken) % PHOTOS:03}.png", str(tmp_path / f"{number}.png"), "")
         for number in itertools.count()
     )
-    records = restore_files(Request(Denoise(sigma=9), items, model=model, ray="local"))
+    records = restore_files(Request(Step(Denoise(sigma=9), model), items, ray="local"))
     assert [next(records).status for _ in range(10)] == ["done"] * 10
     records.close()
     assert next(taken) <= 10 + 2 * 2 + 2
@@ -194,7 +195,7 @@ def test_only_the_photo_that_kills_its_workers_fails(
     monkeypatch.setattr(cluster, "_RETRIES", 0)
     inputs = [f"{parent}/in/000.png", str(deadly), *(f"{parent}/in/{n:03}.png" for n in (1, 2, 3))]
     items = [FileJob(path, str(tmp_path / f"out/{n}.png"), "") for n, path in enumerate(inputs)]
-    request = Request(DeadlyDenoise(sigma=9), items, model=model, devices=("cpu",), ray="local")
+    request = Request(Step(DeadlyDenoise(sigma=9), model), items, devices=("cpu",), ray="local")
     records = {record.input: record for record in restore_files(request)}
     assert {path for path, record in records.items() if record.status == "done"} == {
         path for path in inputs if path != str(deadly)
@@ -208,4 +209,4 @@ def test_errors_of_workers_are_those_of_this_process(
     *_, parent = words
     item = FileJob(f"{parent}/in/000.png", str(tmp_path / "0.png"), "")
     with pytest.raises(WeightsError, match="no-such-model"):
-        list(restore_files(Request(Denoise(sigma=9), [item], model="no-such-model", ray="local")))
+        list(restore_files(Request(Step(Denoise(sigma=9), "no-such-model"), [item], ray="local")))

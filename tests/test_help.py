@@ -24,7 +24,6 @@ from restore_cli.errors import UsageError
 from restore_cli.models import catalog
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
-from restore_cli.tasks.denoise import Denoise
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "cli_page.py"
 COMMANDS = dict(runpy.run_path(str(SCRIPT))["commands"]())  # by the names that lead to them
@@ -168,8 +167,8 @@ def test_photos_that_stay_as_they_are_say_so(checkpoints: dict[int, Path], tmp_p
 
 @pytest.mark.parametrize(("before", "said"), [(0.4, False), (12.0, True)])
 def test_noise_that_is_left_is_named_where_there_was_some(before: float, said: bool) -> None:
-    record = Record("a", "done", "b", model="house", noise_before=before, noise_after=0.8)
-    assert ("noise left 0.8" in describe(record, Denoise())) == said
+    record = Record("a", "done", "b", "denoise", "house", noise_before=before, noise_after=0.8)
+    assert ("noise left 0.8" in describe(record)) == said
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def _compose(task: type[Task]) -> Callable[..., None]:
     annotations = {
         name: _with_values(offered[name].annotation, values) for name, values in listed.items()
     }
-    return compose(partial(_run, task), "given", own, parse, annotations)
+    return compose(partial(_run, task), "given", {"given": own}, parse, annotations)
 
 
 def _describe(damage: type[Degradation], item: dataclasses.Field[Any]) -> str:

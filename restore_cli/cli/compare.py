@@ -122,12 +122,13 @@ def compare(
         from restore_cli.pipeline import request as job
         from restore_cli.pipeline.files import STREAM, FileJob, match_files
         from restore_cli.pipeline.lineup import find_task_of
+        from restore_cli.pipeline.plan import Step
 
         kind = _fill(find_task(task or call(find_task_of, names)), level or ())
         settings = Settings(device, precision, parse_tile(tile))
         item = FileJob(str(before), STREAM, before.name, format="PNG")
         items = match_files([item], mask, None)
-        request = job.Request(kind, items, settings=settings, offline=offline, debug=debug)
+        request = job.Request(Step(kind), items, settings=settings, offline=offline, debug=debug)
         others = [*(after or ()), *([reference] if reference else ())]
         failed = _add_restored(page, before, names, request, others, reference is not None, quiet)
     else:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from restore_cli.report.escaping import visible
-from restore_cli.report.record import Record
+from restore_cli.report.record import Record, StepRecord
 
 if TYPE_CHECKING:
     from rich.text import Text
-
-    from restore_cli.tasks import Task
 
 stdout = Console()
 stderr = Console(stderr=True)
@@ -73,43 +71,57 @@ def name_input(record: Record) -> str:
     return "standard input" if record.input == "-" else record.input
 
 
-def describe(record: Record, task: Task) -> str:
+def describe(record: Record) -> str:
     """One line: "a.jpg -> a.denoised.jpg  sigma 12.3 (estimated)  1.2 MP in 0.8 s, 1.5 MP/s".
 
-    If no network ran, because nothing could change, it says "left unchanged".
+    Several steps are "deblock: quality 72 (from the file)  denoise: sigma 12.3 (estimated)". If no
+    network ran, because nothing could change, it says "left unchanged".
     """
     if record.status == "skipped":
         return f"{record.input}: skipped, {record.output} exists"
     parts = [
         f"{name_input(record)} -> {'standard output' if record.output == '-' else record.output}"
     ]
-    parts += _describe_options(record.options or {}, task)
-    if record.status == "done" and record.model is None:
+    parts += _describe_options(record)
+    parts += [f"{step.task}: {', '.join(_describe_step(step))}" for step in record.steps]
+    if record.status == "done" and record.model is None and not record.steps:
         parts.append("left unchanged")
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6
         parts.append(
             f"{megapixels:.2g} MP in {record.seconds:.1f} s, {record.megapixels_per_s:.2g} MP/s"
         )
-    noisy = task.noisy and (record.noise_before or 0) >= 1  # below 1 the estimate is unreliable
-    if noisy and record.model is not None and record.noise_after is not None:
+    visible = (record.noise_before or 0) >= 1  # below 1 the estimate is unreliable
+    if visible and _removes_noise(record) and record.noise_after is not None:
         parts.append(f"noise left {record.noise_after:.1f}")
     return "  ".join([*parts, *_describe_figures(record)])
 
 
-def _describe_options(options: Mapping[str, float | str], task: Task) -> Iterator[str]:
+def _describe_step(step: StepRecord) -> list[str]:
+    """What a step has done."""
+    return [*_describe_options(step), *(() if step.model else ("left unchanged",))]
+
+
+def _describe_options(part: Record | StepRecord) -> Iterator[str]:
     """Each option as it was used, with its origin: "sigma 12.3 (estimated)"."""
+    options = part.options or {}
     for name, value in options.items():
         if name.endswith("_from"):
             continue
-        origin = ""
+        origin = " (estimated)" * (name in part.estimated)
         if source := options.get(f"{name}_from"):
             origin = f" (from {source})"
-        elif getattr(task, name, 0) is None:
-            origin = " (estimated)"
         yield (
             f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}"
         )
+
+
+def _removes_noise(record: Record) -> bool:
+    """Whether a network has run whose task is to remove noise."""
+    from restore_cli.tasks import find_task
+
+    ran = [part for part in record.steps or (record,) if part.model]
+    return any(find_task(str(part.task)).noisy for part in ran)
 
 
 def _describe_figures(record: Record) -> Iterator[str]:

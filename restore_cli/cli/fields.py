@@ -24,7 +24,7 @@ def option_fields(task: type[Task]) -> dict[str, dataclasses.Field[Any]]:
 def compose(
     run: Callable[..., None],
     slot: str,
-    own: Sequence[inspect.Parameter],
+    own: Mapping[str, Sequence[inspect.Parameter]],
     fill: Callable[[dict[str, Any]], Any],
     annotations: Mapping[str, Any] | None = None,
 ) -> Callable[..., None]:
@@ -33,17 +33,19 @@ def compose(
     Args:
         run: takes all its parameters by keyword.
         slot: the name of the parameter that is replaced.
-        own: the parameters that replace it, all keyword-only.
+        own: the parameters that replace it, all keyword-only, by the name of the parameter of `run`
+            that they precede.
         fill: makes the value of `slot` from the values of `own`, by name.
         annotations: types that replace those of parameters of `run`, by name.
     """
     offered: list[inspect.Parameter] = []
     for item in inspect.signature(run, eval_str=True).parameters.values():
         kind = (annotations or {}).get(item.name, item.annotation)
-        offered += own if item.name == slot else [item.replace(annotation=kind)]
+        offered += own.get(item.name, ())
+        offered += [item.replace(annotation=kind)] if item.name != slot else []
 
     def command(**values: Any) -> None:
-        given = {item.name: values.pop(item.name) for item in own}
+        given = {item.name: values.pop(item.name) for items in own.values() for item in items}
         run(**values, **{slot: fill(given)})
 
     command.__signature__ = inspect.Signature(offered)  # type: ignore[attr-defined]

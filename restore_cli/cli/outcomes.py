@@ -25,7 +25,6 @@ from restore_cli.report.record import Record
 
 if TYPE_CHECKING:
     from restore_cli.report.gallery import Gallery
-    from restore_cli.tasks import Task
 
 
 @dataclass
@@ -33,7 +32,6 @@ class Outcomes:
     """Renders the records of a batch as they arrive.
 
     Args:
-        task: the task with its options.
         batch: the progress of the batch.
         resuming: what to add to the command to restore the rest, " with --skip-existing" or "".
         reports: files to write all records to.
@@ -42,7 +40,6 @@ class Outcomes:
         quiet: print only errors.
     """
 
-    task: Task
     batch: BatchProgress
     resuming: str
     reports: Sequence[Path] = ()
@@ -97,7 +94,7 @@ class Outcomes:
         if record.error:
             print_error(record.error)
         elif not self.quiet:
-            print_note(describe(record, self.task))
+            print_note(describe(record))
             for warning in record.warnings:
                 print_warning(f"{name_input(record)}: {warning}")
 

@@ -6,6 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from typer.core import TyperCommand
 
 from restore_cli.cli import options
 from restore_cli.cli.display import describe, print_error, print_note, print_result, stdout
-from restore_cli.cli.fields import compose, make_task, option_fields, task_parameter
+from restore_cli.cli.fields import compose, make_task, option_fields, parameter, task_parameter
 from restore_cli.cli.hints import add_hint, example_options
 from restore_cli.cli.outcomes import Outcomes
 from restore_cli.cli.progress import BatchProgress, show_progress
@@ -30,6 +31,7 @@ from restore_cli.cli.values import (
 )
 from restore_cli.errors import UsageError
 from restore_cli.models import store
+from restore_cli.pipeline.plan import Plan, Step, keeps_most_pixels
 from restore_cli.report.batch_report import check_report
 from restore_cli.tasks import Task, find_task
 
@@ -37,6 +39,10 @@ if TYPE_CHECKING:
     from restore_cli.pipeline.files import FileJob
     from restore_cli.pipeline.journal import Journal
     from restore_cli.pipeline.request import Request
+
+
+MODEL = parameter("model", options.Model)
+STRENGTH = parameter("strength", options.Strength, 1.0)
 
 
 class _TaskCommand(TyperCommand):
@@ -72,15 +78,22 @@ def _epilog(name: str) -> str:
 
 def task_command(task: type[Task]) -> Callable[..., None]:
     """The command of a task: the common options, and the fields of the task."""
-    own = [task_parameter(item) for item in option_fields(task).values()]
+    fields = [task_parameter(item) for item in option_fields(task).values()]
+    own = {"plan": fields, "accept": [MODEL], "mask": [STRENGTH]}
     changed = {"mask": options.Missing} if task.keeps_most_pixels else {}
-    return compose(_run, "task", own, lambda values: make_task(task, values), changed)
+    return compose(restore_photos, "plan", own, partial(make_step, task), changed)
 
 
-def _run(
+def make_step(task: type[Task], values: dict[str, Any]) -> Step:
+    """Create a step from the values of the fields of a task, MODEL and STRENGTH."""
+    model, strength = values.pop("model"), values.pop("strength")
+    return Step(make_task(task, values), model, strength)
+
+
+def restore_photos(
     *,
     inputs: options.Inputs = None,
-    task: Task,
+    plan: Plan,
     output: options.Output = None,
     suffix: options.Suffix = None,
     format: options.Format = None,
@@ -97,7 +110,6 @@ def _run(
     jobs: options.Jobs = None,
     shard: options.Shard = None,
     ray: options.Ray = None,
-    model: options.Model = None,
     accept: options.Accept = None,
     offline: options.Offline = False,
     device: options.Devices = "auto",
@@ -105,7 +117,6 @@ def _run(
     tile: options.Tile = "auto",
     check_tiles: options.CheckTiles = False,
     ensemble: options.Ensemble = False,
-    strength: options.Strength = 1.0,
     mask: options.Mask = None,
     save_mask: options.SaveMask = None,
     reference: options.Reference = None,
@@ -132,9 +143,9 @@ def _run(
         shard=parse_shard(shard) if shard else None,
         naming=OutputNaming(
             output=output,
-            suffix=f".{task.suffix}" if suffix is None else suffix,
+            suffix=f".{plan.suffix}" if suffix is None else suffix,
             format=parse_format(format) if format else None,
-            exact=task.keeps_most_pixels or mask is not None,
+            exact=keeps_most_pixels(plan) or mask is not None,
             masks=save_mask,
         ),
         existing=parse_existing(skip_existing, overwrite),
@@ -160,9 +171,8 @@ def _run(
             raise UsageError(f"Cannot use --compare with {processes}.")
         alone = not ray and (len(devices) == 1 or (isinstance(items, list) and len(items) == 1))
         request = Request(
-            task=task,
+            plan=plan,
             items=items,
-            model=model,
             settings=Settings(devices[0], precision, side, ensemble),
             devices=() if alone or (ray and jobs is None) else devices,
             ray=check_ray(ray) if ray else None,
@@ -170,7 +180,6 @@ def _run(
             max_pixels=max_pixels,
             skip_existing=skip_existing,
             retry_failed=retry_failed,
-            strength=strength,
             check_tiles=check_tiles,
             checksums=resume,
             offline=offline,
@@ -218,7 +227,7 @@ def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
         elif record.error:
             print_error(record.error)
         else:
-            print_result(describe(record, request.task))
+            print_result(describe(record))
         if (record.memory or 0) > most:
             most, largest = record.memory or 0, record.input
     if most and not json:
@@ -236,13 +245,13 @@ def _restore(
     from restore_cli.pipeline.batch import restore_files
     from restore_cli.pipeline.request import Callbacks
 
-    task, page = request.task, None
+    plan, page = request.plan, None
     if compare:
         from restore_cli.report.gallery import Gallery
 
-        page = Gallery(compare, task.suffix)
+        page = Gallery(compare, plan.suffix)
     hidden = quiet or (json and stdout.is_terminal)
-    with show_progress(task.name, hidden) as bar, Worker() as worker:
+    with show_progress(plan.name, hidden) as bar, Worker() as worker:
         batch = BatchProgress(bar, len(request.items) if isinstance(request.items, list) else None)
         callbacks = Callbacks(
             on_download=batch.download,
@@ -257,4 +266,4 @@ def _restore(
             journal=journal,
         )
         option = "" if journal else " with --skip-existing"
-        Outcomes(task, batch, option, reports, page, json, quiet).render(worker.each(records))
+        Outcomes(batch, option, reports, page, json, quiet).render(worker.each(records))

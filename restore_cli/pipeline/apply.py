@@ -85,7 +85,7 @@ def apply(
     settings: Settings,
     strength: float = 1.0,
     mask: Pixels | None = None,
-    on_progress: Callable[[float, float], None] = lambda share, megapixels: None,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Restoration:
     """Restore a picture with a task, and apply strength and mask.
 
@@ -97,11 +97,9 @@ def apply(
         settings: how to run networks.
         strength: blend between input and result, 0 to 1.
         mask: H x W in [0, 1] at the result's size, 1 where the picture is changed.
-        on_progress: called with each further share of the work, 0 to 1, and the megapixels of the
-            result that it amounts to.
+        on_progress: called with each further share of the work, 0 to 1.
     """
     opaque = replace(picture, pixels=picture.opaque_pixels())
-    tall, wide = task.target_size(picture.height, picture.width)
     networks = PictureNetworks(
         chosen=model,
         models=models,
@@ -109,7 +107,6 @@ def apply(
         scale=task.enlargement(picture.height, picture.width),
         settings=settings,
         on_progress=on_progress,
-        megapixels=tall * wide / 1e6,
     )
     made = task.restore(opaque, mask, networks, strength)
     if not made.changed:

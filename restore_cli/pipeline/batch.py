@@ -73,8 +73,8 @@ def preview(request: Request, journal: Journal | None = None) -> Iterator[Record
     for item in request.items:
         if item and not (record := ledger.find(item)):
             memory = _estimate_memory(request, item, models)
-            task = request.task.name
-            record = Record(item.input, "planned", item.output, task=task, memory=memory)
+            name = request.plan.name
+            record = Record(item.input, "planned", item.output, task=name, memory=memory)
         if item and record:
             yield record
 
@@ -82,14 +82,17 @@ def preview(request: Request, journal: Journal | None = None) -> Iterator[Record
 def _estimate_memory(request: Request, item: FileJob, models: Models) -> int | None:
     if item.input == STREAM or storage.is_url(item.input) or not os.path.isfile(item.input):
         return None
-    task = request.task
+    most = 0
     try:
         height, width = read_size(Path(item.input))
-        scale = task.enlargement(height, width)
-        model = models.find(request.model or task.model, task.name, 3, scale)
-        return estimate_memory(model.network, height, width, request.settings)
+        for step in request.plan.steps:
+            task, scale = step.task, step.task.enlargement(height, width)
+            model = models.find(step.model or task.model, task.name, 3, scale)
+            most = max(most, estimate_memory(model.network, height, width, request.settings))
+            height, width = task.target_size(height, width)
     except RestoreError:  # restoring it will report the error
         return None
+    return most
 
 
 def _hire(
@@ -128,9 +131,9 @@ class _Ledger:
         if item.output in self._running:
             refusal = f"{item.input} and another input would both be written to {item.output}."
         if refusal:
-            return failed(item, self._request.task, PictureError(refusal))
+            return failed(item, self._request.plan, PictureError(refusal))
         if self._request.skip_existing and storage.is_file(item.output):
-            return Record(item.input, "skipped", item.output, task=self._request.task.name)
+            return Record(item.input, "skipped", item.output, task=self._request.plan.name)
         if not self._journal:
             return None
         record = self._journal.find(item, digest_item(self._settings, item))

@@ -53,7 +53,7 @@ class Cluster:
 
     def __init__(self, request: Request, address: str) -> None:
         self._ray = _import_ray()
-        self._task = request.task
+        self._plan = request.plan
         self._starts = not self._ray.is_initialized()
         if self._starts:
             _connect(self._ray, address, len(request.devices) or None)
@@ -159,7 +159,7 @@ class Cluster:
             if self._load.pop(actor, None) is not None:
                 self._starting[_ask_version(actor)] = actor
             if added == _IN_FLIGHT:
-                return failed(item, self._task, EngineError(LOST))
+                return failed(item, self._plan, EngineError(LOST))
             self._suspects.append(item)
             return None
 

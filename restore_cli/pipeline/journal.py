@@ -16,6 +16,7 @@ import platformdirs
 from restore_cli import storage
 from restore_cli.errors import RestoreError
 from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.plan import Step
 from restore_cli.pipeline.request import Request
 from restore_cli.report.record import Record
 
@@ -163,16 +164,20 @@ def journal_path(folder: str, shard: str = "") -> Path:
 
 def digest(request: Request) -> str:
     """The digest of the settings that determine a result."""
-    model = request.model or ""
     parts = [
-        request.task,
-        storage.sha256_of(model) if os.path.isfile(model) else model,
+        request.plan.name,
+        *map(_identify, request.plan.steps),
         request.settings.precision,
         request.settings.ensemble,
-        request.strength,
         request.jpeg_quality,
     ]
     return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def _identify(step: Step) -> Step:
+    """The step with the checksum of its model instead of the path."""
+    model = step.model or ""
+    return replace(step, model=storage.sha256_of(model)) if os.path.isfile(model) else step
 
 
 def digest_item(settings: str, item: FileJob) -> str:

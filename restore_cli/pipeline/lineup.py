@@ -80,7 +80,8 @@ def line_up(
     Args:
         photo: path of the photo.
         models: names or files as for `--model`; DEFAULT is the task's own.
-        request: everything else; its only item is the photo, to standard output as PNG.
+        request: everything else; its plan is a step, and its only item is the photo, to standard
+            output as PNG.
         callbacks: report downloads and progress.
 
     Raises:
@@ -89,11 +90,11 @@ def line_up(
     """
     engine.find_device(request.settings.device)
     read_picture(photo, max_pixels=request.max_pixels)
+    (step,) = request.plan.steps
     for name in dict.fromkeys(models):
+        step = replace(step, model=None if name == DEFAULT else name)
         try:
-            record, shown = _restore(
-                replace(request, model=None if name == DEFAULT else name), callbacks
-            )
+            record, shown = _restore(replace(request, plan=step), callbacks)
         except RestoreError as error:
             if request.debug:
                 raise

@@ -10,16 +10,14 @@ from restore_cli import storage
 from restore_cli.errors import PictureError, RestoreError
 from restore_cli.image import Picture, Pixels, read_picture, write_picture
 from restore_cli.pipeline.measure import in_gray
-from restore_cli.tasks import Task
 
 
-def read_mask(path: Path, picture: Picture, task: Task, max_pixels: int | None) -> Pixels:
-    """Read a mask, H x W in [0, 1] at the result's size; transparent pixels count as black.
+def read_mask(path: Path, picture: Picture, max_pixels: int | None) -> Pixels:
+    """Read a mask, H x W x 1 in [0, 1] at the photo's size; transparent pixels count as black.
 
     Args:
         path: image file of the mask.
         picture: the photo that the mask is for.
-        task: the task, which determines the result's size.
         max_pixels: see `read_picture`.
 
     Raises:
@@ -37,7 +35,7 @@ def read_mask(path: Path, picture: Picture, task: Task, max_pixels: int | None) 
         )
     if drawn.alpha is not None:
         pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
-    return task.unrestored(pixels)[..., 0]
+    return pixels
 
 
 def save_mask(mask: Pixels, path: str) -> None:

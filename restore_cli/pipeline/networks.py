@@ -94,9 +94,7 @@ class PictureNetworks:
         channels: 1 or 3, of the picture.
         scale: by which the picture is upscaled.
         settings: how to run networks.
-        on_progress: called with each further share of the work, 0 to 1, and the megapixels of the
-            result that it amounts to.
-        megapixels: size of the result.
+        on_progress: called with each further share of the work, 0 to 1.
     """
 
     chosen: Checkpoint
@@ -104,8 +102,7 @@ class PictureNetworks:
     channels: int
     scale: float
     settings: Settings
-    on_progress: Callable[[float, float], None] = lambda share, megapixels: None
-    megapixels: float = 0.0
+    on_progress: Callable[[float], None] = lambda share: None
 
     def find(self, name: str | None, task: str) -> Checkpoint:
         """Find a model for this picture by its name; None is the task's default."""
@@ -121,7 +118,7 @@ class PictureNetworks:
 
         def report(share: float) -> None:
             if progress:
-                self.on_progress(progress * share, progress * share * self.megapixels)
+                self.on_progress(progress * share)
 
         return NetworkRun(model, fed, _run(model, task, fed, self.settings, report))
 

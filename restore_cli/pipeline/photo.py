@@ -22,20 +22,18 @@ from restore_cli.image import (
     read_picture,
     write_encoded,
 )
-from restore_cli.levels import Levels
 from restore_cli.models import catalog
 from restore_cli.noise import measure_noise
-from restore_cli.pipeline.apply import apply, check_tiles
 from restore_cli.pipeline.compare import measure as measure_versions
 from restore_cli.pipeline.files import STREAM, FileJob, choose_format
 from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
+from restore_cli.pipeline.plan import Plan, Step, keeps_most_pixels
 from restore_cli.pipeline.request import Callbacks, Request
+from restore_cli.pipeline.steps import Progress, Walker
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
-from restore_cli.tasks import Task
-from restore_cli.tasks.restoration import Finding, Restoration
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +59,7 @@ class Restored:
         record: the record so far.
         data: the contents of the input file, which an unchanged photo may reuse.
         picture: the result.
+        steps: the steps that it went through.
         copied: whether the photo was not changed.
         masked: whether a mask limited the change.
         mask: the mask that was used, if it will be saved.
@@ -72,6 +71,7 @@ class Restored:
     record: Record
     data: bytes
     picture: Picture
+    steps: tuple[Step, ...]
     copied: bool
     masked: bool
     mask: Pixels | None
@@ -103,11 +103,13 @@ class PhotoRestorer:
     ) -> None:
         self._request, self._stdin, self._stdout = request, stdin, stdout
         self._callbacks = callbacks or Callbacks()
-        self._models = Models(request.offline, self._callbacks.on_download)
+        models = Models(request.offline, self._callbacks.on_download)
+        self._walker = Walker(models, request.settings, request.check_tiles)
         engine.find_device(request.settings.device)
-        task = request.task.name
-        if request.model and isinstance(catalog.choose(request.model, task, 3), Path):
-            self._models.find(request.model, task, 3)  # a name depends on the photo
+        for step in request.plan.steps:
+            model, task = step.model, step.task.name
+            if model and isinstance(catalog.choose(model, task, 3), Path):
+                models.find(model, task, 3)  # a name depends on the photo
 
     def __call__(self, item: FileJob, data: bytes | None = None) -> Record:
         """Restore a file; a failure is a record, too.
@@ -137,46 +139,37 @@ class PhotoRestorer:
     def restore(self, item: FileJob, loaded: Loaded) -> Restored:
         """Restore a photo in memory."""
         request, callbacks, picture = self._request, self._callbacks, loaded.picture
-        started = time.perf_counter()
-        task = request.task.look(picture) or request.task
-        scale = task.enlargement(picture.height, picture.width)
-        before_model = time.perf_counter()
-        model = self._models.find(request.model or task.model, task.name, picture.channels, scale)
-        loading = time.perf_counter() - before_model
-        mask = None
+        started = time.perf_counter() - loaded.seconds
+        steps = request.plan.choose(picture)
+        data, quality, shape = loaded.data, picture.jpeg_quality, picture.pixels.shape
+        record = _describe(item, picture, find_damage(data))
+        unrestored = None
+        if item.reference or callbacks.on_comparison:
+            unrestored = picture.opaque_pixels()
+        drawn = None
         if item.mask_in:
-            mask = read_mask(Path(item.mask_in), picture, task, request.max_pixels)
-        change = apply(
-            picture,
-            task,
-            model,
-            self._models,
-            request.settings,
-            request.strength,
-            mask,
-            callbacks.on_progress,
-        )
-        if item.mask and change.mask is None:
+            drawn = read_mask(Path(item.mask_in), picture, request.max_pixels)
+        start = [Progress(picture, drawn=drawn, unrestored=unrestored, shown=unrestored)]
+        del loaded, picture  # so that `walk` frees the photo after the first step
+        end = self._walker.walk(steps, start.pop(), callbacks.on_progress)
+        if item.mask and end.mask is None and steps:
             raise UsageError("Cannot save a mask: none was used. Give --mask.")
-        record = self._report(item, picture, task, change, model.conditions)
-        record = replace(record, warnings=(*find_damage(loaded.data), *record.warnings))
-        restored = picture.with_pixels(change.pixels)
         before = None
-        if callbacks.on_comparison:
+        if callbacks.on_comparison and end.shown is not None:
+            scale = max(end.picture.height / shape[0], end.picture.width / shape[1])
             note = f"upscaled {scale:.3g} times" if scale > 1 else ""
-            alike = change.observed.shape == change.unrestored.shape
-            shown = change.observed if alike else change.unrestored  # missing pixels are black
-            before = Version("input", picture.with_pixels(shown).pixels, note)
+            before = Version("input", end.picture.with_pixels(end.shown).pixels, note)
         return Restored(
-            record=record,
-            data=loaded.data,
-            picture=restored,
-            copied=not change.changed and restored.pixels.shape == picture.pixels.shape,
-            masked=change.mask is not None,
-            mask=change.mask if item.mask else None,
-            observed=change.unrestored if item.reference else None,
+            record=_complete(record, request.plan, end),
+            data=data,
+            picture=replace(end.picture, jpeg_quality=quality),
+            steps=steps,
+            copied=not end.changed and end.picture.pixels.shape == shape,
+            masked=end.masked and bool(steps),
+            mask=end.mask if item.mask else None,
+            observed=end.unrestored if item.reference else None,
             before=before,
-            seconds=loaded.seconds + time.perf_counter() - started - loading,
+            seconds=time.perf_counter() - started - end.loading,
         )
 
     def save(self, item: FileJob, restored: Restored) -> Record:
@@ -211,59 +204,18 @@ class PhotoRestorer:
         """The record of a file that failed; raises what stops the entire batch."""
         if self._request.debug or isinstance(error, (WeightsError, UsageError, BrokenPipeError)):
             raise error
-        return failed(item, self._request.task, error)
-
-    def _report(
-        self,
-        item: FileJob,
-        picture: Picture,
-        task: Task,
-        change: Restoration,
-        trained: Levels,
-    ) -> Record:
-        """The record of a photo that is restored, but not yet written."""
-        request = self._request
-        report, last = change.report, change.runs[-1] if change.runs else None
-        warnings = list(report.warnings)
-        noise = report.noise
-        if noise is None:
-            noise = measure_noise(picture.pixels, picture.visible).level
-        if advice := task.advise(Finding(picture, noise, trained)):
-            warnings.append(advice)
-        difference = None
-        if request.check_tiles:
-            difference = check_tiles(last, request.settings) if last else None
-            if difference is None:
-                warnings.append("--check-tiles had no effect: the photo fits in one tile.")
-        options = dict(report.options)
-        if request.strength < 1:
-            options["strength"] = request.strength
-        return replace(
-            Record(item.input, "done", item.output, task=task.name),
-            model=" + ".join(run.model.name for run in change.runs) or None,
-            options=options,
-            device=last.result.device if last else None,
-            precision=last.result.precision if last else None,
-            tile=last.result.tile if last else None,
-            width=picture.width,
-            height=picture.height,
-            channels=picture.channels,
-            depth=picture.depth,
-            noise_before=noise,
-            tile_difference=difference,
-            warnings=tuple(warnings),
-        )
+        return failed(item, self._request.plan, error)
 
     def _encode(self, item: FileJob, restored: Restored) -> tuple[bytes, str, tuple[str, ...]]:
         """Encode the file to write; also returns its format and notes on what is lost."""
         request, picture = self._request, restored.picture
-        exact = request.task.keeps_most_pixels or bool(item.mask_in)
+        exact = keeps_most_pixels(request.plan) or bool(item.mask_in)
         format = item.format or choose_format(picture.format, exact)
         if restored.copied and format == picture.format and not request.jpeg_quality:
             return restored.data, format, ()
         if request.jpeg_quality:
             picture = replace(picture, lossless=False)
-        quality = _jpeg_quality(picture, request)
+        quality = request.jpeg_quality or _jpeg_quality(picture, restored.steps)
         data, losses = encode_picture(picture, format, jpeg_quality=quality)
         notes = (*picture.notes, *losses)
         if restored.masked and is_altered(picture, format):
@@ -296,7 +248,7 @@ class PhotoRestorer:
                 record, restored.observed, written.pixels, path, request.max_pixels
             )
         if on_comparison and restored.before:
-            versions = [restored.before, Version(request.task.suffix, written.pixels)]
+            versions = [restored.before, Version(request.plan.suffix, written.pixels)]
             if clean is not None:
                 versions.append(Version("reference", clean))
             title = "standard input" if item.input == STREAM else item.relative
@@ -305,9 +257,47 @@ class PhotoRestorer:
         return record
 
 
-def failed(item: FileJob, task: Task, error: Exception) -> Record:
+def failed(item: FileJob, plan: Plan, error: Exception) -> Record:
     """The record of a file that failed."""
-    return Record(item.input, "failed", item.output, task.name, error=_sentence(item, error))
+    return Record(item.input, "failed", item.output, plan.name, error=_sentence(item, error))
+
+
+def _describe(item: FileJob, picture: Picture, warnings: tuple[str, ...]) -> Record:
+    """The record of a photo before its first step."""
+    return Record(
+        item.input,
+        "done",
+        item.output,
+        width=picture.width,
+        height=picture.height,
+        channels=picture.channels,
+        depth=picture.depth,
+        warnings=warnings,
+    )
+
+
+def _complete(record: Record, plan: Plan, end: Progress) -> Record:
+    """Add what the steps have done to the record of a photo."""
+    parts, picture = end.records, end.picture
+    if not parts:
+        noise = measure_noise(picture.pixels, picture.visible).level
+        return replace(record, task=plan.name, noise_before=noise)
+    last = next((part for part in reversed(parts) if part.model), parts[-1])
+    differences = [part.tile_difference for part in parts if part.tile_difference is not None]
+    record = replace(
+        record,
+        task=" | ".join(part.task for part in parts),
+        model=" | ".join(part.model for part in parts if part.model) or None,
+        device=last.device,
+        precision=last.precision,
+        tile=last.tile,
+        noise_before=parts[0].noise_before,
+        tile_difference=max(differences, default=None),
+        warnings=(*record.warnings, *end.warnings),
+    )
+    if plan.lists_steps:
+        return replace(record, steps=parts)
+    return replace(record, options=parts[0].options, estimated=parts[0].estimated)
 
 
 def _sentence(item: FileJob, error: Exception) -> str:
@@ -328,10 +318,11 @@ def _make_comparison(title: str, versions: Sequence[Version]) -> Comparison:
     return Comparison(title, tuple(measure_versions(versions) if len(versions) > 2 else versions))
 
 
-def _jpeg_quality(picture: Picture, request: Request) -> int:
+def _jpeg_quality(picture: Picture, steps: Sequence[Step]) -> int:
     """The quality to write, at least that of the photo.
 
     Deblocking a good JPEG improves it by less than quality 95 would cost, so that uses 99.
     """
     own = picture.jpeg_quality or 0
-    return request.jpeg_quality or (99 if request.task.has_blocking and own > 85 else max(95, own))
+    deblocked = any(step.task.has_blocking for step in steps)
+    return 99 if deblocked and own > 85 else max(95, own)

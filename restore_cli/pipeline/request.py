@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from restore_cli.engine import Settings
 from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.plan import Plan
 from restore_cli.report.comparison import Comparison
-from restore_cli.tasks import Task
 
 
 @dataclass(frozen=True)
@@ -16,10 +16,9 @@ class Request:
     """What to restore, and how.
 
     Attributes:
-        task: the task with its options.
+        plan: the steps that the photos go through.
         items: inputs and outputs, from `files.plan`; None means that the next one is not known yet.
-        model: name or path, see `catalog.choose`; None is the task's default.
-        settings: how to run the network.
+        settings: how to run the networks.
         devices: one device for each process; with at most one, no other process is started.
         ray: address of the Ray cluster whose actors restore the photos, "local" for one on this
             computer; `devices` has one device for each actor, or none for all GPUs or CPU cores.
@@ -28,16 +27,14 @@ class Request:
         max_pixels: largest input, see `read_picture`.
         skip_existing: whether to skip inputs with an existing output.
         retry_failed: whether to restore photos again that the journal lists as failed.
-        strength: blend between input and result, 0 to 1.
         check_tiles: whether to measure the effect of tiling.
         checksums: whether records have the checksums of the files.
         offline: whether downloads are forbidden.
         debug: whether to raise the first error instead of continuing.
     """
 
-    task: Task
+    plan: Plan
     items: Iterable[FileJob | None]
-    model: str | None = None
     settings: Settings = field(default_factory=Settings)
     devices: tuple[str, ...] = ()
     ray: str | None = None
@@ -45,7 +42,6 @@ class Request:
     max_pixels: int | None = None
     skip_existing: bool = False
     retry_failed: bool = False
-    strength: float = 1.0
     check_tiles: bool = False
     checksums: bool = False
     offline: bool = False

@@ -180,7 +180,7 @@ class Processes:
                 records.append(future.result())
             except BrokenProcessPool:
                 self._pools[place] = self._start()
-                records.append(failed(item, self._requests[place].task, EngineError(LOST)))
+                records.append(failed(item, self._requests[place].plan, EngineError(LOST)))
         return records
 
     def close(self) -> None:

@@ -3,10 +3,41 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 Status = Literal["done", "skipped", "planned", "failed"]
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """The outcome of one step; see `Record` for the fields that both have.
+
+    Attributes:
+        width, height: of the step's result.
+        seconds: time that the step took, without loading the model.
+        noise_before: estimated noise level before the step, on the 0..255 scale.
+    """
+
+    task: str
+    model: str | None = None
+    options: dict[str, float | str] | None = None
+    estimated: tuple[str, ...] = ()
+    device: str | None = None
+    precision: str | None = None
+    tile: int | None = None
+    width: int | None = None
+    height: int | None = None
+    seconds: float | None = None
+    noise_before: float | None = None
+    tile_difference: float | None = None
+
+    @classmethod
+    def from_dict(cls, fields: Mapping[str, Any]) -> Self:
+        """Read a part of what `Record.to_json` wrote, perhaps in another version."""
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
+        return cls(**known | {"estimated": tuple(known.get("estimated", ()))})
 
 
 @dataclass(frozen=True)
@@ -17,8 +48,10 @@ class Record:
         input, output: paths; "-" is standard input or output.
         status: "done", "skipped", "planned" or "failed".
         task, model: what ran; model is None if nothing could change, and "a + b" if a detects the
-            damage and b fills the rest.
+            damage and b fills the rest. Several steps are joined as in "deblock | denoise".
         options: the options of the task as used, with an estimated sigma instead of "auto".
+        estimated: the options that were estimated from the photo.
+        steps: a part for each step of `restore run`, which has options and estimated.
         device, precision, tile: how the last model ran; tile 0 is the entire photo at once.
         width, height, channels, depth: of the input; depth in bits per sample.
         output_width, output_height: of the output.
@@ -41,6 +74,8 @@ class Record:
     task: str | None = None
     model: str | None = None
     options: dict[str, float | str] | None = None
+    estimated: tuple[str, ...] = ()
+    steps: tuple[StepRecord, ...] = ()
     device: str | None = None
     precision: str | None = None
     tile: int | None = None
@@ -68,20 +103,25 @@ class Record:
 
     def to_json(self) -> str:
         """Format as one line of JSON, without fields that are None; infinite values become null."""
-        fields = {
-            name: _finite(value) for name, value in asdict(self).items() if value not in (None, ())
-        }
-        return json.dumps(fields, ensure_ascii=False)
+        return json.dumps(_present(asdict(self)), ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str | bytes) -> Self:
         """Read what `to_json` wrote, perhaps in another version of the program."""
         fields = json.loads(line)
         known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
-        return cls(**known | {"warnings": tuple(known.get("warnings", ()))})
+        known |= {name: tuple(known.get(name, ())) for name in ("warnings", "estimated")}
+        return cls(**known | {"steps": tuple(map(StepRecord.from_dict, known.get("steps", ())))})
 
 
-def _finite(value: object) -> object:
+def _present(fields: Mapping[str, object]) -> dict[str, object]:
+    """The fields that have a value, with at most six decimals."""
+    return {name: _plain(value) for name, value in fields.items() if value not in (None, ())}
+
+
+def _plain(value: object) -> object:
     if isinstance(value, float):
         return None if value in (float("inf"), float("-inf")) else round(value, 6)
-    return value
+    if isinstance(value, dict):
+        return _present(value)
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
