@@ -125,11 +125,12 @@ def _measure_haze(pixels: Pixels) -> float:
     height, width = pixels.shape[:2]
     factor = min(1, _SCENE / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA).reshape(size[1], size[0], -1)
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
+    small = small.reshape(size[1], size[0], -1)
     network = _network("dehaze")
     multiple = network.geometry.multiple
     around = [(0, -side % multiple) for side in small.shape[:2]]
-    padded = np.pad(small, [*around, (0, 0)], "symmetric").astype(np.float32)
+    padded = np.pad(small, [*around, (0, 0)], "symmetric")
     clear = run_windows(network, padded.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)
 
     def darkest(image: Pixels) -> Pixels:

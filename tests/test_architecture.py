@@ -53,6 +53,7 @@ SHARED = {  # what brothers may import
         "options",
         "outcomes",
         "progress",
+        "restore",
         "signals",
         "sources",
         "train_list",
@@ -65,7 +66,7 @@ SHARED = {  # what brothers may import
     "archs": {"layers", "rivals"},
 }
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
-    "pipeline": "lineup batch cluster workers photo steps apply networks compare masks measure"
+    "pipeline": "lineup auto batch cluster workers photo steps apply networks compare masks measure"
     " watch journal request plan files inputs",
     "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint look"
     " lettering wear photo_noise weather camera grain mosaic filters __init__",

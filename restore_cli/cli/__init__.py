@@ -25,6 +25,7 @@ _TASKS = {
     "deblur": "Sharpen blurred photos.",
 }
 COMMANDS = _TASKS | {  # the first line of each command's help
+    "auto": "Find out what damages each photo, and restore it.",
     "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
     "train": "Train a model from a recipe.",
     "study": "Train a series of small networks and plot a figure from a paper.",
@@ -53,6 +54,10 @@ def _add_command(app: typer.Typer, name: str) -> None:
         from restore_cli.cli import restore
 
         restore.add_command(app, name)
+    elif name == "auto":
+        from restore_cli.cli import auto
+
+        auto.add_command(app, name)
     elif name == "compare":
         from restore_cli.cli import compare
 

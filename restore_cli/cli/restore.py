@@ -14,7 +14,14 @@ import typer
 from typer.core import TyperCommand
 
 from restore_cli.cli import options
-from restore_cli.cli.display import describe, print_error, print_note, print_result, stdout
+from restore_cli.cli.display import (
+    describe,
+    list_found,
+    print_error,
+    print_note,
+    print_result,
+    stdout,
+)
 from restore_cli.cli.fields import compose, make_task, option_fields, parameter, task_parameter
 from restore_cli.cli.hints import add_hint, example_options
 from restore_cli.cli.outcomes import Outcomes
@@ -45,8 +52,8 @@ MODEL = parameter("model", options.Model)
 STRENGTH = parameter("strength", options.Strength, 1.0)
 
 
-class _TaskCommand(TyperCommand):
-    """The command of a task, whose option --ray may lack its value."""
+class PhotosCommand(TyperCommand):
+    """A command that restores photos, whose option --ray may lack its value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments."""
@@ -60,7 +67,7 @@ def add_command(app: typer.Typer, name: str) -> None:
     doc = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
     first, *rest = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
     text = "\n\n".join([add_hint(first, name), *rest])
-    app.command(name, cls=_TaskCommand, help=text, epilog=_epilog(name))(task_command(task))
+    app.command(name, cls=PhotosCommand, help=text, epilog=_epilog(name))(task_command(task))
 
 
 def _epilog(name: str) -> str:
@@ -227,6 +234,8 @@ def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
         elif record.error:
             print_error(record.error)
         else:
+            for line in list_found(record):
+                print_result(line)
             print_result(describe(record))
         if (record.memory or 0) > most:
             most, largest = record.memory or 0, record.input
