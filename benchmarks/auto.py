@@ -25,7 +25,7 @@ from restore_cli.datasets.find import open_set
 from restore_cli.degradations.blur import KERNELS, Blur
 from restore_cli.degradations.haze import Haze
 from restore_cli.degradations.photo_noise import NoiseKind, add_noise
-from restore_cli.degradations.rain import Rain
+from restore_cli.degradations.rain import Rain, RainKind
 from restore_cli.image import Pixels, compress, read_picture, round_to_bytes, to_rgb
 from restore_cli.metrics import psnr
 from restore_cli.pipeline.auto import CHOICES, Auto
@@ -36,7 +36,7 @@ SEED = 40_000
 CLOSE = 0.1  # dB
 CLEAN = "clean"
 PAIRS = {"cc15": "denoise", "rain100h_10": "derain", "ddn_10": "derain"}
-RAINS = ("streaks", "density")
+RAINS: tuple[RainKind, ...] = ("streaks", "density")
 
 Random = np.random.Generator
 Damage = Callable[[Pixels, Random], Picture]

@@ -23,8 +23,11 @@ _LEAST = 64  # pixels; a photo with a shorter side is not searched for rain, haz
 _MARGIN = 16  # pixels at the borders of a window, which a network restores worse
 _PART = 32  # side in pixels of the parts that are searched for rain
 _SPARED = 25  # percentage of the parts that rain may leave out
+_STREAK = 3.0  # deviation in pixels of the Gaussian filter below which light is a streak
 _SCENE = 384  # pixels on the long side at which a photo is searched for haze
 _NEAR = 15  # side in pixels of the areas that have something dark, if there is no haze
+_VEILED = 1.25  # by how much the contrast of detail rises at least when haze is removed
+_DETAIL = 9  # side in pixels of the mean filter below which this is detail
 _FINE = 2.0  # deviation in pixels of the Gaussian filter below which detail is fine
 
 
@@ -49,8 +52,10 @@ class Findings:
         width, height: its size in pixels.
         noise: its noise; streaks of rain and very strong JPEG artifacts raise the level.
         compressions: its JPEG compressions, the last one first; at most two are found.
-        rain: light of streaks on the 0..255 scale, in the quarter of the photo with the least.
-        haze: mean brightness of the haze that is removed, on the 0..255 scale.
+        rain: deviation of the light of streaks on the 0..255 scale, in the quarter of the photo
+            with the least rain.
+        haze: mean brightness of the haze that is removed, on the 0..255 scale; 0 if the contrast
+            of detail hardly rises, as that of a pale sky.
         blur: by how much sharpening increases the contrast of fine detail; 1 for a sharp photo.
     """
 
@@ -82,7 +87,7 @@ def examine(picture: Picture) -> Findings:
         height=picture.height,
         noise=noise,
         compressions=compressions,
-        rain=_measure_rain(pixels, visible, noise.level),
+        rain=_measure_rain(pixels, visible),
         haze=_measure_haze(pixels),
         blur=_measure_blur(pixels, visible),
     )
@@ -101,24 +106,32 @@ def _find_compressions(picture: Picture) -> tuple[Compression, ...]:
     return (last, Compression(*first)) if first else (last,)
 
 
-def _measure_rain(pixels: Pixels, visible: Mask | None, noise: float) -> float:
-    """Measure the light that removing rain takes away, unless noise may have caused it."""
+def _measure_rain(pixels: Pixels, visible: Mask | None) -> float:
+    """Measure the light that removing rain takes away, apart from smooth changes.
+
+    Rain is everywhere in a photo, so the quarter of its parts with the least rain is decisive.
+    """
+    import cv2
+
     before, after = _restore_windows("derain", pixels, visible)
-    removed = 255 * (before - after)
-    if not removed.size or removed.std() <= noise:
+    if not before.size:
         return 0.0
-    count, height, width = removed.shape
-    rows, columns = height // _PART, width // _PART
-    parts = removed[:, : rows * _PART, : columns * _PART].clip(0, None)
-    parts = parts.reshape(count, rows, _PART, columns, _PART)
-    return float(np.percentile(np.sqrt(np.square(parts).mean(axis=(2, 4))), _SPARED))
+    removed = [window - cv2.GaussianBlur(window, (0, 0), _STREAK) for window in before - after]
+    parts = [
+        window[row : row + _PART, column : column + _PART].std()
+        for window in removed
+        for row in range(0, window.shape[0] - _PART + 1, _PART)
+        for column in range(0, window.shape[1] - _PART + 1, _PART)
+    ]
+    return 255 * float(np.percentile(parts, _SPARED))
 
 
 def _measure_haze(pixels: Pixels) -> float:
     """Measure by how much removing haze darkens the darkest pixel near each pixel.
 
     Almost every area without haze has something dark or of a pure color: the dark channel prior of
-    He, Sun and Tang, "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009.
+    He, Sun and Tang, "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009. Only haze
+    also hides detail.
     """
     import cv2
 
@@ -131,13 +144,19 @@ def _measure_haze(pixels: Pixels) -> float:
     multiple = network.geometry.multiple
     around = [(0, -side % multiple) for side in small.shape[:2]]
     padded = np.pad(small, [*around, (0, 0)], "symmetric")
-    clear = run_windows(network, padded.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)
+    output = run_windows(network, padded.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)
+    clear = output[: size[1], : size[0]].clip(0, 1)
 
     def darkest(image: Pixels) -> Pixels:
         return np.asarray(cv2.erode(image.min(axis=2), np.ones((_NEAR, _NEAR), np.uint8)))
 
-    removed = darkest(small) - darkest(clear[: size[1], : size[0]].clip(0, 1))
-    return 255 * float(removed.mean())
+    def detail(image: Pixels) -> float:
+        bright = image.mean(axis=2)
+        return float((bright - cv2.blur(bright, (_DETAIL, _DETAIL))).std())
+
+    if detail(clear) < _VEILED * detail(small):
+        return 0.0
+    return 255 * float((darkest(small) - darkest(clear)).mean())
 
 
 def _measure_blur(pixels: Pixels, visible: Mask | None) -> float:

@@ -18,11 +18,12 @@ if TYPE_CHECKING:  # for help texts it is imported without numpy, which is slow
     from restore_cli.image import Picture
 
 # Limits from which a photo is restored, see `Findings`; docs/auto.md states how they were found.
-NOISY = 4.0  # for a photo that was never compressed,
+NOISY = 4.5  # for a photo that was never compressed,
 ARTIFACTS = 0.05  # plus this for each step of JPEG quality below 100, as artifacts look like noise
 GOOD = 92  # highest quality of a JPEG that is deblocked
-RAINY = 2.0
-HAZY = 35.0
+RAINY = 4.5
+STREAKS = 0.4  # and at least this share of the noise level, as noise looks like streaks
+HAZY = 40.0
 SOFT = 1.2
 SOFT_JPEG = 1.3  # for a photo that is deblocked, because JPEG takes fine detail, too
 SMALL = 640  # pixels on the long side below which a photo is called small
@@ -92,7 +93,11 @@ def choose_steps(findings: Findings) -> tuple[Step, ...]:
 
 
 def _is_rainy(findings: Findings) -> bool:
-    return findings.rain >= RAINY
+    return findings.rain >= _rain_limit(findings)
+
+
+def _rain_limit(findings: Findings) -> float:
+    return max(RAINY, STREAKS * findings.noise.level)
 
 
 def _is_noisy(findings: Findings) -> bool:
@@ -155,7 +160,7 @@ def _explain(findings: Findings) -> Iterator[str]:
     if not findings.compressions:
         yield "  JPEG: no traces"
     yield f"  blur {findings.blur:.2f}; deblur from {_blur_limit(findings)}"
-    yield f"  rain {findings.rain:.1f}; derain from {RAINY:.0f}"
+    yield f"  rain {findings.rain:.1f}; derain from {_rain_limit(findings):.1f}"
     yield f"  haze {findings.haze:.0f}; dehaze from {HAZY:.0f}"
     small = "; small, `restore sr` enlarges it" if max(width, height) < SMALL else ""
     yield f"  size {width} x {height}{small}"
