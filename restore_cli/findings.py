@@ -28,6 +28,7 @@ _SCENE = 384  # pixels on the long side at which a photo is searched for haze
 _NEAR = 15  # side in pixels of the areas that have something dark, if there is no haze
 _VEILED = 1.25  # by how much the contrast of detail rises at least when haze is removed
 _DETAIL = 9  # side in pixels of the mean filter below which this is detail
+_FLAT = 1 / 255  # contrast of detail that counts as none
 _FINE = 2.0  # deviation in pixels of the Gaussian filter below which detail is fine
 
 
@@ -152,9 +153,10 @@ def _measure_haze(pixels: Pixels) -> float:
 
     def detail(image: Pixels) -> float:
         bright = image.mean(axis=2)
-        return float((bright - cv2.blur(bright, (_DETAIL, _DETAIL))).std())
+        fine = bright - cv2.blur(bright, (_DETAIL, _DETAIL))
+        return float(fine.std())
 
-    if detail(clear) < _VEILED * detail(small):
+    if detail(small) < _FLAT or detail(clear) < _VEILED * detail(small):
         return 0.0
     return 255 * float((darkest(small) - darkest(clear)).mean())
 
@@ -168,11 +170,10 @@ def _measure_blur(pixels: Pixels, visible: Mask | None) -> float:
 
     def detail(windows: Pixels) -> float:
         fine = [window - cv2.GaussianBlur(window, (0, 0), _FINE) for window in windows]
-        return float(np.std(fine))
+        return float(np.std(fine)) + _FLAT
 
     before, after = _restore_windows("deblur", pixels, visible)
-    least = 1 / 255  # flat windows have no detail to sharpen
-    return (detail(after) + least) / (detail(before) + least) if before.size else 1.0
+    return detail(after) / detail(before) if before.size else 1.0
 
 
 def _restore_windows(task: str, pixels: Pixels, visible: Mask | None) -> tuple[Pixels, Pixels]:

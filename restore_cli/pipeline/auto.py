@@ -18,12 +18,12 @@ if TYPE_CHECKING:  # for help texts it is imported without numpy, which is slow
     from restore_cli.image import Picture
 
 # Limits from which a photo is restored, see `Findings`; docs/auto.md states how they were found.
-NOISY = 4.5  # for a photo that was never compressed,
+NOISY = 2.4  # for a photo that was never compressed,
 ARTIFACTS = 0.05  # plus this for each step of JPEG quality below 100, as artifacts look like noise
 GOOD = 92  # highest quality of a JPEG that is deblocked
 RAINY = 4.5
 STREAKS = 0.6  # and at least this share of the noise level, as noise looks like streaks
-HAZY = 40.0
+HAZY = 35.0
 SOFT = 1.2
 SOFT_JPEG = 1.3  # for a photo that is deblocked, because JPEG takes fine detail, too
 SMALL = 640  # pixels on the long side below which a photo is called small
@@ -102,7 +102,7 @@ def _rain_limit(findings: Findings) -> float:
 
 def _is_noisy(findings: Findings) -> bool:
     """Whether there is noise; the streaks of rain look like it."""
-    return findings.noise.level >= _noise_limit(findings) and not _is_rainy(findings)
+    return findings.noise.least >= _noise_limit(findings) and not _is_rainy(findings)
 
 
 def _noise_limit(findings: Findings) -> float:
@@ -152,7 +152,10 @@ def _explain(findings: Findings) -> Iterator[str]:
     """State each figure, and from which limit the photo is restored."""
     noise, width, height = findings.noise, findings.width, findings.height
     kind = "white" if noise.white else "not white"
-    yield f"  noise {noise.level:.1f}, {kind}; denoise from {_noise_limit(findings):.1f}"
+    yield (
+        f"  noise {noise.level:.1f}, {kind}, at least {noise.least:.1f} nearly everywhere;"
+        f" denoise from {_noise_limit(findings):.1f} nearly everywhere"
+    )
     for jpeg in findings.compressions:
         yield "  JPEG {}, blocks at {},{}; deblock up to {}".format(
             jpeg.quality, *jpeg.corner, GOOD
