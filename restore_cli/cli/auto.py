@@ -6,15 +6,14 @@ from typing import Annotated, Any
 
 import typer
 
-from restore_cli.cli import COMMANDS
 from restore_cli.cli.fields import compose, parameter
 from restore_cli.cli.options import flag, option
-from restore_cli.cli.restore import PhotosCommand, restore_photos
+from restore_cli.cli.restore import PhotoCommand, restore_photos
 from restore_cli.errors import UsageError
 from restore_cli.pipeline.auto import CHOICES, Auto
 
 _PANEL = "Choice of steps"
-_HELP = """{}
+_HELP = """Find out what damages each photo, and restore it.
 
 Noise, JPEG artifacts (also in PNGs that were JPEGs before, and below a second compression), blur,
 rain and haze are measured, and removed in the right order, without rounding in between. Clean
@@ -42,17 +41,17 @@ _Explain = Annotated[
 ]
 
 
-def add_command(app: typer.Typer, name: str) -> None:
+def add_command(app: typer.Typer) -> None:
     """Add the command to the app."""
     own = {"plan": [parameter("only", _Only), parameter("explain", _Explain, False)]}
-    command = compose(restore_photos, "plan", own, _make_plan)
-    text = _HELP.format(COMMANDS[name])
-    app.command(name, cls=PhotosCommand, help=text, epilog=_EPILOG)(command)
+    command = compose(restore_photos, ["plan"], own, _make_plan)
+    app.command("auto", cls=PhotoCommand, help=_HELP, epilog=_EPILOG)(command)
 
 
-def _make_plan(values: dict[str, Any]) -> Auto:
+def _make_plan(values: dict[str, Any]) -> dict[str, Any]:
+    """The plan of the options; raises UsageError."""
     only, explain = values["only"], values["explain"]
-    return Auto(CHOICES if only is None else _parse_only(only), explain)
+    return {"plan": Auto(CHOICES if only is None else _parse_only(only), explain)}
 
 
 def _parse_only(text: str) -> tuple[str, ...]:

@@ -122,8 +122,7 @@ class Walker:
         if len(steps) > 1:
             warnings = [f"{task.name}: {warning}" for warning in warnings]
         restored = picture.with_pixels(change.pixels)
-        resized = restored.pixels.shape != picture.pixels.shape
-        if change.changed and (task.has_blocking or resized):
+        if change.changed and not task.keeps_most_pixels:
             restored = replace(restored, jpeg_quality=None)  # later steps estimate what is left
         unrestored, shown = _unrestored(at, task, change, number == 0)
         return Progress(
