@@ -7,6 +7,7 @@ A test fails when the page is out of date.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,7 +59,7 @@ def _walk(context: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 def read_help(*path: str) -> str:
     """The --help output of a command, as plain text of 100 columns on any machine."""
-    env = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb"}
+    env = {"COLUMNS": str(WIDTH), "NO_COLOR": "1", "TERM": "dumb", "RESTORE_CONFIG": os.devnull}
     with (  # typer reads these from the environment at import
         mock.patch("typer.rich_utils.MAX_WIDTH", WIDTH),
         mock.patch("typer.rich_utils.FORCE_TERMINAL", False),

@@ -12,6 +12,7 @@ import pytest
 # Read when torch is imported: the tests' networks are too small for threads, which on a busy
 # machine make them ten times slower.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["RESTORE_CONFIG"] = os.devnull  # without the presets and defaults of whoever tests
 
 
 @pytest.fixture(scope="session")

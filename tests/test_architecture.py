@@ -22,6 +22,7 @@ ORDER = [
     "pipeline",
     "degradations",
     "tasks",
+    "findings",
     "noise",
     "recipes",
     "datasets",
@@ -54,6 +55,10 @@ SHARED = {  # what brothers may import
         "outcomes",
         "progress",
         "signals",
+        "chain",
+        "defaults",
+        "presets",
+        "restore",
         "sources",
         "train_list",
         "train_options",
@@ -65,7 +70,7 @@ SHARED = {  # what brothers may import
     "archs": {"layers", "rivals"},
 }
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
-    "pipeline": "lineup batch cluster workers photo steps apply networks compare masks measure"
+    "pipeline": "lineup auto batch cluster workers photo steps apply networks compare masks measure"
     " watch journal request plan files inputs",
     "serve": "app upload jobs work pages options guard config",
     "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint look"

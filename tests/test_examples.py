@@ -56,7 +56,7 @@ SHELL = [
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_have_a_tested_language(page: Path) -> None:
-    assert {kind for kind, _ in blocks(page)} <= {"sh", "python", "yaml"}
+    assert {kind for kind, _ in blocks(page)} <= {"sh", "python", "toml", "yaml"}
 
 
 @pytest.mark.parametrize("line", SHELL)

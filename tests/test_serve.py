@@ -134,6 +134,7 @@ DEEP = Picture(
         ("denoise", "deep.tif", {"strength": "50%", "format": "png"}),
         ("denoise", "deep.jpg", {"mask": "mask.png", "jpeg-quality": "80"}),
         ("sr", "deep.png", {"scale": "1.5"}),
+        ("auto", "deep.png", {"only": "deblock,denoise"}),
         ("inpaint", "deep.jpeg", {"box": "3,3,5,5", "grow": "1", "model": "default"}),
     ],
 )
@@ -259,6 +260,8 @@ def test_a_zip_holds_every_result_once(serve: Serve, folder: Path) -> None:
         ("denoise", {"data": b"text"}, 400, "Cannot read photo.png: it is not a PNG"),
         ("denoise", {"data": png()[:-40]}, 400, "Cannot read photo.png: the file is"),
         ("denoise", {"data": b""}, 400, "Cannot read photo.png: the file is empty"),
+        ("auto", {"only": "denoise,nothing"}, 422, "'nothing' is not a valid task"),
+        ("auto", {"strength": "1"}, 422, "Unknown option 'strength' of auto"),
         ("inpaint", {}, 422, "Nothing to fill"),
         ("inpaint", {"box": "1,2,3"}, 422, "'1,2,3' is not a valid box"),
         ("sr", {"scale": "9"}, 422, "9 is not a valid scale"),

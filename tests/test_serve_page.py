@@ -164,6 +164,7 @@ def test_the_page_fits_a_phone_and_follows_dark_mode(open_page: Open, photos: li
     page = open_page(viewport=phone, is_mobile=True, has_touch=True, color_scheme="dark")
     paper = "getComputedStyle(document.body).backgroundColor"
     dark = page.evaluate(paper)
+    page.select_option("#task", "denoise")
     page.set_input_files("#files", photos)
     page.locator(".further summary").tap()
     page.locator("#start").tap()

@@ -24,7 +24,12 @@ _TASKS = {
     "dehaze": "Remove haze and fog from photos.",
     "deblur": "Sharpen blurred photos.",
 }
-COMMANDS = _TASKS | {  # the first line of each command's help
+PHOTO_COMMANDS = _TASKS | {  # those with defaults from files
+    "auto": "Find out what damages each photo, and restore it.",
+    "run": "Restore photos with a chain of these commands, or with a preset.",
+}
+COMMANDS = PHOTO_COMMANDS | {  # the first line of each command's help
+    "config": "Show the defaults of options, and the file or variable that each comes from.",
     "serve": "Restore photos in a web browser, or by HTTP.",
     "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
     "train": "Train a model from a recipe.",
@@ -38,14 +43,24 @@ class LazyCommand(TyperCommand):
     """A command or group that knows only its name and summary until it runs."""
 
     def make_context(self, *args: Any, **kwargs: Any) -> Any:
-        """Parse the arguments with the real command."""
-        return self.load().make_context(*args, **kwargs)
+        """Parse the arguments with the real command, and the user's defaults of its options."""
+        command = self.load()
+        if self.name in PHOTO_COMMANDS and not kwargs.get("resilient_parsing"):
+            from restore_cli.cli.defaults import default_map
+
+            kwargs["default_map"] = default_map(str(self.name))
+        return command.make_context(*args, **kwargs)
 
     def load(self) -> Any:
         """Import the real command."""
-        holder = typer.Typer()
-        _add_command(holder, str(self.name))
-        return typer.main.get_group(holder).commands[str(self.name)]
+        return load_command(str(self.name))
+
+
+def load_command(name: str) -> Any:
+    """Import a command or group."""
+    holder = typer.Typer()
+    _add_command(holder, name)
+    return typer.main.get_group(holder).commands[name]
 
 
 def _add_command(app: typer.Typer, name: str) -> None:
@@ -54,6 +69,18 @@ def _add_command(app: typer.Typer, name: str) -> None:
         from restore_cli.cli import restore
 
         restore.add_command(app, name)
+    elif name == "auto":
+        from restore_cli.cli import auto
+
+        auto.add_command(app)
+    elif name == "run":
+        from restore_cli.cli import run
+
+        run.add_command(app)
+    elif name == "config":
+        from restore_cli.cli import config
+
+        app.command(name)(config.config)
     elif name == "serve":
         from restore_cli.cli import serve
 

@@ -155,19 +155,20 @@ def _compose(task: type[Task]) -> Callable[..., None]:
         for name, item in levels.items()
     ]
 
-    def parse(given: Mapping[str, str | None]) -> dict[str, list[Any]]:
-        return {
+    def parse(given: Mapping[str, str | None]) -> dict[str, dict[str, list[Any]]]:
+        values = {
             name: [levels[name].metadata["parse"](text) for text in texts.split(",")]
             for name, texts in given.items()
             if texts
         }
+        return {"given": values}
 
     offered = inspect.signature(_run, eval_str=True).parameters
     listed = {"level": list(_parsers(task)), "peer": list(baselines(task.name))}
     annotations = {
         name: _with_values(offered[name].annotation, values) for name, values in listed.items()
     }
-    return compose(partial(_run, task), "given", {"given": own}, parse, annotations)
+    return compose(partial(_run, task), ["given"], {"given": own}, parse, annotations)
 
 
 def _describe(damage: type[Degradation], item: dataclasses.Field[Any]) -> str:

@@ -18,31 +18,31 @@ if TYPE_CHECKING:
 
 
 def compose(
-    run: Callable[..., None],
-    slot: str,
+    run: Callable[..., Any],
+    slots: Sequence[str],
     own: Mapping[str, Sequence[inspect.Parameter]],
-    fill: Callable[[dict[str, Any]], Any],
+    fill: Callable[[dict[str, Any]], Mapping[str, Any]],
     annotations: Mapping[str, Any] | None = None,
-) -> Callable[..., None]:
-    """Create a command with the parameters of `run`, with one of them replaced by others.
+) -> Callable[..., Any]:
+    """Create a command with the parameters of `run`, with some of them replaced by others.
 
     Args:
         run: takes all its parameters by keyword.
-        slot: the name of the parameter that is replaced.
-        own: the parameters that replace it, all keyword-only, by the name of the parameter of `run`
-            that they precede.
-        fill: makes the value of `slot` from the values of `own`, by name.
+        slots: the names of the parameters that are replaced.
+        own: the parameters that replace them, all keyword-only, by the name of the parameter of
+            `run` that they precede.
+        fill: makes the values of `slots` from the values of `own`, by name.
         annotations: types that replace those of parameters of `run`, by name.
     """
     offered: list[inspect.Parameter] = []
     for item in inspect.signature(run, eval_str=True).parameters.values():
         kind = (annotations or {}).get(item.name, item.annotation)
         offered += own.get(item.name, ())
-        offered += [item.replace(annotation=kind)] if item.name != slot else []
+        offered += [item.replace(annotation=kind)] if item.name not in slots else []
 
-    def command(**values: Any) -> None:
+    def command(**values: Any) -> Any:
         given = {item.name: values.pop(item.name) for items in own.values() for item in items}
-        run(**values, **{slot: fill(given)})
+        return run(**values, **fill(given))
 
     command.__signature__ = inspect.Signature(offered)  # type: ignore[attr-defined]
     command.__annotations__ = {}

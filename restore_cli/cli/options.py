@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from restore_cli.cli.values import parse_strength
+from restore_cli.cli.values import parse_strength, parse_suffix
 
 DEBUG = "restore_cli.debug"  # key of the context's meta, which nested commands share
 FLAG = ""  # metavar of switches, where Typer would show <bool>
@@ -63,6 +63,7 @@ Suffix = Annotated[
         "TEXT",
         "Suffix added to output names, before the extension; by default .denoised and the like.",
         show_default=False,
+        parser=parse_suffix,
     ),
 ]
 Format = Annotated[

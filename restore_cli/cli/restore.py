@@ -14,7 +14,14 @@ import typer
 from typer.core import TyperCommand
 
 from restore_cli.cli import options
-from restore_cli.cli.display import describe, print_error, print_note, print_result, stdout
+from restore_cli.cli.display import (
+    describe,
+    list_found,
+    print_error,
+    print_note,
+    print_result,
+    stdout,
+)
 from restore_cli.cli.fields import compose, make_task, option_fields, parameter, task_parameter
 from restore_cli.cli.hints import add_hint, example_options
 from restore_cli.cli.outcomes import Outcomes
@@ -41,12 +48,12 @@ if TYPE_CHECKING:
     from restore_cli.pipeline.request import Request
 
 
-MODEL = parameter("model", options.Model)
-STRENGTH = parameter("strength", options.Strength, 1.0)
+_MODEL = parameter("model", options.Model)
+_STRENGTH = parameter("strength", options.Strength, 1.0)
 
 
-class _TaskCommand(TyperCommand):
-    """The command of a task, whose option --ray may lack its value."""
+class PhotoCommand(TyperCommand):
+    """A command for photos, whose option --ray may lack its value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Parse the arguments."""
@@ -60,7 +67,7 @@ def add_command(app: typer.Typer, name: str) -> None:
     doc = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
     first, *rest = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
     text = "\n\n".join([add_hint(first, name), *rest])
-    app.command(name, cls=_TaskCommand, help=text, epilog=_epilog(name))(task_command(task))
+    app.command(name, cls=PhotoCommand, help=text, epilog=_epilog(name))(task_command(task))
 
 
 def _epilog(name: str) -> str:
@@ -79,15 +86,26 @@ def _epilog(name: str) -> str:
 def task_command(task: type[Task]) -> Callable[..., None]:
     """The command of a task: the common options, and the fields of the task."""
     fields = [task_parameter(item) for item in option_fields(task).values()]
-    own = {"plan": fields, "accept": [MODEL], "mask": [STRENGTH]}
+    own = {"plan": fields, "accept": [_MODEL], "mask": [_STRENGTH]}
     changed = {"mask": options.Missing} if task.keeps_most_pixels else {}
-    return compose(restore_photos, "plan", own, partial(make_step, task), changed)
+    return compose(restore_photos, ["plan"], own, partial(_make_plan, task), changed)
 
 
-def make_step(task: type[Task], values: dict[str, Any]) -> Step:
-    """Create a step from the values of the fields of a task, MODEL and STRENGTH."""
+def step_command(task: type[Task]) -> Callable[..., Step]:
+    """A command that returns a step; its options are the fields of the task, model and strength."""
+    fields = [task_parameter(item) for item in option_fields(task).values()]
+    own = {"plan": [*fields, _MODEL, _STRENGTH]}
+    return compose(_get_plan, ["plan"], own, partial(_make_plan, task))
+
+
+def _get_plan(*, plan: Step) -> Step:
+    return plan
+
+
+def _make_plan(task: type[Task], values: dict[str, Any]) -> dict[str, Step]:
+    """Create a step from the values of the fields of a task, its model and strength."""
     model, strength = values.pop("model"), values.pop("strength")
-    return Step(make_task(task, values), model, strength)
+    return {"plan": Step(make_task(task, values), model, strength)}
 
 
 def restore_photos(
@@ -227,6 +245,8 @@ def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
         elif record.error:
             print_error(record.error)
         else:
+            for line in list_found(record):
+                print_result(line)
             print_result(describe(record))
         if (record.memory or 0) > most:
             most, largest = record.memory or 0, record.input

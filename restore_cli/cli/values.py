@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,6 +44,13 @@ def parse_format(text: str) -> str:
         raise UsageError(
             f"Unknown format {text!r}; expected png, jpg, webp, tif, bmp, ppm or avif."
         ) from error
+
+
+def parse_suffix(text: str) -> str:
+    """Check the suffix of output names, which cannot lead to another folder."""
+    if "/" in text or os.sep in text:
+        raise UsageError(f"{text!r} is not a valid suffix; it has a {os.sep}. Give a folder as -o.")
+    return text
 
 
 def parse_existing(skip: bool, overwrite: bool) -> Existing:

@@ -29,7 +29,7 @@ from restore_cli.pipeline.files import STREAM, FileJob, choose_format
 from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
-from restore_cli.pipeline.plan import Plan, Step, keeps_most_pixels
+from restore_cli.pipeline.plan import Choice, Plan, Step, keeps_most_pixels
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.steps import Progress, Walker
 from restore_cli.report.comparison import Comparison, Version
@@ -106,7 +106,9 @@ class PhotoRestorer:
         self._request, self._stdin, self._stdout = request, stdin, stdout
         self._callbacks = callbacks or Callbacks()
         models = models or Models(request.offline, self._callbacks.on_download)
-        self._walker = Walker(models, request.settings, request.check_tiles)
+        self._walker = Walker(
+            models, request.settings, request.check_tiles, advises=not request.plan.looks
+        )
         engine.find_device(request.settings.device)
         for step in request.plan.steps:
             model, task = step.model, step.task.name
@@ -142,9 +144,10 @@ class PhotoRestorer:
         """Restore a photo in memory."""
         request, callbacks, picture = self._request, self._callbacks, loaded.picture
         started = time.perf_counter() - loaded.seconds
-        steps = request.plan.choose(picture)
+        choice = request.plan.choose(picture)
+        steps = choice.steps
         data, quality, shape = loaded.data, picture.jpeg_quality, picture.pixels.shape
-        record = _describe(item, picture, find_damage(data))
+        record = _describe(item, picture, choice, find_damage(data))
         unrestored = None
         if item.reference or callbacks.on_comparison:
             unrestored = picture.opaque_pixels()
@@ -264,12 +267,14 @@ def failed(item: FileJob, plan: Plan, error: Exception) -> Record:
     return Record(item.input, "failed", item.output, plan.name, error=_sentence(item, error))
 
 
-def _describe(item: FileJob, picture: Picture, warnings: tuple[str, ...]) -> Record:
+def _describe(item: FileJob, picture: Picture, choice: Choice, warnings: tuple[str, ...]) -> Record:
     """The record of a photo before its first step."""
     return Record(
         item.input,
         "done",
         item.output,
+        found=choice.found,
+        findings=choice.findings,
         width=picture.width,
         height=picture.height,
         channels=picture.channels,

@@ -55,11 +55,13 @@ class Walker:
         models: finds the models; those of all steps stay loaded.
         settings: how to run networks.
         checks_tiles: whether to measure the effect of tiling.
+        advises: whether to suggest what would suit a photo better than the last step.
     """
 
     models: Models
     settings: Settings
     checks_tiles: bool = False
+    advises: bool = True
 
     def walk(
         self,
@@ -115,13 +117,12 @@ class Walker:
             report,
         )
         record, warnings = self._record(replace(step, task=task), picture, change)
-        if number + 1 == len(steps):
+        if self.advises and number + 1 == len(steps):
             warnings += _advise(task, picture, record, model.conditions)
         if len(steps) > 1:
             warnings = [f"{task.name}: {warning}" for warning in warnings]
         restored = picture.with_pixels(change.pixels)
-        resized = restored.pixels.shape != picture.pixels.shape
-        if change.changed and (task.has_blocking or resized):
+        if change.changed and not task.keeps_most_pixels:
             restored = replace(restored, jpeg_quality=None)  # later steps estimate what is left
         unrestored, shown = _unrestored(at, task, change, number == 0)
         return Progress(

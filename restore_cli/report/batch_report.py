@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from restore_cli.atomic import check_place, write_text
 from restore_cli.report.escaping import csv_cell, markdown_cell
@@ -18,18 +19,15 @@ def _rows(
 ) -> tuple[list[str], list[list[str]]]:
     """The columns that at least one record fills, and the rows of cells as text.
 
-    Everything but numbers is escaped. Each option of a task has its own column, "options.sigma".
+    Everything but numbers is escaped. Each option of a task has its own column, "options.sigma",
+    and so has each field of a step, "steps.1.model".
     """
-    table = [asdict(record) for record in records]
-    for row in table:
-        row |= {f"options.{key}": value for key, value in (row["options"] or {}).items()}
-    options = dict.fromkeys(key for row in table for key in row if key.startswith("options."))
-    columns = [
-        column
-        for name in Record.__dataclass_fields__
-        for column in (options if name == "options" else [name])
-        if any(row.get(column) not in (None, ()) for row in table)
-    ]
+    table = [dict(_flatten(asdict(record))) for record in records]
+    used = dict.fromkeys(
+        name for row in table for name, value in row.items() if value not in (None, ())
+    )
+    order = list(Record.__dataclass_fields__)
+    columns = sorted(used, key=lambda name: order.index(name.partition(".")[0]))
 
     def cell(value: object) -> str:
         if value is None:
@@ -42,6 +40,17 @@ def _rows(
 
     heads = [str(escape(name)) for name in columns]
     return heads, [[cell(row.get(name)) for name in columns] for row in table]
+
+
+def _flatten(fields: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, object]]:
+    """The fields and those of inner tables, each with its path."""
+    for name, value in fields.items():
+        parts = value if isinstance(value, tuple) else ()
+        inner = {str(place): part for place, part in enumerate(parts, 1) if isinstance(part, dict)}
+        if isinstance(value, dict) or inner:
+            yield from _flatten(inner or value, f"{where}{name}.")
+        else:
+            yield f"{where}{name}", value
 
 
 def _csv(records: Sequence[Record]) -> str:

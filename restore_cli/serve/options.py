@@ -10,6 +10,7 @@ from typing import Any
 from restore_cli.errors import PictureError, UsageError, WeightsError
 from restore_cli.image import FORMATS, format_of
 from restore_cli.models import catalog, store
+from restore_cli.pipeline.auto import CHOICES, Auto, parse_only
 from restore_cli.pipeline.plan import Plan, Step
 from restore_cli.tasks import TASKS, Task, find_task, option, option_fields, parse_strength
 
@@ -60,6 +61,22 @@ class _StepOptions:
         help="Blend between the photo (0) and the restored photo (1); also a percentage.",
         metavar="SHARE",
         parse=parse_strength,
+    )
+
+
+@dataclass(frozen=True)
+class _AutoOptions:
+    """The options of `restore auto`.
+
+    Attributes:
+        only: names of the tasks that may be used.
+    """
+
+    only: tuple[str, ...] = option(
+        CHOICES,
+        help=f"Use only these: {', '.join(CHOICES)}.",
+        metavar="TASK,...",
+        parse=parse_only,
     )
 
 
@@ -143,7 +160,15 @@ class Action:
 @cache
 def actions() -> Mapping[str, Action]:
     """Everything that a client can have done, by name."""
-    return {name: _act(find_task(name)) for name in TASKS}
+    auto = Action(
+        "auto",
+        "Find out what damages each photo, and restore it.",
+        "restored",
+        option_fields(_AutoOptions),
+        (),
+        lambda values: Auto(**values),
+    )
+    return {"auto": auto, **{name: _act(find_task(name)) for name in TASKS}}
 
 
 def _act(task: type[Task]) -> Action:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import Field
 from typing import Any
 
 from restore_cli.report.comparison import Comparison
@@ -24,8 +25,16 @@ def render_page(max_upload: int) -> str:
         actions=actions().values(),
         common=option_fields(Common).values(),
         words_of=words_of,
+        placeholder=_placeholder,
         max_upload=max_upload,
     )
+
+
+def _placeholder(item: Field[Any]) -> str:
+    """The default of an option, or the form of its value."""
+    if isinstance(item.default, int | float):
+        return f"{item.default:g}"
+    return str(item.metadata["metavar"]).removeprefix("FLOAT|")
 
 
 def render_comparison(comparison: Comparison) -> str:

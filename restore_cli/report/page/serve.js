@@ -110,7 +110,7 @@
 
   function finish(photo, record, address) {
     const size = `${record.output_width} × ${record.output_height} pixels, ${record.seconds.toFixed(1)} s`;
-    show(photo, "done", [size, ...(record.warnings ?? [])].join(". "));
+    show(photo, "done", [size, ...(record.found ?? []), ...(record.warnings ?? [])].join(". "));
     const link = photo.row.querySelector("[data-act=download]");
     link.href = `${address}/result?keep=true`;
     link.hidden = photo.row.querySelector("[data-act=compare]").hidden = false;
