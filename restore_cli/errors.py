@@ -2,6 +2,7 @@
 
 RestoreError            FAILED    an input could not be restored; a batch continues
 |-- PictureError        FAILED    an image cannot be read or written
+|   `-- TooLargeError   FAILED    a photo has more pixels than allowed
 |-- EngineError         FAILED    the network's result is unusable (NaN), or out of memory
 |-- UsageError          USAGE     the request is invalid
 `-- WeightsError        WEIGHTS   a checkpoint is missing, damaged, unknown or cannot be fetched
@@ -31,6 +32,10 @@ class RestoreError(Exception):
 
 class PictureError(RestoreError):
     """An image file cannot be read or written."""
+
+
+class TooLargeError(PictureError):
+    """A photo, or its result, has more pixels than allowed."""
 
 
 class EngineError(RestoreError):

@@ -23,6 +23,7 @@ SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a ph
 COARSE = 4  # pixels from which noise counts as coarse
 MIN_VISIBLE = 0.5  # share of a window that must be visible
 OUTLIERS = 0.15  # share of the lowest and of the highest windows that is ignored
+CALM = 20  # percentage of the windows that may have less noise than `Noise.least`
 RAISE = 1.1  # the network underestimates, real noise above all
 ALIKE = 0.25  # two estimates agree if they differ by at most this share of the level,
 CLOSE = 0.7  # or by at most this much
@@ -36,11 +37,14 @@ class Noise:
         level: standard deviation over all channels on the 0..255 scale.
         white: whether the noise is white.
         parts: its components, see `split`.
+        least: level that four fifths of the windows exceed. Noise is everywhere in a photo, while
+            fine texture, which looks like noise, seldom is.
     """
 
     level: float
     white: bool
     parts: tuple[float, ...] = (0.0, 0.0, 0.0)
+    least: float = 0.0
 
 
 def split(noise: Pixels) -> Parts:
@@ -81,11 +85,13 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
         WeightsError: the network's file is missing or damaged.
     """
     white = estimate_noise(image, visible)
-    parts = _look(image, visible) if min(image.shape[:2]) >= 20 else np.zeros(3)
+    parts, least = np.zeros(3), 0.0
+    if min(image.shape[:2]) >= 20:
+        parts, least = _look(image, visible)
     found = float(np.linalg.norm(parts))
     if abs(white - found) <= max(ALIKE * found, CLOSE):
-        return Noise(white, True, tuple(split_white(white, image.shape[2])))
-    return Noise(found, False, tuple(parts))
+        return Noise(white, True, tuple(split_white(white, image.shape[2])), least)
+    return Noise(found, False, tuple(parts), least)
 
 
 def to_plane(level: float | NDArray[np.floating]) -> NDArray[np.floating]:
@@ -98,27 +104,50 @@ def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
     return np.asarray(np.expm1(value.clip(0, 1) * math.log(256)))
 
 
-def _look(image: Pixels, visible: Mask | None) -> Parts:
-    """Let the network judge all windows in one batch: each one alone uses a CPU badly."""
+def _look(image: Pixels, visible: Mask | None) -> tuple[Parts, float]:
+    """Let the network judge windows all over a photo; returns `Noise.parts` and `Noise.least`."""
+    network = _network()
+    windows = cut_windows(image, visible, network)
+    if not len(windows):
+        return np.zeros(3), 0.0
+    height, width = (min(SIDE, size) for size in image.shape[:2])
+    planes = run_windows(network, windows)[:, :, :height, :width]
+    squares = np.square(from_plane(planes.mean(axis=(2, 3), dtype=np.float64)))
+    least = RAISE * float(np.percentile(np.sqrt(squares.sum(axis=1)), CALM))
+    squares, cut = np.sort(squares, axis=0), int(OUTLIERS * len(squares))
+    return RAISE * np.sqrt(squares[cut : len(squares) - cut].mean(axis=0)), least
+
+
+def cut_windows(image: Pixels, visible: Mask | None, network: Restorer) -> Pixels:
+    """Cut windows for a network, which are spread over a photo.
+
+    Args:
+        image: H x W x C.
+        visible: H x W; windows that are mostly invisible are left out.
+        network: the windows are extended to its grid.
+
+    Returns:
+        N x C x h x w; N is 0 if most of the photo is invisible.
+    """
     from restore_cli.tiles import cut_window
 
-    network = _network()
     windows = [
         cut_window(image, top, left, top + SIDE, left + SIDE, network.geometry.multiple)
         for top, left in _windows(*image.shape[:2])
         if visible is None or visible[top : top + SIDE, left : left + SIDE].mean() >= MIN_VISIBLE
     ]
-    if not windows:
-        return np.zeros(3)
-    height, width = (min(SIDE, size) for size in image.shape[:2])
-    planes = _predict(network, np.stack(windows))[:, :, :height, :width]
-    squares = np.sort(np.square(from_plane(planes.mean(axis=(2, 3), dtype=np.float64))), axis=0)
-    cut = int(OUTLIERS * len(squares))
-    return np.asarray(RAISE * np.sqrt(squares[cut : len(squares) - cut].mean(axis=0)))
+    return np.stack(windows) if windows else np.empty((0, image.shape[2], 0, 0), np.float32)
 
 
-def _predict(network: Restorer, windows: Pixels) -> Pixels:
-    """Run the network on N x C x H x W on its grid; C is 1 or 3."""
+def run_windows(network: Restorer, windows: Pixels) -> Pixels:
+    """Run a color network without conditions on all windows at once: one by one is slow on a CPU.
+
+    Args:
+        windows: N x C x h x w on the network's grid; C is 1 or 3.
+
+    Returns:
+        N x 3 x h x w.
+    """
     import torch
 
     from restore_cli.device import autocast, find_precision

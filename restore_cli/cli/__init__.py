@@ -23,6 +23,7 @@ from restore_cli.tasks import TASKS
 # the function NAME of cli/NAME.py with its EPILOG, or the group `app`, or what `add_command` adds.
 PANELS = {
     "Restore": {
+        "auto": "Find out what damages each photo, and restore it.",
         "denoise": "Remove noise from photos.",
         "deblock": "Remove JPEG compression artifacts from photos.",
         "derain": "Remove rain from photos.",
@@ -42,6 +43,9 @@ PANELS = {
         "info": "Show the size, depth, quality and metadata of photos, and how they were made.",
         "rerun": "Restore a photo again as its metadata says, and compare the results.",
     },
+    "Serve": {
+        "serve": "Restore photos in a web browser, or by HTTP.",
+    },
     "Train": {
         "train": "Train a model from a recipe.",
         "study": "Train a series of small networks and plot a figure from a paper.",
@@ -51,7 +55,7 @@ PANELS = {
         "help": "Show the help of a command, as COMMAND --help does, or a topic.",
     },
 }
-PHOTO_COMMANDS = (*TASKS, "run")  # those with defaults from files
+PHOTO_COMMANDS = ("auto", *TASKS, "run")  # those with defaults from files
 
 
 class LazyCommand(TyperCommand):

@@ -81,6 +81,11 @@ def name_input(record: Record) -> str:
     return "standard input" if record.input == "-" else record.input
 
 
+def list_found(record: Record) -> list[str]:
+    """What was found in a photo: "a.jpg  found: noise 9 -> denoise (photo)", and its figures."""
+    return [f"{name_input(record)}  {line}" for line in record.found[:1]] + [*record.found[1:]]
+
+
 def describe(record: Record) -> str:
     """One line: "a.jpg -> a.denoised.jpg  sigma 12.3 (estimated)  1.2 MP in 0.8 s, 1.5 MP/s".
 

@@ -9,6 +9,16 @@ _EXAMPLES = {  # by command; those of a task are in `restore`
         "restore help denoise",
         "restore help examples",
     ),
+    "auto": (
+        "restore auto photo.jpg",
+        "restore auto photos/ -r -o restored/ --explain",
+        "restore auto photos/ --only denoise,deblock --dry-run",
+    ),
+    "serve": (
+        "restore serve",
+        "restore serve --port 9000 --max-upload 50 --keep 5",
+        "restore serve --host 0.0.0.0 --token secret",
+    ),
     "run": (
         'restore run photo.jpg "deblock | denoise --strength 80% | sr --scale 2"',
         'restore run photos/ -r -o restored/ "denoise | deblur"',

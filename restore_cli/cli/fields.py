@@ -11,14 +11,10 @@ import typer
 
 from restore_cli.errors import UsageError
 from restore_cli.tables import read_value
+from restore_cli.tasks import option_fields as option_fields
 
 if TYPE_CHECKING:
     from restore_cli.tasks import Task
-
-
-def option_fields(task: type[Task]) -> dict[str, dataclasses.Field[Any]]:
-    """The fields of a task that are command line options, by name."""
-    return {item.name: item for item in dataclasses.fields(task) if "parse" in item.metadata}
 
 
 def compose(

@@ -12,6 +12,7 @@ import typer
 
 from restore_cli.cli.display import (
     describe,
+    list_found,
     name_input,
     print_error,
     print_note,
@@ -95,6 +96,8 @@ class Outcomes:
         if record.error:
             print_error(record.error)
         elif not self.quiet:
+            for line in list_found(record):
+                print_note(line)
             print_note(describe(record))
             for warning in record.warnings:
                 print_warning(f"{name_input(record)}: {warning}")

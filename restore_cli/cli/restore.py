@@ -14,7 +14,14 @@ import typer
 from typer.core import TyperCommand
 
 from restore_cli.cli import options
-from restore_cli.cli.display import describe, print_error, print_note, print_result, stdout
+from restore_cli.cli.display import (
+    describe,
+    list_found,
+    print_error,
+    print_note,
+    print_result,
+    stdout,
+)
 from restore_cli.cli.examples import format_examples
 from restore_cli.cli.fields import compose, make_task, option_fields, parameter, task_parameter
 from restore_cli.cli.hints import add_hint, example_options
@@ -259,6 +266,8 @@ def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
         elif record.error:
             print_error(record.error)
         else:
+            for line in list_found(record):
+                print_result(line)
             print_result(describe(record))
         if (record.memory or 0) > most:
             most, largest = record.memory or 0, record.input

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore_cli.errors import PictureError, UsageError
+from restore_cli.tasks import parse_strength as parse_strength
 
 if TYPE_CHECKING:
     from restore_cli.pipeline.files import Existing
@@ -17,22 +18,6 @@ if TYPE_CHECKING:
 
 _SMALLEST_TILE = 16  # pixels
 _RAY = re.compile(r"auto|local|ray://\S+|([\w.-]+|\[[0-9a-fA-F:]+\]):\d+")
-
-
-def parse_strength(text: str | float) -> float:
-    """Parse a share from 0 to 1, or a percentage."""
-    number, percent = (
-        (text, False) if isinstance(text, float) else (text.removesuffix("%"), text[-1:] == "%")
-    )
-    try:
-        share = float(number) / (100 if percent else 1)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share <= 1:
-        raise UsageError(
-            f"{text!r} is not a valid strength; expected a number from 0 to 1, or 0% to 100%."
-        )
-    return share
 
 
 def parse_tile(text: str) -> int | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from restore_cli.errors import PictureError
+from restore_cli.errors import PictureError, TooLargeError
 
 # The default limit of pixels. A small file cannot hold such a large photo, so its limit is the
 # larger of the other two values. Scans of blank pages reach a few hundred pixels per byte.
@@ -38,7 +38,7 @@ class Bounds:
         limit = self.given or min(MAX_PIXELS, max(_SMALL_PIXELS, _PIXELS_PER_BYTE * self.size))
         if pixels > limit:
             of = "" if self.given or limit == MAX_PIXELS else f" for a file of {self.size} bytes"
-            raise PictureError(
+            raise TooLargeError(
                 f"{subject} {pixels / 1e6:.0f} megapixels, above the limit of"
                 f" {limit / 1e6:.3g}{of}. {hint}, or raise --max-pixels."
             )

@@ -212,7 +212,7 @@ def named_errors(name: str) -> Iterator[None]:
     except storage.StorageError as error:  # names the file
         raise PictureError(str(error)) from error
     except PictureError as error:
-        raise PictureError(f"Cannot read {name}: {error}") from None
+        raise type(error)(f"Cannot read {name}: {error}") from None
     except (
         Exception
     ) as error:  # for damaged bytes, decoders raise IndexError, struct.error and others

@@ -17,6 +17,7 @@ _CONTRAST = 2.0  # lowest deviation of a block, 0..255; rounding errors of flat 
 _ROUNDING = 1 / 12  # variance of rounding errors in an orthonormal DCT
 _OUTLIERS = 0.02  # share of coefficients that clipping and color conversion move off the lattice
 _EVIDENCE = 20.0  # log-likelihood by which a quality must exceed "never compressed"
+_COARSER = 1.8  # steps of an earlier compression, relative to those of the last one
 
 
 def estimate_quality(
@@ -42,15 +43,7 @@ def estimate_quality(
     """
     if min(image.shape[:2]) < 16:
         return 100, (0, 0)
-    strips = (np.arange(len(image)) // 64) % math.ceil(
-        image.shape[0] * image.shape[1] / _PIXELS
-    ) == 0
-    samples = np.rint(image[strips] * 255)
-    weights = np.array([0.299, 0.587, 0.114] if samples.shape[2] == 3 else [1], np.float32)
-    bright = samples @ weights
-    usable: NDArray[np.bool_] = np.asarray(((samples > 0) & (samples < 255)).all(axis=2))
-    if visible is not None:
-        usable &= visible[strips]
+    bright, usable = _sample(image, visible)
     best, quality, corner = _EVIDENCE, 100, (0, 0)
     for top, left in dict.fromkeys([(0, 0), _block_corner(bright)]):
         cut, counts = np.rint(bright[top:, left:]) - 128, usable[top:, left:]
@@ -58,6 +51,52 @@ def estimate_quality(
             if gains.max() > best:
                 best, quality, corner = float(gains.max()), int(gains.argmax()) + 1, (top, left)
     return quality, corner
+
+
+def estimate_first_quality(
+    image: Pixels,
+    last: tuple[int, tuple[int, int]],
+    visible: NDArray[np.bool_] | None = None,
+) -> tuple[int, tuple[int, int]] | None:
+    """Estimate the quality of a JPEG compression before the last one, if it was clearly lower.
+
+    The errors of the last compression spread the coefficients around the multiples of the earlier
+    steps, so they are treated as `estimate_quality` treats rounding errors.
+
+    Args:
+        image: H x W x C in [0, 1].
+        last: quality of the last compression, and row and column where its blocks start.
+        visible: H x W; pixels that are False are ignored.
+
+    Returns:
+        The quality, and row and column of a block's first pixel, 0 to 7; None if there was no
+        earlier compression, or none that is visible behind the last one.
+    """
+    if min(image.shape[:2]) < 16:
+        return None
+    bright, usable = _sample(image, visible)
+    quality, (row, column) = last
+    lower = 100 - np.arange(1, 101) >= _COARSER * max(1, 100 - quality)
+    best, found = _EVIDENCE, None
+    for top, left in dict.fromkeys([(row % 8, column % 8), _block_corner(bright)]):
+        cut, counts = np.rint(bright[top:, left:]) - 128, usable[top:, left:]
+        gains = np.where(lower, _quality_gains(cut, counts, quality), -np.inf)
+        if gains.max() > best:
+            best, found = float(gains.max()), (int(gains.argmax()) + 1, (top, left))
+    return found
+
+
+def _sample(image: Pixels, visible: NDArray[np.bool_] | None) -> tuple[Pixels, NDArray[np.bool_]]:
+    """Return the brightness of strips of an image, 0 to 255, and which of its pixels are usable."""
+    strips = (np.arange(len(image)) // 64) % math.ceil(
+        image.shape[0] * image.shape[1] / _PIXELS
+    ) == 0
+    samples = np.rint(image[strips] * 255)
+    weights = np.array([0.299, 0.587, 0.114] if samples.shape[2] == 3 else [1], np.float32)
+    usable: NDArray[np.bool_] = np.asarray(((samples > 0) & (samples < 255)).all(axis=2))
+    if visible is not None:
+        usable &= visible[strips]
+    return samples @ weights, usable
 
 
 def _block_corner(bright: Pixels) -> tuple[int, int]:
@@ -72,8 +111,14 @@ def _block_corner(bright: Pixels) -> tuple[int, int]:
     return phase(bright), phase(bright.T)
 
 
-def _quality_gains(bright: Pixels, usable: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return the log-likelihood ratio of each quality, 1 to 100, to "never compressed"."""
+def _quality_gains(
+    bright: Pixels, usable: NDArray[np.bool_], later: int | None = None
+) -> NDArray[np.float64]:
+    """Return the log-likelihood ratio of each quality, 1 to 100, to "never compressed".
+
+    Args:
+        later: quality of a later compression, whose errors are added to those of rounding.
+    """
     from scipy.fft import dctn
 
     from restore_cli.image import jpeg_steps
@@ -89,17 +134,23 @@ def _quality_gains(bright: Pixels, usable: NDArray[np.bool_]) -> NDArray[np.floa
     gains = np.zeros(100)
     for row, column in np.argwhere(np.add.outer(np.arange(8), np.arange(8)) < 6):
         distinct, index = np.unique(steps[:, row, column], return_inverse=True)
-        gains += _step_gains(coefficients[:, row, column], distinct)[index]
+        error = _ROUNDING + (steps[later - 1, row, column] ** 2 / 12 if later else 0)
+        gains += _step_gains(coefficients[:, row, column], distinct, error)[index]
     return gains
 
 
-def _step_gains(values: NDArray[np.float64], steps: NDArray[np.float64]) -> NDArray[np.float64]:
+def _step_gains(
+    values: NDArray[np.float64], steps: NDArray[np.float64], variance: float
+) -> NDArray[np.float64]:
     """Return the log-likelihood ratio of each quantization step to no quantization.
 
     Coefficients near zero fit every step and are ignored.
+
+    Args:
+        variance: of errors after the quantization.
     """
     size = np.abs(values)
-    size = size[size > 1]  # 3.5 standard deviations of rounding errors
+    size = size[size > math.sqrt(12 * variance)]  # 3.5 standard deviations
     if not len(size):
         return np.zeros(len(steps))
     scale = float(size.mean())  # of the Laplace density
@@ -107,7 +158,7 @@ def _step_gains(values: NDArray[np.float64], steps: NDArray[np.float64]) -> NDAr
     error = size - level * steps[:, None]
     ratio = steps[:, None] / scale
     mass = np.log1p(-np.exp(-ratio)) - ratio * (level - 1)
-    spread = -(error**2) / (2 * _ROUNDING) - math.log(2 * math.pi * _ROUNDING) / 2
+    spread = -(error**2) / (2 * variance) - math.log(2 * math.pi * variance) / 2
     density = -size / scale - math.log(scale)
     lattice = mass + spread - density + math.log(1 - _OUTLIERS)
     return np.asarray(np.logaddexp(lattice, math.log(_OUTLIERS)).sum(axis=1))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -11,13 +12,14 @@ from restore_cli import storage
 from restore_cli.atomic import sweep
 from restore_cli.engine import estimate_memory
 from restore_cli.errors import PictureError, RestoreError
-from restore_cli.image import read_size
+from restore_cli.image import read_picture, read_size
 from restore_cli.pipeline.apply import replaces_all
 from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.journal import Journal, digest, digest_item
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.photo import PhotoRestorer, failed
+from restore_cli.pipeline.plan import Step
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.workers import Processes, ThisProcess, Workers
 from restore_cli.report.record import Record
@@ -72,21 +74,33 @@ def preview(request: Request, journal: Journal | None = None) -> Iterator[Record
     ledger = _Ledger(request, journal, sweeps=False)
     models = Models(offline=True)
     for item in request.items:
-        if item and not (record := ledger.find(item)):
-            memory = _estimate_memory(request, item, models)
-            name = request.plan.name
-            record = Record(item.input, "planned", item.output, task=name, memory=memory)
-        if item and record:
-            yield record
+        if item:
+            yield ledger.find(item) or _plan(request, item, models)
 
 
-def _estimate_memory(request: Request, item: FileJob, models: Models) -> int | None:
+def _plan(request: Request, item: FileJob, models: Models) -> Record:
+    """The record of a file that would be restored, which is opened if its steps depend on it."""
+    plan, steps = request.plan, request.plan.steps
+    record = Record(item.input, "planned", item.output, task=plan.name)
     if item.input == STREAM or storage.is_url(item.input) or not os.path.isfile(item.input):
-        return None
+        return record
+    if plan.looks:
+        try:
+            choice = plan.choose(read_picture(item.input, max_pixels=request.max_pixels))
+        except RestoreError as error:
+            return failed(item, plan, error)
+        steps = choice.steps
+        record = replace(record, found=choice.found, findings=choice.findings)
+    return replace(record, memory=_estimate_memory(request, item, steps, models))
+
+
+def _estimate_memory(
+    request: Request, item: FileJob, steps: Sequence[Step], models: Models
+) -> int | None:
     most = 0
     try:
         height, width = read_size(Path(item.input))
-        for step in request.plan.steps:
+        for step in steps:
             task, scale = step.task, step.task.enlargement(height, width)
             model = models.find(step.model or task.model, task.name, 3, scale)
             overwrite = replaces_all(task, step.strength, bool(item.mask_in)) and not (
@@ -97,7 +111,7 @@ def _estimate_memory(request: Request, item: FileJob, models: Models) -> int | N
             height, width = task.target_size(height, width)
     except RestoreError:  # restoring it will report the error
         return None
-    return most
+    return most or None
 
 
 def _hire(

@@ -32,7 +32,7 @@ from restore_cli.pipeline.files import STREAM, FileJob, choose_format
 from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
-from restore_cli.pipeline.plan import Plan, Step, keeps_most_pixels
+from restore_cli.pipeline.plan import Choice, Plan, Step, keeps_most_pixels
 from restore_cli.pipeline.provenance import record_run, stamp
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.steps import Progress, Walker
@@ -104,6 +104,7 @@ class PhotoRestorer:
         request: what to restore, and how; its items are not used.
         stdin, stdout: the streams to use for STREAM.
         callbacks: report the progress.
+        models: finds the models; by default, those that this restorer loads.
 
     Raises:
         WeightsError, UsageError: the request cannot be carried out for any file.
@@ -115,11 +116,18 @@ class PhotoRestorer:
         stdin: BinaryIO | None = None,
         stdout: BinaryIO | None = None,
         callbacks: Callbacks | None = None,
+        models: Models | None = None,
     ) -> None:
         self._request, self._stdin, self._stdout = request, stdin, stdout
         self._callbacks = callbacks or Callbacks()
-        models = Models(request.offline, self._callbacks.on_download)
-        self._walker = Walker(models, request.settings, request.check_tiles, request.noise_levels)
+        models = models or Models(request.offline, self._callbacks.on_download)
+        self._walker = Walker(
+            models,
+            request.settings,
+            request.check_tiles,
+            request.noise_levels,
+            advises=not request.plan.looks,
+        )
         engine.find_device(request.settings.device)
         for step in request.plan.steps:
             model, task = step.model, step.task.name
@@ -159,9 +167,10 @@ class PhotoRestorer:
             return self._restore_pages(item, loaded, loaded.pages)
         request, callbacks, picture = self._request, self._callbacks, loaded.picture
         started = time.perf_counter() - loaded.seconds
-        steps = request.plan.choose(picture)
+        choice = request.plan.choose(picture)
+        steps = choice.steps
         data, quality, shape = loaded.data, picture.jpeg_quality, picture.pixels.shape
-        record = _describe(item, picture, find_damage(data))
+        record = _describe(item, picture, choice, find_damage(data))
         run = record_run(request, data, picture, item.mask_in) if request.provenance else None
         unrestored = None
         if item.reference or callbacks.on_comparison:
@@ -344,12 +353,14 @@ def failed(item: FileJob, plan: Plan, error: Exception) -> Record:
     return Record(item.input, "failed", item.output, plan.name, error=_sentence(item, error))
 
 
-def _describe(item: FileJob, picture: Picture, warnings: tuple[str, ...]) -> Record:
+def _describe(item: FileJob, picture: Picture, choice: Choice, warnings: tuple[str, ...]) -> Record:
     """The record of a photo before its first step."""
     return Record(
         item.input,
         "done",
         item.output,
+        found=choice.found,
+        findings=choice.findings,
         width=picture.width,
         height=picture.height,
         channels=picture.channels,

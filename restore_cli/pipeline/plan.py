@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from restore_cli.tasks import Task
 
@@ -16,9 +17,11 @@ class Plan(Protocol):
 
     Attributes:
         lists_steps: whether a record has a part for each step.
+        looks: whether the steps depend on the photo.
     """
 
     lists_steps: ClassVar[bool]
+    looks: ClassVar[bool]
 
     @property
     def name(self) -> str:
@@ -32,8 +35,8 @@ class Plan(Protocol):
     def steps(self) -> tuple[Step, ...]:
         """All steps that may be chosen, in their order; with the name they determine results."""
 
-    def choose(self, picture: Picture, /) -> tuple[Step, ...]:
-        """The steps for a photo; without any, it is not changed."""
+    def choose(self, picture: Picture, /) -> Choice:
+        """The steps for a photo."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,7 @@ class Step:
     """
 
     lists_steps: ClassVar[bool] = False
+    looks: ClassVar[bool] = False
 
     task: Task
     model: str | None = None
@@ -63,13 +67,33 @@ class Step:
         return self.task.suffix
 
     @property
+    def label(self) -> str:
+        """The task, and the model if one is named: "denoise (photo)"."""
+        return f"{self.task.name} ({self.model})" if self.model else self.task.name
+
+    @property
     def steps(self) -> tuple[Step, ...]:
         """This step."""
         return (self,)
 
-    def choose(self, _: Picture, /) -> tuple[Step, ...]:
+    def choose(self, _: Picture, /) -> Choice:
         """This step, for every photo."""
-        return (self,)
+        return Choice(self.steps)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What is done to a photo, and why.
+
+    Attributes:
+        steps: the steps in their order; without any, the photo is not changed.
+        found: what was found in the photo, and what follows from it: lines for the user.
+        findings: the figures of it, by name.
+    """
+
+    steps: tuple[Step, ...]
+    found: tuple[str, ...] = ()
+    findings: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -81,6 +105,7 @@ class Chain:
     """
 
     lists_steps: ClassVar[bool] = True
+    looks: ClassVar[bool] = False
     suffix: ClassVar[str] = "restored"
 
     steps: tuple[Step, ...]
@@ -90,9 +115,9 @@ class Chain:
         """The names of the tasks: "deblock | denoise"."""
         return " | ".join(step.task.name for step in self.steps)
 
-    def choose(self, _: Picture, /) -> tuple[Step, ...]:
+    def choose(self, _: Picture, /) -> Choice:
         """All steps, for every photo."""
-        return self.steps
+        return Choice(self.steps)
 
 
 def keeps_most_pixels(plan: Plan) -> bool:

@@ -58,12 +58,14 @@ class Walker:
         settings: how to run networks.
         checks_tiles: whether to measure the effect of tiling.
         noise_levels: whether records have the noise before each step.
+        advises: whether to suggest what would suit a photo better than the last step.
     """
 
     models: Models
     settings: Settings
     checks_tiles: bool = False
     noise_levels: bool = True
+    advises: bool = True
 
     def walk(
         self,
@@ -109,7 +111,8 @@ class Walker:
         drawn = None if at.drawn is None else task.unrestored(at.drawn)
         used = task.keeps_most_pixels or not any(one.task.keeps_most_pixels for one in steps)
         found = Finding(picture, model.conditions, task.noise)  # before it is overwritten
-        advice = task.advise(found) if number + 1 == len(steps) else None
+        last = number + 1 == len(steps)
+        advice = task.advise(found) if self.advises and last else None
         noise = found.noise if self.noise_levels else task.noise
         change = apply(
             picture,

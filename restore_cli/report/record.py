@@ -51,6 +51,8 @@ class Record:
             damage and b fills the rest. Several steps are joined as in "deblock | denoise".
         options: the options of the task as used, with an estimated sigma instead of "auto".
         estimated: the options that were estimated from the photo.
+        found: what `restore auto` found in the photo, and what it does; lines for the user.
+        findings: the figures of `findings.Findings`, by name.
         steps: a part for each step of `restore run`, which has options and estimated.
         device, precision, tile: how the last model ran; tile 0 is the entire photo at once.
         width, height, channels, depth: of the input; depth in bits per sample.
@@ -76,6 +78,8 @@ class Record:
     model: str | None = None
     options: dict[str, float | str] | None = None
     estimated: tuple[str, ...] = ()
+    found: tuple[str, ...] = ()
+    findings: Mapping[str, Any] | None = None
     steps: tuple[StepRecord, ...] = ()
     device: str | None = None
     precision: str | None = None
@@ -112,7 +116,7 @@ class Record:
         """Read what `to_json` wrote, perhaps in another version of the program."""
         fields = json.loads(line)
         known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
-        known |= {name: tuple(known.get(name, ())) for name in ("warnings", "estimated")}
+        known |= {name: tuple(known.get(name, ())) for name in ("warnings", "estimated", "found")}
         return cls(**known | {"steps": tuple(map(StepRecord.from_dict, known.get("steps", ())))})
 
 

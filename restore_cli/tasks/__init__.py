@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import Field, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from restore_cli.errors import UsageError
@@ -60,6 +60,27 @@ def option(
     """
     words = {"help": help, "metavar": metavar, "parse": parse, "show": show}
     return field(default=default, metadata=words)
+
+
+def option_fields(kind: type[Any]) -> dict[str, Field[Any]]:
+    """The fields of a task, or of another dataclass, that are options, by name."""
+    return {item.name: item for item in fields(kind) if "parse" in item.metadata}
+
+
+def parse_strength(text: str | float) -> float:
+    """Parse a share from 0 to 1, or a percentage."""
+    number, percent = (
+        (text, False) if isinstance(text, float) else (text.removesuffix("%"), text[-1:] == "%")
+    )
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share <= 1:
+        raise UsageError(
+            f"{text!r} is not a valid strength; expected a number from 0 to 1, or 0% to 100%."
+        )
+    return share
 
 
 class Networks(Protocol):

@@ -1,0 +1,194 @@
+"""Finds what damages a photo: noise, JPEG compression, rain, haze and blur.
+
+The bundled networks for rain, haze and blur were also trained on photos without this damage, which
+they must not change. How much they change a photo therefore measures the damage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from restore_cli.image import Mask, Picture, Pixels
+from restore_cli.metrics import estimate_first_quality, estimate_quality
+from restore_cli.noise import Noise, cut_windows, measure_noise, run_windows
+
+if TYPE_CHECKING:
+    from restore_cli.network import Restorer
+
+_LEAST = 64  # pixels; a photo with a shorter side is not searched for rain, haze and blur
+_MARGIN = 16  # pixels at the borders of a window, which a network restores worse
+_PART = 32  # side in pixels of the parts that are searched for rain
+_SPARED = 25  # percentage of the parts that rain may leave out
+_STREAK = 3.0  # deviation in pixels of the Gaussian filter below which light is a streak
+_SCENE = 384  # pixels on the long side at which a photo is searched for haze
+_NEAR = 15  # side in pixels of the areas that have something dark, if there is no haze
+_VEILED = 1.25  # by how much the contrast of detail rises at least when haze is removed
+_DETAIL = 9  # side in pixels of the mean filter below which this is detail
+_FLAT = 1 / 255  # contrast of detail that counts as none
+_FINE = 2.0  # deviation in pixels of the Gaussian filter below which detail is fine
+
+
+@dataclass(frozen=True)
+class Compression:
+    """A JPEG compression of a photo.
+
+    Attributes:
+        quality: libjpeg's quality, 1 to 100.
+        corner: row and column where blocks start, 0 to 15.
+    """
+
+    quality: int
+    corner: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured in a photo.
+
+    Attributes:
+        width, height: its size in pixels.
+        noise: its noise; streaks of rain and very strong JPEG artifacts raise the level.
+        compressions: its JPEG compressions, the last one first; at most two are found.
+        rain: deviation of the light of streaks on the 0..255 scale, in the quarter of the photo
+            with the least rain.
+        haze: mean brightness of the haze that is removed, on the 0..255 scale; 0 if the contrast
+            of detail hardly rises, as that of a pale sky.
+        blur: by how much sharpening increases the contrast of fine detail; 1 for a sharp photo.
+    """
+
+    width: int
+    height: int
+    noise: Noise
+    compressions: tuple[Compression, ...] = ()
+    rain: float = 0.0
+    haze: float = 0.0
+    blur: float = 1.0
+
+
+def examine(picture: Picture) -> Findings:
+    """Measure the damage of a photo, in windows all over it.
+
+    Args:
+        picture: pixels H x W x C in [0, 1]; transparent ones are ignored. With a side below 64
+            pixels, there is neither rain nor haze nor blur.
+
+    Raises:
+        WeightsError: the file of a network is missing or damaged.
+    """
+    pixels, visible = picture.opaque_pixels(), picture.visible
+    noise, compressions = measure_noise(pixels, visible), _find_compressions(picture)
+    if min(pixels.shape[:2]) < _LEAST:
+        return Findings(picture.width, picture.height, noise, compressions)
+    return Findings(
+        width=picture.width,
+        height=picture.height,
+        noise=noise,
+        compressions=compressions,
+        rain=_measure_rain(pixels, visible),
+        haze=_measure_haze(pixels),
+        blur=_measure_blur(pixels, visible),
+    )
+
+
+def _find_compressions(picture: Picture) -> tuple[Compression, ...]:
+    """The last JPEG compression, of which a JPEG file has the quality, and one before it."""
+    pixels, visible = picture.pixels, picture.visible
+    if picture.jpeg_quality:
+        last = Compression(picture.jpeg_quality, picture.corner)
+    else:
+        last = Compression(*estimate_quality(pixels, visible))
+        if last.quality == 100:
+            return ()
+    first = estimate_first_quality(pixels, (last.quality, last.corner), visible)
+    return (last, Compression(*first)) if first else (last,)
+
+
+def _measure_rain(pixels: Pixels, visible: Mask | None) -> float:
+    """Measure the light that removing rain takes away, apart from smooth changes.
+
+    Rain is everywhere in a photo, so the quarter of its parts with the least rain is decisive.
+    """
+    import cv2
+
+    before, after = _restore_windows("derain", pixels, visible)
+    if not before.size:
+        return 0.0
+    removed = [window - cv2.GaussianBlur(window, (0, 0), _STREAK) for window in before - after]
+    parts = [
+        window[row : row + _PART, column : column + _PART].std()
+        for window in removed
+        for row in range(0, window.shape[0] - _PART + 1, _PART)
+        for column in range(0, window.shape[1] - _PART + 1, _PART)
+    ]
+    return 255 * float(np.percentile(parts, _SPARED))
+
+
+def _measure_haze(pixels: Pixels) -> float:
+    """Measure by how much removing haze darkens the darkest pixel near each pixel.
+
+    Almost every area without haze has something dark or of a pure color: the dark channel prior of
+    He, Sun and Tang, "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009. Only haze
+    also hides detail.
+    """
+    import cv2
+
+    height, width = pixels.shape[:2]
+    factor = min(1, _SCENE / max(height, width))
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
+    small = small.reshape(size[1], size[0], -1)
+    network = _network("dehaze")
+    multiple = network.geometry.multiple
+    around = [(0, -side % multiple) for side in small.shape[:2]]
+    padded = np.pad(small, [*around, (0, 0)], "symmetric")
+    output = run_windows(network, padded.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)
+    clear = output[: size[1], : size[0]].clip(0, 1)
+
+    def darkest(image: Pixels) -> Pixels:
+        return np.asarray(cv2.erode(image.min(axis=2), np.ones((_NEAR, _NEAR), np.uint8)))
+
+    def detail(image: Pixels) -> float:
+        bright = image.mean(axis=2)
+        fine = bright - cv2.blur(bright, (_DETAIL, _DETAIL))
+        return float(fine.std())
+
+    if detail(small) < _FLAT or detail(clear) < _VEILED * detail(small):
+        return 0.0
+    return 255 * float((darkest(small) - darkest(clear)).mean())
+
+
+def _measure_blur(pixels: Pixels, visible: Mask | None) -> float:
+    """Measure how much sharpening gains in fine detail; sharp windows have most of it and count.
+
+    So a photo with a blurred background is sharp.
+    """
+    import cv2
+
+    def detail(windows: Pixels) -> float:
+        fine = [window - cv2.GaussianBlur(window, (0, 0), _FINE) for window in windows]
+        return float(np.std(fine)) + _FLAT
+
+    before, after = _restore_windows("deblur", pixels, visible)
+    return detail(after) / detail(before) if before.size else 1.0
+
+
+def _restore_windows(task: str, pixels: Pixels, visible: Mask | None) -> tuple[Pixels, Pixels]:
+    """The brightness of windows, N x h x w, before and after a task's default network."""
+    network = _network(task)
+    windows = cut_windows(pixels, visible, network)
+    if not len(windows):
+        return np.empty((0, 1, 1), np.float32), np.empty((0, 1, 1), np.float32)
+    restored = run_windows(network, windows).clip(0, 1)
+    inside = np.s_[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
+    return windows.mean(axis=1)[inside], restored.mean(axis=1)[inside]
+
+
+@cache
+def _network(task: str) -> Restorer:
+    from restore_cli.models import catalog, checkpoint
+
+    return checkpoint.load(catalog.choose(None, task, 3)).network

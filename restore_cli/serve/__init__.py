@@ -1,0 +1,1 @@
+"""A local page and an HTTP API that restore photos, as the commands do."""
