@@ -16,8 +16,8 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.models import store
 
 EPILOG = (
-    f"{examples('serve')}\n\nExit codes: 1 the address is in use, 2 invalid arguments, 130 stopped by"
-    " Ctrl-C."
+    f"{examples('serve')}\n\nExit codes: 1 the address is in use, 2 invalid arguments, 130"
+    " stopped by Ctrl-C."
 )
 _SHUTDOWN_SECONDS = 2  # for requests that are being answered
 _LIMITS = "Limits"
