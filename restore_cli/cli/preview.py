@@ -30,8 +30,9 @@ from restore_cli.report.comparison import Comparison
 # attributes of the terminal (DA1), which every terminal answers. Attribute 4 means sixels.
 _QUERY = b"\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[16t\x1b[c"
 _KITTY = b"_Gi=31;OK"
-_CELL_SIZE = re.compile(rb"\x1b\[6;(\d+);(\d+)t")
+_CELL_SIZE = re.compile(rb"\x1b\[6;([1-9]\d*);([1-9]\d*)t")
 _ATTRIBUTES = re.compile(rb"\x1b\[\?([\d;]*)c")
+_TEXT_ONLY = (None, "dumb", "linux")  # types of terminals that would show the question
 _SECONDS = 1.0  # to wait for an answer, also through ssh
 _CHUNK = 4096  # the longest payload of one kitty command
 _CELL = 20, 10  # height and width of a character in pixels, if the terminal does not say
@@ -74,18 +75,17 @@ class _Raw:
 
 def find_preview() -> Preview | None:
     """Ask the terminal how it shows pictures; None if it cannot, or there is no terminal."""
-    if not stderr.is_terminal or os.name == "nt":
+    if not stderr.is_terminal or os.name == "nt" or os.environ.get("TERM") in _TEXT_ONLY:
         return None
     try:
         terminal = os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY)
+        try:
+            # In the background, a question would stop this process.
+            return ask(terminal) if os.tcgetpgrp(terminal) == os.getpgrp() else None
+        finally:
+            os.close(terminal)
     except OSError:
         return None
-    try:
-        if os.tcgetpgrp(terminal) != os.getpgrp():  # in the background, where asking would stop us
-            return None
-        return ask(terminal)
-    finally:
-        os.close(terminal)
 
 
 def ask(terminal: int) -> Preview | None:
@@ -97,7 +97,9 @@ def ask(terminal: int) -> Preview | None:
         while not _ATTRIBUTES.search(answer):
             if not select.select([terminal], [], [], max(0, end - time.monotonic()))[0]:
                 break
-            answer += os.read(terminal, 1024)
+            if not (part := os.read(terminal, 1024)):  # the terminal is gone
+                break
+            answer += part
     size, attributes = _CELL_SIZE.search(answer), _ATTRIBUTES.search(answer)
     cell = (int(size[1]), int(size[2])) if size else _CELL
     if _KITTY in answer:
