@@ -100,7 +100,8 @@ def main() -> None:
         print("| | photos/s | median s | 95 % s | longest s | CPU s each | peak MB |")
         print("|---|---|---|---|---|---|---|")
         words = [*RESTORE, "serve", "--port", "0", "--offline"]
-        with subprocess.Popen(words, stdout=-1, stderr=-3, text=True) as server:
+        follows = os.environ | {"RESTORE_FOLLOWS": "1"}  # it ends with this process
+        with subprocess.Popen(words, stdin=-1, stdout=-1, env=follows, text=True) as server:
             assert server.stdout
             address = f"{server.stdout.readline().strip()}v1/denoise"
             send(address, photos[0])  # loads the model
