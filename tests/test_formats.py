@@ -303,6 +303,8 @@ def test_a_profile_is_converted_for_jpeg_xl() -> None:
         (heif(smooth(3))[:-200], "damaged"),
         (dng()[:-100], "damaged"),
         (dng()[:200], "damaged|does not support"),
+        (dng().replace(bytes([0, 1, 1, 2]), bytes([0, 2, 2, 4])), "color filters is not supported"),
+        (dng().replace(bytes([0, 1, 1, 2]), bytes([1, 1, 0, 2])), "color filters is not supported"),
         (b"FUJIFILMCCD-RAW " + bytes(300), "LibRaw does not support"),
         (b"GIF89a" + bytes(20), "damaged|it is not a PNG"),
     ],

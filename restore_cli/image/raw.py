@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from PIL import ExifTags, Image
 
 from restore_cli.errors import PictureError
@@ -82,9 +84,11 @@ def decode_raw(data: bytes, bounds: Bounds) -> Picture:
             raw.unpack()
         if reports:  # LibRaw would invent the missing pixels
             raise ValueError(reports[0].decode(errors="replace").rpartition(": ")[2].strip())
-        pattern = raw.raw_pattern
-        if raw.num_colors == 1 and pattern is not None and pattern.any():
-            raise ValueError("its color filters contradict each other")
+        if not _can_develop(raw.raw_pattern, raw.num_colors):
+            raise PictureError(
+                "its pattern of color filters is not supported. Convert it to TIFF with another"
+                " program."
+            )
         samples: Samples = raw.postprocess(
             output_bps=16,
             use_camera_wb=True,
@@ -94,6 +98,26 @@ def decode_raw(data: bytes, bounds: Bounds) -> Picture:
         )
         metadata = _metadata(data, raw, library, notes)
     return assemble(array_raster(samples, 16), 1, metadata, "RAW", notes)
+
+
+def _can_develop(pattern: npt.NDArray[np.uint8] | None, colors: int) -> bool:
+    """Return whether LibRaw can develop a pattern of color filters.
+
+    With any other one, as damaged files have it, its result contains memory that was never written.
+    """
+    if pattern is None:  # all colors of every pixel, as in linear DNG
+        return True
+    if colors == 1:
+        return not pattern.any()
+    if pattern.shape == (6, 6):  # X-Trans
+        return True
+    if pattern.shape != (2, 2):
+        return False
+    if colors == 4:
+        return len(np.unique(pattern)) == 4
+    bayer = np.where(pattern == 3, 1, pattern)  # 3 is the second green
+    greens = bayer == 1
+    return sorted(bayer.ravel()) == [0, 1, 1, 2] and bool(greens.trace() in (0, 2))
 
 
 @contextlib.contextmanager
