@@ -3,8 +3,8 @@
     python benchmarks/presets.py DATA/cbsd68 --every 8
 
 Each preset restores crops of 192 pixels with damage that it is for, and with less or none. The
-table has the mean PSNR before and after, and the smallest gain of a crop (in dB; equal images count
-as 60). Screenshots are drawn: lines of text under a colored bar. Halved photos are compared at full
+table has the mean PSNR before and after, and that of the crop with the smallest gain (in dB; equal
+images count as 60). Screenshots are drawn: lines of text under a colored bar. Halved photos are compared at full
 size, before with a bicubic enlargement.
 """
 
@@ -117,7 +117,7 @@ def main() -> None:
     rng = np.random.default_rng(1)
     screenshots = [draw_screenshot(rng) for _ in photos]
     walker = Walker(Models(), Settings(precision="fp32"))
-    print(f"{len(photos)} images\n\n| preset | damage | before | after | smallest gain |")
+    print(f"{len(photos)} images\n\n| preset | damage | before | after | worst crop |")
     print("|---|---|---:|---:|---:|")
     for name, cases in CASES.items():
         for damage in cases:
