@@ -3,8 +3,8 @@
     python benchmarks/presets.py DATA/cbsd68 --every 8
 
 Each preset restores crops of 192 pixels with damage that it is for, and with less or none. The
-table has the mean PSNR before and after, and that of the crop with the smallest gain (in dB; equal
-images count as 60). Screenshots are drawn: lines of text under a colored bar. Halved photos are compared at full
+table has the mean PSNR before and after, and the smallest gain of a crop (in dB; equal images count
+as 60). Screenshots are drawn: lines of text under a colored bar. Halved photos are compared at full
 size, before with a bicubic enlargement.
 """
 
@@ -117,7 +117,7 @@ def main() -> None:
     rng = np.random.default_rng(1)
     screenshots = [draw_screenshot(rng) for _ in photos]
     walker = Walker(Models(), Settings(precision="fp32"))
-    print(f"{len(photos)} images\n\n| preset | damage | before | after | worst crop |")
+    print(f"{len(photos)} images\n\n| preset | damage | before | after | smallest gain |")
     print("|---|---|---:|---:|---:|")
     for name, cases in CASES.items():
         for damage in cases:
@@ -125,9 +125,8 @@ def main() -> None:
             scores = np.array(measure(walker, name, damage, images))
             before, after = scores.mean(axis=0)
             least = (scores[:, 1] - scores[:, 0]).min()
-            print(
-                f"| `{name}` | {damage} | {before:.2f} | {after:.2f} | {least:+.2f} |", flush=True
-            )
+            figures = f"{before:.2f} | {after:.2f} | {least:+.2f}"
+            print(f"| `{name}` | {damage} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":
