@@ -125,9 +125,8 @@ def main() -> None:
             scores = np.array(measure(walker, name, damage, images))
             before, after = scores.mean(axis=0)
             least = (scores[:, 1] - scores[:, 0]).min()
-            print(
-                f"| `{name}` | {damage} | {before:.2f} | {after:.2f} | {least:+.2f} |", flush=True
-            )
+            figures = f"{before:.2f} | {after:.2f} | {least:+.2f}"
+            print(f"| `{name}` | {damage} | {figures} |", flush=True)
 
 
 if __name__ == "__main__":
