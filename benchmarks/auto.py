@@ -209,7 +209,8 @@ def main(words: Sequence[str] | None = None) -> None:
     damaged = {name: rows for name, rows in results.items() if CLEAN not in name}
     for name, rows in damaged.items():
         report(name, rows)
-    report("all damaged photos", [row for rows in damaged.values() for row in rows])
+    if damaged:
+        report("all damaged photos", [row for rows in damaged.values() for row in rows])
 
 
 if __name__ == "__main__":

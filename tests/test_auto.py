@@ -63,7 +63,7 @@ def names(findings: Findings) -> list[str]:
 def test_clean_photos_need_no_steps() -> None:
     assert names(CLEAN) == []
     assert names(replace(CLEAN, compressions=(Compression(95, (0, 0)),))) == []
-    assert names(replace(CLEAN, noise=noise(2.5), rain=1.0, haze=20.0, blur=1.1)) == []
+    assert names(replace(CLEAN, noise=noise(3.0), rain=1.0, haze=20.0, blur=1.1)) == []
 
 
 def test_each_damage_has_its_step() -> None:

@@ -33,7 +33,8 @@ _Only = Annotated[
     ),
 ]
 _Explain = Annotated[
-    bool, flag(_PANEL, "Show the figures, and the limits from which a photo is restored.")
+    bool,
+    flag(_PANEL, "Show the figures, and the limits from which a photo is restored.", "--explain"),
 ]
 
 

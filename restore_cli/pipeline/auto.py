@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # for help texts it is imported without numpy, which is slow
     from restore_cli.image import Picture
 
 # Limits from which a photo is restored, see `Findings`; docs/auto.md states how they were found.
-NOISY = 2.4  # for a photo that was never compressed,
+NOISY = 2.8  # for a photo that was never compressed,
 ARTIFACTS = 0.05  # plus this for each step of JPEG quality below 100, as artifacts look like noise
 GOOD = 92  # highest quality of a JPEG that is deblocked
 RAINY = 4.5
