@@ -18,11 +18,13 @@ import sys
 import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
+from urllib.parse import urljoin
 
 import numpy as np
 import psutil
@@ -56,10 +58,22 @@ def send(address: str, photo: Path) -> float:
     kind = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
     start = time.perf_counter()
     with urllib.request.urlopen(urllib.request.Request(address, body, kind)) as answer:
-        if answer.status != 200:
-            sys.exit(f"The server answered with status {answer.status}. Use fewer clients.")
+        place = answer.headers["Location"]  # of the job, if it takes longer than 30 seconds
         answer.read()
+    while place and not fetch(f"{urljoin(address, place)}/result"):
+        time.sleep(0.1)
     return time.perf_counter() - start
+
+
+def fetch(address: str) -> bool:
+    """Fetch a result; returns whether it is there."""
+    try:
+        urllib.request.urlopen(address).read()
+    except urllib.error.HTTPError as error:
+        if error.code != 409:
+            raise
+        return False
+    return True
 
 
 def watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> None:
@@ -71,7 +85,7 @@ def watch(process: psutil.Process, peak: list[int], stop: threading.Event) -> No
 def measure(process: subprocess.Popen[Any], address: str, photos: list[Path], clients: int) -> str:
     """Send all photos with a number of clients; returns a row of the table."""
     peak, stop, server = [0], threading.Event(), psutil.Process(process.pid)
-    watcher = threading.Thread(target=watch, args=(server, peak, stop))
+    watcher = threading.Thread(target=watch, args=(server, peak, stop), daemon=True)
     watcher.start()
     start, before = time.perf_counter(), sum(server.cpu_times()[:2])
     with ThreadPoolExecutor(clients) as pool:
@@ -101,7 +115,9 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|")
         words = [*RESTORE, "serve", "--port", "0", "--offline"]
         follows = os.environ | {"RESTORE_FOLLOWS": "1"}  # it ends with this process
-        with subprocess.Popen(words, stdin=-1, stdout=-1, env=follows, text=True) as server:
+        with subprocess.Popen(
+            words, stdin=-1, stdout=-1, stderr=-3, env=follows, text=True
+        ) as server:
             assert server.stdout
             address = f"{server.stdout.readline().strip()}v1/denoise"
             send(address, photos[0])  # loads the model
