@@ -26,7 +26,6 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import pillow_heif
 import tifffile
 from fuzzing import Case, Verdict, garble, invoke
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin, TiffImagePlugin
@@ -392,6 +391,8 @@ def _others(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
 
 def _libraries(rng: np.random.Generator) -> Iterator[tuple[str, bytes]]:
     """GIF, and formats that need the extra `formats`."""
+    import pillow_heif
+
     for mode in "L", "P", "RGBA":
         yield f"gif-{mode}.gif", _saved(_image(rng, mode), "GIF")
     frames = [_image(rng, "RGBA") for _ in range(3)]

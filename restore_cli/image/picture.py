@@ -48,7 +48,7 @@ class Picture:
         alpha: H x W, uint8 or uint16; it is written exactly as it was read.
         depth: bits per sample of the input and the output, 8 or 16.
         metadata: everything else that describes the pixels.
-        format: Pillow's name of the input's format.
+        format: Pillow's name of the input's format, or JXL or RAW.
         notes: warnings about what reading lost or left out.
         jpeg_quality: the quality, 1 to 100, with quantization tables closest to those of a JPEG.
         corner: row and column, 0 to 15, where the blocks of a JPEG start; they are not 0 in a photo

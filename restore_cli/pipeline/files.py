@@ -257,9 +257,14 @@ def find_matching_file(path: Path, item: FileJob) -> Path:
     stems = (
         candidate.with_suffix(suffix)
         for candidate in candidates
-        for suffix in sorted(READ_SUFFIXES)
+        for suffix in sorted(READ_SUFFIXES, key=_is_read_only)
     )
     return next((file for file in (*candidates, *stems) if file.is_file()), same)
+
+
+def _is_read_only(suffix: str) -> tuple[bool, str]:
+    """A key that sorts suffixes by name, with those that are only read, such as .dng, last."""
+    return written_format(f"photo{suffix}") is None, suffix
 
 
 def _complete(
