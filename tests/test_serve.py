@@ -248,7 +248,7 @@ def test_a_zip_holds_every_result_once(serve: Serve, folder: Path) -> None:
         ("denoise", {"sigma": "-1"}, 422, "-1 is not a valid sigma"),
         ("denoise", {"scale": "2"}, 422, "Unknown option 'scale' of denoise; expected sigma,"),
         ("denoise", {"strength": "2"}, 422, "'2' is not a valid strength"),
-        ("denoise", {"format": "gif"}, 422, "photo.gif: its suffix is unknown"),
+        ("denoise", {"format": "gif"}, 422, "photo.gif: GIF files can only be read"),
         ("denoise", {"jpeg_quality": "0"}, 422, "'0' is not a valid quality"),
         ("denoise", {"ensemble": "yes"}, 422, "'yes' is not valid here; expected true or false"),
         ("denoise", {"model": "nothing"}, 422, "Unknown model 'nothing'"),

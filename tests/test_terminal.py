@@ -88,6 +88,7 @@ def test_folders_end_with_a_table(checkpoints: dict[int, Path], tmp_path: Path) 
     photos(tmp_path, 3)
     (tmp_path / "in/broken.png").touch()
     words = ["denoise", "in", "-o", "out/", "--reference", "clean", "--model", checkpoints[3]]
+    words += ["--report", "report.json"]  # for which the noise is measured
     answers = {b"\x1b[c": b"\x1b_Gi=31;OK\x1b\\\x1b[6;20;10t\x1b[?62;c"}
     code, shown = in_terminal([*words, "--preview"], tmp_path, answers)
     assert code == 1
