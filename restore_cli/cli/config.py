@@ -19,7 +19,7 @@ def config() -> None:
     the project's restore.toml, which precedes the user's config.toml.
 
     The output is TOML, as in these files: options of all commands are at the top, and those of one
-    command in a table such as [sr].
+    command in a table such as \\[sr].
     """
     found = {command: find_defaults(command) for command in PHOTO_COMMANDS}
     first, *others = (found[task].items() for task in TASKS)

@@ -88,7 +88,7 @@ def describe(record: Record) -> str:
         f"{name_input(record)} -> {'standard output' if record.output == '-' else record.output}"
     ]
     parts += _describe_options(record)
-    parts += [f"{step.task}: {', '.join(_describe_step(step))}" for step in record.steps]
+    parts += map(_describe_step, record.steps)
     if record.status == "done" and record.model is None and not record.steps:
         parts.append("left unchanged")
     if record.output_width and record.output_height and record.seconds is not None:
@@ -102,9 +102,10 @@ def describe(record: Record) -> str:
     return "  ".join([*parts, *_describe_figures(record)])
 
 
-def _describe_step(step: StepRecord) -> list[str]:
-    """What a step has done."""
-    return [*_describe_options(step), *(() if step.model else ("left unchanged",))]
+def _describe_step(step: StepRecord) -> str:
+    """What a step has done: "denoise: sigma 12.3 (estimated)", or only its name."""
+    done = [*_describe_options(step), *(() if step.model else ("left unchanged",))]
+    return f"{step.task}: {', '.join(done)}" if done else step.task
 
 
 def _describe_options(part: Record | StepRecord) -> Iterator[str]:
