@@ -174,7 +174,7 @@ def _run(
             retry_failed=retry_failed,
             strength=strength,
             check_tiles=check_tiles,
-            noise_levels=single or json or resume or bool(reports),
+            noise_levels=single or json or bool(reports),
             checksums=resume,
             offline=offline,
             debug=debug,
