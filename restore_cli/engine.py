@@ -26,7 +26,7 @@ from restore_cli.image import Pixels
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tiles import Box, Canvas, Limits, Tile, split, within
 
-# Side of a tile by device. On a CPU, 48 megapixels take 2.45 GB (benchmarks/README.md).
+# Side of a tile by device. On a CPU, 48 megapixels take 2.0 GB (benchmarks/README.md).
 _AUTO_TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
 _PROGRAM = 300_000_000  # bytes of Python, PyTorch and a network
 

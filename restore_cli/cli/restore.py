@@ -217,7 +217,7 @@ def restore_photos(
             skip_existing=skip_existing,
             retry_failed=retry_failed,
             check_tiles=check_tiles,
-            noise_levels=single or json or resume or bool(reports),
+            noise_levels=single or json or bool(reports),
             checksums=resume,
             provenance=provenance,
             date=date_of_environment() if provenance else "",

@@ -61,7 +61,8 @@ class Record:
         output_width, output_height: of the output.
         seconds: time to read, restore and write, without loading the model.
         megapixels_per_s: speed, in megapixels of the output.
-        noise_before, noise_after: estimated noise level on the 0..255 scale.
+        noise_before, noise_after: estimated noise level on the 0..255 scale; in a batch, only for
+            --json and --report, unless the task needs it.
         psnr, ssim, psnr_y, ssim_y: against the reference, over RGB or gray, and on BT.601 luma;
             psnr in dB.
         input_psnr: of the unrestored input against the reference, in dB.
