@@ -213,7 +213,8 @@ def _extras() -> Iterator[Finding]:
     package = metadata.metadata("restore-cli")
     for extra in package.get_all("Provides-Extra") or ():
         lacking = [name for name in _requirements(extra) if not _is_installed(name)]
-        text = f"no; `pip install 'restore-cli[{extra}]'`" if lacking else "yes"
+        remedy = f"not installed; run `pip install 'restore-cli[{extra}]'`"
+        text = remedy if lacking else "installed"
         yield Finding(extra, not lacking, text)
 
 
@@ -254,17 +255,17 @@ def _self_test() -> Iterator[Finding]:
             continue
         speed = _SIDE**2 / 1e6 / (time.perf_counter() - started)
         gain = psnr(restored, clean.pixels) - psnr(noisy.pixels, clean.pixels)
-        text, agreement = f"{gain:+.1f} dB", None
+        text, agreement = f"gain {gain:.1f} dB", None
         if reference is None:
             reference = restored
         else:
             agreement = min(psnr(restored, reference), _EQUAL)
-            text += f", differs from the CPU in fp32 by {agreement:.0f} dB"
+            text += f", agreement with the CPU in fp32 {agreement:.0f} dB"
         problem = ""
         if gain < _LEAST_GAIN or (agreement or _EQUAL) < _LEAST_AGREEMENT:
             problem = (
                 f"Wrong result on {device} in {precision}: {text}; expected at least"
-                f" {_LEAST_GAIN:+.0f} and {_LEAST_AGREEMENT:.0f} dB. Update the driver, or use"
+                f" {_LEAST_GAIN:.0f} and {_LEAST_AGREEMENT:.0f} dB. Update the driver, or use"
                 " --device cpu --precision fp32."
             )
         facts = {"gain_db": gain, "agreement_db": agreement, "megapixels_per_s": speed}

@@ -68,7 +68,7 @@ def test_a_device_that_computes_nonsense(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(apply, "restore", lambda noisy, *others: noisy)
     result = run()
     assert result.exit_code == 1
-    assert "error: Wrong result on cpu in fp32: +0.0 dB; expected at least +10" in result.stderr
+    assert "error: Wrong result on cpu in fp32: gain 0.0 dB; expected at least 10" in result.stderr
     assert "--device cpu --precision fp32." in result.stderr
 
 
