@@ -62,7 +62,7 @@ def lines(block: str) -> list[str]:
 
 def programs(line: str) -> list[list[str]]:
     """The programs of a command line with their arguments and redirections."""
-    words = shlex.shlex(line, posix=True, punctuation_chars="|&>")
+    words = shlex.shlex(line, posix=True, punctuation_chars="|&<>")
     words.whitespace_split = True
     found: list[list[str]] = [[]]
     for word in words:
@@ -71,6 +71,14 @@ def programs(line: str) -> list[list[str]]:
         else:
             found[-1].append(word)
     return found
+
+
+def redirected(words: list[str], sign: str) -> tuple[list[str], str | None]:
+    """The words without a redirection by < or >, and the file that it names."""
+    if sign not in words:
+        return words, None
+    at = words.index(sign)
+    return words[:at] + words[at + 2 :], words[at + 1]
 
 
 def shell(page: Path, marks: set[str]) -> list[str]:
@@ -94,7 +102,7 @@ def find_command(words: list[str]) -> tuple[Any, list[str]]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_code_blocks_are_of_a_tested_kind(page: Path) -> None:
     for block in blocks(page):
-        assert block.kind in ("sh", "python", "toml", "yaml")
+        assert block.kind in ("sh", "python", "text", "toml", "yaml")  # text is what is printed
         assert block.mark in (PARSED | {""} if block.kind == "sh" else {""})
     assert not re.search("^(    |\t)restore ", page.read_text(encoding="utf-8"), re.MULTILINE)
 
@@ -111,7 +119,7 @@ def test_commands_are_valid(line: str) -> None:
             assert (ROOT / words[0]).is_file()
         if Path(program).name != "restore":
             continue
-        words = words[: words.index(">")] if ">" in words else words
+        words = redirected(redirected(words, "<")[0], ">")[0]
         command, words = find_command(words)
         with contextlib.suppress(typer.Exit):  # by --version
             command.make_context("restore", words)  # raises for unknown arguments
@@ -122,7 +130,7 @@ def test_commands_in_the_text_have_their_options(page: Path) -> None:
     """`restore models verify --data`, as part of a sentence."""
     text = re.sub("^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.M | re.S)
     for words in re.findall(r"`restore ([^`]*)`", text):
-        command, rest = find_command(words.split())
+        command, rest = find_command(shlex.split(words))
         assert command.name or words.startswith("--"), words
         known = {name for option in command.params for name in option.opts} | {"--help", "-h"}
         given = {word.partition("=")[0] for word in rest if re.match("--?[a-z]", word)}
@@ -134,7 +142,7 @@ def test_options_in_the_text_exist(page: Path) -> None:
     """`--save-mask`, without its command."""
     commands = runpy.run_path(str(ROOT / "scripts" / "cli_page.py"))["commands"]()
     known = {name for _, command in commands for item in command.params for name in item.opts}
-    known |= {"--no-deps", "--rounds", "--width"}  # of pip and benchmarks/
+    known |= {"--gpus", "--no-deps", "--rounds", "--width"}  # of docker, pip and benchmarks/
     assert {*re.findall(r"`(--[a-z-]+)", page.read_text(encoding="utf-8"))} <= known
 
 
@@ -179,9 +187,11 @@ def test_commands_run_in_order(page: Path, tmp_path: Path, monkeypatch: pytest.M
     for line in shell(page, {""}):
         given = b""
         for program, *words in programs(line):
-            target = words[words.index(">") + 1] if ">" in words else None
+            words, source = redirected(words, "<")
+            words, target = redirected(words, ">")
+            given = Path(source).read_bytes() if source else given
             if program == "restore":
-                result = CliRunner().invoke(app, words[:-2] if target else words, input=given)
+                result = CliRunner().invoke(app, words, input=given)
                 assert result.exit_code == 0, f"{line}\n{result.stderr}"
                 given = result.stdout_bytes
             else:
