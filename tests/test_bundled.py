@@ -19,6 +19,7 @@ from restore_cli.models.catalog import Bundled, Entry, entries
 from restore_cli.models.checkpoint import load
 from restore_cli.pipeline import apply, batch
 from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.plan import Step
 from restore_cli.pipeline.request import Request
 from restore_cli.tasks import TASKS, Task, find_task
 from restore_cli.tasks.restoration import NetworkInput, Observed, Trained
@@ -152,7 +153,7 @@ def test_light_compression_is_never_made_worse(name: str, quality: int, tmp_path
     assert psnr(restored.pixels, image) >= before
     source, target = tmp_path / "a.jpg", tmp_path / "b.jpg"
     to_pillow(image).save(source, quality=quality, subsampling="4:2:0")
-    request = Request(find_task("deblock")(), [FileJob(str(source), str(target), "a.jpg")])
+    request = Request(Step(find_task("deblock")()), [FileJob(str(source), str(target), "a.jpg")])
     assert [record.status for record in batch.restore_files(request)] == ["done"]
     assert psnr(read_picture(target).pixels, image) >= psnr(read_picture(source).pixels, image)
 

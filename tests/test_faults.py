@@ -41,7 +41,7 @@ SIZE = (64, 96) if PHOTOS <= 20 else (16, 24)
 # line the words of runs that start together; answers their process ids, and when all have ended
 # their exit codes.
 SERVER = """
-import functools, json, os, sys
+import functools, json, os, signal, sys
 import typer.main
 from restore_cli.__main__ import main
 from restore_cli.cli import app
@@ -50,12 +50,16 @@ typer.main.get_command = functools.cache(typer.main.get_command)
 app([*json.loads(sys.argv.pop()), "--quiet"], standalone_mode=False)
 
 def start(words):
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])  # which what runs at a fork ignores
     pid = os.fork()
-    if pid:
-        return pid
-    sys.argv = ["restore", *words]
     try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
+        if pid:
+            return pid
+        sys.argv = ["restore", *words]
         main()
+    except KeyboardInterrupt:
+        os._exit(130)
     except SystemExit as end:
         os._exit(end.code or 0)
     except BaseException:

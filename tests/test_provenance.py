@@ -24,6 +24,7 @@ from defusedxml import ElementTree
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+import restore_cli
 from restore_cli.cli import app
 from restore_cli.cli.fields import fill_task
 from restore_cli.image import (
@@ -165,7 +166,7 @@ def test_other_programs_see_an_edit_in_the_history(
     event = {key.partition("}")[2]: value for key, value in items[-1].attrib.items()}
     assert event == {
         "action": "edited",
-        "softwareAgent": "restore-cli 0.1.0",
+        "softwareAgent": f"restore-cli {restore_cli.__version__}",
         "when": "2023-11-14T22:13:20Z",
         "parameters": "denoise --sigma 9",
     }
@@ -407,7 +408,7 @@ def test_another_version_and_model(
     with_run(tmp_path / "old.png", lambda values: values.update(version="0.0.9"))
     result = ok(restored("rerun old.png --from photo.png --model MODEL"))
     assert "equal, all pixels" in result.stdout
-    assert "This is restore-cli 0.1.0, and it was 0.0.9." in result.stdout
+    assert f"This is restore-cli {restore_cli.__version__}, and it was 0.0.9." in result.stdout
 
     def change(values: dict[str, Any]) -> None:
         values["steps"][0]["model"]["sha256"] = "0" * 64
