@@ -14,11 +14,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from types import FrameType
 
+from restore_cli import memory
 from restore_cli.errors import ExitCode
 
 
 def main() -> None:
     """Run the command line of this process; always raises SystemExit."""
+    memory.share_heap()
     _handle_signals()
     _end_with_parent()
     try:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 
 # Options of mallopt, from malloc.h of the GNU C library.
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _ARENA_MAX = -1, -2, -3, -8
 _REUSE = {_MMAP_THRESHOLD: 2**30, _TRIM_THRESHOLD: 2**31 - 1, _TOP_PAD: 2**26}
 # The largest values that the library picks itself; setting an option disables that permanently.
 _USUAL = {_MMAP_THRESHOLD: 2**25, _TRIM_THRESHOLD: 2**26, _TOP_PAD: 2**17}
@@ -39,6 +39,16 @@ def reuse() -> Iterator[None]:
             if not _users:
                 _set(_USUAL)
                 release()
+
+
+def share_heap() -> None:
+    """Let all threads use the heap of the main one, if they start after this call.
+
+    The GNU C library gives each thread an own heap, which cannot hold blocks above 64 MB. They are
+    mapped each time, and `reuse` has no effect: a photo of 12 megapixels took 12.1 s in a thread
+    instead of 8.6 s.
+    """
+    _set({_ARENA_MAX: 1})
 
 
 def release() -> None:

@@ -44,3 +44,35 @@ def test_freed_memory_is_used_again_and_given_back_at_the_end() -> None:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stderr
+
+
+THREAD = """
+import resource, threading, torch
+from restore_cli import memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    torch.ones(2**25)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+def work():
+    with memory.reuse():
+        for _ in range(10):
+            faults()
+        found.append(faults())
+
+found = []
+memory.share_heap()
+thread = threading.Thread(target=work)
+thread.start()
+thread.join()
+assert found[0] < 100, found
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_a_thread_reuses_memory_too() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", THREAD], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
