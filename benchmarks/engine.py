@@ -8,7 +8,7 @@
 
 What is compared takes turns, and the lowest of all rounds counts, which other load disturbs least.
 Wall-clock and processor time are printed; on a busy machine, only processor time is meaningful.
-`sizes` and `tiles` also write an SVG next to this file. Photos are smooth colors with noise.
+`sizes` and `tiles` also write an SVG to docs/pictures. Photos are smooth colors with noise.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from restore_cli.models.checkpoint import load
 from restore_cli.network import Restorer
 
 HERE = Path(__file__).parent
+PICTURES = HERE.parent / "docs" / "pictures"
 ENGINE = """
 import sys, numpy as np
 from restore_cli import engine
@@ -186,7 +187,9 @@ def speed_by_size(sizes: list[float], rounds: int) -> None:
             f" {points[-1][1]:.2f} per processor second",
             flush=True,
         )
-    plot(HERE / "sizes.svg", points, "megapixels of the photo", "MP per processor second")
+    plot(
+        PICTURES / "speed-by-size.svg", points, "megapixels of the photo", "MP per processor second"
+    )
 
 
 def speed_by_tile(tiles: list[int], megapixels: float, rounds: int) -> None:
@@ -204,7 +207,7 @@ def speed_by_tile(tiles: list[int], megapixels: float, rounds: int) -> None:
             f" {cost.peak:.2f} GB with start-up",
             flush=True,
         )
-    plot(HERE / "tiles.svg", points, "side of a tile", "MP per processor second")
+    plot(PICTURES / "speed-by-tile.svg", points, "side of a tile", "MP per processor second")
 
 
 def plot(path: Path, points: list[tuple[float, float]], x: str, y: str) -> None:
