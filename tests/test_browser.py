@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -30,13 +29,6 @@ from restore_cli.report.figures import (
 )
 from restore_cli.report.html import render_comparisons
 from restore_cli.report.row import Row
-
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium is installed (apt install chromium)"
-)
 
 Open = Callable[..., Any]
 WIDTH, HEIGHT = 200, 120
@@ -67,16 +59,6 @@ def rows() -> list[Row]:
         Row("sr", "Set5", {"scale": 2}, "<i>bt</i>", "luma", True, {PSNR: 36.5}, {"baby.png": 38.0})
     )
     return made
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture
