@@ -77,7 +77,7 @@ SHARED = {  # what brothers may import
     "archs": {"layers", "rivals"},
 }
 LINES = {  # packages whose files form a line, too: left may import right, __init__ is the package
-    "pipeline": "rerun facts lineup auto batch cluster workers photo steps provenance apply"
+    "pipeline": "rerun facts lineup auto batch cluster workers photo records steps provenance apply"
     " networks compare masks measure watch journal request plan files inputs",
     "serve": "app upload jobs work pages options guard config",
     "degradations": "blur downscale haze jpeg missing noise noise_level rain masks paint look"

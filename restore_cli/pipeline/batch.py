@@ -18,8 +18,9 @@ from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.journal import Journal, digest, digest_item
 from restore_cli.pipeline.networks import Models
-from restore_cli.pipeline.photo import PhotoRestorer, failed
+from restore_cli.pipeline.photo import PhotoRestorer
 from restore_cli.pipeline.plan import Step
+from restore_cli.pipeline.records import failed
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.workers import Processes, ThisProcess, Workers
 from restore_cli.report.record import Record

@@ -18,7 +18,8 @@ import torch
 from restore_cli import __version__, storage
 from restore_cli.errors import EngineError, PictureError, RestoreError, UsageError
 from restore_cli.pipeline.files import FileJob
-from restore_cli.pipeline.photo import Loaded, PhotoRestorer, failed
+from restore_cli.pipeline.photo import Loaded, PhotoRestorer
+from restore_cli.pipeline.records import failed
 from restore_cli.pipeline.request import Request
 from restore_cli.pipeline.workers import LOST, is_large
 from restore_cli.report.record import Record

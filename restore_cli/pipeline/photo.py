@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from restore_cli import engine, storage
-from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
+from restore_cli.errors import UsageError, WeightsError
 from restore_cli.image import (
     Pages,
     Picture,
@@ -32,8 +32,9 @@ from restore_cli.pipeline.files import STREAM, FileJob, choose_format
 from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
-from restore_cli.pipeline.plan import Choice, Plan, Step, keeps_most_pixels
+from restore_cli.pipeline.plan import Step, keeps_most_pixels
 from restore_cli.pipeline.provenance import record_run, stamp
+from restore_cli.pipeline.records import complete, describe, failed
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.steps import Progress, Walker
 from restore_cli.report.comparison import Comparison, Version
@@ -170,7 +171,7 @@ class PhotoRestorer:
         choice = request.plan.choose(picture)
         steps = choice.steps
         data, quality, shape = loaded.data, picture.jpeg_quality, picture.pixels.shape
-        record = _describe(item, picture, choice, find_damage(data))
+        record = describe(item, picture, choice, find_damage(data))
         run = record_run(request, data, picture, item.mask_in) if request.provenance else None
         unrestored = None
         if item.reference or callbacks.on_comparison:
@@ -194,7 +195,7 @@ class PhotoRestorer:
             note = f"upscaled {scale:.3g} times" if scale > 1 else ""
             before = Version("input", end.picture.with_pixels(end.shown).pixels, note)
         return Restored(
-            record=_complete(record, request.plan, end),
+            record=complete(record, request.plan, end),
             data=data,
             picture=replace(end.picture, jpeg_quality=quality),
             steps=steps,
@@ -346,65 +347,6 @@ class PhotoRestorer:
             rank = math.inf if record.psnr is None else record.psnr
             on_comparison(rank, lambda: _make_comparison(title, versions))
         return record
-
-
-def failed(item: FileJob, plan: Plan, error: Exception) -> Record:
-    """The record of a file that failed."""
-    return Record(item.input, "failed", item.output, plan.name, error=_sentence(item, error))
-
-
-def _describe(item: FileJob, picture: Picture, choice: Choice, warnings: tuple[str, ...]) -> Record:
-    """The record of a photo before its first step."""
-    return Record(
-        item.input,
-        "done",
-        item.output,
-        found=choice.found,
-        findings=choice.findings,
-        width=picture.width,
-        height=picture.height,
-        channels=picture.channels,
-        depth=picture.depth,
-        warnings=warnings,
-    )
-
-
-def _complete(record: Record, plan: Plan, end: Progress) -> Record:
-    """Add what the steps have done to the record of a photo."""
-    parts, picture = end.records, end.picture
-    if not parts:
-        noise = measure_noise(picture.pixels, picture.visible).level
-        return replace(record, task=plan.name, noise_before=noise)
-    last = next((part for part in reversed(parts) if part.model), parts[-1])
-    differences = [part.tile_difference for part in parts if part.tile_difference is not None]
-    record = replace(
-        record,
-        task=" | ".join(part.task for part in parts),
-        model=" | ".join(part.model for part in parts if part.model) or None,
-        device=last.device,
-        precision=last.precision,
-        tile=last.tile,
-        noise_before=parts[0].noise_before,
-        tile_difference=max(differences, default=None),
-        warnings=(*record.warnings, *end.warnings),
-    )
-    if plan.lists_steps:
-        return replace(record, steps=parts)
-    return replace(record, options=parts[0].options, estimated=parts[0].estimated)
-
-
-def _sentence(item: FileJob, error: Exception) -> str:
-    match error:
-        case PictureError():
-            return str(error)  # names the file
-        case RestoreError():
-            return f"{item.input}: {error}"
-        case MemoryError():
-            return f"{item.input}: Out of memory. Use a smaller --tile, or close other programs."
-        case OSError(strerror=reason) if reason:
-            target = "to standard output" if item.output == STREAM else item.output
-            return f"Cannot write {error.filename or target}: {reason}."
-    return f"{item.input}: Unexpected {type(error).__name__}: {error}. Use --debug for details."
 
 
 def _make_comparison(title: str, versions: Sequence[Version]) -> Comparison:

@@ -26,7 +26,8 @@ from restore_cli.atomic import abandon
 from restore_cli.errors import EngineError, ExitCode, PictureError, UsageError
 from restore_cli.image import read_size
 from restore_cli.pipeline.files import FileJob
-from restore_cli.pipeline.photo import Loaded, PhotoRestorer, failed
+from restore_cli.pipeline.photo import Loaded, PhotoRestorer
+from restore_cli.pipeline.records import failed
 from restore_cli.pipeline.request import Request
 from restore_cli.report.record import Record
 

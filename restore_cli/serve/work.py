@@ -24,8 +24,9 @@ from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.compare import make_alike
 from restore_cli.pipeline.files import FileJob, choose_format
 from restore_cli.pipeline.networks import Models
-from restore_cli.pipeline.photo import PhotoRestorer, failed
+from restore_cli.pipeline.photo import PhotoRestorer
 from restore_cli.pipeline.plan import Plan, keeps_most_pixels
+from restore_cli.pipeline.records import failed
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record

@@ -1,0 +1,72 @@
+"""The record of a photo: before its first step, after its last, or of its failure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from restore_cli.errors import PictureError, RestoreError
+from restore_cli.image import Picture
+from restore_cli.noise import measure_noise
+from restore_cli.pipeline.files import STREAM, FileJob
+from restore_cli.pipeline.plan import Choice, Plan
+from restore_cli.pipeline.steps import Progress
+from restore_cli.report.record import Record
+
+
+def failed(item: FileJob, plan: Plan, error: Exception) -> Record:
+    """The record of a file that failed."""
+    return Record(item.input, "failed", item.output, plan.name, error=_sentence(item, error))
+
+
+def describe(item: FileJob, picture: Picture, choice: Choice, warnings: tuple[str, ...]) -> Record:
+    """The record of a photo before its first step."""
+    return Record(
+        item.input,
+        "done",
+        item.output,
+        found=choice.found,
+        findings=choice.findings,
+        width=picture.width,
+        height=picture.height,
+        channels=picture.channels,
+        depth=picture.depth,
+        warnings=warnings,
+    )
+
+
+def complete(record: Record, plan: Plan, end: Progress) -> Record:
+    """Add what the steps have done to the record of a photo."""
+    parts, picture = end.records, end.picture
+    if not parts:
+        noise = measure_noise(picture.pixels, picture.visible).level
+        return replace(record, task=plan.name, noise_before=noise)
+    last = next((part for part in reversed(parts) if part.model), parts[-1])
+    differences = [part.tile_difference for part in parts if part.tile_difference is not None]
+    record = replace(
+        record,
+        task=" | ".join(part.task for part in parts),
+        model=" | ".join(part.model for part in parts if part.model) or None,
+        device=last.device,
+        precision=last.precision,
+        tile=last.tile,
+        noise_before=parts[0].noise_before,
+        tile_difference=max(differences, default=None),
+        warnings=(*record.warnings, *end.warnings),
+    )
+    if plan.lists_steps:
+        return replace(record, steps=parts)
+    return replace(record, options=parts[0].options, estimated=parts[0].estimated)
+
+
+def _sentence(item: FileJob, error: Exception) -> str:
+    match error:
+        case PictureError():
+            return str(error)  # names the file
+        case RestoreError():
+            return f"{item.input}: {error}"
+        case MemoryError():
+            return f"{item.input}: Out of memory. Use a smaller --tile, or close other programs."
+        case OSError(strerror=reason) if reason:
+            target = "to standard output" if item.output == STREAM else item.output
+            return f"Cannot write {error.filename or target}: {reason}."
+    return f"{item.input}: Unexpected {type(error).__name__}: {error}. Use --debug for details."
