@@ -252,7 +252,10 @@ class Task:
 
     def feed(self, picture: Picture, model: Checkpoint) -> NetworkInput:
         """Create the input of a model's network for a picture."""
-        trained = Trained(model.conditions, model.network.geometry)
+        return self.to_input(picture, Trained(model.conditions, model.network.geometry))
+
+    def to_input(self, picture: Picture, trained: Trained) -> NetworkInput:
+        """Create the input of a network that is or will be trained in this way."""
         return self.prepare(picture, trained) or NetworkInput(picture.pixels)
 
     def run_network(

@@ -10,10 +10,11 @@ import torch
 
 from restore_cli.archs import build
 from restore_cli.errors import UsageError, WeightsError
+from restore_cli.image import Picture
 from restore_cli.levels import Levels
 from restore_cli.models import catalog
 from restore_cli.tasks import Task
-from restore_cli.training.network_input import feed
+from restore_cli.tasks.restoration import Trained
 
 _DEFAULT_NETWORK: tuple[str, Mapping[str, Any]] = (  # for tasks without a default model
     "unet:UNet",
@@ -53,7 +54,7 @@ def fit_conditions(
                 f"Cannot train a network of {geometry.channels} channels; images have 1 or 3."
             )
         blank = np.zeros((16, 16, geometry.channels), np.float32)
-        given = len(feed(task, blank, levels, geometry).conditions)
+        given = len(task.to_input(Picture(blank), Trained(levels, geometry)).conditions)
         if "conditions" in params or given == geometry.conditions:
             return params
         try:

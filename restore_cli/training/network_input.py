@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, Pixels
-from restore_cli.levels import Levels, to_plain
+from restore_cli.levels import Levels, to_plain_levels
 from restore_cli.network import Geometry
 from restore_cli.tasks import Task
-from restore_cli.tasks.restoration import NetworkInput, Trained
-
-
-def plain(levels: Levels) -> dict[str, Any]:
-    """Convert levels to values for TOML and JSON."""
-    return {key: to_plain(level) for key, level in levels.items()}
+from restore_cli.tasks.restoration import Trained
 
 
 def label(levels: Levels) -> str:
     """Format levels for logs and charts: "sigma 25"."""
-    return " ".join(f"{key} {value}" for key, value in plain(levels).items())
-
-
-def feed(task: Task, observed: Pixels, levels: Levels, geometry: Geometry) -> NetworkInput:
-    """Return the input, pixels and conditions, of a network that is trained for these levels."""
-    made = task.prepare(Picture(observed), Trained(levels, geometry))
-    return made or NetworkInput(observed)
+    return " ".join(f"{key} {value}" for key, value in to_plain_levels(levels).items())
 
 
 def stack_input(task: Task, observed: Pixels, levels: Levels, geometry: Geometry) -> Pixels:
@@ -36,7 +23,7 @@ def stack_input(task: Task, observed: Pixels, levels: Levels, geometry: Geometry
     Raises:
         UsageError: the network needs another number of conditions than the task provides.
     """
-    fed = feed(task, observed, levels, geometry)
+    fed = task.to_input(Picture(observed), Trained(levels, geometry))
     if len(fed.conditions) != geometry.conditions:
         raise UsageError(
             f"The network needs {geometry.conditions} conditions, but {task.name} provides"

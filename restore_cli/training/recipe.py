@@ -11,11 +11,10 @@ import numpy as np
 
 from restore_cli.degradations import Degradation, find_degradation
 from restore_cli.errors import RestoreError, UsageError
-from restore_cli.levels import Levels, parse_levels
+from restore_cli.levels import Levels, parse_levels, to_plain_levels
 from restore_cli.models.header import is_level
 from restore_cli.training.checks import find_problems
 from restore_cli.training.default_network import default_network, fit_conditions
-from restore_cli.training.network_input import plain
 
 LENGTH = ("steps", "minutes")  # the keys that may change when a training is resumed
 _VALIDATE_EVERY = 2000  # steps between two validations
@@ -160,8 +159,8 @@ class Recipe:
     def to_plain(self) -> dict[str, Any]:
         """Return the keys as values for TOML and JSON; `parse` is the inverse."""
         levels = {
-            "levels": plain(self.levels),
-            "validation": tuple(plain(level) for level in self.validation),
+            "levels": to_plain_levels(self.levels),
+            "validation": tuple(to_plain_levels(level) for level in self.validation),
         }
         return dataclasses.asdict(self) | levels
 
@@ -249,7 +248,7 @@ def _parse_levels(kind: type[Degradation], table: Mapping[str, Any]) -> tuple[Le
         raise ValueError(f"unknown {', '.join(unknown)}; available: {', '.join(named)}")
     levels = parse_levels(table)
     drawn = kind.draw(levels, np.random.default_rng(0))
-    for key, level in plain(levels).items():
+    for key, level in to_plain_levels(levels).items():
         if not is_level(key, level):  # another draw or the checkpoint's header would fail
             raise ValueError(f"{level!r} is not a valid {key}")
     return levels, drawn
