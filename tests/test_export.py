@@ -1,4 +1,4 @@
-"""Every network beyond plain PyTorch: as ONNX, compiled, and in bfloat16."""
+"""Every network beyond plain PyTorch: as ONNX, in 8 bits, compiled, and in bfloat16."""
 
 from __future__ import annotations
 
@@ -9,17 +9,20 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import nn
 from typer.testing import CliRunner
 
 from restore_cli.archs import build
 from restore_cli.archs.invertible import IRAE
 from restore_cli.cli.models import app
-from restore_cli.errors import EngineError, RestoreError, UsageError
+from restore_cli.errors import EngineError, RestoreError, UsageError, WeightsError
 from restore_cli.levels import to_plain_levels
 from restore_cli.models import checkpoint
 from restore_cli.models import export as job
 from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.models.eight_bits import pack, unpack
 from restore_cli.models.header import Header
 from restore_cli.network import Restorer
 
@@ -182,8 +185,71 @@ def test_the_command_names_the_file_and_the_difference(mine: Path) -> None:
     answer = CliRunner().invoke(app, ["export", str(mine), str(output)])
     assert answer.exit_code == 0, answer.output
     assert answer.stdout == f"{output}\n"
-    assert "maximum difference from PyTorch" in answer.stderr
+    assert "maximum difference from" in answer.stderr
     assert output.is_file()
+
+
+@pytest.mark.parametrize(
+    ("arch", "params"),
+    [
+        ("rednet:REDNet", {"depth": 10, "width": 48}),
+        ("invertible:IRAE", {"steps": 2}),
+        ("infoaccum:InfoAccumUNet", {"levels": 3, "width": 32}),
+        ("unet:UNet", {"widths": [32, 64]}),
+    ],
+)
+def test_8_bits_halve_a_checkpoint(arch: str, params: dict[str, Any], tmp_path: Path) -> None:
+    model = loaded(arch, params)
+    whole, small = tmp_path / "whole.safetensors", tmp_path / "small.safetensors"
+    checkpoint.save(model.network, whole, model.header)
+    difference = job.shrink(checkpoint.load(whole), small)
+
+    assert small.stat().st_size < 0.62 * whole.stat().st_size
+    again = checkpoint.load(small)
+    assert again.header == checkpoint.load(whole).header
+    x = sample(model.network)
+    with torch.no_grad():
+        exact = model.network(x)
+        assert (again.network(x) - exact).abs().max() <= 0.02 * exact.abs().max()
+    assert difference > 0
+
+
+def test_each_filter_has_its_own_steps() -> None:
+    kernel = torch.randn(32, 8, 3, 3, generator=torch.Generator().manual_seed(0))
+    kernel *= torch.logspace(-4, 2, 32).view(-1, 1, 1, 1)
+    state = {"a.weight": kernel.half(), "a.bias": torch.ones(32), "b.weight": torch.ones(2).half()}
+    packed = pack(state)
+    assert packed["a.weight"].dtype == torch.int8 and packed["a.weight.step"].shape == (32,)
+    assert packed.keys() == state.keys() | {"a.weight.step"}
+    unpacked = unpack(packed)
+    assert unpacked.keys() == state.keys()
+    error = (unpacked["a.weight"] - kernel).flatten(1).norm(dim=1)
+    assert (error <= 0.01 * kernel.flatten(1).norm(dim=1)).all()
+    assert torch.equal(unpacked["a.bias"], state["a.bias"])
+    assert torch.equal(unpacked["b.weight"], state["b.weight"])
+
+
+def test_the_command_exports_in_8_bits(mine: Path) -> None:
+    output = mine.with_name("small.safetensors")
+    answer = CliRunner().invoke(app, ["export", str(mine), str(output)])
+    assert answer.exit_code == 0, answer.output
+    assert answer.stdout == f"{output}\n"
+    assert "maximum difference from" in answer.stderr
+    assert checkpoint.load(output).header == checkpoint.load(mine).header
+
+
+def test_a_file_with_wrong_steps_is_refused(tmp_path: Path) -> None:
+    model = loaded("unet:UNet", {"widths": [48, 48]})
+    path = tmp_path / "small.safetensors"
+    job.shrink(model, path)
+    with safe_open(path, "pt") as file:
+        metadata = file.metadata()
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    key = next(key for key in state if key.endswith(".step"))
+    state[key] = state[key][:-1]
+    save_file(state, path, metadata)
+    with pytest.raises(WeightsError, match="do not belong to that network"):
+        checkpoint.load(path)
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,10 @@ _EXAMPLES = {  # by command; those of a task are in `restore`
         "restore models verify --all",
         "restore models verify denoise-color --data SETS",
     ),
-    "models export": ("restore models export denoise-color denoise.onnx",),
+    "models export": (
+        "restore models export denoise-color denoise.onnx",
+        "restore models export mine.safetensors small.safetensors",
+    ),
     "compare": (
         "restore compare photo.jpg retouched.jpg -o page.html",
         "restore compare photos/ denoised/ -o page.html",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from restore_cli.errors import WeightsError
+from restore_cli.models.eight_bits import unpack
 from restore_cli.models.header import SPANDREL, Header
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def _fit(network: Restorer, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """
     wanted = network.state_dict()
     try:
-        converted = network.convert_state(state)
+        converted = network.convert_state(unpack(state))
     except (LookupError, ValueError, RuntimeError) as error:
         raise ValueError("some of its keys or shapes do not belong to that network") from error
     differences = {

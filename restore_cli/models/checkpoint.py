@@ -22,6 +22,7 @@ from restore_cli.errors import WeightsError
 from restore_cli.levels import Levels
 from restore_cli.models.build import check_network, check_spandrel, make_network
 from restore_cli.models.catalog import Entry
+from restore_cli.models.eight_bits import pack
 from restore_cli.models.header import Header, parse_header, to_metadata
 from restore_cli.models.read_file import read_file
 from restore_cli.models.recognize import describe_network, recognize
@@ -120,15 +121,18 @@ def _load_onnx(path: Path) -> Checkpoint:
     return Checkpoint(str(path), network, header, sha256_of(path))
 
 
-def save(network: Restorer, path: Path, header: Header) -> None:
+def save(network: Restorer, path: Path, header: Header, *, in_8_bits: bool = False) -> None:
     """Write the header and the network's `checkpoint_state` to a file, atomically.
+
+    In 8 bits, the kernels take half the space.
 
     Raises:
         WeightsError: the file cannot be written.
     """
     from safetensors.torch import save as serialize
 
-    data = serialize(network.checkpoint_state(), to_metadata(header))
+    state = network.checkpoint_state()
+    data = serialize(pack(state) if in_8_bits else state, to_metadata(header))
     try:
         write_whole(path, data)
     except OSError as error:

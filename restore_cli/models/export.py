@@ -1,4 +1,4 @@
-"""Exports a checkpoint's network to ONNX and compares the file with PyTorch."""
+"""Exports a checkpoint's network to ONNX or in 8 bits, and compares the file with the network."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from torch import Tensor
 from restore_cli.atomic import write_whole
 from restore_cli.errors import EngineError, RestoreError, UsageError
 from restore_cli.levels import to_plain_levels
+from restore_cli.models import checkpoint
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.network import Geometry, Restorer
 
@@ -63,6 +64,30 @@ def export(loaded: Checkpoint, path: Path) -> float:
     except OSError as error:
         raise RestoreError(f"Cannot write {path}: {error.strerror}.") from error
     return difference
+
+
+def shrink(loaded: Checkpoint, path: Path) -> float:
+    """Write a checkpoint with kernels in 8 bits, atomically.
+
+    Returns:
+        The largest absolute difference from the network's output, for noise.
+
+    Raises:
+        UsageError: the network is not one of ours.
+        WeightsError: the file cannot be written.
+    """
+    if loaded.network.on_cpu or loaded.header.by_spandrel:
+        raise UsageError(
+            f"Cannot export {loaded.name} as safetensors: its network is not built in. Export to"
+            " .onnx."
+        )
+    checkpoint.save(loaded.network, path, loaded.header, in_8_bits=True)
+    small = checkpoint.load(path).network
+    with torch.no_grad():
+        return max(
+            float((small(sample) - loaded.network(sample)).abs().max())
+            for sample in _samples(loaded.network.geometry)
+        )
 
 
 def _samples(geometry: Geometry) -> list[Tensor]:
