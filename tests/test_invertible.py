@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from restore_cli.archs.invertible import IRAE, ActNorm, Mixing, Step, Taken, fold
+from restore_cli.bench.costs import measure_costs
 from restore_cli.engine import Settings, run
 
 
@@ -169,3 +170,10 @@ def test_the_papers_scale_may_go_below() -> None:
         assert (network.inverse(network(x)) - x).abs().max() <= 1e-9
     with pytest.raises(ValueError, match=r"floor must be .*, not 1"):
         IRAE(floor=1)
+
+
+def test_its_work_does_not_depend_on_the_mode() -> None:
+    network = IRAE(steps=1, hidden=8)
+    trained = measure_costs(network.train())
+    assert trained == measure_costs(network.eval())
+    assert network.train().training

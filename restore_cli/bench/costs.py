@@ -80,7 +80,8 @@ def measure_costs(network: Restorer) -> dict[Figure, float]:
 
 def _count_flops(network: Restorer) -> float:
     """Floating-point operations per output pixel; a multiply-add counts as two."""
-    network = copy.deepcopy(network).requires_grad_(False)  # hooks of the counter follow gradients
+    network = copy.deepcopy(network).eval()
+    network.requires_grad_(False)  # hooks of the counter follow gradients
     geometry = network.geometry
     side = 8 * geometry.multiple
     with flop_counter() as counter, torch.inference_mode():
