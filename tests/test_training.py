@@ -49,6 +49,7 @@ from restore_cli.training.samples import Sample
 from restore_cli.training.start import make_network
 from restore_cli.training.state import Moment, State, uninterrupted
 from restore_cli.training.store import ImageStore
+from restore_cli.training.validation import Validation
 
 TINY = {
     "task": "denoise",
@@ -1025,3 +1026,9 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
     assert max(rates) == pytest.approx(1e-3, rel=0.03)
     assert rates[500] == pytest.approx(5e-4)
     assert rates[1000] == pytest.approx(0)
+
+
+def test_unchanged_images_do_not_choose_the_checkpoint() -> None:
+    identity, better = Validation((25.0, float("inf"))), Validation((27.0, 64.0))
+    assert identity.total == 85 < better.total == 87
+    assert Validation().total == 0

@@ -146,7 +146,7 @@ def _validate(
 
     Returns:
         The validation and the checkpoint's header in the first process of a group, an empty
-        validation and None in the others; and the sum of the scores in all of them.
+        validation and None in the others; and the total of the scores in all of them.
     """
     started = time.monotonic()
     validation, header = Validation(), None
@@ -155,7 +155,7 @@ def _validate(
         validation = validate(average, request.recipe, data.holdout, device, watch=watch)
         header = make_header(request, average, data, validation, device, watch)
     clock.validating += time.monotonic() - started
-    [score] = group.broadcast([sum(validation.scores)])
+    [score] = group.broadcast([validation.total])
     return validation, header, score
 
 

@@ -19,6 +19,7 @@ from restore_cli.training.recipe import Recipe
 from restore_cli.training.samples import Sample, to_float
 
 _SAMPLE_IMAGES = 3  # held-out images that a log shows
+_PERFECT = 60.0  # dB; higher scores do not count
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,14 @@ class Validation:
     scores: tuple[float, ...] = ()
     inputs: tuple[float, ...] = ()
     pictures: tuple[tuple[Pixels, Pixels, Pixels], ...] = ()
+
+    @property
+    def total(self) -> float:
+        """The sum of the scores, by which checkpoints of a training are compared.
+
+        A score counts at most 60 dB, because that of an unchanged image is infinite.
+        """
+        return sum(min(score, _PERFECT) for score in self.scores)
 
 
 def validate(
