@@ -341,8 +341,12 @@ def test_a_photo_is_deleted_if_its_client_leaves(serve: Serve, folder: Path) -> 
     async def receive() -> dict[str, Any]:
         return messages.pop(0) if messages else {"type": "http.disconnect"}
 
-    async def send(_: Any) -> None:
-        assert [*folder.iterdir()]
+    statuses: list[int] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        if "status" in message:
+            statuses.append(message["status"])
+        assert [*folder.iterdir()] or statuses == [410]  # the client left before the result
 
     asyncio.run(app.create_app(Config(), folder)(scope | {"headers": headers}, receive, send))
     while [*folder.iterdir()]:
