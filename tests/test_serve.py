@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -343,7 +343,7 @@ def test_a_photo_is_deleted_if_its_client_leaves(serve: Serve, folder: Path) -> 
 
     statuses: list[int] = []
 
-    async def send(message: dict[str, Any]) -> None:
+    async def send(message: MutableMapping[str, Any]) -> None:
         if "status" in message:
             statuses.append(message["status"])
         assert [*folder.iterdir()] or statuses == [410]  # the client left before the result
