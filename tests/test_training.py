@@ -49,7 +49,7 @@ from restore_cli.training.samples import Sample
 from restore_cli.training.start import make_network
 from restore_cli.training.state import Moment, State, uninterrupted
 from restore_cli.training.store import ImageStore
-from restore_cli.training.validation import Validation
+from restore_cli.training.validation import validate
 
 TINY = {
     "task": "denoise",
@@ -1029,6 +1029,19 @@ def test_the_learning_rate_warms_up_and_ends_at_zero() -> None:
 
 
 def test_unchanged_images_do_not_choose_the_checkpoint() -> None:
-    identity, better = Validation((25.0, float("inf"))), Validation((27.0, 64.0))
-    assert identity.total == 85 < better.total == 87
-    assert Validation().total == 0
+    recipe = Recipe.parse(
+        {
+            "task": "derain",
+            "arch": "baselines:DnCNN",
+            "params": {"channels": 3, "depth": 3, "width": 4},
+            "validation": [{"rain": "none"}, {"rain": "streaks", "heaviness": 1}],
+        }
+    )
+    network = build(recipe.arch, recipe.params).eval()
+    for parameter in network.parameters():
+        nn.init.zeros_(parameter)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+    validation = validate(network, recipe, [Sample(image)], torch.device("cpu"))
+    unchanged, rainy = validation.scores
+    assert unchanged == float("inf") and 5 < rainy < 30
+    assert validation.total == pytest.approx(60 + rainy)

@@ -19,7 +19,7 @@ from restore_cli.training.recipe import Recipe
 from restore_cli.training.samples import Sample, to_float
 
 _SAMPLE_IMAGES = 3  # held-out images that a log shows
-_PERFECT = 60.0  # dB; higher scores do not count
+_PERFECT = 60.0  # dB; the score of an unchanged image is infinite
 
 
 @dataclass(frozen=True)
@@ -29,19 +29,14 @@ class Validation:
     Attributes:
         scores, inputs: mean PSNR in dB of the restored and of the degraded images, one per level.
         pictures: some images: degraded, restored and clean.
+        total: the sum over the levels, by which checkpoints of a training are compared; an image
+            counts with at most 60 dB.
     """
 
     scores: tuple[float, ...] = ()
     inputs: tuple[float, ...] = ()
     pictures: tuple[tuple[Pixels, Pixels, Pixels], ...] = ()
-
-    @property
-    def total(self) -> float:
-        """The sum of the scores, by which checkpoints of a training are compared.
-
-        A score counts at most 60 dB, because that of an unchanged image is infinite.
-        """
-        return sum(min(score, _PERFECT) for score in self.scores)
+    total: float = 0.0
 
 
 def validate(
@@ -63,6 +58,7 @@ def validate(
     settings = Settings(device=str(device), precision=precision)
     scores: list[float] = []
     inputs: list[float] = []
+    total = 0.0
     pictures: list[tuple[Pixels, Pixels, Pixels]] = []
     number = len(recipe.validation) * len(samples)
     for level in recipe.validation:
@@ -83,7 +79,8 @@ def validate(
         after_mean, before_mean = np.mean(rows, axis=0).tolist()
         scores.append(after_mean)
         inputs.append(before_mean)
-    return Validation(tuple(scores), tuple(inputs), tuple(pictures))
+        total += float(np.mean([min(after, _PERFECT) for after, _ in rows]))
+    return Validation(tuple(scores), tuple(inputs), tuple(pictures), total)
 
 
 def _as_model(network: Restorer, recipe: Recipe) -> Checkpoint:
