@@ -634,6 +634,17 @@ def test_patches_are_turned_as_the_recipe_says(augment: str, ways: int) -> None:
     assert (upright.tobytes() in seen, mirrored.tobytes() in seen) == (True, ways > 1)
 
 
+def test_patches_prefer_detail() -> None:
+    image = np.full((64, 640, 3), 128, np.uint8)
+    image[:, 480:] = np.random.default_rng(0).integers(0, 256, (64, 160, 3))  # a quarter
+    shares = {}
+    for places in (1, 4):
+        recipe = Recipe.parse(TINY | {"batch": 1, "patch": 32, "detail": places})
+        patches = Patches([Sample(image)], recipe, initialized().geometry)
+        shares[places] = np.mean([float(patches[step][1].std()) > 0 for step in range(64)])
+    assert shares[1] < 0.45 and shares[4] > 0.55, shares
+
+
 def test_the_transition_term_changes_what_is_learned(data: Path, tmp_path: Path) -> None:
     common = {"arch": "binarized:BTNet", "params": {"channels": 3, "width": 8}, "optimizer": "adam"}
     for weight in (0.0, 0.1):

@@ -16,6 +16,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {  # lowest and highest; all others ar
     "steps": (1, _LARGEST),
     "batch": (1, _LARGEST),
     "patch": (1, _LARGEST),
+    "detail": (1, _LARGEST),
     "gray": (0, 1),
     "enlarged": (0, 1),
     "accumulate": (1, _LARGEST),

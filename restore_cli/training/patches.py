@@ -100,15 +100,20 @@ class Patches(Dataset[Batch]):
     ) -> tuple[Pixels, Pixels | None]:
         """Cut the same place from both images, and augment it as the recipe says."""
         side = patch // sample.scale
-        corner = [int(rng.integers(max(0, size - side) + 1)) for size in sample.size]
+        cuts = [self._choose(sample, side, rng) for _ in range(self.recipe.detail)]
+        cut = max(cuts, key=_measure_detail) if len(cuts) > 1 else cuts[0]
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         turns = turns if self.recipe.augment == "turn" else 0
         mirrored = mirrored and self.recipe.augment != "none"
-        cut = sample.crop(corner, side)
         clean = to_float(_turn(_pad(cut.clean, sample.scale * side), turns, mirrored))
         if cut.damaged is None:
             return clean, None
         return clean, to_float(_turn(_pad(cut.damaged, side), turns, mirrored))
+
+    @staticmethod
+    def _choose(sample: Sample, side: int, rng: np.random.Generator) -> Sample:
+        corner = [int(rng.integers(max(0, size - side) + 1)) for size in sample.size]
+        return sample.crop(corner, side)
 
     def _vary(
         self, clean: Pixels, damaged: Pixels | None, rng: np.random.Generator
@@ -122,6 +127,14 @@ class Patches(Dataset[Batch]):
         if recipe.gray and clean.shape[2] == 3 and rng.random() < recipe.gray:
             clean, damaged = to_gray(clean), None if damaged is None else to_gray(damaged)
         return clean, damaged
+
+
+def _measure_detail(cut: Sample) -> float:
+    """Return the variance of the Laplacian of the green channel."""
+    import cv2
+
+    green = np.ascontiguousarray(cut.clean[..., cut.clean.shape[2] // 2])
+    return float(cv2.Laplacian(green, cv2.CV_32F).var())
 
 
 def _pad(image: Bytes, side: int) -> Bytes:

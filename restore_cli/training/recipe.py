@@ -57,6 +57,8 @@ class Recipe:
             repeated exactly. Both lengths may change when a training is resumed.
         batch: patches per step in each process.
         patch: side of a patch in pixels; each step draws one of several sides.
+        detail: number of random places in an image to compare for each patch; the one with the
+            most detail is used, so that less time is spent on skies and blurred backgrounds.
         augment: random changes of patches: "turn" by right angles and mirror, "mirror" left to
             right, or "none".
         gray: share of patches that are made gray, for a color network that also gets gray photos.
@@ -106,6 +108,7 @@ class Recipe:
     minutes: float = 0.0
     batch: int = 16
     patch: int | tuple[int, ...] = 64
+    detail: int = 1
     augment: Augment = "turn"
     gray: float = 0.0
     enlarged: float = 0.0
