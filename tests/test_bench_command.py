@@ -341,6 +341,13 @@ def test_infinite_psnr_is_compared_sensibly() -> None:
     assert (notes["exact"], notes["worse"]) == ("best", "-∞ [-∞, -∞] dB to exact")
     assert compare(worse=worse, other=other)["worse"] == "not significantly better than other"
     assert compare(swapped=swapped, other=other)["other"] == "±∞ [-∞, +∞] dB to swapped"
+    mostly, good = [*[np.inf] * 5, 30.0], [*[40.0] * 5, 39.0]
+    assert compare(mostly=mostly, good=good)["good"] == "not significantly better than mostly"
+
+
+def test_deconvolution_is_not_compared_on_real_pairs(sets: Path) -> None:
+    result = run("deblur", "rain", "--data", str(sets), "--peer", "wiener")
+    assert result.exit_code == 2 and "its kernels are not known" in result.stderr.replace("\n", " ")
 
 
 def test_an_image_identical_to_the_reference_is_not_in_the_mean(

@@ -75,6 +75,12 @@ def test_psnr_b_follows_the_paper(size: tuple[int, int], quality: int) -> None:
     assert psnr_b(blocky, clean) == pytest.approx(slow_psnr_b(blocky, clean), abs=1e-6)
 
 
+def test_psnr_b_of_a_line_is_its_psnr() -> None:
+    clean = to_gray(CAT)[80:81, 200:264]
+    blocky = compress(clean, 10)
+    assert psnr_b(blocky, clean) == pytest.approx(psnr(blocky, clean), abs=1e-6)
+
+
 def test_psnr_b_counts_only_blocks_of_the_image() -> None:
     clean = to_gray(CAT)
     blocky = compress(clean, 10)

@@ -851,6 +851,36 @@ def test_real_pairs_may_differ_in_scale(real_pairs: Path) -> None:
         torch.testing.assert_close(observed.repeat_interleave(2, 2).repeat_interleave(2, 3), clean)
 
 
+def test_images_too_small_to_be_scored_are_not_held_out(tmp_path: Path) -> None:
+    recipe = Recipe.parse({"task": "sr", "arch": "unet:UNet", "levels": {"scale": 2}, "holdout": 2})
+    for name, side in (("a", 1), ("b", 4), ("c", 40)):
+        Image.new("RGB", (side, side)).save(tmp_path / f"{name}.png")
+    corpus = load_data(tmp_path, recipe, 3)
+    assert [sample.size for sample in corpus.holdout] == [(40, 40)]
+    assert [sample.size for sample in corpus.training] == [(1, 1), (4, 4)]
+    (tmp_path / "c.png").unlink()
+    with pytest.raises(UsageError, match="large enough to be scored"):
+        load_data(tmp_path, recipe, 3)
+
+
+def test_the_only_image_cannot_be_held_out(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 40)).save(tmp_path / "a.png")
+    with pytest.raises(UsageError, match="its only image is held out"):
+        load_data(tmp_path, Recipe.parse(TINY | {"folders": []}), 3)
+
+
+def test_training_without_git(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    run(data, tmp_path / "out.safetensors", steps=1)
+    assert load(tmp_path / "out.safetensors").header.commit == ""
+
+
+def test_networks_without_inner_convolutions_train(data: Path, tmp_path: Path) -> None:
+    changes = {"arch": "baselines:ConvChain"}
+    changes |= {"params": {"channels": 3, "widths": [8], "kernels": [3, 3]}}
+    assert run(data, tmp_path / "out.safetensors", **changes)[-1].step == 6
+
+
 def test_real_pairs_train(real_pairs: Path) -> None:
     changes = {"task": "derain", "pairs": ["large:same"], "levels": {}, "validation": []}
     changes |= {"params": {"channels": 3, "conditions": 0, "widths": [8]}, "folders": []}
@@ -865,6 +895,15 @@ def test_pairs_that_do_not_fit_are_refused(real_pairs: Path) -> None:
     with pytest.raises(UsageError, match=r"1\.png has no matching file"):
         load_data(real_pairs, recipe, 3)
     Image.new("RGB", (7, 9)).save(real_pairs / "small/1.bmp")
+    with pytest.raises(UsageError, match="their sizes do not match"):
+        load_data(real_pairs, recipe, 3)
+    other = Recipe.parse(TINY | {"pairs": ["large:small", "large:same"], "folders": []})
+    with Image.open(real_pairs / "large/1.png") as image:
+        size = image.size
+    Image.new("RGB", (size[0] // 2, size[1] // 2)).save(real_pairs / "small/1.bmp")
+    with pytest.raises(UsageError, match="pairs of different scales"):
+        load_data(real_pairs, other, 3)
+    Image.new("RGB", (size[0], size[1] // 2)).save(real_pairs / "small/1.bmp")
     with pytest.raises(UsageError, match="their sizes do not match"):
         load_data(real_pairs, recipe, 3)
 
@@ -885,7 +924,8 @@ def test_images_can_be_reduced_to_half_size(data: Path) -> None:
     corpus = load_data(data, Recipe.parse(TINY | {"folders": [], "halved": ["photos"]}), 3)
     whole = load_data(data, Recipe.parse(TINY), 3)
     both = load_data(data, Recipe.parse(TINY | {"halved": ["photos"]}), 3)
-    assert len(both.training) + len(both.holdout) == 2 * (len(whole.training) + len(whole.holdout))
+    assert len(both.training) == 2 * len(whole.training)  # no half of a held-out image
+    assert len(both.holdout) == len(whole.holdout)
     for small, large in zip(corpus.training, whole.training, strict=True):
         assert small.clean.shape == (large.clean.shape[0] // 2, large.clean.shape[1] // 2, 3)
 

@@ -63,7 +63,7 @@ def compare_methods(methods: Mapping[str, Mapping[str, float]]) -> dict[str, str
         mean_text, *bounds = map(_signed, (sum(differences) / len(differences), low, high))
         within = "" if few else f" [{', '.join(bounds)}]"
         notes[name] = f"{mean_text}{within} dB to {best}"
-        if low <= 0 <= high:
+        if high >= 0:  # the mean leaves infinite values out, so that a difference can be positive
             ties.append(name)
     notes[best] = f"not significantly better than {', '.join(ties)}" if ties else BEST
     if few:

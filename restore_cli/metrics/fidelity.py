@@ -73,6 +73,6 @@ def psnr_b(image: Pixels, reference: Pixels) -> float:
     edges = np.concatenate([step[7::8].ravel() for step in steps])
     others = np.concatenate([np.delete(step, np.s_[7::8], axis=0).ravel() for step in steps])
     error = np.mean(np.square(np.subtract(image, reference, dtype=np.float64)))
-    if edges.size and edges.mean() > others.mean():
+    if edges.size and min(plane.shape) > 1 and edges.mean() > others.mean():
         error += math.log(8) / math.log(min(plane.shape)) * (edges.mean() - others.mean())
     return math.inf if error == 0 else float(-10 * np.log10(error))

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
 from restore_cli.training.recipe import Recipe
-from restore_cli.training.samples import Bytes, Sample
+from restore_cli.training.samples import Bytes, Sample, to_float
 from restore_cli.training.store import ImageStore
 
 
@@ -37,6 +38,9 @@ def load_data(
 ) -> TrainingData:
     """Read the images of a recipe, and hold out every n-th of the sorted names.
 
+    A held-out image is not in the training data in any size. Images that are too small to be scored
+    are not held out.
+
     Args:
         data: the folder that contains the recipe's folders.
         channels: 1 or 3; images are converted.
@@ -54,18 +58,46 @@ def load_data(
         for source in _find_sources(data, recipe)
         if source.paths[0].relative_to(data).as_posix() not in excluded
     ]
-    samples = ImageStore().keep(_read_samples(sources, channels, unreadable))
+    paths: list[Path] = []
+    samples = ImageStore().keep(_read_samples(sources, channels, unreadable, paths))
+    if len({sample.scale for sample in samples}) > 1:
+        raise UsageError(
+            "Cannot train on pairs of different scales. Use pairs of one scale, or several"
+            " trainings."
+        )
     if validation:
-        apart = [_Source((path,)) for path in _find_images(validation)]
-        held = [sample.center_crop() for sample in _read_samples(apart, channels, unreadable)]
+        apart = [_Source((path,)) for path in find_images(validation)]
+        scored = list(_read_samples(apart, channels, unreadable, []))
         training = samples
     else:
-        held = [sample.center_crop() for sample in samples[:: recipe.holdout]]
-        training = [sample for i, sample in enumerate(samples) if i % recipe.holdout]
-    for images, place in ((training, data), (held, validation or data)):
-        if not images:
-            raise UsageError(f"No readable images found in {place}; give a folder of images.")
+        first: dict[Path, Sample] = {}
+        for path, sample in zip(paths, samples, strict=True):
+            if _can_be_scored(sample, recipe):
+                first.setdefault(path, sample)
+        chosen = list(first)[:: recipe.holdout]
+        scored = [first[path] for path in chosen]
+        training = [
+            sample for path, sample in zip(paths, samples, strict=True) if path not in chosen
+        ]
+    held = [sample.center_crop() for sample in scored if _can_be_scored(sample, recipe)]
+    if not samples:
+        raise UsageError(f"No readable images found in {data}; give a folder of images.")
+    if not held:
+        raise UsageError(
+            f"No readable images found in {validation or data} that are large enough to be"
+            " scored; give larger images."
+        )
+    if not training:
+        raise UsageError(
+            f"Cannot train on {data}: its only image is held out. Add images, or give --val."
+        )
     return TrainingData(training, held, tuple(unreadable))
+
+
+def _can_be_scored(sample: Sample, recipe: Recipe) -> bool:
+    kind, clean = find_degradation(recipe.task), to_float(sample.center_crop().clean)
+    damages = [kind.draw(level, np.random.RandomState(0)) for level in recipe.validation]
+    return all(one.crop_border(one.crop_to_scale(clean)).size for one in damages)
 
 
 def _read_excluded(path: Path) -> frozenset[str]:
@@ -81,33 +113,41 @@ def _find_sources(data: Path, recipe: Recipe) -> Iterator[_Source]:
         clean, _, damaged = folders.partition(":")
         yield from map(_Source, _match_pairs(data / clean, data / damaged))
     for folder in recipe.folders or (() if recipe.pairs or recipe.halved else (".",)):
-        for path in _find_images(data / folder):
+        for path in find_images(data / folder):
             yield _Source((path,))
     for folder in recipe.halved:
-        for path in _find_images(data / folder):
+        for path in find_images(data / folder):
             yield _Source((path,), half_size=True)
 
 
 def _match_pairs(clean: Path, damaged: Path) -> Iterator[tuple[Path, Path]]:
     """Yield the clean and degraded images that have the same path apart from the suffix."""
-    others = {path.relative_to(damaged).with_suffix(""): path for path in _find_images(damaged)}
-    for path in _find_images(clean):
+    others = {path.relative_to(damaged).with_suffix(""): path for path in find_images(damaged)}
+    for path in find_images(clean):
         other = others.get(path.relative_to(clean).with_suffix(""))
         if other is None:
             raise UsageError(f"{path} has no matching file in {damaged}.")
         yield path, other
 
 
-def _find_images(folder: Path) -> list[Path]:
+def find_images(folder: Path) -> list[Path]:
+    """Return the images in a folder and its subfolders, sorted.
+
+    Raises:
+        UsageError: the folder is missing.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; give --data the folder that contains it.")
     return sorted(path for path in folder.rglob("*") if is_image_name(path))
 
 
 def _read_samples(
-    sources: Iterable[_Source], channels: int, unreadable: list[str]
+    sources: Iterable[_Source], channels: int, unreadable: list[str], paths: list[Path]
 ) -> Iterator[Sample]:
-    """Yield the images of readable files, and add an error to `unreadable` for each other one."""
+    """Yield the images of readable files, and add an error to `unreadable` for each other one.
+
+    The path of each yielded image is added to `paths`.
+    """
     for source in sources:
         try:
             images = [_read_image(path, channels, source.half_size) for path in source.paths]
@@ -115,11 +155,13 @@ def _read_samples(
             unreadable.append(str(error))
             continue
         sizes = [image.shape[:2] for image in images]
-        if any(a % b for a, b in zip(sizes[0], sizes[-1], strict=True)):
+        ratios = {divmod(a, b) for a, b in zip(sizes[0], sizes[-1], strict=True)}
+        if len(ratios) > 1 or any(rest for _, rest in ratios):
             raise UsageError(
                 f"Cannot pair {source.paths[0]} and {source.paths[-1]}: their sizes do not match,"
                 f" {sizes[0]} and {sizes[-1]} pixels."
             )
+        paths.append(source.paths[0])
         yield Sample(*images)
 
 

@@ -56,7 +56,12 @@ def make_header(
 
 
 def _commit() -> str:
-    """Return the commit of this package, or "" if it does not run from a git checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    answer = subprocess.run(command, capture_output=True, text=True, check=False)
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    """Return the commit of this package, or "" if it does not run from its own git checkout."""
+    root = Path(__file__).parents[2]
+    command = ["git", "-C", str(root), "rev-parse", "--show-prefix", "HEAD"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:  # there is no git
+        return ""
+    within, _, commit = answer.stdout.partition("\n")
+    return "" if answer.returncode or within else commit.strip()

@@ -13,10 +13,15 @@ from restore_cli.training.patches import Batch, Patches
 def batches(patches: Patches, start: int, workers: int, pinned: bool) -> Iterator[Batch]:
     """Return an endless iterator of the batches from a step on.
 
+    With workers, the first batch is also drawn in this process: an error of a worker would be
+    reported with its traceback.
+
     Args:
         workers: processes that draw batches ahead; 0 draws them in this process.
         pinned: keep batches in page-locked memory, which is faster to copy to a GPU.
     """
+    if workers:
+        patches[start]
     loader: DataLoader[Batch] = DataLoader(
         patches,
         batch_size=None,

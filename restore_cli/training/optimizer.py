@@ -110,7 +110,8 @@ class Optimizer:
             ]
             taken = {id(kernel) for kernel in self.kernels}
             parameters = [parameter for parameter in parameters if id(parameter) not in taken]
-            self.parts.append(Muon(self.matrices, lr=recipe.lr, weight_decay=decay))
+            if self.matrices:
+                self.parts.append(Muon(self.matrices, lr=recipe.lr, weight_decay=decay))
         adam = torch.optim.Adam if recipe.optimizer == "adam" else torch.optim.AdamW
         first, second = recipe.betas
         self.parts.append(

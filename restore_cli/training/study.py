@@ -19,6 +19,7 @@ from restore_cli.atomic import write_text
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.models import checkpoint
 from restore_cli.report.study import Chart, Mark
+from restore_cli.training.data import find_images
 from restore_cli.training.loop import train
 from restore_cli.training.network_input import label
 from restore_cli.training.progress import Beat
@@ -122,12 +123,17 @@ def study(
 
 
 def _training(request: Request, point: Point, seed: int) -> Training:
-    """Return the training of a point; its file name contains a digest of recipe and images."""
+    """Return the training of a point.
+
+    Its file name contains a digest of the recipe, and of the names and sizes of the images.
+    """
     recipe = dataclasses.replace(point.recipe, seed=seed)
-    folders = [
-        folder.resolve().name if folder else "" for folder in (request.data, request.validation)
+    folders = filter(None, (request.data, request.validation))
+    images = [
+        [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in find_images(folder)]
+        for folder in folders
     ]
-    identity = json.dumps([recipe.to_plain(), folders], sort_keys=True)
+    identity = json.dumps([recipe.to_plain(), images], sort_keys=True)
     words = [*(_slug(word) for word in (point.curve, point.label)), f"seed-{seed}"]
     stem = "-".join([*filter(None, words), hashlib.sha256(identity.encode()).hexdigest()[:8]])
     out = request.out / f"{stem}.safetensors"
