@@ -21,7 +21,8 @@ def read_toml(path: Path, error: type[RestoreError]) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as reason:
-        raise error(f"Cannot read the table {path}: {reason}.") from reason
+        words = reason.strerror if isinstance(reason, OSError) else reason
+        raise error(f"Cannot read the table {path}: {words}.") from reason
 
 
 def read_value(text: str) -> Any:

@@ -279,6 +279,7 @@ def test_compare_begins_with_the_worst_of_a_folder_and_goes_on_after_a_fault(fol
     ("words", "sentence"),
     [
         (["old", "a.png"], "Cannot compare folders with files"),
+        (["old", "missing"], "Cannot compare missing: it does not exist"),
         (["old", "empty"], "Cannot compare old: no photo in it has a match in empty"),
         (["empty", "old"], "Cannot compare empty"),
     ],

@@ -79,8 +79,9 @@ def test_networks_learn_to_be_given_about_the_level_that_there_is(noise: str) ->
     np.testing.assert_allclose(task.found.parts, split(observed - clean), rtol=0.2)
 
 
-def test_a_photo_without_noise_is_left_as_it_is_and_said_to_be() -> None:
-    report = Denoise().prepare(Picture(GRAY), PHOTO).report
+@pytest.mark.parametrize("trained", [PHOTO, KNOWN])
+def test_a_photo_without_noise_is_left_as_it_is_and_said_to_be(trained: Trained) -> None:
+    report = Denoise().prepare(Picture(GRAY), trained).report
     assert report.strength == 0
     assert "level 0.0 is not visible" in report.warnings[0]
 

@@ -241,3 +241,4 @@ def test_a_photo_with_noise_or_traces_of_jpeg_is_shown_the_model_for_it() -> Non
     assert "JPEG artifacts of quality 80" in Sr().advise(Finding(jpeg, reduced, 1))
     assert "--model photo" in Sr().advise(Finding(jpeg, reduced, 8))
     assert Sr().advise(Finding(jpeg, reduced | {"damage": "photo"}, 8)) is None
+    assert Sr(size=(8, 0)).advise(Finding(jpeg, reduced, 8)) is None  # smaller than before

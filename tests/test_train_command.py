@@ -70,6 +70,11 @@ def train(*words: str) -> Result:
     return CliRunner().invoke(app, ["train", *words, "--device", "cpu"])
 
 
+def test_a_stage_that_is_not_bundled_is_explained(folder: Path) -> None:
+    result = train("denoise-color", "--data", "data", "--set", 'folders=["photos"]')
+    assert result.exit_code == 2 and "the file does not exist. Use --set init=" in result.stderr
+
+
 def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     (folder / "data/photos/7.png").write_text("no picture")
     result = train("tiny.toml", "--data", "data")

@@ -79,7 +79,17 @@ def load_command(name: str) -> Any:
     """Import a command or group."""
     holder = typer.Typer()
     _add_command(holder, name)
-    return typer.main.get_group(holder).commands[name]
+    command = typer.main.get_group(holder).commands[name]
+    _join_lines(command)
+    return command
+
+
+def _join_lines(command: Any) -> None:
+    """Join the lines of each paragraph of the help of a command and its subcommands."""
+    if command.help:
+        command.help = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
+    for inner in getattr(command, "commands", {}).values():
+        _join_lines(inner)
 
 
 def _add_command(app: typer.Typer, name: str) -> None:

@@ -94,7 +94,7 @@ _EXAMPLES = {  # by command; those of a task are in `restore`
     "train": (
         "restore train --list",
         "restore train --task denoise --data photos/ --minutes 60 --out my.safetensors",
-        "restore train denoise-color --data photos/ --dry-run",
+        "restore train sr-color-x2 --data photos/ --dry-run",
         "restore train recipe.toml --data photos/ --out my.safetensors --resume",
         "restore train --jobs 2 a.toml b.toml c.toml --data photos/",
     ),

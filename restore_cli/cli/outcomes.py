@@ -71,11 +71,14 @@ class Outcomes:
             except KeyboardInterrupt as error:
                 if self.batch.photos == 1:
                     raise
-                done = f"{self.batch.done} of {self.batch.photos} photos are"
+                count, failed = self.batch.done - self.batch.failed, self.batch.failed
+                done = f"{count} of {self.batch.photos} photos are done"
                 if self.batch.photos is None:
-                    done = f"{self.batch.done} photos are" if self.batch.done != 1 else "1 photo is"
+                    done = f"{count} photos are done" if count != 1 else "1 photo is done"
+                if failed:
+                    done += f", {failed} failed"
                 raise KeyboardInterrupt(
-                    f"{done} done. Run the command again{self.resuming} for the rest."
+                    f"{done}. Run the command again{self.resuming} for the rest."
                 ) from error
         if not self.quiet:
             self._summarize()

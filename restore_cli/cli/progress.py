@@ -97,7 +97,8 @@ class BatchProgress:
     bar: Progress
     photos: int | None
     downloads: Downloads
-    done: int = 0
+    done: int = 0  # with skipped and failed photos
+    failed: int = 0
     share: float = 0.0  # of photos that are not done
     megapixels: float = 0.0  # of photos that are done
     current: float = 0.0  # megapixels of photos that are not done
@@ -120,6 +121,7 @@ class BatchProgress:
         if record.status == "done":
             megapixels = (record.output_width or 0) * (record.output_height or 0) / 1e6
         self.done += 1
+        self.failed += record.status == "failed"
         self.megapixels += megapixels
         self.share, self.current = max(0.0, self.share - 1), max(0.0, self.current - megapixels)
         self._show_speed(f", {record.input}")

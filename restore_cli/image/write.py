@@ -68,6 +68,8 @@ def write_encoded(data: bytes, target: Path | str) -> None:
         }.get(type(error), f"{error.strerror}. Free some space, or choose another disk.")
         if error.errno == errno.ENAMETOOLONG:
             reason = "its name is too long. Choose a shorter one."
+        if error.errno == errno.EROFS:
+            reason = "the disk is read-only. Choose another folder."
         raise PictureError(f"Cannot write {target}: {reason}") from error
 
 

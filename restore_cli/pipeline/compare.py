@@ -29,6 +29,9 @@ def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
     if not any(folders):
         return {paths[0].name: list(paths)}
     if not all(folders):
+        missing = [path for path in paths if not path.exists()]
+        if missing:
+            raise UsageError(f"Cannot compare {missing[0]}: it does not exist. Check the path.")
         raise UsageError("Cannot compare folders with files. Give only folders or only files.")
     first, *others = paths
     pictures = sorted(

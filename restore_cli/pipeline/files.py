@@ -222,7 +222,10 @@ def _claim(items: Sequence[FileJob]) -> dict[str, str]:
                 continue
             other = claimed.setdefault(storage.absolute(path), source)
             if other != source:
-                raise UsageError(f"{other} and {source} would both be written to {path}.")
+                raise UsageError(
+                    f"{other} and {source} would both be written to {path}. Give them other names,"
+                    " or restore them into different folders."
+                )
     return claimed
 
 

@@ -89,18 +89,21 @@ class Denoise(Task):
         """Add the noise level as a constant plane, clipped to the range that the network knows.
 
         A network for any kind of noise gets the components of the noise in three planes, on a
-        logarithmic scale. At very low levels the strength falls, because fine texture may look like
-        noise.
+        logarithmic scale. At very low measured levels the strength falls, because fine texture may
+        look like noise.
         """
         task, levels, geometry = self.look(picture), trained.levels, trained.geometry
         noise = task.found.level if task.found else None
         sigma = noise if noise is not None else task.sigma or 0.0
-        if "noise" in levels and "sigma" not in levels:
-            planes, report = task._feed_parts(picture, sigma, noise)
-            return NetworkInput(picture.pixels, planes * bool(geometry.conditions), report)
+        strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, VISIBLE), (0, 1)))
         known = span(levels.get("sigma", Range(0, 255)))
+        for_parts = "noise" in levels and "sigma" not in levels
         warnings: tuple[str, ...] = ()
-        if not geometry.conditions and not 0.8 * known.low <= sigma <= 1.2 * known.high:
+        if not strength:
+            warnings = (f"Noise level {sigma:.1f} is not visible; the photo was not changed.",)
+        elif for_parts:
+            pass
+        elif not geometry.conditions and not 0.8 * known.low <= sigma <= 1.2 * known.high:
             warnings = (
                 f"This model was trained for sigma {known}, but the noise level is {sigma:.1f}; try"
                 " --model gaussian.",
@@ -110,18 +113,10 @@ class Denoise(Task):
                 f"Sigma {sigma:.1f} is above this model's maximum of {known.high:g}; using"
                 f" {known.high:g}.",
             )
-        plane = min(max(sigma, known.low), known.high) / 255
-        report = TaskReport({"sigma": round(sigma, 2)}, warnings)
-        return NetworkInput(picture.pixels, (plane,) * geometry.conditions, report)
-
-    def _feed_parts(
-        self, picture: Picture, sigma: float, noise: float | None
-    ) -> tuple[tuple[float, ...], TaskReport]:
-        """The condition planes for a network for any kind of noise, and the report."""
-        strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, VISIBLE), (0, 1)))
-        warnings: tuple[str, ...] = ()
-        if not strength:
-            warnings = (f"Noise level {sigma:.1f} is not visible; the photo was not changed.",)
-        parts = self.found.parts if self.found else _share(sigma, picture)
         report = TaskReport({"sigma": round(sigma, 2)}, warnings, strength)
-        return tuple(to_plane(np.array(parts)).tolist()), report
+        if for_parts:
+            parts = task.found.parts if task.found else _share(sigma, picture)
+            planes = tuple(to_plane(np.array(parts)).tolist()) * bool(geometry.conditions)
+        else:
+            planes = (min(max(sigma, known.low), known.high) / 255,) * geometry.conditions
+        return NetworkInput(picture.pixels, planes, report)

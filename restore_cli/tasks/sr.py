@@ -132,6 +132,8 @@ class Sr(Task):
         if found.trained.get("damage") == "photo":
             return None
         picture = found.picture
+        if max(self.target_size(*picture.pixels.shape[:2])) <= max(picture.pixels.shape[:2]):
+            return None
         quality = picture.jpeg_quality or estimate_quality(picture.pixels, picture.visible)[0]
         damage = [f"noise of level {found.noise:.0f}"] * (found.noise > NOISY)
         damage += [f"JPEG artifacts of quality {quality:.0f}"] * (quality < COMPRESSED)

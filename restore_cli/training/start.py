@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import torch
 from torch import Tensor
 
@@ -74,6 +76,11 @@ def _try(network: Restorer, recipe: Recipe) -> None:
 def _load_init(network: Restorer, recipe: Recipe) -> None:
     """Load the weights of the recipe's `init`, except for layers of other shapes."""
     channels = network.geometry.channels
+    if recipe.init.endswith(".safetensors") and not Path(recipe.init).exists():
+        raise UsageError(
+            f"Cannot start from {recipe.init}: the file does not exist. Use --set init=MODEL to"
+            " start from another model, or --set init= to start from random weights."
+        )
     loaded = checkpoint.load(catalog.choose(recipe.init, recipe.task, channels))
     own, given = network.state_dict(), loaded.network.state_dict()
     if loaded.network.geometry.channels == channels:
