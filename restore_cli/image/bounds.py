@@ -39,7 +39,7 @@ class Bounds:
         if pixels > limit:
             of = "" if self.given or limit == MAX_PIXELS else f" for a file of {self.size} bytes"
             raise TooLargeError(
-                f"{subject} {pixels / 1e6:.3g} megapixels, above the limit of"
+                f"{subject} {pixels / 1e6:.0f} megapixels, above the limit of"
                 f" {limit / 1e6:.3g}{of}. {hint}, or raise --max-pixels."
             )
 

@@ -69,7 +69,7 @@ def write_encoded(data: bytes, target: Path | str) -> None:
         if error.errno == errno.ENAMETOOLONG:
             reason = "its name is too long. Choose a shorter one."
         if error.errno == errno.EROFS:
-            reason = "the disk is read-only. Choose another folder."
+            reason = f"{error.strerror}. Choose another folder."
         raise PictureError(f"Cannot write {target}: {reason}") from error
 
 
