@@ -41,12 +41,14 @@ class Baseline:
         restore: restores an observed image, H x W x C, nominally in [0, 1], given its degradation;
             returns float32 in [0, 1]. Raises UsageError if the library is not installed or the
             degradation lacks a level that the method needs.
+        needs: what the method must know of a degradation and real pairs do not state, "kernel".
     """
 
     name: str
     distribution: str
     settings: str
     restore: Callable[[Pixels, Degradation], Pixels]
+    needs: str = ""
 
     @property
     def description(self) -> str:
@@ -164,12 +166,14 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
             f"known kernel, {RL_ITERATIONS} iterations; Richardson, JOSA 1972,"
             " Lucy, Astronomical Journal 1974",
             richardson_lucy,
+            needs="kernel",
         ),
         Baseline(
             "wiener",
             _SKIMAGE,
             f"known kernel, balance {WIENER_BALANCE}; Orieux et al., JOSA A 2010",
             wiener,
+            needs="kernel",
         ),
     ),
 }

@@ -117,11 +117,6 @@ def _find_cases(request: Request) -> Iterator[Case]:
             images, warnings = _without_unreadable(images, problems)
             if images.examples[0].damaged and not request.levels and scale == 1:
                 # Real pairs need no level.
-                if request.task == "deblur" and request.baselines:
-                    raise UsageError(
-                        f"Cannot compare {', '.join(request.baselines)} on {images.name}: its"
-                        " kernels are not known. Leave out --peer."
-                    )
                 yield Case(request, images, kind(), {}, images.name, warnings)
                 break
             yield Case(request, images, damage, level, images.name, warnings)

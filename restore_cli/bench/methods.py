@@ -31,12 +31,14 @@ class Method:
         cache_key: depends on everything that can change the results.
         description: library, version and settings of a baseline; empty otherwise.
         restores: whether the method changes the image at all.
+        needs: what the method must know of a degradation, "kernel"; empty for most.
     """
 
     name = "input"
     cache_key = "input"
     description = ""
     restores = False
+    needs = ""
 
     def __init__(self) -> None:
         self._warm: tuple[Degradation, int] | None = None  # degradation and channels
@@ -70,6 +72,7 @@ class LibraryMethod(Method):
         super().__init__()
         baseline.check()
         self.name, self.description = baseline.name, baseline.description
+        self.needs = baseline.needs
         self.cache_key = f"{baseline.name} {baseline.description}"
         self._baseline = baseline
 

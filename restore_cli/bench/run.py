@@ -14,6 +14,7 @@ from restore_cli.bench.pictures import WorstImages
 from restore_cli.bench.request import Request
 from restore_cli.bench.rows import measured_row, published_rows
 from restore_cli.bench.statistics import BEST, compare_methods
+from restore_cli.errors import UsageError
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.report.comparison import Comparison
 from restore_cli.report.row import Row
@@ -94,6 +95,12 @@ class _CaseRun:
     """A case in progress; `rows` belong to the methods that are done."""
 
     def __init__(self, case: Case, methods: Sequence[Method]) -> None:
+        for method in methods:
+            if method.needs and case.real and not case.level:
+                raise UsageError(
+                    f"Cannot run {method.name} on {case.name}: the {method.needs} of its images is"
+                    " not known. Leave it out of --peer."
+                )
         self.case = case
         self.rows: list[Row] = []
         self._methods = methods

@@ -69,7 +69,7 @@ def add_command(app: typer.Typer, name: str) -> None:
     """Add the command of a task to the app."""
     task = find_task(name)
     doc = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
-    first, *rest = (" ".join(paragraph.split()) for paragraph in doc.split("\n\n"))
+    first, *rest = doc.split("\n\n")
     text = "\n\n".join([add_hint(first, name), *rest])
     app.command(name, cls=PhotoCommand, help=text, epilog=_epilog(name))(task_command(task))
 

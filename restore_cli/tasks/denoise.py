@@ -95,28 +95,31 @@ class Denoise(Task):
         task, levels, geometry = self.look(picture), trained.levels, trained.geometry
         noise = task.found.level if task.found else None
         sigma = noise if noise is not None else task.sigma or 0.0
-        strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, VISIBLE), (0, 1)))
-        known = span(levels.get("sigma", Range(0, 255)))
-        for_parts = "noise" in levels and "sigma" not in levels
-        warnings: tuple[str, ...] = ()
-        if not strength:
-            warnings = (f"Noise level {sigma:.1f} is not visible; the photo was not changed.",)
-        elif for_parts:
-            pass
-        elif not geometry.conditions and not 0.8 * known.low <= sigma <= 1.2 * known.high:
-            warnings = (
-                f"This model was trained for sigma {known}, but the noise level is {sigma:.1f}; try"
-                " --model gaussian.",
-            )
-        elif geometry.conditions and sigma > known.high:
-            warnings = (
-                f"Sigma {sigma:.1f} is above this model's maximum of {known.high:g}; using"
-                f" {known.high:g}.",
-            )
-        report = TaskReport({"sigma": round(sigma, 2)}, warnings, strength)
-        if for_parts:
+        if "noise" in levels and "sigma" not in levels:
             parts = task.found.parts if task.found else _share(sigma, picture)
             planes = tuple(to_plane(np.array(parts)).tolist()) * bool(geometry.conditions)
+            warning = ""
         else:
+            known = span(levels.get("sigma", Range(0, 255)))
             planes = (min(max(sigma, known.low), known.high) / 255,) * geometry.conditions
+            warning = _check_level(sigma, known, adapts=bool(geometry.conditions))
+        strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, VISIBLE), (0, 1)))
+        if not strength:
+            warning = f"Noise level {sigma:.1f} is not visible; the photo was not changed."
+        report = TaskReport({"sigma": round(sigma, 2)}, (warning,) if warning else (), strength)
         return NetworkInput(picture.pixels, planes, report)
+
+
+def _check_level(sigma: float, known: Range, adapts: bool) -> str:
+    """Return a warning if a level is outside the range of a network, which may adapt to levels."""
+    if not adapts and not 0.8 * known.low <= sigma <= 1.2 * known.high:
+        return (
+            f"This model was trained for sigma {known}, but the noise level is {sigma:.1f}; try"
+            " --model gaussian."
+        )
+    if adapts and sigma > known.high:
+        return (
+            f"Sigma {sigma:.1f} is above this model's maximum of {known.high:g}; using"
+            f" {known.high:g}."
+        )
+    return ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +51,14 @@ def load_data(
             training or validation.
         RestoreError: the images fit neither into memory nor on the disk.
     """
-    unreadable: list[str] = []
+    unreadable: dict[_Source, str] = {}
     excluded = _read_excluded(data / recipe.exclude) if recipe.exclude else frozenset()
     sources = [
         source
         for source in _find_sources(data, recipe)
         if source.paths[0].relative_to(data).as_posix() not in excluded
     ]
-    paths: list[Path] = []
-    samples = ImageStore().keep(_read_samples(sources, channels, unreadable, paths))
+    samples = ImageStore().keep(_read_samples(sources, channels, unreadable))
     if len({sample.scale for sample in samples}) > 1:
         raise UsageError(
             "Cannot train on pairs of different scales. Use pairs of one scale, or several"
@@ -67,19 +66,11 @@ def load_data(
         )
     if validation:
         apart = [_Source((path,)) for path in find_images(validation)]
-        scored = list(_read_samples(apart, channels, unreadable, []))
-        training = samples
+        read = _read_samples(apart, channels, unreadable)
+        held, training = [sample for sample in read if _can_be_scored(sample, recipe)], samples
     else:
-        first: dict[Path, Sample] = {}
-        for path, sample in zip(paths, samples, strict=True):
-            if _can_be_scored(sample, recipe):
-                first.setdefault(path, sample)
-        chosen = list(first)[:: recipe.holdout]
-        scored = [first[path] for path in chosen]
-        training = [
-            sample for path, sample in zip(paths, samples, strict=True) if path not in chosen
-        ]
-    held = [sample.center_crop() for sample in scored if _can_be_scored(sample, recipe)]
+        paths = [source.paths[0] for source in sources if source not in unreadable]
+        held, training = _hold_out(paths, samples, recipe)
     if not samples:
         raise UsageError(f"No readable images found in {data}; give a folder of images.")
     if not held:
@@ -91,7 +82,21 @@ def load_data(
         raise UsageError(
             f"Cannot train on {data}: its only image is held out. Add images, or give --val."
         )
-    return TrainingData(training, held, tuple(unreadable))
+    crops = [sample.center_crop() for sample in held]
+    return TrainingData(training, crops, tuple(unreadable.values()))
+
+
+def _hold_out(
+    paths: Sequence[Path], samples: Sequence[Sample], recipe: Recipe
+) -> tuple[list[Sample], list[Sample]]:
+    """Split images into held-out ones, each in its first size, and the others for training."""
+    first: dict[Path, Sample] = {}
+    for path, sample in zip(paths, samples, strict=True):
+        if _can_be_scored(sample, recipe):
+            first.setdefault(path, sample)
+    held = dict(list(first.items())[:: recipe.holdout])
+    training = [sample for path, sample in zip(paths, samples, strict=True) if path not in held]
+    return list(held.values()), training
 
 
 def _can_be_scored(sample: Sample, recipe: Recipe) -> bool:
@@ -142,17 +147,14 @@ def find_images(folder: Path) -> list[Path]:
 
 
 def _read_samples(
-    sources: Iterable[_Source], channels: int, unreadable: list[str], paths: list[Path]
+    sources: Iterable[_Source], channels: int, unreadable: dict[_Source, str]
 ) -> Iterator[Sample]:
-    """Yield the images of readable files, and add an error to `unreadable` for each other one.
-
-    The path of each yielded image is added to `paths`.
-    """
+    """Yield the images of readable files, and add an error to `unreadable` for each other one."""
     for source in sources:
         try:
             images = [_read_image(path, channels, source.half_size) for path in source.paths]
         except PictureError as error:
-            unreadable.append(str(error))
+            unreadable[source] = str(error)
             continue
         sizes = [image.shape[:2] for image in images]
         ratios = {divmod(a, b) for a, b in zip(sizes[0], sizes[-1], strict=True)}
@@ -161,7 +163,6 @@ def _read_samples(
                 f"Cannot pair {source.paths[0]} and {source.paths[-1]}: their sizes do not match,"
                 f" {sizes[0]} and {sizes[-1]} pixels."
             )
-        paths.append(source.paths[0])
         yield Sample(*images)
 
 

@@ -101,7 +101,7 @@ class Patches(Dataset[Batch]):
         """Cut the same place from both images, and augment it as the recipe says."""
         side = patch // sample.scale
         cuts = [self._choose(sample, side, rng) for _ in range(self.recipe.detail)]
-        cut = max(cuts, key=_measure_detail) if len(cuts) > 1 else cuts[0]
+        cut = max(cuts, key=_measure_detail)
         turns, mirrored = int(rng.integers(4)), bool(rng.integers(2))
         turns = turns if self.recipe.augment == "turn" else 0
         mirrored = mirrored and self.recipe.augment != "none"

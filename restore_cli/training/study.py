@@ -103,8 +103,12 @@ def study(
         raise RestoreError(
             f"Cannot read {kept}: it is damaged. Delete it or choose another --out."
         ) from error
+    images = [
+        [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in find_images(folder)]
+        for folder in filter(None, (request.data, request.validation))
+    ]
     trainings = [
-        _training(request, point, seed) for seed in range(request.seeds) for point in swept
+        _training(request, point, seed, images) for seed in range(request.seeds) for point in swept
     ]
     for done, (point, training) in enumerate(zip(swept * request.seeds, trainings, strict=True)):
         key, seed = training.out.stem, training.recipe.seed
@@ -122,17 +126,14 @@ def study(
         yield Moment(done + 1, len(trainings), summary, chart)
 
 
-def _training(request: Request, point: Point, seed: int) -> Training:
+def _training(
+    request: Request, point: Point, seed: int, images: Sequence[Sequence[tuple[str, int]]]
+) -> Training:
     """Return the training of a point.
 
-    Its file name contains a digest of the recipe, and of the names and sizes of the images.
+    Its file name contains a digest of the recipe, and of the names and sizes of the `images`.
     """
     recipe = dataclasses.replace(point.recipe, seed=seed)
-    folders = filter(None, (request.data, request.validation))
-    images = [
-        [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in find_images(folder)]
-        for folder in folders
-    ]
     identity = json.dumps([recipe.to_plain(), images], sort_keys=True)
     words = [*(_slug(word) for word in (point.curve, point.label)), f"seed-{seed}"]
     stem = "-".join([*filter(None, words), hashlib.sha256(identity.encode()).hexdigest()[:8]])
