@@ -58,7 +58,13 @@ def computes_bf16(device: torch.device) -> bool:
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """Return a context in which a network computes in this precision."""
+    """Return a context in which a network computes in this precision.
+
+    Args:
+        precision: "fp32", "bf16", "fp16", or "auto": bf16 if the device computes it natively.
+    """
+    if precision == "auto":
+        precision = "bf16" if computes_bf16(device) else "fp32"
     if precision == "fp32":
         return nullcontext()
     return torch.autocast(device.type, _PRECISIONS[precision])

@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sqlite3
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -257,18 +258,36 @@ def test_a_process_that_dies_loses_one_photo(words: list[str], tmp_path: Path) -
         photo(tmp_path / f"in/more{seed:02}.png", seed)
     with process([*words, "--jobs", "2", "--json"], tmp_path) as started:
         assert started.stdout
-        lines = [started.stdout.readline()]
-        for child in psutil.Process(started.pid).children():
-            if "spawn_main" in " ".join(child.cmdline()):
-                child.kill()
-                break
-        rest, stderr = started.communicate(timeout=200)
-    records = [json.loads(line) for line in [*lines, *rest.splitlines()]]
+        lines = iter(started.stdout.readline, "")
+        records = [json.loads(next(lines))]
+        workers(started)[0].kill()
+        records += map(json.loads, lines)
+        _, stderr = started.communicate(timeout=200)
     failed = [record for record in records if record["status"] == "failed"]
     assert len({record["input"] for record in records}) == len(records) == 46
     assert len(failed) == 1 and "ended unexpectedly" in failed[0]["error"]
     assert started.returncode == 1 and failed[0]["input"] in stderr
     assert len(contents(tmp_path / "out")) in (45, 46)  # it may have been written
+
+
+def test_a_process_that_dies_without_a_photo_is_replaced(words: list[str], tmp_path: Path) -> None:
+    with process([*words, "--jobs", "2", "--watch"], tmp_path) as started:
+        wait_for(lambda: (tmp_path / "out").is_dir() and len(contents(tmp_path / "out")) == 6)
+        dying = workers(started)
+        for child in dying:
+            child.kill()
+        psutil.wait_procs(dying, timeout=20)
+        photo(tmp_path / "in/late.png", 6)
+        wait_for((tmp_path / "out/late.png").exists)
+        started.send_signal(signal.SIGINT)
+        _, stderr = started.communicate(timeout=100)
+    assert started.returncode == 130 and "ended unexpectedly" not in stderr
+
+
+def workers(started: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that restore photos for a command."""
+    children = psutil.Process(started.pid).children()
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
 def test_processes_end_with_the_main_one(words: list[str], tmp_path: Path) -> None:

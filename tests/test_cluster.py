@@ -106,12 +106,13 @@ def test_a_batch_survives_a_killed_worker(words: list[str]) -> None:
     folder = Path(parent)
     with process([*command, "-o", "out/", "--ray", "--jobs", "2", "--json"], folder) as started:
         assert started.stdout
-        lines = [started.stdout.readline() for _ in range(20)]
+        lines = iter(started.stdout.readline, "")
+        records = [json.loads(next(lines)) for _ in range(20)]
         first, second = actors(started.pid)
         os.kill(first.pid, signal.SIGKILL)
-        rest, stderr = started.communicate(timeout=300)
+        records += map(json.loads, lines)
+        _, stderr = started.communicate(timeout=300)
     assert started.returncode == 0, stderr
-    records = [json.loads(line) for line in [*lines, *rest.splitlines()]]
     assert len(records) == PHOTOS == len({record["input"] for record in records})
     assert {record["status"] for record in records} == {"done"}
     assert contents(folder / "out") == contents(folder / "expected")

@@ -21,6 +21,7 @@ from restore_cli.forward import Batch, Forward
 from restore_cli.models.catalog import Entry, entries
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tiles import Box, Limits, split
+from restore_cli.training.recipe import Recipe
 
 
 def slim(entry: Entry) -> dict[str, Any]:
@@ -271,6 +272,17 @@ def test_auto_precision_needs_a_tolerant_checkpoint_and_a_native_cpu(
     network = make("denoise-color")
     network.precisions = ("fp32", "bf16") if tolerated else ("fp32",)
     assert run(network, photo(16, 16, 3), (0.1,), Settings("cpu")).precision == expected
+
+
+@pytest.mark.parametrize("native", [True, False])
+def test_trainings_use_bf16_where_it_is_native(
+    monkeypatch: pytest.MonkeyPatch, native: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": native})
+    precision = Recipe.parse({"task": "denoise"}).precision
+    with engine.autocast(torch.device("cpu"), precision):
+        result = torch.ones(2, 2) @ torch.ones(2, 2)
+    assert result.dtype == (torch.bfloat16 if native else torch.float32)
 
 
 @pytest.mark.parametrize(

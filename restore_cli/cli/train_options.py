@@ -118,10 +118,11 @@ PrecisionName = Annotated[
     str | None,
     option(
         _RECIPE,
-        "bf16|fp32",
-        r"Precision of the forward pass. \[default: bf16]",
+        "auto|bf16|fp32",
+        r"Precision of the forward pass; auto is bf16 if the device computes it natively, else fp32."
+        r" \[default: auto]",
         show_default=False,
-        autocompletion=lambda: ["bf16", "fp32"],
+        autocompletion=lambda: ["auto", "bf16", "fp32"],
     ),
 ]
 Seed = Annotated[

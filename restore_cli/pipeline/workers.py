@@ -168,7 +168,12 @@ class Processes:
     def submit(self, item: FileJob) -> None:
         """Start to restore a file in a free process."""
         place = self._free.popleft()
-        future = self._pools[place].submit(_restore, self._requests[place], item)
+        request = self._requests[place]
+        try:
+            future = self._pools[place].submit(_restore, request, item)
+        except BrokenProcessPool:  # the process ended while it was free
+            self._pools[place] = self._start()
+            future = self._pools[place].submit(_restore, request, item)
         self._running[future] = item, place
 
     def collect(self) -> list[Record]:
