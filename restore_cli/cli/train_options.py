@@ -119,7 +119,7 @@ PrecisionName = Annotated[
     option(
         _RECIPE,
         "auto|bf16|fp32",
-        r"Precision of the forward pass; auto is bf16 if the device computes it natively, else fp32."
+        r"Precision of the forward pass; auto is bf16 if the device computes it natively."
         r" \[default: auto]",
         show_default=False,
         autocompletion=lambda: ["auto", "bf16", "fp32"],
