@@ -43,6 +43,23 @@ def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False)
         ) from error
 
 
+def check_folder(folder: Path) -> None:
+    """Raise UsageError if files cannot be written into a folder, which may not exist yet."""
+    absolute = folder.absolute()
+    present = next(place for place in (absolute, *absolute.parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=present):
+            pass
+    except NotADirectoryError as error:
+        raise UsageError(
+            f"Cannot write into {folder}: {present} is a file. Choose another one with -o."
+        ) from error
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write into {folder}: {error.strerror}. Choose another one with -o."
+        ) from error
+
+
 def write_text(path: Path, text: str) -> None:
     """Write text; raises RestoreError, and then an existing file is unchanged.
 

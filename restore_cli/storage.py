@@ -269,6 +269,8 @@ def _explain(url: str, error: Exception) -> str:
             return f"{scheme}:// is not a known kind of storage. Use one such as s3:// or gs://."
         case FileNotFoundError() if "bucket" in reason:
             return "the bucket does not exist. Check its name."
+        case FileNotFoundError() if isinstance(error.__cause__, OSError):  # as fsspec wraps it
+            return "the server cannot be reached. Check the URL and the connection."
         case FileNotFoundError():
             return "the file does not exist. Check the URL."
         case PermissionError():

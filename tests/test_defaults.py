@@ -96,6 +96,15 @@ def test_errors_name_file_and_key(here: Path, file: str, text: str, said: str) -
     refused(said.format(re.escape(str(path))))
 
 
+def test_errors_name_the_origins_of_options(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("restore.toml").write_text("format = 'word'")
+    monkeypatch.setenv("RESTORE_TILE", "0")
+    result = restore("denoise", "photo.png")
+    assert result.exit_code == 2
+    assert "Unknown format 'word'" in result.stderr
+    assert f"Some options are set in {here}/restore.toml, RESTORE_TILE." in result.stderr
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -283,15 +283,31 @@ def test_a_limit_of_size(batch: Batch, tmp_path: Path) -> None:
     check_failures(result, batch, tmp_path / "out", "File too large")
 
 
-def test_a_read_only_disk(batch: Batch, tmp_path: Path) -> None:
+def check_refusal(result: Result, folder: Path, reason: str) -> None:
+    """Nothing was restored, for a reason that is stated once."""
+    assert result.exit_code == 2 and not result.stdout
+    assert result.stderr == f"error: Cannot write into {folder}: {reason}\n"
+
+
+@pytest.mark.parametrize("inner", ["", "new/"])
+def test_a_read_only_disk(batch: Batch, tmp_path: Path, inner: str) -> None:
     with mounted(tmp_path / "disk", "ro,size=64k") as disk:
-        check_failures(denoise(batch.words, "-o", disk), batch, disk, "Read-only file system")
+        result = denoise(batch.words, "-o", f"{disk}/{inner}")
+        check_refusal(result, disk / inner, "Read-only file system. Choose another one with -o.")
+        assert not any(disk.iterdir())
 
 
 def test_a_folder_that_cannot_be_written(batch: Batch, tmp_path: Path) -> None:
     if not os.geteuid():
         pytest.skip("root may write everywhere")
     (tmp_path / "out").mkdir(mode=0o500)
-    check_failures(
-        denoise(batch.words, "-o", tmp_path / "out"), batch, tmp_path / "out", "permission denied"
-    )
+    result = denoise(batch.words, "-o", tmp_path / "out")
+    check_refusal(result, tmp_path / "out", "Permission denied. Choose another one with -o.")
+
+
+def test_a_file_instead_of_a_folder(batch: Batch, tmp_path: Path) -> None:
+    file = tmp_path / "out.png"
+    file.write_bytes(b"mine")
+    result = denoise(batch.words, "-o", f"{file}/")
+    check_refusal(result, file, f"{file} is a file. Choose another one with -o.")
+    assert file.read_bytes() == b"mine"

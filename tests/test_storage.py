@@ -225,11 +225,19 @@ def test_failures_are_one_sentence(run: Run, memory: Any, monkeypatch: pytest.Mo
     assert "restore-cli[remote]" in run("memory://in/0.png", "-o", "out/").stderr
 
 
+def unreachable() -> FileNotFoundError:
+    """What fsspec raises for a file of an unknown host."""
+    error = FileNotFoundError("https://nowhere.invalid/0.png")
+    error.__cause__ = ConnectionError("Name or service not known")
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "words"),
     [
         (ImportError("Install s3fs to access S3"), "s3:// is not installed. Install s3fs"),
         (FileNotFoundError("The specified bucket does not exist"), "the bucket does not exist."),
+        (unreachable(), "the server cannot be reached. Check the URL and the connection."),
         (PermissionError("Forbidden"), "access is denied. Check your credentials"),
         (RuntimeError("Unable to locate credentials"), "no credentials were found"),
         (OSError("Could not connect."), "Could not connect. Check the URL and the connection."),

@@ -16,7 +16,7 @@ from restore_cli.cli.boundary import ErrorHandlingGroup
 from restore_cli.cli.examples import examples
 from restore_cli.cli.help import topics
 from restore_cli.cli.hints import add_hint
-from restore_cli.cli.options import Debug
+from restore_cli.cli.options import ORIGINS, Debug
 from restore_cli.tasks import TASKS
 
 # By panel of the help: each command with the first line of its own help. One that is not a task is
@@ -65,9 +65,11 @@ class LazyCommand(TyperCommand):
         """Parse the arguments with the real command, and the user's defaults of its options."""
         command = self.load()
         if self.name in PHOTO_COMMANDS and not kwargs.get("resilient_parsing"):
-            from restore_cli.cli.defaults import default_map
+            from restore_cli.cli.defaults import default_map, find_defaults
 
-            kwargs["default_map"] = default_map(str(self.name))
+            found = find_defaults(str(self.name))
+            kwargs["default_map"] = default_map(str(self.name), found)
+            kwargs["parent"].meta[ORIGINS] = sorted({default.origin for default in found.values()})
         return command.make_context(*args, **kwargs)
 
     def load(self) -> Any:

@@ -9,8 +9,8 @@ import typer
 from typer.core import TyperGroup
 
 from restore_cli.cli.display import print_error
-from restore_cli.cli.options import DEBUG
-from restore_cli.errors import ExitCode, RestoreError
+from restore_cli.cli.options import DEBUG, ORIGINS
+from restore_cli.errors import ExitCode, RestoreError, UsageError
 
 
 class ErrorHandlingGroup(TyperGroup):
@@ -46,7 +46,10 @@ class ErrorHandlingGroup(TyperGroup):
         except Exception as error:
             if ctx.meta.get(DEBUG):
                 raise
-            print_error(_sentence(error))
+            sentence = _sentence(error)
+            if isinstance(error, UsageError) and (origins := ctx.meta.get(ORIGINS)):
+                sentence += f" Some options are set in {', '.join(origins)}."
+            print_error(sentence)
             raise typer.Exit(getattr(error, "exit_code", ExitCode.FAILED)) from error
 
 

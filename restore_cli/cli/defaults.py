@@ -68,10 +68,10 @@ def find_defaults(name: str) -> dict[str, Default]:
     return found
 
 
-def default_map(name: str) -> dict[str, _Value]:
+def default_map(name: str, found: Mapping[str, Default]) -> dict[str, _Value]:
     """The defaults of a command by the names of its parameters, as Typer takes them."""
     options = _options(load_command(name))
-    return {options[key].name: default.value for key, default in find_defaults(name).items()}
+    return {options[key].name: default.value for key, default in found.items()}
 
 
 def config_folder() -> Path:

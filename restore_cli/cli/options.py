@@ -10,7 +10,9 @@ import typer
 from restore_cli.cli.completion import complete_list, licensed_names, model_names
 from restore_cli.cli.values import parse_strength, parse_suffix
 
-DEBUG = "restore_cli.debug"  # key of the context's meta, which nested commands share
+# Keys of the context's meta, which nested commands share.
+DEBUG = "restore_cli.debug"
+ORIGINS = "restore_cli.origins"  # the files and variables with defaults that hold
 FLAG = ""  # metavar of switches, where Typer would show <bool>
 
 

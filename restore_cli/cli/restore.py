@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperCommand
 
+from restore_cli import storage
+from restore_cli.atomic import check_folder
 from restore_cli.cli import options
 from restore_cli.cli.display import (
     describe,
@@ -193,6 +196,8 @@ def restore_photos(
             store.accept_license(name)
         if not dry_run and isinstance(items, list):
             _check_streams(items, json, ray)
+            if items and not resume and not skip_existing:
+                _check_writable(items[0].output)
 
         from restore_cli.engine import Settings  # imports torch
         from restore_cli.pipeline.request import Request
@@ -254,6 +259,14 @@ def _check_streams(items: Sequence[FileJob], json: bool, ray: str | None) -> Non
         )
     if sys.stdout.isatty():
         raise UsageError("Cannot write an image to a terminal. Give -o FILE, or redirect it.")
+
+
+def _check_writable(output: str) -> None:
+    """Raise UsageError if an output cannot be written, before a photo is restored."""
+    if output == "-" or storage.is_url(output) or os.path.islink(output):
+        return
+    if os.path.isfile(output) or not os.path.exists(output):  # not standard output or /dev/null
+        check_folder(Path(output).parent)
 
 
 def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:

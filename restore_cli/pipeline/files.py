@@ -198,11 +198,11 @@ def _find_all(
     args: Sequence[str], naming: OutputNaming, recursive: bool, unread: Counter[str]
 ) -> list[tuple[str, str]]:
     """Find all inputs without duplicates, and their relative paths; raises UsageError if none."""
-    found = dict.fromkeys(
-        pair
-        for arg in args
-        for pair in find_inputs(arg, naming.output, naming.suffix, recursive, unread)
-    )
+    found: dict[tuple[str, str], tuple[str, str]] = {}  # a.jpg and ./a.jpg are the same
+    for arg in args:
+        for path, relative in find_inputs(arg, naming.output, naming.suffix, recursive, unread):
+            same = path if path == STREAM else storage.absolute(path)
+            found.setdefault((same, relative), (path, relative))
     if not found:
         searched = ", ".join(args) or "the list"
         if unread:
@@ -210,7 +210,7 @@ def _find_all(
                 f"No readable images in {searched}: {count_unread(unread)}. {advise_unread(unread)}"
             )
         raise UsageError(f"No images found in {searched}.")
-    return list(found)
+    return list(found.values())
 
 
 def _claim(items: Sequence[FileJob]) -> dict[str, str]:
