@@ -118,6 +118,7 @@ def download(
         ConnectionError: the download failed, or the file is too large; the message has no final
             period.
     """
+    from filelock import FileLock
 
     def check(done: int, total: int) -> None:
         """Stop a file that is too large before its data are written."""
@@ -130,10 +131,13 @@ def download(
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if isinstance(source, Hub):
-            _from_hub(source, path, check)
-        else:
-            _from_url(source.url, path, check)
+        with FileLock(path.with_name(f".{path.name}.lock")):
+            if path.exists():  # another process downloaded it meanwhile
+                return
+            if isinstance(source, Hub):
+                _from_hub(source, path, check)
+            else:
+                _from_url(source.url, path, check)
     except RefusedError as error:
         raise ConnectionError(str(error)) from error
     except Exception as error:  # the hub's client also raises errors of its HTTP library

@@ -6,6 +6,7 @@ RestoreError            FAILED    an input could not be restored; a batch contin
 |-- EngineError         FAILED    the network's result is unusable (NaN), or out of memory
 |-- UsageError          USAGE     the request is invalid
 `-- WeightsError        WEIGHTS   a checkpoint is missing, damaged, unknown or cannot be fetched
+    `-- LicenseError    WEIGHTS   the terms of its license were not accepted
 """
 
 from __future__ import annotations
@@ -52,3 +53,7 @@ class WeightsError(RestoreError):
     """A checkpoint is missing, damaged, unknown or cannot be fetched."""
 
     exit_code = ExitCode.WEIGHTS
+
+
+class LicenseError(WeightsError):
+    """A checkpoint's license has terms that the user has not accepted."""

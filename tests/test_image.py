@@ -44,6 +44,10 @@ from restore_cli.image import (
     to_rgb,
     write_picture,
 )
+from restore_cli.image.exif import xmp_of_result
+from restore_cli.image.pages import open_pages
+from restore_cli.image.photoshop import split_resources
+from restore_cli.image.png_chunks import PNG_SIGNATURE, join_chunk
 
 Array = npt.NDArray[Any]
 
@@ -700,16 +704,141 @@ def test_an_intact_orientation_is_used_even_if_another_tag_is_broken(format: str
     np.testing.assert_array_equal(read_picture(broken).pixels, read_picture(data).pixels)
 
 
-def test_a_thumbnail_is_removed_only_if_the_photo_is_rotated() -> None:
-    for orientation in (1, 6):
-        entry = struct.pack("<HHIHH", 0x0112, 3, 1, orientation, 0)
-        thumbnail = struct.pack("<HHHIII", 1, 0x0103, 3, 1, 6, 0)
-        block = b"II*\0" + struct.pack("<IH", 8, 1) + entry + struct.pack("<I", 26) + thumbnail
-        picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block))
-        exif = Image.Exif()
-        assert picture.metadata.exif is not None
-        exif.load(picture.metadata.exif)
-        assert bool(exif.get_ifd(ExifTags.IFD.IFD1)) == (orientation == 1)
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_no_thumbnail_shows_the_photo_before(orientation: int, order: str) -> None:
+    small = saved(Image.fromarray(PHOTO[::2, ::2]), "JPEG")
+    block = b"".join(
+        (
+            b"II*\0" if order == "<" else b"MM\0*",
+            struct.pack(order + "IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 26),
+            struct.pack(order + "HHHII", 2, 0x0201, 4, 1, 56),
+            struct.pack(order + "HHIII", 0x0202, 4, 1, len(small), 0),
+            small,
+        )
+    )
+    data = saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block)
+    assert data.count(small) == 1 and opened(data).getexif().get_ifd(ExifTags.IFD.IFD1)
+    for format in ("JPEG", "PNG", "WEBP", "AVIF"):
+        result, _ = encode_picture(read_picture(data), format)
+        assert not opened(result).getexif().get_ifd(ExifTags.IFD.IFD1)
+        assert small[-60:] not in result
+
+
+def test_photoshop_and_xmp_thumbnails_are_left_out() -> None:
+    one = b"8BIM" + struct.pack(">HHI", 0x040C, 0, 4) + b"tiny"
+    two = b"8BIM" + struct.pack(">HHI", 0x03ED, 0, 4) + b"kept"
+    assert split_resources(one + two) == (None, two)
+    packet = b"<x><xmp:Thumbnails><rdf:Alt>/9j/</rdf:Alt></xmp:Thumbnails><y/></x>"
+    assert xmp_of_result(packet, 1, 1) == b"<x><y/></x>"
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_metadata_states_the_size_of_the_result(format: str) -> None:
+    exif = Image.Exif()
+    details = exif.get_ifd(ExifTags.IFD.Exif)
+    details[ExifTags.Base.ExifImageWidth] = details[ExifTags.Base.ExifImageHeight] = 7
+    packet = XMP.replace(b"<rdf:Description", b'<rdf:Description tiff:ImageWidth="7"', 1)
+    data = saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=packet)
+    result = opened(encode_picture(read_picture(data), format)[0])
+    details = result.getexif().get_ifd(ExifTags.IFD.Exif)
+    assert details[ExifTags.Base.ExifImageWidth] == PHOTO.shape[1]
+    assert details[ExifTags.Base.ExifImageHeight] == PHOTO.shape[0]
+    assert b'tiff:ImageWidth="%d"' % PHOTO.shape[1] in result.info["xmp"]
+
+
+def test_avif_stores_exif_as_it_is() -> None:
+    orientation = struct.pack("<HHIHH", ExifTags.Base.Orientation, 3, 1, 1, 0)
+    text = struct.pack("<HHI4s", ExifTags.Base.XResolution, 2, 4, b"abc")  # no number
+    broken = b"II*\0" + struct.pack("<IH", 8, 2) + orientation + text + bytes(4)
+    for block in (broken, exif_with(1)[6:]):
+        picture = replace(read_picture(png_16(noise(3, 16))), metadata=Metadata(exif=block))
+        assert read_picture(encode_picture(picture, "AVIF")[0]).metadata.exif == block
+
+
+def test_extended_xmp_is_kept_in_a_jpeg() -> None:
+    part = b"http://ns.adobe.com/xmp/extension/\0" + bytes(40) + b"<depth map>"
+    segment = b"\xff\xe1" + struct.pack(">H", 2 + len(part)) + part
+    data = saved(Image.fromarray(PHOTO), "JPEG", xmp=XMP)
+    picture = read_picture(data[:2] + segment + data[2:])
+    result, losses = encode_picture(picture, "JPEG")
+    assert segment in result and losses == ()
+    assert "extended XMP" in encode_picture(picture, "PNG")[1][0]
+
+
+@pytest.mark.parametrize(
+    ("chunks", "warns"),
+    [
+        ([(b"gAMA", 100_000)], True),
+        ([(b"gAMA", 45_455)], False),
+        ([(b"gAMA", 100_000), (b"sRGB", 0)], False),
+        ([], False),
+    ],
+)
+def test_another_gamma_is_not_lost_in_silence(chunks: list[tuple[bytes, int]], warns: bool) -> None:
+    stored = tuple(
+        (kind, bytes([value]) if kind == b"sRGB" else struct.pack(">I", value))
+        for kind, value in chunks
+    )
+    picture = replace(read_picture(png_16(noise(3, 16))), metadata=Metadata(chunks=stored))
+    for format in ("JPEG", "TIFF"):
+        assert ("PNG gamma" in " ".join(encode_picture(picture, format)[1])) == warns
+    assert encode_picture(picture, "PNG")[1] == ()
+
+
+def test_a_tiff_says_what_is_left_out_and_keeps_its_names() -> None:
+    tags = [(33550, "d", 3, (1.0, 1.0, 0.0), True), (269, "s", 0, "Plate 7", True)]
+    picture = read_picture(tiff(noise(3), extratags=tags))
+    assert picture.notes == ("Georeferencing was left out.",)
+    assert opened(encode_picture(picture, "TIFF")[0]).tag_v2[269] == "Plate 7"
+
+
+@pytest.mark.parametrize("orientation", [1, 6])
+def test_further_pages_of_a_rotated_tiff_are_mentioned(orientation: int) -> None:
+    pages = [Image.fromarray(PHOTO)] * 3
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    data = saved(pages[0], "TIFF", save_all=True, append_images=pages[1:], exif=exif)
+    [note] = read_picture(data).notes
+    assert note.startswith("Only the first of 3 frames was read")
+
+
+@pytest.mark.parametrize(("depth", "levels"), [(16, (1000, 30_000)), (2, (1, 2)), (8, (1, 2))])
+def test_frames_of_gray_keep_levels_and_transparency(depth: int, levels: tuple[int, int]) -> None:
+    first = read_picture(animated_gray(depth, levels))
+    pages = open_pages(animated_gray(depth, levels), "a.png")
+    assert pages
+    for page in pages.pictures():
+        np.testing.assert_allclose(page.pixels, first.pixels, atol=0.5 / 255)
+        assert page.alpha is not None and first.alpha is not None
+        np.testing.assert_array_equal(page.alpha > 0, first.alpha > 0)
+
+
+def animated_gray(depth: int, levels: tuple[int, int]) -> bytes:
+    """A PNG with two frames, each with pixels of two levels, of which the first is transparent."""
+    rows = []
+    for level in levels:
+        bits = "".join(f"{level:0{depth}b}" for _ in range(8))
+        rows.append(b"\0" + int(bits, 2).to_bytes(depth, "big"))
+    packed = zlib.compress(b"".join(rows))
+    frame = struct.pack(">IIIIHHBB", 8, 2, 0, 0, 1, 10, 0, 0)
+    chunks = [
+        (b"IHDR", struct.pack(">IIBBBBB", 8, 2, depth, 0, 0, 0, 0)),
+        (b"tRNS", struct.pack(">H", levels[0])),
+        (b"acTL", struct.pack(">II", 2, 0)),
+        (b"fcTL", struct.pack(">I", 0) + frame),
+        (b"IDAT", packed),
+        (b"fcTL", struct.pack(">I", 1) + frame),
+        (b"fdAT", struct.pack(">I", 2) + packed),
+        (b"IEND", b""),
+    ]
+    return PNG_SIGNATURE + b"".join(join_chunk(*chunk) for chunk in chunks)
+
+
+def test_an_orientation_is_used_even_if_the_directory_is_cut_off() -> None:
+    block = b"II*\0" + struct.pack("<IHHHIHH", 8, 1, 0x0112, 3, 1, 6, 0)
+    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block))
+    assert (picture.height, picture.width) == PHOTO.shape[1::-1] and not picture.notes
 
 
 @pytest.mark.parametrize(

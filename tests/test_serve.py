@@ -264,6 +264,9 @@ def test_a_zip_holds_every_result_once(serve: Serve, folder: Path) -> None:
         ("auto", {"strength": "1"}, 422, "Unknown option 'strength' of auto"),
         ("inpaint", {}, 422, "Nothing to fill"),
         ("inpaint", {"box": "1,2,3"}, 422, "'1,2,3' is not a valid box"),
+        ("inpaint", {"box": "1,2,3," + "4" * 5000}, 422, "is not a valid box"),
+        ("sr", {"size": "9" * 5000 + "x"}, 422, "is not a valid size"),
+        ("derain", {"model": "prenet-rain100h"}, 403, "without your consent"),
         ("sr", {"scale": "9"}, 422, "9 is not a valid scale"),
         ("sr", {"size": "200x"}, 422, "the maximum is 8x"),
         ("sharpen", {}, 404, "nothing at this address"),
@@ -287,7 +290,19 @@ def test_requests_that_are_no_upload(serve: Serve) -> None:
     missing = client.post("/v1/denoise", files={"mask": ("mask.png", png())})
     assert (missing.status_code, missing.json()["error"][:12]) == (422, "The photo is")
     assert post(client, params={"wait": "maybe"}).json()["error"].startswith("wait: ")
-    assert client.get("/v1/denoise").status_code == 405
+    get = client.get("/v1/denoise")
+    assert (get.status_code, get.headers["allow"]) == (405, "POST")
+    assert "its method is not allowed here" in get.json()["error"]
+
+
+def test_formats_that_are_only_read(serve: Serve) -> None:
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(png())) as image:
+        image.save(buffer, "GIF")
+    for options, extension in (({}, "png"), ({"format": "webp"}, "webp")):
+        answer = post(serve(), data=buffer.getvalue(), name="photo.gif", sigma="9", **options)
+        assert answer.status_code == 200, answer.text
+        assert f'"photo.denoised.{extension}"' in answer.headers["content-disposition"]
 
 
 # Limits
@@ -412,7 +427,8 @@ def test_a_token_is_needed(serve: Serve) -> None:
     for headers in ({}, {"authorization": "Bearer wrong"}, {"cookie": "restore_token=wrong"}):
         refused = client.get("/", headers=headers)
         assert refused.status_code == 401 and "needs a token" in refused.json()["error"]
-    assert post(client, headers={"authorization": "Bearer secret"}).status_code == 200
+    for scheme in ("Bearer", "bearer"):
+        assert post(client, headers={"authorization": f"{scheme} secret"}).status_code == 200
     assert client.get("/?token=wrong").status_code == 401
     named = client.get("/?token=secret", headers={"host": "nas.local"}, follow_redirects=False)
     assert (named.status_code, named.headers["location"]) == (303, "/")

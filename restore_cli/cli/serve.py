@@ -60,7 +60,7 @@ def serve(
     ] = 100,
     keep: Annotated[
         float,
-        options.option(_LIMITS, "MINUTES", "Delete finished photos after this time.", min=0),
+        options.option(_LIMITS, "MINUTES", "Delete finished photos after this time.", min=0.1),
     ] = 30.0,
     accept: options.Accept = None,
     offline: options.Offline = False,

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from restore_cli.datasets.known import known_sets
 from restore_cli.errors import UsageError
-from restore_cli.image import is_image_name, read_size
+from restore_cli.image import is_image_name, read_picture, read_size
 
 
 def find_pairs(
@@ -114,7 +114,11 @@ def check_sizes(clean: Path, damaged: Path, scale: int | None) -> None:
     The size of the smaller image is rounded down.
     """
     large, small = read_size(clean), read_size(damaged)
-    if small == large or (scale and small == (large[0] // scale, large[1] // scale)):
+    if _fits(large, small, scale):
+        return
+    pictures = read_picture(clean), read_picture(damaged)  # upright, unlike the sizes
+    large, small = ((picture.height, picture.width) for picture in pictures)
+    if _fits(large, small, scale):
         return
     sizes = " and ".join(
         f"{path} is {width} x {height}"
@@ -122,6 +126,10 @@ def check_sizes(clean: Path, damaged: Path, scale: int | None) -> None:
     )
     wanted = f"equal sizes, or the second {scale} times smaller" if scale else "equal sizes"
     raise UsageError(f"The sizes of a pair do not match: {sizes} pixels; expected {wanted}.")
+
+
+def _fits(large: tuple[int, int], small: tuple[int, int], scale: int | None) -> bool:
+    return small == large or bool(scale and small == (large[0] // scale, large[1] // scale))
 
 
 def is_image_path(path: PurePath) -> bool:

@@ -16,6 +16,7 @@ from restore_cli.image.damage import find_damage as find_damage
 from restore_cli.image.formats import FORMATS as FORMATS
 from restore_cli.image.formats import HOLDS as HOLDS
 from restore_cli.image.formats import LOSSY as LOSSY
+from restore_cli.image.formats import READ_ONLY as READ_ONLY
 from restore_cli.image.formats import READ_SUFFIXES as READ_SUFFIXES
 from restore_cli.image.formats import format_of as format_of
 from restore_cli.image.formats import has_image_suffix as has_image_suffix

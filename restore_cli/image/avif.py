@@ -30,10 +30,24 @@ def decode_avif(data: bytes, image: Image.Image) -> Picture:
     return assemble(raster, orientation, metadata, "AVIF", notes, is_rgb_or_gray(image))
 
 
+class _Exif(Image.Exif):
+    """An EXIF block that Pillow stores as it is; of bytes, it would store a copy of the tags."""
+
+    def __init__(self, block: bytes) -> None:
+        super().__init__()
+        self._block = block
+
+    def __bool__(self) -> bool:
+        return bool(self._block)
+
+    def tobytes(self, offset: int = 8) -> bytes:  # noqa: ARG002
+        return self._block
+
+
 def encode_avif(picture: Picture, quality: int) -> bytes:
     """Encode as AVIF, 8 bits per sample, 4:4:4."""
     options = metadata_options(picture.metadata)
-    options |= {"quality": quality, "subsampling": "4:4:4"}
+    options |= {"quality": quality, "subsampling": "4:4:4", "exif": _Exif(options["exif"])}
     return _with_color_space(pillow_bytes(picture, "AVIF", options), picture.metadata)
 
 

@@ -1,13 +1,23 @@
-"""Sets the orientation in EXIF blocks and XMP packets to upright, and changes nothing else."""
+"""Keeps EXIF blocks and XMP packets true: their orientation, size and thumbnail."""
 
 from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import suppress
 
 from PIL import ExifTags
 
 TIFF_HEADERS = (b"II*\0", b"MM\0*")
+_SHORT, _LONG = 3, 4
+_WIDTHS: tuple[int, ...] = (ExifTags.Base.ImageWidth, ExifTags.Base.ExifImageWidth)
+_HEIGHTS: tuple[int, ...] = (ExifTags.Base.ImageLength, ExifTags.Base.ExifImageHeight)
+# The tags with the place and the number of bytes of a thumbnail: a JPEG, or strips of pixels.
+_THUMBNAILS = (
+    (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount),
+    (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
+)
 
 
 def kept_exif(block: bytes, notes: list[str]) -> tuple[bytes | None, int]:
@@ -27,37 +37,101 @@ def upright_exif(block: bytes) -> tuple[bytes, int]:
     """Set the orientation in an EXIF block or a TIFF to 1; return it and the old orientation.
 
     An intact orientation is used even if other tags are broken. It is patched in place, because
-    maker notes hold offsets that another layout would break. The thumbnail of a rotated photo would
-    now lie on its side, so the link to it is removed.
+    maker notes hold offsets that another layout would break.
 
     Raises:
         struct.error: the directory is broken.
     """
     if block[:4] not in TIFF_HEADERS:
         raise struct.error("no TIFF header")
-    order = "<" if block[:2] == b"II" else ">"
+    order = _order(block)
     (start,) = struct.unpack_from(order + "I", block, 4)
-    (count,) = struct.unpack_from(order + "H", block, start)
-    end = (
-        start + 2 + 12 * count
-    )  # of the directory; the offset of the thumbnail's directory follows
-    for entry in range(start + 2, end, 12):
-        tag, kind = struct.unpack_from(order + "HH", block, entry)
-        if tag != ExifTags.Base.Orientation or kind not in (3, 4):  # SHORT, LONG
+    for tag, form, place in _numbers(block, start):
+        if tag != ExifTags.Base.Orientation:
             continue
-        form = order + ("H" if kind == 3 else "I")
-        (orientation,) = struct.unpack_from(form, block, entry + 8)
+        (orientation,) = struct.unpack_from(form, block, place)
         if orientation == 1:
             break
         patched = bytearray(block)
-        struct.pack_into(form, patched, entry + 8, 1)
-        if orientation not in range(2, 9):
-            return bytes(patched), 1
-        struct.pack_into(order + "I", patched, end, 0)
-        return bytes(patched), int(orientation)
+        struct.pack_into(form, patched, place, 1)
+        return bytes(patched), int(orientation) if orientation in range(2, 9) else 1
     return block, 1
+
+
+def exif_of_result(block: bytes, height: int, width: int) -> bytes:
+    """Set the size in an EXIF block, and take out its thumbnail, which shows the photo before.
+
+    Both are patched in place; a broken directory is left as it is.
+    """
+    patched = bytearray(block)
+    with suppress(struct.error):
+        _set_size(patched, height, width)
+    with suppress(struct.error):
+        _remove_thumbnail(patched)
+    return bytes(patched)
+
+
+def _set_size(block: bytearray, height: int, width: int) -> None:
+    sizes = dict.fromkeys(_WIDTHS, width) | dict.fromkeys(_HEIGHTS, height)
+    (start,) = struct.unpack_from(_order(block) + "I", block, 4)
+    entries = list(_numbers(block, start))
+    for tag, form, place in tuple(entries):
+        if tag == ExifTags.IFD.Exif:
+            entries += _numbers(block, *struct.unpack_from(form, block, place))
+    for tag, form, place in entries:
+        if tag in sizes:
+            struct.pack_into(form, block, place, sizes[tag])
+
+
+def _remove_thumbnail(block: bytearray) -> None:
+    """Remove the link to the second directory, and the pixels that it describes."""
+    form = _order(block) + "I"
+    (start,) = struct.unpack_from(form, block, 4)
+    (count,) = struct.unpack_from(form[0] + "H", block, start)
+    link = start + 2 + 12 * count
+    (start,) = struct.unpack_from(form, block, link)
+    if not start:
+        return
+    struct.pack_into(form, block, link, 0)
+    found: dict[int, int] = {}
+    for tag, kind, place in _numbers(block, start):
+        (found[tag],) = struct.unpack_from(kind, block, place)
+    for offset, length in _THUMBNAILS:
+        begin = found.get(offset, 0)
+        end = min(begin + found.get(length, 0), len(block))
+        if start < begin < end:
+            block[begin:end] = bytes(end - begin)
+
+
+def _order(block: bytes | bytearray) -> str:
+    return "<" if block[:2] == b"II" else ">"
+
+
+def _numbers(block: bytes | bytearray, start: int) -> Iterator[tuple[int, str, int]]:
+    """Yield the single integers in a directory: their tag, form and place.
+
+    Raises:
+        struct.error: the directory is broken.
+    """
+    order = _order(block)
+    (count,) = struct.unpack_from(order + "H", block, start)
+    for entry in range(start + 2, start + 2 + 12 * count, 12):
+        tag, kind, size = struct.unpack_from(order + "HHI", block, entry)
+        if kind in (_SHORT, _LONG) and size == 1:
+            yield tag, order + ("H" if kind == _SHORT else "I"), entry + 8
 
 
 def upright_xmp(packet: bytes) -> bytes:
     """Set the orientation in an XMP packet to 1."""
     return re.sub(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[1-8]", rb"\g<1>1", packet)
+
+
+def xmp_of_result(packet: bytes, height: int, width: int) -> bytes:
+    """Set the size in an XMP packet, and take out its thumbnails, which show the photo before."""
+    packet = re.sub(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", b"", packet, flags=re.DOTALL)
+    for names, size in (
+        (b"tiff:ImageWidth|exif:PixelXDimension", width),
+        (b"tiff:ImageLength|exif:PixelYDimension", height),
+    ):
+        packet = re.sub(rb"((?:%s)(?:\s*=\s*[\"']|>)\s*)\d+" % names, rb"\g<1>%d" % size, packet)
+    return packet

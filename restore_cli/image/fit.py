@@ -6,11 +6,12 @@ import io
 from collections.abc import Collection
 from dataclasses import replace
 
+from restore_cli.image.exif import exif_of_result, xmp_of_result
 from restore_cli.image.formats import HOLDS
 from restore_cli.image.jpeg import MARKER_BYTES
 from restore_cli.image.jxl import in_srgb
 from restore_cli.image.picture import Metadata, Picture
-from restore_cli.image.png_chunks import TEXT_CHUNKS
+from restore_cli.image.png_chunks import TEXT_CHUNKS, has_usual_gamma
 from restore_cli.image.resolution import dpi_of_exif
 from restore_cli.image.tiff_tags import tags_of_exif
 
@@ -41,7 +42,7 @@ def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
         losses.append(
             f"{format} cannot store some metadata, which was left out: {', '.join(lost)}."
         )
-    metadata = picture.metadata
+    metadata = _of_result(picture)
     if format == "JPEG":
         metadata = _fit_jpeg(metadata, losses)
     elif format == "TIFF":
@@ -54,6 +55,16 @@ def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
     return replace(picture, metadata=metadata), tuple(losses)
 
 
+def _of_result(picture: Picture) -> Metadata:
+    """Return the metadata with the size of the result, and without thumbnails of the original."""
+    metadata, size = picture.metadata, (picture.height, picture.width)
+    return replace(
+        metadata,
+        exif=exif_of_result(metadata.exif, *size) if metadata.exif else None,
+        xmp=xmp_of_result(metadata.xmp, *size) if metadata.xmp else None,
+    )
+
+
 def _not_held(metadata: Metadata, holds: Collection[str]) -> list[str]:
     """Return the names of the metadata that is present but cannot be stored."""
     in_exif = "EXIF" in holds and metadata.dpi == dpi_of_exif(metadata.exif)
@@ -61,8 +72,10 @@ def _not_held(metadata: Metadata, holds: Collection[str]) -> list[str]:
         "EXIF": metadata.exif,
         "ICC profile": metadata.icc,
         "XMP": metadata.xmp,
+        "extended XMP": metadata.extended_xmp,
         "resolution": None if in_exif else metadata.dpi,
         "PNG text": [kind for kind, _ in metadata.chunks if kind in TEXT_CHUNKS],
+        "PNG gamma": metadata.icc is None and not has_usual_gamma(metadata.chunks),
         "CICP color space": [kind for kind, _ in metadata.chunks if kind == b"cICP"],
         "IPTC": metadata.iptc,
         "Photoshop resources": metadata.photoshop,

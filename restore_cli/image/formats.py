@@ -43,9 +43,11 @@ LOSSY = frozenset({"JPEG", "WEBP", "AVIF", "HEIF", "JXL"})
 _EMBEDDED = {"EXIF", "ICC profile", "XMP"}
 HOLDS: dict[str, frozenset[str]] = {
     "PNG": frozenset(
-        {"16 bits", "alpha", *_EMBEDDED, "resolution", "PNG text", "CICP color space"}
+        {"16 bits", "alpha", *_EMBEDDED, "resolution", "PNG text", "PNG gamma", "CICP color space"}
     ),
-    "JPEG": frozenset({*_EMBEDDED, "resolution", "IPTC", "Photoshop resources", "comments"}),
+    "JPEG": frozenset(
+        {*_EMBEDDED, "extended XMP", "resolution", "IPTC", "Photoshop resources", "comments"}
+    ),
     "WEBP": frozenset({"alpha", *_EMBEDDED}),
     "TIFF": frozenset(
         {"16 bits", "alpha", *_EMBEDDED, "resolution", "IPTC", "Photoshop resources"}

@@ -20,7 +20,8 @@ from restore_cli.image.raster import assemble
 JPEG_SIGNATURE = b"\xff\xd8"
 MARKER_BYTES = 65_500  # of EXIF or XMP in one JPEG segment: 65,533, less their signatures
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
-_APP13, _COM, _EOI = 0xED, 0xFE, 0xD9
+_APP1, _APP13, _COM, _EOI = 0xE1, 0xED, 0xFE, 0xD9
+_EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 
 
@@ -70,12 +71,14 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 
 def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadata:
-    """Add IPTC, Photoshop resources and comments, and note data after the image."""
-    resources, comments, end = [], [], len(data)
+    """Add extended XMP, IPTC, Photoshop resources and comments, and note data after the image."""
+    extended, resources, comments, end = [], [], [], len(data)
     for kind, start, stop in _segments(data):
         payload = data[start:stop]
         if kind == _APP13 and payload.startswith(_PHOTOSHOP):
             resources.append(payload.removeprefix(_PHOTOSHOP))
+        elif kind == _APP1 and payload.startswith(_EXTENDED_XMP):
+            extended.append(payload.removeprefix(_EXTENDED_XMP))
         elif kind == _COM:
             comments.append(payload)
         elif kind == _EOI:
@@ -85,13 +88,20 @@ def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadat
             f"{rest} bytes after the photo, such as the video of a motion photo, were left out."
         )
     iptc, photoshop = split_resources(b"".join(resources))
-    return replace(metadata, iptc=iptc, photoshop=photoshop, comments=tuple(comments))
+    return replace(
+        metadata,
+        extended_xmp=tuple(extended),
+        iptc=iptc,
+        photoshop=photoshop,
+        comments=tuple(comments),
+    )
 
 
 def _segments_of(metadata: Metadata) -> bytes:
     """Return the segments that Pillow does not write."""
     resources = join_resources(metadata)
     parts = [(_COM, comment) for comment in metadata.comments]
+    parts += [(_APP1, _EXTENDED_XMP + part) for part in metadata.extended_xmp]
     for start in range(0, len(resources), MARKER_BYTES):
         parts.append((_APP13, _PHOTOSHOP + resources[start : start + MARKER_BYTES]))
     return b"".join(struct.pack(">BBH", 0xFF, kind, 2 + len(part)) + part for kind, part in parts)

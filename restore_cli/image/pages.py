@@ -11,6 +11,7 @@ from PIL import ExifTags, Image
 
 from restore_cli.errors import PictureError
 from restore_cli.image.animation import Timing, join_png, join_webp
+from restore_cli.image.arrays import Samples
 from restore_cli.image.bounds import Bounds
 from restore_cli.image.exif import TIFF_HEADERS
 from restore_cli.image.fit import fit
@@ -179,14 +180,30 @@ def _frames(data: bytes, name: str, bounds: Bounds) -> Pages | None:
         for index in indices:
             with named_errors(name):
                 image.seek(index)
-                samples = np.asarray(image.convert(mode)).reshape(image.height, image.width, -1)
-                raster = array_raster(samples, 8)
+                raster = array_raster(_frame_samples(image, mode, data), 8)
                 page = assemble(raster, orientation, first.metadata, first.format, notes)
                 if page.pixels.shape[:2] != first.pixels.shape[:2]:
                     raise ValueError("its frames have different sizes")
             yield replace(page, metadata=first.metadata, lossless=first.lossless)
 
     return Pages(len(indices), timing, pictures)
+
+
+def _frame_samples(image: Image.Image, mode: str, data: bytes) -> Samples:
+    """The samples of the current frame: H x W x bands, 8 bits, in the mode L, LA, RGB or RGBA.
+
+    Pillow converts neither 16-bit gray, nor a transparent level of gray with other than 8 bits.
+    """
+    depth = data[24] if image.format == "PNG" else 8  # in IHDR
+    if not mode.startswith("L") or depth == 8 or image.mode not in ("L", "I;16"):
+        return np.asarray(image.convert(mode)).reshape(image.height, image.width, -1)
+    peak = 65535 if depth == 16 else 255
+    stored = np.asarray(image)
+    bands = [np.rint(stored / np.float32(peak / 255)).astype(np.uint8)]
+    if mode == "LA":
+        level = image.info.get("transparency", -1) * (peak // (2**depth - 1))
+        bands.append(np.where(stored == level, 0, 255).astype(np.uint8))
+    return np.stack(bands, axis=-1)
 
 
 def _timing(image: Image.Image, indices: range) -> tuple[Timing, bool]:

@@ -8,10 +8,11 @@ import struct
 from restore_cli.image.picture import Metadata
 
 _IPTC_RESOURCE = 0x0404
+_THUMBNAILS = (0x0409, 0x040C)  # they show the photo before
 
 
 def split_resources(block: bytes) -> tuple[bytes | None, bytes | None]:
-    """Split Photoshop image resources into the IPTC records and all other resources."""
+    """Split Photoshop image resources into the IPTC records and all others but thumbnails."""
     iptc: bytes | None = None
     others, position = [], 0
     with contextlib.suppress(struct.error):
@@ -22,7 +23,7 @@ def split_resources(block: bytes) -> tuple[bytes | None, bytes | None]:
             end = start + 4 + size + size % 2
             if number == _IPTC_RESOURCE and iptc is None:
                 iptc = block[start + 4 : start + 4 + size]
-            else:
+            elif number not in _THUMBNAILS:
                 others.append(block[position:end])
             position = end
     return iptc or None, b"".join([*others, block[position:]]) or None

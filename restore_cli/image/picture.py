@@ -26,6 +26,7 @@ class Metadata:
         iptc: the IPTC-IIM records.
         photoshop: the other image resources of Photoshop.
         comments: the comments of a JPEG or GIF.
+        extended_xmp: the segments of a JPEG with the rest of an XMP packet that was too long.
     """
 
     exif: bytes | None = None
@@ -36,6 +37,7 @@ class Metadata:
     iptc: bytes | None = None
     photoshop: bytes | None = None
     comments: tuple[bytes, ...] = ()
+    extended_xmp: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 XMP_KEYWORD = b"XML:com.adobe.xmp\0"
 TEXT_CHUNKS = (b"tEXt", b"zTXt", b"iTXt")
 PIXEL_CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
+_SRGB = {  # gamma and chromaticities of sRGB (PNG 1.2, 4.2.2.3)
+    b"gAMA": struct.pack(">I", 45_455),
+    b"cHRM": struct.pack(">8I", *(31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)),
+}
 
 
 def split_chunks(data: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
@@ -30,4 +34,12 @@ def join_chunk(kind: bytes, payload: bytes) -> bytes:
         + kind
         + payload
         + struct.pack(">I", zlib.crc32(kind + payload))
+    )
+
+
+def has_usual_gamma(chunks: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether gamma and chromaticities are those of sRGB, not stated, or superseded."""
+    found = dict(chunks)
+    return bool(found.keys() & {b"sRGB", b"cICP"}) or all(
+        found.get(kind, usual) == usual for kind, usual in _SRGB.items()
     )

@@ -25,6 +25,8 @@ from restore_cli.image.tiff_tags import (
 
 # Compressions of plain bytes: none, LZW, deflate (two numbers), PackBits, LZMA and Zstandard.
 _OF_BYTES = frozenset({1, 5, 8, 32946, 32773, 34925, 50000})
+# ModelPixelScale, ModelTiepoint, ModelTransformation and GeoKeyDirectory (OGC GeoTIFF 1.1).
+_GEOREFERENCES = (33550, 33922, 34264, 34735)
 _UNREAD = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "LERC", 34933: "PNG"}
 _UNREAD |= {34892: "lossy JPEG of DNG", 50002: "JPEG XL", 52546: "JPEG XL"}
 
@@ -48,6 +50,8 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         metadata = tiff_metadata(data, tags)
     segments = segments_of(data, tags, layout)
     notes = first_frame_notes(len(directories(data)), "TIFF")
+    if any(tag in tags for tag in _GEOREFERENCES):
+        notes.append("Georeferencing was left out.")
     if metadata.icc is None and ExifTags.Base.InterColorProfile in tags:
         notes.append("A broken ICC profile was left out.")
     if (

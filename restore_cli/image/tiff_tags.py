@@ -10,10 +10,10 @@ from PIL import ExifTags, Image
 
 from restore_cli.image.pillow import unlimited
 
-# The tags that describe the photo: ImageDescription, Make, Model, Software, DateTime, Artist,
-# HostComputer, Rating, Copyright, and the XP texts of Windows. Other tags describe the layout of
-# the file, or are read separately.
-_TEXTS = (270, 271, 272, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
+# The tags that describe the photo: DocumentName, ImageDescription, Make, Model, PageName,
+# Software, DateTime, Artist, HostComputer, Rating, Copyright, and the XP texts of Windows. Other
+# tags describe the layout of the file, or are read separately.
+_TEXTS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
 TAG_IPTC, TAG_PHOTOSHOP = 33723, 34377
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import platformdirs
 
 from restore_cli.download import Progress, download, is_offline, sha256_of
-from restore_cli.errors import UsageError, WeightsError
+from restore_cli.errors import LicenseError, UsageError, WeightsError
 from restore_cli.models.catalog import CHOICES, DEFAULT, Bundled, Entry, find
 
 _ACCEPTED = "accepted-licenses.txt"  # in the cache
@@ -73,9 +73,9 @@ def ensure_local(entry: Entry, *, offline: bool = False, progress: Progress | No
 
 
 def check_license(entry: Entry) -> None:
-    """Raise WeightsError if the license has terms that the user has not accepted."""
+    """Raise LicenseError if the license has terms that the user has not accepted."""
     if entry.terms and entry.name not in _accepted():
-        raise WeightsError(
+        raise LicenseError(
             f"Cannot download {entry.name} without your consent: {entry.terms} ({entry.license},"
             f" {entry.source}). If you accept that, add --accept-license {entry.name}, or run"
             f" `restore models fetch {entry.name} --accept-license {entry.name}`."

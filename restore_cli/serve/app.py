@@ -95,7 +95,10 @@ async def _answer_error(_: Request, error: Exception) -> Response:
             return refuse(
                 422, "; ".join(f"{one['loc'][-1]}: {one['msg']}" for one in error.errors())
             )
-        case AnyHTTPException(detail="Not Found" | "Method Not Allowed"):
+        case AnyHTTPException(detail="Method Not Allowed"):
+            sentence = "Cannot answer this request: its method is not allowed here. See /docs."
+            return refuse(error.status_code, sentence, **(error.headers or {}))
+        case AnyHTTPException(detail="Not Found"):
             sentence = "Cannot answer this request: there is nothing at this address. See /docs."
             return refuse(error.status_code, sentence, **(error.headers or {}))
         case AnyHTTPException():

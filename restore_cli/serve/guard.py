@@ -96,8 +96,9 @@ class Guard:
             page = RedirectResponse("/", 303)
             page.set_cookie(_COOKIE, self.token, httponly=True, samesite="strict")
             return page
-        bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if self._is_token(bearer) or self._is_token(request.cookies.get(_COOKIE, "")):
+        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+        known = scheme.lower() == "bearer" and self._is_token(bearer.strip())
+        if known or self._is_token(request.cookies.get(_COOKIE, "")):
             return None
         return refuse(
             401,

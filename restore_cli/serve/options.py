@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from restore_cli.errors import PictureError, UsageError, WeightsError
-from restore_cli.image import FORMATS, format_of
+from restore_cli.image import FORMATS, READ_ONLY, format_of
 from restore_cli.models import catalog, store
 from restore_cli.pipeline.auto import CHOICES, Auto, parse_only
 from restore_cli.pipeline.plan import Plan, Step
@@ -204,7 +204,7 @@ def schema_of(action: Action) -> dict[str, Any]:
     file = {"type": "string", "format": "binary"}
     mask = f"An image of the photo's size: white areas are {action.mask}, black ones kept."
     properties: dict[str, Any] = {
-        "photo": {**file, "description": f"The photo: {', '.join(FORMATS)}."},
+        "photo": {**file, "description": f"The photo: {', '.join(FORMATS | READ_ONLY)}."},
         "mask": {**file, "description": mask},
     }
     for name, item in action.options.items():

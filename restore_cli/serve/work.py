@@ -12,13 +12,21 @@ from PIL import Image
 
 from restore_cli.errors import (
     EngineError,
+    LicenseError,
     PictureError,
     RestoreError,
     TooLargeError,
     UsageError,
     WeightsError,
 )
-from restore_cli.image import Picture, format_of, is_image_name, read_picture, resize, suffix_of
+from restore_cli.image import (
+    Picture,
+    is_image_name,
+    read_picture,
+    resize,
+    suffix_of,
+    written_format,
+)
 from restore_cli.models import store
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.compare import make_alike
@@ -151,6 +159,8 @@ def status_of(error: Exception) -> int:
             return 507
         case PictureError():
             return 400
+        case LicenseError():
+            return 403
         case WeightsError():  # a download failed
             return 502
         case EngineError():
@@ -197,5 +207,5 @@ def _result_name(name: str, suffix: str, format: str) -> str:
     stem, extension = os.path.splitext(name)
     if not is_image_name(name):
         stem, extension = name, ""
-    same = extension and format_of(name) == format
+    same = extension and written_format(name) == format
     return f"{stem}.{suffix}{extension if same else suffix_of(format)}"

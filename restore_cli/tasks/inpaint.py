@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -27,7 +28,7 @@ FINDERS = ("finder", "blind")  # models for soft and hard paint, and for hard pa
 def parse_box(text: str) -> tuple[int, int, int, int]:
     """Parse "x,y,w,h": the upper left corner, width and height, in pixels."""
     parts = text.split(",")
-    if len(parts) != 4 or not all(part.strip().isdecimal() for part in parts):
+    if len(parts) != 4 or not all(re.fullmatch(r" *[0-9]{1,9} *", part) for part in parts):
         raise UsageError(
             f"{text!r} is not a valid box;"
             " expected x,y,width,height in pixels, such as 10,20,300,40."

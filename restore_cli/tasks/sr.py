@@ -37,7 +37,7 @@ def parse_scale(text: str) -> float:
 
 def parse_size(text: str) -> tuple[int, int]:
     """Parse "1920x1080", width and height in pixels; "1920x" or "x1080" gives 0 for the other."""
-    found = re.fullmatch(r"([1-9]\d*)x|x([1-9]\d*)|([1-9]\d*)x([1-9]\d*)", text.lower(), re.ASCII)
+    found = re.fullmatch(r"{0}x|x{0}|{0}x{0}".format(r"([1-9]\d{0,8})"), text.lower(), re.ASCII)
     if not found:
         raise UsageError(
             f"{text!r} is not a valid size; expected pixels such as 1920x1080,"
