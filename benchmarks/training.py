@@ -41,6 +41,7 @@ from restore_cli import memory
 from restore_cli.archs import layers, unet
 from restore_cli.archs.infoaccum import DenseLayer
 from restore_cli.archs.invertible import Flow, Step
+from restore_cli.device import autocast
 from restore_cli.training import optimizer
 from restore_cli.training.loop import train
 from restore_cli.training.optimizer import Optimizer
@@ -202,7 +203,7 @@ def bare(recipe: Recipe, steps: int) -> float:
     started = time.perf_counter()
     for _ in range(steps):
         network.zero_grad(set_to_none=True)
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast(torch.device("cpu"), recipe.precision):
             restored = network(observed)
         l1_loss(restored.float(), clean).backward()  # type: ignore[no-untyped-call]
     return steps * recipe.batch / (time.perf_counter() - started)

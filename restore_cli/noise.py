@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
@@ -107,12 +108,20 @@ def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
 def _look(image: Pixels, visible: Mask | None) -> tuple[Parts, float]:
     """Let the network judge windows all over a photo; returns `Noise.parts` and `Noise.least`."""
     network = _network()
-    windows = cut_windows(image, visible, network)
-    if not len(windows):
+    places = list(_visible_windows(image, visible))
+    if not places:
         return np.zeros(3), 0.0
+    windows = cut_windows(image, visible, network)
     height, width = (min(SIDE, size) for size in image.shape[:2])
     planes = run_windows(network, windows)[:, :, :height, :width]
-    squares = np.square(from_plane(planes.mean(axis=(2, 3), dtype=np.float64)))
+    if visible is None:
+        means = planes.mean(axis=(2, 3), dtype=np.float64)
+    else:
+        seen = [visible[top : top + SIDE, left : left + SIDE] for top, left in places]
+        means = np.stack(
+            [part[:, mask].mean(axis=1) for part, mask in zip(planes, seen, strict=True)]
+        )
+    squares = np.square(from_plane(means))
     least = RAISE * float(np.percentile(np.sqrt(squares.sum(axis=1)), CALM))
     squares, cut = np.sort(squares, axis=0), int(OUTLIERS * len(squares))
     return RAISE * np.sqrt(squares[cut : len(squares) - cut].mean(axis=0)), least
@@ -133,8 +142,7 @@ def cut_windows(image: Pixels, visible: Mask | None, network: Restorer) -> Pixel
 
     windows = [
         cut_window(image, top, left, top + SIDE, left + SIDE, network.geometry.multiple)
-        for top, left in _windows(*image.shape[:2])
-        if visible is None or visible[top : top + SIDE, left : left + SIDE].mean() >= MIN_VISIBLE
+        for top, left in _visible_windows(image, visible)
     ]
     return np.stack(windows) if windows else np.empty((0, image.shape[2], 0, 0), np.float32)
 
@@ -159,6 +167,14 @@ def run_windows(network: Restorer, windows: Pixels) -> Pixels:
             network(colors.contiguous(memory_format=torch.channels_last)).float().numpy()
         )
     return planes
+
+
+def _visible_windows(image: Pixels, visible: Mask | None) -> Iterator[tuple[int, int]]:
+    """Yield the upper left corners of the windows that are not mostly invisible."""
+    for top, left in _windows(*image.shape[:2]):
+        part = slice(top, top + SIDE), slice(left, left + SIDE)
+        if visible is None or visible[part].mean() >= MIN_VISIBLE:
+            yield top, left
 
 
 def _windows(height: int, width: int) -> list[tuple[int, int]]:

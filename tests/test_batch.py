@@ -182,6 +182,45 @@ def test_a_list_is_restored_while_it_arrives(words: list[str], tmp_path: Path) -
     assert "2 done, 2 failed" in stderr
 
 
+def test_two_photos_of_a_list_never_share_an_output(words: list[str], tmp_path: Path) -> None:
+    photo(tmp_path / "other/0.png", 9)
+    words.remove("in")
+    with process([*words, "--files-from", "-", "--resume", "--json"], tmp_path) as started:
+        assert started.stdin and started.stdout
+        records = []
+        for name in ("in/0.png", "other/0.png"):
+            started.stdin.write(f"{name}\n")
+            started.stdin.flush()
+            records.append(json.loads(started.stdout.readline()))
+        first = (tmp_path / "out/0.png").read_bytes()
+        _, stderr = started.communicate(timeout=100)
+    assert [record["status"] for record in records] == ["done", "failed"]
+    assert "another input has the same output" in stderr
+    assert contents(tmp_path / "out") == {"0.png": first}
+
+
+def test_a_photo_that_cannot_be_read_again_fails_alone(run: Run, tmp_path: Path) -> None:
+    assert run("--resume").exit_code == 0
+    (tmp_path / "in/2.png").unlink()
+    (tmp_path / "in/2.png").symlink_to("/proc/self/mem")
+    photo(tmp_path / "in/7.png", 7)
+    result = run("--resume", "--json")
+    assert statuses(result)["2.png"] == "failed" and statuses(result)["7.png"] == "done"
+
+
+def test_a_result_without_its_photo_is_not_restored_again(words: list[str], tmp_path: Path) -> None:
+    model = words[words.index("--model") + 1]
+    own = ["denoise", "in", "--sigma", "9", "--model", model, "--watch"]
+    with process(own, tmp_path) as started:
+        wait_for(lambda: len(contents(tmp_path / "in")) == 12)
+        (tmp_path / "in/0.png").unlink()
+        photo(tmp_path / "in/late.png", 8)
+        wait_for((tmp_path / "in/late.denoised.png").exists)
+        started.send_signal(signal.SIGINT)
+        started.communicate(timeout=100)
+    assert len(contents(tmp_path / "in")) == 13
+
+
 def test_a_folder_is_watched(words: list[str], tmp_path: Path) -> None:
     source = (tmp_path / "in/0.png").read_bytes()
     for name in NAMES[1:]:

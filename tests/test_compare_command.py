@@ -275,12 +275,23 @@ def test_compare_begins_with_the_worst_of_a_folder_and_goes_on_after_a_fault(fol
     assert [one["title"] for one in comparisons()] == ["b.png", "c.png"]
 
 
+def test_compare_finds_the_most_similar_name(folder: Path) -> None:
+    for name in ("a.jpg", "a.png", "2024.png", "2024.07.png"):
+        save(f"old/{name}", noise())
+        save(f"same/{name}", noise())
+        save(f"new/{Path(name).stem}.denoised{Path(name).suffix}", noise())
+    for other in ("same", "new"):
+        result = compare("old", other, "-o", "out.html", "--overwrite")
+        assert (result.exit_code, result.stderr) == (0, "")
+        assert len(comparisons()) == 4
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["old", "a.png"], "Cannot compare folders with files"),
         (["old", "missing"], "Cannot compare missing: it does not exist"),
-        (["old", "empty"], "Cannot compare old: no photo in it has a match in empty"),
+        (["old", "empty"], "Cannot compare old: no photo in it has one match in empty"),
         (["empty", "old"], "Cannot compare empty"),
     ],
 )

@@ -54,6 +54,17 @@ def test_hidden_pixels_are_ignored() -> None:
     assert measure_noise(half, np.zeros_like(visible)).level == 0
 
 
+def test_plain_areas_that_are_invisible_do_not_count() -> None:
+    rng = np.random.default_rng(0)
+    side = 200
+    image = (CAT[:side, :side] + rng.normal(0, 25 / 255, (side, side, 3))).astype(np.float32)
+    visible = np.zeros((side, side), bool)
+    visible[:, 90:] = True
+    seen = measure_noise(image[:, 90:]).level
+    image[~visible] = 1
+    assert measure_noise(image, visible).level == pytest.approx(seen, rel=0.15)
+
+
 @pytest.mark.parametrize("size", [(1, 1), (19, 300), (20, 20), (97, 33)])
 def test_photos_of_any_size_are_measured(size: tuple[int, int]) -> None:
     assert 0 <= measure_noise(CAT[: size[0], : size[1]]).level < 10

@@ -307,8 +307,8 @@ def test_signals_are_answered_at_once(
         seconds = time.monotonic() - started
     assert process.returncode == 130
     assert said.rstrip() == (
-        "error: Interrupted. 1 of 3 photos are done. Run the command again with --skip-existing for"
-        " the rest."
+        "error: Interrupted. 1 of 3 photos are done. Run the command again with --skip-existing"
+        f" and another name for {tmp_path / 'r.jsonl'} for the rest."
     )
     assert seconds < 3  # about 0.1, but machines are busy
     assert os.listdir(tmp_path / "out") == ["a.denoised.png"]

@@ -271,7 +271,7 @@ def test_a_dry_run_of_a_large_patch_takes_no_time(folder: Path) -> None:
     words = ["--task", "sr", "--level", "scale=7", "--arch", "baselines:DnCNN", "--data", "data"]
     assert train(*words, "--patch", "1400", "--dry-run").exit_code == 0
     assert (
-        "does not fit patches of 1401 pixels"
+        "Cannot train on patches of 1401 pixels"
         in train(*words, "--patch", "1401", "--dry-run").stderr
     )
 
@@ -468,7 +468,7 @@ def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.Monk
     assert [share for share, _ in shown] == sorted(share for share, _ in shown)
     notes = [note for _, note in shown]
     assert notes[:2] == ["step 1", "step 2"] and "step 2  validating 1 of 2" in notes
-    assert re.fullmatch(r"step 3  l1 \d\.\d+  \S+ patches/s", notes[6])
+    assert any(re.fullmatch(r"step 3  l1 \d\.\d+  \S+ patches/s", note) for note in notes)
 
 
 def test_progress_lines() -> None:

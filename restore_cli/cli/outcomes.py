@@ -113,7 +113,7 @@ class Outcomes:
     def _print_totals(self) -> None:
         """Print a table on a terminal, and otherwise one line."""
         if self.json or not stderr.is_terminal:
-            print_note(f"{self._summary.results} in {self.batch.seconds:.1f} s")
+            print_note(f"{self._summary.results or 'no photos'} in {self.batch.seconds:.1f} s")
             return
         print_table(self._summary.rows(self.batch.seconds, self.batch.megapixels))
 

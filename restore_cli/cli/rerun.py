@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from restore_cli.atomic import check_place
 from restore_cli.cli.completion import model_names
 from restore_cli.cli.display import print_result, print_text
 from restore_cli.cli.examples import examples
@@ -128,13 +129,12 @@ def _check_output(output: Path, overwrite: bool, format: str, inputs: Sequence[P
     """Raise UsageError if the output cannot be written, before any work is done."""
     if any(path.exists() and output.exists() and path.samefile(output) for path in inputs):
         raise UsageError(f"Cannot write {output}: it is an input. Give another name.")
-    if output.exists() and not overwrite:
-        raise UsageError(f"{output} already exists. Use --overwrite.")
     if not is_image_name(output) or format_of(output) != format:
         raise UsageError(
             f"Cannot write {output}: the result is a {format} file. Give a name that ends with"
             f" {suffix_of(format)}."
         )
+    check_place(output, (output.suffix.lower(),), overwrite=overwrite)
 
 
 def _rerun(made: Made, request: Request, quiet: bool) -> Rerun:

@@ -42,7 +42,7 @@ from restore_cli.cli.values import (
     parse_shard,
     parse_tile,
 )
-from restore_cli.errors import UsageError
+from restore_cli.errors import ExitCode, UsageError
 from restore_cli.models import store
 from restore_cli.pipeline.plan import Plan, Step, keeps_most_pixels
 from restore_cli.report.batch_report import check_report
@@ -161,14 +161,14 @@ def restore_photos(
 
     Path.cwd()  # raises an error if it is gone, where libraries would end the process
     reports = report or []
-    _check_written(reports, compare, overwrite)
+    resume = resume or retry_failed or watch
+    _check_written([] if resume else reports, compare, overwrite)
     choice = parse_pages(pages)
     if choice == "all" and (reference or compare or preview or save_mask or provenance):
         raise UsageError(
             "Cannot use --pages all with --reference, --compare, --preview, --save-mask or"
             " --provenance. Leave one out."
         )
-    resume = resume or retry_failed or watch
     if resume and skip_existing:
         raise UsageError("Cannot use --skip-existing with --resume, which skips more. Choose one.")
     sources = Sources(
@@ -194,11 +194,6 @@ def restore_photos(
         side = parse_tile(tile)
         for name in accept or ():
             store.accept_license(name)
-        if not dry_run and isinstance(items, list):
-            _check_streams(items, json, ray)
-            if items and not resume and not skip_existing:
-                _check_writable(items[0].output)
-
         from restore_cli.engine import Settings  # imports torch
         from restore_cli.pipeline.request import Request
         from restore_cli.pipeline.workers import share_devices
@@ -210,6 +205,10 @@ def restore_photos(
             raise UsageError(f"Cannot use {name} with {processes}.")
         single = isinstance(items, list) and len(items) == 1
         alone = not ray and (len(devices) == 1 or single)
+        if not dry_run and isinstance(items, list):
+            _check_streams(items, json, alone)
+            if items and not resume and not skip_existing:
+                _check_writable(items[0].output)
         request = Request(
             plan=plan,
             items=items,
@@ -245,12 +244,15 @@ def _check_written(reports: Sequence[Path], compare: Path | None, overwrite: boo
         check_page(compare, overwrite=overwrite)
 
 
-def _check_streams(items: Sequence[FileJob], json: bool, ray: str | None) -> None:
+def _check_streams(items: Sequence[FileJob], json: bool, alone: bool) -> None:
     """Raise UsageError if standard input or output cannot be used for an image."""
     from restore_cli.pipeline.files import STREAM
 
-    if ray and any(STREAM in (item.input, item.output) for item in items):
-        raise UsageError("Cannot use standard input or output with --ray. Give files or folders.")
+    if not alone and any(STREAM in (item.input, item.output) for item in items):
+        raise UsageError(
+            "Cannot use standard input or output with --ray or several processes. Give files or"
+            " folders."
+        )
     if not any(item.output == STREAM for item in items):
         return
     if json:
@@ -272,8 +274,9 @@ def _check_writable(output: str) -> None:
 def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
     from restore_cli.pipeline.batch import preview
 
-    most, largest = 0, ""
+    most, largest, failed = 0, "", False
     for record in preview(request, journal):
+        failed = failed or record.status == "failed"
         if json:
             print_result(record.to_json())
         elif record.error:
@@ -286,6 +289,8 @@ def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
             most, largest = record.memory or 0, record.input
     if most and not json:
         print_note(f"Peak memory: about {most / 1e9:.1f} GB, for {largest}.")
+    if failed:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def _restore(
@@ -335,5 +340,13 @@ def _restore(
             callbacks=callbacks,
             journal=journal,
         )
-        option = "" if journal else " with --skip-existing"
-        Outcomes(batch, option, reports, page, json, quiet).render(worker.each(records))
+        kept = [*([] if journal else reports), *([compare] if compare else [])]
+        option = " and ".join(
+            [
+                *([] if journal else ["--skip-existing"]),
+                *(f"another name for {path}" for path in kept),
+            ]
+        )
+        Outcomes(batch, option and f" with {option}", reports, page, json, quiet).render(
+            worker.each(records)
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import sys
 from collections import Counter
@@ -175,8 +176,9 @@ class Sources:
 
 def _read_lines(file: BinaryIO) -> Iterator[str]:
     """The paths of a list as they arrive: one per line, or ended by NUL (`find -print0`)."""
-    rest, end = b"", b""
+    rest, end, mark = b"", b"", codecs.BOM_UTF8  # which editors on Windows put first
     while block := file.read1(2**16):  # type: ignore[attr-defined]
+        block, mark = block.removeprefix(mark), b""
         end = end or (b"\0" if b"\0" in block else b"\n" if b"\n" in block else b"")
         *lines, rest = (rest + block).split(end) if end else [rest + block]
         yield from (os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip(b"\r"))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from restore_cli.cli.display import print_note, print_result
 from restore_cli.cli.progress import show_progress
 from restore_cli.cli.signals import Worker
+from restore_cli.tasks import TASKS
 
 if TYPE_CHECKING:
     from restore_cli.training.progress import Beat, Progress
@@ -55,9 +56,9 @@ def run_training(request: Request) -> None:
             raise
     if moment:  # of several processes only the first yields anything
         print_result(str(request.out))
-        print_note(
-            f"use it with: restore {recipe.task} photo.jpg --model {shlex.quote(str(request.out))}"
-        )
+        if recipe.task in TASKS:
+            model = shlex.quote(str(request.out))
+            print_note(f"use it with: restore {recipe.task} photo.jpg --model {model}")
 
 
 def describe(moment: Progress, objective: str = "objective") -> str:

@@ -83,7 +83,12 @@ def _plan(request: Request, item: FileJob, models: Models) -> Record:
     """The record of a file that would be restored, which is opened if its steps depend on it."""
     plan, steps = request.plan, request.plan.steps
     record = Record(item.input, "planned", item.output, task=plan.name)
-    if item.input == STREAM or storage.is_url(item.input) or not os.path.isfile(item.input):
+    if item.input == STREAM or storage.is_url(item.input):
+        return record
+    if not os.path.exists(item.input):
+        missing = f"Cannot read {item.input}: the file does not exist. Check its path."
+        return failed(item, plan, PictureError(missing))
+    if not os.path.isfile(item.input):  # a pipe
         return record
     if plan.looks:
         try:
@@ -136,6 +141,7 @@ class _Ledger:
         self._settings = digest(request) if journal else ""
         self._running: dict[str, tuple[FileJob, str, str]] = {}  # by output
         self._swept: set[str] = set()
+        self._sources: dict[int, int] = {}  # hashes of outputs and inputs; paths need more memory
 
     def find(self, item: FileJob) -> Record | None:
         """The record of a file that is not restored, or None.
@@ -148,8 +154,11 @@ class _Ledger:
             sweep(Path(folder).resolve())
             self._swept.add(folder)
         refusal = item.refusal
-        if item.output in self._running:
-            refusal = f"{item.input} and another input would both be written to {item.output}."
+        if item.output in self._running or not self._claim(item):
+            refusal = (
+                f"Cannot write {item.output}: another input has the same output. Give {item.input}"
+                " another name, or restore it into another folder."
+            )
         if refusal:
             return failed(item, self._request.plan, PictureError(refusal))
         if self._request.skip_existing and storage.is_file(item.output):
@@ -158,6 +167,13 @@ class _Ledger:
             return None
         record = self._journal.find(item, digest_item(self._settings, item))
         return None if record and record.error and self._request.retry_failed else record
+
+    def _claim(self, item: FileJob) -> bool:
+        """Whether no other input of this run has the same output."""
+        if item.output == STREAM:
+            return True
+        source = hash(storage.absolute(item.input))
+        return self._sources.setdefault(hash(storage.absolute(item.output)), source) == source
 
     def begin(self, item: FileJob) -> None:
         """Note that a file is being restored."""

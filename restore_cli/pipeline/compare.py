@@ -19,8 +19,8 @@ def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
     """Group the files to compare by title; of folders, group photos with matching names.
 
     Names are those of the photos in the first folder and its subfolders. In the other folders the
-    extension may differ, and a suffix may precede it: photo.denoised.png matches photo.jpg. If a
-    folder has no match, or several, its entry is None.
+    extension may differ, and a suffix may precede it: photo.denoised.png matches photo.jpg. The
+    most similar name counts; if there is none, or several, the entry of the folder is None.
 
     Raises:
         UsageError: files and folders are mixed, or the folders have no matching photos.
@@ -43,18 +43,22 @@ def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
     pairs = {str(name): [first / name, *(_find(other, name) for other in others)] for name in names}
     if not any(map(all, pairs.values())):
         listed = " and ".join(map(str, others))
-        raise UsageError(f"Cannot compare {first}: no photo in it has a match in {listed}.")
+        raise UsageError(f"Cannot compare {first}: no photo in it has one match in {listed}.")
     return pairs
 
 
 def _find(folder: Path, name: Path) -> Path | None:
     parent = (folder / name).parent
     alike = [path for path in parent.glob(f"{glob.escape(name.stem)}.*") if is_image_name(path)]
-    for stem in (name.stem, None):  # the same stem is preferred to one with a suffix
-        found = [path for path in alike if stem in (None, path.stem)]
-        if found:
-            return found[0] if len(found) == 1 else None
-    return None
+
+    def differences(path: Path) -> tuple[bool, bool, bool, int]:
+        """How a name differs: at all, in its stem, in its extension, and by the length of it."""
+        suffixed = path.stem != name.stem
+        return path.name != name.name, suffixed, path.suffix != name.suffix, path.stem.count(".")
+
+    ranked = sorted(alike, key=differences)
+    best = [path for path in ranked if differences(path) == differences(ranked[0])]
+    return best[0] if len(best) == 1 else None
 
 
 def read_versions(paths: Sequence[Path]) -> list[Version]:

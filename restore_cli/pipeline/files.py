@@ -177,6 +177,8 @@ def follow(
         if pair is None:
             yield None
             continue
+        if owns(pair[0]):  # such as a result next to a photo that was deleted
+            continue
         [item] = match_files(_complete([pair], naming, single=False), masks, references)
         if not _is_in(shard, item):
             continue
@@ -198,11 +200,11 @@ def _find_all(
     args: Sequence[str], naming: OutputNaming, recursive: bool, unread: Counter[str]
 ) -> list[tuple[str, str]]:
     """Find all inputs without duplicates, and their relative paths; raises UsageError if none."""
-    found: dict[tuple[str, str], tuple[str, str]] = {}  # a.jpg and ./a.jpg are the same
+    found: dict[str, tuple[str, str]] = {}  # a.jpg and ./a.jpg are the same
     for arg in args:
         for path, relative in find_inputs(arg, naming.output, naming.suffix, recursive, unread):
             same = path if path == STREAM else storage.absolute(path)
-            found.setdefault((same, relative), (path, relative))
+            found.setdefault(same, (path, relative))
     if not found:
         searched = ", ".join(args) or "the list"
         if unread:

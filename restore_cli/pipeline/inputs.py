@@ -68,7 +68,7 @@ def find_inputs(
                 path = storage.join(here, name)
                 if remote or not _is_endless(path):
                     yield path, storage.relative_to(path, arg)
-    elif os.path.lexists(arg) or not glob.has_magic(arg):
+    elif os.path.lexists(arg) or not _is_glob(arg):
         yield arg, os.path.basename(arg)
     else:
         if storage.is_url(arg):
@@ -79,6 +79,13 @@ def find_inputs(
             raise UsageError(f"No files match {arg}.")
         for path in _originals(files, suffix):
             yield path, os.path.basename(path)
+
+
+def _is_glob(arg: str) -> bool:
+    """Whether an argument is a glob; a name with only brackets may be that of a lost photo."""
+    if storage.is_url(arg) or re.search(r"[*?]", arg):
+        return glob.has_magic(arg)
+    return bool(glob.has_magic(arg) and glob.glob(arg))
 
 
 def _is_unread(suffix: str) -> bool:

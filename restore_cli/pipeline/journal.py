@@ -184,7 +184,7 @@ def _identify(step: Step) -> Step:
 
 def digest_item(settings: str, item: FileJob) -> str:
     """The digest of the settings of one photo: its format and mask, too."""
-    mask = storage.sha256_of(item.mask_in) if os.path.isfile(item.mask_in) else ""
+    mask = _sha256_of(item.mask_in) if os.path.isfile(item.mask_in) else ""
     return f"{settings} {item.format} {mask}"
 
 
@@ -193,7 +193,12 @@ def _unchanged(path: str, state: str, sha256: str | None) -> str:
     now = storage.state_of(path)
     if now == state:
         return now
+    return now if now and sha256 and _sha256_of(path) == sha256 else ""
+
+
+def _sha256_of(path: str) -> str:
+    """The sha256 of a file; empty if it cannot be read, which reading it again will report."""
     try:
-        return now if now and sha256 and storage.sha256_of(path) == sha256 else ""
-    except storage.StorageError:  # reading it again will report the error
+        return storage.sha256_of(path)
+    except (OSError, storage.StorageError):
         return ""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
 
 from restore_cli import storage
 from restore_cli.errors import PictureError, RestoreError
-from restore_cli.image import Picture, Pixels, read_picture, write_picture
+from restore_cli.image import Picture, Pixels, read_file, read_picture, write_picture
 from restore_cli.pipeline.measure import in_gray
 
 
-def read_mask(path: Path, picture: Picture, max_pixels: int | None) -> Pixels:
-    """Read a mask, H x W x 1 in [0, 1] at the photo's size; transparent pixels count as black.
+def read_mask(path: Path, picture: Picture, max_pixels: int | None) -> tuple[Pixels, str]:
+    """Read a mask, H x W x 1 in [0, 1] at the photo's size, and the sha256 of its file.
+
+    Transparent pixels count as black.
 
     Args:
-        path: image file of the mask.
+        path: image file of the mask, or a pipe.
         picture: the photo that the mask is for.
         max_pixels: see `read_picture`.
 
@@ -24,7 +27,8 @@ def read_mask(path: Path, picture: Picture, max_pixels: int | None) -> Pixels:
         RestoreError: the mask cannot be read, or its size differs from the photo's.
     """
     try:
-        drawn = read_picture(path, max_pixels=max_pixels)
+        data = read_file(path, max_pixels)
+        drawn = read_picture(data, str(path), max_pixels=max_pixels)
     except PictureError as error:
         raise RestoreError(f"mask: {error}") from error
     pixels = in_gray(drawn.pixels)
@@ -35,7 +39,7 @@ def read_mask(path: Path, picture: Picture, max_pixels: int | None) -> Pixels:
         )
     if drawn.alpha is not None:
         pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
-    return pixels
+    return pixels, hashlib.sha256(data).hexdigest()
 
 
 def save_mask(mask: Pixels, path: str) -> None:

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from restore_cli.errors import PictureError
-from restore_cli.image import LOSSY, Picture, Pixels, luma, read_picture, to_gray, to_rgb
+from restore_cli.image import HOLDS, LOSSY, Picture, Pixels, luma, read_picture, to_gray, to_rgb
 from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
 from restore_cli.report.record import Record
 
 
 def as_written(picture: Picture, data: bytes, format: str) -> Picture:
     """The picture as it reads back from its file `data`, rounded to its bit depth."""
-    if format in LOSSY:
+    flattened = picture.alpha is not None and "alpha" not in HOLDS[format]
+    reduced = picture.depth == 16 and "16 bits" not in HOLDS[format]
+    if format in LOSSY or flattened or reduced:
         pixels = read_picture(data).pixels
         if picture.channels == 1:  # WebP and AVIF store gray as RGB
             pixels = in_gray(pixels)

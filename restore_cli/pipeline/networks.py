@@ -12,7 +12,7 @@ import numpy as np
 
 from restore_cli import engine
 from restore_cli.engine import Result, Settings
-from restore_cli.errors import UsageError, WeightsError
+from restore_cli.errors import RestoreError, UsageError, WeightsError
 from restore_cli.image import resize, to_gray, to_rgb
 from restore_cli.models import catalog, checkpoint
 from restore_cli.models.catalog import Entry
@@ -117,7 +117,7 @@ class PictureNetworks:
         """Run a network with one or three channels on a picture with either.
 
         Raises:
-            UsageError: tiles are so small that their halos would take nearly all the time.
+            RestoreError: tiles are so small that their halos would take nearly all the time.
         """
         _check_tile(model, fed, self.settings)
 
@@ -135,7 +135,7 @@ def _check_tile(model: Checkpoint, fed: NetworkInput, settings: Settings) -> Non
     tile, halo = settings.tile or max(fed.pixels.shape), model.network.geometry.halo
     work = math.prod(max(1, min(tile + 2 * halo, side) / tile) for side in fed.pixels.shape[:2])
     if work > MOST_WORK:
-        raise UsageError(
+        raise RestoreError(
             f"Cannot use tiles of {tile} pixels: {model.name} needs {halo} pixels around each one,"
             f" which makes it {work:.0f} times slower. Give {halo} or more, or auto."
         )

@@ -172,13 +172,13 @@ class PhotoRestorer:
         steps = choice.steps
         data, quality, shape = loaded.data, picture.jpeg_quality, picture.pixels.shape
         record = describe(item, picture, choice, find_damage(data))
-        run = record_run(request, data, picture, item.mask_in) if request.provenance else None
+        drawn, mask_sha256 = None, None
+        if item.mask_in:
+            drawn, mask_sha256 = read_mask(Path(item.mask_in), picture, request.max_pixels)
+        run = record_run(request, data, picture, mask_sha256) if request.provenance else None
         unrestored = None
         if item.reference or callbacks.on_comparison:
             unrestored = picture.opaque_pixels()
-        drawn = None
-        if item.mask_in:
-            drawn = read_mask(Path(item.mask_in), picture, request.max_pixels)
         start = [Progress(picture, drawn=drawn, unrestored=unrestored, shown=unrestored)]
         share = loaded.share
         del loaded, picture  # so that `walk` frees the photo after the first step

@@ -9,11 +9,9 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore_cli import __version__
-from restore_cli.download import sha256_of
 from restore_cli.errors import PictureError
 from restore_cli.image import (
     HOLDS,
@@ -72,21 +70,23 @@ def _record_network(run: NetworkRun) -> PastRun:
     return PastRun(_record_model(run.model), kind, used.precision, used.tile)
 
 
-def record_run(request: Request, data: bytes, picture: Picture, mask: str) -> Provenance:
+def record_run(
+    request: Request, data: bytes, picture: Picture, mask_sha256: str | None
+) -> Provenance:
     """Record how a photo is restored; its steps and the output are not known yet.
 
     Args:
         request: how it is restored.
         data: the contents of the input file.
         picture: the input photo.
-        mask: path of the mask, or "".
+        mask_sha256: of the file of the mask, if there is one.
     """
     return Provenance(
         version=__version__,
         date=request.date or f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         input_sha256=hashlib.sha256(data).hexdigest(),
         input_pixels_sha256=sha256_of_pixels(picture),
-        mask_sha256=sha256_of(Path(mask)) if mask else None,
+        mask_sha256=mask_sha256,
         tile=request.settings.tile,
         ensemble=request.settings.ensemble,
     )

@@ -24,7 +24,7 @@ def _rows(
     """
     table = [dict(_flatten(asdict(record))) for record in records]
     used = dict.fromkeys(
-        name for row in table for name, value in row.items() if value not in (None, ())
+        name for row in table for name, value in row.items() if value not in (None, (), [])
     )
     order = list(Record.__dataclass_fields__)
     columns = sorted(used, key=lambda name: order.index(name.partition(".")[0]))
@@ -34,8 +34,8 @@ def _rows(
             return ""
         if isinstance(value, (int, float)):
             return f"{value:.4g}" if isinstance(value, float) else str(value)
-        if isinstance(value, tuple):
-            value = " ".join(value)
+        if isinstance(value, (tuple, list)):
+            return " ".join(map(cell, value))
         return str(escape(str(value)))
 
     heads = [str(escape(name)) for name in columns]
@@ -45,7 +45,7 @@ def _rows(
 def _flatten(fields: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, object]]:
     """The fields and those of inner tables, each with its path."""
     for name, value in fields.items():
-        parts = value if isinstance(value, tuple) else ()
+        parts = value if isinstance(value, (tuple, list)) else ()
         inner = {str(place): part for place, part in enumerate(parts, 1) if isinstance(part, dict)}
         if isinstance(value, dict) or inner:
             yield from _flatten(inner or value, f"{where}{name}.")

@@ -64,6 +64,8 @@ def load_data(
             "Cannot train on pairs of different scales. Use pairs of one scale, or several"
             " trainings."
         )
+    if recipe.pairs and samples:
+        _check_scale(samples[0], recipe)
     if validation:
         apart = [_Source((path,)) for path in find_images(validation)]
         read = _read_samples(apart, channels, unreadable)
@@ -84,6 +86,21 @@ def load_data(
         )
     crops = [sample.center_crop() for sample in held]
     return TrainingData(training, crops, tuple(unreadable.values()))
+
+
+def _check_scale(sample: Sample, recipe: Recipe) -> None:
+    """Raise UsageError if real pairs have another scale than the recipe."""
+    drawn = find_degradation(recipe.task).draw(recipe.validation[0], np.random.RandomState(0))
+    expected = getattr(drawn, "scale", 1)
+    if sample.scale == expected:
+        return
+    hint = "Use images of equal sizes."
+    if hasattr(drawn, "scale"):
+        hint = f"Use --level scale={sample.scale}, and a network for it."
+    raise UsageError(
+        f"Cannot train on {', '.join(recipe.pairs)}: the clean images are {sample.scale} times as"
+        f" large as the degraded ones, not {expected} times. {hint}"
+    )
 
 
 def _hold_out(

@@ -58,12 +58,13 @@ def plan(request: Request) -> Plan:
     patches = Patches(data.training, dataclasses.replace(recipe, batch=1), network.geometry)
     patches.recipe = dataclasses.replace(patches.recipe, patch=side)
     observed = patches[0][0]
-    own = {parameter.data_ptr() for parameter in network.parameters()}
+    own = {parameter.untyped_storage().data_ptr() for parameter in network.parameters()}
     activations: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
-        if tensor.data_ptr() not in own:
-            activations[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            activations[storage.data_ptr()] = storage.nbytes()
         return tensor
 
     counter = flop_counter()

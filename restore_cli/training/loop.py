@@ -61,6 +61,8 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
     def beat(image: int = 0, images: int = 0) -> None:
         watch(Beat(moment.step, clock.read(), image, images))
 
+    if clock.ended and moment.best == -math.inf:  # it was shortened before its first validation
+        moment.due = True
     with _writing(request, state, group) as log:  # None in all processes but the first
         if log and clock.ended and not moment.due:
             yield _already_ended(moment, notes)
@@ -132,10 +134,10 @@ def _writing(request: Request, state: State, group: Group) -> Iterator[Log | Non
 
 
 def _already_ended(moment: Moment, notes: tuple[str, ...]) -> Progress:
-    note = (
-        f"The training already ended after step {moment.step}; give more --steps or --minutes to"
-        " extend it."
-    )
+    hint = "give more --steps or --minutes to extend it."
+    if moment.over:
+        hint = "the rate fell below lr_final. Start a new one from its result with --init."
+    note = f"The training already ended after step {moment.step}; {hint}"
     return Progress(moment.step, 1.0, moment.seconds, math.nan, 0.0, notes=(*notes, note))
 
 
@@ -153,7 +155,8 @@ def _validate(
     if group.rank == 0:
         average, data, device = setup.state.average, setup.data, group.device
         validation = validate(average, request.recipe, data.holdout, device, watch=watch)
-        header = make_header(request, average, data, validation, device, watch)
+        last = clock.ended
+        header = make_header(request, average, data, validation, device, watch, last=last)
     clock.validating += time.monotonic() - started
     [score] = group.broadcast([validation.total])
     return validation, header, score

@@ -81,9 +81,10 @@ class Patches(Dataset[Batch]):
         clean, damaged = self._cut(sample, sides[drawn], rng)
         clean, damaged = self._vary(clean, damaged, rng)
         damage = self.kind.draw(self.recipe.levels, rng)
-        if damage.crop_to_scale(clean).shape != clean.shape:
+        if (fitting := damage.crop_to_scale(clean)).shape != clean.shape:
             raise UsageError(
-                f"{damage} does not fit patches of {len(clean)} pixels; use another --patch."
+                f"Cannot train on patches of {len(clean)} pixels: the scale does not divide them."
+                f" Use --patch {len(fitting)}."
             )
         task, observed, clean = (
             damage.pair(clean, rng) if damaged is None else (damage.task(), damaged, clean)

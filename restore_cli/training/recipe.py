@@ -87,7 +87,7 @@ class Recipe:
             whenever `patience` validations bring no improvement, until it is below `lr_final`,
             which ends the training.
         betas: of Adam and AdamW.
-        weight_decay: decoupled weight decay.
+        weight_decay: decoupled weight decay; with it, "adam" and "adamw" are the same.
         clip: largest norm of the gradient.
         ema: decay of the moving average of the weights, which is validated and saved.
         precision: of the forward pass, "bf16" or "fp32"; "auto" is bf16 if the device computes it
@@ -219,7 +219,12 @@ def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
     task, kind = given["task"], find_degradation(given["task"])
     real = given.get("pairs") and not given.get("folders")  # real pairs have no levels
     trained = given.get("levels") or kind.levels
-    validation = given.get("validation") or (({},) if real else kind.validation)
+    fixed = {
+        key: level
+        for key, level in (given.get("levels") or {}).items()
+        if not isinstance(level, (list, tuple))
+    }
+    validation = given.get("validation") or ((fixed,) if real else kind.validation)
     parsed = []
     for levels in (trained, *validation):
         try:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from restore_cli.archs import build
+from restore_cli.degradations import MEASURES
 from restore_cli.errors import UsageError
 from restore_cli.models import catalog, checkpoint
 from restore_cli.network import Geometry, Restorer
@@ -46,6 +47,11 @@ def trial_side(geometry: Geometry) -> int:
 
 
 def _check_scale(recipe: Recipe, geometry: Geometry) -> None:
+    if recipe.task in MEASURES and geometry.channels != 3:
+        raise UsageError(
+            f"Cannot train {recipe.arch} for {recipe.task}: it has {geometry.channels} channel. Use"
+            " --param channels=3."
+        )
     if geometry.scale > 1 and not (recipe.task in TASKS and find_task(recipe.task).enlarges):
         raise UsageError(
             f"Cannot train {recipe.arch} for {recipe.task}: it upscales {geometry.scale}x. Use"
@@ -55,7 +61,8 @@ def _check_scale(recipe: Recipe, geometry: Geometry) -> None:
     for patch in recipe.sides:
         if patch % grid:
             raise UsageError(
-                f"{patch} is not a valid patch size; this network needs multiples of {grid} pixels."
+                f"Cannot train on patches of {patch} pixels: this network needs multiples of"
+                f" {grid}. Use --patch {max(patch // grid, 1) * grid}."
             )
 
 
