@@ -1130,6 +1130,10 @@ def test_figures_are_those_of_a_flattened_file(run: Run, tmp_path: Path, name: s
 def test_reports_list_findings_and_are_replaced_on_resume(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
     words = ["auto", "in", "-o", "out/", "--resume", "--report", "r.csv"]
+    (tmp_path / "r.csv").write_text("mine")
+    for _ in range(2):
+        refused(CliRunner().invoke(app, words), "r.csv already exists")
+    (tmp_path / "r.csv").unlink()
     for _ in range(2):
         ok(CliRunner().invoke(app, words))
         heads, row = csv.reader(io.StringIO((tmp_path / "r.csv").read_text()))

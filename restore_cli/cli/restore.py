@@ -189,6 +189,8 @@ def restore_photos(
         references=reference,
         reports=[*reports, *([compare] if compare else [])],
     )
+    if resume and reports:  # those of an earlier run are replaced
+        _check_written(reports, None, overwrite or sources.has_journal())
     with sources.open_journal(create=not dry_run) if resume else nullcontext() as journal:
         items = sources.find(journal, quiet)
         side = parse_tile(tile)

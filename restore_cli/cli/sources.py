@@ -63,9 +63,24 @@ class Sources:
             UsageError: there is no such folder.
             RestoreError: see `Journal`.
         """
+        from restore_cli.pipeline.journal import Journal
+
+        if not create and not self.has_journal():
+            yield None
+            return
+        with closing(Journal(*self._journal_place())) as journal:
+            yield journal
+
+    def has_journal(self) -> bool:
+        """Whether an earlier run left a journal; raises UsageError as `open_journal`."""
+        from restore_cli.pipeline.journal import journal_path
+
+        return journal_path(*self._journal_place()).exists()
+
+    def _journal_place(self) -> tuple[str, str]:
+        """The folder of the journal, and the name of the part of a batch."""
         from restore_cli.image import has_image_suffix
         from restore_cli.pipeline.inputs import is_folder, is_input_folder
-        from restore_cli.pipeline.journal import Journal, journal_path
 
         folder = self.naming.output
         if folder is None and not self.files_from and len(self.inputs) == 1:
@@ -75,12 +90,7 @@ class Sources:
             raise UsageError(
                 "Cannot keep a journal without an output folder. Give one as -o FOLDER/."
             )
-        shard = "-of-".join(map(str, self.shard or ()))
-        if not create and not journal_path(folder, shard).exists():
-            yield None
-            return
-        with closing(Journal(folder, shard)) as journal:
-            yield journal
+        return folder, "-of-".join(map(str, self.shard or ()))
 
     def find(
         self, journal: Journal | None, quiet: bool
