@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from restore_cli.degradations import find_degradation
+from restore_cli.device import computes_bf16
 from restore_cli.engine import Settings, run
 from restore_cli.image import Picture, read_picture, to_gray, to_pillow
 from restore_cli.levels import Choice, Range
@@ -104,6 +106,9 @@ def test_tiles_are_exact_with_the_real_weights(entry: Entry) -> None:
     assert np.abs(whole - tiled).max() <= 1e-5
 
 
+@pytest.mark.skipif(
+    not computes_bf16(torch.device("cpu")), reason="bf16 is not used here, and emulated slowly"
+)
 @pytest.mark.parametrize(
     "entry",
     [pytest.param(entry, id=name) for name, entry in BUNDLED.items() if "bf16" in entry.precisions],

@@ -156,8 +156,8 @@ class _Ledger:
         refusal = item.refusal
         if item.output in self._running or not self._claim(item):
             refusal = (
-                f"Cannot write {item.output}: another input has the same output. Give {item.input}"
-                " another name, or restore it into another folder."
+                f"Cannot write {item.output} twice: another input has the same output, or"
+                f" {item.input} is listed twice. Rename it, or give another -o."
             )
         if refusal:
             return failed(item, self._request.plan, PictureError(refusal))
