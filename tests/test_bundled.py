@@ -101,7 +101,7 @@ def test_tiles_are_exact_with_the_real_weights(entry: Entry) -> None:
     task, _ = damage(entry, GAIN[entry.task][0])
     image = clean(entry)[:211, :307]
     whole, tiled = (
-        restore(entry, task, image, Settings("cpu", "fp32", tile=tile)) for tile in (0, 64)
+        restore(entry, task, image, Settings("cpu", "fp32", tile=tile)) for tile in (0, 128)
     )
     assert np.abs(whole - tiled).max() <= 1e-5
 

@@ -99,7 +99,8 @@ def test_a_hole_is_filled_from_coarse_to_fine_whoever_asks(
     assert result.exit_code == 0, result.stderr
     assert heights == [32, 64, 128, 256] * 3
     by_command = read_picture(tmp_path / "out.png").pixels
-    np.testing.assert_array_equal(by_command, round_to_bytes(by_python))
+    # It reads what the mask covers; where a value is halfway, a rounding error decides.
+    np.testing.assert_allclose(by_command, by_python.clip(0, 1), rtol=0, atol=0.5001 / 255)
     np.testing.assert_array_equal((by_command != photo).any(axis=2) & ~missing, False)
 
 
