@@ -37,7 +37,7 @@ class Outcomes:
 
     Args:
         batch: the progress of the batch.
-        resuming: what to add to the command to restore the rest, " with --skip-existing" or "".
+        again: what to change in the command to restore the rest, such as "--skip-existing".
         reports: files to write all records to.
         page: the page that compares before and after.
         json: print records as JSON lines.
@@ -45,7 +45,7 @@ class Outcomes:
     """
 
     batch: BatchProgress
-    resuming: str
+    again: Sequence[str]
     reports: Sequence[Path] = ()
     page: Gallery | None = None
     json: bool = False
@@ -77,8 +77,9 @@ class Outcomes:
                     done = f"{count} photos are done" if count != 1 else "1 photo is done"
                 if failed:
                     done += f", {failed} failed"
+                change = f" with {' and '.join(self.again)}" if self.again else ""
                 raise KeyboardInterrupt(
-                    f"{done}. Run the command again{self.resuming} for the rest."
+                    f"{done}. Run the command again{change} for the rest."
                 ) from error
         if not self.quiet:
             self._summarize()

@@ -343,12 +343,6 @@ def _restore(
             journal=journal,
         )
         kept = [*([] if journal else reports), *([compare] if compare else [])]
-        option = " and ".join(
-            [
-                *([] if journal else ["--skip-existing"]),
-                *(f"another name for {path}" for path in kept),
-            ]
-        )
-        Outcomes(batch, option and f" with {option}", reports, page, json, quiet).render(
-            worker.each(records)
-        )
+        again = [] if journal else ["--skip-existing"]
+        again += [f"another name for {path}" for path in kept]
+        Outcomes(batch, again, reports, page, json, quiet).render(worker.each(records))

@@ -58,6 +58,11 @@ class FileJob:
     format: str = ""
     refusal: str = ""
 
+    @property
+    def name(self) -> str:
+        """The input, as messages name it."""
+        return "standard input" if self.input == STREAM else self.input
+
 
 @dataclass(frozen=True)
 class OutputNaming:

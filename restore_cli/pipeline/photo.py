@@ -156,8 +156,7 @@ class PhotoRestorer:
     def decode(self, item: FileJob, data: bytes) -> Loaded:
         """Decode the contents of a file."""
         started = time.perf_counter()
-        name = "standard input" if item.input == STREAM else item.input
-        most = self._request.max_pixels
+        name, most = item.name, self._request.max_pixels
         pages = open_pages(data, name, max_pixels=most) if self._request.pages == "all" else None
         picture = next(pages.pictures()) if pages else read_picture(data, name, max_pixels=most)
         return Loaded(data, picture, time.perf_counter() - started, pages)

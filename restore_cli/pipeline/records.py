@@ -59,15 +59,14 @@ def complete(record: Record, plan: Plan, end: Progress) -> Record:
 
 
 def _sentence(item: FileJob, error: Exception) -> str:
-    name = "standard input" if item.input == STREAM else item.input
     match error:
         case PictureError():
             return str(error)  # names the file
         case RestoreError():
-            return f"{name}: {error}"
+            return f"{item.name}: {error}"
         case MemoryError():
-            return f"{name}: Out of memory. Use a smaller --tile, or close other programs."
+            return f"{item.name}: Out of memory. Use a smaller --tile, or close other programs."
         case OSError(strerror=reason) if reason:
             target = "to standard output" if item.output == STREAM else item.output
             return f"Cannot write {error.filename or target}: {reason}. Choose another folder."
-    return f"{name}: Unexpected {type(error).__name__}: {error}. Use --debug for details."
+    return f"{item.name}: Unexpected {type(error).__name__}: {error}. Use --debug for details."

@@ -119,10 +119,11 @@ class Optimizer:
             parameters = [parameter for parameter in parameters if id(parameter) not in taken]
             if self.matrices:
                 self.parts.append(Muon(self.matrices, lr=recipe.lr, weight_decay=decay))
-        adam = torch.optim.Adam if recipe.optimizer == "adam" and not decay else torch.optim.AdamW
         first, second = recipe.betas
         self.parts.append(
-            adam(parameters, lr=recipe.lr, betas=(first, second), weight_decay=decay, foreach=True)
+            torch.optim.AdamW(  # without weight decay, this is Adam
+                parameters, lr=recipe.lr, betas=(first, second), weight_decay=decay, foreach=True
+            )
         )
 
     def step(self, rate: float) -> None:
