@@ -126,8 +126,8 @@ def test_the_keyboard_alone_is_enough(open_page: Open, photos: list[Path]) -> No
     page.keyboard.press("Enter")
     press_until("#common-format")
     page.keyboard.type("jpg")
-    press_until("#files")
-    with page.expect_file_chooser() as chooser:
+    with page.expect_file_chooser() as chooser:  # before the next keys, so that it is in place
+        press_until("#files")
         page.keyboard.press("Space")
     chooser.value.set_files(photos[0])
     press_until("#start")

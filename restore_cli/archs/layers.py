@@ -220,9 +220,9 @@ class DepthwiseConv2d(nn.Conv2d):
 class Depthwise(torch.autograd.Function):
     """A depthwise convolution with gradients computed by a convolution and matrix products.
 
-    PyTorch's own gradient of the weights takes 13 times as long in bfloat16. Here 16 x 16 blocks of
-    each channel's gradient are multiplied by the blocks of the input in their receptive field. In
-    the product of all pixels with all pixels, each element of the kernel is a sum of a diagonal.
+    PyTorch's own gradient of the weights takes 13 times as long in bfloat16. Here blocks of each
+    channel's gradient are multiplied by the blocks of the input in their receptive field. In the
+    product of all pixels with all pixels, each element of the kernel is a sum of a diagonal.
     """
 
     @staticmethod
@@ -243,8 +243,9 @@ class Depthwise(torch.autograd.Function):
         return of_x, of_weight
 
 
-def _depthwise_weights(gradient: Tensor, x: Tensor, side: int, block: int = 16) -> Tensor:
+def _depthwise_weights(gradient: Tensor, x: Tensor, side: int) -> Tensor:
     """Return the gradient of a depthwise kernel, C x 1 x side x side, in at least float32."""
+    block = 16 if x.dtype == torch.bfloat16 else 8  # AMX multiplies 16 rows at once
     right, below = (-length % block for length in (x.shape[3], x.shape[2]))
     edge, field = side // 2, block + side - 1
     padded_gradient = pad(gradient.contiguous(), (0, right, 0, below))
