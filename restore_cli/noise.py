@@ -22,6 +22,7 @@ Parts = NDArray[np.float64]  # fine, coarse and color; see `split`
 MODEL = "noise-level"
 SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a photo
 COARSE = 4  # pixels from which noise counts as coarse
+SHORTEST = 20  # side in pixels of the smallest photo whose noise can be measured
 MIN_VISIBLE = 0.5  # share of a window that must be visible
 OUTLIERS = 0.15  # share of the lowest and of the highest windows that is ignored
 CALM = 20  # percentage of the windows that may have less noise than `Noise.least`
@@ -79,7 +80,7 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     photo. If `estimate_noise` agrees, the noise is white, and its more exact value is used.
 
     Args:
-        image: H x W x C in [0, 1]; with a side below 20 pixels the level is below 1.
+        image: H x W x C in [0, 1]; with a side below `SHORTEST` the level is below 1.
         visible: H x W; other pixels, such as transparent ones, are ignored.
 
     Raises:
@@ -87,7 +88,7 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     """
     white = estimate_noise(image, visible)
     parts, least = np.zeros(3), 0.0
-    if min(image.shape[:2]) >= 20:
+    if min(image.shape[:2]) >= SHORTEST:
         parts, least = _look(image, visible)
     found = float(np.linalg.norm(parts))
     if abs(white - found) <= max(ALIKE * found, CLOSE):
@@ -148,10 +149,10 @@ def cut_windows(image: Pixels, visible: Mask | None, network: Restorer) -> Pixel
 
 
 def run_windows(network: Restorer, windows: Pixels) -> Pixels:
-    """Run a color network without conditions on all windows at once: one by one is slow on a CPU.
+    """Run a color network on all windows at once: one by one is slow on a CPU.
 
     Args:
-        windows: N x C x h x w on the network's grid; C is 1 or 3.
+        windows: N x C x h x w on the network's grid; C is 1, or 3 and the network's conditions.
 
     Returns:
         N x 3 x h x w.
@@ -161,7 +162,7 @@ def run_windows(network: Restorer, windows: Pixels) -> Pixels:
     from restore_cli.device import autocast, find_precision
 
     cpu = torch.device("cpu")
-    colors = torch.from_numpy(windows).expand(-1, 3, -1, -1)
+    colors = torch.from_numpy(windows).expand(-1, max(3, windows.shape[1]), -1, -1)
     with torch.inference_mode(), autocast(cpu, find_precision("auto", cpu, network)):
         planes: Pixels = (
             network(colors.contiguous(memory_format=torch.channels_last)).float().numpy()
@@ -171,18 +172,25 @@ def run_windows(network: Restorer, windows: Pixels) -> Pixels:
 
 def _visible_windows(image: Pixels, visible: Mask | None) -> Iterator[tuple[int, int]]:
     """Yield the upper left corners of the windows that are not mostly invisible."""
-    for top, left in _windows(*image.shape[:2]):
+    height, width = image.shape[:2]
+    for top, left in spread_windows(height, width, SIDE, ACROSS):
         part = slice(top, top + SIDE), slice(left, left + SIDE)
         if visible is None or visible[part].mean() >= MIN_VISIBLE:
             yield top, left
 
 
-def _windows(height: int, width: int) -> list[tuple[int, int]]:
-    """Corners of windows that are spread evenly; a small photo has fewer."""
+def spread_windows(height: int, width: int, side: int, across: int) -> list[tuple[int, int]]:
+    """Upper left corners of windows that are spread evenly; a small photo has fewer.
+
+    Args:
+        height, width: of the photo.
+        side: of a window, in pixels.
+        across: windows along each side of a large photo.
+    """
 
     def starts(size: int) -> list[int]:
-        count = min(ACROSS, math.ceil(size / SIDE))
-        return [int(start) for start in np.linspace(0, max(0, size - SIDE), count)]
+        count = min(across, math.ceil(size / side))
+        return [int(start) for start in np.linspace(0, max(0, size - side), count)]
 
     return [(top, left) for top in starts(height) for left in starts(width)]
 

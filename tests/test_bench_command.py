@@ -485,6 +485,7 @@ def test_a_level_outside_of_the_training_is_noted(sets: Path, checkpoints: dict[
     [
         ({"sigma": 25.0}, {"sigma": 25}, []),
         ({"sigma": 25.0}, {}, []),
+        ({"sigma": None}, {"sigma": [0, 75]}, []),
         ({"scale": 4.0}, {"scale": ["2", "3", "4"]}, []),
         ({"scale": 5}, {"scale": ["2", "3", "4"]}, ["trained for scale 2 or 3 or 4, not 5"]),
         ({"rain": "heavy"}, {"rain": ["none", "none", "heavy"]}, []),

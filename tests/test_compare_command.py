@@ -247,6 +247,7 @@ def test_compare_pairs_the_pictures_of_folders_by_their_names(folder: Path) -> N
         if name != "lost.png":
             save(f"new/{Path(name).with_suffix('.denoised.png')}", noise(seed=number))
     save("new/b.png", noise(seed=9))  # the same stem is preferred to one with a suffix
+    save("old/._b.png", noise(seed=1))  # as macOS leaves on a share
     result = compare("old", "new", "-o", "out.html")
     assert (result.exit_code, result.stdout) == (0, "out.html\n")
     assert result.stderr == "warning: Skipped lost.png: not every folder has a matching photo.\n"

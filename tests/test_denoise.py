@@ -86,6 +86,12 @@ def test_a_photo_without_noise_is_left_as_it_is_and_said_to_be(trained: Trained)
     assert "level 0.0 is not visible" in report.warnings[0]
 
 
+def test_a_photo_too_small_to_be_measured_is_said_to_be() -> None:
+    report = Denoise().prepare(Picture(GRAY[:19]), KNOWN).report
+    assert report.strength == 0
+    assert "below 20 pixels cannot be measured" in report.warnings[0]
+
+
 @pytest.mark.parametrize("sigma", [-1, 256])
 def test_an_impossible_level_is_refused(sigma: float) -> None:
     for made in (Denoise, Noise):

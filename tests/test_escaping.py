@@ -99,6 +99,17 @@ def test_results_in_a_pipe_are_exact(capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().out == "\x1b[31m[red]x\n"
 
 
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_json_is_valid_in_any_encoding(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding, newline="\n"))
+    monkeypatch.setattr(display, "stdout", console)
+    name = "ünï 😀 \udcff.png"
+    display.print_result(json.dumps({"input": name}, ensure_ascii=False))
+    console.file.flush()
+    assert json.loads(raw.getvalue().decode(encoding)) == {"input": name}
+
+
 @pytest.mark.parametrize("text", ATTACKS)
 def test_texts_of_a_checkpoint(tmp_path: Path, checkpoints: dict[int, Path], text: str) -> None:
     loaded = checkpoint.load(checkpoints[1])

@@ -38,6 +38,7 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("baselines:FFDNet", {"depth": 4, "width": 6}),
     ("baselines:ConvChain", {"widths": [6, 6], "kernels": [8, 1, 5]}),
     ("baselines:RonnebergerUNet", {"levels": 3, "width": 4}),
+    ("prenet:PReNet", {"stages": 2, "width": 6}),
     ("unet:UNet", {"widths": [8, 8]}),
     ("unet:UNet", {"widths": [8], "blocks": 2, "conditions": 0, "unshuffle": 1, "scale": 3}),
     ("binarized:BTNet", {"width": 6}),

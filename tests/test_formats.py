@@ -636,6 +636,12 @@ def test_a_smaller_version_is_no_page(run: Run, tmp_path: Path) -> None:
     record = done(run("a.tif", "--pages", "all", "--json", channels=1))
     assert record["pages"] == 2
     assert record["warnings"] == ["Smaller versions of the pages (1) were left out."]
+    with tifffile.TiffWriter(tmp_path / "b.tif") as writer:  # as scanners write them
+        for size, kind in ((32, 0), (8, 1)):
+            writer.write(np.full((size, size), 99, np.uint8), subfiletype=kind, metadata=None)
+    for words in ([], ["--pages", "all", "--overwrite"]):
+        record = done(run("b.tif", "--json", *words, channels=1))
+        assert record["warnings"] == ["Smaller versions of the pages (1) were left out."]
 
 
 def test_pages_that_need_no_change_are_copied(run: Run, tmp_path: Path) -> None:

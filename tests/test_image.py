@@ -968,6 +968,26 @@ def test_data_after_a_jpeg_is_reported(extra: bytes) -> None:
     assert read_picture(data + extra).notes == ((note,) if b"video" in extra else ())
 
 
+def test_what_cannot_be_kept_of_pixels_and_credentials_is_reported() -> None:
+    aspect = "The pixel aspect ratio 1:2 was left out."
+    signed = "Content credentials, which are signed for the photo before, were left out."
+    plain = png(PHOTO)
+    square, wide = (chunk(b"pHYs", struct.pack(">IIB", x, 1, 0)) for x in (1, 2))
+    box = b"JP\0\1\0\0\0\1\0\0\0\x40jumb\0\0\0\x20jumdc2pa" + bytes(40)
+    assert read_picture(plain[:33] + square + plain[33:]).notes == ()
+    assert read_picture(plain[:33] + wide + chunk(b"caBX", box) + plain[33:]).notes == (
+        aspect,
+        signed,
+    )
+    jpeg = bytearray(saved(Image.fromarray(PHOTO), "JPEG"))
+    assert read_picture(bytes(jpeg)).notes == ()
+    struct.pack_into(">BHH", jpeg, 13, 0, 2, 1)  # unit and density in JFIF
+    segment = b"\xff\xeb" + struct.pack(">H", 2 + len(box)) + box
+    assert set(read_picture(bytes(jpeg[:20] + segment + jpeg[20:])).notes) == {aspect, signed}
+    data = tiff(PHOTO, resolution=(2, 1), resolutionunit=1)
+    assert read_picture(data).notes == (aspect,)
+
+
 def test_tags_of_an_unexpected_type() -> None:
     data = tiff(PHOTO, iccprofile=SRGB, extratags=[(700, 2, len(XMP), XMP.decode(), True)])
     assert read_picture(data).metadata.xmp == XMP

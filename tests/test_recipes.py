@@ -163,6 +163,11 @@ def test_a_row_of_a_paper_is_trained_by_name(
     assert header.params["depth"] == 20 and header.recipe["optimizer"] == "muon"
 
 
+def test_the_autoencoder_is_validated_on_what_it_learns() -> None:
+    recipe = recipes.read_keys("generative/reconstruct-clean")
+    assert recipe["validation"] == [recipe["levels"]] == [{"rain": "none"}]
+
+
 def test_the_defaults_are_not_those_of_a_paper() -> None:
     for row in TABLES:
         recipe, own = Recipe.parse(row.vary()), Recipe(task="denoise")

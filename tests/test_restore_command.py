@@ -1097,6 +1097,42 @@ def test_names_in_a_list_are_paths(run: Run, tmp_path: Path) -> None:
     assert names(tmp_path / "out") == {"a.denoised.png", "b[1].denoised.png"}
 
 
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le"])
+def test_a_list_of_powershell_names_no_other_photos(
+    run: Run, tmp_path: Path, encoding: str
+) -> None:
+    photo(tmp_path / "in/über.png")
+    photo(tmp_path / "other.png")
+    mark = "" if encoding == "utf-16" else "\ufeff"
+    lines = (mark + "in/über.png\r\n").encode(encoding)
+    (tmp_path / "list.txt").write_bytes(lines)
+    expected = "in/über.png -> in/über.denoised.png\n"
+    assert ok(run("--files-from", "list.txt", "-r", "--dry-run")).stdout == expected
+    assert ok(run("--files-from", "-", "--dry-run", stdin=lines)).stdout == expected
+
+
+def test_a_bad_line_of_a_stream_stops_no_other(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    photo(tmp_path / "z.png")
+    result = run("--files-from", "-", "-o", "out/", stdin=b"a.png\nlost?.png\nz.png\n")
+    assert result.exit_code == 1
+    assert "Cannot read lost?.png: the file does not exist" in result.stderr
+    assert names(tmp_path / "out") == {"a.denoised.png", "z.denoised.png"}
+
+
+def test_a_result_whose_photo_was_deleted_is_not_restored_again(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "in/a.png")
+    photo(tmp_path / "in/b.png")
+    ok(run("in", "--resume"))
+    (tmp_path / "in/a.png").unlink()
+    ok(run("in", "--resume"))
+    found = names(tmp_path / "in")
+    assert {"a.denoised.png", "b.png", "b.denoised.png"} <= found
+    assert "a.denoised.denoised.png" not in found
+    ok(run("in/a.denoised.png"))  # it is named
+    assert "a.denoised.denoised.png" in names(tmp_path / "in")
+
+
 def test_a_photo_in_two_of_the_inputs_is_restored_once(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "in/sub/a.png")
     result = ok(run("in", "in/sub", "in/sub/a.png", "-r", "-o", "out/", "--json"))

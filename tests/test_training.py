@@ -10,6 +10,7 @@ import dataclasses
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -835,6 +836,17 @@ def test_real_pairs_stay_aligned(real_pairs: Path) -> None:
     for step in range(5):
         observed, clean = patches[step]
         torch.testing.assert_close((observed * 255).round(), (clean * 255).round() // 2)
+
+
+def test_real_pairs_are_validated_on_real_pairs(real_pairs: Path, tmp_path: Path) -> None:
+    apart = tmp_path / "apart"
+    for folder in ("large", "same"):
+        shutil.copytree(real_pairs / folder, apart / folder)
+    recipe = Recipe.parse({"task": "derain", "pairs": ["large:same"], "patch": 16})
+    held = load_data(real_pairs, recipe, 3, validation=apart).holdout
+    assert len(held) == 4 and all(sample.damaged is not None for sample in held)
+    with pytest.raises(UsageError, match="is not a folder"):
+        load_data(real_pairs, recipe, 3, validation=apart / "large")
 
 
 def test_real_pairs_may_differ_in_scale(real_pairs: Path) -> None:

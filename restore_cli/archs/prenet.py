@@ -56,7 +56,7 @@ class PReNet(Restorer):
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W
         image = x
-        hidden = cell = x.new_zeros(len(x), self.width, *x.shape[2:])
+        hidden = cell = x.new_zeros(x.shape[0], self.width, *x.shape[2:])
         for _ in range(self.stages):
             seen = self.conv0(torch.cat([x, image], dim=1))
             hidden, cell = self._remember(torch.cat([seen, hidden], dim=1), cell)

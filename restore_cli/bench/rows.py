@@ -136,6 +136,8 @@ def _sha256(model: Checkpoint) -> str:
 def untrained(level: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:
     """Notes on levels that the model was not trained for: "trained for sigma 25, not 15"."""
     for key, value in level.items():
+        if value is None:  # drawn for each image
+            continue
         known = parse_level(trained.get(key, value))
         if isinstance(known, Range):
             inside = known.low <= value <= known.high

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import textwrap
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 stdout = Console()
 stderr = Console(stderr=True)
+_JSON_ESCAPES = "restore-json"  # name of the error handler
 
 
 def print_result(line: str) -> None:
@@ -60,8 +63,17 @@ def _print_words(console: Console, line: str, style: str | None = None) -> None:
 
 
 def _encodable(line: str, console: Console) -> str:
-    """Escape what the stream cannot encode, such as invalid file names, with backslashes."""
-    return line.encode(console.encoding, "backslashreplace").decode(console.encoding)
+    """Escape what the stream cannot encode, such as invalid names; JSON stays valid."""
+    return line.encode(console.encoding, _JSON_ESCAPES).decode(console.encoding)
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Replace characters by the escapes of JSON, which people can read, too."""
+    assert isinstance(error, UnicodeEncodeError)
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
+
+
+codecs.register_error(_JSON_ESCAPES, _escape)
 
 
 def print_error(sentence: str) -> None:

@@ -156,10 +156,16 @@ class Sources:
         if self.files_from != "-" or self.inputs or self.existing == "overwrite" or not into_folder:
             return None
 
+        def search_line(line: str) -> Iterator[tuple[str, str]]:
+            try:
+                yield from search(line)
+            except UsageError:  # one line must not stop the others: it fails like a missing file
+                yield line, os.path.basename(line)
+
         return (
             pair
             for line in arrive(_read_lines(sys.stdin.buffer))
-            for pair in ([None] if line is None else search(line))
+            for pair in ([None] if line is None else search_line(line))
         )
 
     def _read_list(self) -> list[str]:
@@ -185,9 +191,16 @@ class Sources:
 
 
 def _read_lines(file: BinaryIO) -> Iterator[str]:
-    """The paths of a list as they arrive: one per line, or ended by NUL (`find -print0`)."""
-    rest, end, mark = b"", b"", codecs.BOM_UTF8  # which editors on Windows put first
+    """The paths of a list as they arrive: one per line, or ended by NUL (`find -print0`).
+
+    Windows puts a mark first, and its PowerShell writes UTF-16.
+    """
+    rest, end, mark, decoder = b"", b"", codecs.BOM_UTF8, None
     while block := file.read1(2**16):  # type: ignore[attr-defined]
+        if mark and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            decoder = codecs.getincrementaldecoder("utf-16")()
+        if decoder:
+            block = os.fsencode(decoder.decode(block))
         block, mark = block.removeprefix(mark), b""
         end = end or (b"\0" if b"\0" in block else b"\n" if b"\n" in block else b"")
         *lines, rest = (rest + block).split(end) if end else [rest + block]

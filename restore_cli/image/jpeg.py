@@ -13,14 +13,21 @@ from PIL import Image
 from restore_cli.image.compression import nearest_quality
 from restore_cli.image.photoshop import join_resources, split_resources
 from restore_cli.image.picture import Metadata, Picture
-from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_of, pillow_raster
+from restore_cli.image.pillow_read import (
+    CREDENTIALS_NOTE,
+    frame_notes,
+    is_rgb_or_gray,
+    metadata_of,
+    pillow_raster,
+)
 from restore_cli.image.pillow_write import metadata_options, pillow_bytes
 from restore_cli.image.raster import assemble
+from restore_cli.image.resolution import aspect_notes
 
 JPEG_SIGNATURE = b"\xff\xd8"
 MARKER_BYTES = 65_500  # of EXIF or XMP in one JPEG segment: 65,533, less their signatures
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
-_APP1, _APP13, _COM, _EOI = 0xE1, 0xED, 0xFE, 0xD9
+_APP1, _APP11, _APP13, _COM, _EOI = 0xE1, 0xEB, 0xED, 0xFE, 0xD9
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 
@@ -32,6 +39,8 @@ def decode_jpeg(data: bytes, image: Image.Image) -> Picture:
     raster = pillow_raster(image, notes)
     metadata, orientation = metadata_of(image, notes)
     metadata = _with_segments(metadata, data, notes if alone else [])
+    if image.info.get("jfif_unit") == 0:
+        notes += aspect_notes(*image.info["jfif_density"])
     picture = assemble(raster, orientation, metadata, "JPEG", notes, is_rgb_or_gray(image))
     tables = getattr(image, "quantization", None)
     if not tables:
@@ -72,17 +81,21 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 
 def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadata:
     """Add extended XMP, IPTC, Photoshop resources and comments, and note data after the image."""
-    extended, resources, comments, end = [], [], [], len(data)
+    extended, resources, comments, credentials, end = [], [], [], False, len(data)
     for kind, start, stop in _segments(data):
         payload = data[start:stop]
         if kind == _APP13 and payload.startswith(_PHOTOSHOP):
             resources.append(payload.removeprefix(_PHOTOSHOP))
         elif kind == _APP1 and payload.startswith(_EXTENDED_XMP):
             extended.append(payload.removeprefix(_EXTENDED_XMP))
+        elif kind == _APP11:
+            credentials |= b"c2pa" in payload
         elif kind == _COM:
             comments.append(payload)
         elif kind == _EOI:
             end = start - 2
+    if credentials:
+        notes.append(CREDENTIALS_NOTE)
     if rest := len(data[end:].strip(b"\0\xff")):  # more than padding
         notes.append(
             f"{rest} bytes after the photo, such as the video of a motion photo, were left out."

@@ -23,12 +23,10 @@ from restore_cli.image.png_write import encode_png
 from restore_cli.image.raster import array_raster, assemble
 from restore_cli.image.raw import is_raw
 from restore_cli.image.read import decode, named_errors
-from restore_cli.image.tiff_read import decode_tiff
-from restore_cli.image.tiff_tags import directories, tag_values
+from restore_cli.image.tiff_read import decode_tiff, note_of_smaller
+from restore_cli.image.tiff_tags import directories, is_reduced, tag_values
 from restore_cli.image.tiff_write import encode_tiff_pages
 from restore_cli.image.webp import encode_webp
-
-_REDUCED = 1  # bit of the tag NewSubfileType: a smaller version of another page
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,13 +113,7 @@ def encode_pages(
 def _tiff_pages(data: bytes, name: str, bounds: Bounds) -> Pages | None:
     """Open the pages of a TIFF, without smaller versions of others."""
     found = directories(data)
-    starts = [
-        start
-        for start in found
-        if not any(
-            kind & _REDUCED for kind in tag_values(data, start, ExifTags.Base.NewSubfileType)
-        )
-    ]
+    starts = [start for start in found if not is_reduced(data, start)]
     if len(starts) < 2:
         return None
     sizes = [
@@ -140,8 +132,7 @@ def _tiff_pages(data: bytes, name: str, bounds: Bounds) -> Pages | None:
             with named_errors(name):
                 page = decode_tiff(_single_page(data, start), bounds)
             if left and start == starts[0]:
-                note = f"Smaller versions of the pages ({left}) were left out."
-                page = replace(page, notes=(*page.notes, note))
+                page = replace(page, notes=(*page.notes, note_of_smaller(left)))
             yield page
 
     return Pages(len(starts), None, pictures)

@@ -17,6 +17,8 @@ from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.raster import Raster, assemble
 from restore_cli.image.resolution import dpi_of, dpi_of_exif
 
+CREDENTIALS_NOTE = "Content credentials, which are signed for the photo before, were left out."
+
 
 def decode_image(image: Image.Image) -> Picture:
     """Decode an image with pixels and metadata as Pillow reads them."""

@@ -16,7 +16,7 @@ from restore_cli.image.exif import kept_exif
 from restore_cli.image.opencv import opencv_samples
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow import open_image
-from restore_cli.image.pillow_read import first_frame_notes, pillow_raster
+from restore_cli.image.pillow_read import CREDENTIALS_NOTE, first_frame_notes, pillow_raster
 from restore_cli.image.png_chunks import (
     PIXEL_CHUNKS,
     PNG_SIGNATURE,
@@ -26,7 +26,7 @@ from restore_cli.image.png_chunks import (
     split_chunks,
 )
 from restore_cli.image.raster import Raster, assemble
-from restore_cli.image.resolution import dpi_of, dpi_of_exif
+from restore_cli.image.resolution import aspect_notes, dpi_of, dpi_of_exif
 
 # Time of the last change (tIME), significant bits (sBIT) and background (bKGD) are left out: the
 # first two are no longer true of the result, and the third depends on the color type of the input.
@@ -54,6 +54,8 @@ def decode_png(data: bytes, bounds: Bounds) -> Picture:
     exif, orientation = kept_exif(first.get(b"eXIf", b""), notes)
     # Unit 1 is dots per meter.
     across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", b"")[:9].ljust(9, b"\0"))
+    notes += aspect_notes(across, down) if unit == 0 else []
+    notes += [CREDENTIALS_NOTE] if b"caBX" in first else []
     metadata = Metadata(
         exif=exif,
         icc=_profile(first.get(b"iCCP"), notes),

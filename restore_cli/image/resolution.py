@@ -19,6 +19,14 @@ def dpi_of(value: tuple[Any, Any] | None) -> tuple[float, float] | None:
     return None
 
 
+def aspect_notes(across: Any, down: Any) -> list[str]:
+    """Return a list with a note if resolutions without a unit mean pixels that are not square."""
+    density = dpi_of((across, down))
+    if not density or density[0] == density[1]:
+        return []
+    return [f"The pixel aspect ratio {density[1]:g}:{density[0]:g} was left out."]
+
+
 def dpi_of_tags(tags: Image.Exif) -> tuple[float, float] | None:
     """Return the resolution in the tags of a TIFF or an EXIF block; None if it is not stated."""
     dpi = dpi_of((tags.get(ExifTags.Base.XResolution), tags.get(ExifTags.Base.YResolution)))

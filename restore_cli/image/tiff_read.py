@@ -12,7 +12,7 @@ from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow import open_image, unlimited
 from restore_cli.image.pillow_read import first_frame_notes, is_rgb_or_gray, pillow_raster
 from restore_cli.image.raster import assemble
-from restore_cli.image.resolution import dpi_of_tags
+from restore_cli.image.resolution import aspect_notes, dpi_of_tags
 from restore_cli.image.tiff_layout import layout_of, segments_of
 from restore_cli.image.tiff_samples import tiff_raster
 from restore_cli.image.tiff_tags import (
@@ -20,6 +20,7 @@ from restore_cli.image.tiff_tags import (
     TAG_PHOTOSHOP,
     directories,
     exif_of_tags,
+    is_reduced,
     tag_bytes,
 )
 
@@ -49,9 +50,17 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         bounds.check(*padded, channels)
         metadata = tiff_metadata(data, tags)
     segments = segments_of(data, tags, layout)
-    notes = first_frame_notes(len(directories(data)), "TIFF")
+    others = directories(data)[1:]
+    smaller = sum(is_reduced(data, start) for start in others)
+    notes = first_frame_notes(1 + len(others) - smaller, "TIFF")
+    if smaller:
+        notes.append(note_of_smaller(smaller))
     if any(tag in tags for tag in _GEOREFERENCES):
         notes.append("Georeferencing was left out.")
+    if tags.get(ExifTags.Base.ResolutionUnit) == 1:
+        notes += aspect_notes(
+            tags.get(ExifTags.Base.XResolution, 1), tags.get(ExifTags.Base.YResolution, 1)
+        )
     if metadata.icc is None and ExifTags.Base.InterColorProfile in tags:
         notes.append("A broken ICC profile was left out.")
     if (
@@ -73,6 +82,11 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         notes.append(f"16-bit {image.mode} was read with 8 bits per sample.")
     raster = pillow_raster(image, notes)
     return assemble(raster, orientation, metadata, "TIFF", notes, is_rgb_or_gray(image))
+
+
+def note_of_smaller(count: int) -> str:
+    """The warning about thumbnails and other smaller versions of pages."""
+    return f"Smaller versions of the pages ({count}) were left out."
 
 
 def tiff_metadata(data: bytes, tags: Image.Exif) -> Metadata:

@@ -57,6 +57,11 @@ def directories(data: bytes) -> list[int]:
     return list(seen)
 
 
+def is_reduced(data: bytes, start: int) -> bool:
+    """Whether a directory is marked as a smaller version of another page."""
+    return any(kind & 1 for kind in tag_values(data, start, ExifTags.Base.NewSubfileType))
+
+
 def tag_values(data: bytes, start: int, tag: int) -> tuple[int, ...]:
     """Return the values of a SHORT or LONG tag in a directory; empty if it has none."""
     order = "<" if data[:2] == b"II" else ">"

@@ -18,9 +18,10 @@ from restore_cli.report.comparison import Version
 def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
     """Group the files to compare by title; of folders, group photos with matching names.
 
-    Names are those of the photos in the first folder and its subfolders. In the other folders the
-    extension may differ, and a suffix may precede it: photo.denoised.png matches photo.jpg. The
-    most similar name counts; if there is none, or several, the entry of the folder is None.
+    Names are those of the photos in the first folder and its subfolders, without hidden ones. In
+    the other folders the extension may differ, and a suffix may precede it: photo.denoised.png
+    matches photo.jpg. The most similar name counts; if there is none, or several, the entry of the
+    folder is None.
 
     Raises:
         UsageError: files and folders are mixed, or the folders have no matching photos.
@@ -40,6 +41,7 @@ def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
         if is_image_name(path) and path.is_file() and not any(map(path.is_relative_to, others))
     )
     names = [path.relative_to(first) for path in pictures]
+    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
     pairs = {str(name): [first / name, *(_find(other, name) for other in others)] for name in names}
     if not any(map(all, pairs.values())):
         listed = " and ".join(map(str, others))

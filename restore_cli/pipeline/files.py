@@ -142,6 +142,8 @@ def plan(
     """
     storage.refresh()
     found = _find_all(args, naming, recursive, Counter() if unread is None else unread)
+    # A result next to a photo that was deleted is no photo to restore, unless it is named.
+    found = [(path, name) for path, name in found if path in args or not owns(path)]
     single = len(found) == len(args) == 1 and not is_input_folder(args[0])
     items = match_files(_complete(found, naming, single), masks, references)
     claimed = _claim(items)

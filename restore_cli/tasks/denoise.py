@@ -9,7 +9,7 @@ import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.levels import Range, span
-from restore_cli.noise import Noise, measure_noise, split_white, to_plane
+from restore_cli.noise import SHORTEST, Noise, measure_noise, split_white, to_plane
 from restore_cli.tasks import Task, option
 from restore_cli.tasks.restoration import NetworkInput, TaskReport, Trained
 
@@ -104,7 +104,12 @@ class Denoise(Task):
             planes = (min(max(sigma, known.low), known.high) / 255,) * geometry.conditions
             warning = _check_level(sigma, known, adapts=bool(geometry.conditions))
         strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, VISIBLE), (0, 1)))
-        if not strength:
+        if not strength and min(picture.pixels.shape[:2]) < SHORTEST:
+            warning = (
+                f"The noise of a photo with a side below {SHORTEST} pixels cannot be measured, so"
+                " it was not changed. Give --sigma."
+            )
+        elif not strength:
             warning = f"Noise level {sigma:.1f} is not visible; the photo was not changed."
         report = TaskReport({"sigma": round(sigma, 2)}, (warning,) if warning else (), strength)
         return NetworkInput(picture.pixels, planes, report)

@@ -44,7 +44,8 @@ def load_data(
     Args:
         data: the folder that contains the recipe's folders.
         channels: 1 or 3; images are converted.
-        validation: a folder of images to use instead of held-out ones.
+        validation: a folder of images to use instead of held-out ones; for a recipe with pairs, one
+            that contains the folders of its pairs.
 
     Raises:
         UsageError: a folder is missing, the images of a pair do not fit, or there is no image for
@@ -67,7 +68,8 @@ def load_data(
     if recipe.pairs and samples:
         _check_scale(samples[0], recipe)
     if validation:
-        apart = [_Source((path,)) for path in find_images(validation)]
+        apart = list(_find_pairs(validation, recipe))
+        apart = apart or [_Source((path,)) for path in find_images(validation)]
         read = _read_samples(apart, channels, unreadable)
         held, training = [sample for sample in read if _can_be_scored(sample, recipe)], samples
     else:
@@ -131,15 +133,19 @@ def _read_excluded(path: Path) -> frozenset[str]:
 
 
 def _find_sources(data: Path, recipe: Recipe) -> Iterator[_Source]:
-    for folders in recipe.pairs:
-        clean, _, damaged = folders.partition(":")
-        yield from map(_Source, _match_pairs(data / clean, data / damaged))
+    yield from _find_pairs(data, recipe)
     for folder in recipe.folders or (() if recipe.pairs or recipe.halved else (".",)):
         for path in find_images(data / folder):
             yield _Source((path,))
     for folder in recipe.halved:
         for path in find_images(data / folder):
             yield _Source((path,), half_size=True)
+
+
+def _find_pairs(data: Path, recipe: Recipe) -> Iterator[_Source]:
+    for folders in recipe.pairs:
+        clean, _, damaged = folders.partition(":")
+        yield from map(_Source, _match_pairs(data / clean, data / damaged))
 
 
 def _match_pairs(clean: Path, damaged: Path) -> Iterator[tuple[Path, Path]]:
@@ -184,7 +190,7 @@ def _read_samples(
 
 
 def _read_image(path: Path, channels: int, half_size: bool) -> Bytes:
-    pixels = read_picture(path).pixels
+    pixels = read_picture(path).opaque_pixels()
     if half_size:
         pixels = resize(pixels, *(max(1, size // 2) for size in pixels.shape[:2])).clip(0, 1)
     if pixels.shape[2] != channels:
