@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from restore_cli import Picture, restore
+from restore_cli.blur import KERNELS
 from restore_cli.datasets.find import open_set
-from restore_cli.degradations.blur import KERNELS, Blur
+from restore_cli.degradations.blur import Blur
 from restore_cli.degradations.haze import Haze
 from restore_cli.degradations.photo_noise import NoiseKind, add_noise
 from restore_cli.degradations.rain import Rain, RainKind

@@ -223,6 +223,7 @@ def estimate_memory(
     width: int,
     settings: Settings | None = None,
     overwrite: bool = False,
+    maps: int = 0,
 ) -> int:
     """Estimate the peak memory of a process that restores a photo, in bytes.
 
@@ -234,6 +235,7 @@ def estimate_memory(
         height, width: of the photo.
         settings: as for `run`.
         overwrite: whether the result is written over the photo, as for `run`.
+        maps: condition planes of the network that have a value for each pixel.
 
     Raises:
         UsageError: the device or the precision is not available.
@@ -247,7 +249,9 @@ def estimate_memory(
     after = geometry.scale**2 * height
     if overwrite and _can_overwrite(geometry):
         after = window.bottom - window.top  # a row of tiles waits
-    images = 4 * geometry.channels * (height + after) * width
+    images = (
+        4 * (geometry.channels * (height + after) + min(maps, geometry.conditions) * height) * width
+    )
     if device.type != "cpu":
         return _PROGRAM + images
     return _PROGRAM + images + int(window.area * _bytes_per_pixel(network, precision))

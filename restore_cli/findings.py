@@ -6,12 +6,14 @@ they must not change. How much they change a photo therefore measures the damage
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from restore_cli.blur import deconvolve, measure_blur
 from restore_cli.image import Mask, Picture, Pixels
 from restore_cli.metrics import estimate_first_quality, estimate_quality
 from restore_cli.noise import Noise, cut_windows, measure_noise, run_windows
@@ -172,17 +174,32 @@ def _measure_blur(pixels: Pixels, visible: Mask | None) -> float:
         fine = [window - cv2.GaussianBlur(window, (0, 0), _FINE) for window in windows]
         return float(np.std(fine)) + _FLAT
 
-    before, after = _restore_windows("deblur", pixels, visible)
+    def with_inverse(windows: Pixels) -> Pixels:
+        blurring = measure_blur(pixels, visible)
+        inverse = [np.stack(deconvolve(one.transpose(1, 2, 0), blurring)) for one in windows]
+        colors = np.broadcast_to(windows, (len(windows), 3, *windows.shape[2:]))
+        return np.concatenate([colors, inverse], axis=1)
+
+    before, after = _restore_windows("deblur", pixels, visible, with_inverse)
     return detail(after) / detail(before) if before.size else 1.0
 
 
-def _restore_windows(task: str, pixels: Pixels, visible: Mask | None) -> tuple[Pixels, Pixels]:
-    """The brightness of windows, N x h x w, before and after a task's default network."""
+def _restore_windows(
+    task: str,
+    pixels: Pixels,
+    visible: Mask | None,
+    feed: Callable[[Pixels], Pixels] = lambda windows: windows,
+) -> tuple[Pixels, Pixels]:
+    """The brightness of windows, N x h x w, before and after a task's default network.
+
+    Args:
+        feed: makes the network's input of windows, N x C x h x w.
+    """
     network = _network(task)
     windows = cut_windows(pixels, visible, network)
     if not len(windows):
         return np.empty((0, 1, 1), np.float32), np.empty((0, 1, 1), np.float32)
-    restored = run_windows(network, windows).clip(0, 1)
+    restored = run_windows(network, feed(windows)).clip(0, 1)
     inside = np.s_[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     return windows.mean(axis=1)[inside], restored.mean(axis=1)[inside]
 

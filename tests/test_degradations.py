@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from restore_cli.blur import KERNELS, blur_kernel
 from restore_cli.degradations import (
     DEGRADATIONS,
     MEASURES,
@@ -20,7 +21,7 @@ from restore_cli.degradations import (
     find_degradation,
     photo_noise,
 )
-from restore_cli.degradations.blur import KERNELS, Blur, blur_kernel
+from restore_cli.degradations.blur import Blur
 from restore_cli.degradations.downscale import Downscale
 from restore_cli.degradations.grain import mottle
 from restore_cli.degradations.haze import Haze

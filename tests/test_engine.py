@@ -422,3 +422,9 @@ def test_the_estimated_memory_grows_with_photo_precision_and_tile() -> None:
         for overwrite in (False, True)
     )
     assert both - one == pytest.approx(12 * 8000**2, rel=0.1)
+    guided = build("unet:UNet", {"channels": 3, "widths": [8, 8], "conditions": 2})
+    without, with_maps = (
+        engine.estimate_memory(guided, 1000, 1000, Settings("cpu", "fp32", 256), maps=maps)
+        for maps in (0, 2)
+    )
+    assert with_maps - without == 8 * 1000**2

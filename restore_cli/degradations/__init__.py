@@ -32,7 +32,10 @@ DEGRADATIONS = {  # name of the task -> file:class of this package
     "dehaze": "haze:Haze",
     "deblur": "blur:Blur",
 }
-MEASURES = {"noise": "noise_level:AnyNoise"}  # degradations for networks that measure them
+MEASURES = {  # degradations for networks that measure them
+    "noise": "noise_level:AnyNoise",
+    "blur": "blur_kind:AnyBlur",
+}
 
 
 @dataclass(frozen=True)

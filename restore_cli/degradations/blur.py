@@ -8,28 +8,28 @@ or a Gaussian of standard deviation 1.6 cut to 25x25 pixels (size 6.4, window 25
 
 from __future__ import annotations
 
-import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from restore_cli.blur import KERNELS, Blurring, Kernel, blur_kernel
 from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.degradations.grain import mottle
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, round_to_bytes
 from restore_cli.levels import Choice, Levels, Range
+from restore_cli.tasks import Task
 from restore_cli.tasks.deblur import Deblur
 
-Kernel = Literal["disk", "motion", "gaussian"]
 Border = Literal["mirror", "replicate"]
 Style = Literal["plain", "photo"]
-KERNELS: tuple[Kernel, ...] = get_args(Kernel)
 SHARP: Literal["none"] = "none"  # instead of a kernel
 _BORDERS: tuple[Border, ...] = get_args(Border)
 _STYLES: tuple[Style, ...] = get_args(Style)
+CERTAIN = 0.9  # share of estimates of the right kind of blur, of which
+RELATIVE_ERROR, ERROR = 0.03, 0.2  # are the errors of the size: its share, and pixels
 _GAMMA = 2.2  # of the light on a sensor, approximately that of sRGB
 
 
@@ -100,7 +100,7 @@ class Blur(Degradation):
         if self.style not in _STYLES:
             raise UsageError(f"{self.style!r} is not a valid style; expected {', '.join(_STYLES)}.")
 
-    def task(self) -> Deblur:
+    def task(self) -> Task:
         """Return the task, which has no option for the kernel."""
         return Deblur()
 
@@ -118,10 +118,15 @@ class Blur(Degradation):
         observed = blurred.clip(0, 1)
         return round_to_bytes(observed) if self.rounded else observed
 
-    def pair(self, clean: Pixels, rng: Random) -> tuple[Deblur, Pixels, Pixels]:
-        """Make a pair for training; the target of a sharp photo is the photo with its noise."""
-        observed = self.apply(clean, rng)
-        return self.task(), observed, observed if self.kernel == SHARP else clean
+    def pair(self, clean: Pixels, rng: Random) -> tuple[Task, Pixels, Pixels]:
+        """Make a pair for training, whose task has a rough estimate of the blur.
+
+        The target of a sharp photo is the photo with its noise.
+        """
+        angle = float(rng.uniform(0, 180)) if self.angle is None else self.angle
+        observed = replace(self, angle=angle).apply(clean, rng)
+        task = Deblur(_misjudge(Blurring(self.kernel, self.size, angle), rng))
+        return task, observed, observed if self.kernel == SHARP else clean
 
     def _blur(self, image: Pixels, rng: Random) -> Pixels:
         import cv2
@@ -135,34 +140,14 @@ class Blur(Degradation):
         return np.asarray(blurred.reshape(image.shape), np.float32)
 
 
-@functools.lru_cache(maxsize=64)
-def blur_kernel(
-    kind: Kernel, size: float, angle: float = 0.0, window: int = 0
-) -> NDArray[np.float32]:
-    """Make a point-symmetric kernel, k x k with odd k and sum 1.
-
-    Args:
-        kind: "disk" for a lens out of focus, "motion" for a straight line one pixel thick, or
-            "gaussian".
-        size: diameter of the disk, length of the line, or four standard deviations of the Gaussian,
-            which then has the same variance as the disk.
-        angle: angle of the line in degrees, counterclockwise from the horizontal.
-        window: odd k; 0 fits it to the disk or line, or to three standard deviations of a Gaussian.
-    """
-    reach = window // 2 if window else math.ceil(0.75 * size if kind == "gaussian" else size / 2)
-    if kind == "gaussian":
-        line = np.exp(-(np.arange(-reach, reach + 1) ** 2) / (2 * (size / 4) ** 2))
-        kernel = np.outer(line, line)
-    else:
-        # Each pixel is a grid of 8 x 8 points, and counts those inside the shape.
-        points = (np.arange((2 * reach + 1) * 8) + 0.5) / 8 - (reach + 0.5)
-        x, y = points[None, :], -points[:, None]
-        if kind == "disk":
-            inside = x**2 + y**2 <= (size / 2) ** 2
-        else:
-            cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-            inside = (np.abs(cos * x + sin * y) <= size / 2) & (np.abs(cos * y - sin * x) <= 0.5)
-        kernel = inside.reshape(2 * reach + 1, 8, 2 * reach + 1, 8).sum(
-            axis=(1, 3), dtype=np.float64
-        )
-    return np.asarray(kernel / kernel.sum(), np.float32)
+def _misjudge(blurring: Blurring, rng: Random) -> Blurring:
+    """Estimate a known blur as `measure_blur` would: roughly, and sometimes wrongly."""
+    surely = rng.uniform() < CERTAIN
+    if blurring.kernel == SHARP:
+        wrong = KERNELS[rng.choice(len(KERNELS))]
+        return blurring if surely else Blurring(wrong, rng.uniform(1, 4), rng.uniform(0, 180))
+    kernel = blurring.kernel if surely else ("disk", "gaussian", SHARP)[rng.choice(3)]
+    size = blurring.size * math.exp(RELATIVE_ERROR * rng.standard_normal())
+    size += ERROR * rng.standard_normal()
+    turn = math.degrees(2 * ERROR * rng.standard_normal() / blurring.size)
+    return Blurring(kernel, max(size, 0.0), (blurring.angle + turn) % 180)

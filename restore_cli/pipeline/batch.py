@@ -112,7 +112,9 @@ def _estimate_memory(
             overwrite = replaces_all(task, step.strength, bool(item.mask_in)) and not (
                 item.reference or request.check_tiles
             )
-            needed = estimate_memory(model.network, height, width, request.settings, overwrite)
+            needed = estimate_memory(
+                model.network, height, width, request.settings, overwrite, task.maps
+            )
             most = max(most, needed)
             height, width = task.target_size(height, width)
     except RestoreError:  # restoring it will report the error

@@ -120,6 +120,7 @@ class Task:
         keeps_most_pixels: whether most of the photo is unchanged, so that a lossy output format is
             not chosen by default.
         has_blocking: whether the degradation includes blocking, so that PSNR-B is informative.
+        maps: condition planes with a value for each pixel, which take memory.
     """
 
     name: ClassVar[str]
@@ -130,6 +131,7 @@ class Task:
     enlarges: ClassVar[bool] = False
     keeps_most_pixels: ClassVar[bool] = False
     has_blocking: ClassVar[bool] = False
+    maps: ClassVar[int] = 0
 
     def given(self) -> tuple[str, ...]:
         """The options that differ from their defaults, as KEY=VALUE; one may be repeated."""

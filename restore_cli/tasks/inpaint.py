@@ -78,6 +78,7 @@ class Inpaint(Task):
     suffix: ClassVar[str] = "inpainted"
     preserves_mean: ClassVar[bool] = False
     keeps_most_pixels: ClassVar[bool] = True
+    maps: ClassVar[int] = 1
 
     box: tuple[tuple[int, int, int, int], ...] = option(
         (),

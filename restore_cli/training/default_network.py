@@ -53,12 +53,13 @@ def fit_conditions(
             raise UsageError(
                 f"Cannot train a network of {geometry.channels} channels; images have 1 or 3."
             )
-        blank = np.zeros((16, 16, geometry.channels), np.float32)
-        given = len(task.to_input(Picture(blank), Trained(levels, geometry)).conditions)
-        if "conditions" in params or given == geometry.conditions:
-            return params
-        try:
+    blank = np.zeros((16, 16, geometry.channels), np.float32)
+    given = len(task.to_input(Picture(blank), Trained(levels, geometry)).conditions)
+    if "conditions" in params or given == geometry.conditions:
+        return params
+    try:
+        with torch.device("meta"):
             build(arch, {**params, "conditions": given})
-        except WeightsError:  # the network has no such parameter
-            return params
+    except WeightsError:  # the network has no such parameter
+        return params
     return {**params, "conditions": given}

@@ -1,0 +1,39 @@
+"""Blur of any kind, for networks that learn to measure it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import numpy as np
+
+from restore_cli.blur import LARGEST, Blurring, to_planes
+from restore_cli.degradations import Random
+from restore_cli.degradations.blur import Blur
+from restore_cli.image import Pixels, to_rgb
+from restore_cli.tasks import Task
+from restore_cli.tasks.blur_kind import BlurKind
+
+
+@dataclass(frozen=True)
+class AnyBlur(Blur):
+    """Blur of an unknown kind."""
+
+    protocol: ClassVar[str] = "blur of a random kind"
+
+    def task(self) -> Task:
+        """Return the task of measuring the blur."""
+        return BlurKind()
+
+    def pair(self, clean: Pixels, rng: Random) -> tuple[Task, Pixels, Pixels]:
+        """Make a pair for training; its target is the blur by `to_planes`, constant."""
+        angle = float(rng.uniform(0, 180)) if self.angle is None else self.angle
+        observed = replace(self, angle=angle).apply(clean, rng)
+        observed = observed if observed.shape[2] == 3 else to_rgb(observed)
+        target = np.broadcast_to(to_planes(Blurring(self.kernel, self.size, angle)), observed.shape)
+        return self.task(), observed, target.astype(np.float32)
+
+    def score(self, restored: Pixels, clean: Pixels) -> float:
+        """Return the negative error of the size in pixels, 0 at best."""
+        error = restored.mean(axis=(0, 1)) - clean.mean(axis=(0, 1))
+        return -LARGEST * float(np.linalg.norm(error))

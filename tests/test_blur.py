@@ -1,0 +1,122 @@
+"""How the blur of photos is described, measured and inverted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from restore_cli.blur import (
+    LARGEST,
+    Blurring,
+    Kernel,
+    deconvolve,
+    from_planes,
+    measure_blur,
+    to_planes,
+)
+from restore_cli.degradations.blur import Blur
+from restore_cli.degradations.blur_kind import AnyBlur
+from restore_cli.image import Picture, read_picture, to_gray
+from restore_cli.metrics import psnr
+from restore_cli.network import Geometry
+from restore_cli.tasks.deblur import Deblur
+from restore_cli.tasks.restoration import Trained
+
+CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
+KINDS: list[tuple[Kernel, float, float]] = [
+    ("disk", 7, 0),
+    ("gaussian", 6, 0),
+    ("motion", 11, 30),
+    ("motion", 9, 150),
+]
+
+
+@pytest.mark.parametrize(("kernel", "size", "angle"), [*KINDS, ("motion", LARGEST, 0)])
+def test_three_numbers_describe_a_blur(kernel: Kernel, size: float, angle: float) -> None:
+    found = from_planes(to_planes(Blurring(kernel, size, angle)))
+    assert found.kernel == kernel
+    assert found.size == pytest.approx(size, rel=1e-5)
+    assert found.angle == pytest.approx(angle, abs=1e-3)
+    assert not to_planes(Blurring()).any()
+
+
+def test_what_is_not_blurred_is_not_visible() -> None:
+    assert not Blurring().visible and not Blurring("disk", 1.0).visible
+    assert str(Blurring("disk", 1.0)) == "none"
+    assert str(Blurring("disk", 7.04)) == "disk of 7.0 pixels"
+    assert str(Blurring("motion", 9, 44.7)) == "motion of 9.0 pixels at 45 degrees"
+
+
+@pytest.mark.parametrize(("kernel", "size", "angle"), KINDS)
+def test_a_known_blur_is_inverted(kernel: Kernel, size: float, angle: float) -> None:
+    blurred = Blur(kernel, size, angle).apply(CAT, np.random.RandomState(0))
+    light = np.stack(deconvolve(blurred, Blurring(kernel, size, angle))[:3], axis=2)
+    assert psnr(light.clip(0, 1), CAT) > psnr(blurred, CAT) + 2
+    other = np.stack(deconvolve(blurred, Blurring(kernel, size, angle + 90))[:3], axis=2)
+    if kernel == "motion":
+        assert psnr(other.clip(0, 1), CAT) < psnr(blurred, CAT)
+    else:
+        np.testing.assert_array_equal(other, light)
+
+
+def test_an_inverse_keeps_flat_areas_and_sharp_photos() -> None:
+    flat = np.full((80, 90, 3), 0.3, np.float32)
+    for plane in deconvolve(flat, Blurring("disk", 9)):
+        np.testing.assert_allclose(plane, 0.3, atol=1e-5)
+    gray = to_gray(CAT)
+    assert all((plane == gray[..., 0]).all() for plane in deconvolve(gray, Blurring()))
+    assert len(deconvolve(gray, Blurring("disk", 9))) == 6
+
+
+def test_only_networks_that_know_what_to_do_with_it_get_an_inverse() -> None:
+    task = Deblur(Blurring("disk", 7))
+    assert task.prepare(Picture(CAT), Trained({}, Geometry(3))) is None
+    fed = task.prepare(Picture(CAT), Trained({}, Geometry(3, conditions=6)))
+    assert fed and len(fed.conditions) == Deblur.maps
+    assert fed.report.options == {"blur": "disk of 7.0 pixels"}
+    np.testing.assert_array_equal(fed.pixels, CAT)
+
+
+def test_training_shows_networks_estimates_as_rough_as_real_ones() -> None:
+    clean, rng = np.full((16, 16, 3), 0.5, np.float32), np.random.default_rng(0)
+    found = []
+    for _ in range(300):
+        task, _, target = Blur("disk", 8).pair(clean, rng)
+        assert isinstance(task, Deblur) and task.found
+        np.testing.assert_array_equal(target, clean)
+        found.append(task.found)
+    disks = [one.size for one in found if one.kernel == "disk"]
+    assert 240 < len(disks) < 300
+    assert abs(np.mean(disks) - 8) < 0.15 and 0.2 < np.std(disks) < 0.5
+
+
+def test_the_meter_learns_from_constant_planes() -> None:
+    rng = np.random.default_rng(0)
+    _, observed, target = AnyBlur("motion", 8, 45).pair(to_gray(CAT), rng)
+    assert observed.shape == target.shape == (*CAT.shape[:2], 3)
+    np.testing.assert_allclose(target[0, 0], [0, 0, 8 / LARGEST], atol=1e-6)
+    assert AnyBlur().score(target, target) == 0
+    assert AnyBlur().score(np.zeros_like(target), target) == pytest.approx(-8, rel=1e-5)
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize(("kernel", "size", "angle"), KINDS)
+def test_the_blur_of_a_photo_is_measured(kernel: Kernel, size: float, angle: float) -> None:
+    blurred = Blur(kernel, size, angle).apply(CAT, np.random.RandomState(0))
+    found = measure_blur(blurred)
+    assert found.kernel == kernel
+    assert abs(found.size - size) < 0.25 * size
+    if kernel == "motion":
+        assert abs(found.angle - angle) < 5
+
+
+@pytest.mark.weights
+def test_no_blur_is_measured_where_there_is_none() -> None:
+    assert not measure_blur(CAT).visible
+    assert not measure_blur(to_gray(CAT)).visible
+    assert not measure_blur(np.zeros((300, 300, 3), np.float32)).visible
+    assert measure_blur(CAT[:40]) == Blurring()
+    hidden = np.zeros(CAT.shape[:2], bool)
+    assert measure_blur(CAT, hidden) == Blurring()
