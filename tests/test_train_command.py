@@ -33,6 +33,7 @@ from restore_cli.errors import UsageError
 from restore_cli.levels import Range
 from restore_cli.models import catalog, checkpoint
 from restore_cli.models.catalog import Bundled, Entry
+from restore_cli.tasks import find_task
 from restore_cli.training.progress import Progress
 from restore_cli.training.recipe import Recipe
 
@@ -311,7 +312,10 @@ def test_a_task_alone_can_be_trained(folder: Path, task: str) -> None:
             f"{len(arch)}.safetensors",
         )
         assert result.exit_code == 0, result.stderr
-        assert checkpoint.load(Path(f"{len(arch)}.safetensors")).network.geometry.conditions == 0
+        assert (
+            checkpoint.load(Path(f"{len(arch)}.safetensors")).network.geometry.conditions
+            == find_task(task).maps
+        )
 
 
 def test_a_model_is_retrained_from_its_recipe(
