@@ -36,12 +36,13 @@ def slim(entry: Entry) -> dict[str, Any]:
 
 
 # Without IRAE, whose values random weights let grow beyond bounds; test_bundled tiles it with its
-# real ones, and without the meter of blur, which has no tiles. Networks that their layers tell are tiled in test_public.
+# real ones. The meter of blur has no tiles. Networks that their layers tell are tiled in
+# test_public.
+ELSEWHERE = ("invertible:IRAE", "spectral:BlurMeter", *INFERRED)
 NETWORKS = {
     entry.name: (entry.arch, slim(entry))
     for entry in entries().values()
-    if not entry.by_spandrel
-    and entry.arch not in ("invertible:IRAE", "spectral:BlurMeter", *INFERRED)
+    if not entry.by_spandrel and entry.arch not in ELSEWHERE
 }
 
 
