@@ -17,9 +17,9 @@ from typing import Literal
 
 import numpy as np
 
-from restore_cli.blur import Kernel, measure_blur
+from restore_cli.blur import SHARP, Kernel, measure_blur
 from restore_cli.datasets.find import open_set
-from restore_cli.degradations.blur import SHARP, Blur
+from restore_cli.degradations.blur import Blur
 from restore_cli.image import Pixels, read_picture
 
 SIZES: dict[Kernel | Literal["none"], tuple[int, ...]] = {

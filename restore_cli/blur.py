@@ -5,29 +5,26 @@ from __future__ import annotations
 import functools
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from restore_cli.image import Mask, Pixels
-from restore_cli.noise import MIN_VISIBLE, spread_windows
-
-if TYPE_CHECKING:
-    from restore_cli.network import Restorer
+from restore_cli.noise import visible_windows
 
 Kernel = Literal["disk", "motion", "gaussian"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
+SHARP: Literal["none"] = "none"  # instead of a kernel
 
-MODEL = "blur-kind"
 SIDE, ACROSS, CHOSEN = 256, 5, 9  # pixels of a window, windows along each side, those with detail
 FLAT = 0.001  # deviation of the Laplacian below which a window has no detail
 SHORTEST = 64  # side in pixels of the smallest photo that is judged
-LARGEST = 16.0  # size in pixels that `to_planes` maps to 1
+LARGEST = 16.0  # size in pixels that `to_numbers` maps to 1
 SMALLEST = 1.3  # size in pixels of the smallest blur that is inverted
 GRID, REACH = 256, 32  # side of the Fourier transform and reach of the inverse filters, in pixels
 NOISES = (0.01, 0.06)  # power of noise relative to that of the photo, of each inverse filter
-LEVEL = 0.2  # share of the noise that does not rise with frequency
+WHITE = 0.2  # share of the noise that does not rise with frequency
 
 
 @dataclass(frozen=True)
@@ -40,14 +37,14 @@ class Blurring:
         angle: of a motion, in degrees counterclockwise from the horizontal.
     """
 
-    kernel: Kernel | Literal["none"] = "none"
+    kernel: Kernel | Literal["none"] = SHARP
     size: float = 0.0
     angle: float = 0.0
 
     @property
     def visible(self) -> bool:
         """Whether the blur is large enough to be inverted."""
-        return self.kernel != "none" and self.size >= SMALLEST
+        return self.kernel != SHARP and self.size >= SMALLEST
 
     def __str__(self) -> str:
         if not self.visible:
@@ -89,7 +86,7 @@ def blur_kernel(
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
-def to_planes(blurring: Blurring) -> NDArray[np.float32]:
+def to_numbers(blurring: Blurring) -> NDArray[np.float32]:
     """Describe a blur by three numbers from -1 to 1, all zero without blur.
 
     The first is the size of a disk, or minus that of a Gaussian; the others are a vector of the
@@ -102,7 +99,7 @@ def to_planes(blurring: Blurring) -> NDArray[np.float32]:
     return np.array([sign * share, 0, 0], np.float32)
 
 
-def from_planes(numbers: NDArray[np.floating]) -> Blurring:
+def from_numbers(numbers: NDArray[np.floating]) -> Blurring:
     """Return the blur of a network's three numbers: the larger of a round blur and a motion."""
     size, cosine, sine = (LARGEST * float(number) for number in numbers)
     length = math.hypot(cosine, sine)
@@ -139,7 +136,7 @@ def deconvolve(image: Pixels, blurring: Blurring) -> tuple[Pixels, ...]:
 @functools.lru_cache(maxsize=64)
 def _inverse_filters(blurring: Blurring) -> tuple[NDArray[np.float32], ...]:
     """Wiener filters of finite reach: noise that rises with frequency, relative to the photo."""
-    assert blurring.kernel != "none"
+    assert blurring.kernel != SHARP
     kernel = blur_kernel(blurring.kernel, blurring.size, blurring.angle)
     reach, middle = len(kernel) // 2, slice(None, 2 * REACH + 1)
     spread = np.zeros((GRID, GRID))
@@ -150,7 +147,7 @@ def _inverse_filters(blurring: Blurring) -> tuple[NDArray[np.float32], ...]:
     line = np.sqrt(np.cos(np.linspace(-np.pi / 2, np.pi / 2, 2 * REACH + 3)[1:-1]))
     filters = []
     for noise in NOISES:
-        inverse = np.conj(transfer) / (np.abs(transfer) ** 2 + noise * (LEVEL + laplacian))
+        inverse = np.conj(transfer) / (np.abs(transfer) ** 2 + noise * (WHITE + laplacian))
         taps = np.roll(np.fft.irfft2(inverse, s=(GRID, GRID)), (REACH, REACH), axis=(0, 1))
         taps = taps[middle, middle] * line[:, None] * line
         filters.append(np.asarray(taps / taps.sum(), np.float32))
@@ -174,6 +171,8 @@ def measure_blur(image: Pixels, visible: Mask | None = None) -> Blurring:
     """
     import torch
 
+    from restore_cli.models.checkpoint import load_default
+
     if min(image.shape[:2]) < SHORTEST:
         return Blurring()
     windows = _choose_windows(image, visible)
@@ -181,21 +180,17 @@ def measure_blur(image: Pixels, visible: Mask | None = None) -> Blurring:
         return Blurring()
     colors = [torch.from_numpy(window).permute(2, 0, 1).expand(3, -1, -1) for window in windows]
     with torch.inference_mode():
-        numbers = _network()(torch.stack(colors))[:, :, 0, 0].numpy()
-    return from_planes(np.median(numbers, axis=0))
+        numbers = load_default("blur")(torch.stack(colors))[:, :, 0, 0].numpy()
+    return from_numbers(np.median(numbers, axis=0))
 
 
 def _choose_windows(image: Pixels, visible: Mask | None) -> list[Pixels]:
     """Cut the windows with the most detail, at most `CHOSEN`, of those that are spread evenly."""
     import cv2
 
-    height, width = image.shape[:2]
-    parts = [
-        (slice(top, top + SIDE), slice(left, left + SIDE))
-        for top, left in spread_windows(height, width, SIDE, ACROSS)
-    ]
     windows = [
-        image[part] for part in parts if visible is None or visible[part].mean() >= MIN_VISIBLE
+        image[top : top + SIDE, left : left + SIDE]
+        for top, left in visible_windows(image, visible, SIDE, ACROSS)
     ]
     detail = [
         float(cv2.Laplacian(np.ascontiguousarray(window[..., 0]), cv2.CV_32F).std())
@@ -203,10 +198,3 @@ def _choose_windows(image: Pixels, visible: Mask | None) -> list[Pixels]:
     ]
     best = np.argsort(detail, kind="stable")[::-1][:CHOSEN]
     return [windows[index] for index in best if detail[index] > FLAT]
-
-
-@functools.cache
-def _network() -> Restorer:
-    from restore_cli.models import catalog, checkpoint
-
-    return checkpoint.load(catalog.choose(MODEL, "blur", 3)).network

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +15,6 @@ from restore_cli.blur import deconvolve, measure_blur
 from restore_cli.image import Mask, Picture, Pixels
 from restore_cli.metrics import estimate_first_quality, estimate_quality
 from restore_cli.noise import Noise, cut_windows, measure_noise, run_windows
-
-if TYPE_CHECKING:
-    from restore_cli.network import Restorer
 
 _LEAST = 64  # pixels; a photo with a shorter side is not searched for rain, haze and blur
 _MARGIN = 16  # pixels at the borders of a window, which a network restores worse
@@ -138,12 +133,14 @@ def _measure_haze(pixels: Pixels) -> float:
     """
     import cv2
 
+    from restore_cli.models.checkpoint import load_default
+
     height, width = pixels.shape[:2]
     factor = min(1, _SCENE / max(height, width))
     size = max(1, round(width * factor)), max(1, round(height * factor))
     small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
     small = small.reshape(size[1], size[0], -1)
-    network = _network("dehaze")
+    network = load_default("dehaze")
     multiple = network.geometry.multiple
     around = [(0, -side % multiple) for side in small.shape[:2]]
     padded = np.pad(small, [*around, (0, 0)], "symmetric")
@@ -195,17 +192,12 @@ def _restore_windows(
     Args:
         feed: makes the network's input of windows, N x C x h x w.
     """
-    network = _network(task)
+    from restore_cli.models.checkpoint import load_default
+
+    network = load_default(task)
     windows = cut_windows(pixels, visible, network)
     if not len(windows):
         return np.empty((0, 1, 1), np.float32), np.empty((0, 1, 1), np.float32)
     restored = run_windows(network, feed(windows)).clip(0, 1)
     inside = np.s_[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
     return windows.mean(axis=1)[inside], restored.mean(axis=1)[inside]
-
-
-@cache
-def _network(task: str) -> Restorer:
-    from restore_cli.models import catalog, checkpoint
-
-    return checkpoint.load(catalog.choose(None, task, 3)).network

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 Parts = NDArray[np.float64]  # fine, coarse and color; see `split`
 
-MODEL = "noise-level"
 SIDE, ACROSS = 128, 4  # pixels of a window, and windows along each side of a photo
 COARSE = 4  # pixels from which noise counts as coarse
 SHORTEST = 20  # side in pixels of the smallest photo whose noise can be measured
@@ -108,8 +107,10 @@ def from_plane(value: NDArray[np.floating]) -> NDArray[np.floating]:
 
 def _look(image: Pixels, visible: Mask | None) -> tuple[Parts, float]:
     """Let the network judge windows all over a photo; returns `Noise.parts` and `Noise.least`."""
-    network = _network()
-    places = list(_visible_windows(image, visible))
+    from restore_cli.models.checkpoint import load_default
+
+    network = load_default("noise")
+    places = list(visible_windows(image, visible))
     if not places:
         return np.zeros(3), 0.0
     windows = cut_windows(image, visible, network)
@@ -143,7 +144,7 @@ def cut_windows(image: Pixels, visible: Mask | None, network: Restorer) -> Pixel
 
     windows = [
         cut_window(image, top, left, top + SIDE, left + SIDE, network.geometry.multiple)
-        for top, left in _visible_windows(image, visible)
+        for top, left in visible_windows(image, visible)
     ]
     return np.stack(windows) if windows else np.empty((0, image.shape[2], 0, 0), np.float32)
 
@@ -170,20 +171,14 @@ def run_windows(network: Restorer, windows: Pixels) -> Pixels:
     return planes
 
 
-def _visible_windows(image: Pixels, visible: Mask | None) -> Iterator[tuple[int, int]]:
-    """Yield the upper left corners of the windows that are not mostly invisible."""
-    height, width = image.shape[:2]
-    for top, left in spread_windows(height, width, SIDE, ACROSS):
-        part = slice(top, top + SIDE), slice(left, left + SIDE)
-        if visible is None or visible[part].mean() >= MIN_VISIBLE:
-            yield top, left
-
-
-def spread_windows(height: int, width: int, side: int, across: int) -> list[tuple[int, int]]:
-    """Upper left corners of windows that are spread evenly; a small photo has fewer.
+def visible_windows(
+    image: Pixels, visible: Mask | None, side: int = SIDE, across: int = ACROSS
+) -> Iterator[tuple[int, int]]:
+    """Yield the upper left corners of windows that are spread evenly; a small photo has fewer.
 
     Args:
-        height, width: of the photo.
+        image: H x W x C.
+        visible: H x W; windows that are mostly invisible are left out.
         side: of a window, in pixels.
         across: windows along each side of a large photo.
     """
@@ -192,11 +187,8 @@ def spread_windows(height: int, width: int, side: int, across: int) -> list[tupl
         count = min(across, math.ceil(size / side))
         return [int(start) for start in np.linspace(0, max(0, size - side), count)]
 
-    return [(top, left) for top in starts(height) for left in starts(width)]
-
-
-@cache
-def _network() -> Restorer:
-    from restore_cli.models import catalog, checkpoint
-
-    return checkpoint.load(catalog.choose(MODEL, "noise", 3)).network
+    height, width = image.shape[:2]
+    for top, left in itertools.product(starts(height), starts(width)):
+        part = slice(top, top + side), slice(left, left + side)
+        if visible is None or visible[part].mean() >= MIN_VISIBLE:
+            yield top, left

@@ -83,8 +83,8 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     "serve": "app upload jobs work pages options guard config",
     "degradations": "blur_kind blur downscale haze jpeg missing noise noise_level rain masks paint"
     " look lettering wear photo_noise weather camera grain mosaic filters __init__",
-    "tasks": "blur_kind deblock deblur dehaze denoise derain inpaint noise_level sr detection"
-    " missing __init__ restoration",
+    "tasks": "deblock deblur dehaze denoise derain inpaint measuring sr detection missing"
+    " __init__ restoration",
     "image": "pages read damage write fit raw png_read png_write tiff_read tiff_samples tiff_write"
     " tiff_layout tiff_tags avif bmp gif heif jxl jxl_header jpeg pnm webp photoshop compression"
     " pillow_read pillow_write resolution pillow opencv stderr bounds raster exif formats isobmff"

@@ -12,9 +12,9 @@ from restore_cli.blur import (
     Blurring,
     Kernel,
     deconvolve,
-    from_planes,
+    from_numbers,
     measure_blur,
-    to_planes,
+    to_numbers,
 )
 from restore_cli.degradations.blur import Blur
 from restore_cli.degradations.blur_kind import AnyBlur
@@ -35,11 +35,11 @@ KINDS: list[tuple[Kernel, float, float]] = [
 
 @pytest.mark.parametrize(("kernel", "size", "angle"), [*KINDS, ("motion", LARGEST, 0)])
 def test_three_numbers_describe_a_blur(kernel: Kernel, size: float, angle: float) -> None:
-    found = from_planes(to_planes(Blurring(kernel, size, angle)))
+    found = from_numbers(to_numbers(Blurring(kernel, size, angle)))
     assert found.kernel == kernel
     assert found.size == pytest.approx(size, rel=1e-5)
     assert found.angle == pytest.approx(angle, abs=1e-3)
-    assert not to_planes(Blurring()).any()
+    assert not to_numbers(Blurring()).any()
 
 
 def test_what_is_not_blurred_is_not_visible() -> None:

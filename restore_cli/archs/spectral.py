@@ -22,7 +22,7 @@ LUMA = (0.299, 0.587, 0.114)
 class BlurMeter(Restorer):
     """Three convolutions and two linear layers on spectra of blocks.
 
-    The output is constant: for each image the three numbers of `restore_cli.blur.to_planes`.
+    The output is constant: for each image the three numbers of `restore_cli.blur.to_numbers`.
 
     Args:
         width: features of the first convolution, a quarter of those of the last.

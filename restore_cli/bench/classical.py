@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore_cli.bench.libraries import load_bm3d
-from restore_cli.blur import blur_kernel
+from restore_cli.blur import SHARP, blur_kernel
 from restore_cli.degradations import Degradation
-from restore_cli.degradations.blur import SHARP, Blur
+from restore_cli.degradations.blur import Blur
 from restore_cli.degradations.jpeg import Jpeg
 from restore_cli.degradations.noise import Noise
 from restore_cli.errors import UsageError

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal, Self, get_args
 
 import numpy as np
 
-from restore_cli.blur import KERNELS, Blurring, Kernel, blur_kernel
+from restore_cli.blur import KERNELS, SHARP, Blurring, Kernel, blur_kernel
 from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.degradations.grain import mottle
 from restore_cli.errors import UsageError
@@ -25,11 +25,11 @@ from restore_cli.tasks.deblur import Deblur
 
 Border = Literal["mirror", "replicate"]
 Style = Literal["plain", "photo"]
-SHARP: Literal["none"] = "none"  # instead of a kernel
 _BORDERS: tuple[Border, ...] = get_args(Border)
 _STYLES: tuple[Style, ...] = get_args(Style)
-CERTAIN = 0.9  # share of estimates of the right kind of blur, of which
-RELATIVE_ERROR, ERROR = 0.03, 0.2  # are the errors of the size: its share, and pixels
+_RIGHT = 0.9  # share of the estimates of a blur in training that have the right shape
+_SIZE_ERROR = (0.03, 0.2)  # deviations of their sizes: relative, and in pixels
+_END_ERROR = 0.4  # deviation in pixels of the end of a motion, across it
 _GAMMA = 2.2  # of the light on a sensor, approximately that of sRGB
 
 
@@ -123,17 +123,28 @@ class Blur(Degradation):
 
         The target of a sharp photo is the photo with its noise.
         """
-        angle = float(rng.uniform(0, 180)) if self.angle is None else self.angle
-        observed = replace(self, angle=angle).apply(clean, rng)
-        task = Deblur(_misjudge(Blurring(self.kernel, self.size, angle), rng))
+        drawn = self.with_angle(rng)
+        observed = drawn.apply(clean, rng)
+        task = Deblur(_misjudge(drawn.blurring, rng))
         return task, observed, observed if self.kernel == SHARP else clean
+
+    def with_angle(self, rng: Random) -> Self:
+        """Return this blur with an angle, which is drawn unless it is set."""
+        if self.angle is not None:
+            return self
+        return replace(self, angle=float(rng.uniform(0, 180)))
+
+    @property
+    def blurring(self) -> Blurring:
+        """The kernel, size and angle."""
+        return Blurring(self.kernel, self.size, self.angle or 0.0)
 
     def _blur(self, image: Pixels, rng: Random) -> Pixels:
         import cv2
 
         if self.kernel == SHARP:
             return image
-        angle = float(rng.uniform(0, 180)) if self.angle is None else self.angle
+        angle = self.with_angle(rng).angle or 0.0
         kernel = blur_kernel(self.kernel, self.size, angle, self.window)
         border = cv2.BORDER_REFLECT if self.border == "mirror" else cv2.BORDER_REPLICATE
         blurred = cv2.filter2D(image, -1, kernel, borderType=border)
@@ -142,12 +153,12 @@ class Blur(Degradation):
 
 def _misjudge(blurring: Blurring, rng: Random) -> Blurring:
     """Estimate a known blur as `measure_blur` would: roughly, and sometimes wrongly."""
-    surely = rng.uniform() < CERTAIN
+    right = rng.uniform() < _RIGHT
     if blurring.kernel == SHARP:
         wrong = KERNELS[rng.choice(len(KERNELS))]
-        return blurring if surely else Blurring(wrong, rng.uniform(1, 4), rng.uniform(0, 180))
-    kernel = blurring.kernel if surely else ("disk", "gaussian", SHARP)[rng.choice(3)]
-    size = blurring.size * math.exp(RELATIVE_ERROR * rng.standard_normal())
-    size += ERROR * rng.standard_normal()
-    turn = math.degrees(2 * ERROR * rng.standard_normal() / blurring.size)
+        return blurring if right else Blurring(wrong, rng.uniform(1, 4), rng.uniform(0, 180))
+    kernel = blurring.kernel if right else ("disk", "gaussian", SHARP)[rng.choice(3)]
+    size = blurring.size * math.exp(_SIZE_ERROR[0] * rng.standard_normal())
+    size += _SIZE_ERROR[1] * rng.standard_normal()
+    turn = math.degrees(_END_ERROR * rng.standard_normal() / blurring.size)
     return Blurring(kernel, max(size, 0.0), (blurring.angle + turn) % 180)

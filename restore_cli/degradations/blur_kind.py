@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from restore_cli.blur import LARGEST, Blurring, to_planes
+from restore_cli.blur import LARGEST, to_numbers
 from restore_cli.degradations import Random
 from restore_cli.degradations.blur import Blur
 from restore_cli.image import Pixels, to_rgb
 from restore_cli.tasks import Task
-from restore_cli.tasks.blur_kind import BlurKind
+from restore_cli.tasks.measuring import BlurKind
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,11 @@ class AnyBlur(Blur):
         return BlurKind()
 
     def pair(self, clean: Pixels, rng: Random) -> tuple[Task, Pixels, Pixels]:
-        """Make a pair for training; its target is the blur by `to_planes`, constant."""
-        angle = float(rng.uniform(0, 180)) if self.angle is None else self.angle
-        observed = replace(self, angle=angle).apply(clean, rng)
+        """Make a pair for training; its target is the blur by `to_numbers`, constant."""
+        drawn = self.with_angle(rng)
+        observed = drawn.apply(clean, rng)
         observed = observed if observed.shape[2] == 3 else to_rgb(observed)
-        target = np.broadcast_to(to_planes(Blurring(self.kernel, self.size, angle)), observed.shape)
+        target = np.broadcast_to(to_numbers(drawn.blurring), observed.shape)
         return self.task(), observed, target.astype(np.float32)
 
     def score(self, restored: Pixels, clean: Pixels) -> float:

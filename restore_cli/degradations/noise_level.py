@@ -12,7 +12,7 @@ from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.image import Pixels, to_rgb
 from restore_cli.levels import Choice, Levels
 from restore_cli.noise import from_plane, split, to_plane
-from restore_cli.tasks.noise_level import NoiseLevel
+from restore_cli.tasks.measuring import NoiseLevel
 
 CLEAN = 0.05  # share of photos without noise, in addition to those of `photo_noise.draw_level`
 

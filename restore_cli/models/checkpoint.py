@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,7 @@ from restore_cli.download import Progress, sha256_of
 from restore_cli.errors import WeightsError
 from restore_cli.levels import Levels
 from restore_cli.models.build import check_network, check_spandrel, make_network
-from restore_cli.models.catalog import Entry
+from restore_cli.models.catalog import Entry, choose
 from restore_cli.models.eight_bits import pack
 from restore_cli.models.header import Header, parse_header, to_metadata
 from restore_cli.models.read_file import read_file
@@ -103,6 +104,12 @@ def load(
     network = make_network(str(model), header, state)
     check_network(network, header, model)
     return Checkpoint(str(model), network, header, sha256)
+
+
+@cache
+def load_default(task: str) -> Restorer:
+    """Load the default network of a task for color, once; raises WeightsError as `load`."""
+    return load(choose(None, task, 3)).network
 
 
 def _load_onnx(path: Path) -> Checkpoint:
