@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import re
@@ -175,6 +176,7 @@ def test_the_input_of_a_step_is_freed_before_the_next(
 
     def watch(picture: Picture, *rest: Any, overwrite: bool) -> Restoration:
         assert overwrite  # here it is not, so that the input of each step is an array of its own
+        gc.collect()  # what other tests of this process left behind
         alive.append(sum(pixels() is not None for pixels in inputs))
         inputs.append(weakref.ref(picture.pixels))
         return apply(picture, *rest)

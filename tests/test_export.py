@@ -39,6 +39,8 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("baselines:ConvChain", {"widths": [6, 6], "kernels": [8, 1, 5]}),
     ("baselines:RonnebergerUNet", {"levels": 3, "width": 4}),
     ("prenet:PReNet", {"stages": 2, "width": 6}),
+    ("rrdb:RRDBNet", {"blocks": 1, "width": 6, "growth": 3}),
+    ("rrdb:RRDBNet", {"blocks": 1, "width": 6, "growth": 3, "unshuffle": 2}),
     ("unet:UNet", {"widths": [8, 8]}),
     ("unet:UNet", {"widths": [8], "blocks": 2, "conditions": 0, "unshuffle": 1, "scale": 3}),
     ("binarized:BTNet", {"width": 6}),

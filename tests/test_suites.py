@@ -101,7 +101,7 @@ def test_a_suite_reports_what_is_missing_of_each_table(data: Path) -> None:
         "InfoAccum, table III",
     ):
         assert f"warning: {table}, " in command.stderr
-    assert "no xDnCNN for this level is bundled (recipe xunit/denoise-50)" in command.stderr
+    assert "DnCNN-S is not bundled (recipe xunit/denoise-50:dncnn-s)" in command.stderr
     published = {
         (row["level"], row["model"]) for row in json.loads(command.stdout) if not row["measured"]
     }

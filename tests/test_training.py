@@ -19,6 +19,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -29,7 +30,7 @@ from torch import nn
 
 from restore_cli.archs import build
 from restore_cli.errors import RestoreError, UsageError, WeightsError
-from restore_cli.levels import Choice, Range
+from restore_cli.levels import Choice, Levels, Range
 from restore_cli.models.checkpoint import load
 from restore_cli.network import Geometry
 from restore_cli.tasks import TASKS
@@ -962,7 +963,7 @@ def test_only_the_schedule_plateau_lowers_the_rate_on_plateaus() -> None:
 def test_pairs_that_do_not_fit_are_refused(real_pairs: Path) -> None:
     recipe = Recipe.parse(TINY | {"pairs": ["large:small"], "folders": []})
     (real_pairs / "small/1.bmp").unlink()
-    with pytest.raises(UsageError, match=r"1\.png has no matching file"):
+    with pytest.raises(UsageError, match=r"1\.png has no matching image"):
         load_data(real_pairs, recipe, 3)
     Image.new("RGB", (7, 9)).save(real_pairs / "small/1.bmp")
     with pytest.raises(UsageError, match="their sizes do not match"):
@@ -976,6 +977,60 @@ def test_pairs_that_do_not_fit_are_refused(real_pairs: Path) -> None:
     Image.new("RGB", (size[0], size[1] // 2)).save(real_pairs / "small/1.bmp")
     with pytest.raises(UsageError, match="their sizes do not match"):
         load_data(real_pairs, recipe, 3)
+
+
+def test_pairs_may_have_longer_names_and_odd_sizes(tmp_path: Path) -> None:
+    """As in `bench`: babyx2 belongs to baby, and sizes are rounded down."""
+    for folder, name, size in (("hr", "a.b", (33, 27)), ("lr", "a.bx2", (16, 13))):
+        (tmp_path / folder).mkdir()
+        for number in range(2):
+            Image.new("RGB", size, (number, 0, 0)).save(tmp_path / folder / f"{number}{name}.png")
+    keys = {"task": "sr", "pairs": ["hr:lr"], "folders": [], "levels": {"scale": 2}}
+    recipe = Recipe.parse(TINY | keys | {"validation": [{"scale": 2}]})
+    found = load_data(tmp_path, recipe, 3)
+    for sample in (*found.training, *found.holdout):
+        assert sample.damaged is not None
+        assert sample.clean.shape == (26, 32, 3) and sample.damaged.shape == (13, 16, 3)
+        assert sample.clean[0, 0, 0] == sample.damaged[0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("task", "levels"),
+    [
+        ("denoise", {"sigma": Range(0, 75)}),
+        ("deblock", {"quality": Range(10, 90)}),
+        ("inpaint", {"damage": "text"}),
+    ],
+)
+def test_networks_learn_from_real_pairs_what_these_show(
+    tmp_path: Path, task: str, levels: Levels
+) -> None:
+    """The plane is the level of the pair, not one that was drawn for it."""
+    rng = np.random.default_rng(0)
+    clean = np.asarray(cv2.resize(rng.uniform(60, 190, (12, 12, 3)), (96, 96)), np.float32)
+    damaged, expected = clean + rng.normal(0, 12, clean.shape), np.float32(12 / 255)
+    if task == "inpaint":
+        damaged = np.where(np.arange(96)[:, None] % 5 < 1, 255, clean)
+    for folder, pixels in (("clean", clean), ("bad", damaged)):
+        (tmp_path / folder).mkdir()
+        for name in "ab":
+            Image.fromarray(pixels.round().astype(np.uint8)).save(tmp_path / folder / f"{name}.png")
+    if task == "deblock":
+        for path in (tmp_path / "bad").iterdir():
+            Image.open(path).save(path.with_suffix(".jpg"), quality=30)
+            path.unlink()
+        expected = np.float32(0.3)
+    keys = {"task": task, "pairs": ["clean:bad"], "folders": [], "levels": levels, "patch": 64}
+    recipe = Recipe.parse(TINY | keys | {"validation": []})
+    samples = load_data(tmp_path, recipe, 3).training
+    observed, target = Patches(samples, recipe, Geometry(3, conditions=1))[0]
+    plane = observed[:, 3]
+    if task == "inpaint":
+        assert set(plane.unique().tolist()) == {0, 1} and 0.1 < plane.mean() < 0.3
+        kept = (plane == 0)[:, None].expand_as(target)
+        torch.testing.assert_close(observed[:, :3][kept], target[kept])
+    else:
+        torch.testing.assert_close(plane.mean(), torch.tensor(expected), rtol=0.25, atol=0)
 
 
 def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path) -> None:

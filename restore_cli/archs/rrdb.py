@@ -132,6 +132,8 @@ class RRDBNet(Restorer):
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, scale*H, scale*W
         first = self.conv_first(pixel_unshuffle(x, self.unshuffle))
         features = first + self.conv_body(self.body(first))
+        if torch.compiler.is_exporting():  # squares would fix the size of the exported network
+            return self._finish(features).to(x.dtype)
         height, width = features.shape[2:]
         rows = []
         for top in range(0, height, SQUARE):
@@ -146,12 +148,7 @@ class RRDBNet(Restorer):
             slice(start - more, start + SQUARE + self.reach)
             for start, more in ((top, above), (left, before))
         )
-        square = features[:, :, *inside]
-        for number in range(1, self.doublings + 1):
-            square = leaky_relu(
-                self.get_submodule(f"conv_up{number}")(interpolate(square, scale_factor=2)), 0.2
-            )
-        image: Tensor = self.conv_last(leaky_relu(self.conv_hr(square), 0.2))
+        image = self._finish(features[:, :, *inside])
         height, width = (
             min(SQUARE, size - start)
             for size, start in zip(features.shape[2:], (top, left), strict=True)
@@ -160,6 +157,14 @@ class RRDBNet(Restorer):
         return image[
             :, :, above * side : (above + height) * side, before * side : (before + width) * side
         ]
+
+    def _finish(self, features: Tensor) -> Tensor:
+        """Enlarge features, and compute the image."""
+        for number in range(1, self.doublings + 1):
+            larger = interpolate(features, scale_factor=2)
+            features = leaky_relu(self.get_submodule(f"conv_up{number}")(larger), 0.2)
+        image: Tensor = self.conv_last(leaky_relu(self.conv_hr(features), 0.2))
+        return image
 
 
 def rename(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -82,6 +82,14 @@ class Degradation(ABC):
         """
         return self.task(), self.apply(clean, rng), clean
 
+    def real_pair(self, clean: Pixels, observed: Pixels) -> tuple[Task, Pixels, Pixels]:
+        """Make the same as `pair` from a real pair, with what both images show of the degradation.
+
+        Raises:
+            UsageError: the degradation cannot be learned from real pairs.
+        """
+        return self.task(), observed, clean
+
     def crop_to_scale(self, clean: Pixels) -> Pixels:
         """Crop a clean image to the part that `apply` uses: all of it, unless the size changes."""
         return clean

@@ -10,6 +10,7 @@ import numpy as np
 from restore_cli.blur import LARGEST, to_numbers
 from restore_cli.degradations import Random
 from restore_cli.degradations.blur import Blur
+from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, to_rgb
 from restore_cli.tasks import Task
 from restore_cli.tasks.measuring import BlurKind
@@ -24,6 +25,13 @@ class AnyBlur(Blur):
     def task(self) -> Task:
         """Return the task of measuring the blur."""
         return BlurKind()
+
+    def real_pair(self, clean: Pixels, observed: Pixels) -> tuple[Task, Pixels, Pixels]:  # noqa: ARG002
+        """Raise UsageError: the kernel of a real pair is unknown."""
+        raise UsageError(
+            "Cannot learn to measure blur from real pairs: their blur is unknown. Train without"
+            " --pairs."
+        )
 
     def pair(self, clean: Pixels, rng: Random) -> tuple[Task, Pixels, Pixels]:
         """Make a pair for training; its target is the blur by `to_numbers`, constant."""

@@ -9,6 +9,7 @@ from restore_cli.degradations import Degradation, Random
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, compress
 from restore_cli.levels import Choice, Levels, Range
+from restore_cli.metrics import estimate_quality
 from restore_cli.tasks.deblock import Deblock
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
@@ -57,3 +58,7 @@ class Jpeg(Degradation):
     def pair(self, clean: Pixels, rng: Random) -> tuple[Deblock, Pixels, Pixels]:
         """Make a pair for training, with a task that knows where blocks start."""
         return replace(self.task(), corner=(0, 0)), self.apply(clean, rng), clean
+
+    def real_pair(self, clean: Pixels, observed: Pixels) -> tuple[Deblock, Pixels, Pixels]:
+        """Make a pair for training from a real one; its quality is estimated from the pixels."""
+        return Deblock(estimate_quality(observed)[0], corner=(0, 0)), observed, clean

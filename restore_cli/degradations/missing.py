@@ -20,6 +20,7 @@ Style = Literal["plain", "photo"]
 _DAMAGES: tuple[Damage, ...] = get_args(Damage)
 PAINTED: tuple[Paint, ...] = get_args(Paint)  # damages that can be detected
 _STYLES: tuple[Style, ...] = get_args(Style)
+_DIFFERENT = 8 / 255  # from here on, a pixel of a real pair counts as missing
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,17 @@ class Missing(Degradation):
         if not self._lifelike:
             return super().pair(clean, rng)
         return self.task(), *paint.pair(clean, self.damage, rng, size=self.size, share=self.share)
+
+    def real_pair(self, clean: Pixels, observed: Pixels) -> tuple[Task, Pixels, Pixels]:
+        """Make a pair for training from a real one; pixels are missing where both images differ.
+
+        Damage that the network has to find stays in the image.
+        """
+        task = self.task()
+        if not self.blind and not self.detect:
+            differs = np.abs(observed - clean).max(axis=2, keepdims=True) > _DIFFERENT
+            observed = np.where(differs, np.float32(np.nan), observed)
+        return task, observed, clean
 
     @property
     def _lifelike(self) -> bool:

@@ -68,9 +68,16 @@ class Noise(Degradation):
         observed, parts = self._apply(clean, rng)
         if self.sigma is None:
             parts = parts * np.exp(rng.normal(0, MISTAKE) + rng.normal(0, MISTAKE, 3))
+        return Denoise(self.sigma, self._find(parts)), observed, clean
+
+    def real_pair(self, clean: Pixels, observed: Pixels) -> tuple[Denoise, Pixels, Pixels]:
+        """Make a pair for training from a real one; its noise is the difference of both images."""
+        return Denoise(found=self._find(split(observed - clean))), observed, clean
+
+    def _find(self, parts: Parts) -> Found:
+        """Return noise of these parts as if it was measured."""
         level = min(float(np.linalg.norm(parts)), 255)
-        found = Found(level, self.noise == "gaussian", tuple(parts))
-        return Denoise(self.sigma, found), observed, clean
+        return Found(level, self.noise == "gaussian", tuple(parts))
 
     def _apply(self, clean: Pixels, rng: Random) -> tuple[Pixels, Parts]:
         """Return a noisy image, and the parts that its noise consists of."""

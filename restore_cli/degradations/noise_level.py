@@ -46,6 +46,13 @@ class AnyNoise(Degradation):
     def pair(self, clean: Pixels, rng: Random) -> tuple[NoiseLevel, Pixels, Pixels]:
         """Make a pair for training; its target is the noise by `split` and `to_plane`, constant."""
         observed, noise = photo_noise.noisy_file(clean, self.noise, _draw_level(rng), rng)
+        return self._pair(observed, noise)
+
+    def real_pair(self, clean: Pixels, observed: Pixels) -> tuple[NoiseLevel, Pixels, Pixels]:
+        """Make a pair for training from a real one; its noise is the difference of both images."""
+        return self._pair(observed, observed - clean)
+
+    def _pair(self, observed: Pixels, noise: Pixels) -> tuple[NoiseLevel, Pixels, Pixels]:
         observed = observed if observed.shape[2] == 3 else to_rgb(observed)
         target = np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32)
         return self.task(), observed, target

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from restore_cli.datasets.pairing import find_pairs
 from restore_cli.degradations import find_degradation
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
@@ -144,18 +145,9 @@ def _find_sources(data: Path, recipe: Recipe) -> Iterator[_Source]:
 
 def _find_pairs(data: Path, recipe: Recipe) -> Iterator[_Source]:
     for folders in recipe.pairs:
-        clean, _, damaged = folders.partition(":")
-        yield from map(_Source, _match_pairs(data / clean, data / damaged))
-
-
-def _match_pairs(clean: Path, damaged: Path) -> Iterator[tuple[Path, Path]]:
-    """Yield the clean and degraded images that have the same path apart from the suffix."""
-    others = {path.relative_to(damaged).with_suffix(""): path for path in find_images(damaged)}
-    for path in find_images(clean):
-        other = others.get(path.relative_to(clean).with_suffix(""))
-        if other is None:
-            raise UsageError(f"{path} has no matching file in {damaged}.")
-        yield path, other
+        for clean, damaged in find_pairs(data, folders, recursive=True):
+            assert damaged  # a recipe names both folders
+            yield _Source((clean, damaged))
 
 
 def find_images(folder: Path) -> list[Path]:
@@ -179,13 +171,14 @@ def _read_samples(
         except PictureError as error:
             unreadable[source] = str(error)
             continue
-        sizes = [image.shape[:2] for image in images]
-        ratios = {divmod(a, b) for a, b in zip(sizes[0], sizes[-1], strict=True)}
-        if len(ratios) > 1 or any(rest for _, rest in ratios):
+        large, small = images[0].shape[:2], images[-1].shape[:2]
+        scale = max(1, large[0] // small[0])
+        if (large[0] // scale, large[1] // scale) != small:
             raise UsageError(
                 f"Cannot pair {source.paths[0]} and {source.paths[-1]}: their sizes do not match,"
-                f" {sizes[0]} and {sizes[-1]} pixels."
+                f" {large[1]} x {large[0]} and {small[1]} x {small[0]} pixels. Remove the pair."
             )
+        images[0] = images[0][: scale * small[0], : scale * small[1]]
         yield Sample(*images)
 
 

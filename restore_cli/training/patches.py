@@ -87,7 +87,7 @@ class Patches(Dataset[Batch]):
                 f" Use --patch {len(fitting)}."
             )
         task, observed, clean = (
-            damage.pair(clean, rng) if damaged is None else (damage.task(), damaged, clean)
+            damage.pair(clean, rng) if damaged is None else damage.real_pair(clean, damaged)
         )
         if clean.shape[2] < self.geometry.channels:
             clean, observed = to_rgb(clean), to_rgb(observed)

@@ -70,7 +70,7 @@ def validate(
             if sample.damaged is None:
                 task, observed, clean = damage.pair(clean, np.random.RandomState(0))
             else:
-                task, observed = damage.task(), to_float(sample.damaged)
+                task, observed, clean = damage.real_pair(clean, to_float(sample.damaged))
             restored = restore_fully(Picture(observed), task, model, settings)
             before = task.unrestored(observed)
             rows.append((damage.score(restored, clean), damage.score(before, clean)))
