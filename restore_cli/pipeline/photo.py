@@ -42,7 +42,7 @@ from restore_cli.report.provenance import Provenance
 from restore_cli.report.record import Record
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Loaded:
     """A decoded photo.
 
@@ -59,6 +59,12 @@ class Loaded:
     seconds: float
     pages: Pages | None = None
     share: float = 1.0
+
+    def release(self) -> Picture:
+        """Return the photo, and drop it here, so that it can be freed while it is restored."""
+        picture = self.picture
+        del self.picture
+        return picture
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +171,7 @@ class PhotoRestorer:
         """Restore a photo in memory, or all its pages."""
         if loaded.pages:
             return self._restore_pages(item, loaded, loaded.pages)
-        request, callbacks, picture = self._request, self._callbacks, loaded.picture
+        request, callbacks, picture = self._request, self._callbacks, loaded.release()
         started = time.perf_counter() - loaded.seconds
         choice = request.plan.choose(picture)
         steps = choice.steps
@@ -180,10 +186,10 @@ class PhotoRestorer:
             unrestored = picture.opaque_pixels()
         start = [Progress(picture, drawn=drawn, unrestored=unrestored, shown=unrestored)]
         share = loaded.share
-        del loaded, picture  # so that `walk` frees the photo after the first step
+        del picture  # so that `walk` frees the photo after the first step
         end = self._walker.walk(
             steps,
-            start.pop(),
+            start,
             lambda part, megapixels: callbacks.on_progress(part * share, megapixels),
         )
         if item.mask and end.mask is None and steps:

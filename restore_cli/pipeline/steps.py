@@ -70,7 +70,7 @@ class Walker:
     def walk(
         self,
         steps: Sequence[Step],
-        at: Progress,
+        start: list[Progress],
         on_progress: Callable[[float, float], None] = lambda share, megapixels: None,
     ) -> Progress:
         """Take a picture through steps; the input of each one is freed before the next.
@@ -78,13 +78,15 @@ class Walker:
         Args:
             steps: the steps in their order. If one of them fills missing areas, the user's mask is
                 for such steps only; otherwise it is for all.
-            at: the photo, with the mask, and with its own pixels as `unrestored` to keep them.
+            start: a list with the photo, which is taken out; it has the mask, and its own pixels as
+                `unrestored` to keep them.
             on_progress: called with each further share of the work, 0 to 1, and the megapixels of
                 the result that it amounts to.
 
         Raises:
             RestoreError: see `apply` and `Models.find`.
         """
+        at = start.pop()
         height, width = at.picture.height, at.picture.width
         for step in steps:
             height, width = step.task.target_size(height, width)
