@@ -114,11 +114,11 @@ def check_sizes(clean: Path, damaged: Path, scale: int | None) -> None:
     The size of the smaller image is rounded down.
     """
     large, small = read_size(clean), read_size(damaged)
-    if _fits(large, small, scale):
+    if fits(large, small, scale):
         return
     pictures = read_picture(clean), read_picture(damaged)  # upright, unlike the sizes
     large, small = ((picture.height, picture.width) for picture in pictures)
-    if _fits(large, small, scale):
+    if fits(large, small, scale):
         return
     sizes = " and ".join(
         f"{path} is {width} x {height}"
@@ -128,7 +128,8 @@ def check_sizes(clean: Path, damaged: Path, scale: int | None) -> None:
     raise UsageError(f"The sizes of a pair do not match: {sizes} pixels; expected {wanted}.")
 
 
-def _fits(large: tuple[int, int], small: tuple[int, int], scale: int | None) -> bool:
+def fits(large: tuple[int, int], small: tuple[int, int], scale: int | None) -> bool:
+    """Whether the sizes of a pair are equal, or differ by the scale, rounded down."""
     return small == large or bool(scale and small == (large[0] // scale, large[1] // scale))
 
 

@@ -111,11 +111,10 @@ class Missing(Degradation):
 
         Damage that the network has to find stays in the image.
         """
-        task = self.task()
         if not self.blind and not self.detect:
             differs = np.abs(observed - clean).max(axis=2, keepdims=True) > _DIFFERENT
             observed = np.where(differs, np.float32(np.nan), observed)
-        return task, observed, clean
+        return self.task(), observed, clean
 
     @property
     def _lifelike(self) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from restore_cli.datasets.pairing import find_pairs
+from restore_cli.datasets.pairing import find_pairs, fits
 from restore_cli.degradations import find_degradation
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
@@ -171,9 +171,9 @@ def _read_samples(
         except PictureError as error:
             unreadable[source] = str(error)
             continue
-        large, small = images[0].shape[:2], images[-1].shape[:2]
+        large, small = ((image.shape[0], image.shape[1]) for image in (images[0], images[-1]))
         scale = max(1, large[0] // small[0])
-        if (large[0] // scale, large[1] // scale) != small:
+        if not fits(large, small, scale):
             raise UsageError(
                 f"Cannot pair {source.paths[0]} and {source.paths[-1]}: their sizes do not match,"
                 f" {large[1]} x {large[0]} and {small[1]} x {small[0]} pixels. Remove the pair."
