@@ -47,6 +47,7 @@ def set_up(request: Request, group: Group) -> Setup:
         UsageError, RestoreError, WeightsError: as `loop.train`.
     """
     recipe, device = request.recipe, group.device
+    torch.backends.cudnn.benchmark = True  # all patches have the same few sizes
     network = make_network(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     channels = network.geometry.channels
     data = load_data(request.data, recipe, channels, request.validation)
