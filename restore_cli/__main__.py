@@ -23,6 +23,8 @@ def main() -> None:
     memory.share_heap()
     _handle_signals()
     _end_with_parent()
+    if os.environ.get("COLUMNS") == "0":  # some consoles do not know their width
+        del os.environ["COLUMNS"]  # Rich would print nothing
     try:
         _open_streams()
         _silence_libraries()

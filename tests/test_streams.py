@@ -171,6 +171,10 @@ def shell(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_help_on_a_console_of_unknown_width(tmp_path: Path) -> None:
+    assert "Remove noise from photos." in shell("COLUMNS=0 restore denoise -h", tmp_path).stdout
+
+
 @pytest.mark.parametrize("closed", ["<&- >&-", "<&- >&- 2>&-"])
 def test_closed_streams_that_are_not_needed(
     checkpoints: dict[int, Path], tmp_path: Path, closed: str

@@ -90,7 +90,7 @@ def test_a_study_writes_a_figure_and_is_not_repeated(
 
 def test_an_interrupted_study_is_resumed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     request = job.Request(
-        "rednet-filters", folder / "data", folder / "out", steps=3, device="cpu", keys=TINY
+        "rednet-kernel", folder / "data", folder / "out", steps=3, device="cpu", keys=TINY
     )
 
     def stop(done: int, beat: Beat) -> None:
@@ -104,7 +104,7 @@ def test_an_interrupted_study_is_resumed(folder: Path, monkeypatch: pytest.Monke
     seen: list[tuple[int, int]] = []
     keep: Callable[[int, Beat], None] = lambda done, beat: seen.append((done, beat.step))  # noqa: E731
     *_, last = job.study(request, keep)
-    assert min(seen) == (1, 3) and (last.done, last.total) == (3, 3)  # its third step was the next
+    assert min(seen) == (1, 3) and (last.done, last.total) == (4, 4)  # its third step was the next
     assert not list((folder / "out").glob("*.state.safetensors"))
 
 
@@ -127,6 +127,8 @@ def test_invalid_studies_are_refused(folder: Path) -> None:
         (["rednet-depth", "--minutes-each", "1"], "--minutes-each together with --steps-each"),
         (["rednet-depth", "--set", "x"], "'x' is not a valid --set"),
         (["rednet-depth", "--set", "x=1"], "unknown key 'x'"),
+        (["rednet-patch", "--set", "patch=40"], "Cannot set patch: the study varies it."),
+        (["rednet-filters"], "Cannot set width: the study varies it."),
     ):
         result = study(*words)
         assert result.exit_code == 2 and said in result.stderr

@@ -85,13 +85,14 @@ def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
         keys: recipe keys that override those of the study.
 
     Raises:
-        UsageError: a recipe is invalid.
+        UsageError: a recipe is invalid, or `keys` contain what the study varies.
     """
     base = recipes.merge(recipes.read_keys(found.recipe), found.keys)
     for curve, own in found.curves.items():
         for number, values in enumerate(zip(*found.vary.values(), strict=True)):
-            varied = _nest(dict(zip(found.vary, values, strict=True)))
-            recipe = Recipe.parse(recipes.merge(base, own, varied, keys))
+            varied = recipes.merge(own, _nest(dict(zip(found.vary, values, strict=True))))
+            recipe = Recipe.parse(recipes.merge(base, varied, keys))
+            _check_varied(varied, recipe)
             with torch.device("meta"):
                 network = build(recipe.arch, recipe.params)
             parameters = _count_parameters(network)
@@ -111,6 +112,16 @@ def _nest(values: Mapping[str, Any]) -> dict[str, Any]:
         else:
             nested[key] = value
     return nested
+
+
+def _check_varied(varied: Mapping[str, Any], recipe: Recipe) -> None:
+    """Raise UsageError if a recipe lacks a value of its point."""
+    plain = recipe.to_plain()
+    tables = ((varied, plain), (varied.get("params", {}), plain["params"]))
+    for table, values in tables:
+        for key, value in table.items():
+            if key != "params" and values[key] != value:
+                raise UsageError(f"Cannot set {key}: the study varies it. Set other keys.")
 
 
 def _spent(network: nn.Module) -> int:
