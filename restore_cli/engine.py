@@ -146,6 +146,7 @@ def _run_tiles(
     count = _batch_size(network, device, settings, pending[0].window)
     ahead = 2 if device.type == "cuda" else 1  # batches that are started before one is finished
     running: deque[tuple[list[Tile], Batch]] = deque()
+    finished = 0
     with memory.reuse():
         while pending or running:
             batch = None
@@ -183,9 +184,10 @@ def _run_tiles(
             for part, window in zip(parts, restored, strict=True):
                 canvas.add(part, window)
                 on_tile(part.box.area / (height * width))
+            finished += len(parts)
             waiting = [*pending, *(part for parts, _ in running for part in parts)]
             canvas.settle([part.window for part in waiting])
-    used = 0 if tile >= max(height, width) else tile
+    used = tile if finished > 1 else 0
     return Result(canvas.finish(), str(device), settings.precision, used)
 
 

@@ -382,7 +382,7 @@ def test_notes_say_which_figures_do_not_cover_all_images(
     assert "SSIM covers 2 of 3 images" in noisy["note"]
     assert "Y is full-range gray for 1 of 3 images" in noisy["note"]
     assert (
-        "separate networks for gray and color" in restored["note"]
+        "restored by red30-gray-denoise and denoise-color" in restored["note"]
         and "parameters" not in restored["figures"]
     )
     assert rows(*words, "--model", str(checkpoints[3]))[1]["figures"]["parameters"] > 1000
@@ -399,6 +399,33 @@ def test_images_that_cannot_be_scored_are_reported(sets: Path) -> None:
     assert (
         "data/rain/clean/a.png and data/rain/rainy/a.png: only one of them is gray" in result.stderr
     )
+
+
+def test_pairs_of_unequal_sizes_are_reported(sets: Path, checkpoints: dict[int, Path]) -> None:
+    image = Image.open(sets / "rain/clean/a.png")
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    image.save(sets / "rain/clean/a.png", exif=turned)
+    words = ("rain", "--data", str(sets), "--pairs", "clean:rainy", "--model")
+    result = run("denoise", *words, str(checkpoints[3]))
+    assert result.exit_code == 2
+    assert "the result would have 32 x 24 pixels, but the clean image has 24 x 32" in result.stderr
+    image.save(sets / "rain/clean/a.png")
+    result = run("sr", *words, "bt", "--scale", "2")
+    assert result.exit_code == 2
+    assert "the result would have 64 x 48 pixels, but the clean image has 32 x 24" in result.stderr
+
+
+def test_a_row_names_the_network_that_restored(sets: Path) -> None:
+    for path in sets.glob("rain/*/*.png"):
+        image = Image.linear_gradient("L").convert("RGB")
+        if path.parent.name == "rainy":
+            noise = np.random.default_rng(0).normal(0, 25, (256, 256, 3))
+            image = Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
+        image.save(path)
+    words = ("denoise", "rain", "--data", str(sets), "--pairs", "clean:rainy")
+    for _ in range(2):  # measured, then from the cache
+        assert set(rows(*words)[1]["sha256"]) == {"denoise-color"}
 
 
 def test_the_interval_agrees_with_the_normal_approximation() -> None:

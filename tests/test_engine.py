@@ -261,6 +261,7 @@ def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(engine, "free_memory", lambda device: 4 * 200**2 * 10 * 4 * 12)
     result = run(network, photo(300, 180, 1), (), Settings("cpu"))
     assert result.tile == 200 - 2 * 17
+    assert run(network, photo(30, 300, 1), (), Settings("cpu")).tile == 0  # in one piece
 
 
 @pytest.mark.parametrize(

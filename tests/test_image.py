@@ -937,6 +937,14 @@ def test_iptc_resources_and_comments_of_a_jpeg() -> None:
     )
 
 
+def test_a_comment_that_is_too_long_for_a_jpeg_is_left_out() -> None:
+    comments = (b"short", b"x" * 70_000)
+    picture = Picture(np.zeros((8, 8, 3), np.float32), metadata=Metadata(comments=comments))
+    data, losses = encode_picture(picture, "JPEG")
+    assert losses == ("JPEG stores at most 65500 bytes of a comment, so 70000 were left out.",)
+    assert read_picture(data).metadata.comments == comments[:1]
+
+
 def test_large_resources_take_several_segments() -> None:
     metadata = Metadata(iptc=IPTC * 9000, photoshop=RESOURCES)
     data, losses = encode_picture(

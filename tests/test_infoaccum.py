@@ -321,6 +321,10 @@ def test_modules_that_a_spike_does_not_show_train_and_come_back(name: str, tmp_p
         test_any_size_comes_back_and_tiles_are_exact(INFOACCUM, params, (9, 150))
 
 
+def test_tiles_with_instance_norm_are_said_to_be_approximate() -> None:
+    assert not made(INFOACCUM, {"levels": 2, "width": 4, "norm": "instance"}).geometry.local
+
+
 def test_compiled_dilations_are_none_where_gradients_are_asked_for() -> None:
     """Which PyTorch's gradients in bfloat16 do not stand on some CPUs."""
     torch.manual_seed(0)

@@ -46,6 +46,34 @@ def test_ssim_falls_with_noise_and_is_one_for_equal_images() -> None:
     assert scores[0] > scores[1] > scores[2] > 0
 
 
+def slow_ssim(image: np.ndarray, reference: np.ndarray) -> float:
+    """Compute SSIM window by window, as Wang et al. 2004 define it, on the 0..255 scale."""
+    distance = np.arange(11) - 5
+    weights = np.exp(-(distance[:, None] ** 2 + distance**2) / (2 * 1.5**2))
+    weights /= weights.sum()
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    height, width, channels = image.shape
+    values = []
+    for row, column, channel in np.ndindex(height - 10, width - 10, channels):
+        window = slice(row, row + 11), slice(column, column + 11), channel
+        x, y = (255 * part[window].astype(float) for part in (image, reference))
+        x_mean, y_mean = (weights * x).sum(), (weights * y).sum()
+        x_var, y_var = (weights * (x - x_mean) ** 2).sum(), (weights * (y - y_mean) ** 2).sum()
+        both = (weights * (x - x_mean) * (y - y_mean)).sum()
+        values.append(
+            (2 * x_mean * y_mean + c1)
+            * (2 * both + c2)
+            / ((x_mean**2 + y_mean**2 + c1) * (x_var + y_var + c2))
+        )
+    return float(np.mean(values))
+
+
+def test_ssim_is_that_of_its_paper() -> None:
+    clean = CAT[100:130, 200:224]
+    image = noisy(clean, 15, clip=True)
+    assert ssim(image, clean) == pytest.approx(slow_ssim(image, clean), abs=1e-6)
+
+
 def slow_psnr_b(image: np.ndarray, reference: np.ndarray, block: int = 8) -> float:
     """Compute PSNR-B pixel by pixel by the paper's equations, on the 0..255 scale."""
     y, x = 255.0 * image[..., 0].astype(float), 255.0 * reference[..., 0].astype(float)

@@ -249,7 +249,8 @@ class InfoAccumUNet(Restorer):
             channels=channels,
             multiple=2**levels,
             radius=accumulated_reach + reach,
-            local=not places or module not in RIVALS or RIVALS[module].local,
+            local=norm != "instance"
+            and (not places or module not in RIVALS or RIVALS[module].local),
         )
 
     def forward(self, x: Tensor) -> Tensor:  # N, channels, H, W -> N, channels, H, W

@@ -45,7 +45,8 @@ class Case:
         The clean image is degraded here if the set does not have a degraded one.
 
         Raises:
-            UsageError: the image is too small to be scored, or only one of the pair is gray.
+            UsageError: the image is too small to be scored, or the images of a pair differ in size
+                (when upright), or only one of them is gray.
         """
         clean = self.damage.crop_to_scale(read(example.clean, self.request))
         if not self.damage.crop_border(clean).size:
@@ -54,8 +55,14 @@ class Case:
             )
         if example.damaged:
             observed = read(example.damaged, self.request)
+            pair = f"{example.clean} and {example.damaged}"
+            height, width = self.damage.task().target_size(*observed.shape[:2])
+            if (height, width) != clean.shape[:2]:
+                raise UsageError(
+                    f"Cannot compare {pair}: the result would have {width} x {height} pixels, but"
+                    f" the clean image has {clean.shape[1]} x {clean.shape[0]}. Resize one of them."
+                )
             if observed.shape[2] != clean.shape[2]:
-                pair = f"{example.clean} and {example.damaged}"
                 raise UsageError(
                     f"Cannot compare {pair}: only one of them is gray. Convert one, or use --gray."
                 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from restore_cli.bench.cases import Case
 from restore_cli.bench.costs import Cost, measure_block
@@ -18,12 +18,13 @@ from restore_cli.report.figures import IMAGE_FIGURES, PSNR, PSNR_B_Y, PSNR_Y, SS
 
 @dataclass(frozen=True)
 class RestoredImage:
-    """An image before and after restoration, H x W x C in [0, 1], and its cost."""
+    """An image before and after restoration, H x W x C in [0, 1], and its cost and network."""
 
     clean: Pixels
     observed: Pixels
     restored: Pixels
     cost: Cost
+    network: str
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Measurement:
         seconds, peak_mb: the cost of the restoration; the peak is None if the system does not
             report it.
         megapixels, channels: of the result.
+        network: the name of the network that restored the image; empty for other methods.
     """
 
     figures: Mapping[Figure, float]
@@ -41,8 +43,9 @@ class Measurement:
     megapixels: float
     channels: int
     peak_mb: float | None = None
+    network: str = ""
 
-    def to_plain(self) -> dict[str, float]:
+    def to_plain(self) -> dict[str, Any]:
         """The measurement as a dictionary for JSON."""
         return {
             **{figure.name: value for figure, value in self.figures.items()},
@@ -50,15 +53,16 @@ class Measurement:
             "MP": self.megapixels,
             "channels": self.channels,
             **({} if self.peak_mb is None else {"peak MB": self.peak_mb}),
+            **({"network": self.network} if self.network else {}),
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, float]) -> Self:
+    def from_plain(cls, plain: Mapping[str, Any]) -> Self:
         """Rebuild a measurement from the output of `to_plain`."""
         values = dict(plain)
         costs = values.pop("seconds"), values.pop("MP"), int(values.pop("channels"))
-        peak_mb = values.pop("peak MB", None)
-        return cls({IMAGE_FIGURES[name]: value for name, value in values.items()}, *costs, peak_mb)
+        others = values.pop("peak MB", None), values.pop("network", "")
+        return cls({IMAGE_FIGURES[name]: value for name, value in values.items()}, *costs, *others)
 
 
 def restore_example(method: Method, case: Case, example: Example) -> RestoredImage:
@@ -73,7 +77,7 @@ def restore_example(method: Method, case: Case, example: Example) -> RestoredIma
         restored = method.restore(observed, case.damage)
     if method.restores:  # the input is scored as is
         restored = round_to_bytes(restored)
-    return RestoredImage(clean, observed, restored, cost)
+    return RestoredImage(clean, observed, restored, cost, method.used)
 
 
 def measure(image: RestoredImage, case: Case) -> Measurement:
@@ -86,7 +90,8 @@ def measure(image: RestoredImage, case: Case) -> Measurement:
             figures[metric.figure] = value
     height, width, channels = image.clean.shape
     cost = image.cost
-    return Measurement(figures, cost.seconds, height * width / 1e6, channels, cost.peak_mb)
+    megapixels = height * width / 1e6
+    return Measurement(figures, cost.seconds, megapixels, channels, cost.peak_mb, image.network)
 
 
 def score(restored: Pixels, clean: Pixels, damage: Degradation) -> dict[Figure, float]:

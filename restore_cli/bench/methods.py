@@ -18,7 +18,6 @@ from restore_cli.models import catalog
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.apply import restore
 from restore_cli.pipeline.networks import Models
-from restore_cli.tasks import Task
 
 _WARM_UP_SIDE = 64  # of the crop that a method runs on before it is timed, in pixels
 
@@ -32,6 +31,7 @@ class Method:
         description: library, version and settings of a baseline; empty otherwise.
         restores: whether the method changes the image at all.
         needs: what the method must know of a degradation, "kernel"; empty for most.
+        used: the name of the network that restored the last image; empty if it is not a model.
     """
 
     name = "input"
@@ -39,6 +39,7 @@ class Method:
     description = ""
     restores = False
     needs = ""
+    used = ""
 
     def __init__(self) -> None:
         self._warm: tuple[Degradation, int] | None = None  # degradation and channels
@@ -56,8 +57,9 @@ class Method:
         """Restore an image; the result is H x W x C in [0, 1]."""
         return damage.task().unrestored(observed)
 
-    def network(self, shape: tuple[int, ...], damage: Degradation) -> Checkpoint | None:
-        """The network for an image of this shape, H x W x C; None if it is not a model."""
+    def network(self, name: str) -> Checkpoint:
+        """Load a network by the name in `used`."""
+        raise NotImplementedError
 
     def release(self) -> None:
         """Free the memory of loaded models."""
@@ -89,7 +91,8 @@ class ModelMethod(Method):
     def __init__(self, name: str | None, task: str, settings: Settings, offline: bool) -> None:
         super().__init__()
         chosen = catalog.choose(name, task, 3)  # fails early if the name is unknown
-        self._model, self._settings, self._models = name, settings, Models(offline)
+        self._model, self._task, self._settings = name, task, settings
+        self._models = Models(offline)
         self.name = (name or "default") + (", ensemble" if settings.ensemble else "")
         file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
         self.cache_key = f"{name} {file} {settings}"
@@ -98,16 +101,15 @@ class ModelMethod(Method):
         """Restore an image as the command of the task does, in memory."""
         picture, task = Picture(observed), damage.task()
         task = task.look(picture) or task
-        return restore(picture, task, self._network(observed.shape, task), self._settings).pixels
+        height, width, channels = observed.shape
+        name, scale = self._model or task.model, task.enlargement(height, width)
+        network = self._models.find(name, task.name, channels, scale)
+        self.used = network.name
+        return restore(picture, task, network, self._settings).pixels
 
-    def network(self, shape: tuple[int, ...], damage: Degradation) -> Checkpoint:
-        """The loaded network for an image of this shape, H x W x C."""
-        return self._network(shape, damage.task())
-
-    def _network(self, shape: tuple[int, ...], task: Task) -> Checkpoint:
-        height, width, channels = shape
-        name = self._model or task.model
-        return self._models.find(name, task.name, channels, task.enlargement(height, width))
+    def network(self, name: str) -> Checkpoint:
+        """The network of this name."""
+        return self._models.find(name, self._task, 3)
 
     def release(self) -> None:
         """Free the memory of the loaded networks."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +39,10 @@ from restore_cli.report.row import Row
 Measurements = Mapping[str, Measurement]  # by the name of the image
 
 
-def measured_row(
-    method: Method, case: Case, images: Measurements, networks: Sequence[Checkpoint]
-) -> Row:
-    """The row of a method on a case.
+def measured_row(method: Method, case: Case, images: Measurements) -> Row:
+    """The row of a method on a case, from the measurements of all images.
 
-    Args:
-        images: the measurements of all images.
-        networks: the networks that restored them; their costs are measured here.
+    The costs of the networks that restored them are measured here.
     """
     quality = case.damage.headline_metric
     scores = {name: image.figures[quality] for name, image in images.items()}
@@ -55,11 +51,13 @@ def measured_row(
     notes = list(_gaps(images, quality))
     if method.restores:
         figures |= _speed(images)
+    used = dict.fromkeys(image.network for image in images.values() if image.network)
+    networks = [method.network(name) for name in used]
     costs = [measure_costs(one.network) for one in networks]
     if len(costs) == 1:
         figures |= costs[0]
     elif costs:
-        notes.append("separate networks for gray and color")
+        notes.append(f"restored by {' and '.join(used)}")
     for one in networks:
         notes += [note for note in untrained(case.level, one.conditions) if note not in notes]
     return Row(

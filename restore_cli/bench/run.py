@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 
@@ -15,7 +15,6 @@ from restore_cli.bench.request import Request
 from restore_cli.bench.rows import measured_row, published_rows
 from restore_cli.bench.statistics import BEST, compare_methods
 from restore_cli.errors import UsageError
-from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.report.comparison import Comparison
 from restore_cli.report.row import Row
 
@@ -115,7 +114,6 @@ class _CaseRun:
     def measure(self, method: Method, cache: ResultCache) -> Iterator[str]:
         """Measure a method on all images, and add its row; yields a note for each image."""
         measured: dict[str, Measurement] = {}
-        shapes: dict[int, tuple[int, ...]] = {}  # of degraded images, by number of channels
         for example in self.case.images.examples:
             key = cache_key(method, self.case, example)
             measurement, image = cache.find(key), None
@@ -123,30 +121,12 @@ class _CaseRun:
                 image = restore_example(method, self.case, example)
                 measurement = measure(image, self.case)
                 cache.add(key, measurement)
-                shapes[measurement.channels] = image.observed.shape
             measured[example.name] = measurement
             score = measurement.figures[self.case.damage.headline_metric]
             self._worst.offer(method, example.name, score, image)
             yield f"{method.name}, {self.case.name}"
         self._worst.complete(method)
-        networks = self._networks(method, measured, shapes)
-        self.rows.append(measured_row(method, self.case, measured, networks))
-
-    def _networks(
-        self,
-        method: Method,
-        measured: Mapping[str, Measurement],
-        shapes: Mapping[int, tuple[int, ...]],
-    ) -> list[Checkpoint]:
-        """The networks that restore the images: at most one for gray and one for color."""
-        kinds = {measured[one.name].channels: one for one in self.case.images.examples}
-        networks = {}
-        for channels, example in kinds.items():
-            shape = shapes.get(channels) or self.case.open(example)[1].shape
-            network = method.network(shape, self.case.damage)
-            if network:
-                networks[network.name] = network
-        return list(networks.values())
+        self.rows.append(measured_row(method, self.case, measured))
 
     def comparisons(self) -> Iterator[Comparison]:
         """The worst images, as restored by all methods."""

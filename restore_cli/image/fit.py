@@ -85,14 +85,16 @@ def _not_held(metadata: Metadata, holds: Collection[str]) -> list[str]:
 
 
 def _fit_jpeg(metadata: Metadata, losses: list[str]) -> Metadata:
-    """Leave out EXIF and XMP that are too long for a JPEG segment."""
+    """Leave out EXIF, XMP and comments that are too long for a JPEG segment."""
     if metadata.exif and len(metadata.exif) > MARKER_BYTES:
         losses.append(_too_long("EXIF", metadata.exif))
         metadata = replace(metadata, exif=None)
     if metadata.xmp and len(metadata.xmp) > MARKER_BYTES:
         losses.append(_too_long("XMP", metadata.xmp))
         metadata = replace(metadata, xmp=None)
-    return metadata
+    fits = [comment for comment in metadata.comments if len(comment) <= MARKER_BYTES]
+    losses += [_too_long("a comment", one) for one in metadata.comments if one not in fits]
+    return replace(metadata, comments=tuple(fits))
 
 
 def _too_long(name: str, block: bytes) -> str:

@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from restore_cli.atomic import check_place, write_text
 from restore_cli.report.bench_page import check_charts, render_bench
@@ -43,9 +44,9 @@ def to_json(rows: Sequence[Row], origin: Origin) -> str:
     Infinite and missing values become null.
     """
 
-    def finite(figures: Mapping[str, float | None]) -> dict[str, float | None]:
+    def finite(figures: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            key: None if value is None or not math.isfinite(value) else value
+            key: None if isinstance(value, float) and not math.isfinite(value) else value
             for key, value in figures.items()
         }
 

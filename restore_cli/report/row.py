@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from restore_cli.levels import Levels, describe
 from restore_cli.report.figures import PSNR, Figure
@@ -45,7 +45,7 @@ class Row:
     quality: Figure = PSNR
     colors: Colors = ""
     about: str = ""
-    details: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    details: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
 
     @property

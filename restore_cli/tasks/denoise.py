@@ -45,7 +45,7 @@ class Denoise(Task):
     Attributes:
         sigma: standard deviation of the noise on the 0..255 scale; None estimates it from each
             photo.
-        found: the noise that `look` measured; networks get its components.
+        found: the noise that `look` measured, with its parts raised as networks get them.
     """
 
     name: ClassVar[str] = "denoise"
@@ -82,7 +82,7 @@ class Denoise(Task):
 
     @property
     def noise(self) -> float | None:
-        """The noise that `look` measured, raised as the networks get it."""
+        """The level of the noise that `look` measured."""
         return self.found.level if self.found else None
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:

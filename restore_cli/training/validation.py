@@ -27,16 +27,19 @@ class Validation:
     """Mean scores of held-out images at each level, and sample images.
 
     Attributes:
-        scores, inputs: mean PSNR in dB of the restored and of the degraded images, one per level.
+        scores, inputs: mean PSNR in dB of the restored and of the degraded images, one per level;
+            an image counts with at most 60 dB.
         pictures: some images: degraded, restored and clean.
-        total: the sum over the levels, by which checkpoints of a training are compared; an image
-            counts with at most 60 dB.
     """
 
     scores: tuple[float, ...] = ()
     inputs: tuple[float, ...] = ()
     pictures: tuple[tuple[Pixels, Pixels, Pixels], ...] = ()
-    total: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """The sum over the levels, by which checkpoints of a training are compared."""
+        return sum(self.scores)
 
 
 def validate(
@@ -58,12 +61,11 @@ def validate(
     settings = Settings(device=str(device), precision=precision)
     scores: list[float] = []
     inputs: list[float] = []
-    total = 0.0
     pictures: list[tuple[Pixels, Pixels, Pixels]] = []
     number = len(recipe.validation) * len(samples)
     for level in recipe.validation:
         damage = kind.draw(level, np.random.RandomState(0))
-        rows: list[tuple[float, float]] = []
+        rows: list[tuple[float, ...]] = []
         for sample in samples:
             watch(len(scores) * len(samples) + len(rows) + 1, number)
             clean = damage.crop_to_scale(to_float(sample.clean))
@@ -73,14 +75,14 @@ def validate(
                 task, observed, clean = damage.real_pair(clean, to_float(sample.damaged))
             restored = restore_fully(Picture(observed), task, model, settings)
             before = task.unrestored(observed)
-            rows.append((damage.score(restored, clean), damage.score(before, clean)))
+            both = (damage.score(image, clean) for image in (restored, before))
+            rows.append(tuple(min(score, _PERFECT) for score in both))
             if len(pictures) < _SAMPLE_IMAGES:
                 pictures.append((before, restored, clean))
         after_mean, before_mean = np.mean(rows, axis=0).tolist()
         scores.append(after_mean)
         inputs.append(before_mean)
-        total += float(np.mean([min(after, _PERFECT) for after, _ in rows]))
-    return Validation(tuple(scores), tuple(inputs), tuple(pictures), total)
+    return Validation(tuple(scores), tuple(inputs), tuple(pictures))
 
 
 def _as_model(network: Restorer, recipe: Recipe) -> Checkpoint:
