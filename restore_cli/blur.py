@@ -49,6 +49,8 @@ class Blurring:
     def __str__(self) -> str:
         if not self.visible:
             return "none"
+        if self.kernel == "gaussian":
+            return f"gaussian of sigma {self.size / 4:.1f}"
         angle = f" at {self.angle:.0f} degrees" if self.kernel == "motion" else ""
         return f"{self.kernel} of {self.size:.1f} pixels{angle}"
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from restore_cli.blur import deconvolve, measure_blur
+from restore_cli.haze import measure_removed, reduce_scene
 from restore_cli.image import Mask, Picture, Pixels
 from restore_cli.metrics import estimate_first_quality, estimate_quality
 from restore_cli.noise import Noise, cut_windows, measure_noise, run_windows
@@ -21,11 +22,8 @@ _MARGIN = 16  # pixels at the borders of a window, which a network restores wors
 _PART = 32  # side in pixels of the parts that are searched for rain
 _SPARED = 25  # percentage of the parts that rain may leave out
 _STREAK = 3.0  # deviation in pixels of the Gaussian filter below which light is a streak
-_SCENE = 384  # pixels on the long side at which a photo is searched for haze
-_NEAR = 15  # side in pixels of the areas that have something dark, if there is no haze
 _VEILED = 1.25  # by how much the contrast of detail rises at least when haze is removed
-_DETAIL = 9  # side in pixels of the mean filter below which this is detail
-_FLAT = 1 / 255  # contrast of detail that counts as none
+_FLAT = 1 / 255  # contrast of fine detail that counts as none
 _FINE = 2.0  # deviation in pixels of the Gaussian filter below which detail is fine
 
 
@@ -125,39 +123,16 @@ def _measure_rain(pixels: Pixels, visible: Mask | None) -> float:
 
 
 def _measure_haze(pixels: Pixels) -> float:
-    """Measure by how much removing haze darkens the darkest pixel near each pixel.
-
-    Almost every area without haze has something dark or of a pure color: the dark channel prior of
-    He, Sun and Tang, "Single Image Haze Removal Using Dark Channel Prior", CVPR 2009. Only haze
-    also hides detail.
-    """
-    import cv2
-
+    """Measure by how much removing haze darkens the scene; see `measure_removed`."""
     from restore_cli.models.checkpoint import load_default
 
-    height, width = pixels.shape[:2]
-    factor = min(1, _SCENE / max(height, width))
-    size = max(1, round(width * factor)), max(1, round(height * factor))
-    small = np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.float32)
-    small = small.reshape(size[1], size[0], -1)
-    network = load_default("dehaze")
-    multiple = network.geometry.multiple
-    around = [(0, -side % multiple) for side in small.shape[:2]]
+    network, small = load_default("dehaze"), reduce_scene(pixels)
+    height, width = small.shape[:2]
+    around = [(0, -side % network.geometry.multiple) for side in (height, width)]
     padded = np.pad(small, [*around, (0, 0)], "symmetric")
     output = run_windows(network, padded.transpose(2, 0, 1)[None])[0].transpose(1, 2, 0)
-    clear = output[: size[1], : size[0]].clip(0, 1)
-
-    def darkest(image: Pixels) -> Pixels:
-        return np.asarray(cv2.erode(image.min(axis=2), np.ones((_NEAR, _NEAR), np.uint8)))
-
-    def detail(image: Pixels) -> float:
-        bright = image.mean(axis=2)
-        fine = bright - cv2.blur(bright, (_DETAIL, _DETAIL))
-        return float(fine.std())
-
-    if detail(small) < _FLAT or detail(clear) < _VEILED * detail(small):
-        return 0.0
-    return 255 * float((darkest(small) - darkest(clear)).mean())
+    darker, clearer = measure_removed(small, output[:height, :width].clip(0, 1))
+    return darker if clearer >= _VEILED else 0.0
 
 
 def _measure_blur(pixels: Pixels, visible: Mask | None) -> float:

@@ -28,6 +28,7 @@ CALM = 20  # percentage of the windows that may have less noise than `Noise.leas
 RAISE = 1.1  # the network underestimates, real noise above all
 ALIKE = 0.25  # two estimates agree if they differ by at most this share of the level,
 CLOSE = 0.7  # or by at most this much
+KNOWN = 40.0  # beyond this level of white noise, the network overestimates more and more
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,8 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     """Estimate the noise of a photo from the photo alone.
 
     A small network, trained on the noise of many cameras and JPEGs, judges windows all over the
-    photo. If `estimate_noise` agrees, the noise is white, and its more exact value is used.
+    photo. If `estimate_noise` agrees, or finds more white noise than the network was trained for,
+    the noise is white, and its more exact value is used.
 
     Args:
         image: H x W x C in [0, 1]; with a side below `SHORTEST` the level is below 1.
@@ -90,7 +92,8 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     if min(image.shape[:2]) >= SHORTEST:
         parts, least = _look(image, visible)
     found = float(np.linalg.norm(parts))
-    if abs(white - found) <= max(ALIKE * found, CLOSE):
+    agree = abs(white - found) <= max(ALIKE * found, CLOSE)
+    if agree or KNOWN < white < found:
         return Noise(white, True, tuple(split_white(white, image.shape[2])), least)
     return Noise(found, False, tuple(parts), least)
 

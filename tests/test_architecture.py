@@ -26,6 +26,7 @@ ORDER = [
     "findings",
     "blur",
     "noise",
+    "haze",
     "recipes",
     "datasets",
     "models",

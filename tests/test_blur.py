@@ -46,6 +46,7 @@ def test_what_is_not_blurred_is_not_visible() -> None:
     assert not Blurring().visible and not Blurring("disk", 1.0).visible
     assert str(Blurring("disk", 1.0)) == "none"
     assert str(Blurring("disk", 7.04)) == "disk of 7.0 pixels"
+    assert str(Blurring("gaussian", 6)) == "gaussian of sigma 1.5"
     assert str(Blurring("motion", 9, 44.7)) == "motion of 9.0 pixels at 45 degrees"
 
 

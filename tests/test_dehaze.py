@@ -18,7 +18,7 @@ from restore_cli.models.header import Header
 from restore_cli.network import Geometry, Restorer
 from restore_cli.pipeline import apply
 from restore_cli.pipeline.networks import Models
-from restore_cli.tasks.dehaze import SIDE, Dehaze
+from restore_cli.tasks.dehaze import SIDE, UNCERTAIN, Dehaze
 from restore_cli.tasks.restoration import Trained
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
@@ -79,3 +79,13 @@ def test_a_gray_photo_stays_gray() -> None:
     gray = Picture(np.asarray(0.5 * LARGE[..., :1] + 0.4, np.float32))
     restored = apply.restore(gray, Dehaze(), model(style="photo")).pixels
     assert restored.shape == gray.pixels.shape and psnr(restored, LARGE[..., :1]) > 38
+
+
+@pytest.mark.parametrize(("gain", "warnings"), [(2.0, ()), (1.0, (UNCERTAIN,))])
+def test_a_photo_that_gets_darker_but_not_clearer_gets_a_warning(
+    gain: float, warnings: tuple[str, ...]
+) -> None:
+    own = model()
+    own.network.gain.data.fill_(gain)
+    hazy = Picture(np.asarray(0.5 * LARGE + 0.4, np.float32))
+    assert apply.apply(hazy, Dehaze(), own, Models(), Settings()).report.warnings == warnings

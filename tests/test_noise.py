@@ -28,6 +28,13 @@ def test_white_noise_is_measured_exactly(sigma: float, channels: int) -> None:
     assert measure_noise(round_to_bytes(noisy)).level == pytest.approx(sigma, abs=1.5)
 
 
+@pytest.mark.parametrize("sigma", [60, 75])
+def test_noise_above_the_levels_of_the_network_is_measured(sigma: float) -> None:
+    noisy = photo_noise.add_noise(CAT, "gaussian", sigma, np.random.RandomState(0))
+    found = measure_noise(round_to_bytes(noisy))
+    assert found.white and found.level == pytest.approx(sigma, rel=0.1)
+
+
 @pytest.mark.parametrize("noise", ["camera", "random"])
 def test_noise_of_every_kind_is_measured_in_files(noise: str) -> None:
     right = []

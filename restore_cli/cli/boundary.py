@@ -27,7 +27,8 @@ class ErrorHandlingGroup(TyperGroup):
             print_error("Interrupted.")
             raise typer.Exit(ExitCode.INTERRUPTED) from error
         except OSError as error:
-            print_error(_sentence(error))
+            if not isinstance(error, BrokenPipeError):  # the reader has closed it, as `| head` does
+                print_error(_sentence(error))
             raise typer.Exit(ExitCode.FAILED) from error
 
     def invoke(self, ctx: Any) -> Any:
@@ -41,7 +42,7 @@ class ErrorHandlingGroup(TyperGroup):
         except KeyboardInterrupt as error:
             print_error(f"Interrupted. {str(error) or 'Finished outputs were kept.'}")
             raise typer.Exit(ExitCode.INTERRUPTED) from error
-        except BrokenPipeError as error:  # the reader of stdout has closed it, as `| head` does
+        except BrokenPipeError as error:
             raise typer.Exit(ExitCode.FAILED) from error
         except Exception as error:
             if ctx.meta.get(DEBUG):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -109,7 +109,7 @@ def describe(record: Record) -> str:
     parts = [
         f"{name_input(record)} -> {'standard output' if record.output == '-' else record.output}"
     ]
-    parts += _describe_options(record)
+    parts += describe_options(record.options, record.estimated)
     parts += map(_describe_step, record.steps)
     if record.status == "done" and record.model is None and not record.steps:
         parts.append("left unchanged")
@@ -129,17 +129,22 @@ def describe(record: Record) -> str:
 
 def _describe_step(step: StepRecord) -> str:
     """What a step has done: "denoise: sigma 12.3 (estimated)", or only its name."""
-    done = [*_describe_options(step), *(() if step.model else ("left unchanged",))]
+    done = [
+        *describe_options(step.options, step.estimated),
+        *(() if step.model else ("left unchanged",)),
+    ]
     return f"{step.task}: {', '.join(done)}" if done else step.task
 
 
-def _describe_options(part: Record | StepRecord) -> Iterator[str]:
+def describe_options(
+    options: Mapping[str, object] | None, estimated: Collection[str] = ()
+) -> Iterator[str]:
     """Each option as it was used, with its origin: "sigma 12.3 (estimated)"."""
-    options = part.options or {}
+    options = options or {}
     for name, value in options.items():
         if name.endswith("_from"):
             continue
-        origin = " (estimated)" * (name in part.estimated)
+        origin = " (estimated)" * (name in estimated)
         if source := options.get(f"{name}_from"):
             origin = f" (from {source})"
         yield (

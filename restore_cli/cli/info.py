@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.filesize import decimal
 
-from restore_cli.cli.display import print_error, print_result, print_text, print_warning
+from restore_cli.cli.display import (
+    describe_options,
+    print_error,
+    print_result,
+    print_text,
+    print_warning,
+)
 from restore_cli.cli.examples import examples
 from restore_cli.cli.options import Debug, Json
 from restore_cli.cli.signals import call
@@ -90,7 +96,7 @@ def _describe(facts: Facts) -> Iterator[str]:
 def _describe_run(run: Provenance) -> Iterator[str]:
     yield f"  restored by restore-cli {run.version} on {run.date}: {run.command}"
     for step in run.steps:
-        used = [f"{key} {value}" for key, value in step.used.items()]
+        used = describe_options(step.used)
         ran = " + ".join(map(str, step.runs)) or f"{step.model}, which changed nothing"
         yield f"    {', '.join([step.task, *used])}: {ran}"
     settings = [

@@ -142,9 +142,12 @@ def _is_hazy(findings: Findings) -> bool:
 
 
 def _list_damage(findings: Findings) -> Iterator[str]:
-    """Name the damage of a photo: "noise 9", "JPEG 72 (blocks at 3,5)"."""
-    if _is_noisy(findings):
-        yield f"noise {findings.noise.level:.0f}"
+    """Name the damage of a photo: "noise 9", "JPEG 72 (blocks at 3,5)".
+
+    What is as strong as noise, but not everywhere, may be texture.
+    """
+    if findings.noise.level >= _noise_limit(findings) and not _is_rainy(findings):
+        yield f"noise {findings.noise.level:.0f}" + " or texture" * (not _is_noisy(findings))
     if worst := _worst_jpeg(findings):
         blocks = " (blocks at {},{})".format(*worst.corner) if any(worst.corner) else ""
         last = findings.compressions[0]
@@ -163,8 +166,8 @@ def _explain(findings: Findings) -> Iterator[str]:
     noise, width, height = findings.noise, findings.width, findings.height
     kind = "white" if noise.white else "not white"
     yield (
-        f"  noise {noise.level:.1f}, {kind}, at least {noise.least:.1f} nearly everywhere;"
-        f" denoise from {_noise_limit(findings):.1f} nearly everywhere"
+        f"  noise {noise.level:.1f}, {kind}; by the noise network at least {noise.least:.1f} in"
+        f" four fifths of the photo, denoise from {_noise_limit(findings):.1f}"
     )
     for jpeg in findings.compressions:
         yield "  JPEG {}, blocks at {},{}; deblock up to {}".format(

@@ -93,10 +93,10 @@ class Deblock(Task):
         strength = float(np.interp(quality, LIGHT, (1, 0.5)))
         warnings: tuple[str, ...] = ()
         if quality > known.high * (1 if geometry.conditions else BLIND_REACH):
-            warnings = (
-                f"JPEG quality {quality:.0f} is too high for this model to improve; the photo was"
-                " not changed.",
-            )
+            found = f"JPEG quality {quality:.0f} is too high for this model to improve"
+            if not picture.jpeg_quality and quality == 100:
+                found = "No JPEG artifacts were found"
+            warnings = (f"{found}; the photo was not changed.",)
             strength = 0
         elif geometry.conditions and quality < known.low:
             warnings = (

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
+from restore_cli.haze import measure_removed, reduce_scene
 from restore_cli.tasks import Networks, Task
-from restore_cli.tasks.restoration import NetworkInput, NetworkRun, Observed, Trained
+from restore_cli.tasks.restoration import NetworkInput, NetworkRun, Observed, Restoration, Trained
 
 if TYPE_CHECKING:
     from restore_cli.image import Picture, Pixels
@@ -16,6 +17,11 @@ SIDE = 512  # pixels on the long side at which a photo is shown to a network
 _WINDOW = 49  # side of the windows in which haze is even, in pixels of the small photo
 _STYLE = "style"  # the level of networks that know photos without haze
 _LEAST = 1e-4  # variance below which the contrast of a window is not measured
+DARKER, CLEARER = 8.0, 1.2  # a scene that got so much darker should get so much clearer
+UNCERTAIN = (
+    "The photo became darker, but hardly clearer: it may have no haze. Check its colors, or use a"
+    " lower --strength."
+)
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,9 @@ class Dehaze(Task):
 
         Only the whole scene shows whether a part of it is hazy or pale.
         """
-        height, width = picture.pixels.shape[:2]
-        factor = SIDE / max(height, width)
-        if _STYLE not in trained.levels or factor >= 1:
+        if _STYLE not in trained.levels or max(picture.pixels.shape[:2]) <= SIDE:
             return None
-        small = (max(1, round(size * factor)) for size in (height, width))
-        return NetworkInput(_reduce(picture.pixels, *small))
+        return NetworkInput(reduce_scene(picture.pixels, SIDE))
 
     def run_network(
         self, fed: NetworkInput, networks: Networks, model: Checkpoint, progress: float
@@ -49,20 +52,32 @@ class Dehaze(Task):
         even = _transfer(run.result.pixels, small, small)
         return replace(run, result=replace(run.result, pixels=even))
 
+    def run(
+        self,
+        picture: Picture,
+        unrestored: Pixels,
+        mask: Pixels | None,
+        networks: Networks,
+        model: Checkpoint,
+        strength: float = 1.0,
+        progress: float = 1.0,
+    ) -> Restoration:
+        """Restore a picture, and warn if it seems to have had no haze."""
+        before = reduce_scene(picture.pixels)
+        done = super().run(picture, unrestored, mask, networks, model, strength, progress)
+        darker, clearer = measure_removed(before, reduce_scene(done.pixels))
+        if darker < DARKER or clearer >= CLEARER:
+            return done
+        return replace(
+            done, report=replace(done.report, warnings=(*done.report.warnings, UNCERTAIN))
+        )
+
     def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Repeat the change of a reduced photo on all its pixels."""
         size = output.shape[:2]
         if size != observed.size:
-            output = _transfer(output, _reduce(observed.pixels, *size), observed.pixels)
+            output = _transfer(output, reduce_scene(observed.pixels, SIDE), observed.pixels)
         return super().finish(output, observed)
-
-
-def _reduce(image: Pixels, height: int, width: int) -> Pixels:
-    import cv2
-    import numpy as np
-
-    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
-    return np.asarray(small.reshape(height, width, image.shape[2]), np.float32)
 
 
 def _transfer(output: Pixels, small: Pixels, observed: Pixels) -> Pixels:
