@@ -134,6 +134,7 @@ def test_only_outputs_of_the_journal_are_replaced(run: Run, tmp_path: Path) -> N
     refused = run("--resume")
     assert refused.exit_code == 2 and "already exists" in refused.stderr
     assert (tmp_path / "out/2.png").read_bytes() == own
+    assert len(list((tmp_path / "out").iterdir())) == 1  # no journal
     assert run("--resume", "--overwrite").exit_code == 0
     assert (tmp_path / "out/2.png").read_bytes() != own
 

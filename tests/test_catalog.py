@@ -303,7 +303,9 @@ def test_what_is_removed_is_gone(hub: Hub) -> None:
             shell("remove", name)
     with pytest.raises(UsageError, match="'small' is ambiguous"):
         shell("remove", "small")
-    with pytest.raises(WeightsError, match="Cannot download free in offline mode"):
+    with pytest.raises(
+        WeightsError, match="Cannot find free: it is not downloaded, and downloads are off"
+    ):
         shell("path", "free")
 
 

@@ -25,7 +25,7 @@ import tifffile
 from fuzz_pictures import tiff
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
-from restore_cli.errors import PictureError
+from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import (
     Metadata,
     Picture,
@@ -1705,3 +1705,17 @@ def test_heavy_libraries_are_imported_when_needed() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    "pixels",
+    [
+        np.zeros((4, 5, 3), np.uint8),
+        np.zeros((4, 5), np.float32),
+        np.zeros((4, 5, 4), np.float32),
+        np.zeros((0, 5, 3), np.float32),
+    ],
+)
+def test_other_arrays_are_no_picture(pixels: np.ndarray) -> None:
+    with pytest.raises(UsageError, match=r"expected floating-point numbers in \[0, 1\] of shape"):
+        Picture(pixels)

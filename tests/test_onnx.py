@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -234,7 +235,7 @@ def test_half_precision(tmp_path: Path) -> None:
 
 def test_the_command_says_what_tiles_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Image.fromarray(np.uint8(RGB * 255)).resize((200, 150)).save("photo.png")
+    Image.fromarray(np.uint8(RGB * 255)).resize((300, 150)).save("photo.png")
     write(Path("any.onnx"), conv(), blur())
     write(Path("fixed.ONNX"), conv(), blur(), shape=(1, 3, 64, 64))
     for name, sentence in (
@@ -248,7 +249,7 @@ def test_the_command_says_what_tiles_cost(tmp_path: Path, monkeypatch: pytest.Mo
         assert result.exit_code == 0, result.stderr
         assert f"{file} " in result.stderr and sentence in " ".join(result.stderr.split())
         with Image.open(f"{name}.png") as made:
-            assert made.size == (200, 150)
+            assert made.size == (300, 150)
 
 
 def test_it_says_what_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -463,6 +464,12 @@ def test_what_fails_on_a_photo_is_one_sentence(tmp_path: Path) -> None:
     loaded = checkpoint.load(write(tmp_path / "x.onnx", nodes, shape))
     with pytest.raises(RestoreError, match=r"Cannot run the network: .* Use another --model"):
         run(loaded.network, np.zeros((120, 120, 3), np.float32), (), Settings("cpu", tile=0))
+
+
+def test_onnxruntime_sends_no_usage_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    checkpoint.load(write(tmp_path / "x.onnx", conv(), blur()))
+    assert os.environ["ORT_DISABLE_TELEMETRY"] == "1"
 
 
 @pytest.mark.parametrize("missing", ["onnx", "onnxruntime"])

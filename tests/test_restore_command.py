@@ -1146,6 +1146,31 @@ def test_a_dry_run_finds_what_would_fail(run: Run, tmp_path: Path) -> None:
     result = run("a.png", "missing.png", "--dry-run")
     assert result.exit_code == 1 and "a.png -> a.denoised.png" in result.stdout
     assert "Cannot read missing.png: the file does not exist" in result.stderr
+    (tmp_path / "text.png").write_text("text")
+    result = run("a.png", "text.png", "--dry-run")
+    assert result.exit_code == 1 and "Cannot read text.png" in result.stderr
+    refused(run("a.png", "--dry-run", "--device", "nope"), "Device 'nope' is not available")
+    refused(run("a.png", "--dry-run", "--precision", "nope"), "Unknown precision 'nope'")
+    unknown = CliRunner().invoke(app, ["denoise", "a.png", "--dry-run", "--model", "nope"])
+    assert unknown.exit_code == 3 and "Unknown model or file 'nope'" in unknown.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["a.png", "--mask", ""], "value for --mask"),
+        (["a.png", "--reference="], "value for --reference"),
+        (["a.png", "-o", ""], "value for -o"),
+        (["a.png", ""], "name"),
+    ],
+)
+def test_empty_arguments_are_refused(
+    run: Run, tmp_path: Path, words: list[str], named: str
+) -> None:
+    photo(tmp_path / "a.png")
+    refused(run(*words), f"Cannot use an empty {named}.")
+    assert names(tmp_path) == {"a.png"}
+    ok(run("a.png", "-o", "out/", "--suffix", ""))
 
 
 def test_standard_input_is_not_read_by_other_processes(run: Run, tmp_path: Path) -> None:

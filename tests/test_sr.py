@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from restore_cli.archs import build
 from restore_cli.cli import app
 from restore_cli.degradations.downscale import Downscale
-from restore_cli.errors import UsageError
+from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import Picture, read_picture, resize
 from restore_cli.levels import Choice, parse_levels
 from restore_cli.models import checkpoint
@@ -218,6 +218,8 @@ def test_one_photo_too_small_for_a_size_does_not_stop_the_others(
     result = CliRunner().invoke(app, [*map(str, words), "-o", str(photo.with_name("out")) + "/"])
     assert result.exit_code == 1
     assert "tiny.png: The requested size is 12x the photo's; the maximum is 8x" in result.stderr
+    with pytest.raises(RestoreError, match="the maximum is 8x"):  # before it takes any memory
+        Sr(size=(10**8, None)).unrestored(np.zeros((4, 5, 3), np.float32))
     assert [path.name for path in photo.with_name("out").iterdir()] == [
         f"{photo.stem}.enlarged.png"
     ]

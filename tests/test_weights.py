@@ -615,6 +615,12 @@ def test_entry_is_loaded_from_its_file(small: Any, hub: Hub, tmp_path: Path) -> 
         torch.testing.assert_close(read, own, atol=1e-7, rtol=1e-3)
 
 
+def test_the_state_of_a_training_is_no_checkpoint(tmp_path: Path) -> None:
+    save_file({"average.body.weight": torch.ones(1)}, tmp_path / "a.state.safetensors")
+    with pytest.raises(WeightsError, match="it is the state of a training"):
+        checkpoint.load(tmp_path / "a.state.safetensors")
+
+
 def header(**values: Any) -> dict[str, str]:
     own = {"task": "denoise", "arch": SMALL.arch, "params": dict(SMALL.params), "channels": 1}
     return {KEY: json.dumps({"format": 1, **own, **values})}
@@ -1160,7 +1166,7 @@ def test_scores_are_told_by_set_protocol_and_kind_of_damage() -> None:
         (
             ["verify", "other", "dncnn"],
             WeightsError,
-            "Cannot download other in offline.*Cannot download kair-dncnn-25 in offline",
+            "Cannot find other: it is not downloaded.*Cannot find kair-dncnn-25: it is not",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -72,6 +73,12 @@ class Onnx(Restorer):
         return torch.from_numpy(self._run(image)[:, :, :height, :width]).to(x)
 
 
+def import_runtime() -> Any:
+    """Import onnxruntime, which otherwise sends usage data to Microsoft; raises ImportError."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # read when it is imported
+    return importlib.import_module("onnxruntime")
+
+
 def read(path: Path) -> Onnx:
     """Load the network of an ONNX file.
 
@@ -80,7 +87,7 @@ def read(path: Path) -> Onnx:
             to other files or libraries, or does not map an image to an image.
     """
     try:
-        onnx, runtime = (importlib.import_module(name) for name in ("onnx", "onnxruntime"))
+        onnx, runtime = importlib.import_module("onnx"), import_runtime()
     except ImportError as error:
         raise WeightsError(
             f"Cannot load {path}: ONNX Runtime is not installed. Run `pip install"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Any
 
@@ -23,6 +24,9 @@ class ErrorHandlingGroup(TyperGroup):
         """Parse the arguments; raises typer.Exit if help cannot be printed, or at an interrupt."""
         try:
             return super().make_context(*args, **kwargs)
+        except UsageError as error:
+            print_error(str(error))
+            raise typer.Exit(ExitCode.USAGE) from error
         except KeyboardInterrupt as error:
             print_error("Interrupted.")
             raise typer.Exit(ExitCode.INTERRUPTED) from error
@@ -30,6 +34,15 @@ class ErrorHandlingGroup(TyperGroup):
             if not isinstance(error, BrokenPipeError):  # the reader has closed it, as `| head` does
                 print_error(_sentence(error))
             raise typer.Exit(ExitCode.FAILED) from error
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        """Refuse empty arguments, such as those of unset variables, which would mean a folder."""
+        for before, word in itertools.pairwise(["", *args]):
+            option, sign, value = word.partition("=") if word[:2] == "--" else (before, "=", word)
+            if sign and not value and option != "--suffix":
+                what = f"value for {option}" if option[:1] == "-" else "name"
+                raise UsageError(f"Cannot use an empty {what}. Leave it out, or give one.")
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; raises typer.Exit instead of any other error."""

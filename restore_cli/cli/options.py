@@ -44,7 +44,10 @@ FilesFrom = Annotated[
 Recursive = Annotated[
     bool,
     flag(
-        _FILES, "Include subfolders; with -o, recreate the folder structure.", "--recursive", "-r"
+        _FILES,
+        "Include subfolders, except linked ones; with -o, recreate the folder structure.",
+        "--recursive",
+        "-r",
     ),
 ]
 Output = Annotated[

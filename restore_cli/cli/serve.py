@@ -47,7 +47,7 @@ def serve(
     ] = None,
     max_upload: Annotated[
         float,
-        options.option(_LIMITS, "MB", "Largest upload, in megabytes.", min=0.001),
+        options.option(_LIMITS, "MB", "Largest upload, in megabytes.", min=0.001, max=1e6),
     ] = 200.0,
     max_pixels: Annotated[
         int, options.option(_LIMITS, "N", "Most pixels of a photo or result.", min=1)
@@ -60,7 +60,9 @@ def serve(
     ] = 100,
     keep: Annotated[
         float,
-        options.option(_LIMITS, "MINUTES", "Delete finished photos after this time.", min=0.1),
+        options.option(
+            _LIMITS, "MINUTES", "Delete finished photos after this time.", min=0.1, max=1e6
+        ),
     ] = 30.0,
     accept: options.Accept = None,
     offline: options.Offline = False,

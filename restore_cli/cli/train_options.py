@@ -105,7 +105,9 @@ Steps = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    option(_RECIPE, "N", "Training time in minutes, instead of --steps.", show_default=False),
+    option(
+        _RECIPE, "N", "Training time in minutes, instead of --steps.", show_default=False, min=0.01
+    ),
 ]
 Batch = Annotated[
     int | None, option(_RECIPE, "N", r"Patches per step. \[default: 16]", show_default=False)

@@ -8,6 +8,7 @@ from typing import cast
 import numpy as np
 import numpy.typing as npt
 
+from restore_cli.errors import UsageError
 from restore_cli.image.arrays import Pixels, Samples
 from restore_cli.image.resampling import resize
 
@@ -56,6 +57,9 @@ class Picture:
         corner: row and column, 0 to 15, where the blocks of a JPEG start; they are not 0 in a photo
             that was rotated.
         lossless: whether the input is a lossless WebP or JPEG XL; both are then written as such.
+
+    Raises:
+        UsageError: the pixels have another shape or type.
     """
 
     pixels: Pixels
@@ -67,6 +71,15 @@ class Picture:
     jpeg_quality: int | None = None
     corner: tuple[int, int] = (0, 0)
     lossless: bool = False
+
+    def __post_init__(self) -> None:
+        shape, kind = self.pixels.shape, self.pixels.dtype.kind
+        if len(shape) != 3 or shape[2] not in (1, 3) or not self.pixels.size or kind != "f":
+            found = f"{self.pixels.dtype} of shape {' x '.join(map(str, shape))}"
+            raise UsageError(
+                "Cannot use these pixels: expected floating-point numbers in [0, 1] of shape"
+                f" H x W x 1 or H x W x 3, not {found}. Convert them."
+            )
 
     @property
     def height(self) -> int:

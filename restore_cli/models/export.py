@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from restore_cli.archs.onnx import import_runtime
 from restore_cli.atomic import write_whole
 from restore_cli.errors import EngineError, RestoreError, UsageError
 from restore_cli.levels import to_plain_levels
@@ -42,7 +43,8 @@ def export(loaded: Checkpoint, path: Path) -> float:
     """
     try:
         import onnx  # noqa: F401 (the exporter needs it)
-        import onnxruntime  # noqa: F401
+
+        import_runtime()
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise UsageError(
@@ -153,9 +155,7 @@ def _silence() -> Iterator[None]:
 
 def _compare(network: Restorer, sample: Tensor, file: bytes) -> float:
     """Return the largest absolute difference between the outputs of the file and the network."""
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    session = import_runtime().InferenceSession(file, providers=["CPUExecutionProvider"])
     (output,) = session.run(None, {"input": sample.numpy()})
     with torch.no_grad():
         return float((network(sample) - torch.from_numpy(output)).abs().max())

@@ -70,6 +70,11 @@ def recognize(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Res
         hint = str(error)
     except WeightsError as error:
         raise WeightsError(f"Cannot load {path}: {error}. Use another model.") from error
+    if any(key.startswith("average.") for key in state):
+        raise WeightsError(
+            f"Cannot load {path}: it is the state of a training. Use its checkpoint, without .state"
+            " in the name."
+        )
     known = ", ".join(dict.fromkeys(like.arch.partition(":")[2] for like in layouts.values()))
     found = ", ".join(f"{key} {list(value.shape)}" for key, value in list(state.items())[:3])
     raise WeightsError(

@@ -51,7 +51,8 @@ def ensure_local(entry: Entry, *, offline: bool = False, progress: Progress | No
             raise WeightsError(f"Cannot find {entry.name} at {path}. Reinstall restore-cli.")
         if is_offline(offline):
             raise WeightsError(
-                f"Cannot download {entry.name} in offline mode. {_manual_download_hint(entry)}."
+                f"Cannot find {entry.name}: it is not downloaded, and downloads are off."
+                f" {_manual_download_hint(entry)}."
             )
         check_license(entry)
         try:

@@ -11,8 +11,9 @@ from typing import BinaryIO
 from restore_cli import storage
 from restore_cli.atomic import sweep
 from restore_cli.engine import estimate_memory
-from restore_cli.errors import PictureError, RestoreError
+from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
 from restore_cli.image import read_picture, read_size
+from restore_cli.models import catalog
 from restore_cli.pipeline.apply import replaces_all
 from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
@@ -97,28 +98,37 @@ def _plan(request: Request, item: FileJob, models: Models) -> Record:
             return failed(item, plan, error)
         steps = choice.steps
         record = replace(record, found=choice.found, findings=choice.findings)
-    return replace(record, memory=_estimate_memory(request, item, steps, models))
+    try:
+        memory = _estimate_memory(request, item, steps, models)
+    except (UsageError, WeightsError):
+        raise
+    except RestoreError as error:  # of this photo
+        return failed(item, plan, error)
+    return replace(record, memory=memory)
 
 
 def _estimate_memory(
     request: Request, item: FileJob, steps: Sequence[Step], models: Models
 ) -> int | None:
+    """The memory to restore a file; None if a model is not downloaded, or none is needed."""
     most = 0
-    try:
-        height, width = read_size(Path(item.input))
-        for step in steps:
-            task, scale = step.task, step.task.enlargement(height, width)
-            model = models.find(step.model or task.model, task.name, 3, scale)
-            overwrite = replaces_all(task, step.strength, bool(item.mask_in)) and not (
-                item.reference or request.check_tiles
-            )
-            needed = estimate_memory(
-                model.network, height, width, request.settings, overwrite, task.maps
-            )
-            most = max(most, needed)
-            height, width = task.target_size(height, width)
-    except RestoreError:  # restoring it will report the error
-        return None
+    height, width = read_size(Path(item.input))
+    for step in steps:
+        task, scale = step.task, step.task.enlargement(height, width)
+        name = step.model or task.model
+        catalog.choose(name, task.name, 3, scale)  # fails if the name is unknown
+        try:
+            model = models.find(name, task.name, 3, scale)
+        except WeightsError:
+            return None
+        overwrite = replaces_all(task, step.strength, bool(item.mask_in)) and not (
+            item.reference or request.check_tiles
+        )
+        needed = estimate_memory(
+            model.network, height, width, request.settings, overwrite, task.maps
+        )
+        most = max(most, needed)
+        height, width = task.target_size(height, width)
     return most or None
 
 

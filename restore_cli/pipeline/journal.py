@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -112,9 +112,12 @@ class Journal:
         )
 
     def close(self) -> None:
-        """Let other runs use the journal."""
-        with self._lock:
+        """Let other runs use the journal; one without rows, as of a refused run, is deleted."""
+        with self._lock, suppress(OSError, sqlite3.Error):
+            used = self._rows.execute("SELECT 1 FROM photos LIMIT 1").fetchone()
             self._rows.close()
+            if not used:
+                self.path.unlink()
 
     def _key(self, output: str) -> bytes:
         return os.fsencode(storage.relative_to(output, self._folder))

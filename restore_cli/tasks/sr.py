@@ -88,19 +88,12 @@ class Sr(Task):
 
         The scale is the smallest sufficient one that the network knows, or its largest; the
         condition plane is scale / 4. `finish` resamples to the requested size.
-
-        Raises:
-            RestoreError: the result would be more than 8 times as wide or high as the photo.
         """
         from restore_cli.image import resize
 
         pixels, geometry = picture.pixels, trained.geometry
         height, width = pixels.shape[:2]
         wanted = self.enlargement(height, width)
-        if wanted > LARGEST:
-            raise RestoreError(
-                f"The requested size is {wanted:.3g}x the photo's; the maximum is {LARGEST}x."
-            )
         known = [float(geometry.scale)] if geometry.scale > 1 else _scales(trained.levels)
         scale = next((scale for scale in known if scale >= wanted), known[-1])
         if geometry.scale == 1:
@@ -142,14 +135,24 @@ class Sr(Task):
         return f"This also upscales {' and '.join(damage)}; --model photo does not."
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
-        """Height and width of the result: the requested size, or the scaled one."""
+        """Height and width of the result: the requested size, or the scaled one.
+
+        Raises:
+            RestoreError: the result would be more than 8 times as wide or high as the photo.
+        """
         if not self.size:
             return round(height * self.scale), round(width * self.scale)
         wide, tall = self.size
-        return (
+        target = (
             tall or max(1, round(height * wide / width)),
             wide or max(1, round(width * tall / height)),
         )
+        larger = max(target[0] / height, target[1] / width)
+        if larger > LARGEST:
+            raise RestoreError(
+                f"The requested size is {larger:.3g}x the photo's; the maximum is {LARGEST}x."
+            )
+        return target
 
     def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Resample to the requested size, antialiased, if the network's scale differs."""
