@@ -285,7 +285,7 @@ def _parse_levels(
 
     parsers = _parsers(task)
     values = {key: list(found) for key, found in given.items()}
-    for key, text in split_keys("--level", assignments):
+    for key, text in split_keys("--level or --degrade", assignments):
         if key not in parsers:
             raise UsageError(
                 f"Unknown level {key!r} for {task.name}; available: {', '.join(parsers)}."

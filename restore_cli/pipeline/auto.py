@@ -22,8 +22,8 @@ if TYPE_CHECKING:  # for help texts it is imported without numpy, which is slow
 NOISY = 2.8  # for a photo that was never compressed,
 ARTIFACTS = 0.05  # plus this for each step of JPEG quality below 100, as artifacts look like noise
 GOOD = 92  # highest quality of a JPEG that is deblocked
-RAINY = 4.5
-STREAKS = 0.6  # and at least this share of the noise level, as noise looks like streaks
+RAINY = 2.0
+STREAKS = 0.5  # and at least this share of the noise level, as noise looks like streaks
 HAZY = 35.0
 SOFT = 1.2
 SOFT_JPEG = 1.3  # for a photo that is deblocked, because JPEG takes fine detail, too
