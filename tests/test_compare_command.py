@@ -162,7 +162,7 @@ def test_compare_goes_on_without_a_model_that_cannot_be_had(
     assert len(errors) == 3 == result.stderr.count("\n")
     assert errors[0].startswith("error: no-such-model: Unknown model or file")
     assert errors[1].startswith("error: realesrgan: Unknown model 'realesrgan' for denoise")
-    assert errors[2].startswith("error: kair-ffdnet-color: ") and "offline" in errors[2]
+    assert errors[2].startswith("error: kair-ffdnet-color: ") and "not downloaded" in errors[2]
     assert [version["name"] for version in shown()] == ["a.png", same]
 
 

@@ -377,6 +377,7 @@ def test_a_model_is_retrained_from_its_recipe(
             "does not accept the levels",
         ),
         (["tiny.toml", "--minutes", "-1", "--data", "data"], 2, "minutes must be at least 0"),
+        (["tiny.toml", "--minutes", "0", "--data", "data"], 2, "Cannot train for 0 minutes"),
         (["tiny.toml", "--minutes", "nan", "--data", "data"], 2, "minutes must be a finite number"),
         (["tiny.toml", "--set", "folders=['/data']", "--data", "data"], 2, "must be below --data"),
         (

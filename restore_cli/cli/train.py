@@ -98,6 +98,8 @@ def train(
     if list_archs:
         show_archs()
         return
+    if minutes == 0:  # in a recipe it stands for "as many steps as it states"
+        raise UsageError("Cannot train for 0 minutes. Give more, or use --steps.")
     names = choose_cheap(models or []) if cpu else models or []
     named = {
         "task": task,

@@ -105,9 +105,7 @@ Steps = Annotated[
 ]
 Minutes = Annotated[
     float | None,
-    option(
-        _RECIPE, "N", "Training time in minutes, instead of --steps.", show_default=False, min=0.01
-    ),
+    option(_RECIPE, "N", "Training time in minutes, instead of --steps.", show_default=False),
 ]
 Batch = Annotated[
     int | None, option(_RECIPE, "N", r"Patches per step. \[default: 16]", show_default=False)
