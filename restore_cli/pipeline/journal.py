@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -114,8 +114,8 @@ class Journal:
     def close(self) -> None:
         """Let other runs use the journal; one without rows, as of a refused run, is deleted."""
         with self._lock, suppress(OSError, sqlite3.Error):
-            used = self._rows.execute("SELECT 1 FROM photos LIMIT 1").fetchone()
-            self._rows.close()
+            with closing(self._rows):
+                used = self._rows.execute("SELECT 1 FROM photos LIMIT 1").fetchone()
             if not used:
                 self.path.unlink()
 

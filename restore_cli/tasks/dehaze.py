@@ -52,19 +52,12 @@ class Dehaze(Task):
         even = _transfer(run.result.pixels, small, small)
         return replace(run, result=replace(run.result, pixels=even))
 
-    def run(
-        self,
-        picture: Picture,
-        unrestored: Pixels,
-        mask: Pixels | None,
-        networks: Networks,
-        model: Checkpoint,
-        strength: float = 1.0,
-        progress: float = 1.0,
+    def restore(
+        self, picture: Picture, mask: Pixels | None, networks: Networks, strength: float = 1.0
     ) -> Restoration:
         """Restore a picture, and warn if it seems to have had no haze."""
-        before = reduce_scene(picture.pixels)
-        done = super().run(picture, unrestored, mask, networks, model, strength, progress)
+        before = reduce_scene(picture.pixels)  # the network may overwrite the picture
+        done = super().restore(picture, mask, networks, strength)
         darker, clearer = measure_removed(before, reduce_scene(done.pixels))
         if darker < DARKER or clearer >= CLEARER:
             return done
