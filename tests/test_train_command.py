@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import typer
 from PIL import Image
 from rich.text import Text
@@ -226,6 +227,20 @@ def test_options_make_a_recipe(folder: Path) -> None:
     assert {score.set for score in header.scores} == {"photos"}
     onward = train(*words[:-1], "on.safetensors", "--init", "my.safetensors", "--data", "data")
     assert onward.exit_code == 0, onward.stderr
+
+
+def test_a_model_of_another_task_is_a_start(folder: Path) -> None:
+    words = ("--task", "dehaze", "--init", "xsrcnn-f-gray-x3", "--arch", "xunit:XSRCNN")
+    words += ("--param", "channels=1", "--param", "residual=true", "--steps", "1", "--batch", "1")
+    words += ("--set", "lr=1e-9", "--set", "ema=0", "--data", "data")
+    [start] = catalog.find("xsrcnn-f-gray-x3")
+    result = train(*words, "--out", "onward.safetensors")
+    assert result.exit_code == 0, result.stderr
+    ends = [
+        checkpoint.load(one).network.parameters() for one in (start, Path("onward.safetensors"))
+    ]
+    for before, after in zip(*ends, strict=True):
+        torch.testing.assert_close(after, before, rtol=0, atol=1e-3)
 
 
 def test_options_override_keys_of_a_recipe(folder: Path) -> None:

@@ -32,7 +32,8 @@ from restore_cli.network import Geometry, Restorer
 NORMS = ("batch", "instance", "none")
 DILATIONS = (1, 3, 5)
 EDGE = max(DILATIONS)
-MULTIPLE = 32  # of rows and columns; AMX then multiplies matrices twice as fast
+MULTIPLES = {torch.bfloat16: 32}  # of rows and columns; AMX then multiplies twice as fast
+MULTIPLE = 4  # in other precisions
 SLOPE = 0.2  # of the leaky ReLU
 
 
@@ -94,7 +95,7 @@ class Accumulation(torch.autograd.Function):
         total = planes + sum(bias.numel() for bias in kernels[1::2])
         grid = batch, height + 2 * EDGE, width + 2 * EDGE
         start = EDGE * (grid[2] + 1)
-        buffer = x.new_zeros(total + -total % MULTIPLE, *grid)
+        buffer = x.new_zeros(total + _lacking(total, x.dtype), *grid)
         inner = buffer[..., EDGE:-EDGE, EDGE:-EDGE]
         inner[:planes] = x.transpose(0, 1)
         for weight, bias in zip(kernels[::2], kernels[1::2], strict=True):
@@ -144,7 +145,13 @@ class Accumulation(torch.autograd.Function):
 def _rows(weight: Tensor) -> Tensor:
     """Return kernels, paths x growth x C x 3 x 3, as a matrix, paths growth 9 x C, zero-padded."""
     rows = weight.movedim(2, -1).flatten(0, -2)
-    return pad(rows, (0, -rows.shape[1] % MULTIPLE, 0, -rows.shape[0] % MULTIPLE))
+    below, right = (_lacking(size, rows.dtype) for size in rows.shape)
+    return pad(rows, (0, right, 0, below))
+
+
+def _lacking(size: int, dtype: torch.dtype) -> int:
+    """Return how many rows or columns a matrix lacks to be multiplied fast."""
+    return -size % MULTIPLES.get(dtype, MULTIPLE)
 
 
 def _taps(products: Tensor, weight: Tensor) -> tuple[Tensor, ...]:

@@ -88,7 +88,11 @@ def _load_init(network: Restorer, recipe: Recipe) -> None:
             f"Cannot start from {recipe.init}: the file does not exist. Use --set init=MODEL to"
             " start from another model, or --set init= to start from random weights."
         )
-    loaded = checkpoint.load(catalog.choose(recipe.init, recipe.task, channels))
+    try:
+        chosen = catalog.choose(recipe.init, recipe.task, channels)
+    except UsageError:  # a model of another task, whose first layers are a good start, too
+        chosen, *_ = catalog.find(recipe.init)
+    loaded = checkpoint.load(chosen)
     own, given = network.state_dict(), loaded.network.state_dict()
     if loaded.network.geometry.channels == channels:
         given = {
