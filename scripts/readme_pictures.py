@@ -17,6 +17,7 @@ import numpy as np
 from skimage import data
 
 import restore_cli
+from restore_cli.degradations.blur import Blur
 from restore_cli.degradations.downscale import Downscale
 from restore_cli.degradations.haze import Haze
 from restore_cli.degradations.missing import Missing
@@ -34,6 +35,7 @@ PLACES = {  # photo, left and top of the crop
     "inpaint": ("astronaut", 60, 20),
     "derain": ("rocket", 230, 120),
     "dehaze": ("rocket", 60, 187),
+    "deblur": ("coffee", 40, 110),
     "sr": ("coffee", 200, 140),
 }
 
@@ -66,6 +68,9 @@ def restore(name: str, clean: Pixels) -> tuple[Pixels, Pixels]:
         case "dehaze":
             task = restore_cli.Dehaze()
             damaged = round_to_bytes(Haze(beta=1.2).apply(clean, rng))
+        case "deblur":
+            task = restore_cli.Deblur()
+            damaged = round_to_bytes(Blur(kernel="disk", size=7).apply(clean, rng))
         case "inpaint":
             task = restore_cli.Inpaint()
             damaged = Missing(damage="scratches", share=0.08).apply(clean, rng)

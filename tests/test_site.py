@@ -69,5 +69,5 @@ def test_links_become_links_between_pages() -> None:
 def test_the_readme_is_short_and_has_small_pictures() -> None:
     assert len(README.splitlines()) < 100
     pictures = [ROOT / name for name in re.findall(r"\]\((docs/pictures/\w+\.jpg)\)", README)]
-    assert len(pictures) == 6
+    assert len(pictures) == 7
     assert sum(path.stat().st_size for path in pictures) < 400_000
