@@ -38,9 +38,10 @@ class Recipe:
         arch, params: the network, as in weights.toml; by default that of the task's default model.
             Unless `params` contains `conditions`, the network gets as many condition planes as the
             task provides.
-        init: name or path of a checkpoint to start from, of any task; by default random weights.
-            Layers of another shape, because of other channels or another scale, start from scratch.
-            Additional condition planes start without effect.
+        init: checkpoint to start from: the full name of a model of any task, the short name of one
+            of this task, or a path; by default random weights. Layers of another shape, because of
+            other channels or another scale, start from scratch. Additional condition planes start
+            without effect.
         folders: folders below the data folder, searched recursively; by default the data folder.
         halved: folders of images that are reduced to half size, which removes JPEG artifacts and
             noise.

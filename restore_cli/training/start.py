@@ -88,11 +88,8 @@ def _load_init(network: Restorer, recipe: Recipe) -> None:
             f"Cannot start from {recipe.init}: the file does not exist. Use --set init=MODEL to"
             " start from another model, or --set init= to start from random weights."
         )
-    try:
-        chosen = catalog.choose(recipe.init, recipe.task, channels)
-    except UsageError:  # a model of another task, whose first layers are a good start, too
-        chosen, *_ = catalog.find(recipe.init)
-    loaded = checkpoint.load(chosen)
+    named = catalog.entries().get(recipe.init)  # of any task
+    loaded = checkpoint.load(named or catalog.choose(recipe.init, recipe.task, channels))
     own, given = network.state_dict(), loaded.network.state_dict()
     if loaded.network.geometry.channels == channels:
         given = {
