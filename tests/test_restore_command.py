@@ -369,6 +369,19 @@ def test_masks_and_references_are_found_before_anything_runs(run: Run, tmp_path:
     assert names(tmp_path) == {"in/a.png", "clean/a.jpg"}
 
 
+def test_a_dry_run_reads_masks(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png", (16, 12))
+    photo(tmp_path / "small.png", (8, 8))
+    photo(tmp_path / "fits.png", (16, 12))
+    result = run("a.png", "--mask", "small.png", "--dry-run")
+    assert result.exit_code == 1 and "a.png: Cannot use the mask small.png: " in result.stderr
+    (tmp_path / "small.png").write_bytes((tmp_path / "fits.png").read_bytes()[:60])
+    result = run("a.png", "--mask", "small.png", "--dry-run")
+    assert result.exit_code == 1 and "mask: Cannot read small.png: " in result.stderr
+    assert "a.denoised.png" in ok(run("a.png", "--mask", "fits.png", "--dry-run")).stdout
+    assert names(tmp_path) == {"a.png", "small.png", "fits.png"}
+
+
 def test_no_photo_is_its_own_reference(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
     refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png: it is an input")

@@ -18,6 +18,7 @@ from restore_cli.pipeline.apply import replaces_all
 from restore_cli.pipeline.cluster import Cluster
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.journal import Journal, digest, digest_item
+from restore_cli.pipeline.masks import read_mask
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.photo import PhotoRestorer
 from restore_cli.pipeline.plan import Step
@@ -81,7 +82,10 @@ def preview(request: Request, journal: Journal | None = None) -> Iterator[Record
 
 
 def _plan(request: Request, item: FileJob, models: Models) -> Record:
-    """The record of a file that would be restored, which is opened if its steps depend on it."""
+    """The record of a file that would be restored.
+
+    It is decoded if its steps or its mask depend on it.
+    """
     plan, steps = request.plan, request.plan.steps
     record = Record(item.input, "planned", item.output, task=plan.name)
     if item.input == STREAM or storage.is_url(item.input):
@@ -91,14 +95,15 @@ def _plan(request: Request, item: FileJob, models: Models) -> Record:
         return failed(item, plan, PictureError(missing))
     if not os.path.isfile(item.input):  # a pipe
         return record
-    if plan.looks:
-        try:
-            choice = plan.choose(read_picture(item.input, max_pixels=request.max_pixels))
-        except RestoreError as error:
-            return failed(item, plan, error)
-        steps = choice.steps
-        record = replace(record, found=choice.found, findings=choice.findings)
     try:
+        masked = bool(item.mask_in) and not Path(item.mask_in).is_fifo()  # read only once
+        if plan.looks or masked:
+            picture = read_picture(item.input, max_pixels=request.max_pixels)
+            choice = plan.choose(picture)
+            steps = choice.steps
+            record = replace(record, found=choice.found, findings=choice.findings)
+            if masked:
+                read_mask(Path(item.mask_in), picture, request.max_pixels)
         memory = _estimate_memory(request, item, steps, models)
     except (UsageError, WeightsError):
         raise
