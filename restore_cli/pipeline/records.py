@@ -67,6 +67,7 @@ def _sentence(item: FileJob, error: Exception) -> str:
         case MemoryError():
             return f"{item.name}: Out of memory. Use a smaller --tile, or close other programs."
         case OSError(strerror=reason) if reason:
-            target = "to standard output" if item.output == STREAM else item.output
-            return f"Cannot write {error.filename or target}: {reason}. Choose another folder."
+            if item.output == STREAM and not error.filename:
+                return f"Cannot write to standard output: {reason}. Check where it is redirected."
+            return f"Cannot write {error.filename or item.output}: {reason}. Choose another folder."
     return f"{item.name}: Unexpected {type(error).__name__}: {error}. Use --debug for details."
