@@ -98,7 +98,7 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     " comparison figures escaping",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
     "training": "study sweep queue estimate loop setup header validation start step loader"
-    " patches data store samples clock log state objectives optimizer distributed request progress"
+    " patches data store samples clock state objectives optimizer distributed request log progress"
     " recipe default_network network_input checks",
 }
 

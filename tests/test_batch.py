@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import json
 import os
@@ -10,7 +11,8 @@ import signal
 import sqlite3
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -21,9 +23,12 @@ from typer.testing import CliRunner, Result
 from restore_cli.cli import app
 from restore_cli.pipeline.batch import restore_files
 from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.journal import Journal
 from restore_cli.pipeline.plan import Step
 from restore_cli.pipeline.request import Request
 from restore_cli.pipeline.watch import watch
+from restore_cli.report.record import Record
+from restore_cli.storage import StorageError
 from restore_cli.tasks import find_task
 
 NAMES = [f"{number}.png" for number in range(6)]
@@ -164,6 +169,18 @@ def test_records_of_skipped_photos_are_complete(run: Run) -> None:
     assert len(record["input_sha256"]) == len(record["output_sha256"]) == 64
 
 
+def test_only_reports_of_earlier_runs_are_replaced(run: Run, tmp_path: Path) -> None:
+    assert run("--resume").exit_code == 0
+    (tmp_path / "notes.md").write_text("mine")
+    refused = run("--resume", "--report", "notes.md")
+    assert refused.exit_code == 2 and "notes.md already exists" in refused.stderr
+    assert (tmp_path / "notes.md").read_text() == "mine"
+    for _ in range(2):
+        assert run("--resume", "--report", "report.csv").exit_code == 0
+    assert run("--resume", "--report", "notes.md", "--overwrite").exit_code == 0
+    assert "0.png" in (tmp_path / "notes.md").read_text()
+
+
 # Photos that arrive
 
 
@@ -258,6 +275,86 @@ def test_files_are_complete_when_they_no_longer_change(
     assert [next(found) for _ in range(5)] == [None] * 5
     path.write_bytes(bytes(9))
     assert (str(path), "a.png") in [next(found) for _ in range(4)]
+
+
+def test_watching_survives_a_search_that_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restore_cli.pipeline.watch.time.sleep", lambda _: None)
+    monkeypatch.setattr("restore_cli.pipeline.watch._SETTLED_SECONDS", 0)
+    path = tmp_path / "a.png"
+    path.write_bytes(b"1")
+    errors = itertools.chain([None, StorageError("away")], itertools.repeat(None))
+
+    def search() -> Iterator[tuple[str, str]]:
+        yield str(path), "a.png"
+        if error := next(errors):
+            raise error
+
+    found = watch(search, 1)
+    assert [next(found) for _ in range(5)] == [None, None, (str(path), "a.png"), None, None]
+
+    def refused() -> Iterator[tuple[str, str]]:
+        raise StorageError("no such folder")
+        yield
+
+    with pytest.raises(StorageError, match="no such folder"):
+        next(watch(refused, 1))
+
+
+def test_a_photo_that_changes_while_it_is_restored_is_restored_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Slow workers: the second version arrives before the first one is restored."""
+    (tmp_path / "out").mkdir()
+    source, result = photo(tmp_path / "a.png", 0), tmp_path / "out/a.png"
+    seen: list[bytes] = []
+
+    class Slow:
+        is_busy, has_room = False, True
+
+        def submit(self, item: FileJob) -> None:
+            self.is_busy, self.started = True, source.read_bytes()
+
+        def collect(self) -> list[Record]:
+            seen.append(self.started)
+            result.write_bytes(self.started)
+            self.is_busy = False
+            return [Record(str(source), "done", str(result))]
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr("restore_cli.pipeline.batch._hire", lambda *_: Slow())
+
+    def arriving() -> Iterator[FileJob]:
+        yield FileJob(str(source), str(result), "a.png")
+        photo(source, 1)
+        yield FileJob(str(source), str(result), "a.png")
+
+    request = Request(Step(find_task("denoise")(sigma=9)), arriving())
+    with closing(Journal(str(tmp_path / "out"))) as journal:
+        records = list(restore_files(request, journal=journal))
+    assert [record.status for record in records] == ["done", "done"] and not records[1].error
+    assert len(seen) == 2 and seen[1] == source.read_bytes() != seen[0]
+
+
+def test_a_list_that_cannot_be_read_ends_the_batch(words: list[str], tmp_path: Path) -> None:
+    words.remove("in")
+    broken = codecs.BOM_UTF16_LE + b"\0\xd8a\0"
+    result = CliRunner().invoke(app, [*words, "--files-from", "-"], input=broken)
+    assert result.exit_code == 2
+    assert "Cannot read the list from standard input: it is not a text file." in result.stderr
+
+
+def test_results_in_a_list_are_not_restored_again(words: list[str], tmp_path: Path) -> None:
+    model = words[words.index("--model") + 1]
+    own = ["denoise", "--sigma", "9", "--model", model, "--files-from", "-", "--skip-existing"]
+    for _ in range(2):
+        names = sorted(str(path) for path in (tmp_path / "in").glob("*.png"))
+        result = CliRunner().invoke(app, own, input="\n".join(names).encode())
+        assert result.exit_code == 0
+        assert len(contents(tmp_path / "in")) == 12
 
 
 def test_watching_needs_folders(run: Run, words: list[str], tmp_path: Path) -> None:

@@ -133,6 +133,14 @@ def test_a_chain_is_needed_at_the_end(here: Path) -> None:
     assert both.exit_code == 2 and "both a chain and --preset" in both.stderr
 
 
+def test_a_restored_picture_has_no_quality_of_its_file(here: Path) -> None:
+    Image.open("a.png").convert("RGB").save("a.jpg", quality=30)
+    picture = read_picture(Path("a.jpg"))
+    assert picture.jpeg_quality == 30
+    assert restore(picture, Sr(), "sr.safetensors").jpeg_quality is None
+    assert restore(picture, Derain(), "derain.safetensors", strength=0).jpeg_quality == 30
+
+
 def test_a_chain_gives_what_its_tasks_give_in_memory(here: Path) -> None:
     """With 16 bits, so that rounding to 8 in between would be seen."""
     result = ok(run("a.png", f"{DERAIN} --strength 30% | {SR} | {DERAIN}", "--json"))

@@ -476,6 +476,7 @@ def test_a_model_of_the_catalog(run: Run, tmp_path: Path) -> None:
         Denoise(12.5),
         Denoise(),
         Deblock(40.0),
+        Deblock(30.0, (5, 13)),
         Sr(3.0),
         Sr(size=(120, 0)),
         Inpaint(box=((1, 2, 3, 4), (5, 6, 7, 8)), grow=3),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import io
 import json
 import os
@@ -318,6 +319,28 @@ def test_uploads_and_photos_are_limited(serve: Serve) -> None:
     assert wide.status_code == 413 and "megapixels, above the limit of 0.001" in wide.text
     enlarged = post(client, "sr", data=png((24, 20), sigma=0), scale="4")
     assert enlarged.status_code == 413 and "the result would have" in enlarged.json()["error"]
+
+
+def test_a_folder_that_was_removed_is_made_again(serve: Serve, folder: Path, instant: None) -> None:
+    client = serve(max_jobs=2)
+    folder.rmdir()
+    for _ in range(3):
+        assert post(client).status_code == 200
+
+
+def test_a_full_disk_is_reported(
+    serve: Serve, instant: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    client = serve(max_jobs=2)
+    with monkeypatch.context() as full:
+        full.setattr("restore_cli.serve.upload._save", fail)
+        for _ in range(3):
+            answer = post(client)
+            assert answer.status_code == 507 and "disk of the server is full" in answer.text
+    assert post(client).status_code == 200
 
 
 def test_a_full_server_asks_to_try_again(serve: Serve, stuck: threading.Event) -> None:

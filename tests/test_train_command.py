@@ -111,6 +111,26 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert other.exit_code == 3 and "differs in seed" in other.stderr and "--init" in other.stderr
 
 
+def test_a_training_replaces_no_file_that_it_did_not_write(folder: Path) -> None:
+    Path("tiny.csv").write_text("set,PSNR\nSet5,31\n")
+    for words in (), ("--resume",):
+        result = train("tiny.toml", "--data", "data", *words)
+        assert result.exit_code and "tiny.csv" in result.stderr
+    assert Path("tiny.csv").read_text() == "set,PSNR\nSet5,31\n"
+    Path("tiny.csv").unlink()
+    for name in "tiny.safetensors", "tiny.last.safetensors":
+        Path(name).write_text("hours of training")
+        result = train("tiny.toml", "--data", "data", "--resume")
+        assert result.exit_code == 2 and f"{name} would be replaced" in result.stderr
+        queued = train("tiny.toml", "--data", "data", "--jobs", "1")
+        assert queued.exit_code == 1 and "Cannot train tiny" in queued.stderr
+        assert f"{name} would be replaced" in Path("tiny.log").read_text()
+        assert Path(name).read_text() == "hours of training"
+        Path(name).unlink()
+    Path("tiny.csv").write_text("step,seconds\n1,2\n")  # killed before its first state
+    assert train("tiny.toml", "--data", "data", "--resume").exit_code == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.Signals) -> None:
     words = ["train", "tiny.toml", "--data", "data", "--device", "cpu", "--steps", "1000000"]

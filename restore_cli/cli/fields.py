@@ -98,13 +98,14 @@ def fill_task(task: type[Task], option: str, args: Sequence[str]) -> Task:
     Raises:
         UsageError: a key is unknown, or a value is invalid.
     """
-    known = option_fields(task)
+    known = option_fields(task, hidden=True)
     given: dict[str, Any] = {}
     for key, text in split_keys(option, args):
         name = key.replace("-", "_")
         if name not in known:
+            expected = ", ".join(option_fields(task))
             raise UsageError(
-                f"Unknown option {key!r} of {task.name} in {option}; expected {', '.join(known)}."
+                f"Unknown option {key!r} of {task.name} in {option}; expected {expected}."
             )
         value = known[name].metadata["parse"](text)
         given[name] = (*given.get(name, ()), value) if known[name].default == () else value

@@ -189,9 +189,13 @@ def restore_photos(
         references=reference,
         reports=[*reports, *([compare] if compare else [])],
     )
-    if resume and reports:  # those of an earlier run are replaced
-        _check_written(reports, None, overwrite or sources.has_journal())
     with sources.open_journal(create=not dry_run) if resume else nullcontext() as journal:
+        for path in reports if resume else ():  # those of an earlier run are replaced
+            check_report(
+                path, overwrite=overwrite or (journal is not None and journal.owns(str(path)))
+            )
+            if journal and not dry_run:
+                journal.note(path)
         items = sources.find(journal, quiet)
         side = parse_tile(tile)
         for name in accept or ():

@@ -143,9 +143,5 @@ def train(
     if dry_run:
         show_plan(request)
         return
-    for path in (out, request.state):
-        if path.exists() and not resume:
-            raise UsageError(
-                f"{path} already exists; use --resume to continue or choose another --out."
-            )
+    request.check_replaced()
     run_training(request)

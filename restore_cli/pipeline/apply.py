@@ -47,7 +47,15 @@ def restore(
         scale = task.enlargement(picture.height, picture.width)
         model = models.find(model or task.model, task.name, picture.channels, scale)
     change = apply(picture, task, model, models, settings or Settings(), strength, mask)
-    return picture.with_pixels(change.pixels)
+    return result_of(picture, task, change)
+
+
+def result_of(picture: Picture, task: Task, change: Restoration) -> Picture:
+    """The picture after a task has changed it; later tasks estimate which artifacts are left."""
+    result = picture.with_pixels(change.pixels)
+    if change.changed and not task.keeps_most_pixels:
+        result = replace(result, jpeg_quality=None)
+    return result
 
 
 def restore_fully(

@@ -55,7 +55,10 @@ def restore_files(
             if item is None:
                 if workers.is_busy:
                     yield from map(ledger.finish, workers.collect())
-            elif record := ledger.find(item):
+                continue
+            while journal and ledger.is_running(item):  # it changed while it was being restored
+                yield from map(ledger.finish, workers.collect())
+            if record := ledger.find(item):
                 yield record
             else:
                 ledger.begin(item)
@@ -159,6 +162,11 @@ class _Ledger:
         self._running: dict[str, tuple[FileJob, str, str]] = {}  # by output
         self._swept: set[str] = set()
         self._sources: dict[int, int] = {}  # hashes of outputs and inputs; paths need more memory
+
+    def is_running(self, item: FileJob) -> bool:
+        """Whether an earlier version of the same file is being restored."""
+        running = self._running.get(item.output)
+        return running is not None and running[0].input == item.input
 
     def find(self, item: FileJob) -> Record | None:
         """The record of a file that is not restored, or None.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import zlib
 from collections import Counter
@@ -18,6 +19,7 @@ from restore_cli.image import (
     READ_SUFFIXES,
     format_of,
     has_image_suffix,
+    is_image_name,
     suffix_of,
     written_format,
 )
@@ -186,6 +188,8 @@ def follow(
             continue
         if owns(pair[0]):  # such as a result next to a photo that was deleted
             continue
+        if existing == "skip" and _is_result(pair[0], naming):
+            continue
         [item] = match_files(_complete([pair], naming, single=False), masks, references)
         if not _is_in(shard, item):
             continue
@@ -194,6 +198,16 @@ def follow(
         except UsageError as error:
             item = replace(item, refusal=str(error))
         yield item
+
+
+def _is_result(path: str, naming: OutputNaming) -> bool:
+    """Whether a file is named like the result of another image next to it."""
+    stem = os.path.splitext(path)[0]
+    original = stem.removesuffix(naming.suffix)
+    if naming.output or original == stem:
+        return False
+    alike = glob.glob(f"{glob.escape(original)}.*")
+    return any(os.path.splitext(one)[0] == original and is_image_name(one) for one in alike)
 
 
 def _is_in(shard: tuple[int, int] | None, item: FileJob) -> bool:

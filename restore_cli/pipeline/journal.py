@@ -35,8 +35,8 @@ class Journal:
     """The journal of a folder of outputs; it survives a kill at any moment.
 
     A row is added before a photo is restored and completed afterwards, so that every output of this
-    program has a row. Files with unchanged size and times are not read; other files are the same if
-    their sha256 is.
+    program has a row; reports have one, too. Files with unchanged size and times are not read;
+    other files are the same if their sha256 is.
 
     Args:
         folder: path or URL of the folder of the outputs; a local one is created.
@@ -66,6 +66,10 @@ class Journal:
         """Whether this output was written with the journal, and may be replaced."""
         return self._find(output) is not None
 
+    def note(self, report: Path) -> None:
+        """Add a row for a report, so that a later run may replace it."""
+        self._save(str(report), "", "", "", b"")
+
     def find(self, item: FileJob, settings: str) -> Record | None:
         """The record of a photo that is done, as "skipped", or has failed.
 
@@ -85,13 +89,13 @@ class Journal:
         if not written or (item.mask and not storage.is_file(item.mask)):
             return None
         if (read, written) != row[1:3]:
-            self._save(item, settings, read, written, row[3])
+            self._save(item.output, settings, read, written, row[3])
         return replace(record, status="skipped")
 
     def begin(self, item: FileJob, settings: str) -> str:
         """Add the row of a photo before it is restored; returns the state of its input."""
         read = storage.state_of(item.input)
-        self._save(item, settings, read, "", b"")
+        self._save(item.output, settings, read, "", b"")
         return read
 
     def finish(self, item: FileJob, settings: str, read: str, record: Record) -> None:
@@ -104,7 +108,7 @@ class Journal:
             record: its record, with checksums.
         """
         self._save(
-            item,
+            item.output,
             settings,
             read,
             storage.state_of(item.output),
@@ -130,11 +134,11 @@ class Journal:
             ).fetchone()
             return found
 
-    def _save(self, item: FileJob, settings: str, read: str, written: str, record: bytes) -> None:
+    def _save(self, output: str, settings: str, read: str, written: str, record: bytes) -> None:
         with self._guard():
             self._rows.execute(
                 "REPLACE INTO photos VALUES (?, ?, ?, ?, ?)",
-                (self._key(item.output), settings, read, written, record),
+                (self._key(output), settings, read, written, record),
             )
 
     @contextmanager

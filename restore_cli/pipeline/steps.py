@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from restore_cli.engine import Settings
 from restore_cli.image import Picture, Pixels
-from restore_cli.pipeline.apply import apply, check_tiles
+from restore_cli.pipeline.apply import apply, check_tiles, result_of
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.plan import Step
 from restore_cli.pipeline.provenance import record_step
@@ -131,12 +131,9 @@ class Walker:
         warnings += [advice] if advice else []
         if len(steps) > 1:
             warnings = [f"{task.name}: {warning}" for warning in warnings]
-        restored = picture.with_pixels(change.pixels)
-        if change.changed and not task.keeps_most_pixels:
-            restored = replace(restored, jpeg_quality=None)  # later steps estimate what is left
         unrestored, shown = _unrestored(at, task, change, number == 0)
         return Progress(
-            picture=restored,
+            picture=result_of(picture, task, change),
             changed=at.changed or change.changed,
             drawn=drawn,
             mask=at.mask if change.mask is None else change.mask,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 
 from restore_cli import storage
+from restore_cli.errors import RestoreError, UsageError
 
 _SETTLED_SECONDS = 2.0  # a file that did not change for so long is complete
 
@@ -17,7 +19,8 @@ def watch(
 ) -> Iterator[tuple[str, str] | None]:
     """Yield files when they are complete, and again after each change; never ends.
 
-    Folders are searched again and again, because shared folders do not report changes.
+    Folders are searched again and again, because shared folders do not report changes. A search
+    that fails is repeated, except for the first one.
 
     Args:
         search: finds all files, as `find_inputs` does.
@@ -27,10 +30,18 @@ def watch(
         What `search` found, and None when there is no other file at the moment.
     """
     seen: dict[str, tuple[str, float]] = {}  # state, and when it was first seen; 0 once yielded
-    while True:
+    for search_number in itertools.count():
         storage.refresh()
+        try:
+            found = list(search())
+        except RestoreError:
+            if not search_number:
+                raise
+            yield None  # a folder was renamed during the search, or a disk is away for a while
+            time.sleep(seconds)
+            continue
         now, before, seen = time.monotonic(), seen, {}
-        for path, relative in search():
+        for path, relative in found:
             state = storage.state_of(path)
             seen[path] = old = before.get(path, ("", 0.0))
             if old[0] != state:
@@ -43,13 +54,16 @@ def watch(
 
 
 def arrive(lines: Iterable[str]) -> Iterator[str | None]:
-    """Yield lines as they arrive, and None while there are none."""
-    waiting: queue.Queue[str | None] = queue.Queue(1000)
+    """Yield lines as they arrive, and None while there are none; raises UsageError if it cannot."""
+    waiting: queue.Queue[str | Exception | None] = queue.Queue(1000)
 
     def read() -> None:
-        for line in lines:
-            waiting.put(line)
-        waiting.put(None)
+        try:
+            for line in lines:
+                waiting.put(line)
+            waiting.put(None)
+        except (OSError, ValueError) as error:  # a closed pipe, a folder, or invalid UTF-16
+            waiting.put(error)
 
     threading.Thread(target=read, daemon=True).start()
     while True:
@@ -60,4 +74,7 @@ def arrive(lines: Iterable[str]) -> Iterator[str | None]:
             continue
         if line is None:
             return
+        if isinstance(line, Exception):
+            reason = getattr(line, "strerror", None) or "it is not a text file"
+            raise UsageError(f"Cannot read the list from standard input: {reason}.") from line
         yield line

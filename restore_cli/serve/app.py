@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import secrets
 import time
@@ -33,6 +34,14 @@ WAIT_SECONDS = 30.0  # proxies often give up after 60
 _POLL_SECONDS = 0.5  # how often a waiting client is checked
 _EXPIRE_SECONDS = 5.0  # how often finished photos are checked
 _RETRY = {"Retry-After": "5"}
+_ERRORS = (
+    AnyHTTPException,
+    RequestValidationError,
+    RestoreError,
+    FullError,
+    OSError,
+    Exception,
+)
 
 Wait = Annotated[
     bool,
@@ -75,7 +84,7 @@ def create_app(config: Config, folder: Path) -> Guard:
         redoc_url=None,
         lifespan=live,
     )
-    for kind in (AnyHTTPException, RequestValidationError, RestoreError, FullError, Exception):
+    for kind in _ERRORS:
         app.add_exception_handler(kind, _answer_error)
     for action in actions().values():
         _add_action(app, action, jobs, config)
@@ -86,6 +95,8 @@ def create_app(config: Config, folder: Path) -> Guard:
 
 async def _answer_error(_: Request, error: Exception) -> Response:
     match error:
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return refuse(507, "Cannot store the photo: the disk of the server is full.")
         case FullError():
             sentence = "The server is full. Fetch or delete results, or try again later."
             return refuse(503, sentence, **_RETRY)

@@ -83,8 +83,8 @@ class Jobs:
             raise FullError
         self._arriving += 1
         folder = self._folder / secrets.token_hex(8)
-        folder.mkdir()
         try:
+            folder.mkdir(parents=True)  # systems remove old folders of temporary files
             yield folder
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)

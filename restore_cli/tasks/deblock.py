@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from restore_cli.errors import UsageError
 from restore_cli.levels import Range, span
-from restore_cli.tasks import Task, option
+from restore_cli.tasks import Task, option, recorded
 from restore_cli.tasks.restoration import (
     Finding,
     NetworkInput,
@@ -34,6 +35,14 @@ def parse_quality(text: str) -> float | None:
         ) from error
 
 
+def parse_corner(text: str) -> tuple[int, int]:
+    """Parse "row,column", each from 0 to 15."""
+    if not re.fullmatch(r"([0-9]|1[0-5]),([0-9]|1[0-5])", text):
+        raise UsageError(f"{text!r} is not a valid corner; expected two numbers from 0 to 15.")
+    row, column = map(int, text.split(","))
+    return row, column
+
+
 @dataclass(frozen=True)
 class Deblock(Task):
     """Remove JPEG compression artifacts from photos.
@@ -57,7 +66,7 @@ class Deblock(Task):
         parse=parse_quality,
     )
 
-    corner: tuple[int, int] | None = None
+    corner: tuple[int, int] | None = recorded(None, parse_corner, "{0[0]},{0[1]}".format)
 
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:

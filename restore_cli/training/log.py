@@ -33,7 +33,7 @@ class Log:
         self.path = path
         self.rows: list[dict[str, Any]] = []
         if step and path.exists():
-            self.rows = [row for row in _read(path) if int(row["step"]) <= step]
+            self.rows = [row for row in read_rows(path) if int(row["step"]) <= step]
         self.board: Any = None
         if logdir:
             try:
@@ -98,7 +98,8 @@ class Log:
             self.board.close()
 
 
-def _read(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read the rows of a log; raises RestoreError if the file is damaged, or no log."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))

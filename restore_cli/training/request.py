@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from restore_cli.errors import UsageError
+from restore_cli.training.log import read_rows
 from restore_cli.training.recipe import Recipe
 
 
@@ -62,6 +63,29 @@ class Request:
         if self.workers is not None:
             return self.workers
         return 0 if device.type == "cpu" else min(8, max(1, (os.cpu_count() or 2) - 1))
+
+    def check_replaced(self) -> None:
+        """Check that no file would be replaced that this training did not write.
+
+        Raises:
+            UsageError: one would be.
+            RestoreError: there is a file with the name of the log, which is none.
+        """
+        for path in (self.out, self.last, self.state, self.log):
+            if path.exists() and not self.resume:
+                raise UsageError(
+                    f"{path} already exists; use --resume to continue or choose another --out."
+                )
+        if self.state.exists():
+            return
+        for path in (self.out, self.last):
+            if path.exists():
+                raise UsageError(
+                    f"Cannot resume: {self.state} does not exist, and {path} would be replaced."
+                    " Move it away, or choose another --out."
+                )
+        if self.log.exists():  # of a training that was killed before its first state
+            read_rows(self.log)
 
     def check_places(self) -> None:
         """Check, before any work is done, that all output files can be written.
