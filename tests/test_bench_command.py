@@ -102,6 +102,13 @@ def test_every_model_and_baseline_is_measured_at_every_level(
     assert same["figures"]["parameters"] > 1000 and same["figures"]["kFLOP/pixel"] > 1
     assert {"MP/s", "seconds"} <= smooth["figures"].keys() and "MP/s" not in noisy["figures"]
     assert smooth["about"].startswith("scikit-image ") and same["about"] == ""
+    eight = rows(*words[:-2], "--sigma", "15", "--ensemble")[1]
+    one, several = same["figures"]["kFLOP/pixel"], eight["figures"]["kFLOP/pixel"]
+    assert several == pytest.approx(8 * one)
+    camera = rows(
+        "denoise", "small", "--data", str(sets), "--sigma", "9", "--level", "noise=camera"
+    )
+    assert camera[0]["protocol"].startswith("camera noise and its file of 8 bits or JPEG")
     clipped = rows("denoise", "small", "--data", str(sets), "--sigma", "25", "--clip")[0]
     assert (
         clipped["figures"]["PSNR"] > noisy["figures"]["PSNR"] + 0.1

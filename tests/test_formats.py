@@ -578,6 +578,17 @@ def test_metadata_of_an_animation(run: Run, tmp_path: Path) -> None:
             assert image.info["icc_profile"] == SRGB
 
 
+def test_frames_with_a_palette_keep_their_colors(run: Run, tmp_path: Path) -> None:
+    palette = Image.linear_gradient("L").convert("RGB").quantize(16)
+    first, *others = (frame.quantize(palette=palette) for frame in frames_of(3))
+    first.save(tmp_path / "a.png", save_all=True, append_images=others)
+    with Image.open(tmp_path / "a.png") as image:
+        assert image.mode == "P" and image.n_frames == 3  # type: ignore[attr-defined]
+    record = done(run("a.png", "--pages", "all", "--json"))
+    for new, old in zip(shown(Path(record["output"])), shown(tmp_path / "a.png"), strict=True):
+        np.testing.assert_array_equal(new, old)
+
+
 def test_a_still_image_that_is_no_frame(run: Run, tmp_path: Path) -> None:
     still, *others = frames_of(3)
     still.save(tmp_path / "a.png", save_all=True, append_images=others, default_image=True)
@@ -586,6 +597,21 @@ def test_a_still_image_that_is_no_frame(run: Run, tmp_path: Path) -> None:
     assert record["warnings"] == ["The still image for programs without animation was left out."]
     for new, old in zip(shown(Path(record["output"])), shown(tmp_path / "a.png")[1:], strict=True):
         np.testing.assert_array_equal(new, old)
+
+
+@pytest.mark.parametrize("pages", ["first", "all"])
+def test_a_thumbnail_before_the_photo_is_left_out(run: Run, tmp_path: Path, pages: str) -> None:
+    photo = RNG.integers(0, 256, (24, 34, 3), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        profile = [(34675, 7, len(SRGB), SRGB, True)]
+        small = {"subfiletype": 1, "extratags": profile}
+        writer.write(photo[::2, ::2], photometric="rgb", metadata=None, **small)
+        writer.write(photo, photometric="rgb", metadata=None)
+    record = done(run("a.tif", "--pages", pages, "--json"))
+    assert record["warnings"] == ["Smaller versions of the pages (1) were left out."]
+    with Image.open(record["output"]) as image:
+        np.testing.assert_array_equal(np.asarray(image), photo)
+        assert image.info["icc_profile"] == SRGB
 
 
 def tiff_of_pages(path: Path) -> list[Array]:

@@ -679,6 +679,31 @@ def test_metadata_is_kept_with_16_bits(format: str, bands: int) -> None:
     assert exif.get_ifd(ExifTags.IFD.GPSInfo)[ExifTags.GPS.GPSLatitudeRef] == "N"
 
 
+def test_texts_in_any_encoding_survive_in_a_tiff() -> None:
+    copyright, artist = "© Jürgen, Zürich".encode(), "Müller".encode("latin-1")
+    entries = ((0x8298, copyright + b"\0", 62), (0x013B, artist + b"\0", 62 + len(copyright) + 1))
+    block = b"II*\0" + struct.pack("<IH", 8, 2)
+    block += b"".join(struct.pack("<HHII", tag, 2, len(text), at) for tag, text, at in entries)
+    block = block.ljust(62, b"\0") + b"".join(text for _, text, _ in entries)
+    data = saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block)
+    for format in "TIFF", "TIFF", "JPEG":  # each from the one before
+        data, _ = encode_picture(read_picture(data), format)
+        assert copyright in data and artist in data
+
+
+def test_a_tiff_keeps_the_mark_of_adobe_rgb() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.IFD.Exif] = {
+        ExifTags.Base.ISOSpeedRatings: 400,
+        int(ExifTags.IFD.Interop): {1: "R03", 2: b"0100"},
+    }
+    data = saved(Image.fromarray(PHOTO), "JPEG", exif=exif.tobytes())
+    for format in "TIFF", "TIFF", "JPEG":
+        assert opened(data).getexif().get_ifd(ExifTags.IFD.Interop)[1] == "R03"
+        data, _ = encode_picture(read_picture(data), format)
+    assert opened(data).getexif().get_ifd(ExifTags.IFD.Interop)[1] == "R03"
+
+
 def test_exif_is_patched_and_not_rewritten() -> None:
     exif = exif_with(6)
     picture = read_picture(
@@ -731,6 +756,13 @@ def test_photoshop_and_xmp_thumbnails_are_left_out() -> None:
     assert split_resources(one + two) == (None, two)
     packet = b"<x><xmp:Thumbnails><rdf:Alt>/9j/</rdf:Alt></xmp:Thumbnails><y/></x>"
     assert xmp_of_result(packet, 1, 1) == b"<x><y/></x>"
+
+
+def test_the_video_of_a_motion_photo_is_not_announced() -> None:
+    packet = b"<x GCamera:MotionPhoto=\"1\" GCamera:MotionPhotoVersion='1'>%s</x>"
+    packet %= b"<GCamera:MicroVideo>1</GCamera:MicroVideo>"
+    expected = packet.replace(b'Photo="1"', b'Photo="0"').replace(b"Video>1", b"Video>0")
+    assert xmp_of_result(packet, 1, 1) == expected
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])

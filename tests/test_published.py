@@ -71,6 +71,9 @@ def test_results_are_found_by_set_and_level(
 def test_results_of_other_levels_are_not_found() -> None:
     assert published("denoise", "bsd68", {"sigma": 26}) == ()
     assert published("denoise", "bsd68", {}) == ()
+    assert published("sr", "set5", {"scale": 2, "damage": "bicubic"})
+    assert published("sr", "set5", {"scale": 2, "damage": "photo"}) == ()
+    assert published("denoise", "set12", {"sigma": 25, "noise": "camera"}) == ()
     assert published("deblur", "images-of-xu", {"kernel": "motion"})
     assert not [
         figure

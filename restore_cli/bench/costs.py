@@ -67,15 +67,19 @@ def _peak() -> float:
     return int(kilobytes) * 1024 / 1e6
 
 
-def measure_costs(network: Restorer) -> dict[Figure, float]:
+def measure_costs(network: Restorer, passes: int = 1) -> dict[Figure, float]:
     """The number of parameters, and thousands of floating-point operations per output pixel.
 
     Empty for a network that another library runs.
+
+    Args:
+        network: the network.
+        passes: how often it runs for an image.
     """
     if network.on_cpu:
         return {}
     parameters = sum(parameter.numel() for parameter in network.parameters())
-    return {PARAMETERS: parameters, WORK: _count_flops(network) / 1e3}
+    return {PARAMETERS: parameters, WORK: passes * _count_flops(network) / 1e3}
 
 
 def _count_flops(network: Restorer) -> float:

@@ -12,7 +12,7 @@ def describe_protocol(case: Case) -> str:
     """Describe degradation, colors, rounding and border: "real pairs; results rounded ..."."""
     request, damage = case.request, case.damage
     entry = known_sets().get(case.images.name.lower())
-    parts = ["real pairs" if case.real else damage.protocol]
+    parts = ["real pairs" if case.real else damage.describe()]
     if case.real and entry and entry.damage:
         parts[0] += f", {entry.damage}"
     if case.real and damage.crop_to_scale(np.zeros((97, 97, 1), np.float32)).shape[0] < 97:

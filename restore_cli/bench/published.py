@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import RestoreError
 from restore_cli.tables import fill_in, read_toml
 
@@ -64,7 +65,7 @@ def published(
         task: name of the task.
         set: name of the set, in upper or lower case.
         level: the levels of the degradation; a result matches if all levels that its paper states
-            are equal.
+            are equal, and all others are the usual ones of the degradation.
 
     Raises:
         RestoreError: the table is invalid.
@@ -74,8 +75,14 @@ def published(
         for figure in _everything()
         if (task in (None, figure.task))
         and (set is None or set.lower() == figure.set)
-        and (level is None or figure.level.items() <= level.items())
+        and (level is None or _matches(figure, level))
     )
+
+
+def _matches(figure: PublishedResult, level: Mapping[str, Any]) -> bool:
+    usual = {field.name: field.default for field in fields(find_degradation(figure.task))}
+    others = level.keys() - figure.level.keys()
+    return figure.level.items() <= level.items() and all(level[key] == usual[key] for key in others)
 
 
 @cache

@@ -20,6 +20,7 @@ from restore_cli.download import sha256_of
 from restore_cli.levels import Choice, Range, parse_level
 from restore_cli.models.catalog import Entry
 from restore_cli.models.checkpoint import Checkpoint
+from restore_cli.network import Restorer
 from restore_cli.report.figures import (
     IMAGES,
     MEDIAN,
@@ -35,6 +36,7 @@ from restore_cli.report.figures import (
     Figure,
 )
 from restore_cli.report.row import Row
+from restore_cli.tasks import find_task
 
 Measurements = Mapping[str, Measurement]  # by the name of the image
 
@@ -53,7 +55,7 @@ def measured_row(method: Method, case: Case, images: Measurements) -> Row:
         figures |= _speed(images)
     used = dict.fromkeys(image.network for image in images.values() if image.network)
     networks = [method.network(name) for name in used]
-    costs = [measure_costs(one.network) for one in networks]
+    costs = [measure_costs(one.network, _passes(case, one.network, images)) for one in networks]
     if len(costs) == 1:
         figures |= costs[0]
     elif costs:
@@ -76,6 +78,13 @@ def measured_row(method: Method, case: Case, images: Measurements) -> Row:
         details={name: image.to_plain() for name, image in images.items()},
         files={one.name: _sha256(one) for one in networks},
     )
+
+
+def _passes(case: Case, network: Restorer, images: Measurements) -> int:
+    """How often a network runs for an image: a gray one restores each channel of a color image."""
+    gray = network.geometry.channels == 1 and not find_task(case.request.task).gray_via_luma
+    channels = max(image.channels for image in images.values()) if gray else 1
+    return channels * (8 if case.request.settings.ensemble else 1)
 
 
 def _means(images: Measurements, quality: Figure) -> dict[Figure, float]:

@@ -43,7 +43,7 @@ class Degradation(ABC):
     """A way to degrade clean images: a frozen dataclass with its levels as fields.
 
     Attributes:
-        protocol: how benchmarks degrade a clean image, in words.
+        protocol: how benchmarks degrade a clean image, in words; see `describe`.
         headline_metric: the figure by which results are compared: PSNR over all channels, or on
             luma.
         levels: the training levels of a recipe that does not set them; see `draw`.
@@ -59,6 +59,10 @@ class Degradation(ABC):
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
         """Draw a degradation: a range uniformly, one word of a choice, other levels as they are."""
         return cls(**{key: draw(parse_level(level), rng) for key, level in levels.items()})
+
+    def describe(self) -> str:
+        """Describe how benchmarks degrade a clean image with these levels."""
+        return self.protocol
 
     @property
     def paired(self) -> bool:

@@ -45,6 +45,15 @@ class Downscale(Degradation):
                 f"{self.damage!r} is not a valid damage; expected {', '.join(_DAMAGES)}."
             )
 
+    def describe(self) -> str:
+        """Describe how benchmarks degrade a clean image with these levels."""
+        if self.damage == "bicubic":
+            return self.protocol
+        return (
+            "blurred, reduced, made noisy and compressed in a random order, drawn by numpy's"
+            " RandomState(0), restarted for each image"
+        )
+
     @property
     def paired(self) -> bool:
         """Whether datasets have such pairs: their small images are reduced bicubically."""

@@ -47,6 +47,15 @@ class Noise(Degradation):
                 f"{self.noise!r} is not a valid noise; expected {', '.join(photo_noise.NOISES)}."
             )
 
+    def describe(self) -> str:
+        """Describe how benchmarks degrade a clean image with these levels."""
+        if self.noise == "gaussian":
+            return self.protocol
+        return (
+            f"{self.noise} noise and its file of 8 bits or JPEG, drawn by numpy's RandomState(0),"
+            " restarted for each image"
+        )
+
     def task(self) -> Denoise:
         """Return the task with the level of white noise; in a camera's files the level differs."""
         return Denoise(self.sigma if self.noise == "gaussian" else None)

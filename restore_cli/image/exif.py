@@ -127,7 +127,13 @@ def upright_xmp(packet: bytes) -> bytes:
 
 
 def xmp_of_result(packet: bytes, height: int, width: int) -> bytes:
-    """Set the size in an XMP packet, and take out its thumbnails, which show the photo before."""
+    """Set the size in an XMP packet, and take out its thumbnails, which show the photo before.
+
+    The video of a motion photo, which is not in the result, is no longer announced.
+    """
+    packet = re.sub(
+        rb"(GCamera:(?:MotionPhoto|MicroVideo)(?:\s*=\s*[\"']|>)\s*)1", rb"\g<1>0", packet
+    )
     packet = re.sub(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", b"", packet, flags=re.DOTALL)
     for names, size in (
         (b"tiff:ImageWidth|exif:PixelXDimension", width),

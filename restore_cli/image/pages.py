@@ -24,7 +24,7 @@ from restore_cli.image.raster import array_raster, assemble
 from restore_cli.image.raw import is_raw
 from restore_cli.image.read import decode, named_errors
 from restore_cli.image.tiff_read import decode_tiff, note_of_smaller
-from restore_cli.image.tiff_tags import directories, is_reduced, tag_values
+from restore_cli.image.tiff_tags import beginning_at, directories, is_reduced, tag_values
 from restore_cli.image.tiff_write import encode_tiff_pages
 from restore_cli.image.webp import encode_webp
 
@@ -141,8 +141,7 @@ def _tiff_pages(data: bytes, name: str, bounds: Bounds) -> Pages | None:
 def _single_page(data: bytes, start: int) -> bytes:
     """Return a TIFF that begins with the directory at an offset, and has no other."""
     order = "<" if data[:2] == b"II" else ">"
-    page = bytearray(data)
-    struct.pack_into(order + "I", page, 4, start)
+    page = bytearray(beginning_at(data, start))
     (entries,) = struct.unpack_from(order + "H", page, start)
     struct.pack_into(order + "I", page, start + 2 + 12 * entries, 0)
     return bytes(page)
@@ -168,6 +167,7 @@ def _frames(data: bytes, name: str, bounds: Bounds) -> Pages | None:
     mode = ("L" if first.channels == 1 and first.format != "GIF" else "RGB") + "A" * alpha
 
     def pictures() -> Iterator[Picture]:
+        image = open_image(data, bounds)  # Pillow loses the palette of a PNG when it goes back
         for index in indices:
             with named_errors(name):
                 image.seek(index)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from restore_cli.errors import PictureError
@@ -18,6 +20,7 @@ from restore_cli.image.tiff_samples import tiff_raster
 from restore_cli.image.tiff_tags import (
     TAG_IPTC,
     TAG_PHOTOSHOP,
+    beginning_at,
     directories,
     exif_of_tags,
     is_reduced,
@@ -33,12 +36,17 @@ _UNREAD |= {34892: "lossy JPEG of DNG", 50002: "JPEG XL", 52546: "JPEG XL"}
 
 
 def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
-    """Decode the first page of a TIFF.
+    """Decode the first page of a TIFF; smaller versions of pages are none.
 
     Raises:
         PictureError: this kind of TIFF is not supported, or it exceeds the bounds.
         Exception: it is damaged; decoders raise various errors then.
     """
+    starts = directories(data)
+    pages = [start for start in starts if not is_reduced(data, start)] or starts
+    before = data
+    if pages[:1] != starts[:1]:  # a thumbnail comes first
+        data = beginning_at(data, pages[0])
     # Pillow rotates the pixels of a TIFF by its orientation, so that is removed first.
     data, orientation = upright_exif(data)
     with unlimited():
@@ -49,11 +57,11 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         channels = max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1)
         bounds.check(*padded, channels)
         metadata = tiff_metadata(data, tags)
+        if pages[:1] != starts[:1]:
+            metadata = _complete(metadata, before)
     segments = segments_of(data, tags, layout)
-    others = directories(data)[1:]
-    smaller = sum(is_reduced(data, start) for start in others)
-    notes = first_frame_notes(1 + len(others) - smaller, "TIFF")
-    if smaller:
+    notes = first_frame_notes(len(pages), "TIFF")
+    if smaller := len(starts) - len(pages):
         notes.append(note_of_smaller(smaller))
     if any(tag in tags for tag in _GEOREFERENCES):
         notes.append("Georeferencing was left out.")
@@ -82,6 +90,15 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         notes.append(f"16-bit {image.mode} was read with 8 bits per sample.")
     raster = pillow_raster(image, notes)
     return assemble(raster, orientation, metadata, "TIFF", notes, is_rgb_or_gray(image))
+
+
+def _complete(metadata: Metadata, data: bytes) -> Metadata:
+    """Add the metadata of the first directory that a later one lacks."""
+    tags = Image.Exif()
+    tags.load(data)
+    own = tiff_metadata(data, tags)
+    lacking = {name: value for name, value in vars(own).items() if not getattr(metadata, name)}
+    return replace(metadata, **lacking)
 
 
 def note_of_smaller(count: int) -> str:

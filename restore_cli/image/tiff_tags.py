@@ -57,6 +57,12 @@ def directories(data: bytes) -> list[int]:
     return list(seen)
 
 
+def beginning_at(data: bytes, start: int) -> bytes:
+    """Return a TIFF whose first directory is the one at an offset."""
+    order = "<" if data[:2] == b"II" else ">"
+    return data[:4] + struct.pack(order + "I", start) + data[8:]
+
+
 def is_reduced(data: bytes, start: int) -> bool:
     """Whether a directory is marked as a smaller version of another page."""
     return any(kind & 1 for kind in tag_values(data, start, ExifTags.Base.NewSubfileType))
@@ -98,10 +104,29 @@ def tags_of_exif(block: bytes | None) -> Any:
     return tags
 
 
+class _Text(str):
+    """A text of bytes in any encoding, which Pillow reads as Latin-1, but writes as ASCII."""
+
+    def encode(self, *_: str) -> bytes:
+        return str.encode(self, "latin-1")
+
+
 def _copy_texts(tags: Image.Exif, target: Any) -> None:
     for tag in _TEXTS:
         if tag in tags:
-            target[tag] = tags[tag]
+            target[tag] = _exact(tags[tag])
     for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
-        if entries := tags.get_ifd(ifd):
-            target[int(ifd)] = dict(entries)
+        if entries := _entries(tags, ifd):
+            if ifd == ExifTags.IFD.Exif:  # its entry for this directory is a place in the old file
+                entries.pop(ExifTags.IFD.Interop, None)
+                if interop := _entries(tags, ExifTags.IFD.Interop):
+                    entries[int(ExifTags.IFD.Interop)] = interop
+            target[int(ifd)] = entries
+
+
+def _entries(tags: Image.Exif, ifd: int) -> dict[int, Any]:
+    return {tag: _exact(value) for tag, value in tags.get_ifd(ifd).items()}
+
+
+def _exact(value: Any) -> Any:
+    return _Text(value) if isinstance(value, str) else value
