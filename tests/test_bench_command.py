@@ -102,6 +102,8 @@ def test_every_model_and_baseline_is_measured_at_every_level(
     assert same["figures"]["parameters"] > 1000 and same["figures"]["kFLOP/pixel"] > 1
     assert {"MP/s", "seconds"} <= smooth["figures"].keys() and "MP/s" not in noisy["figures"]
     assert smooth["about"].startswith("scikit-image ") and same["about"] == ""
+    both = rows(*words[:-2], "--sigma", "15", "--level", "sigma=15", "--level", "sigma=25")
+    assert list(dict.fromkeys(row["level"] for row in both)) == ["sigma 15", "sigma 25"]
     eight = rows(*words[:-2], "--sigma", "15", "--ensemble")[1]
     one, several = same["figures"]["kFLOP/pixel"], eight["figures"]["kFLOP/pixel"]
     assert several == pytest.approx(8 * one)

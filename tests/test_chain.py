@@ -224,7 +224,7 @@ def test_requests_travel_to_other_processes() -> None:
 
 def test_the_line_of_a_photo_names_each_step(here: Path) -> None:
     said = ok(run("a.png", f"{DERAIN} --strength 0 | {SR} --strength 50%")).stderr
-    assert "  derain: strength 0.0, left unchanged  sr: scale 2.0, strength 0.5  " in said
+    assert "  derain: strength 0, left unchanged  sr: scale 2, strength 0.5  " in said
     said = ok(run("a.png", f"{DERAIN} | {DERAIN}", "--overwrite")).stderr
     assert "a.restored.png  derain  derain  " in said
 

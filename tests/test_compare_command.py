@@ -276,6 +276,15 @@ def test_compare_begins_with_the_worst_of_a_folder_and_goes_on_after_a_fault(fol
     assert [one["title"] for one in comparisons()] == ["b.png", "c.png"]
 
 
+def test_compare_gives_no_photo_the_result_of_another(folder: Path) -> None:
+    for name in "in/a.png", "in/a.1.png", "in/b.png", "out/a.1.png", "out/b.denoised.png":
+        Path(name).parent.mkdir(exist_ok=True)
+        save(name, noise())
+    result = compare("in", "out", "-o", "out.html")
+    assert result.stderr == "warning: Skipped a.png: not every folder has a matching photo.\n"
+    assert len(comparisons()) == 2
+
+
 def test_compare_finds_the_most_similar_name(folder: Path) -> None:
     for name in ("a.jpg", "a.png", "2024.png", "2024.07.png"):
         save(f"old/{name}", noise())

@@ -171,6 +171,32 @@ def test_config_shows_what_holds_and_why(here: Path, monkeypatch: pytest.MonkeyP
     assert f"Project file: {project}" in result.stderr
 
 
+def test_an_option_precedes_defaults_that_exclude_it(here: Path) -> None:
+    file = here.parent / "user/config.toml"
+    file.write_text('overwrite = true\n[sr]\nsize = "48x"\n')
+    assert output("sr", "a.png", "--scale", "3", "--skip-existing") == "a.enlarged.png"
+    refused("--scale and --size together", "sr", "a.png", "--scale", "3", "--size", "48x")
+    file.write_text("skip-existing = true\n[sr]\nscale = 3\n")
+    assert output("sr", "a.png", "--size=48x", "--overwrite") == "a.enlarged.png"
+
+
+def test_config_shows_texts_as_they_are(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, shown in (
+        ("2026-01-31", '"2026-01-31"'),
+        ("12:30:00", '"12:30:00"'),
+        ("0x10", '"0x10"'),
+        ("1 # b", '"1 # b"'),
+        ("7", "7"),
+    ):
+        monkeypatch.setenv("RESTORE_SUFFIX", text)
+        assert restore("config").stdout.startswith(f"suffix = {shown}  # RESTORE_SUFFIX\n")
+
+
+def test_help_fails_as_the_command_does(here: Path) -> None:
+    (here.parent / "user/config.toml").write_text('sufix = "a"\n')
+    refused("Did you mean suffix", "help", "denoise")
+
+
 def test_no_variable_of_the_program_is_that_of_an_option() -> None:
     """RESTORE_CACHE and the like do not set an option."""
     options = {

@@ -38,6 +38,10 @@ NETWORKS: list[tuple[str, dict[str, Any]]] = [
     ("baselines:FFDNet", {"depth": 4, "width": 6}),
     ("baselines:ConvChain", {"widths": [6, 6], "kernels": [8, 1, 5]}),
     ("baselines:RonnebergerUNet", {"levels": 3, "width": 4}),
+    (
+        "infoaccum:InfoAccumUNet",
+        {"levels": 2, "width": 4, "layers": 5, "growth": 2, "module": "attention"},
+    ),
     ("prenet:PReNet", {"stages": 2, "width": 6}),
     ("rrdb:RRDBNet", {"blocks": 1, "width": 6, "growth": 3}),
     ("rrdb:RRDBNet", {"blocks": 1, "width": 6, "growth": 3, "unshuffle": 2}),

@@ -70,6 +70,17 @@ def photo(height: int, width: int, channels: int = 3) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("arch", "params"), LOCAL)
+def test_a_training_starts_with_gradients(arch: str, params: dict[str, Any]) -> None:
+    torch.manual_seed(0)
+    network = build(arch, params)
+    network.init_weights()
+    channels, side = network.geometry.channels + network.geometry.conditions, 64
+    result = network(torch.rand(1, channels, side, side))
+    (result - 0.3).square().mean().backward()
+    assert any(one.grad is not None and one.grad.abs().sum() > 0 for one in network.parameters())
+
+
+@pytest.mark.parametrize(("arch", "params"), LOCAL)
 @pytest.mark.parametrize("size", [(1, 1), (5, 130), (67, 41)])
 def test_tiles_are_exact(arch: str, params: dict[str, Any], size: tuple[int, int]) -> None:
     network = made(arch, params)

@@ -99,7 +99,7 @@ def test_writes_beside_the_input(run: Run, tmp_path: Path) -> None:
     before = source.read_bytes()
     result = ok(run("photo.jpg", "--sigma", 25))
     assert result.stdout == ""
-    assert result.stderr.startswith("photo.jpg -> photo.denoised.jpg  sigma 25.0  0.00048 MP in ")
+    assert result.stderr.startswith("photo.jpg -> photo.denoised.jpg  sigma 25  0.00048 MP in ")
     assert source.read_bytes() == before
     with Image.open("photo.denoised.jpg") as image:
         assert (image.format, image.size) == ("JPEG", (24, 20))

@@ -128,6 +128,7 @@ def test_invalid_studies_are_refused(folder: Path) -> None:
         (["rednet-depth", "--set", "x"], "'x' is not a valid --set"),
         (["rednet-depth", "--set", "x=1"], "unknown key 'x'"),
         (["rednet-patch", "--set", "patch=40"], "Cannot set patch: the study varies it."),
+        (["rednet-depth", "--set", "seed=5"], "Cannot set seed. Use --seeds"),
         (["rednet-filters"], "Cannot set width: the study varies it."),
     ):
         result = study(*words)

@@ -111,6 +111,15 @@ def test_a_recipe_becomes_a_checkpoint(folder: Path) -> None:
     assert other.exit_code == 3 and "differs in seed" in other.stderr and "--init" in other.stderr
 
 
+def test_options_override_what_a_recipe_validates_and_how_long_it_is(folder: Path) -> None:
+    words = "rednet/denoise-30:red10:cpu", "--data", "data/photos", "--dry-run"
+    plan = train(*words, "--level", "sigma=50", "--set", "steps=3").stdout
+    assert "levels = { sigma = 50 }" in plan and "validation = [{ sigma = 50 }]" in plan
+    assert "\nsteps = 3\nminutes = 0\n" in plan
+    own = train(*words, "--level", "sigma=50", "--set", "validation=[{sigma=10}]").stdout
+    assert "validation = [{ sigma = 10 }]" in own
+
+
 def test_a_training_replaces_no_file_that_it_did_not_write(folder: Path) -> None:
     Path("tiny.csv").write_text("set,PSNR\nSet5,31\n")
     for words in (), ("--resume",):

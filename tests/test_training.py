@@ -866,6 +866,38 @@ def test_real_pairs_are_validated_on_real_pairs(real_pairs: Path, tmp_path: Path
         load_data(real_pairs, recipe, 3, validation=apart / "large")
 
 
+def test_real_pairs_have_no_levels_of_drawn_damage(real_pairs: Path) -> None:
+    own = {"pairs": ["large:small"], "patch": 16, "validation": [{"scale": 3}]}
+    recipe = Recipe.parse({"task": "sr", "levels": {"scale": 2, "damage": "photo"}} | own)
+    assert recipe.validation == ({"scale": 2, "damage": "photo"},)
+    own = {"pairs": ["large:same"], "validation": [{"sigma": 10}, {"sigma": 50}]}
+    assert Recipe.parse({"task": "denoise", "levels": {"sigma": 30}} | own).validation == ({},)
+
+
+def test_pairs_for_validation_have_the_same_scale(real_pairs: Path, tmp_path: Path) -> None:
+    apart = tmp_path / "apart"
+    shutil.copytree(real_pairs / "large", apart / "large")
+    shutil.copytree(real_pairs / "same", apart / "small")
+    recipe = Recipe.parse({"task": "sr", "pairs": ["large:small"], "patch": 16})
+    with pytest.raises(UsageError, match="1 times as large as the degraded ones, not 2"):
+        load_data(real_pairs, recipe, 3, validation=apart)
+
+
+def test_validation_has_the_level_of_the_training() -> None:
+    found = Recipe.parse({"task": "sr", "folders": ["photos"], "levels": {"scale": 3}, "patch": 48})
+    assert found.validation == ({"scale": 3},)
+    found = Recipe.parse({"task": "denoise", "levels": {"noise": "camera"}, "folders": ["photos"]})
+    assert found.validation == tuple({"sigma": sigma, "noise": "camera"} for sigma in (15, 25, 50))
+    with pytest.raises(UsageError, match="for scale 2: it upscales 4x"):
+        make_network(Recipe.parse({"task": "sr", "arch": "compact:Compact", "folders": ["photos"]}))
+
+
+def test_an_adversary_sees_enlarged_inputs(data: Path, tmp_path: Path) -> None:
+    changes = {"task": "sr", "levels": {}, "validation": [], "params": {"widths": [8], "blocks": 1}}
+    *_, last = run(data, tmp_path / "out.safetensors", **changes, arch="", objective="lsgan")
+    assert np.isfinite(last.objective)
+
+
 def test_real_pairs_may_differ_in_scale(real_pairs: Path) -> None:
     recipe = Recipe.parse(
         TINY

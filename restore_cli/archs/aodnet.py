@@ -36,6 +36,12 @@ class AODNet(Restorer):
         self.e_conv5 = convolve(4 * width, 3, 3)
         self.geometry = Geometry(channels=3, radius=7)
 
+    def init_weights(self) -> None:
+        """Set K to 1, which changes nothing; at 0 its ReLU would have no gradient."""
+        super().init_weights()
+        with torch.no_grad():
+            self.e_conv5.bias.fill_(1)  # type: ignore[union-attr]
+
     @classmethod
     def infer(cls, state: Mapping[str, Tensor]) -> dict[str, Any]:
         """Infer the arguments from a state dict of `e_conv1` to `e_conv5`."""

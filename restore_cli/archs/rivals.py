@@ -174,7 +174,7 @@ class Attention(Rival):
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C + 1, H, W
         where = torch.full_like(x[:, :1], 0.5)
-        memory = hidden = x.new_zeros(len(x), self.gates.out_channels // 4, *x.shape[2:])
+        memory = hidden = x.new_zeros(x.shape[0], self.gates.out_channels // 4, *x.shape[2:])
         for _ in range(self.steps):
             features = self.blocks(self.head(torch.cat([x, where], dim=1)).relu())
             write, keep, read, new = self.gates(torch.cat([features, hidden], dim=1)).chunk(

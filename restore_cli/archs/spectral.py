@@ -51,7 +51,7 @@ class BlurMeter(Restorer):
     def forward(self, x: Tensor) -> Tensor:  # N, 3, H, W -> N, 3, H, W
         with torch.autocast(x.device.type, enabled=False):
             spectra = self._measure(x.float()) / 8 + 1
-            places = self.places.expand(len(x), -1, -1, -1)
+            places = self.places.expand(x.shape[0], -1, -1, -1)
             numbers: Tensor = self.model(torch.cat([spectra, places], dim=1))
         return numbers[:, :, None, None].expand(x.shape)
 

@@ -65,9 +65,10 @@ class LazyCommand(TyperCommand):
         """Parse the arguments with the real command, and the user's defaults of its options."""
         command = self.load()
         if self.name in PHOTO_COMMANDS and not kwargs.get("resilient_parsing"):
-            from restore_cli.cli.defaults import default_map, find_defaults
+            from restore_cli.cli.defaults import default_map, find_defaults, without_rivals
 
-            found = find_defaults(str(self.name))
+            words = list(args[1] if len(args) > 1 else kwargs["args"])
+            found = without_rivals(find_defaults(str(self.name)), words)
             kwargs["default_map"] = default_map(str(self.name), found)
             kwargs["parent"].meta[ORIGINS] = sorted({default.origin for default in found.values()})
         return command.make_context(*args, **kwargs)

@@ -290,7 +290,8 @@ def _parse_levels(
             raise UsageError(
                 f"Unknown level {key!r} for {task.name}; available: {', '.join(parsers)}."
             )
-        values[key] = [parsers[key](part) for part in text.split(",")]
+        more = [parsers[key](part) for part in text.split(",")]
+        values[key] = list(dict.fromkeys([*values.get(key, ()), *more]))
     return combine(values)
 
 

@@ -40,6 +40,10 @@ def config() -> None:
 
 def _show(defaults: Mapping[str, Default]) -> None:
     for option, default in defaults.items():
-        value = default.value
-        line = to_toml({option: read_value(value) if isinstance(value, str) else value})
+        value: object = default.value
+        if isinstance(value, str):
+            number = read_value(value)
+            if isinstance(number, bool | int | float) and str(number).lower() == value:
+                value = number
+        line = to_toml({option: value})
         print_result(f"{line.rstrip()}  # {default.origin}")

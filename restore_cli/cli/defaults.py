@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -30,6 +30,14 @@ _HARMLESS = {
     *("tile", "check-tiles", "ensemble", "strength"),
 }
 _Value = str | list[str]
+
+
+_RIVALS = {  # options that exclude each other
+    "scale": ("size",),
+    "size": ("scale",),
+    "overwrite": ("skip-existing", "watch"),
+    "skip-existing": ("overwrite", "resume", "retry-failed", "watch"),
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,16 @@ def find_defaults(name: str) -> dict[str, Default]:
                 found[key] = Default(text.split() if option.multiple else text, variable)
     _check_values(command, found)
     return found
+
+
+def without_rivals(found: Mapping[str, Default], args: Sequence[str]) -> dict[str, Default]:
+    """Leave out defaults that exclude an option of the command line, which comes first."""
+    words = {word.partition("=")[0] for word in args}
+    return {
+        key: default
+        for key, default in found.items()
+        if not any(f"--{rival}" in words for rival in _RIVALS.get(key, ()))
+    }
 
 
 def default_map(name: str, found: Mapping[str, Default]) -> dict[str, _Value]:
@@ -142,7 +160,7 @@ def _check_keys(path: Path, where: str, table: Mapping[str, Any], known: Iterabl
         if key not in _HARMLESS and key not in _task_options():
             raise UsageError(f"{refused}: a project must not choose it. {elsewhere}")
         known_models = {name for entry in catalog.entries().values() for name in entry.names}
-        if key == "model" and value not in known_models | {catalog.DEFAULT}:
+        if key == "model" and value not in [*known_models, catalog.DEFAULT]:
             raise UsageError(f"{refused}: {value!r} is not in `restore models list`. {elsewhere}")
 
 

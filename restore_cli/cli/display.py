@@ -147,9 +147,10 @@ def describe_options(
         origin = " (estimated)" * (name in estimated)
         if source := options.get(f"{name}_from"):
             origin = f" (from {source})"
-        yield (
-            f"{name} {value:.1f}{origin}" if isinstance(value, float) else f"{name} {value}{origin}"
-        )
+        if isinstance(value, float):
+            yield f"{name} {value:{'.1f' if name in estimated else '.4g'}}{origin}"
+        else:
+            yield f"{name} {value}{origin}"
 
 
 def _removes_noise(record: Record) -> bool:

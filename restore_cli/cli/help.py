@@ -42,4 +42,7 @@ def help(
         print_result((_FOLDER / f"{words[0]}.txt").read_text(encoding="utf-8").rstrip())
         return
     root = ctx.find_root()
-    root.command.main([*(words or []), "--help"], prog_name=root.info_name, standalone_mode=False)
+    arguments = [*(words or []), "--help"]
+    code = root.command.main(arguments, prog_name=root.info_name, standalone_mode=False)
+    if code:
+        raise typer.Exit(code)

@@ -33,10 +33,19 @@ def merge_options(
     values = {**(read_recipe(model) if model else {}), **given}
     if "steps" in given and "minutes" not in given:
         values["minutes"] = 0  # the recipe's minutes would take precedence
-    values |= parse_keys("--set", settings)
+    from restore_cli.training.recipe import with_levels  # imports torch
+
+    own = parse_keys("--set", settings)
+    if "steps" in own:
+        values["minutes"] = 0
+    values |= own
     for key, option, args in (("params", "--param", params), ("levels", "--level", levels)):
         if args:
             values[key] = {**values.get(key, {}), **parse_keys(option, args)}
+    given_levels = parse_keys("--level", levels)
+    fixed = {key: level for key, level in given_levels.items() if not isinstance(level, list)}
+    if fixed and values.get("validation") and "validation" not in own:
+        values["validation"] = with_levels(values["validation"], fixed)
     if not values:
         raise UsageError(
             "Cannot train: there is no model, recipe or task. Give a model's name, a RECIPE.toml,"

@@ -38,7 +38,8 @@ def export(loaded: Checkpoint, path: Path) -> float:
 
     Raises:
         UsageError: ONNX is not installed, or the network was loaded from an ONNX file.
-        EngineError: the outputs differ by more than 1e-4; no file is written.
+        EngineError: the network cannot be exported, or the outputs differ by more than 1e-4; then
+            no file is written.
         RestoreError: the file cannot be written.
     """
     try:
@@ -55,8 +56,12 @@ def export(loaded: Checkpoint, path: Path) -> float:
     network = copy.deepcopy(loaded.network).cpu().eval()
     network.fold_for_inference()
     samples = _samples(network.geometry)
-    file = _write(network, samples[0], _metadata(loaded))
-    difference = max(_compare(network, sample, file) for sample in samples)
+    try:
+        file = _write(network, samples[0], _metadata(loaded))
+        difference = max(_compare(network, sample, file) for sample in samples)
+    except Exception as error:  # the exporter and the runtime raise errors of many kinds
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise EngineError(f"Cannot export {loaded.name}: {reason}.") from error
     if not difference <= _TOLERANCE:
         raise EngineError(
             f"Cannot export {loaded.name}: its output in ONNX differs by {difference:.2g}."

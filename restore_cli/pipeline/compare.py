@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
@@ -42,16 +43,31 @@ def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
     )
     names = [path.relative_to(first) for path in pictures]
     names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
-    pairs = {str(name): [first / name, *(_find(other, name) for other in others)] for name in names}
+    stems = {name.with_suffix("") for name in names}
+    pairs = {
+        str(name): [first / name, *(_find(other, name, stems) for other in others)]
+        for name in names
+    }
     if not any(map(all, pairs.values())):
         listed = " and ".join(map(str, others))
         raise UsageError(f"Cannot compare {first}: no photo in it has one match in {listed}.")
     return pairs
 
 
-def _find(folder: Path, name: Path) -> Path | None:
+def _find(folder: Path, name: Path, stems: Collection[Path]) -> Path | None:
+    """Find the photo that matches a name; `stems` are all names without their extensions."""
     parent = (folder / name).parent
-    alike = [path for path in parent.glob(f"{glob.escape(name.stem)}.*") if is_image_name(path)]
+
+    def belongs_to_another(path: Path) -> bool:
+        words = path.stem.removeprefix(name.stem).split(".")[1:]
+        longer = accumulate(words, lambda stem, word: f"{stem}.{word}", initial=name.stem)
+        return any(name.with_name(stem) in stems for stem in islice(longer, 1, None))
+
+    alike = [
+        path
+        for path in parent.glob(f"{glob.escape(name.stem)}.*")
+        if is_image_name(path) and not belongs_to_another(path)
+    ]
 
     def differences(path: Path) -> tuple[bool, bool, bool, int]:
         """How a name differs: at all, in its stem, in its extension, and by the length of it."""

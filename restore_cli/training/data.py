@@ -71,7 +71,10 @@ def load_data(
     if validation:
         apart = list(_find_pairs(validation, recipe))
         apart = apart or [_Source((path,)) for path in find_images(validation)]
-        read = _read_samples(apart, channels, unreadable)
+        read = list(_read_samples(apart, channels, unreadable))
+        for sample in read:
+            if sample.damaged is not None:
+                _check_scale(sample, recipe)
         held, training = [sample for sample in read if _can_be_scored(sample, recipe)], samples
     else:
         paths = [source.paths[0] for source in sources if source not in unreadable]

@@ -7,7 +7,12 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss, mse_loss
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    interpolate,
+    l1_loss,
+    mse_loss,
+)
 
 from restore_cli.archs.infoaccum import PatchGAN
 from restore_cli.errors import UsageError
@@ -99,5 +104,8 @@ class Adversary:
         return loss.detach()
 
     def _discriminate(self, observed: Tensor, candidate: Tensor) -> Tensor:
-        verdict: Tensor = self.network(torch.cat([observed[:, : self.channels], candidate], dim=1))
+        seen = observed[:, : self.channels]
+        if seen.shape[2:] != candidate.shape[2:]:  # the network upscales
+            seen = interpolate(seen, candidate.shape[2:])
+        verdict: Tensor = self.network(torch.cat([seen, candidate], dim=1))
         return verdict

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
@@ -17,6 +17,7 @@ from restore_cli.training.checks import find_problems
 from restore_cli.training.default_network import default_network, fit_conditions
 
 LENGTH = ("steps", "minutes")  # the keys that may change when a training is resumed
+_OF_PAIRS = {"scale", "damage", "blind"}  # levels that real pairs have, too
 _VALIDATE_EVERY = 2000  # steps between two validations
 _VALIDATIONS = 10  # in a short training
 
@@ -214,6 +215,12 @@ class Recipe:
         return due and (not self.minutes or spare >= 0)
 
 
+def with_levels(validation: Sequence[Levels], fixed: Levels) -> tuple[Levels, ...]:
+    """Return validation levels with those that a training fixes, each once."""
+    all_levels = [{**levels, **fixed} for levels in validation]
+    return tuple(one for number, one in enumerate(all_levels) if one not in all_levels[:number])
+
+
 def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
     """Parse the levels, and add default levels and the default network to the keys of a recipe.
 
@@ -228,7 +235,11 @@ def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
         for key, level in (given.get("levels") or {}).items()
         if not isinstance(level, (list, tuple))
     }
-    validation = given.get("validation") or ((fixed,) if real else kind.validation)
+    validation: Sequence[Levels]
+    if real:
+        validation = ({key: level for key, level in fixed.items() if key in _OF_PAIRS},)
+    else:
+        validation = given.get("validation") or with_levels(kind.validation, fixed)
     parsed = []
     for levels in (trained, *validation):
         try:

@@ -57,6 +57,12 @@ def _check_scale(recipe: Recipe, geometry: Geometry) -> None:
             f"Cannot train {recipe.arch} for {recipe.task}: it upscales {geometry.scale}x. Use"
             " another network or other parameters."
         )
+    scale = recipe.levels.get("scale", 2)
+    if geometry.scale > 1 and scale != geometry.scale:
+        raise UsageError(
+            f"Cannot train {recipe.arch} for scale {scale}: it upscales {geometry.scale}x. Use"
+            f" --level scale={geometry.scale}, or other parameters."
+        )
     grid = geometry.multiple * geometry.scale
     for patch in recipe.sides:
         if patch % grid:

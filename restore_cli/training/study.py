@@ -85,6 +85,10 @@ def study(
         RestoreError, WeightsError: as `train`, or the list of finished trainings is damaged.
     """
     found = find(request.name)
+    if own := request.keys.keys() & {"seed", "steps", "minutes"}:
+        raise UsageError(
+            f"Cannot set {', '.join(sorted(own))}. Use --seeds, --steps-each or --minutes-each."
+        )
     length = (
         {"minutes": 0.0, "steps": request.steps} if request.steps else {"minutes": request.minutes}
     )
