@@ -776,22 +776,6 @@ def test_patches_lose_their_color_and_then_are_damaged(data: Path, share: float)
     assert sum(gray) == pytest.approx(40 * share, abs=12 if 0 < share < 1 else 0)
 
 
-def test_patches_are_made_darker_before_they_are_damaged(data: Path) -> None:
-    batches = []
-    for share in 0, 0.5, 1:
-        recipe = Recipe.parse(TINY | {"dimmed": share, "batch": 40})
-        patches = Patches(load_data(data, recipe, 3).training, recipe, initialized().geometry)
-        batches.append([side.numpy() for side in patches[0]])
-    plain, some, all_darker = (clean for _, clean in batches)
-    factors = all_darker.mean(axis=(1, 2, 3)) / plain.mean(axis=(1, 2, 3))
-    assert 0.2 <= factors.min() < 0.4 and 0.8 < factors.max() < 1
-    np.testing.assert_allclose(all_darker, plain * factors[:, None, None, None], atol=1e-5)
-    same = [np.array_equal(one, other) for one, other in zip(plain, some, strict=True)]
-    assert 8 < sum(same) < 32
-    observed = batches[2][0]
-    assert 0.03 < np.std(observed[:, :3] - all_darker) < 0.3  # noise of the recipe's level
-
-
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_the_same_whoever_draws_them(data: Path, workers: int) -> None:
     recipe = Recipe.parse(TINY)

@@ -13,8 +13,7 @@ def mottle(clean: Pixels, sigma: float, rng: Random) -> Pixels:
     """Add noise of a random kind: grain and color blotches of random size, uneven over the tones.
 
     Brightness and color differences each get a field with a random spectrum. The color field is
-    mostly coarser and stronger, because cameras smooth colors more; in a third of the results it
-    is weaker, because some cameras remove most of it. A random smooth function of the
+    mostly coarser and stronger, because cameras smooth colors more. A random smooth function of the
     brightness scales both. A third of the results are sharpened.
 
     Args:
@@ -30,8 +29,7 @@ def mottle(clean: Pixels, sigma: float, rng: Random) -> Pixels:
         smoothed = rng.uniform() < 0.7
         radii = (0.7, 1.4, 2.5, 4) if smoothed else (0, 0.55, 1, 2.5)
         red, blue = np.dsplit(_grain((height, width, 2), radii, rng), 2)
-        weak = rng.uniform() if rng.uniform() < 0.35 else 1
-        red, blue = (side * np.float32(weak * np.exp(rng.normal(0.2, 0.5))) for side in (red, blue))
+        red, blue = (side * np.float32(np.exp(rng.normal(0.2, 0.5))) for side in (red, blue))
         green = -(np.float32(0.299) * red + np.float32(0.114) * blue) / np.float32(0.587)
         noise = noise + np.concatenate([red, green, blue], axis=2)
     knots = np.exp(rng.normal(0, 0.45, 5))

@@ -21,7 +21,6 @@ from restore_cli.training.samples import Bytes, Sample, to_float
 
 Batch = tuple[Tensor, Tensor]
 
-_DARKEST = 0.2  # lowest factor for the pixels of a patch that is made darker
 _MAX_GRAIN = 15.0  # highest noise level, on the 0..255 scale, that belongs to the clean patch
 
 
@@ -120,12 +119,10 @@ class Patches(Dataset[Batch]):
     def _vary(
         self, clean: Pixels, damaged: Pixels | None, rng: np.random.Generator
     ) -> tuple[Pixels, Pixels | None]:
-        """Enlarge, darken or make patches gray, or add noise, in the shares of the recipe."""
+        """Enlarge patches, add noise, or make them gray, in the shares of the recipe."""
         recipe = self.recipe
         if recipe.enlarged and damaged is None and rng.random() < recipe.enlarged:
             clean = _enlarge(clean, rng.uniform(1, 2))
-        if recipe.dimmed and damaged is None and rng.random() < recipe.dimmed:
-            clean = clean * np.float32(rng.uniform(_DARKEST, 1))
         if recipe.grain and damaged is None and rng.random() < recipe.grain:
             clean = mottle(clean, photo_noise.draw_level(rng, _MAX_GRAIN), rng).clip(0, 1)
         if recipe.gray and clean.shape[2] == 3 and rng.random() < recipe.gray:

@@ -66,8 +66,6 @@ class Recipe:
         gray: share of patches that are made gray, for a color network that also gets gray photos.
         enlarged: share of patches that are enlarged by up to 2; photos in the full resolution of a
             sensor are as soft.
-        dimmed: share of patches that are made darker, down to a fifth, before they are degraded;
-            underexposed photos, and those of a dark scene, are the noisy ones.
         grain: share of patches to which noise is added before they are degraded, so that it belongs
             to the clean image; the network learns not to turn it into shapes.
         accumulate: number of parts in which a batch is computed, to save memory.
@@ -117,7 +115,6 @@ class Recipe:
     augment: Augment = "turn"
     gray: float = 0.0
     enlarged: float = 0.0
-    dimmed: float = 0.0
     grain: float = 0.0
     accumulate: int = 1
     pretrain: int = 0
