@@ -194,8 +194,6 @@ def restore_photos(
             check_report(
                 path, overwrite=overwrite or (journal is not None and journal.owns(str(path)))
             )
-            if journal and not dry_run:
-                journal.note(path)
         items = sources.find(journal, quiet)
         side = parse_tile(tile)
         for name in accept or ():
@@ -237,6 +235,9 @@ def restore_photos(
         if dry_run:
             _print_plan(request, journal, json)
         else:
+            if journal:
+                for path in reports:
+                    journal.note(path)
             _restore(request, journal, reports, compare, preview, json, quiet)
 
 

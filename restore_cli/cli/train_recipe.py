@@ -30,11 +30,11 @@ def merge_options(
     Raises:
         UsageError, WeightsError: as `read_recipe`, or there is neither a recipe nor an option.
     """
+    from restore_cli.training.recipe import with_levels  # imports torch
+
     values = {**(read_recipe(model) if model else {}), **given}
     if "steps" in given and "minutes" not in given:
         values["minutes"] = 0  # the recipe's minutes would take precedence
-    from restore_cli.training.recipe import with_levels  # imports torch
-
     own = parse_keys("--set", settings)
     if "steps" in own:
         values["minutes"] = 0
@@ -42,10 +42,11 @@ def merge_options(
     for key, option, args in (("params", "--param", params), ("levels", "--level", levels)):
         if args:
             values[key] = {**values.get(key, {}), **parse_keys(option, args)}
-    given_levels = parse_keys("--level", levels)
-    fixed = {key: level for key, level in given_levels.items() if not isinstance(level, list)}
-    if fixed and values.get("validation") and "validation" not in own:
-        values["validation"] = with_levels(values["validation"], fixed)
+    drawn = parse_keys("--level", levels)
+    fixed = {key: level for key, level in drawn.items() if not isinstance(level, list)}
+    found = values.get("validation") if fixed and "validation" not in own else None
+    if isinstance(found, list | tuple) and all(isinstance(one, Mapping) for one in found):
+        values["validation"] = with_levels(found, fixed)
     if not values:
         raise UsageError(
             "Cannot train: there is no model, recipe or task. Give a model's name, a RECIPE.toml,"

@@ -243,6 +243,8 @@ def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
             parsed.append(_parse_levels(kind, levels))
         except (UsageError, TypeError, ValueError, LookupError, OverflowError) as error:
             yield f"{task} does not accept the levels {levels}: {error}".rstrip(".")
+            if levels is trained and not given.get("validation"):
+                break  # the levels of the validation follow from these
     if len(parsed) < 1 + len(validation):
         return
     (given["levels"], drawn), *others = parsed
