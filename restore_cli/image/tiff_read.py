@@ -44,8 +44,8 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
     """
     starts = directories(data)
     pages = [start for start in starts if not is_reduced(data, start)] or starts
-    before = data
-    if pages[:1] != starts[:1]:  # a thumbnail comes first
+    whole, thumbnail_first = data, pages[:1] != starts[:1]
+    if thumbnail_first:
         data = beginning_at(data, pages[0])
     # Pillow rotates the pixels of a TIFF by its orientation, so that is removed first.
     data, orientation = upright_exif(data)
@@ -57,8 +57,8 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         channels = max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1)
         bounds.check(*padded, channels)
         metadata = tiff_metadata(data, tags)
-        if pages[:1] != starts[:1]:
-            metadata = _complete(metadata, before)
+        if thumbnail_first:
+            metadata = _complete(metadata, whole)
     segments = segments_of(data, tags, layout)
     notes = first_frame_notes(len(pages), "TIFF")
     if smaller := len(starts) - len(pages):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from itertools import accumulate, islice
 from pathlib import Path
 
 import numpy as np
@@ -59,9 +58,9 @@ def _find(folder: Path, name: Path, stems: Collection[Path]) -> Path | None:
     parent = (folder / name).parent
 
     def belongs_to_another(path: Path) -> bool:
-        words = path.stem.removeprefix(name.stem).split(".")[1:]
-        longer = accumulate(words, lambda stem, word: f"{stem}.{word}", initial=name.stem)
-        return any(name.with_name(stem) in stems for stem in islice(longer, 1, None))
+        ends = [at for at, sign in enumerate(f"{path.stem}.") if sign == "."]
+        longer = [path.stem[:end] for end in ends if end > len(name.stem)]
+        return any(name.with_name(stem) in stems for stem in longer)
 
     alike = [
         path
