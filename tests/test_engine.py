@@ -265,13 +265,19 @@ def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize(
-    ("tolerated", "native", "expected"),
-    [(True, True, "bf16"), (True, False, "fp32"), (False, True, "fp32")],
+    ("tolerated", "instructions", "expected"),
+    [
+        (True, "amx_bf16", "bf16"),
+        (True, "arm_bf16", "bf16"),
+        (True, "avx512_bf16", "fp32"),  # slower than fp32
+        (True, "avx2", "fp32"),
+        (False, "amx_bf16", "fp32"),
+    ],
 )
 def test_auto_precision_needs_a_tolerant_checkpoint_and_a_native_cpu(
-    monkeypatch: pytest.MonkeyPatch, tolerated: bool, native: bool, expected: str
+    monkeypatch: pytest.MonkeyPatch, tolerated: bool, instructions: str, expected: str
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": native})
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {instructions: True})
     network = make("denoise-color")
     network.precisions = ("fp32", "bf16") if tolerated else ("fp32",)
     assert run(network, photo(16, 16, 3), (0.1,), Settings("cpu")).precision == expected
