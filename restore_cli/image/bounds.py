@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from restore_cli.errors import PictureError, TooLargeError
 
 # The default limit of pixels. A small file cannot hold such a large photo, so its limit is the
@@ -39,9 +41,14 @@ class Bounds:
         if pixels > limit:
             of = "" if self.given or limit == MAX_PIXELS else f" for a file of {self.size} bytes"
             raise TooLargeError(
-                f"{subject} {pixels / 1e6:.0f} megapixels, above the limit of"
-                f" {limit / 1e6:.3g}{of}. {hint}, or raise --max-pixels."
+                f"{subject} {megapixels(pixels)} megapixels, above the limit of"
+                f" {megapixels(limit)}{of}. {hint}, or raise --max-pixels."
             )
+
+
+def megapixels(pixels: int) -> str:
+    """Format a number of pixels in megapixels, with four digits: "268.4"."""
+    return np.format_float_positional(pixels / 1e6, 4, fractional=False, trim="-")
 
 
 def largest_file(max_pixels: int | None) -> int:

@@ -27,6 +27,7 @@ from restore_cli.image import (
     suffix_of,
     written_format,
 )
+from restore_cli.image.bounds import megapixels
 from restore_cli.models import store
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.compare import make_alike
@@ -197,8 +198,8 @@ def _check_result(plan: Plan, picture: Picture, most: int | None, name: str) -> 
         height, width = step.task.target_size(height, width)
     if most and height * width > most:
         raise TooLargeError(
-            f"Cannot restore {name}: the result would have {height * width / 1e6:.0f} megapixels,"
-            f" above the limit of {most / 1e6:.3g}. Request a smaller one."
+            f"Cannot restore {name}: the result would have {megapixels(height * width)} megapixels,"
+            f" above the limit of {megapixels(most)}. Request a smaller one."
         )
 
 
