@@ -89,7 +89,7 @@ def test_nonsense_is_refused_in_one_sentence(
 
 
 LAYERED = [
-    ("rednet:REDNet", {"depth": 10, "width": 6, "skip": 0}),
+    ("rednet:REDNet", {"depth": 10, "width": 6, "skip": 0, "residual": False}),
     ("rednet:REDNet", {"channels": 3, "depth": 20, "width": 6}),
     ("rednet:REDNet", {"depth": 20, "width": 6, "kernel": 5, "skip": 3}),
     ("rednet:REDNet", {"depth": 20, "width": 6, "strides": [1]}),

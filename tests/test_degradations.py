@@ -715,6 +715,13 @@ def test_processing_keeps_a_photo_without_noise() -> None:
         )
 
 
+def test_rounded_noise_is_that_of_a_file() -> None:
+    clean = np.full((32, 32, 3), 0.9, np.float32)
+    noisy = Noise(51, rounded=True).apply(clean, np.random.RandomState(0))
+    assert noisy.max() == 1 and np.array_equal(noisy, round_to_bytes(noisy))
+    assert Noise(51).apply(clean, np.random.RandomState(0)).max() > 1
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_noise_of_a_random_kind_has_its_level_and_many_spectra(channels: int) -> None:
     clean = picture(64, 80, channels)

@@ -9,9 +9,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torch import nn
 from typer.testing import CliRunner, Result
 
+from restore_cli.archs import build
 from restore_cli.cli import app
 from restore_cli.errors import UsageError
 from restore_cli.report.study import Chart, Mark, to_markdown, to_svg
@@ -59,6 +62,19 @@ def test_the_share_of_activations_is_compared_at_equal_parameters() -> None:
     assert all(abs(point.parameters - 99_136) < 1500 for point in points)
     assert points[0].x == 0 and 24 < points[6].x < 25
     assert [point.x for point in points] == sorted(point.x for point in points)
+
+
+def test_only_skips_pass_details_around_the_vector() -> None:
+    """RED-Net, figure 5."""
+    seen = []
+    for point in sweep.points(sweep.find("rednet-vector"), {}):
+        network = build(point.recipe.arch, {**point.recipe.params, "width": 16})
+        nn.init.zeros_(network.encoder[-1].weight)
+        image = torch.rand(2, 1, 243, 243)
+        with torch.no_grad():
+            first, second = network(image)
+        seen.append(bool((first - second).abs().max() > 0))
+    assert seen == [False, True]
 
 
 def test_a_study_writes_a_figure_and_is_not_repeated(

@@ -578,13 +578,14 @@ def test_patches_too_small_for_the_discriminator_are_refused() -> None:
 
 
 def test_the_discriminator_learns_alone_after_the_autoencoder(data: Path, tmp_path: Path) -> None:
-    """Steps: autoencoder, discriminator alone, both."""
+    """Steps: autoencoder twice, discriminator alone, both."""
     changes: dict[str, object] = {
         "arch": "infoaccum:InfoAccumUNet",
         "params": {"levels": 2, "width": 4, "layers": 2, "growth": 2},
         "objective": "gan",
-        "pretrain": 1,
+        "pretrain": 2,
         "pretrain_discriminator": 1,
+        "lr_final": Recipe(task="denoise").lr,  # constant
         "optimizer": "adam",
         "patch": [32, 64],
         "augment": "none",
@@ -592,7 +593,7 @@ def test_the_discriminator_learns_alone_after_the_autoencoder(data: Path, tmp_pa
         "ema": 0.0,
     }
     states = []
-    for steps in (1, 2, 3):
+    for steps in (1, 2, 3, 4):
         run(data, tmp_path / f"{steps}.safetensors", **changes, steps=steps)
         states.append(load_file(tmp_path / f"{steps}.state.safetensors"))
 
@@ -602,8 +603,9 @@ def test_the_discriminator_learns_alone_after_the_autoencoder(data: Path, tmp_pa
         ]
         return any(not torch.equal(states[one][key], states[other][key]) for key in keys)
 
-    assert [changed(0, 1, owner) for owner in ("network", "adversary")] == [False, True]
-    assert [changed(1, 2, owner) for owner in ("network", "adversary")] == [True, True]
+    assert [changed(0, 1, owner) for owner in ("network", "adversary")] == [True, False]
+    assert [changed(1, 2, owner) for owner in ("network", "adversary")] == [False, True]
+    assert [changed(2, 3, owner) for owner in ("network", "adversary")] == [True, True]
 
 
 def test_each_step_draws_one_side_for_its_patches(data: Path) -> None:

@@ -1,4 +1,7 @@
-"""IRAE: Liu, Qin, Anwar, Caldwell and Gedeon, "Invertible Restoring Autoencoder", 2020.
+"""IRAE, the invertible restoring autoencoder.
+
+Liu, Qin, Anwar, Caldwell and Gedeon, "Are Deep Neural Architectures Losing Information?
+Invertibility Is Indispensable", 2020.
 
 Two normalizing flows like Glow (Kingma and Dhariwal, 2018): an encoder that runs forward and a
 decoder that runs backward. Nothing is sampled. The decoder receives the parts that the encoder
@@ -8,7 +11,9 @@ Deviations: a coupling's first 3x3 convolution pads, instead of the 1x1 convolut
 the authors' code, which would ignore a border of one pixel. The invertible convolutions are stored
 as Glow's LU factors, which give the network the paper's 1.33 million parameters. A coupling scales
 by more than 0.9, while the paper's scale may vanish (`floor` 0): ten minutes of training for
-denoising reduced it to 5e-8, and the network was no longer invertible in float32.
+denoising reduced it to 5e-8, and the network was no longer invertible in float32. Holes are filled
+by a smooth interpolation first, and from coarse to fine (`tasks/inpaint.py`); the paper's network
+gets the hole.
 
 The decoder starts as a copy of the encoder, including its normalizations, and its inverse undoes
 the encoder. Training thus starts at the identity, and does not have to learn to copy first.
@@ -401,12 +406,12 @@ class IRAE(Restorer):
 
     Args:
         channels: image channels, 1 or 3.
-        steps: K, steps of each level: 16, or 8 for inpainting.
-        levels: L, levels of each flow: 2, or 3 for inpainting.
+        steps: K, steps of each level: 16; 8 for inpainting in the authors' code.
+        levels: L, levels of each flow: 2; 3 for inpainting in the authors' code.
         hidden: features within the couplings.
         recompute: save memory in training by recomputing activations; gradients do not change.
         conditions: planes that pass through the flows together with the image; 1 for a mask of the
-            hole. In the paper the hole is always in the same place.
+            hole, which the paper does not give.
         floor: the minimum of the couplings' scales, floor + (1 - floor) sigmoid(s + 2); 0 in the
             paper.
     """

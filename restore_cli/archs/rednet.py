@@ -3,9 +3,9 @@
 Mao, Shen and Yang, "Image Restoration Using Convolutional Auto-encoders with Symmetric Skip
 Connections", 2016. Convolutions remove the degradation, mirrored transposed convolutions restore
 the details, and skips carry details across. A ReLU follows each layer and each sum (equations 2 and
-3), as in the authors' released network. The paper does not say whether one follows the last layer;
-neither the released network nor this one has it, because the output is the difference from the
-clean image, which can be negative.
+3), as in the authors' released network. Unlike in the paper's text, none follows the last layer,
+neither in the released network nor in this one, because the output is the difference from the clean
+image (section 3.4), which can be negative.
 
 The paper leaves some details open. Here He et al.'s skips (figure 7) span blocks between the first
 and the last layer, since only these two change the number of features. A stride as large as the
@@ -40,6 +40,7 @@ class REDNet(Restorer):
         deconvolution: use transposed convolutions in the second half. Without them (figure 2) all
             layers are convolutions, and depth may be odd if there are no skips.
         rectified: apply a ReLU before a sum as well as after it.
+        residual: add the input to the output (section 3.4).
 
     Raises:
         ValueError: the arguments contradict each other.
@@ -57,6 +58,7 @@ class REDNet(Restorer):
         mirrored: bool = True,
         deconvolution: bool = True,
         rectified: bool = True,
+        residual: bool = True,
     ) -> None:
         super().__init__()
         half, odd = divmod(depth, 2)
@@ -69,7 +71,7 @@ class REDNet(Restorer):
             raise ValueError("strides must be from 1 to depth / 2")
         if strides and not (deconvolution and mirrored):
             raise ValueError("strides need deconvolution and mirrored skips")
-        self.rectified = rectified
+        self.rectified, self.residual = rectified, residual
         steps = [stride if layer in strides else 1 for layer in range(1, half + odd + 1)]
         pads = [(kernel - step + 1) // 2 for step in steps]
         inputs = [channels, *[width] * (half + odd - 1)]
@@ -118,5 +120,5 @@ class REDNet(Restorer):
                 features = features if self.rectified else features.relu()
             if number in self.skip_sources.values():
                 skips[number] = features
-        damage = convolve(self.decoder[-1], features)
-        return x + damage.to(x.dtype)
+        result = convolve(self.decoder[-1], features).to(x.dtype)
+        return x + result if self.residual else result

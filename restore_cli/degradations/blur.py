@@ -1,8 +1,8 @@
 """Blur: out of focus, motion, or Gaussian.
 
-RED-Net (section 5.5) trains one color network for each of these kernels, and does not state their
-sizes. Its authors' code blurs 8-bit photos with repeated borders, by a disk of radius 7 (size 14)
-or a Gaussian of standard deviation 1.6 cut to 25x25 pixels (size 6.4, window 25): border
+RED-Net (section 5.5) trains one network for each of these kernels, and does not state their
+sizes. Its authors' code blurs 8-bit color photos with repeated borders, by a disk of radius 7 (size
+14) or a Gaussian of standard deviation 1.6 cut to 25x25 pixels (size 6.4, window 25): border
 "replicate", rounded true. Length and angle of its motion blur are not stated.
 """
 

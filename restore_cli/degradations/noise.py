@@ -9,7 +9,7 @@ import numpy as np
 
 from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.errors import UsageError
-from restore_cli.image import Pixels
+from restore_cli.image import Pixels, round_to_bytes
 from restore_cli.levels import Levels, Range
 from restore_cli.noise import Noise as Found
 from restore_cli.noise import Parts, split, split_white
@@ -27,6 +27,8 @@ class Noise(Degradation):
         sigma: standard deviation on the 0..255 scale; None draws one for each image.
         noise: "gaussian"; "camera", with about this `sigma` at middle gray; or "random", with
             random spectrum, color and dependence on brightness.
+        rounded: whether the image with Gaussian noise is clipped and rounded to 8 bits, as the
+            files of the other kinds always are.
     """
 
     protocol: ClassVar[str] = (
@@ -38,6 +40,7 @@ class Noise(Degradation):
 
     sigma: float | None = None
     noise: photo_noise.NoiseKind = "gaussian"
+    rounded: bool = False
 
     def __post_init__(self) -> None:
         if self.sigma is not None:
@@ -50,7 +53,7 @@ class Noise(Degradation):
     def describe(self) -> str:
         """Describe how benchmarks degrade a clean image with these levels."""
         if self.noise == "gaussian":
-            return self.protocol
+            return f"{self.protocol}, rounded to 8 bits" if self.rounded else self.protocol
         return (
             f"{self.noise} noise and its file of 8 bits or JPEG, drawn by numpy's RandomState(0),"
             " restarted for each image"
@@ -64,8 +67,8 @@ class Noise(Degradation):
         """Add noise of level `sigma`, or of a random level if it is None.
 
         Gaussian noise is drawn in H x W x C order, added in float and not clipped, as in the usual
-        benchmarks. With the other kinds of `photo_noise.add_noise`, images become 8-bit files, most
-        of them JPEG.
+        benchmarks, unless it is `rounded`. With the other kinds of `photo_noise.add_noise`, images
+        become 8-bit files, most of them JPEG.
         """
         return self._apply(clean, rng)[0]
 
@@ -94,6 +97,7 @@ class Noise(Degradation):
         if self.noise == "gaussian":
             sigma = rng.uniform(0, WHITEST) if sigma is None else sigma
             noisy = photo_noise.add_noise(clean, self.noise, sigma, rng)
+            noisy = round_to_bytes(noisy) if self.rounded else noisy
             return noisy, split_white(sigma, clean.shape[2])
         sigma = photo_noise.draw_level(rng) if sigma is None else sigma
         observed, added = photo_noise.noisy_file(clean, self.noise, sigma, rng)

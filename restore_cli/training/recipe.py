@@ -69,7 +69,8 @@ class Recipe:
         grain: share of patches to which noise is added before they are degraded, so that it belongs
             to the clean image; the network learns not to turn it into shapes.
         accumulate: number of parts in which a batch is computed, to save memory.
-        pretrain: first steps, in which the network gets the clean image, as an autoencoder.
+        pretrain: first steps, in which the network gets the clean image, as an autoencoder, without
+            a discriminator.
         pretrain_discriminator: steps after those, in which only the discriminator learns.
         validate_every: steps between two validations; 0 validates every 2000 steps and at each
             tenth of the training.

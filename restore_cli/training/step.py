@@ -34,6 +34,8 @@ def learn(
         with torch.no_grad(), autocast(clean.device, recipe.precision):
             result = forward(observed)
         return state.adversary.learn(observed, result.float(), clean, rate)
+    # An autoencoder's pairs would teach the discriminator that real images equal their input.
+    adversary = state.adversary if state.moment.step >= recipe.pretrain else None
     total = torch.zeros((), device=clean.device)
     restored: list[Tensor] = []
     parts = observed.chunk(recipe.accumulate), clean.chunk(recipe.accumulate)
@@ -45,8 +47,8 @@ def learn(
                 result = forward(seen)
             result = result.float()
             loss = OBJECTIVES[recipe.objective](result, wanted)
-            if state.adversary:
-                loss = recipe.pixel_weight * loss + state.adversary.generator_loss(seen, result)
+            if adversary:
+                loss = recipe.pixel_weight * loss + adversary.generator_loss(seen, result)
             if recipe.transition:
                 loss = loss + recipe.transition * state.network.penalty()
             loss = loss * len(wanted) / len(clean)
@@ -55,6 +57,6 @@ def learn(
         restored.append(result.detach())
     nn.utils.clip_grad_norm_(state.network.parameters(), recipe.clip)
     state.optimizer.step(rate)
-    if state.adversary:
-        state.adversary.learn(observed, torch.cat(restored), clean, rate)
+    if adversary:
+        adversary.learn(observed, torch.cat(restored), clean, rate)
     return total
