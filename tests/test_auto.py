@@ -180,6 +180,20 @@ def test_clean_photos_are_copied(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.weights
+def test_the_mask_of_a_clean_photo_is_saved(run: Run, tmp_path: Path) -> None:
+    save(CAT, tmp_path / "a.png")
+    mask = np.zeros((*CAT.shape[:2], 1), np.float32)
+    mask[:40] = 1
+    save(mask, tmp_path / "mask.png")
+    result = run("a.png", "--mask", "mask.png", "--save-mask", "used.png")
+    assert result.exit_code == 0, result.output
+    assert np.array_equal(read_picture(tmp_path / "used.png").pixels, mask)
+    result = run("a.png", "--save-mask", "other.png", "-o", "b.png")
+    assert result.exit_code == 2 and "Cannot save a mask: none is used" in result.stderr
+    assert not (tmp_path / "b.png").exists()
+
+
+@pytest.mark.weights
 def test_a_pipe_keeps_a_clean_photo(run: Run, tmp_path: Path) -> None:
     data = save(CAT, tmp_path / "a.png").read_bytes()
     result = run("-", "-o", "-", stdin=data)

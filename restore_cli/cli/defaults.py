@@ -37,6 +37,8 @@ _RIVALS = {  # options that exclude each other
     "size": ("scale",),
     "overwrite": ("skip-existing", "watch"),
     "skip-existing": ("overwrite", "resume", "retry-failed", "watch"),
+    "resume": ("skip-existing",),
+    "retry-failed": ("skip-existing",),
 }
 
 

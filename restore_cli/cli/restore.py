@@ -169,6 +169,9 @@ def restore_photos(
             "Cannot use --pages all with --reference, --compare, --preview, --save-mask or"
             " --provenance. Leave one out."
         )
+    fills = any(step.task.keeps_most_pixels for step in plan.steps)
+    if save_mask and not (mask or fills):
+        raise UsageError("Cannot save a mask: none is used. Give --mask.")
     if resume and skip_existing:
         raise UsageError("Cannot use --skip-existing with --resume, which skips more. Choose one.")
     sources = Sources(

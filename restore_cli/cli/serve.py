@@ -75,8 +75,8 @@ def serve(
     Open the printed address, and drop photos on the page. Programs use the same address:
     /docs describes the requests, which have the options of the commands.
 
-    Photos are restored one after the other on this computer, and deleted once their results were
-    fetched, after --keep, and when the server ends.
+    Photos are restored one after the other on this computer. They are deleted when they are removed
+    from the page, once a program has fetched the result, after --keep, and when the server ends.
     """
     side = parse_tile(tile)
     for name in accept or ():

@@ -192,8 +192,7 @@ class PhotoRestorer:
             start,
             lambda part, megapixels: callbacks.on_progress(part * share, megapixels),
         )
-        if item.mask and end.mask is None and steps:
-            raise UsageError("Cannot save a mask: none was used. Give --mask.")
+        used = end.mask if steps or drawn is None else drawn[..., 0]
         before = None
         if callbacks.on_comparison and end.shown is not None:
             scale = max(end.picture.height / shape[0], end.picture.width / shape[1])
@@ -206,7 +205,7 @@ class PhotoRestorer:
             steps=steps,
             copied=not end.changed and end.picture.pixels.shape == shape,
             masked=end.masked and bool(steps),
-            mask=end.mask if item.mask else None,
+            mask=used if item.mask else None,
             observed=end.unrestored if item.reference else None,
             before=before,
             run=replace(run, steps=end.past) if run else None,
