@@ -62,15 +62,18 @@ def parent_of(path: str) -> str:
 
 
 def relative_to(path: str, folder: str) -> str:
-    """The path of a file, relative to a folder that contains it."""
+    """The path of a file, relative to a folder; absolute if it is on another drive of Windows."""
     if is_url(path):
         return path.removeprefix(folder.rstrip("/") + "/")
-    return os.path.relpath(path, folder)
+    try:
+        return os.path.relpath(path, folder)
+    except ValueError:
+        return os.path.abspath(path)
 
 
 def absolute(path: str) -> str:
-    """The absolute path; a URL stays as it is."""
-    return path if is_url(path) else os.path.abspath(path)
+    """The absolute path, on Windows in lower case, to compare it; a URL stays as it is."""
+    return path if is_url(path) else os.path.normcase(os.path.abspath(path))
 
 
 def read(url: str, largest: int | None = None) -> bytes:

@@ -18,6 +18,7 @@ from pathlib import Path
 import psutil
 import pytest
 from batches import contents, photo, process, wait_for
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from restore_cli.cli import app
@@ -119,6 +120,55 @@ def test_other_settings_restore_all_again(run: Run, checkpoints: dict[int, Path]
     assert set(statuses(other).values()) == {"done"}
     same = run("--json", "--resume", "--strength", "50%", "--tile", "64", "--device", "cpu")
     assert set(statuses(same).values()) == {"skipped"}
+
+
+def test_results_of_another_command_are_photos(run: Run, words: list[str], tmp_path: Path) -> None:
+    assert run("--resume").exit_code == 0
+    more = ["denoise", "out", "--sigma", "9", "--resume", *words[-2:]]
+    assert CliRunner().invoke(app, more).exit_code == 0
+    assert len(contents(tmp_path / "out")) == 2 * len(NAMES)
+    for name in NAMES:
+        (tmp_path / "out" / name).unlink()
+    result = CliRunner().invoke(app, more)
+    assert result.exit_code == 2 and "results of earlier runs" in result.stderr
+
+
+def test_a_glob_of_a_shell_can_be_resumed(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path / "in")
+    for _ in range(2):
+        found = sorted(path.name for path in Path().glob("*.png"))
+        result = CliRunner().invoke(
+            app, ["denoise", *found, "-o", ".", *words[6:], "--resume", "--json"]
+        )
+        assert result.exit_code == 0, result.stderr
+        assert len(statuses(result)) == len(NAMES)
+
+
+def test_a_recursive_glob_leaves_the_output_folder_out(run: Run, words: list[str]) -> None:
+    words[1] = "**/*.png"
+    for _ in range(2):
+        assert len(statuses(run("--json", "--overwrite"))) == len(NAMES)
+
+
+def test_masks_of_others_are_kept_by_later_runs(run: Run, words: list[str], tmp_path: Path) -> None:
+    assert run("--resume").exit_code == 0
+    Image.new("L", (30, 24), 255).save("mask.png")
+    mine = photo(tmp_path / "masks/2.png", 1).read_bytes()
+    masked = ("--resume", "--mask", "mask.png", "--save-mask", "masks/")
+    result = run(*masked)
+    assert result.exit_code == 2 and "masks/2.png already exists" in result.stderr
+    assert (tmp_path / "masks/2.png").read_bytes() == mine
+    (tmp_path / "masks/2.png").unlink()
+    assert run(*masked).exit_code == 0
+    assert run(*masked, "--strength", "0.5").exit_code == 0  # replaces its own masks
+
+    photo(tmp_path / "in/0.bmp", 1)
+    more = ("--files-from", "-", "-o", "new/", "--mask", "mask.png", "--save-mask", "m/")
+    words[1:4] = []
+    result = run(*more, stdin=b"in/0.png\nin/0.bmp\n")
+    assert result.exit_code == 1 and "the same output or mask" in result.stderr
 
 
 def test_failed_photos_are_named_again_and_retried_on_request(run: Run, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from restore_cli.archs.unet import UNet
 from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Result, Settings
+from restore_cli.errors import UsageError
 from restore_cli.image import Picture, Pixels, read_picture, round_to_bytes
 from restore_cli.levels import Choice, Range
 from restore_cli.models import checkpoint
@@ -54,6 +55,26 @@ def filler(tmp_path: Path) -> Path:
         network, path, Header(task="inpaint", arch="unet:UNet", params=params, channels=3)
     )
     return path
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"strength": 50}, "not a valid strength"),
+        ({"mask": np.ones((10, 10), np.float32)}, r"mask of shape \(10, 10\)"),
+        ({"mask": np.ones((48, 40, 1), np.float32)}, r"the result has \(48, 40\)"),
+        ({"mask": np.full((48, 40), 255, np.uint8)}, "not floats from 0 to 1"),
+        ({"mask": np.full((48, 40), 255.0)}, "not floats from 0 to 1"),
+        ({"task": Denoise(sigma=20)}, "it is for inpaint"),
+    ],
+)
+def test_invalid_arguments_are_refused_in_python(
+    filler: Path, changes: dict[str, Any], said: str
+) -> None:
+    picture = Picture(CAT[:48, :40].copy())
+    given = {"task": Inpaint(), "mask": np.ones((48, 40), bool), **changes}
+    with pytest.raises(UsageError, match=said):
+        restore(picture, model=checkpoint.load(filler), **given)
 
 
 def test_a_hole_is_filled_from_coarse_to_fine_whoever_asks(

@@ -382,6 +382,32 @@ def test_a_dry_run_reads_masks(run: Run, tmp_path: Path) -> None:
     assert names(tmp_path) == {"a.png", "small.png", "fits.png"}
 
 
+def test_names_of_cameras_are_found_in_upper_case(run: Run, tmp_path: Path) -> None:
+    photo(tmp_path / "a.png")
+    (tmp_path / "clean").mkdir()
+    photo(tmp_path / "b.bmp", sigma=3).rename(tmp_path / "clean/a.BMP")
+    record = json.loads(ok(run("a.png", "--reference", "clean", "--json")).stdout)
+    assert record["psnr"] > 20
+
+
+def test_hidden_colors_are_compared_as_they_are(run: Run, tmp_path: Path) -> None:
+    pixels = np.array(Image.open(photo(tmp_path / "a.png", mode="RGBA")))
+    pixels[:, :9, 3] = 0
+    pixels[:, :9, :3] = 255
+    Image.fromarray(pixels).save("a.png")
+    words = ("a.png", "--strength", 0, "--reference", "a.png", "-o", "b.png", "--json")
+    record = json.loads(ok(run(*words)).stdout)
+    assert record["psnr"] == record["input_psnr"]
+
+
+def test_a_large_result_is_compared(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("restore_cli.image.bounds.MAX_PIXELS", 100)
+    photo(tmp_path / "a.jpg")
+    ok(run("a.jpg", "--max-pixels", 1000, "--reference", "a.jpg"))
+
+
 def test_no_photo_is_its_own_reference(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "in/a.png")
     refused(run("in/a.png", "--reference", ".", "-o", ".", "--suffix", ""), "a.png: it is an input")

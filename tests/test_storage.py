@@ -94,6 +94,16 @@ def test_urls_are_told_from_paths() -> None:
     assert storage.parent_of("s3://b/out/a.png") == "s3://b/out"
 
 
+def test_files_on_another_drive_of_windows_are_named_by_their_path(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def relpath(path: str, start: str) -> str:
+        raise ValueError(f"path is on mount 'C:', start on mount 'D:': {path}, {start}")
+
+    monkeypatch.setattr("os.path.relpath", relpath)
+    assert storage.relative_to("in/a.png", "out") == os.path.abspath("in/a.png")
+
+
 def test_local_paths_never_use_fsspec(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "_open", lambda url: pytest.fail(url))
     local(run)

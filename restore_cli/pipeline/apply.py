@@ -9,10 +9,11 @@ import numpy as np
 
 from restore_cli import engine
 from restore_cli.engine import Settings
+from restore_cli.errors import UsageError
 from restore_cli.image import Picture, Pixels, to_rgb
 from restore_cli.models.checkpoint import Checkpoint
-from restore_cli.pipeline.networks import Models, PictureNetworks
-from restore_cli.tasks import Task
+from restore_cli.pipeline.networks import Models, PictureNetworks, check_task
+from restore_cli.tasks import Task, parse_strength
 from restore_cli.tasks.restoration import NetworkRun, Observed, Restoration
 
 
@@ -39,15 +40,33 @@ def restore(
         mask: H x W in [0, 1] at the result's size, 1 where the picture is changed.
 
     Raises:
-        WeightsError, UsageError: as from `load` and `engine.run`.
+        WeightsError, UsageError: as from `load` and `engine.run`; or the strength or the mask is
+            not valid.
         EngineError: out of memory, or the network's output is unusable.
     """
+    strength = parse_strength(float(strength))
     models, task = Models(), task.look(picture) or task
-    if not isinstance(model, Checkpoint):
+    if mask is not None:
+        mask = _check_mask(mask, task.target_size(picture.height, picture.width))
+    if isinstance(model, Checkpoint):
+        check_task(model, task.name)
+    else:
         scale = task.enlargement(picture.height, picture.width)
         model = models.find(model or task.model, task.name, picture.channels, scale)
     change = apply(picture, task, model, models, settings or Settings(), strength, mask)
     return result_of(picture, task, change)
+
+
+def _check_mask(mask: Pixels, size: tuple[int, int]) -> Pixels:
+    """Return a mask in float32; raises UsageError if its size or values are not valid."""
+    if mask.shape != size:
+        raise UsageError(
+            f"Cannot use a mask of shape {mask.shape}: the result has {size}, height and width."
+        )
+    whole = np.issubdtype(mask.dtype, np.integer)
+    if whole or not (np.all(mask >= 0) and np.all(mask <= 1)):
+        raise UsageError("Cannot use the mask: its values are not floats from 0 to 1. Divide them.")
+    return np.asarray(mask, np.float32)
 
 
 def result_of(picture: Picture, task: Task, change: Restoration) -> Picture:

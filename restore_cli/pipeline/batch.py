@@ -181,7 +181,7 @@ class _Ledger:
         refusal = item.refusal
         if item.output in self._running or not self._claim(item):
             refusal = (
-                f"Cannot write {item.output} twice: another input has the same output, or"
+                f"Cannot write {item.output} twice: another input has the same output or mask, or"
                 f" {item.input} is listed twice. Rename it, or give another -o."
             )
         if refusal:
@@ -194,11 +194,13 @@ class _Ledger:
         return None if record and record.error and self._request.retry_failed else record
 
     def _claim(self, item: FileJob) -> bool:
-        """Whether no other input of this run has the same output."""
-        if item.output == STREAM:
-            return True
-        source = hash(storage.absolute(item.input))
-        return self._sources.setdefault(hash(storage.absolute(item.output)), source) == source
+        """Whether no other input of this run has the same output or mask."""
+        source = storage.absolute(item.input)
+        return all(
+            self._sources.setdefault(hash(storage.absolute(path)), hash(owner)) == hash(owner)
+            for path, owner in ((item.output, source), (item.mask, f"the mask of {source}"))
+            if path not in ("", STREAM)
+        )
 
     def begin(self, item: FileJob) -> None:
         """Note that a file is being restored."""

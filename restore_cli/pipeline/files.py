@@ -128,7 +128,7 @@ def plan(
         naming: how outputs are named.
         recursive: whether to search subfolders; the output folder gets the same structure.
         existing: what to do with existing outputs. "skip" also excludes inputs that are outputs of
-            other inputs, so that a shell's `*.jpg` can be repeated safely.
+            other inputs, so that a shell's `*.jpg` can be repeated safely; so does `owns`.
         masks, references: a file, or a folder with a file of the same relative path or stem for
             each input.
         shard: the part of the inputs to keep, from 1, and the number of parts; it only depends on
@@ -145,16 +145,25 @@ def plan(
     storage.refresh()
     found = _find_all(args, naming, recursive, Counter() if unread is None else unread)
     # A result next to a photo that was deleted is no photo to restore, unless it is named.
-    found = [(path, name) for path, name in found if path in args or not owns(path)]
+    given = set(args)
+    found = [
+        (path, name)
+        for path, name in found
+        if path in given or not _is_own_result(path, naming, owns)
+    ]
+    if not found:
+        raise UsageError(
+            "Cannot restore results of earlier runs again. Name them, or leave out --resume."
+        )
     single = len(found) == len(args) == 1 and not is_input_folder(args[0])
     items = match_files(_complete(found, naming, single), masks, references)
     claimed = _claim(items)
-    if existing == "skip":
-        items = [
-            item
-            for item in items
-            if claimed.get(storage.absolute(item.input), item.input) == item.input
-        ]
+    items = [
+        item
+        for item in items
+        if claimed.get(storage.absolute(item.input), item.input) == item.input
+        or not (existing == "skip" or owns(item.input))
+    ]
     items = [item for item in items if _is_in(shard, item)]
     _protect(items, existing, owns, reports)
     return items
@@ -186,7 +195,7 @@ def follow(
         if pair is None:
             yield None
             continue
-        if owns(pair[0]):  # such as a result next to a photo that was deleted
+        if _is_own_result(pair[0], naming, owns):
             continue
         if existing == "skip" and _is_result(pair[0], naming):
             continue
@@ -198,6 +207,11 @@ def follow(
         except UsageError as error:
             item = replace(item, refusal=str(error))
         yield item
+
+
+def _is_own_result(path: str, naming: OutputNaming, owns: Callable[[str], bool]) -> bool:
+    """Whether a file was written by the same command; other commands may go on with it."""
+    return os.path.splitext(path)[0].endswith(naming.suffix) and owns(path)
 
 
 def _is_result(path: str, naming: OutputNaming) -> bool:
@@ -274,7 +288,8 @@ def find_matching_file(path: Path, item: FileJob) -> Path:
     """Find the reference or mask of an item: the file itself, or a match in a folder.
 
     A match has the same relative path, or the same name at the top of the folder, or either with
-    another image suffix. Without a match, the result is the same relative path.
+    another image suffix, in lower or upper case. Without a match, the result is the same relative
+    path.
     """
     if not path.is_dir():  # a file, or a pipe
         return path
@@ -283,7 +298,8 @@ def find_matching_file(path: Path, item: FileJob) -> Path:
     stems = (
         candidate.with_suffix(suffix)
         for candidate in candidates
-        for suffix in sorted(READ_SUFFIXES, key=_is_read_only)
+        for lower in sorted(READ_SUFFIXES, key=_is_read_only)
+        for suffix in (lower, lower.upper())
     )
     return next((file for file in (*candidates, *stems) if file.is_file()), same)
 
@@ -388,13 +404,7 @@ def _protect(
                 f"Cannot write {path}: it is an input. Give another name with --suffix, -o,"
                 " --save-mask, --report or --compare."
             )
-    owned = {
-        path
-        for item in items
-        if present and item.output != STREAM and owns(item.output)
-        for path in (item.output, item.mask)
-    }
-    present = [path for path in present if path not in owned]
+    present = [path for path in present if not owns(path)]
     if existing == "skip":  # masks of inputs that are not skipped
         present = [
             item.mask for item in items if item.mask in present and item.output not in present

@@ -8,6 +8,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from restore_cli import storage
 from restore_cli.errors import UsageError
@@ -74,7 +75,11 @@ def find_inputs(
         if storage.is_url(arg):
             files = storage.find_matches(arg)
         else:
-            files = [path for path in glob.glob(arg, recursive=True) if os.path.isfile(path)]
+            files = [
+                path
+                for path in glob.glob(arg, recursive=True)
+                if os.path.isfile(path) and not _is_in_output(path, output, arg)
+            ]
         if not files:
             raise UsageError(f"No files match {arg}.")
         for path in _originals(files, suffix):
@@ -130,6 +135,16 @@ def _is_searched(here: str, name: str, output: str | None) -> bool:
     else:
         same = bool(output) and os.path.realpath(path) == os.path.realpath(str(output))
     return name[0] != "." and not same
+
+
+def _is_in_output(path: str, output: str | None, pattern: str) -> bool:
+    """Whether a match of a recursive glob is in an output folder below the folder of the glob."""
+    if not output or "**" not in pattern or storage.is_url(output):
+        return False
+    root = os.path.realpath(os.path.dirname(re.split(r"[*?[]", pattern)[0]))
+    folder = Path(os.path.realpath(output))
+    below = folder.is_relative_to(root) and folder != Path(root)
+    return below and Path(os.path.realpath(path)).is_relative_to(folder)
 
 
 def _originals(paths: Iterable[str], suffix: str) -> list[str]:

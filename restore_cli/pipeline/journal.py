@@ -35,8 +35,8 @@ class Journal:
     """The journal of a folder of outputs; it survives a kill at any moment.
 
     A row is added before a photo is restored and completed afterwards, so that every output of this
-    program has a row; reports have one, too. Files with unchanged size and times are not read;
-    other files are the same if their sha256 is.
+    program has a row; masks and reports have one, too. Files with unchanged size and times are not
+    read; other files are the same if their sha256 is.
 
     Args:
         folder: path or URL of the folder of the outputs; a local one is created.
@@ -93,9 +93,15 @@ class Journal:
         return replace(record, status="skipped")
 
     def begin(self, item: FileJob, settings: str) -> str:
-        """Add the row of a photo before it is restored; returns the state of its input."""
+        """Add the rows of a photo and its mask before it is restored.
+
+        Returns:
+            The state of its input.
+        """
         read = storage.state_of(item.input)
         self._save(item.output, settings, read, "", b"")
+        if item.mask:
+            self._save(item.mask, "", "", "", b"")
         return read
 
     def finish(self, item: FileJob, settings: str, read: str, record: Record) -> None:

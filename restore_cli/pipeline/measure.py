@@ -18,7 +18,7 @@ def as_written(picture: Picture, data: bytes, format: str) -> Picture:
     flattened = picture.alpha is not None and "alpha" not in HOLDS[format]
     reduced = picture.depth == 16 and "16 bits" not in HOLDS[format]
     if format in LOSSY or flattened or reduced:
-        pixels = read_picture(data).pixels
+        pixels = read_picture(data, max_pixels=picture.width * picture.height).pixels
         if picture.channels == 1:  # WebP and AVIF store gray as RGB
             pixels = in_gray(pixels)
         picture = replace(picture, pixels=pixels)

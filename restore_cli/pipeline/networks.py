@@ -50,17 +50,22 @@ def load(
     loaded = checkpoint.load(
         catalog.choose(model, task, channels, scale), offline=offline, progress=download
     )
-    if loaded.task not in (task, ""):
+    check_task(loaded, task)
+    return loaded
+
+
+def check_task(model: Checkpoint, task: str) -> None:
+    """Raise UsageError or WeightsError if a model cannot be used for a task."""
+    if model.task not in (task, ""):
         raise UsageError(
-            f"Cannot use {loaded.name} for {task}: it is for {loaded.task}. Use another --model."
+            f"Cannot use {model.name} for {task}: it is for {model.task}. Use another --model."
         )
-    scale = loaded.network.geometry.scale
+    scale = model.network.geometry.scale
     if scale > 1 and not find_task(task).enlarges:
         raise WeightsError(
-            f"Cannot use {loaded.name} for {task}: its network upscales {scale} times."
+            f"Cannot use {model.name} for {task}: its network upscales {scale} times."
             " Use another --model."
         )
-    return loaded
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from restore_cli.image import (
     read_picture,
     write_encoded,
 )
+from restore_cli.image.pillow_read import FIRST_FRAME
 from restore_cli.models import catalog
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.compare import measure as measure_versions
@@ -193,6 +194,9 @@ class PhotoRestorer:
             lambda part, megapixels: callbacks.on_progress(part * share, megapixels),
         )
         used = end.mask if steps or drawn is None else drawn[..., 0]
+        observed = None
+        if item.reference and end.unrestored is not None:
+            observed = end.picture.with_pixels(end.unrestored).pixels
         before = None
         if callbacks.on_comparison and end.shown is not None:
             scale = max(end.picture.height / shape[0], end.picture.width / shape[1])
@@ -206,7 +210,7 @@ class PhotoRestorer:
             copied=not end.changed and end.picture.pixels.shape == shape,
             masked=end.masked and bool(steps),
             mask=used if item.mask else None,
-            observed=end.unrestored if item.reference else None,
+            observed=observed,
             before=before,
             run=replace(run, steps=end.past) if run else None,
             seconds=time.perf_counter() - started - end.loading,
@@ -302,8 +306,10 @@ class PhotoRestorer:
         request, picture = self._request, self._to_encode(restored.picture)
         format = self._format(item, picture)
         if restored.copied and format == picture.format and not request.jpeg_quality:
-            note = "The photo was not changed, so it was copied without provenance."
-            return restored.data, format, (note,) if restored.run else ()
+            notes = tuple(note for note in picture.notes if note.startswith(FIRST_FRAME))
+            if restored.run:
+                notes += ("The photo was not changed, so it was copied without provenance.",)
+            return restored.data, format, notes
         if restored.encoded:
             data, notes = restored.encoded
         else:

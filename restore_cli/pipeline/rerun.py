@@ -141,11 +141,15 @@ def rerun(made: Made, request: Request, callbacks: Callbacks) -> Rerun:
     if record.error:
         raise RestoreError(record.error)
     data, original = output.getvalue(), read_file(item.input)
-    again = read_picture(data)
+    again = read_picture(data, max_pixels=request.max_pixels)
     largest = _largest_difference(made.picture, again)
     digest, old = hashlib.sha256(original).hexdigest(), made.run
     same_file = digest == old.input_sha256
-    same_pixels = same_file or sha256_of_pixels(read_picture(original)) == old.input_pixels_sha256
+    same_pixels = (
+        same_file
+        or sha256_of_pixels(read_picture(original, max_pixels=request.max_pixels))
+        == old.input_pixels_sha256
+    )
     runs: tuple[Provenance, ...] = ()
     with suppress(PictureError):  # another original may have broken XMP
         runs = read_runs(again)
