@@ -98,10 +98,12 @@ def span(level: Level) -> Range:
     return Range(min(numbers), max(numbers))
 
 
-def describe_level(level: Level) -> str:
-    """The level as text, such as "8 to 32"; empty for True."""
+def describe_level(level: Level | None) -> str:
+    """The level as text, such as "8 to 32"; empty for True, and "auto" for None."""
     if level is True:
         return ""
+    if level is None:
+        return "auto"
     return f"{level:g}" if isinstance(level, float) else str(level)
 
 

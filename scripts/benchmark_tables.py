@@ -75,7 +75,8 @@ def cell(row: Row) -> str:
     figures = row["figures"]
     on_luma = find_degradation(row["task"]).headline_metric.luma and PSNR_Y.name in figures
     shown = (PSNR_Y, SSIM_Y) if on_luma else (PSNR, SSIM)
-    values = {name: math.inf if value is None else value for name, value in figures.items()}
+    missing = math.inf if row["measured"] else None  # infinity is no number of JSON
+    values = {name: missing if value is None else value for name, value in figures.items()}
     text = " / ".join(filter(None, (one.format(values.get(one.name)) for one in shown)))
     return f"**{text}**" if row["best"] else text
 

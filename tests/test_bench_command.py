@@ -643,6 +643,13 @@ def test_the_settings_of_libraries_are_printed(sets: Path) -> None:
         assert "clipped and rounded to 8 bits" in Path(report).read_text()
 
 
+def test_an_estimated_level_is_auto(sets: Path) -> None:
+    words = "denoise", "small", "--data", str(sets), "--sigma", "auto", "--model", "gaussian"
+    assert "sigma auto" in run(*words, "--report", "scores.toml").stdout
+    [score] = tomllib.loads(Path("scores.toml").read_text())["gaussian"]["scores"]
+    assert "sigma" not in score and score["psnr"] > 20
+
+
 def test_the_toml_report_has_scores_of_models_only(sets: Path) -> None:
     words = "sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt", "--peer", "lanczos"
     assert run(*words, "--report", "scores.toml").exit_code == 0
@@ -759,6 +766,7 @@ def test_the_protocol_of_real_pairs_states_their_degradation(sets: Path) -> None
             2,
             "'heaviness loud' is not a valid level for derain",
         ),
+        (["denoise", "small", "--level", "rounded=False"], 2, "not a valid rounded; expected"),
         (
             ["sr", "small", "--level", "size=64x64"],
             2,

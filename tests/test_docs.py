@@ -142,6 +142,7 @@ def test_a_benchmark_becomes_tables() -> None:
         row("house", "sigma 15", 33.0, "best"),
         row("house", "sigma 25", 31.0),
         row("RED30", "sigma 25", 32.0, **told),
+        row("old", "sigma 25", 30.0, **told, figures={"PSNR": 30.0, "SSIM": None}),
     ]
     assert "\n".join(tables(rows)).splitlines() == [
         "Measured: float.",
@@ -153,5 +154,6 @@ def test_a_benchmark_becomes_tables() -> None:
         "| set12 | sigma 25 |  |",
         "| --- | ---: | --- |",
         "| RED30 | 32.00 / 0.5000 | Mao et al., Table 1 |",
+        "| old | 30.00 | Mao et al., Table 1 |",
         "- Mao et al., Title, with comma, 2016, Table 1; old: theirs",
     ]

@@ -7,6 +7,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -456,6 +457,14 @@ def test_an_interrupted_download_resumes(
     assert not (tmp_path / "cache" / "sets" / "some").exists()
     assert len(open_set("some").examples) == 2
     assert hub.requests[-1] == "GET /set.zip bytes=200-"
+
+
+def test_two_processes_download_a_set_once(hub: Hub, offer: Callable[..., SetEntry]) -> None:
+    offer(zipped(FILES))
+    with ThreadPoolExecutor() as pool:
+        found = list(pool.map(lambda _: open_set("some"), range(4)))
+    assert [len(one.examples) for one in found] == [2] * 4
+    assert len([request for request in hub.requests if "GET /set.zip" in request]) == 1
 
 
 @pytest.mark.parametrize(

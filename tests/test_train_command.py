@@ -252,7 +252,7 @@ def test_options_make_a_recipe(folder: Path) -> None:
         3,
         "fp32",
     )
-    assert [score.levels for score in header.scores] == [{"sigma": n} for n in (15, 25, 50)]
+    assert [score.levels for score in header.scores] == [{"sigma": n} for n in (15, 25)]
     assert {score.set for score in header.scores} == {"photos"}
     onward = train(*words[:-1], "on.safetensors", "--init", "my.safetensors", "--data", "data")
     assert onward.exit_code == 0, onward.stderr
@@ -445,7 +445,7 @@ def test_a_model_is_retrained_from_its_recipe(
         (
             [*OWN, "--level", "quality=9", "--data", "data"],
             2,
-            "{'quality': 9}: unknown quality; available: sigma, noise.",
+            "{'quality': 9}: unknown quality; available: sigma, noise, rounded.",
         ),
         ([*OWN, "--param", "widht=3", "--data", "data"], 2, "unknown parameter widht; expected "),
         ([*OWN, "--init", "nonesuch", "--data", "data"], 3, "nonesuch"),

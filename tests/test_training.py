@@ -31,6 +31,7 @@ from torch import nn
 from restore_cli.archs import build
 from restore_cli.errors import RestoreError, UsageError, WeightsError
 from restore_cli.levels import Choice, Levels, Range
+from restore_cli.models.catalog import entries
 from restore_cli.models.checkpoint import load
 from restore_cli.network import Geometry
 from restore_cli.tasks import TASKS
@@ -793,12 +794,15 @@ def test_images_beyond_the_memory_limit_are_mapped(
 ) -> None:
     recipe = Recipe.parse(TINY)
     expected = load_data(data, recipe, 3).training
+    views = [Sample(sample.clean[:, ::-1]) for sample in expected]  # not contiguous
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(ImageStore, "__init__", lambda self: setattr(self, "left", bytes_left))
     found = load_data(data, recipe, 3).training
     mapped = [isinstance(sample.clean.base, np.memmap) for sample in found]
     assert any(mapped) == (bytes_left < 10**9)
     for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one.clean, other.clean)
+    for one, other in zip(ImageStore().keep(views), views, strict=True):
         np.testing.assert_array_equal(one.clean, other.clean)
     assert list((tmp_path / "cache").glob("*")) == []
 
@@ -867,6 +871,46 @@ def test_pairs_for_validation_have_the_same_scale(real_pairs: Path, tmp_path: Pa
     recipe = Recipe.parse({"task": "sr", "pairs": ["large:small"], "patch": 16})
     with pytest.raises(UsageError, match="1 times as large as the degraded ones, not 2"):
         load_data(real_pairs, recipe, 3, validation=apart)
+
+
+@pytest.mark.parametrize(
+    ("task", "levels", "expected"),
+    [
+        ("denoise", {"sigma": [0, 30]}, [{"sigma": 15}, {"sigma": 25}]),
+        ("denoise", {"sigma": [0, 10]}, [{"sigma": 2.5}, {"sigma": 5}, {"sigma": 10}]),
+        ("deblock", {"quality": [60, 95]}, [{"quality": 68.8}, {"quality": 77.5}, {"quality": 95}]),
+        ("sr", {"scale": ["3", "4"]}, [{"scale": "3"}, {"scale": "4"}]),
+        ("sr", {"scale": ["2", "4"]}, [{"scale": 2}]),
+    ],
+)
+def test_validation_stays_within_what_is_trained(
+    task: str, levels: dict[str, Any], expected: list[dict[str, Any]]
+) -> None:
+    recipe = Recipe.parse({"task": task, "levels": levels, "patch": 48})
+    assert list(recipe.validation) == expected
+
+
+def test_pairs_of_jpegs_are_cut_at_their_blocks(real_pairs: Path) -> None:
+    recipe = Recipe.parse({"task": "deblock", "pairs": ["large:same"], "patch": 32, "batch": 1})
+    sample = Sample(np.zeros((90, 110, 3), np.uint8), np.zeros((90, 110, 3), np.uint8))
+    rows = np.arange(90, dtype=np.uint8)[:, None, None]
+    for image in (sample.clean, sample.damaged):
+        image += rows + np.arange(110, dtype=np.uint8)[None, :, None]
+    patches = Patches([sample], dataclasses.replace(recipe, augment="none"), Geometry(3))
+    corners = {round(float(patches[step][1][0, 0, 0, 0]) * 255) for step in range(20)}
+    assert len(corners) > 3 and not any(corner % 16 for corner in corners)
+
+
+@pytest.mark.weights
+def test_a_model_to_start_from_has_the_scale_of_the_recipe() -> None:
+    own = entries()["sr-color-x4"]
+    recipe = Recipe.parse(
+        {"task": "sr", "init": "default", "arch": own.arch, "params": dict(own.params)}
+        | {"levels": {"scale": 4}, "patch": 64}
+    )
+    state = make_network(recipe).state_dict()
+    expected = load(own).network.state_dict()
+    assert all(torch.equal(value, expected[key]) for key, value in state.items())
 
 
 def test_validation_has_the_level_of_the_training() -> None:

@@ -131,7 +131,7 @@ def _find_cases(request: Request) -> Iterator[Case]:
 
 def _make_damage(task: str, kind: type[Degradation], level: Mapping[str, Any]) -> Degradation:
     try:
-        return kind(**level)
+        return kind.make(level)
     except TypeError as error:
         raise UsageError(
             f"{describe(level)!r} is not a valid level for {task}; check its name and value."

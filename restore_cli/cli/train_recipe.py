@@ -43,10 +43,9 @@ def merge_options(
         if args:
             values[key] = {**values.get(key, {}), **parse_keys(option, args)}
     drawn = parse_keys("--level", levels)
-    fixed = {key: level for key, level in drawn.items() if not isinstance(level, list)}
-    found = values.get("validation") if fixed and "validation" not in own else None
+    found = values.get("validation") if drawn and "validation" not in own else None
     if isinstance(found, list | tuple) and all(isinstance(one, Mapping) for one in found):
-        values["validation"] = with_levels(found, fixed)
+        values["validation"] = with_levels(found, drawn)
     if not values:
         raise UsageError(
             "Cannot train: there is no model, recipe or task. Give a model's name, a RECIPE.toml,"

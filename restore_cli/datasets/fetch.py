@@ -7,6 +7,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from filelock import FileLock
+
 from restore_cli.datasets.archive import unpack
 from restore_cli.datasets.known import SetEntry, known_sets
 from restore_cli.datasets.layout import read_folder
@@ -35,14 +37,18 @@ def fetch(name: str, place: Path, offline: bool, progress: Progress | None) -> N
         raise UsageError(f"Cannot download {entry.title}: offline mode is on. {manual_hint}")
     store = place.with_name(f".{name}")
     archive = store / entry.source.file_name
-    try:
-        download(entry.source, archive, progress)
-    except ConnectionError as error:
-        raise RestoreError(f"Cannot download {entry.title}: {error}. {manual_hint}") from error
-    try:
-        _install(entry, archive, place, manual_hint)
-    finally:
-        shutil.rmtree(store)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(place.parent.with_name(f".{name}.lock")):
+        if place.exists():  # another process was faster
+            return
+        try:
+            download(entry.source, archive, progress)
+        except ConnectionError as error:
+            raise RestoreError(f"Cannot download {entry.title}: {error}. {manual_hint}") from error
+        try:
+            _install(entry, archive, place, manual_hint)
+        finally:
+            shutil.rmtree(store)
 
 
 def _install(entry: SetEntry, archive: Path, place: Path, manual_hint: str) -> None:
@@ -56,5 +62,4 @@ def _install(entry: SetEntry, archive: Path, place: Path, manual_hint: str) -> N
         if count != entry.images:
             fault = f"it contains {count} images, not {entry.images}"
             raise RestoreError(f"Cannot use {entry.source}: {fault}. {manual_hint}")
-        if not place.exists():  # otherwise another process was faster
-            images.rename(place)
+        images.rename(place)

@@ -6,6 +6,7 @@ the name of the task that removes it.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, luma, round_to_bytes
-from restore_cli.levels import Levels, draw, parse_level
+from restore_cli.levels import Levels, Value, draw, parse_level
 from restore_cli.metrics import psnr
 from restore_cli.report.figures import PSNR, Figure
 from restore_cli.tasks import TASKS, Task
@@ -48,17 +49,28 @@ class Degradation(ABC):
             luma.
         levels: the training levels of a recipe that does not set them; see `draw`.
         validation: the validation levels of such a recipe.
+        grid: the pixels at whose multiples patches of real pairs start.
     """
 
     protocol: ClassVar[str]
     headline_metric: ClassVar[Figure] = PSNR
     levels: ClassVar[Levels]
     validation: ClassVar[tuple[Levels, ...]]
+    grid: ClassVar[int] = 1
 
     @classmethod
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
         """Draw a degradation: a range uniformly, one word of a choice, other levels as they are."""
-        return cls(**{key: draw(parse_level(level), rng) for key, level in levels.items()})
+        return cls.make({key: draw(parse_level(level), rng) for key, level in levels.items()})
+
+    @classmethod
+    def make(cls, levels: Mapping[str, Value]) -> Self:
+        """Make a degradation; raises UsageError if a value is not valid, TypeError if unknown."""
+        for item in dataclasses.fields(cls):
+            value = levels.get(item.name, item.default)
+            if isinstance(item.default, bool) and not isinstance(value, bool):
+                raise UsageError(f"{value!r} is not a valid {item.name}; expected true or false.")
+        return cls(**levels)
 
     def describe(self) -> str:
         """Describe how benchmarks degrade a clean image with these levels."""

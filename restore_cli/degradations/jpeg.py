@@ -34,6 +34,7 @@ class Jpeg(Degradation):
         "subsampling": Choice(("4:2:0", "4:4:4")),
     }
     validation: ClassVar[tuple[Levels, ...]] = ({"quality": 10}, {"quality": 20}, {"quality": 40})
+    grid: ClassVar[int] = 16  # of blocks with 4:2:0
 
     quality: float | None = None
     subsampling: Subsampling = "4:2:0"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from restore_cli.archs.onnx import import_runtime
 from restore_cli.atomic import write_whole
@@ -77,7 +78,7 @@ def shrink(loaded: Checkpoint, path: Path) -> float:
     """Write a checkpoint with kernels in 8 bits, atomically.
 
     Returns:
-        The largest absolute difference from the network's output, for noise.
+        The largest absolute difference from the network's output, for smooth noise.
 
     Raises:
         UsageError: the network is not one of ours.
@@ -98,16 +99,19 @@ def shrink(loaded: Checkpoint, path: Path) -> float:
 
 
 def _samples(geometry: Geometry) -> list[Tensor]:
-    """Return inputs of two sizes: an even multiple of the grid to export with, and an odd one."""
+    """Return inputs of two sizes: an even multiple of the grid to export with, and an odd one.
+
+    They are smooth like photos: noise can make networks leave the range of values for any photo.
+    """
     planes, unit = geometry.channels + geometry.conditions, -(-8 // geometry.multiple)
     sizes = [(2, 2 * unit, 3 * unit), (1, 4 * unit - 1, 2 * unit - 1)]
     random = torch.Generator().manual_seed(0)
-    return [
-        torch.rand(
-            batch, planes, rows * geometry.multiple, columns * geometry.multiple, generator=random
-        )
-        for batch, rows, columns in sizes
-    ]
+    samples = []
+    for batch, rows, columns in sizes:
+        height, width = rows * geometry.multiple, columns * geometry.multiple
+        coarse = torch.rand(batch, planes, -(-height // 4), -(-width // 4), generator=random)
+        samples.append(interpolate(0.2 + 0.6 * coarse, (height, width), mode="bilinear"))
+    return samples
 
 
 def _metadata(loaded: Checkpoint) -> dict[str, str]:

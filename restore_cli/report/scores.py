@@ -21,7 +21,8 @@ def to_score(row: Row) -> str:
 
     PSNR is the figure by which models are compared, and SSIM is measured on the same channels.
     """
-    keys = {"set": row.set} | {key: to_plain(level) for key, level in row.level.items()}
+    levels = {key: to_plain(level) for key, level in row.level.items() if level is not None}
+    keys = {"set": row.set} | levels
     values = [f"{key} = {_literal(value)}" for key, value in keys.items()]
     values.append(f"psnr = {row.figures[row.quality]:.3f}")
     ssim = row.figures.get(SSIM_Y if row.quality.luma else SSIM)

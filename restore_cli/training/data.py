@@ -90,7 +90,8 @@ def load_data(
         raise UsageError(
             f"Cannot train on {data}: its only image is held out. Add images, or give --val."
         )
-    crops = [sample.center_crop() for sample in held]
+    grid = find_degradation(recipe.task).grid
+    crops = [sample.center_crop(grid) for sample in held]
     return TrainingData(training, crops, tuple(unreadable.values()))
 
 

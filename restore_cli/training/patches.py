@@ -111,9 +111,9 @@ class Patches(Dataset[Batch]):
             return clean, None
         return clean, to_float(_turn(_pad(cut.damaged, side), turns, mirrored))
 
-    @staticmethod
-    def _choose(sample: Sample, side: int, rng: np.random.Generator) -> Sample:
-        corner = [int(rng.integers(max(0, size - side) + 1)) for size in sample.size]
+    def _choose(self, sample: Sample, side: int, rng: np.random.Generator) -> Sample:
+        grid = self.kind.grid if sample.damaged is not None else 1
+        corner = [grid * int(rng.integers(max(0, size - side) // grid + 1)) for size in sample.size]
         return sample.crop(corner, side)
 
     def _vary(

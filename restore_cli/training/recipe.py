@@ -213,10 +213,37 @@ class Recipe:
         return due and (not self.minutes or spare >= 0)
 
 
-def with_levels(validation: Sequence[Levels], fixed: Levels) -> tuple[Levels, ...]:
-    """Return validation levels with those that a training fixes, each once."""
-    all_levels = [{**levels, **fixed} for levels in validation]
-    return tuple(one for number, one in enumerate(all_levels) if one not in all_levels[:number])
+def with_levels(validation: Sequence[Levels], trained: Mapping[str, Any]) -> tuple[Levels, ...]:
+    """Return validation levels that a training has, each once.
+
+    Args:
+        validation: the levels for all trainings of a task.
+        trained: values, [low, high] or lists of words. Levels outside of a range or a list are left
+            out; if all are, the quarters of the range or all words replace them.
+    """
+    found = [dict(levels) for levels in validation]
+    for key, level in trained.items():
+        if not isinstance(level, (list, tuple)):
+            found = [{**levels, key: level} for levels in found]
+        elif any(key in levels for levels in found):
+            within = [levels for levels in found if key not in levels or _has(level, levels[key])]
+            others = [{**found[0], key: value} for value in _examples(level)]
+            found = within or others
+    return tuple(one for number, one in enumerate(found) if one not in found[:number])
+
+
+def _has(level: Sequence[Any], value: Any) -> bool:
+    """Return whether a range or a list of words contains a value."""
+    words = any(isinstance(end, str) for end in level)
+    return str(value) in level if words else bool(level[0] <= value <= level[-1])
+
+
+def _examples(level: Sequence[Any]) -> Sequence[Any]:
+    """Return the inner quarters and the end of a range, or the words of a list."""
+    if any(isinstance(end, str) for end in level):
+        return level
+    low, high = level[0], level[-1]
+    return [float(f"{low + (high - low) * share:.3g}") for share in (0.25, 0.5, 1)]
 
 
 def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
@@ -228,16 +255,15 @@ def _complete(given: dict[str, Any], fits_network: bool) -> Iterator[str]:
     task, kind = given["task"], find_degradation(given["task"])
     real = given.get("pairs") and not given.get("folders")  # real pairs have no levels
     trained = given.get("levels") or kind.levels
-    fixed = {
-        key: level
-        for key, level in (given.get("levels") or {}).items()
-        if not isinstance(level, (list, tuple))
-    }
+    own = given.get("levels") or {}
     validation: Sequence[Levels]
     if real:
-        validation = ({key: level for key, level in fixed.items() if key in _OF_PAIRS},)
+        fixed = {
+            key: own[key] for key in _OF_PAIRS if not isinstance(own.get(key, ()), (list, tuple))
+        }
+        validation = (fixed,)
     else:
-        validation = given.get("validation") or with_levels(kind.validation, fixed)
+        validation = given.get("validation") or with_levels(kind.validation, own)
     parsed = []
     for levels in (trained, *validation):
         try:

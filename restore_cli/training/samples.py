@@ -50,10 +50,11 @@ class Sample:
             None if self.damaged is None else _crop(self.damaged, corner, side, 1),
         )
 
-    def center_crop(self) -> Sample:
-        """Return a copy of the center, which is the part that validation uses."""
+    def center_crop(self, grid: int = 1) -> Sample:
+        """Return a copy of the center, the part that validation uses; of a pair, on a grid."""
+        grid = grid if self.damaged is not None else 1
         side = _VALIDATION_CROP // self.scale
-        cut = self.crop([max(0, (size - side) // 2) for size in self.size], side)
+        cut = self.crop([max(0, (size - side) // 2) // grid * grid for size in self.size], side)
         return Sample(cut.clean.copy(), None if cut.damaged is None else cut.damaged.copy())
 
 

@@ -95,7 +95,9 @@ def _load_init(network: Restorer, recipe: Recipe) -> None:
             " start from another model, or --set init= to start from random weights."
         )
     named = catalog.entries().get(recipe.init)  # of any task
-    loaded = checkpoint.load(named or catalog.choose(recipe.init, recipe.task, channels))
+    level = recipe.levels.get("scale", 1)  # of networks that get an image of the result's size
+    scale = network.geometry.scale if not isinstance(level, (int, float)) else float(level)
+    loaded = checkpoint.load(named or catalog.choose(recipe.init, recipe.task, channels, scale))
     own, given = network.state_dict(), loaded.network.state_dict()
     if loaded.network.geometry.channels == channels:
         given = {

@@ -57,7 +57,7 @@ def _map(samples: Iterable[Sample]) -> Iterator[Sample]:
             images = [image for image in (sample.clean, sample.damaged) if image is not None]
             shapes.append([image.shape for image in images])
             for image in images:
-                file.write(image.data)
+                file.write(np.ascontiguousarray(image).data)
         file.flush()
         data = np.memmap(file, np.uint8, "r")  # remains valid when the file is closed
         return _split(data, shapes)
