@@ -194,9 +194,6 @@ def _choose_windows(image: Pixels, visible: Mask | None) -> list[Pixels]:
         image[top : top + SIDE, left : left + SIDE]
         for top, left in visible_windows(image, visible, SIDE, ACROSS)
     ]
-    detail = [
-        float(cv2.Laplacian(np.ascontiguousarray(window[..., 0]), cv2.CV_32F).std())
-        for window in windows
-    ]
+    detail = [float(cv2.Laplacian(window.mean(axis=2), cv2.CV_32F).std()) for window in windows]
     best = np.argsort(detail, kind="stable")[::-1][:CHOSEN]
     return [windows[index] for index in best if detail[index] > FLAT]

@@ -41,9 +41,10 @@ class Settings:
             computes natively and that the checkpoint is known to tolerate.
         tile: side of a tile without its halo, in input pixels; None picks a size that fits the free
             memory, 0 runs the entire image at once.
-        ensemble: average over the eight flips and rotations (section 3.5 of RED-Net), which takes
-            eight times as long.
+        ensemble: average over flips and rotations (section 3.5 of RED-Net), which takes up to eight
+            times as long.
         compile: run the network as compiled by torch.compile, which takes a minute at the start.
+        turns: the rotations of an ensemble, by a quarter turn each, 1 to 4; each is also mirrored.
     """
 
     device: str = "auto"
@@ -51,6 +52,7 @@ class Settings:
     tile: int | None = None
     ensemble: bool = False
     compile: bool = False
+    turns: int = 4
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def _run_tiles(
         conditions,
         device,
         settings.precision,
-        settings.ensemble,
+        settings.turns if settings.ensemble else 0,
         settings.compile,
     )
     count = _batch_size(network, device, settings, pending[0].window)

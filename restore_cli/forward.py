@@ -48,7 +48,7 @@ class Forward:
         conditions: one entry for each condition plane.
         device: of the network.
         precision: "fp32", "bf16" or "fp16".
-        ensemble: average over the eight flips and rotations.
+        turns: rotations, each also mirrored, to average over; 0 to run the network once.
         compiled: whether to run the network as compiled by torch.compile.
     """
 
@@ -59,11 +59,11 @@ class Forward:
         conditions: Sequence[Condition],
         device: torch.device,
         precision: str,
-        ensemble: bool = False,
+        turns: int = 0,
         compiled: bool = False,
     ) -> None:
         self._network, self._pixels, self._conditions = network, pixels, conditions
-        self._device, self._precision, self._ensemble = device, precision, ensemble
+        self._device, self._precision, self._turns = device, precision, turns
         self._compiled = compiled
         self._copies: torch.cuda.Stream | None = None
         if device.type == "cuda":
@@ -136,15 +136,15 @@ class Forward:
     def _compute(self, inputs: Tensor, precision: str) -> Tensor:
         network = self._network.compiled if self._compiled else self._network
         with autocast(self._device, precision):
-            if not self._ensemble:
+            if not self._turns:
                 return network(inputs.contiguous(memory_format=torch.channels_last))
             total = torch.zeros(())
             for mirrored in (False, True):
-                for turns in range(4):
+                for turns in range(self._turns):
                     turned = torch.rot90(inputs.flip(3) if mirrored else inputs, turns, (2, 3))
                     back = torch.rot90(network(turned.contiguous()).float(), -turns, (2, 3))
                     total = total.to(back) + (back.flip(3) if mirrored else back)
-            return total / 8
+            return total / (2 * self._turns)
 
 
 def _extremes(values: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from restore_cli.image import Mask, Pixels
+from restore_cli.image import Mask, Pixels, is_gray
 from restore_cli.metrics import estimate_noise
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     Raises:
         WeightsError: the network's file is missing or damaged.
     """
+    if is_gray(image):  # its noise is that of one channel, also in RGB
+        image = image[..., :1]
     white = estimate_noise(image, visible)
     parts, least = np.zeros(3), 0.0
     if min(image.shape[:2]) >= SHORTEST:

@@ -114,6 +114,13 @@ def test_the_blur_of_a_photo_is_measured(kernel: Kernel, size: float, angle: flo
 
 
 @pytest.mark.weights
+@pytest.mark.weights
+def test_the_blur_of_a_photo_without_red_is_measured() -> None:
+    image = Blur("disk", 7).apply(CAT, np.random.RandomState(0))
+    image[..., 0] = 0
+    assert measure_blur(image).kernel == "disk"
+
+
 def test_no_blur_is_measured_where_there_is_none() -> None:
     assert not measure_blur(CAT).visible
     assert not measure_blur(to_gray(CAT)).visible

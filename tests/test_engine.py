@@ -181,6 +181,15 @@ def test_the_ensemble_averages_eight_views_and_tiles_exactly() -> None:
     assert np.abs(np.rot90(straight) - turned).max() <= 1e-5
 
 
+def test_an_ensemble_without_rotations_only_mirrors() -> None:
+    network, pixels = make("denoise-color"), photo(32, 48, 3)
+    settings = Settings("cpu", "fp32", tile=0)
+    views = [run(network, view, (0.1,), settings).pixels for view in (pixels, pixels[:, ::-1])]
+    mirrored = Settings("cpu", "fp32", tile=0, ensemble=True, turns=1)
+    expected = (views[0] + views[1][:, ::-1]) / 2
+    assert np.abs(run(network, pixels, (0.1,), mirrored).pixels - expected).max() <= 1e-5
+
+
 class Scripted(Restorer):
     """Doubles its input and fails as told, noting the sizes and precisions it was run at."""
 

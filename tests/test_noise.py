@@ -9,7 +9,7 @@ import pytest
 
 from restore_cli.degradations import find_degradation, photo_noise
 from restore_cli.degradations.grain import mottle
-from restore_cli.image import read_picture, round_to_bytes, to_gray
+from restore_cli.image import read_picture, round_to_bytes, to_gray, to_rgb
 from restore_cli.noise import from_plane, measure_noise, split, split_white, to_plane
 
 pytestmark = pytest.mark.weights
@@ -26,6 +26,12 @@ def test_white_noise_is_measured_exactly(sigma: float, channels: int) -> None:
     clean = CAT if channels == 3 else to_gray(CAT)
     noisy = photo_noise.add_noise(clean, "gaussian", sigma, np.random.RandomState(0))
     assert measure_noise(round_to_bytes(noisy)).level == pytest.approx(sigma, abs=1.5)
+
+
+def test_gray_photos_in_rgb_have_the_noise_of_one_channel() -> None:
+    noisy = photo_noise.add_noise(to_gray(CAT), "gaussian", 25, np.random.RandomState(0))
+    gray, rgb = (measure_noise(round_to_bytes(image)) for image in (noisy, to_rgb(noisy)))
+    assert rgb.white and (rgb.level, *rgb.parts) == (gray.level, *gray.parts)
 
 
 @pytest.mark.parametrize("sigma", [60, 75])

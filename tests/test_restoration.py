@@ -34,7 +34,7 @@ from restore_cli.tasks.deblur import Deblur
 from restore_cli.tasks.denoise import Denoise
 from restore_cli.tasks.derain import Derain
 from restore_cli.tasks.inpaint import Inpaint
-from restore_cli.tasks.restoration import NetworkInput, NetworkRun
+from restore_cli.tasks.restoration import NetworkInput, NetworkRun, Observed
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.samples import Sample
 from restore_cli.training.validation import validate
@@ -55,6 +55,45 @@ def filler(tmp_path: Path) -> Path:
         network, path, Header(task="inpaint", arch="unet:UNet", params=params, channels=3)
     )
     return path
+
+
+@pytest.mark.parametrize(
+    "array", [CAT.astype(np.float64), CAT.astype(np.float16), CAT[:, ::-1], CAT[..., ::-1]]
+)
+def test_pictures_take_arrays_of_any_layout(array: Pixels) -> None:
+    pixels = Picture(array).pixels
+    assert pixels.dtype == np.float32 and pixels.flags.c_contiguous
+    np.testing.assert_array_equal(pixels, array.astype(np.float32))
+
+
+def test_a_brightness_that_clipped_noise_added_does_not_come_back() -> None:
+    observed = Observed.of(np.full((8, 8, 3), 9 / 255, np.float32))
+    dark = Denoise(sigma=20).finish(np.full((8, 8, 3), 4 / 255, np.float32), observed)
+    np.testing.assert_allclose(dark, 5 / 255, atol=1e-6)
+    tinted = Denoise(sigma=20).finish(np.full((8, 8, 3), 8.5 / 255, np.float32), observed)
+    np.testing.assert_allclose(tinted, 9 / 255, atol=1e-6)
+
+
+@pytest.mark.parametrize(("task", "angle", "turns"), [(Derain(), None, 2), (Derain(), 45, 1)])
+def test_an_ensemble_keeps_the_direction_of_the_damage(
+    monkeypatch: pytest.MonkeyPatch, task: Task, angle: float | None, turns: int
+) -> None:
+    params = {"channels": 3, "widths": [8, 8], "conditions": 0}
+    network = UNet(**params)  # type: ignore[arg-type]
+    seen: list[int] = []
+    network.register_forward_hook(lambda *_: seen.append(1))
+    conditions: dict[str, Any] = {} if angle is None else {"angle": angle}
+    header = Header(
+        task=task.name,
+        arch="unet:UNet",
+        params=params,
+        channels=3,
+        conditions=conditions,
+    )
+    model = Checkpoint("own", network.eval(), header)
+    settings = Settings("cpu", "fp32", tile=0, ensemble=True)
+    restore(Picture(CAT[:32, :32].copy()), task, model, settings)
+    assert len(seen) == turns
 
 
 @pytest.mark.parametrize(

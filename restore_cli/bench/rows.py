@@ -82,9 +82,10 @@ def measured_row(method: Method, case: Case, images: Measurements) -> Row:
 
 def _passes(case: Case, network: Restorer, images: Measurements) -> int:
     """How often a network runs for an image: a gray one restores each channel of a color image."""
-    gray = network.geometry.channels == 1 and not find_task(case.request.task).gray_via_luma
+    task = find_task(case.request.task)
+    gray = network.geometry.channels == 1 and not task.gray_via_luma
     channels = max(image.channels for image in images.values()) if gray else 1
-    return channels * (8 if case.request.settings.ensemble else 1)
+    return channels * (2 * task.turns if case.request.settings.ensemble else 1)
 
 
 def _means(images: Measurements, quality: Figure) -> dict[Figure, float]:

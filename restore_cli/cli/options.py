@@ -254,7 +254,7 @@ Ensemble = Annotated[
     bool,
     flag(
         _NETWORK,
-        "Average over eight flips and rotations: slightly better, but eight times slower.",
+        "Average over flips and rotations: slightly better, but up to eight times slower.",
         "--ensemble",
     ),
 ]

@@ -80,6 +80,8 @@ class Picture:
                 "Cannot use these pixels: expected floating-point numbers in [0, 1] of shape"
                 f" H x W x 1 or H x W x 3, not {found}. Convert them."
             )
+        if self.pixels.dtype != np.float32 or min(self.pixels.strides) < 0:
+            object.__setattr__(self, "pixels", np.ascontiguousarray(self.pixels, np.float32))
 
     @property
     def height(self) -> int:

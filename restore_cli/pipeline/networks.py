@@ -133,7 +133,10 @@ class PictureNetworks:
         # The picture is needed to blend it, or to restore it with another model.
         replaced = fed.report.strength == 1 and not model.network.bounds
         overwrite = self.overwrite and replaced
-        return NetworkRun(model, fed, _run(model, task, fed, self.settings, report, overwrite))
+        settings = replace(self.settings, turns=task.turns)
+        if isinstance(model.conditions.get("angle"), (int, float)):  # the same in no other view
+            settings = replace(settings, ensemble=False)
+        return NetworkRun(model, fed, _run(model, task, fed, settings, report, overwrite))
 
 
 def _check_tile(model: Checkpoint, fed: NetworkInput, settings: Settings) -> None:

@@ -264,7 +264,7 @@ class PhotoRestorer:
         self._write(data, item)
         noise = None
         if self._request.noise_levels:
-            noise = measure_noise(picture.pixels, picture.visible).level
+            noise = measure_noise(picture.opaque_pixels(), picture.visible).level
         seconds = restored.seconds + time.perf_counter() - started
         record = replace(
             restored.record,

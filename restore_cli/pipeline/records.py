@@ -38,7 +38,7 @@ def complete(record: Record, plan: Plan, end: Progress) -> Record:
     """Add what the steps have done to the record of a photo."""
     parts, picture = end.records, end.picture
     if not parts:
-        noise = measure_noise(picture.pixels, picture.visible).level
+        noise = measure_noise(picture.opaque_pixels(), picture.visible).level
         return replace(record, task=plan.name, noise_before=noise)
     last = next((part for part in reversed(parts) if part.model), parts[-1])
     differences = [part.tile_difference for part in parts if part.tile_difference is not None]

@@ -92,7 +92,7 @@ class Common:
 
     ensemble: bool = option(
         False,
-        help="Average over eight flips and rotations: slightly better, but eight times slower.",
+        help="Average over flips and rotations: slightly better, but up to eight times slower.",
         metavar="true|false",
         parse=_parse_flag,
     )

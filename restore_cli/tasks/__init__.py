@@ -135,6 +135,8 @@ class Task:
             not chosen by default.
         has_blocking: whether the degradation includes blocking, so that PSNR-B is informative.
         maps: condition planes with a value for each pixel, which take memory.
+        turns: rotations by a quarter turn that leave the damage as likely, for an ensemble: 4, or 1
+            if it has a direction; a mirrored photo is always as likely.
     """
 
     name: ClassVar[str]
@@ -146,6 +148,7 @@ class Task:
     keeps_most_pixels: ClassVar[bool] = False
     has_blocking: ClassVar[bool] = False
     maps: ClassVar[int] = 0
+    turns: ClassVar[int] = 4
 
     def given(self) -> tuple[str, ...]:
         """The options that differ from their defaults, as KEY=VALUE; one may be repeated."""
@@ -282,12 +285,15 @@ class Task:
 
 
 def _keep_mean(restored: Pixels, observed: Observed) -> None:
-    """Shift each channel, in place, to its observed mean: networks tint by up to a level."""
+    """Shift each channel, in place, to its observed mean: networks tint by up to a level.
+
+    Noise that is clipped at black or white changes the mean by more, which must not come back.
+    """
     import cv2
     import numpy as np
 
     shift = np.subtract(cv2.mean(restored)[: restored.shape[2]], observed.mean)
-    restored -= shift.astype(np.float32)
+    restored -= shift.clip(-1 / 255, 1 / 255).astype(np.float32)
 
 
 def find_task(name: str) -> type[Task]:

@@ -32,7 +32,7 @@ def parse_sigma(text: str) -> float | None:
 
 def _share(sigma: float, picture: Picture) -> tuple[float, ...]:
     """Split a given noise level in proportion to the measured components."""
-    found = measure_noise(picture.pixels, picture.visible)
+    found = measure_noise(picture.opaque_pixels(), picture.visible)
     if not found.level:
         return tuple(split_white(sigma, picture.pixels.shape[2]))
     return tuple(part * sigma / found.level for part in found.parts)
@@ -70,7 +70,7 @@ class Denoise(Task):
         """Measure the noise, unless sigma is given."""
         if self.found or self.sigma is not None:
             return self
-        found = measure_noise(picture.pixels, picture.visible)
+        found = measure_noise(picture.opaque_pixels(), picture.visible)
         raised = tuple(RAISE * part for part in found.parts)
         return replace(self, found=replace(found, parts=raised))
 

@@ -15,3 +15,4 @@ class Derain(Task):
     name: ClassVar[str] = "derain"
     suffix: ClassVar[str] = "derained"
     preserves_mean: ClassVar[bool] = False
+    turns: ClassVar[int] = 1  # rain falls

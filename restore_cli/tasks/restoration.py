@@ -148,4 +148,4 @@ class Finding:
 
         if self.measured is not None:
             return self.measured
-        return measure_noise(self.picture.pixels, self.picture.visible).level
+        return measure_noise(self.picture.opaque_pixels(), self.picture.visible).level
