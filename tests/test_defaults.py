@@ -178,6 +178,9 @@ def test_an_option_precedes_defaults_that_exclude_it(here: Path) -> None:
     refused("--scale and --size together", "sr", "a.png", "--scale", "3", "--size", "48x")
     file.write_text("skip-existing = true\n[sr]\nscale = 3\n")
     assert output("sr", "a.png", "--size=48x", "--overwrite") == "a.enlarged.png"
+    file.write_text('format = "jpg"\nprovenance = true\n')
+    assert output("derain", "a.png", "-o", "b.png").endswith("b.png")
+    assert restore("derain", "a.png", "--pages", "all", "--dry-run").exit_code == 0
     file.write_text("resume = true\nretry-failed = true\n[sr]\nscale = 3\n")
     assert output("sr", "a.png", "--skip-existing") == "a.enlarged.png"
 

@@ -212,6 +212,35 @@ def test_a_job_waits_for_its_result_to_be_fetched(serve: Serve, folder: Path) ->
 
 
 @pytest.mark.usefixtures("instant")
+def test_a_download_that_breaks_off_can_be_repeated(serve: Serve) -> None:
+    client, photo = serve(), png()
+    place = f"/v1/jobs/{post(client, data=photo, params={'wait': 'false'}).json()['id']}"
+    finish(client, place.rpartition("/")[2])
+
+    async def fetch() -> None:
+        async def receive() -> dict[str, str]:
+            return {"type": "http.disconnect"}
+
+        async def send(_: object) -> None:
+            pass
+
+        address = {
+            "method": "GET",
+            "path": f"{place}/result",
+            "query_string": b"",
+            "scheme": "http",
+        }
+        headers = [(b"host", client.base_url.netloc)]
+        await client.app({"type": "http", "headers": headers, **address}, receive, send)
+
+    asyncio.run(fetch())
+    part = client.get(f"{place}/result", headers={"range": "bytes=0-9"})
+    assert (part.status_code, part.content) == (200, photo)
+    assert "accept-ranges" not in part.headers
+    assert client.get(place).status_code == 404
+
+
+@pytest.mark.usefixtures("instant")
 def test_many_clients_get_their_own_results(serve: Serve, folder: Path) -> None:
     client = serve()
     photos = [png(sigma=sigma) for sigma in range(12)]
@@ -458,6 +487,7 @@ def test_a_token_is_needed(serve: Serve) -> None:
     cookie = named.headers["set-cookie"]
     assert "HttpOnly" in cookie and "SameSite=strict" in cookie
     assert client.get("/?token=secret").status_code == 200  # the cookie is sent by itself
+    assert serve(token="a+b/c=").get("/?token=a+b/c=").status_code == 200
     assert post(client).status_code == 200
     assert post(client, headers={"origin": "https://evil.example"}).status_code == 403
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from restore_cli.cli.completion import complete_list
 from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import compose, parameter
 from restore_cli.cli.options import flag, option
@@ -29,7 +30,7 @@ _Only = Annotated[
         _PANEL,
         "TASK,...",
         f"Use only these: {', '.join(CHOICES)}.",
-        autocompletion=lambda: list(CHOICES),
+        autocompletion=complete_list(lambda _: CHOICES),
     ),
 ]
 _Explain = Annotated[

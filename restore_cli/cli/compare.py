@@ -131,11 +131,11 @@ def compare(
         others = [*(after or ()), *([reference] if reference else ())]
         failed = _add_restored(page, before, names, request, others, reference is not None, quiet)
     else:
-        failed = _add_pictures(page, [before, *(after or ())], reference, debug)
+        failed = _add_pictures(page, [before, *(after or ())], reference, debug, quiet)
     call(page.write)
     if page.kept:
         print_result(str(out))
-    if page.left_out:
+    if page.left_out and not quiet:
         print_warning(
             f"{out} shows {page.photos}: the first, or with --reference those with the lowest PSNR."
         )
@@ -144,7 +144,7 @@ def compare(
 
 
 def _add_pictures(
-    page: Gallery, paths: Sequence[Path], reference: Path | None, debug: bool
+    page: Gallery, paths: Sequence[Path], reference: Path | None, debug: bool, quiet: bool
 ) -> bool:
     """Compare files, or matching files of folders; returns whether any of them failed."""
     from restore_cli.metrics import psnr
@@ -155,7 +155,8 @@ def _add_pictures(
     for name, files in pair([*paths, *([reference] if reference else [])]).items():
         found = [path for path in files if path]
         if len(found) < len(files):
-            print_warning(f"Skipped {name}: not every folder has a matching photo.")
+            if not quiet:
+                print_warning(f"Skipped {name}: not every folder has a matching photo.")
             continue
         try:
             versions, rank = call(make_alike, call(read_versions, found)), math.inf

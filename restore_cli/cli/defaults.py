@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from restore_cli.cli import PHOTO_COMMANDS, load_command
 from restore_cli.cli.fields import option_fields
 from restore_cli.cli.restore import task_command
 from restore_cli.errors import UsageError
+from restore_cli.image import has_image_suffix
 from restore_cli.models import catalog
 from restore_cli.tables import read_toml
 from restore_cli.tasks import TASKS, Task, find_task
@@ -37,6 +39,8 @@ _RIVALS = {  # options that exclude each other
     "size": ("scale",),
     "overwrite": ("skip-existing", "watch"),
     "skip-existing": ("overwrite", "resume", "retry-failed", "watch"),
+    **dict.fromkeys(("provenance", "reference", "compare", "preview", "save-mask"), ("pages",)),
+    "pages": ("provenance", "reference", "compare", "preview", "save-mask"),
     "resume": ("skip-existing",),
     "retry-failed": ("skip-existing",),
 }
@@ -81,11 +85,17 @@ def find_defaults(name: str) -> dict[str, Default]:
 def without_rivals(found: Mapping[str, Default], args: Sequence[str]) -> dict[str, Default]:
     """Leave out defaults that exclude an option of the command line, which comes first."""
     words = {word.partition("=")[0] for word in args}
-    return {
-        key: default
-        for key, default in found.items()
-        if not any(f"--{rival}" in words for rival in _RIVALS.get(key, ()))
+    excluded = {
+        key for key, rivals in _RIVALS.items() if any(f"--{rival}" in words for rival in rivals)
     }
+    for option, value in pairwise(args):
+        if option in (
+            "-o",
+            "--output",
+        ):  # its name is that of a format; "-" leaves no room for JSON
+            excluded |= {"format"} if has_image_suffix(value) else set()
+            excluded |= {"json"} if value == "-" else set()
+    return {key: default for key, default in found.items() if key not in excluded}
 
 
 def default_map(name: str, found: Mapping[str, Default]) -> dict[str, _Value]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -97,7 +98,7 @@ def list_models(
         and (license is None or entry.license.lower().startswith(license.lower()))
     ]
     if as_json:
-        stdout.print_json(data=[to_record(entry) for entry in entries])
+        print_result(json.dumps([to_record(entry) for entry in entries], indent=2))
         return
     if not entries:
         raise UsageError("No model matches. Run `restore models list` to see all models.")
@@ -115,7 +116,7 @@ def show(name: File, as_json: Json = False) -> None:
         loaded = call(checkpoint.load, found)
         models, traits = [loaded.header], to_traits(loaded) | checkpoint.traits(found)
     if as_json:
-        stdout.print_json(data=[to_record(model) | traits for model in models], ensure_ascii=True)
+        print_result(json.dumps([to_record(model) | traits for model in models], indent=2))
         return
     for number, model in enumerate(models):
         if number:

@@ -10,7 +10,6 @@ import io
 import os
 import re
 import select
-import shutil
 import time
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -55,7 +54,7 @@ class Preview:
 
     def show(self, _: float, compare: Callable[[], Comparison]) -> None:
         """Show the first two versions next to each other; see `Callbacks.on_comparison`."""
-        columns, rows = shutil.get_terminal_size()
+        columns, rows = stderr.size
         tall, wide = self.cell
         before, after, *_others = compare().versions
         picture = join(before.pixels, after.pixels, rows * tall // 2, columns * wide)

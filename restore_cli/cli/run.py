@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -66,6 +67,12 @@ def _list_presets(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _complete_presets() -> list[str]:
+    with suppress(UsageError):
+        return list(read_presets())
+    return []
+
+
 _CHAIN = parameter(
     "chain",
     Annotated[
@@ -80,7 +87,7 @@ _PRESET = parameter(
         typer.Option(
             metavar="NAME",
             help="Use the chain of a preset, see --list-presets.",
-            autocompletion=lambda: list(read_presets()),
+            autocompletion=_complete_presets,
         ),
     ],
 )

@@ -8,8 +8,9 @@ import json
 import secrets
 import time
 import zipfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.types import Message, Receive, Scope, Send
 
 from restore_cli import __version__
 from restore_cli.errors import RestoreError
@@ -96,7 +98,7 @@ def create_app(config: Config, folder: Path) -> Guard:
 async def _answer_error(_: Request, error: Exception) -> Response:
     match error:
         case OSError(errno=errno.ENOSPC | errno.EDQUOT):
-            return refuse(507, "Cannot store the photo: the disk of the server is full.")
+            return refuse(507, "Cannot store the files: the disk of the server is full.")
         case FullError():
             sentence = "The server is full. Fetch or delete results, or try again later."
             return refuse(503, sentence, **_RETRY)
@@ -159,19 +161,44 @@ async def _wait(request: Request, jobs: Jobs, job: Job) -> None:
             break
 
 
+class _Result(FileResponse):
+    """A file that is sent in one piece; `on_sent` follows if the client stayed until the end."""
+
+    def __init__(
+        self, path: Path, on_sent: Callable[[], Awaitable[None]] | None, **settings: Any
+    ) -> None:
+        super().__init__(path, **settings)
+        self._on_sent = on_sent
+        del self.headers["accept-ranges"]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the file, also if the client requests a part of it."""
+        sent = False
+
+        async def watch(message: Message) -> None:
+            nonlocal sent
+            if message["type"] == "http.response.body" and not message.get("more_body"):
+                sent = not await Request(scope, receive).is_disconnected()
+            await send(message)
+
+        headers = [pair for pair in scope["headers"] if pair[0] not in (b"range", b"if-range")]
+        await super().__call__({**scope, "headers": headers}, receive, watch)
+        if sent and self._on_sent:
+            await self._on_sent()
+
+
 def _send(outcome: Outcome, job: Job, jobs: Jobs, keep: bool = False) -> Response:
     """The result of a job; it is deleted once it was sent."""
-    delete = None if keep else BackgroundTask(jobs.forget, job)
     if outcome.status != 200:
         answer = refuse(outcome.status, outcome.record.error or "")
-        answer.background = delete
+        answer.background = None if keep else BackgroundTask(jobs.forget, job)
         return answer
-    return FileResponse(
+    return _Result(
         job.order.result,
+        on_sent=None if keep else partial(jobs.forget, job),
         media_type=outcome.media_type,
         filename=outcome.name,
         headers={"Restore-Record": json.dumps(json.loads(outcome.record.to_json()))},  # ASCII
-        background=delete,
     )
 
 
@@ -225,7 +252,11 @@ def _add_jobs(app: FastAPI, jobs: Jobs, folder: Path) -> None:
     async def fetch_all(id: Annotated[list[str], Query(description="The jobs.")]) -> Response:
         found = [finish(one) for one in dict.fromkeys(id)]
         path = folder / f"{secrets.token_hex(8)}.zip"
-        await run_in_threadpool(_pack, path, found)
+        try:
+            await run_in_threadpool(_pack, path, found)
+        except OSError:
+            path.unlink(missing_ok=True)
+            raise
         return FileResponse(path, filename="restored.zip", background=BackgroundTask(path.unlink))
 
     @app.get("/v1/jobs/{id}/comparison", include_in_schema=False)

@@ -92,7 +92,8 @@ class Guard:
     def _check_token(self, request: Request) -> Response | None:
         if not self.token:
             return None
-        if request.url.path == "/" and self._is_token(request.query_params.get("token", "")):
+        given = request.query_params.get("token", "")  # a "+" reads as a space
+        if request.url.path == "/" and any(map(self._is_token, (given, given.replace(" ", "+")))):
             page = RedirectResponse("/", 303)
             page.set_cookie(_COOKIE, self.token, httponly=True, samesite="strict")
             return page

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import Field
 from typing import Any
 
+from restore_cli.image import READ_SUFFIXES
 from restore_cli.report.comparison import Comparison
 from restore_cli.report.html import asset, fill_in, render_comparisons
 from restore_cli.serve.options import Common, actions, words_of
@@ -27,6 +28,7 @@ def render_page(max_upload: int) -> str:
         words_of=words_of,
         placeholder=_placeholder,
         max_upload=max_upload,
+        suffixes=sorted(READ_SUFFIXES),
     )
 
 

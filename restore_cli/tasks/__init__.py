@@ -204,7 +204,7 @@ class Task:
         if output.shape[2] == 3 and observed.gray:
             output[:] = to_gray(output)
         if self.preserves_mean:
-            _keep_mean(output, observed)
+            _keep_mean(output, observed, 1 / 255 if self.noisy else 1)
         return output.clip(0, 1, out=output)
 
     def restore(
@@ -284,16 +284,17 @@ class Task:
         return networks.run(self, model, fed, progress)
 
 
-def _keep_mean(restored: Pixels, observed: Observed) -> None:
-    """Shift each channel, in place, to its observed mean: networks tint by up to a level.
+def _keep_mean(restored: Pixels, observed: Observed, most: float) -> None:
+    """Shift each channel, in place, to its observed mean, but by at most `most`.
 
-    Noise that is clipped at black or white changes the mean by more, which must not come back.
+    Networks tint by up to a level. Noise that is clipped at black or white changes the mean by
+    more, which must not come back.
     """
     import cv2
     import numpy as np
 
     shift = np.subtract(cv2.mean(restored)[: restored.shape[2]], observed.mean)
-    restored -= shift.clip(-1 / 255, 1 / 255).astype(np.float32)
+    restored -= shift.clip(-most, most).astype(np.float32)
 
 
 def find_task(name: str) -> type[Task]:
