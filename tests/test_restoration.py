@@ -42,6 +42,13 @@ from restore_cli.training.validation import validate
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
 
 
+def of_unet(task: Task, params: dict[str, Any], conditions: dict[str, Any]) -> Header:
+    """The header of a small U-Net for colors."""
+    return Header(
+        task=task.name, arch="unet:UNet", params=params, channels=3, conditions=conditions
+    )
+
+
 @pytest.fixture
 def filler(tmp_path: Path) -> Path:
     """A network that fills holes, with weights by chance."""
@@ -82,14 +89,7 @@ def test_an_ensemble_keeps_the_direction_of_the_damage(
     network = UNet(**params)  # type: ignore[arg-type]
     seen: list[int] = []
     network.register_forward_hook(lambda *_: seen.append(1))
-    conditions: dict[str, Any] = {} if angle is None else {"angle": angle}
-    header = Header(
-        task=task.name,
-        arch="unet:UNet",
-        params=params,
-        channels=3,
-        conditions=conditions,
-    )
+    header = of_unet(task, params, {} if angle is None else {"angle": angle})
     model = Checkpoint("own", network.eval(), header)
     settings = Settings("cpu", "fp32", tile=0, ensemble=True)
     restore(Picture(CAT[:32, :32].copy()), task, model, settings)
@@ -284,13 +284,7 @@ def test_a_picture_is_changed_if_a_network_was_run_for_that(
     changed: bool,
 ) -> None:
     params = {"channels": 3, "widths": [8], "conditions": 1}
-    header = Header(
-        task=task.name,
-        arch="unet:UNet",
-        params=params,
-        channels=3,
-        conditions=conditions,
-    )
+    header = of_unet(task, params, conditions)
     lab = Lab(Checkpoint("lab", UNet(**params), header))  # type: ignore[arg-type]
     made = task.restore(Picture(pixels), mask, lab, strength)
     assert made.changed == changed == (len(lab.ran) > finders)
