@@ -25,13 +25,17 @@ except ImportError:  # Windows
 def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False) -> None:
     """Raise UsageError if a file cannot be written here, before any work is done."""
     if path.suffix.lower() not in suffixes:
-        raise UsageError(f"Cannot write {path}: its name must end with {', '.join(suffixes)}.")
+        *most, last = suffixes
+        known = f"{', '.join(most)} or {last}" if most else last
+        raise UsageError(f"Cannot write {path}: its name must end with {known}. Change it.")
     if not path.absolute().parent.is_dir():
         raise UsageError(f"Cannot write {path}: its folder does not exist. Create it first.")
     if path.is_dir():
         raise UsageError(f"Cannot write {path}: it is a folder. Give another name.")
     if path.is_file() and not overwrite:
-        raise UsageError(f"{path} already exists. Give another name, or --overwrite.")
+        raise UsageError(
+            f"Cannot write {path}: it already exists. Give another name, or --overwrite."
+        )
     if path.exists() and not path.is_file():  # a pipe or a device
         return
     try:  # permissions are not enough: root has them all, even on read-only disks

@@ -28,9 +28,14 @@ def find_device(name: str = "auto") -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UsageError(f"Device {name!r} is not available; use --device cpu or auto.") from error
+        raise UsageError(
+            f"Cannot use the device {name}: it is not available. Use --device cpu or auto, or run"
+            " `restore doctor`."
+        ) from error
     if device.type not in _KINDS:
-        raise UsageError(f"Device {name!r} is not supported; use cpu, cuda, mps or auto.")
+        raise UsageError(
+            f"Cannot use the device {name}: it is not supported. Use cpu, cuda, mps or auto."
+        )
     return device
 
 

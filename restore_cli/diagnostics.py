@@ -41,7 +41,7 @@ _INSTRUCTIONS = {  # torch's names of what speeds up networks
     "amx_bf16": "AMX BF16",
     "arm_bf16": "ARM BF16",
 }
-_REINSTALL = "Run `pip install --force-reinstall restore-cli`."
+_REINSTALL = "Run `pip install --force-reinstall .` in the folder of README.md."
 _LEAST_MEMORY = _LEAST_DISK = 1e9  # bytes; below, photos and downloads soon fail
 _NOISE = 25  # standard deviation of the self-test's noise on the 0..255 scale
 _SIDE = 256  # of the self-test's picture in pixels

@@ -176,8 +176,8 @@ def _run_tiles(
                     )
                 else:
                     raise EngineError(
-                        f"Out of memory, even with tiles of {tile} pixels. Close other programs or"
-                        " use --device cpu."
+                        f"Cannot restore this photo: out of memory, even with tiles of {tile}"
+                        " pixels. Close other programs, or use --device cpu."
                     ) from error
                 memory.release()
                 if device.type == "cuda":
@@ -190,7 +190,7 @@ def _run_tiles(
             waiting = [*pending, *(part for parts, _ in running for part in parts)]
             canvas.settle([part.window for part in waiting])
     used = tile if finished > 1 else 0
-    return Result(canvas.finish(), str(device), settings.precision, used)
+    return Result(canvas.finish(), str(device), forward.precision, used)
 
 
 def check_tiles(

@@ -26,6 +26,7 @@ class Batch:
         inputs: N x (channels + conditions) x h x w, on the device.
         outputs: of the network, in the computer's memory.
         extremes: the lowest and the highest output.
+        precision: with which it is computed.
         copied: what to wait for before outputs and extremes are read; None if they are complete.
     """
 
@@ -33,6 +34,7 @@ class Batch:
     inputs: Tensor
     outputs: Tensor
     extremes: Tensor
+    precision: str
     copied: torch.cuda.Event | None = None
 
 
@@ -47,7 +49,7 @@ class Forward:
         pixels: the image, H x W x channels.
         conditions: one entry for each condition plane.
         device: of the network.
-        precision: "fp32", "bf16" or "fp16".
+        precision: "fp32", "bf16" or "fp16"; becomes "fp32" once a result is not finite.
         turns: rotations, each also mirrored, to average over; 0 to run the network once.
         compiled: whether to run the network as compiled by torch.compile.
     """
@@ -63,7 +65,7 @@ class Forward:
         compiled: bool = False,
     ) -> None:
         self._network, self._pixels, self._conditions = network, pixels, conditions
-        self._device, self._precision, self._turns = device, precision, turns
+        self._device, self.precision, self._turns = device, precision, turns
         self._compiled = compiled
         self._copies: torch.cuda.Stream | None = None
         if device.type == "cuda":
@@ -72,22 +74,22 @@ class Forward:
     @torch.inference_mode()
     def start(self, windows: Sequence[Box]) -> Batch:
         """Start to restore windows of one size."""
-        planes = self._cut(windows)
+        planes, precision = self._cut(windows), self.precision
         if self._copies is None:
             inputs = planes.to(self._device).permute(0, 3, 1, 2)
-            outputs = self._compute(inputs, self._precision)
-            return Batch(windows, inputs, outputs.cpu(), _extremes(outputs).cpu())
+            outputs = self._compute(inputs, precision)
+            return Batch(windows, inputs, outputs.cpu(), _extremes(outputs).cpu(), precision)
         computing = torch.cuda.current_stream(self._device)
         with torch.cuda.stream(self._copies):
             inputs = planes.to(self._device, non_blocking=True).permute(0, 3, 1, 2)
         computing.wait_stream(self._copies)
         inputs.record_stream(computing)
-        outputs = self._compute(inputs, self._precision)
+        outputs = self._compute(inputs, precision)
         extremes = _extremes(outputs)
         self._copies.wait_stream(computing)
         with torch.cuda.stream(self._copies):
             copy, ends = _download(outputs, self._copies), _download(extremes, self._copies)
-            return Batch(windows, inputs, copy, ends, self._copies.record_event())
+            return Batch(windows, inputs, copy, ends, precision, self._copies.record_event())
 
     @torch.inference_mode()
     def finish(self, batch: Batch) -> list[Pixels]:
@@ -99,12 +101,14 @@ class Forward:
         if batch.copied:
             batch.copied.synchronize()
         outputs, extremes = batch.outputs, batch.extremes
-        if not extremes.isfinite().all() and self._precision != "fp32":
+        if not extremes.isfinite().all() and batch.precision != "fp32":
+            self.precision = "fp32"
             outputs = self._compute(batch.inputs, "fp32").cpu()
             extremes = _extremes(outputs)
         if not extremes.isfinite().all():
             raise EngineError(
-                "The network's output is not finite. Use another --model or --device cpu."
+                "Cannot restore this photo: the model's output is not finite. Use another --model,"
+                " or --device cpu."
             )
         scale = self._network.geometry.scale
         return [

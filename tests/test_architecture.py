@@ -56,7 +56,6 @@ SHARED = {  # what brothers may import
         "display",
         "examples",
         "fields",
-        "hints",
         "model_facts",
         "options",
         "outcomes",

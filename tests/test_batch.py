@@ -158,7 +158,7 @@ def test_masks_of_others_are_kept_by_later_runs(run: Run, words: list[str], tmp_
     mine = photo(tmp_path / "masks/2.png", 1).read_bytes()
     masked = ("--resume", "--mask", "mask.png", "--save-mask", "masks/")
     result = run(*masked)
-    assert result.exit_code == 2 and "masks/2.png already exists" in result.stderr
+    assert result.exit_code == 2 and "masks/2.png: it already exists" in result.stderr
     assert (tmp_path / "masks/2.png").read_bytes() == mine
     (tmp_path / "masks/2.png").unlink()
     assert run(*masked).exit_code == 0
@@ -223,7 +223,7 @@ def test_only_reports_of_earlier_runs_are_replaced(run: Run, tmp_path: Path) -> 
     assert run("--resume").exit_code == 0
     (tmp_path / "notes.md").write_text("mine")
     refused = run("--resume", "--report", "notes.md")
-    assert refused.exit_code == 2 and "notes.md already exists" in refused.stderr
+    assert refused.exit_code == 2 and "notes.md: it already exists" in refused.stderr
     assert (tmp_path / "notes.md").read_text() == "mine"
     for _ in range(2):
         assert run("--resume", "--report", "report.csv").exit_code == 0
@@ -245,7 +245,7 @@ def test_a_list_is_restored_while_it_arrives(words: list[str], tmp_path: Path) -
         started.stdin.write("in/0.png\nin/nothing.png\n")
         _, stderr = started.communicate(timeout=100)
     assert started.returncode == 1
-    again = ("out/0.png already exists", "Cannot write out/0.png twice")  # if not finished
+    again = ("out/0.png: it already exists", "Cannot write out/0.png twice")  # if not finished
     assert any(reason in stderr for reason in again) and "in/nothing.png" in stderr
     assert "2 done, 2 failed" in stderr
 

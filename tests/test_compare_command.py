@@ -161,7 +161,7 @@ def test_compare_goes_on_without_a_model_that_cannot_be_had(
     errors = [line for line in result.stderr.splitlines() if line.startswith("error: ")]
     assert len(errors) == 3 == result.stderr.count("\n")
     assert errors[0].startswith("error: no-such-model: Unknown model or file")
-    assert errors[1].startswith("error: realesrgan: Unknown model 'realesrgan' for denoise")
+    assert errors[1].startswith("error: realesrgan: Cannot use realesrgan for denoise")
     assert errors[2].startswith("error: kair-ffdnet-color: ") and "not downloaded" in errors[2]
     assert [version["name"] for version in shown()] == ["a.png", same]
 
@@ -203,8 +203,8 @@ def test_compare_takes_a_mask(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
-        (["a.png"], 2, "Nothing to compare a.png with"),
-        (["a.png", "--task", "sr"], 2, "Nothing to compare a.png with"),
+        (["a.png"], 2, "Cannot compare a.png: there is no second photo"),
+        (["a.png", "--task", "sr"], 2, "Cannot compare a.png: there is no second photo"),
         (["a.png", "b.png", "--level", "scale=2"], 2, "without --models"),
         (["a.png", "--models", "default"], 2, "default may be for any task. Give --task"),
         (

@@ -262,7 +262,7 @@ def test_a_file_with_wrong_steps_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("house", "'house' is ambiguous; expected one of denoise-color, deblock-color"),
+        ("default", "'default' is ambiguous; expected one of "),
         ("no-such-model", "Unknown model or file 'no-such-model'"),
     ],
 )

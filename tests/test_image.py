@@ -1010,7 +1010,7 @@ def test_data_after_a_jpeg_is_reported(extra: bytes) -> None:
 
 def test_what_cannot_be_kept_of_pixels_and_credentials_is_reported() -> None:
     aspect = "The pixel aspect ratio 1:2 was left out."
-    signed = "Content credentials, which are signed for the photo before, were left out."
+    signed = "Content credentials, which are signed for the original photo, were left out."
     plain = png(PHOTO)
     square, wide = (chunk(b"pHYs", struct.pack(">IIB", x, 1, 0)) for x in (1, 2))
     box = b"JP\0\1\0\0\0\1\0\0\0\x40jumb\0\0\0\x20jumdc2pa" + bytes(40)

@@ -369,12 +369,12 @@ def test_masks_are_kept_and_nothing_is_lost_by_it(model: Path, photo: Path) -> N
         (["photo.png", "--save-mask", "photo.png"], "photo.png: it is an input"),
         (["photo.png", "--save-mask", "photo.png", "--overwrite"], "photo.png: it is an input"),
         (["photo.png", "--save-mask", "."], "photo.png: it is an input"),
-        (["photo.png", "--save-mask", "used.png"], "used.png already exists"),
+        (["photo.png", "--save-mask", "used.png"], "used.png: it already exists"),
         (
             ["photo.png", "--mask", "used.png", "--save-mask", "used.png", "--overwrite"],
             "used.png: it is an input",
         ),
-        (["photo.png", "-o", "a.png", "--save-mask", "a.png"], "would both be written to a.png"),
+        (["photo.png", "-o", "a.png", "--save-mask", "a.png"], "Cannot write a.png"),
         (["photo.png", "used.png", "--save-mask", "m.png"], "several masks"),
         (["photo.png", "--save-mask", "mask"], "no image extension"),
     ):
@@ -419,7 +419,7 @@ def test_what_a_model_finds_the_default_fills(
     blind = tmp_path / "finds.safetensors"
     checkpoint.save(loaded.network, blind, replace(loaded.header, conditions={"blind": True}))
     result = inpaint(blind, "--box", "1,1,4,4")
-    assert result.exit_code == 2 and "only works with --detect" in result.stderr
+    assert result.exit_code == 2 and "without --detect" in result.stderr
     monkeypatch.setattr(catalog, "choose", lambda name, *about: Path(name or model))
     ran = runs(monkeypatch)
     assert inpaint(blind, "--detect", "text").exit_code == 0
@@ -441,24 +441,24 @@ def test_what_a_model_finds_the_default_fills(
         (["--box", "1,2,3"], 2, "x,y,width,height"),
         (["--detect", "rain"], 2, "expected text or scratches"),
         (["--box", "0,0,9,9", "--grow", "-1"], 2, "-1 is not valid for --grow"),
-        (["--mask", "black.png"], 1, "photo.png: The mask is empty"),
-        (["--mask", "white.png"], 1, "photo.png: The mask covers the entire photo"),
+        (["--mask", "black.png"], 1, "photo.png: Cannot inpaint: the mask has no white pixels"),
+        (["--mask", "white.png"], 1, "photo.png: Cannot inpaint: the mask covers the entire photo"),
         (
             ["--box", "0,0,5,5", "--grow", "100000"],
             1,
-            "photo.png: The mask covers the entire photo",
+            "photo.png: Cannot inpaint: the mask covers the entire photo",
         ),
         (
             ["--box", "0,0,5,5", "--box", "90,9,5,5"],
             1,
-            "photo.png: The box 90,9,5,5 lies outside the photo (60 x 40)",
+            "photo.png: Cannot fill the box 90,9,5,5: it lies outside the photo (60 x 40 pixels)",
         ),
         (
             ["--mask", "small.png"],
             1,
             "the mask small.png: it has 6 x 4 pixels, but the photo has 60 x 40",
         ),
-        (["--mask", "none.png"], 2, "Mask not found: none.png"),
+        (["--mask", "none.png"], 2, "Cannot read the mask none.png: it does not exist"),
     ],
 )
 def test_a_mask_that_does_not_do_is_refused(

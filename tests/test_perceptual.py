@@ -127,7 +127,7 @@ def test_the_border_of_the_scale_is_left_out(photos: Path, pyiqa: Pyiqa) -> None
 def test_a_suite(photos: Path) -> None:
     for name in ("medium", "small"):
         (photos / f"{name}.png").unlink()
-    found = rows("--suite", "papers", "--data", str(photos.parent), "--metric", "niqe", "--quiet")
+    found = rows("suite", "papers", "--data", str(photos.parent), "--metric", "niqe", "--quiet")
     assert all(("NIQE" in row["figures"]) == row["measured"] for row in found)
 
 

@@ -375,7 +375,7 @@ def test_rerun_writes_only_what_is_asked_for(restored: Run, tmp_path: Path) -> N
     assert before == {path: path.read_bytes() for path in tmp_path.iterdir()}
     ok(restored(f"{line} -o again.png"))
     assert Path("again.png").read_bytes() == Path("photo.denoised.png").read_bytes()
-    refused(restored(f"{line} -o again.png"), 2, "again.png already exists.")
+    refused(restored(f"{line} -o again.png"), 2, "again.png: it already exists.")
     for name in ("photo.png", "photo.denoised.png"):
         refused(restored(f"{line} --overwrite -o {name}"), 2, "it is an input")
     refused(restored(f"{line} -o again.jpg"), 2, "the result is a PNG file")

@@ -261,7 +261,7 @@ def test_where_and_what_to_write(run: Run, tmp_path: Path) -> None:
         ([], "No input"),
         (["empty"], "empty"),
         (["a.png", "-o", "result"], "extension"),
-        (["a.png", "-o", "result.png", "--format", "jpg"], "conflicts with --format jpg"),
+        (["a.png", "-o", "result.png", "--format", "jpg"], "does not match --format jpg"),
         (["a.png", "b.png", "-o", "result.png"], "folder"),
         (["a.png", "b.png", "-o", "-"], "folder"),
         (["a.png", "-o", "b.png", "--json"], "--overwrite"),
@@ -361,7 +361,7 @@ def test_masks_and_references_are_found_before_anything_runs(run: Run, tmp_path:
     [item] = plan([str(source)], naming, masks=clean, references=clean.parent)
     assert (item.mask_in, item.reference) == (str(clean), str(clean))
     for kind in "mask", "reference":
-        sentence = f"{kind.capitalize()} not found: nowhere."
+        sentence = f"Cannot read the {kind} nowhere: it does not exist. Check its path."
         with pytest.raises(UsageError, match=f"^{sentence}$"):
             plan([str(source)], naming, **{f"{kind}s": Path("nowhere")})
         refused(run("in/a.png", f"--{kind}", "nowhere"), sentence)
@@ -699,7 +699,7 @@ def test_strength_and_mask_limit_the_change(
     assert sentence in failed.stderr
     Path("broken.png").write_bytes(b"junk")
     assert "in/a.png: mask: " in CliRunner().invoke(app, [*words, "broken.png"]).stderr
-    refused(CliRunner().invoke(app, [*words, "nowhere"]), "Mask not found: nowhere")
+    refused(CliRunner().invoke(app, [*words, "nowhere"]), "Cannot read the mask nowhere")
 
 
 def test_quality_is_read_from_a_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -863,7 +863,9 @@ def test_reports(run: Run, tmp_path: Path, suffix: str) -> None:
     }
     assert len(rows[suffix]()) == 2
     assert "missing.png" in text and "done" in text and "failed" in text
-    refused(run("missing.png", "--report", f"report.{suffix}"), f"report.{suffix} already exists")
+    refused(
+        run("missing.png", "--report", f"report.{suffix}"), f"report.{suffix}: it already exists"
+    )
     assert Path(f"report.{suffix}").read_text() == text
     assert run("missing.png", "--report", f"report.{suffix}", "--overwrite").exit_code == 1
     assert "a.png" not in Path(f"report.{suffix}").read_text()
@@ -1188,7 +1190,7 @@ def test_a_dry_run_finds_what_would_fail(run: Run, tmp_path: Path) -> None:
     (tmp_path / "text.png").write_text("text")
     result = run("a.png", "text.png", "--dry-run")
     assert result.exit_code == 1 and "Cannot read text.png" in result.stderr
-    refused(run("a.png", "--dry-run", "--device", "nope"), "Device 'nope' is not available")
+    refused(run("a.png", "--dry-run", "--device", "nope"), "Cannot use the device nope")
     refused(run("a.png", "--dry-run", "--precision", "nope"), "Unknown precision 'nope'")
     unknown = CliRunner().invoke(app, ["denoise", "a.png", "--dry-run", "--model", "nope"])
     assert unknown.exit_code == 3 and "Unknown model or file 'nope'" in unknown.stderr
@@ -1232,7 +1234,7 @@ def test_reports_list_findings_and_are_replaced_on_resume(run: Run, tmp_path: Pa
     words = ["auto", "in", "-o", "out/", "--resume", "--report", "r.csv"]
     (tmp_path / "r.csv").write_text("mine")
     for _ in range(2):
-        refused(CliRunner().invoke(app, words), "r.csv already exists")
+        refused(CliRunner().invoke(app, words), "r.csv: it already exists")
     (tmp_path / "r.csv").unlink()
     for _ in range(2):
         ok(CliRunner().invoke(app, words))

@@ -190,7 +190,7 @@ def test_impossible_sizes_are_refused(
         (("--size", "84x57"), ""),
         (("--size", "85x"), ""),
         (("--size", "84x60"), "stretched"),
-        (("--size", "30x20"), "downscaling"),
+        (("--size", "30x20"), "downscaled"),
     ],
 )
 def test_a_size_that_is_no_plain_enlargement_is_warned_of(
@@ -217,8 +217,8 @@ def test_one_photo_too_small_for_a_size_does_not_stop_the_others(
     ]
     result = CliRunner().invoke(app, [*map(str, words), "-o", str(photo.with_name("out")) + "/"])
     assert result.exit_code == 1
-    assert "tiny.png: The requested size is 12x the photo's; the maximum is 8x" in result.stderr
-    with pytest.raises(RestoreError, match="the maximum is 8x"):  # before it takes any memory
+    assert "tiny.png: Cannot upscale 12 times: the limit is 8 times" in result.stderr
+    with pytest.raises(RestoreError, match="the limit is 8 times"):  # before it takes any memory
         Sr(size=(10**8, None)).unrestored(np.zeros((4, 5, 3), np.float32))
     assert [path.name for path in photo.with_name("out").iterdir()] == [
         f"{photo.stem}.enlarged.png"

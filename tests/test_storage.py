@@ -135,7 +135,7 @@ def test_photos_of_a_url_are_restored_like_files(run: Run, memory: Any) -> None:
 def test_outputs_and_inputs_are_protected(run: Run, memory: Any) -> None:
     memory.pipe_file("/out/1.png", b"mine")
     refused = run("memory://in", "-o", "memory://out")
-    assert refused.exit_code == 2 and "memory://out/1.png already exists" in refused.stderr
+    assert refused.exit_code == 2 and "memory://out/1.png: it already exists" in refused.stderr
     skipped = run("memory://in", "-o", "memory://out", "--skip-existing", "--json")
     assert statuses(skipped) == {"memory://out/0.png": "done", "memory://out/1.png": "skipped"}
     assert memory.cat_file("/out/1.png") == b"mine"
@@ -224,8 +224,8 @@ def test_failures_are_one_sentence(run: Run, memory: Any, monkeypatch: pytest.Mo
         ("memory://in/none.png", "Cannot read memory://in/none.png: the file does not exist."),
         ("memory://in/text.png", "Cannot read memory://in/text.png: it is not a PNG"),
         ("unknown://in/1.png", "unknown:// is not a known kind of storage."),
-        ("memory://empty/", "No images found in memory://empty/."),
-        ("memory://in/*.jpg", "No files match memory://in/*.jpg."),
+        ("memory://empty/", "Cannot find photos in memory://empty/: it contains none."),
+        ("memory://in/*.jpg", "no file matches memory://in/*.jpg."),
     ):
         result = run(url, "-o", "out/")
         assert result.exit_code in (1, 2) and words in " ".join(result.stderr.split())

@@ -97,7 +97,7 @@ def test_photos_of_other_formats_are_counted(
     refused = denoise(checkpoints[1], "in", "-r")
     assert refused.exit_code == 2
     assert (
-        refused.stderr == "error: No readable images in in: 2 .psd, 1 .mov. Convert them first.\n"
+        refused.stderr == "error: Cannot find photos in in: 2 .psd, 1 .mov. Convert them first.\n"
     )
     Image.linear_gradient("L").save("in/f.png")
     result = denoise(checkpoints[1], "in", "-r", "--json")

@@ -78,7 +78,7 @@ def test_a_suite_measures_the_available_sets_and_reports_the_others(
     data: Path, tmp_path: Path
 ) -> None:
     report = tmp_path / "papers.json"
-    result = run("--suite", "papers", "--data", str(data), "--report", str(report))
+    result = run("suite", "papers", "--data", str(data), "--report", str(report))
     assert result.exit_code == 0, result.stderr
     assert "set12 is not available." in result.stderr
     assert "xdncnn" in result.stdout and "xUnit" in result.stdout
@@ -144,10 +144,8 @@ def test_an_interrupted_suite_resumes(data: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--suite", "nonsense"], "Unknown suite 'nonsense'"),
-        (["--suite", "papers"], "None of the sets of suite 'papers' is available"),
-        (["--suite", "papers", "denoise"], "Options must follow 'denoise'"),
-        (["--quiet"], "No task given"),
+        (["suite", "nonsense"], "Unknown suite 'nonsense'"),
+        (["suite", "papers"], "None of the sets of suite 'papers' is available"),
     ],
 )
 def test_invalid_options_are_refused(data: Path, words: list[str], sentence: str) -> None:

@@ -263,7 +263,6 @@ def table(use: Callable[..., None]) -> None:
         ("default", "deblock", 3, "deblock-gray"),
         ("usual", "denoise", 1, "denoise-gray"),
         ("usual", "deblock", 1, "deblock-gray"),
-        ("house", "denoise", 1, "denoise-color"),  # of an earlier release
         ("dncnn", "denoise", 3, "dncnn-25"),
         ("denoise-color", "denoise", 1, "denoise-color"),  # as named
     ],
@@ -320,7 +319,7 @@ def test_choose_takes_a_path_unless_it_is_a_name(
             "dncnn-25",
             "deblock",
             UsageError,
-            "Unknown model 'dncnn-25' for deblock; expected one of deblock-gray",
+            "Cannot use dncnn-25 for deblock: it is for denoise",
         ),
         (None, "sr", UsageError, "Cannot choose a model for sr"),
     ],

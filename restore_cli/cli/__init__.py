@@ -15,7 +15,6 @@ import restore_cli
 from restore_cli.cli.boundary import ErrorHandlingGroup
 from restore_cli.cli.examples import examples
 from restore_cli.cli.help import topics
-from restore_cli.cli.hints import add_hint
 from restore_cli.cli.options import ORIGINS, Debug
 from restore_cli.tasks import TASKS
 
@@ -38,8 +37,8 @@ PANELS = {
         "models": "List, show, fetch, add, remove, verify and export models.",
     },
     "Evaluate": {
-        "compare": "Write an HTML page that compares photos: slider, side by side, or flickering.",
-        "bench": "Benchmark models on image sets.",
+        "compare": "Write an HTML page that compares photos: divider, side by side, or blinking.",
+        "bench": "Benchmark models on image sets, for one task or for a predefined suite.",
         "info": "Show the size, depth, quality and metadata of photos, and how they were made.",
         "rerun": "Restore a photo again as its metadata says, and compare the results.",
     },
@@ -121,8 +120,7 @@ app = typer.Typer(
 )
 for _panel, _commands in PANELS.items():
     for _name, _summary in _commands.items():
-        _text = add_hint(_summary, _name) if _name in TASKS else _summary
-        app.command(_name, cls=LazyCommand, help=_text, rich_help_panel=_panel)(lambda: None)
+        app.command(_name, cls=LazyCommand, help=_summary, rich_help_panel=_panel)(lambda: None)
 
 
 @app.command("version", hidden=True)

@@ -16,13 +16,13 @@ from restore_cli.pipeline.auto import CHOICES, Auto, parse_only
 _PANEL = "Choice of steps"
 _HELP = """Find out what damages each photo, and restore it.
 
-Noise, JPEG artifacts (also in PNGs that were JPEGs before, and below a second compression), blur,
-rain and haze are measured, and removed in the right order, without rounding in between. Clean
-photos are copied.
+Measure noise, JPEG artifacts, blur, rain and haze, and remove what is found, in the right order
+and without rounding in between. JPEG artifacts are also found in PNGs that were JPEGs, and in JPEGs
+that were saved twice. Clean photos are copied.
 """
 _EPILOG = (
     f"{examples('auto')}\n\nExit codes: 0 all inputs restored or clean, 1 some failed, 2 invalid"
-    " arguments, 3 no model, 130 interrupted."
+    " arguments, 3 model missing or damaged, 130 interrupted."
 )
 _Only = Annotated[
     str | None,
@@ -35,7 +35,7 @@ _Only = Annotated[
 ]
 _Explain = Annotated[
     bool,
-    flag(_PANEL, "Show the figures, and the limits from which a photo is restored.", "--explain"),
+    flag(_PANEL, "Show each measured value, and the limit from which it counts.", "--explain"),
 ]
 
 

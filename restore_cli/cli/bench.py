@@ -29,40 +29,10 @@ from restore_cli.tables import read_value
 from restore_cli.tasks import TASKS, Task, find_task
 
 app = typer.Typer(
-    help="Benchmark models on image sets.",
+    help="Benchmark models on image sets, for one task or for a predefined suite.",
     no_args_is_help=True,
-    invoke_without_command=True,
     epilog=examples("bench"),
 )
-
-
-@app.callback()
-def start(
-    context: typer.Context,
-    suite: bench.OldSuite = None,
-    data: bench.Data = None,
-    metric: bench.Metrics = None,
-    device: options.Device = "auto",
-    precision: options.Precision = "auto",
-    offline: options.Offline = False,
-    fresh: bench.Fresh = False,
-    report: bench.Report = None,
-    show: bench.Show = 2,
-    json: bench.Json = False,
-    quiet: options.Quiet = False,
-) -> None:
-    """Benchmark models on image sets, for one task or for a predefined suite."""
-    command = context.invoked_subcommand
-    if command:
-        sources = map(context.get_parameter_source, context.params)
-        if any(source and source.name != "DEFAULT" for source in sources):
-            raise UsageError(
-                f"Options must follow {command!r}, and --suite cannot be combined with it."
-            )
-        return
-    if suite is None:
-        raise UsageError("No task given; use `restore bench TASK` or `restore bench suite NAME`.")
-    run_suite(suite, data, metric, device, precision, offline, fresh, report, show, json, quiet)
 
 
 @app.command("suite", epilog=examples("bench suite"))

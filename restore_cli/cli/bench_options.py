@@ -83,16 +83,6 @@ Suite = Annotated[
         autocompletion=suite_names,
     ),
 ]
-OldSuite = Annotated[
-    str | None,
-    options.option(
-        WHAT,
-        "NAME",
-        "Deprecated: use `restore bench suite NAME`. Removed in the next release.",
-        show_default=False,
-        autocompletion=suite_names,
-    ),
-]
 Pairs = Annotated[
     str,
     options.option(

@@ -72,7 +72,7 @@ def _sentence(error: Exception) -> str:
         case RestoreError():
             return str(error)
         case MemoryError():
-            return "Out of memory. Use a smaller --tile, or close other programs."
+            return "Cannot continue: out of memory. Use a smaller --tile, or close other programs."
         case ImportError() if "failed to map segment" in str(error):
             return "Cannot load the libraries: out of memory. Close other programs."
         case OSError(strerror=reason, filename=file) if reason and file:

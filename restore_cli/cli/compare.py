@@ -92,7 +92,7 @@ def compare(
     quiet: options.Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Write an HTML page that compares photos: slider, side by side, or flickering.
+    """Write an HTML page that compares photos: divider, side by side, or blinking.
 
     The page is a single file that works offline. If BEFORE is smaller by an integer factor, it is
     upscaled bicubically.
@@ -107,7 +107,9 @@ def compare(
 
     names = split_commas(models)
     if not names and not after:
-        raise UsageError(f"Nothing to compare {before} with. Name another photo, or give --models.")
+        raise UsageError(
+            f"Cannot compare {before}: there is no second photo. Name one, or give --models."
+        )
     if not names and (task or level or mask):
         raise UsageError("Cannot use --task, --level or --mask without --models.")
     if task and task not in TASKS:

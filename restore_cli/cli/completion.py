@@ -1,4 +1,5 @@
-"""What the Tab key offers as values; nothing here may import torch, which takes seconds.
+"""What the Tab key offers as values; nothing here imports torch, which takes seconds, or
+at the top the models, which every start would wait for.
 
 Typer passes the context to functions that take one. It also drops what does not match.
 """
@@ -7,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from restore_cli import bench, recipes, training
 from restore_cli.errors import RestoreError
-from restore_cli.models import catalog
-from restore_cli.models.catalog import Bundled, Entry
 from restore_cli.tables import read_toml
+
+if TYPE_CHECKING:
+    from restore_cli.models.catalog import Entry
 
 
 def _task(ctx: typer.Context) -> str:
@@ -24,16 +27,20 @@ def _task(ctx: typer.Context) -> str:
 
 def _entries(ctx: typer.Context) -> list[Entry]:
     """The models of the task at hand, or all models if there is none."""
+    from restore_cli.models import catalog
+
     everything = list(catalog.entries().values())
     return [entry for entry in everything if entry.task == _task(ctx)] or everything
 
 
 def model_names(ctx: typer.Context) -> list[str]:
     """Full and short names of models, and `default` for those of a task."""
+    from restore_cli.models.catalog import DEFAULT
+
     found = _entries(ctx)
     names = {name for entry in found for name in entry.names}
     of_task = all(entry.task == _task(ctx) for entry in found)
-    return sorted({*names, *([catalog.DEFAULT] if of_task else [])})
+    return sorted({*names, *([DEFAULT] if of_task else [])})
 
 
 def licensed_names(ctx: typer.Context) -> list[str]:
@@ -43,13 +50,17 @@ def licensed_names(ctx: typer.Context) -> list[str]:
 
 def download_names() -> list[str]:
     """Full names of models that are not part of the package."""
+    from restore_cli.models import catalog
+
     everything = catalog.entries().values()
-    return sorted(entry.name for entry in everything if not isinstance(entry.source, Bundled))
+    return sorted(
+        entry.name for entry in everything if not isinstance(entry.source, catalog.Bundled)
+    )
 
 
 def removable_names() -> list[str]:
     """Full names of downloaded models."""
-    from restore_cli.models import store
+    from restore_cli.models import catalog, store
 
     entries = catalog.entries()
     return [name for name in download_names() if store.path_of(entries[name]).is_file()]
@@ -79,11 +90,15 @@ def _table_names(package: str, table: str) -> list[str]:
 
 def recipe_names() -> list[str]:
     """Names of the papers' recipes, and of the models that have a recipe."""
+    from restore_cli.models import catalog
+
     return [*recipes.rows(), *(name for name, entry in catalog.entries().items() if entry.recipe)]
 
 
 def arch_names() -> list[str]:
     """The networks that recipes and models use."""
+    from restore_cli.models import catalog
+
     used = [row.keys["arch"] for row in recipes.rows().values()]
     ours = (entry.arch for entry in catalog.entries().values() if not entry.by_spandrel)
     return sorted({*used, *ours})

@@ -17,9 +17,9 @@ EPILOG = examples("config")
 def config() -> None:
     """Show the defaults of options, and the file or variable that each comes from.
 
-    Defaults are those of the commands that restore photos. An option on the command line precedes
-    an environment variable (RESTORE_DEVICE, or RESTORE_SR_SCALE for one command), which precedes
-    the project's restore.toml, which precedes the user's config.toml.
+    Defaults are those of the commands that restore photos. An option on the command line overrides
+    an environment variable (RESTORE_DEVICE, or RESTORE_SR_SCALE for one command), which overrides
+    the project's restore.toml, which overrides the user's config.toml.
 
     The output is TOML, as in these files: options of all commands are at the top, and those of one
     command in a table such as \\[sr].

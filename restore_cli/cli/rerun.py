@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 EPILOG = (
     f"{examples('rerun')}\n\nExit codes: 0 the results are equal, 1 they differ or a photo cannot"
-    " be read, 2 invalid arguments or no provenance, 3 no model, 130 interrupted."
+    " be read, 2 invalid arguments or no provenance, 3 model missing or damaged, 130 interrupted."
 )
 
 

@@ -27,7 +27,6 @@ from restore_cli.cli.display import (
 )
 from restore_cli.cli.examples import format_examples
 from restore_cli.cli.fields import compose, make_task, option_fields, parameter, task_parameter
-from restore_cli.cli.hints import add_hint, example_options
 from restore_cli.cli.outcomes import Outcomes
 from restore_cli.cli.progress import BatchProgress, Downloads, show_progress
 from restore_cli.cli.signals import Worker
@@ -58,6 +57,8 @@ if TYPE_CHECKING:
 _MODEL = parameter("model", options.Model)
 _STRENGTH = parameter("strength", options.Strength, 1.0)
 
+_REQUIRED = {"inpaint": " --mask mask.png", "sr": " --scale 3"}  # that the examples need
+
 
 class PhotoCommand(TyperCommand):
     """A command for photos, whose option --ray may lack its value."""
@@ -72,22 +73,20 @@ def add_command(app: typer.Typer, name: str) -> None:
     """Add the command of a task to the app."""
     task = find_task(name)
     doc = inspect.cleandoc(task.__doc__ or "").partition("\n\nAttributes:")[0]
-    first, *rest = doc.split("\n\n")
-    text = "\n\n".join([add_hint(first, name), *rest])
-    app.command(name, cls=PhotoCommand, help=text, epilog=_epilog(name))(task_command(task))
+    app.command(name, cls=PhotoCommand, help=doc, epilog=_epilog(name))(task_command(task))
 
 
 def _epilog(name: str) -> str:
     """The end of a task's help: examples and exit codes."""
-    more = example_options(name)
+    more = _REQUIRED.get(name, "")
     lines = format_examples(
         f"restore {name} photo.jpg{more}",
         f"restore {name} photos/ -r -o restored/ --skip-existing{more}",
         f"restore {name} - -o - --format png{more} < photo.jpg > photo.png",
     )
     return (
-        f"{lines}\n\nExit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3 no"
-        " model, 130 interrupted."
+        f"{lines}\n\nExit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments, 3"
+        " model missing or damaged, 130 interrupted."
     )
 
 

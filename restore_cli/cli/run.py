@@ -28,7 +28,7 @@ _HELP = (
 )
 _EPILOG = (
     f"{examples('run')}\n\nExit codes: 0 all inputs restored, 1 some failed, 2 invalid arguments,"
-    " 3 no model, 130 interrupted."
+    " 3 model missing or damaged, 130 interrupted."
 )
 _NEEDED = 'End the command with a chain, such as "deblock | denoise", or give --preset.'
 

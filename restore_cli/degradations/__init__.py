@@ -11,7 +11,9 @@ import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Self
+from functools import cache
+from types import UnionType
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -57,6 +59,14 @@ class Degradation(ABC):
     levels: ClassVar[Levels]
     validation: ClassVar[tuple[Levels, ...]]
     grid: ClassVar[int] = 1
+
+    def __post_init__(self) -> None:
+        """Check the words of choices; raises UsageError."""
+        for name, words in _choices(type(self)).items():
+            if getattr(self, name) not in words:
+                raise UsageError(
+                    f"{getattr(self, name)!r} is not a valid {name}; expected {', '.join(words)}."
+                )
 
     @classmethod
     def draw(cls, levels: Mapping[str, Any], rng: Random) -> Self:
@@ -120,6 +130,17 @@ class Degradation(ABC):
         if self.headline_metric.luma and clean.shape[2] == 3:
             restored, clean = luma(restored), luma(clean)
         return psnr(restored, clean)
+
+
+@cache
+def _choices(degradation: type[Degradation]) -> dict[str, tuple[str, ...]]:
+    """The words that each field accepts whose type is a Literal, or a union of these."""
+    found = {}
+    for name, hint in get_type_hints(degradation).items():
+        parts = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+        if all(get_origin(part) is Literal for part in parts):
+            found[name] = tuple(word for part in parts for word in get_args(part))
+    return found
 
 
 def find_degradation(name: str) -> type[Degradation]:

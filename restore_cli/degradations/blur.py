@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, Self, get_args
+from typing import ClassVar, Literal, Self
 
 import numpy as np
 
@@ -25,8 +25,6 @@ from restore_cli.tasks.deblur import Deblur
 
 Border = Literal["mirror", "replicate"]
 Style = Literal["plain", "photo"]
-_BORDERS: tuple[Border, ...] = get_args(Border)
-_STYLES: tuple[Style, ...] = get_args(Style)
 _RIGHT = 0.9  # share of the estimates of a blur in training that have the right shape
 _SIZE_ERROR = (0.03, 0.2)  # deviations of their sizes: relative, and in pixels
 _END_ERROR = 0.4  # deviation in pixels of the end of a motion, across it
@@ -75,11 +73,7 @@ class Blur(Degradation):
     style: Style = "plain"
 
     def __post_init__(self) -> None:
-        if self.kernel not in (*KERNELS, SHARP):
-            raise UsageError(
-                f"{self.kernel!r} is not a valid blur kernel; expected"
-                f" {', '.join(KERNELS)}, {SHARP}."
-            )
+        super().__post_init__()
         if not 1 <= self.size <= 31:
             raise UsageError(
                 f"{self.size:g} is not a valid kernel size; expected pixels from 1 to 31."
@@ -93,12 +87,6 @@ class Blur(Degradation):
                 f"{self.window:g} is not a valid kernel window; expected an odd side from 1 to 63,"
                 " or 0."
             )
-        if self.border not in _BORDERS:
-            raise UsageError(
-                f"{self.border!r} is not a valid border; expected {', '.join(_BORDERS)}."
-            )
-        if self.style not in _STYLES:
-            raise UsageError(f"{self.style!r} is not a valid style; expected {', '.join(_STYLES)}.")
 
     def task(self) -> Task:
         """Return the task, which has no option for the kernel."""

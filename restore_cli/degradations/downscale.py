@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from restore_cli.degradations import Degradation, Random
 from restore_cli.degradations.wear import wear
@@ -14,7 +14,6 @@ from restore_cli.report.figures import PSNR_Y, Figure
 from restore_cli.tasks.sr import Sr, parse_scale
 
 Damage = Literal["bicubic", "photo"]
-_DAMAGES: tuple[Damage, ...] = get_args(Damage)
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,10 @@ class Downscale(Degradation):
     damage: Damage = "bicubic"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if isinstance(self.scale, str):
             object.__setattr__(self, "scale", parse_scale(self.scale))
         Sr(self.scale)  # raises an error if it is out of range
-        if self.damage not in _DAMAGES:
-            raise UsageError(
-                f"{self.damage!r} is not a valid damage; expected {', '.join(_DAMAGES)}."
-            )
 
     def describe(self) -> str:
         """Describe how benchmarks degrade a clean image with these levels."""

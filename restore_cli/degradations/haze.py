@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,6 @@ from restore_cli.tasks.dehaze import Dehaze
 
 Style = Literal["plain", "photo", "none"]
 Plane = NDArray[np.float32]
-_STYLES: tuple[Style, ...] = get_args(Style)
 _TINT = 0.02  # deviation of each channel of the air's light
 
 
@@ -47,6 +46,7 @@ class Haze(Degradation):
     style: Style = "plain"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.beta <= 0:
             raise UsageError(
                 f"{self.beta:g} is not a valid beta; expected an optical thickness above 0."
@@ -55,8 +55,6 @@ class Haze(Degradation):
             raise UsageError(
                 f"{self.light:g} is not a valid light; expected a brightness from 0 to 1."
             )
-        if self.style not in _STYLES:
-            raise UsageError(f"{self.style!r} is not a valid style; expected {', '.join(_STYLES)}.")
 
     def task(self) -> Dehaze:
         """Return the task, which has no option for the haze."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, get_args
+from typing import ClassVar, Literal
 
 from restore_cli.degradations import Degradation, Random
-from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, compress
 from restore_cli.levels import Choice, Levels, Range
 from restore_cli.metrics import estimate_quality
 from restore_cli.tasks.deblock import Deblock
 
 Subsampling = Literal["4:4:4", "4:2:2", "4:2:0"]
-_SUBSAMPLINGS: tuple[Subsampling, ...] = get_args(Subsampling)
 QUALITIES = (5, 100)  # range to draw from if no quality is given
 
 
@@ -40,12 +38,8 @@ class Jpeg(Degradation):
     subsampling: Subsampling = "4:2:0"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         Deblock(self.quality)  # raises an error if it is out of range
-        if self.subsampling not in _SUBSAMPLINGS:
-            raise UsageError(
-                f"{self.subsampling!r} is not a valid subsampling; expected"
-                f" {', '.join(_SUBSAMPLINGS)}."
-            )
 
     def task(self) -> Deblock:
         """Return the task with the quality; it has to find by itself where blocks start."""

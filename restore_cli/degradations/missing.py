@@ -17,9 +17,7 @@ from restore_cli.tasks.inpaint import Inpaint, Paint
 
 Damage = Literal["text", "scratches", "boxes", "hole", "shifted"]
 Style = Literal["plain", "photo"]
-_DAMAGES: tuple[Damage, ...] = get_args(Damage)
 PAINTED: tuple[Paint, ...] = get_args(Paint)  # damages that can be detected
-_STYLES: tuple[Style, ...] = get_args(Style)
 _DIFFERENT = 8 / 255  # from here on, a pixel of a real pair counts as missing
 
 
@@ -64,10 +62,7 @@ class Missing(Degradation):
     detect: Paint | None = None
 
     def __post_init__(self) -> None:
-        if self.damage not in _DAMAGES:
-            raise UsageError(
-                f"{self.damage!r} is not a valid damage; expected {', '.join(_DAMAGES)}."
-            )
+        super().__post_init__()
         if not 6 <= self.size <= 64:
             raise UsageError(
                 f"{self.size:g} is not a valid text size; expected pixels from 6 to 64."
@@ -75,10 +70,6 @@ class Missing(Degradation):
         if not 0 <= self.share <= 0.9:
             raise UsageError(
                 f"{self.share:g} is not a valid share; expected a number from 0 to 0.9."
-            )
-        if self.style not in _STYLES:
-            raise UsageError(
-                f"{self.style!r} is not a valid style; expected {' or '.join(_STYLES)}."
             )
         self.task()  # raises an error for damage that cannot be detected
 

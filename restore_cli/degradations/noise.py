@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from restore_cli.degradations import Degradation, Random, photo_noise
-from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, round_to_bytes
 from restore_cli.levels import Levels, Range
 from restore_cli.noise import Noise as Found
@@ -43,12 +42,9 @@ class Noise(Degradation):
     rounded: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.sigma is not None:
             Denoise(self.sigma)  # raises an error if it is out of range
-        if self.noise not in photo_noise.NOISES:
-            raise UsageError(
-                f"{self.noise!r} is not a valid noise; expected {', '.join(photo_noise.NOISES)}."
-            )
 
     def describe(self) -> str:
         """Describe how benchmarks degrade a clean image with these levels."""

@@ -23,7 +23,6 @@ from restore_cli.tasks.derain import Derain
 
 RainKind = Literal["streaks", "density", "screen", "heavy", "depth", "none"]
 Style = Literal["fine", "bold", "dense"]
-_RAINS: tuple[RainKind, ...] = get_args(RainKind)
 _STYLES: tuple[Style, ...] = get_args(Style)
 
 
@@ -75,12 +74,7 @@ class Rain(Degradation):
     style: Style | Literal["any"] = "any"
 
     def __post_init__(self) -> None:
-        if self.rain not in _RAINS:
-            raise UsageError(f"{self.rain!r} is not a valid rain; expected {', '.join(_RAINS)}.")
-        if self.style not in ("any", *_STYLES):
-            raise UsageError(
-                f"{self.style!r} is not a valid style of rain; expected any, {', '.join(_STYLES)}."
-            )
+        super().__post_init__()
         if not 0 <= self.heaviness <= 1:
             raise UsageError(
                 f"{self.heaviness:g} is not a valid heaviness; expected a number from 0 to 1."

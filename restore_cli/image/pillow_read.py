@@ -18,7 +18,7 @@ from restore_cli.image.raster import Raster, assemble
 from restore_cli.image.resolution import dpi_of, dpi_of_exif
 
 FIRST_FRAME = "Only the first"  # starts the note about left out frames
-CREDENTIALS_NOTE = "Content credentials, which are signed for the photo before, were left out."
+CREDENTIALS_NOTE = "Content credentials, which are signed for the original photo, were left out."
 
 
 def decode_image(image: Image.Image) -> Picture:

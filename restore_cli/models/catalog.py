@@ -21,17 +21,6 @@ DEFAULT = "default"  # the name of every model that its task uses when --model i
 CHOICES = ("best", "fast", "photo")  # mean the default if no model of a task has that name
 _UNSTATED = "none stated"  # instead of a license
 _PROTOCOLS = "protocols"  # the table of weights.toml that is not an entry
-_FORMER = {  # names that an earlier release used
-    "house": {
-        "denoise-color",
-        "deblock-color",
-        "derain-color",
-        "inpaint-color",
-        "sr-color-x2",
-        "sr-color-x3",
-        "sr-color-x4",
-    }
-}
 _PACKAGE = Path(__file__).parents[1]
 
 
@@ -198,8 +187,6 @@ def _answering(name: str) -> tuple[Entry, ...]:
     table = entries()
     if name in table:
         return (table[name],)
-    if name in _FORMER:
-        return tuple(entry for entry in table.values() if entry.name in _FORMER[name])
     return tuple(entry for entry in table.values() if entry.answers_to(name))
 
 
@@ -242,7 +229,12 @@ def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Ent
             raise UsageError(
                 f"The task {task} has no default model; choose one with --model: {names}."
             )
-        raise UsageError(f"Unknown model {model!r} for {task}; expected one of {names}.")
+        of = {entry.task for entry in named}
+        reason = f"it is for {', '.join(sorted(of))}" if of else "there is no such model"
+        raise UsageError(
+            f"Cannot use {model} for {task}: {reason}. `restore models list --task {task}` shows"
+            " those for it."
+        )
 
     def misfit(entry: Entry) -> tuple[bool, bool, float]:
         away = _scale(entry) - scale

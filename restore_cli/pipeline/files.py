@@ -244,9 +244,12 @@ def _find_all(
         searched = ", ".join(args) or "the list"
         if unread:
             raise UsageError(
-                f"No readable images in {searched}: {count_unread(unread)}. {advise_unread(unread)}"
+                f"Cannot find photos in {searched}: {count_unread(unread)}. {advise_unread(unread)}"
             )
-        raise UsageError(f"No images found in {searched}.")
+        hint = "" if recursive else ", or add -r for subfolders"
+        raise UsageError(
+            f"Cannot find photos in {searched}: it contains none. Name another folder{hint}."
+        )
     return list(found.values())
 
 
@@ -260,20 +263,23 @@ def _claim(items: Sequence[FileJob]) -> dict[str, str]:
             other = claimed.setdefault(storage.absolute(path), source)
             if other != source:
                 raise UsageError(
-                    f"{other} and {source} would both be written to {path}. Give them other names,"
-                    " or restore them into different folders."
+                    f"Cannot write {path}: {other} and {source} would both be written to it. Give"
+                    " them other names, or restore them into different folders."
                 )
     return claimed
 
 
 def match_files(items: list[FileJob], masks: Path | None, references: Path | None) -> list[FileJob]:
     """Add masks and references to the items; raises UsageError if a path does not exist."""
-    for kind, path in (("Reference", references), ("Mask", masks)):
+    for kind, path in (("reference", references), ("mask", masks)):
         if path and not path.exists():
-            hint = " Give a local file or folder instead of a URL." if ":/" in str(path) else ""
-            raise UsageError(f"{kind} not found: {path}.{hint}")
+            hint = "Give a local file or folder." if ":/" in str(path) else "Check its path."
+            raise UsageError(f"Cannot read the {kind} {path}: it does not exist. {hint}")
     if references and not references.is_dir() and len(items) > 1:
-        raise UsageError("--reference must be a folder if there are several inputs.")
+        raise UsageError(
+            "Cannot compare several photos with one reference. Give a folder as --reference, with"
+            " one reference per photo."
+        )
     return [
         replace(
             item,
@@ -336,7 +342,10 @@ def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) 
             _check_suffix(output)
         format = naming.format
         if output != STREAM and format and format != format_of(output):
-            raise UsageError(f"{output} conflicts with --format {suffix_of(format)[1:]}.")
+            raise UsageError(
+                f"Cannot write {output}: its name does not match --format"
+                f" {suffix_of(format)[1:]}. Change one of them."
+            )
         return [FileJob(path, output, relative) for path, relative in found]
     if os.path.isfile(output) or (has_image_suffix(output) and not is_folder(output)):
         raise UsageError(
@@ -362,7 +371,8 @@ def _check_suffix(path: str) -> None:
     """Raise UsageError if a file of this name cannot be written."""
     if not has_image_suffix(path):
         raise UsageError(
-            f"{path} has no image extension. Add one, or append / to write into a folder."
+            f"Cannot write {path}: its name has no image extension. Add one such as .png, or"
+            " append / to write into a folder."
         )
     try:
         format_of(path)
@@ -411,8 +421,11 @@ def _protect(
         ]
     if present and existing != "overwrite":
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
-        verb = "exist" if more else "exists"
-        raise UsageError(f"{present[0]}{more} already {verb}. Use --skip-existing or --overwrite.")
+        verb = "they already exist" if more else "it already exists"
+        raise UsageError(
+            f"Cannot write {present[0]}{more}: {verb}. Use --skip-existing to keep what exists, or"
+            " --overwrite to replace it."
+        )
 
 
 def _identity(path: str) -> tuple[int, int] | str:

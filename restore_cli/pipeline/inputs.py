@@ -81,7 +81,7 @@ def find_inputs(
                 if os.path.isfile(path) and not _is_in_output(path, output, arg)
             ]
         if not files:
-            raise UsageError(f"No files match {arg}.")
+            raise UsageError(f"Cannot find photos: no file matches {arg}. Check the pattern.")
         for path in _originals(files, suffix):
             yield path, os.path.basename(path)
 

@@ -36,6 +36,7 @@ def read_mask(path: Path, picture: Picture, max_pixels: int | None) -> tuple[Pix
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
         raise RestoreError(
             f"Cannot use the mask {path}: it has {sizes[0]} pixels, but the photo has {sizes[1]}."
+            " Resize the mask."
         )
     if drawn.alpha is not None:
         pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)

@@ -65,7 +65,10 @@ def _sentence(item: FileJob, error: Exception) -> str:
         case RestoreError():
             return f"{item.name}: {error}"
         case MemoryError():
-            return f"{item.name}: Out of memory. Use a smaller --tile, or close other programs."
+            return (
+                f"Cannot restore {item.name}: out of memory. Use a smaller --tile, or close other"
+                " programs."
+            )
         case OSError(strerror=reason) if reason:
             if item.output == STREAM and not error.filename:
                 return f"Cannot write to standard output: {reason}. Check where it is redirected."

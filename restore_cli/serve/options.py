@@ -202,7 +202,7 @@ def _find_models(task: str) -> list[str]:
 def schema_of(action: Action) -> dict[str, Any]:
     """The JSON schema of the multipart form of an action."""
     file = {"type": "string", "format": "binary"}
-    mask = f"An image of the photo's size: white areas are {action.mask}, black ones kept."
+    mask = f"An image of the photo's size: white areas are {action.mask}, black areas are kept."
     properties: dict[str, Any] = {
         "photo": {**file, "description": f"The photo: {', '.join(FORMATS | READ_ONLY)}."},
         "mask": {**file, "description": mask},

@@ -145,7 +145,9 @@ class Inpaint(Task):
         if self.blind:
             return self.run(picture, unrestored, None, networks, model, strength)
         if finds and not self.detect:
-            raise UsageError("This model only works with --detect. Add it, or use another --model.")
+            raise UsageError(
+                "Cannot use this model without --detect. Add it, or use another --model."
+            )
         if not self.detect:
             observed, where = self._mark(picture.pixels, mask)
             marked = replace(picture, pixels=observed)
@@ -194,11 +196,13 @@ class Inpaint(Task):
 
         found = bool(self.detect) or bool(find_missing(pixels).any())
         if mask is None and not self.box and not found:
-            raise UsageError("Nothing to fill. Use --mask, --box or --detect.")
+            raise UsageError("Cannot inpaint: no area is given. Use --mask, --box or --detect.")
         observed = mark(pixels, mask, self.box, self.grow)
         missing = find_missing(observed)
         if not missing.any() and not self.detect:
-            raise RestoreError("The mask is empty: none of its pixels is at least 50% white.")
+            raise RestoreError(
+                "Cannot inpaint: the mask has no white pixels. Paint the areas to fill in white."
+            )
         return observed, missing.astype("float32")
 
     def run_network(

@@ -45,14 +45,17 @@ def mark(
     for x, y, across, down in boxes:
         if x >= width or y >= height:
             raise RestoreError(
-                f"The box {x},{y},{across},{down} lies outside the photo ({width} x {height})."
+                f"Cannot fill the box {x},{y},{across},{down}: it lies outside the photo"
+                f" ({width} x {height} pixels). Give X,Y,WIDTH,HEIGHT inside it."
             )
         missing[y : y + down, x : x + across] = 1
     if grow and missing.any():
         away = cv2.distanceTransform(1 - missing, cv2.DIST_C, 3)
         missing = np.asarray(away <= grow, np.uint8)
     if missing.all():
-        raise RestoreError("The mask covers the entire photo. Leave some of it black.")
+        raise RestoreError(
+            "Cannot inpaint: the mask covers the entire photo. Leave some of it black."
+        )
     return np.where(missing[..., None], np.float32(np.nan), pixels)
 
 

@@ -112,7 +112,7 @@ class Sr(Task):
                 f"This model upscales {scale:g}x; the remaining {wanted / scale:.3g}x is bicubic."
             )
         elif wanted < 1:
-            yield "The requested size is smaller than the photo; downscaling."
+            yield "The requested size is smaller than the photo, which is therefore downscaled."
         if self.size and all(self.size):
             wide, tall = self.size
             if abs(wide * height / width - tall) > 1:  # a pixel is rounding
@@ -150,7 +150,8 @@ class Sr(Task):
         larger = max(target[0] / height, target[1] / width)
         if larger > LARGEST:
             raise RestoreError(
-                f"The requested size is {larger:.3g}x the photo's; the maximum is {LARGEST}x."
+                f"Cannot upscale {larger:.3g} times: the limit is {LARGEST} times. Give a smaller"
+                " --size."
             )
         return target
 

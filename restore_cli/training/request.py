@@ -74,7 +74,8 @@ class Request:
         for path in (self.out, self.last, self.state, self.log):
             if path.exists() and not self.resume:
                 raise UsageError(
-                    f"{path} already exists; use --resume to continue or choose another --out."
+                    f"Cannot write {path}: it already exists. Use --resume to continue, or choose"
+                    " another --out."
                 )
         if self.state.exists():
             return
