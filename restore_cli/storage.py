@@ -19,6 +19,7 @@ from restore_cli.errors import RestoreError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # unlike C:\, at least two letters
 _MARKS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
+_WITH_FOLDERS = {"file", "local", "sftp", "ssh", "smb", "ftp", "hdfs"}
 _FEW = 10  # files that are looked up one by one; then their folder is listed
 _WRITTEN = "written"  # the state of a file that was written after its folder was listed
 
@@ -62,11 +63,11 @@ def parent_of(path: str) -> str:
 
 
 def relative_to(path: str, folder: str) -> str:
-    """The path of a file, relative to a folder; absolute if it is on another drive of Windows."""
+    """The path of a file, relative to a folder; absolute if it is not on the same drive."""
     if is_url(path):
         return path.removeprefix(folder.rstrip("/") + "/")
     try:
-        return os.path.relpath(path, folder)
+        return os.path.abspath(path) if is_url(folder) else os.path.relpath(path, folder)
     except ValueError:
         return os.path.abspath(path)
 
@@ -109,7 +110,13 @@ def write(url: str, data: bytes) -> None:
     """
     with _explained("write", url):
         system, path = _open(url)
-        system.pipe_file(path, data)
+        try:
+            system.pipe_file(path, data)
+        except FileNotFoundError:
+            if url.partition("://")[0] not in _WITH_FOLDERS:  # a bucket is missing
+                raise
+            system.makedirs(system._parent(path), exist_ok=True)
+            system.pipe_file(path, data)
 
 
 def walk(url: str) -> Iterator[tuple[str, list[str], list[str]]]:

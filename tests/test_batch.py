@@ -183,6 +183,61 @@ def test_failed_photos_are_named_again_and_retried_on_request(run: Run, tmp_path
     assert statuses(run("--json", "--resume"))["7.png"] == "done"
 
 
+def test_a_result_of_another_photo_is_not_replaced(
+    run: Run, words: list[str], tmp_path: Path
+) -> None:
+    assert run("--resume").exit_code == 0
+    made = contents(tmp_path / "out")
+    photo(tmp_path / "other/0.png", 200)
+    words[1] = "other"
+    refused = run("--resume")
+    assert refused.exit_code == 2 and "out/0.png: it already exists" in refused.stderr
+    assert contents(tmp_path / "out") == made
+    shutil.copy(tmp_path / "in/0.png", tmp_path / "other/0.png")
+    assert set(statuses(run("--resume", "--json")).values()) == {"skipped"}  # a copy
+    shutil.rmtree(tmp_path / "in")
+    photo(tmp_path / "other/0.png", 200)
+    assert set(statuses(run("--resume", "--json")).values()) == {"done"}  # it was moved and edited
+
+
+def test_what_the_photo_did_not_cause_is_tried_again(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/2.png").mkdir()
+    (tmp_path / "in/3.png").write_bytes(b"no photo")
+    found = statuses(run("--resume", "--json"))
+    assert [name for name, status in found.items() if status == "failed"] == ["2.png", "3.png"]
+    (tmp_path / "out/2.png").rmdir()
+    found = statuses(run("--resume", "--json"))
+    assert [name for name, status in found.items() if status == "done"] == ["2.png"]
+    assert found["3.png"] == "failed"
+
+
+def test_figures_belong_to_the_reference(run: Run, tmp_path: Path) -> None:
+    def psnrs(*more: str) -> list[float | None]:
+        result = run("--resume", "--json", *more)
+        assert result.exit_code == 0, result.stderr
+        return [json.loads(line).get("psnr") for line in result.stdout.splitlines()]
+
+    for name, folder in itertools.product(NAMES, ("one", "two")):
+        photo(tmp_path / folder / name, ord(folder[0]))
+    one = psnrs("--reference", "one")
+    assert None not in one and psnrs("--reference", "one") == one
+    assert psnrs() == [None] * len(NAMES)
+    two = psnrs("--reference", "two")
+    assert None not in two and two != one
+
+
+@pytest.mark.parametrize("option", ["--mask", "--reference"])
+def test_masks_and_references_below_the_photos_are_not_restored(
+    run: Run, tmp_path: Path, option: str
+) -> None:
+    folder = tmp_path / "in/used"
+    shutil.copytree(tmp_path / "in", folder)
+    result = run("--json", "-r", option, "in/used")
+    assert result.exit_code == 0, result.stderr
+    assert set(statuses(result)) == set(NAMES)
+
+
 def test_only_outputs_of_the_journal_are_replaced(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "out/2.png", 55)
     own = (tmp_path / "out/2.png").read_bytes()
@@ -248,6 +303,16 @@ def test_a_list_is_restored_while_it_arrives(words: list[str], tmp_path: Path) -
     again = ("out/0.png: it already exists", "Cannot write out/0.png twice")  # if not finished
     assert any(reason in stderr for reason in again) and "in/nothing.png" in stderr
     assert "2 done, 2 failed" in stderr
+
+
+def test_a_line_that_names_no_photo_stops_no_other(words: list[str], tmp_path: Path) -> None:
+    words.remove("in")
+    with process([*words, "--files-from", "-", "--json"], tmp_path) as started:
+        stdout, stderr = started.communicate("in/0.png\nfoo://nowhere/\n-\nin/1.png\n", timeout=100)
+    assert started.returncode == 1, stderr
+    found = [json.loads(line)["status"] for line in stdout.splitlines()]
+    assert sorted(found) == ["done", "done", "failed", "failed"]
+    assert set(contents(tmp_path / "out")) == {"0.png", "1.png"}
 
 
 def test_two_photos_of_a_list_never_share_an_output(words: list[str], tmp_path: Path) -> None:
@@ -325,6 +390,19 @@ def test_files_are_complete_when_they_no_longer_change(
     assert [next(found) for _ in range(5)] == [None] * 5
     path.write_bytes(bytes(9))
     assert (str(path), "a.png") in [next(found) for _ in range(4)]
+
+
+def test_a_photo_waits_for_its_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count(step=3)
+    monkeypatch.setattr("restore_cli.pipeline.watch.time.monotonic", lambda: float(next(clock)))
+    masks, path = tmp_path / "masks", tmp_path / "a.png"
+    masks.mkdir()
+    path.write_bytes(b"photo")
+    found = watch(lambda: [(str(path), "a.png")], 0, masks)
+    assert [next(found) for _ in range(4)] == [None] * 4
+    (masks / "a.png").write_bytes(b"mask")
+    assert next(found) is None
+    assert next(found) == (str(path), "a.png")
 
 
 def test_watching_survives_a_search_that_fails(

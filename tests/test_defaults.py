@@ -185,6 +185,38 @@ def test_an_option_precedes_defaults_that_exclude_it(here: Path) -> None:
     assert output("sr", "a.png", "--skip-existing") == "a.enlarged.png"
 
 
+@pytest.mark.parametrize("words", [("--output=o.png",), ("-oo.png",), ("-o", "o.png")])
+def test_an_output_precedes_a_default_format(here: Path, words: tuple[str, ...]) -> None:
+    Path("restore.toml").write_text('format = "jpg"\n')
+    assert output("derain", "a.png", *words) == "o.png"
+
+
+@pytest.mark.parametrize("words", [(), ("-o", "-"), ("--output=-",), ("-o-",)])
+def test_a_pipe_precedes_json_by_default(here: Path, words: tuple[str, ...]) -> None:
+    (here.parent / "user/config.toml").write_text("json = true\n")
+    data = Path("a.png").read_bytes()
+    words = ("derain", "-", "--strength", "0", *words)
+    result = CliRunner().invoke(app, list(words), input=data)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout_bytes == data
+
+
+def test_a_variable_precedes_what_it_excludes_in_a_file(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = here.parent / "user/config.toml"
+    user.write_text("skip-existing = true\n[sr]\nscale = 3\n")
+    monkeypatch.setenv("RESTORE_SR_SIZE", "48x")
+    monkeypatch.setenv("RESTORE_OVERWRITE", "1")
+    Path("a.enlarged.png").touch()
+    assert output("sr", "a.png") == "a.enlarged.png"
+
+
+def test_a_list_of_names_is_one_value(here: Path) -> None:
+    (here.parent / "user/config.toml").write_text('[auto]\nonly = ["denoise", "deblock"]\n')
+    assert restore("auto", "a.png", "--dry-run").exit_code == 0
+
+
 def test_config_shows_texts_as_they_are(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for text, shown in (
         ("2026-01-31", '"2026-01-31"'),

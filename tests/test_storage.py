@@ -150,6 +150,35 @@ def test_outputs_and_inputs_are_protected(run: Run, memory: Any) -> None:
     ]
 
 
+def test_folders_of_file_systems_are_created(run: Run, memory: Any, tmp_path: Path) -> None:
+    result = run("memory://in/", "-r", "-o", f"file://{tmp_path}/out")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "out/deep/2.png").is_file()
+
+
+def test_reports_of_others_are_kept_if_results_have_urls(
+    run: Run, memory: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("memory://in/", "-o", "memory://out/", "--resume", "--report", "r.csv")
+    assert run(*words).exit_code == 0
+    assert run(*words).exit_code == 0
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    Path("r.csv").write_text("of somebody else")
+    refused = run(*words)
+    assert refused.exit_code == 2 and "r.csv: it already exists" in refused.stderr
+    assert Path("r.csv").read_text() == "of somebody else"
+
+
+def test_a_photo_with_a_url_is_not_replaced_by_its_result(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(before := photo(1))
+    refused = run(f"file://{path}", "-o", str(path), "--overwrite")
+    assert refused.exit_code == 2 and "it is an input" in refused.stderr
+    assert path.read_bytes() == before
+
+
 def test_a_second_run_does_the_rest(run: Run, memory: Any, states: Path) -> None:
     words = ("memory://in", "-r", "-o", "memory://out", "--resume", "--json")
     assert set(statuses(run(*words)).values()) == {"done"}

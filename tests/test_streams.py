@@ -58,6 +58,24 @@ def test_a_pipe_is_read_once(
     assert strength or output.read_bytes() == source.read_bytes()
 
 
+def test_a_file_on_standard_input_is_not_replaced(
+    checkpoints: dict[int, Path], tmp_path: Path
+) -> None:
+    path = tmp_path / "a.png"
+    Image.linear_gradient("L").resize((24, 20)).save(path)
+    before = path.read_bytes()
+    words = ["denoise", "-", "-o", path, "--overwrite", "--model", checkpoints[1]]
+    with path.open("rb") as file:
+        refused = subprocess.run(
+            [sys.executable, "-m", "restore_cli", *map(str, words)],
+            stdin=file,
+            capture_output=True,
+            text=True,
+        )
+    assert refused.returncode == 2 and "it is an input" in refused.stderr
+    assert path.read_bytes() == before
+
+
 def test_what_is_copied_is_what_was_read(
     checkpoints: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
@@ -43,6 +44,7 @@ _RIVALS = {  # options that exclude each other
     "pages": ("provenance", "reference", "compare", "preview", "save-mask"),
     "resume": ("skip-existing",),
     "retry-failed": ("skip-existing",),
+    "jobs": ("compare", "preview"),
 }
 
 
@@ -67,35 +69,47 @@ def find_defaults(name: str) -> dict[str, Default]:
     """
     command, shared = load_command(name), _shared_options()
     options = _options(command)
+    levels: list[dict[str, Default]] = [
+        {
+            key: Default(_to_text(value, options[key]), str(path))
+            for key, value in _read(path, name).items()
+            if key in options
+        }
+        for path in (user_file(), find_project_file())
+        if path
+    ]
+    for start, keys in (("RESTORE", shared.keys()), (f"RESTORE_{name.upper()}", options.keys())):
+        named = {f"{start}_{key.replace('-', '_').upper()}": key for key in keys}
+        levels.append(
+            {
+                key: Default(text.split() if options[key].multiple else text, variable)
+                for variable, key in named.items()
+                if (text := os.environ.get(variable))
+            }
+        )
     found: dict[str, Default] = {}
-    for path in filter(None, (user_file(), find_project_file())):
-        for key, value in _read(path, name).items():
-            if key in options:
-                found[key] = Default(_to_text(value, options[key]), str(path))
-    for key, option in options.items():
-        end = key.replace("-", "_").upper()
-        variables = [f"RESTORE_{end}"] if key in shared else []
-        for variable in (*variables, f"RESTORE_{name.upper()}_{end}"):
-            if text := os.environ.get(variable):
-                found[key] = Default(text.split() if option.multiple else text, variable)
+    for level in levels:
+        excluded = _excluded(level)
+        found = {key: value for key, value in found.items() if key not in excluded} | level
     _check_values(command, found)
     return found
 
 
 def without_rivals(found: Mapping[str, Default], args: Sequence[str]) -> dict[str, Default]:
     """Leave out defaults that exclude an option of the command line, which comes first."""
-    words = {word.partition("=")[0] for word in args}
-    excluded = {
-        key for key, rivals in _RIVALS.items() if any(f"--{rival}" in words for rival in rivals)
-    }
-    for option, value in pairwise(args):
-        if option in (
-            "-o",
-            "--output",
-        ):  # its name is that of a format; "-" leaves no room for JSON
-            excluded |= {"format"} if has_image_suffix(value) else set()
-            excluded |= {"json"} if value == "-" else set()
+    excluded = _excluded({word.partition("=")[0].removeprefix("--") for word in args})
+    outputs = [value for option, value in pairwise(args) if option in ("-o", "--output")]
+    outputs += [match[1] for word in args if (match := re.match(r"(?:--output=|-o)(.+)", word))]
+    if any(map(has_image_suffix, outputs)):
+        excluded.add("format")
+    if "-" in (outputs or args):  # the image is written to standard output
+        excluded.add("json")
     return {key: default for key, default in found.items() if key not in excluded}
+
+
+def _excluded(options: Container[str]) -> set[str]:
+    """The options that some options exclude."""
+    return {key for key, rivals in _RIVALS.items() if any(rival in options for rival in rivals)}
 
 
 def default_map(name: str, found: Mapping[str, Default]) -> dict[str, _Value]:
@@ -189,6 +203,8 @@ def _to_text(value: Any, option: TyperOption) -> _Value:
     """A value of TOML as on the command line."""
     if option.multiple:
         return [str(item) for item in (value if isinstance(value, list) else [value])]
+    if isinstance(value, list):
+        return ",".join(map(str, value))
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

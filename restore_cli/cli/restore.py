@@ -205,12 +205,12 @@ def restore_photos(
         from restore_cli.pipeline.workers import share_devices
 
         devices = share_devices(device, jobs, ray is not None)
-        if (compare or preview) and (ray or len(devices) > 1):
+        single = isinstance(items, list) and len(items) == 1
+        alone = not ray and (len(devices) == 1 or single)
+        if (compare or preview) and not alone:
             processes = "--ray. Leave one out" if ray else "several processes. Use --jobs 1"
             name = "--compare" if compare else "--preview"
             raise UsageError(f"Cannot use {name} with {processes}.")
-        single = isinstance(items, list) and len(items) == 1
-        alone = not ray and (len(devices) == 1 or single)
         if not dry_run and isinstance(items, list):
             _check_streams(items, json, alone)
             if items and not resume and not skip_existing:

@@ -102,7 +102,7 @@ class Sources:
         """
         from restore_cli.pipeline import files
 
-        owns = journal.owns if journal else lambda _: False
+        owns = journal.owns if journal else files.owns_nothing
         found = self._arriving()
         if found:
             return files.follow(
@@ -133,12 +133,13 @@ class Sources:
 
     def _arriving(self) -> _Found | None:
         """The inputs that come one by one; None if all are known."""
+        from restore_cli.pipeline.files import own_folders
         from restore_cli.pipeline.inputs import find_inputs, is_folder, is_input_folder
         from restore_cli.pipeline.watch import arrive, watch
 
         def search(arg: str) -> Iterator[tuple[str, str]]:
-            naming = self.naming
-            return find_inputs(arg, naming.output, naming.suffix, self.recursive, Counter())
+            excluded = own_folders(self.naming, self.masks, self.references)
+            return find_inputs(arg, excluded, self.naming.suffix, self.recursive, Counter())
 
         if self.watch:
             for arg in self.inputs:
@@ -150,7 +151,9 @@ class Sources:
                     " Name the folders to watch."
                 )
             seconds = _REMOTE_SECONDS if any(map(storage.is_url, self.inputs)) else _LOCAL_SECONDS
-            return watch(lambda: (pair for arg in self.inputs for pair in search(arg)), seconds)
+            return watch(
+                lambda: (pair for arg in self.inputs for pair in search(arg)), seconds, self.masks
+            )
         output = self.naming.output
         into_folder = output is None or is_folder(output)
         if self.files_from != "-" or self.inputs or self.existing == "overwrite" or not into_folder:
@@ -159,7 +162,10 @@ class Sources:
         def search_line(line: str) -> Iterator[tuple[str, str]]:
             try:
                 yield from search(line)
-            except UsageError:  # one line must not stop the others: it fails like a missing file
+            except (
+                UsageError,
+                storage.StorageError,
+            ):  # one line must not stop the others: it fails like a missing file
                 yield line, os.path.basename(line)
 
         return (

@@ -217,6 +217,6 @@ class _Ledger:
         running = self._running.pop(output, None)
         if record.status == "done" and storage.is_url(output):
             storage.note_written(output)
-        if self._journal and running:
+        if self._journal and running and not record.temporary:
             self._journal.finish(*running, record)
         return record

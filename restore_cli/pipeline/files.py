@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from restore_cli import storage
-from restore_cli.errors import PictureError, UsageError
+from restore_cli.errors import PictureError, RestoreError, UsageError
 from restore_cli.image import (
     FORMATS,
     LOSSY,
@@ -30,9 +31,11 @@ from restore_cli.pipeline.inputs import find_inputs, is_input_folder
 from restore_cli.pipeline.inputs import is_folder as is_folder
 
 Existing = Literal["refuse", "skip", "overwrite"]
+Owns = Callable[[str, str], bool]
 
 
-def _owns_nothing(_: str) -> bool:
+def owns_nothing(*_: str) -> bool:
+    """Whether an output may be replaced without a journal: never."""
     return False
 
 
@@ -115,7 +118,7 @@ def plan(
     masks: Path | None = None,
     references: Path | None = None,
     shard: tuple[int, int] | None = None,
-    owns: Callable[[str], bool] = _owns_nothing,
+    owns: Owns = owns_nothing,
     reports: Sequence[Path] = (),
     unread: Counter[str] | None = None,
 ) -> list[FileJob]:
@@ -123,8 +126,8 @@ def plan(
 
     Args:
         args: files (with any suffix), pipes, folders, globs or STREAM. A folder means its images,
-            sorted. Folders and globs exclude hidden files, pipes, devices, outputs of earlier runs
-            and the output folder.
+            sorted. Folders and globs exclude hidden files, pipes, devices, outputs of earlier runs,
+            and the folders of outputs, masks and references.
         naming: how outputs are named.
         recursive: whether to search subfolders; the output folder gets the same structure.
         existing: what to do with existing outputs. "skip" also excludes inputs that are outputs of
@@ -133,7 +136,7 @@ def plan(
             each input.
         shard: the part of the inputs to keep, from 1, and the number of parts; it only depends on
             their names.
-        owns: says whether an existing output may be replaced anyway.
+        owns: says whether an existing output, of an input, may be replaced anyway.
         reports: files that are written about all inputs.
         unread: counts files in unsupported formats in folders, by suffix.
 
@@ -143,7 +146,9 @@ def plan(
         StorageError: a URL cannot be accessed.
     """
     storage.refresh()
-    found = _find_all(args, naming, recursive, Counter() if unread is None else unread)
+    folders = own_folders(naming, masks, references)
+    unread = Counter() if unread is None else unread
+    found = _find_all(args, folders, naming.suffix, recursive, unread)
     # A result next to a photo that was deleted is no photo to restore, unless it is named.
     given = set(args)
     found = [
@@ -162,7 +167,7 @@ def plan(
         item
         for item in items
         if claimed.get(storage.absolute(item.input), item.input) == item.input
-        or not (existing == "skip" or owns(item.input))
+        or not (existing == "skip" or owns(item.input, ""))
     ]
     items = [item for item in items if _is_in(shard, item)]
     _protect(items, existing, owns, reports)
@@ -177,7 +182,7 @@ def follow(
     masks: Path | None = None,
     references: Path | None = None,
     shard: tuple[int, int] | None = None,
-    owns: Callable[[str], bool] = _owns_nothing,
+    owns: Owns = owns_nothing,
 ) -> Iterator[FileJob | None]:
     """Name the outputs of inputs one by one, without keeping them; see `plan`.
 
@@ -189,8 +194,9 @@ def follow(
         masks, references, shard, owns: as for `plan`.
 
     Raises:
-        UsageError: masks or references are missing, or outputs cannot be named.
+        UsageError: masks or references are missing.
     """
+    match_files([], masks, references)
     for pair in found:
         if pair is None:
             yield None
@@ -199,19 +205,19 @@ def follow(
             continue
         if existing == "skip" and _is_result(pair[0], naming):
             continue
-        [item] = match_files(_complete([pair], naming, single=False), masks, references)
-        if not _is_in(shard, item):
-            continue
+        item = FileJob(pair[0], STREAM, pair[1])
         try:
+            [item] = match_files(_complete([pair], naming, single=False), masks, references)
             _protect([item], existing, owns, ())
-        except UsageError as error:
+        except RestoreError as error:  # it must not stop the others
             item = replace(item, refusal=str(error))
-        yield item
+        if _is_in(shard, item):
+            yield item
 
 
-def _is_own_result(path: str, naming: OutputNaming, owns: Callable[[str], bool]) -> bool:
+def _is_own_result(path: str, naming: OutputNaming, owns: Owns) -> bool:
     """Whether a file was written by the same command; other commands may go on with it."""
-    return os.path.splitext(path)[0].endswith(naming.suffix) and owns(path)
+    return os.path.splitext(path)[0].endswith(naming.suffix) and owns(path, "")
 
 
 def _is_result(path: str, naming: OutputNaming) -> bool:
@@ -231,13 +237,22 @@ def _is_in(shard: tuple[int, int] | None, item: FileJob) -> bool:
     return zlib.crc32(os.fsencode(item.relative)) % count == number - 1
 
 
+def own_folders(naming: OutputNaming, masks: Path | None, references: Path | None) -> list[str]:
+    """The folders below an input folder that contain no photos to restore."""
+    return [str(path) for path in (naming.output, naming.masks, masks, references) if path]
+
+
 def _find_all(
-    args: Sequence[str], naming: OutputNaming, recursive: bool, unread: Counter[str]
+    args: Sequence[str],
+    folders: Sequence[str],
+    suffix: str,
+    recursive: bool,
+    unread: Counter[str],
 ) -> list[tuple[str, str]]:
     """Find all inputs without duplicates, and their relative paths; raises UsageError if none."""
     found: dict[str, tuple[str, str]] = {}  # a.jpg and ./a.jpg are the same
     for arg in args:
-        for path, relative in find_inputs(arg, naming.output, naming.suffix, recursive, unread):
+        for path, relative in find_inputs(arg, folders, suffix, recursive, unread):
             same = path if path == STREAM else storage.absolute(path)
             found.setdefault(same, (path, relative))
     if not found:
@@ -283,15 +298,15 @@ def match_files(items: list[FileJob], masks: Path | None, references: Path | Non
     return [
         replace(
             item,
-            mask_in=str(find_matching_file(masks, item)) if masks else "",
-            reference=str(find_matching_file(references, item)) if references else "",
+            mask_in=str(find_matching_file(masks, item.relative)) if masks else "",
+            reference=str(find_matching_file(references, item.relative)) if references else "",
         )
         for item in items
     ]
 
 
-def find_matching_file(path: Path, item: FileJob) -> Path:
-    """Find the reference or mask of an item: the file itself, or a match in a folder.
+def find_matching_file(path: Path, relative: str) -> Path:
+    """Find the reference or mask of an input: the file itself, or a match in a folder.
 
     A match has the same relative path, or the same name at the top of the folder, or either with
     another image suffix, in lower or upper case. Without a match, the result is the same relative
@@ -299,7 +314,7 @@ def find_matching_file(path: Path, item: FileJob) -> Path:
     """
     if not path.is_dir():  # a file, or a pipe
         return path
-    same = path / item.relative
+    same = path / relative
     candidates = (same, path / same.name)
     stems = (
         candidate.with_suffix(suffix)
@@ -395,7 +410,7 @@ def _mask(item: FileJob, masks: str, single: bool) -> str:
 def _protect(
     items: Sequence[FileJob],
     existing: Existing,
-    owns: Callable[[str], bool],
+    owns: Owns,
     reports: Sequence[Path],
 ) -> None:
     """Refuse outputs that are inputs, also through links, and existing ones unless allowed."""
@@ -406,7 +421,7 @@ def _protect(
     others = {path for item in items for path in (item.mask_in, item.reference) if path}
     if not present and not others and not reports:
         return
-    read = others | {item.input for item in items if item.input != STREAM}
+    read = others | {item.input for item in items}
     inputs = {_identity(path) for path in read}
     for path in (*(written if others else present), *map(str, reports)):
         if _identity(path) in inputs:
@@ -414,7 +429,8 @@ def _protect(
                 f"Cannot write {path}: it is an input. Give another name with --suffix, -o,"
                 " --save-mask, --report or --compare."
             )
-    present = [path for path in present if not owns(path)]
+    sources = {path: item.input for item in items for path in (item.output, item.mask)}
+    present = [path for path in present if not owns(path, sources[path])]
     if existing == "skip":  # masks of inputs that are not skipped
         present = [
             item.mask for item in items if item.mask in present and item.output not in present
@@ -431,9 +447,12 @@ def _protect(
 def _identity(path: str) -> tuple[int, int] | str:
     """A key that is equal for all paths of the same file, whether or not it exists."""
     if storage.is_url(path):
-        return path
+        scheme, _, path_of_url = path.partition("://")
+        if scheme not in ("file", "local"):
+            return path
+        path = path_of_url
     try:
-        status = os.stat(path)
-    except OSError:
+        status = os.fstat(sys.stdin.fileno()) if path == STREAM else os.stat(path)
+    except (OSError, ValueError):
         return os.path.realpath(path)
     return status.st_dev, status.st_ino

@@ -7,7 +7,7 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from restore_cli import storage
@@ -35,16 +35,16 @@ def advise_unread(unread: Counter[str]) -> str:
 
 
 def find_inputs(
-    arg: str, output: str | None, suffix: str, recursive: bool, unread: Counter[str]
+    arg: str, excluded: Sequence[str], suffix: str, recursive: bool, unread: Counter[str]
 ) -> Iterator[tuple[str, str]]:
     """Yield the path of each input, and its path relative to the folder that was searched.
 
     A folder means its images, sorted, without hidden files. Folders and globs exclude pipes,
-    devices, outputs of earlier runs and the output folder.
+    devices, outputs of earlier runs and the excluded folders.
 
     Args:
         arg: a file (with any suffix), a pipe, a folder, a glob, a URL of one of them, or STREAM.
-        output: the output folder, if there is one.
+        excluded: folders that contain no inputs, unless they are named.
         suffix: text between stem and extension of outputs, such as ".denoised".
         recursive: whether to search subfolders.
         unread: counts files in unsupported formats in folders, by suffix.
@@ -59,7 +59,7 @@ def find_inputs(
         remote = storage.is_url(arg)
         for here, folders, names in storage.walk(arg) if remote else os.walk(arg, onerror=_refuse):
             folders[:] = sorted(
-                name for name in folders if recursive and _is_searched(here, name, output)
+                name for name in folders if recursive and _is_searched(here, name, excluded)
             )
             visible = [name for name in names if name[0] != "."]
             suffixes = (os.path.splitext(name)[1].lower() for name in visible)
@@ -78,7 +78,7 @@ def find_inputs(
             files = [
                 path
                 for path in glob.glob(arg, recursive=True)
-                if os.path.isfile(path) and not _is_in_output(path, output, arg)
+                if os.path.isfile(path) and not _is_excluded(path, excluded, arg)
             ]
         if not files:
             raise UsageError(f"Cannot find photos: no file matches {arg}. Check the pattern.")
@@ -88,9 +88,9 @@ def find_inputs(
 
 def _is_glob(arg: str) -> bool:
     """Whether an argument is a glob; a name with only brackets may be that of a lost photo."""
-    if storage.is_url(arg) or re.search(r"[*?]", arg):
+    if not glob.has_magic(arg) or re.search(r"[*?]", arg):
         return glob.has_magic(arg)
-    return bool(glob.has_magic(arg) and glob.glob(arg))
+    return not storage.is_file(arg) if storage.is_url(arg) else bool(glob.glob(arg))
 
 
 def _is_unread(suffix: str) -> bool:
@@ -128,23 +128,22 @@ def _refuse(error: OSError) -> None:
     raise UsageError(f"Cannot search {error.filename}: {error.strerror}.") from error
 
 
-def _is_searched(here: str, name: str, output: str | None) -> bool:
+def _is_searched(here: str, name: str, excluded: Sequence[str]) -> bool:
     path = storage.join(here, name)
-    if output and storage.is_url(path):
-        same = path == output.rstrip("/")
+    if storage.is_url(path):
+        same = path in [folder.rstrip("/") for folder in excluded]
     else:
-        same = bool(output) and os.path.realpath(path) == os.path.realpath(str(output))
+        same = os.path.realpath(path) in map(os.path.realpath, excluded)
     return name[0] != "." and not same
 
 
-def _is_in_output(path: str, output: str | None, pattern: str) -> bool:
-    """Whether a match of a recursive glob is in an output folder below the folder of the glob."""
-    if not output or "**" not in pattern or storage.is_url(output):
+def _is_excluded(path: str, excluded: Sequence[str], pattern: str) -> bool:
+    """Whether a match of a recursive glob is in an excluded folder below the folder of the glob."""
+    if "**" not in pattern:
         return False
-    root = os.path.realpath(os.path.dirname(re.split(r"[*?[]", pattern)[0]))
-    folder = Path(os.path.realpath(output))
-    below = folder.is_relative_to(root) and folder != Path(root)
-    return below and Path(os.path.realpath(path)).is_relative_to(folder)
+    root, file = Path(re.split(r"[*?[]", pattern)[0] + "x").resolve().parent, Path(path).resolve()
+    folders = [Path(folder).resolve() for folder in excluded if not storage.is_url(folder)]
+    return any(root in folder.parents and folder in file.parents for folder in folders)
 
 
 def _originals(paths: Iterable[str], suffix: str) -> list[str]:

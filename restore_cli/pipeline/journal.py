@@ -26,9 +26,11 @@ CREATE TABLE IF NOT EXISTS photos (
     settings TEXT,  -- see `digest_item`
     input TEXT,  -- size and times of the file, see `state_of`
     written TEXT,  -- the same of the output; empty until it is done
-    record BLOB  -- as JSON; empty until it is done or has failed
+    record BLOB  -- as JSON; "planned" until it is done or has failed; empty for reports
 )
 """
+
+_REFERENCE = " reference "  # starts the part of `digest_item` that only figures depend on
 
 
 class Journal:
@@ -62,9 +64,22 @@ class Journal:
             self._rows.execute("PRAGMA journal_mode = WAL")  # a commit does not wait for the disk
             self._rows.execute(_TABLE)
 
-    def owns(self, output: str) -> bool:
-        """Whether this output was written with the journal, and may be replaced."""
-        return self._find(output) is not None
+    def owns(self, output: str, source: str = "") -> bool:
+        """Whether an output or mask was written with the journal, and may be replaced.
+
+        Args:
+            output: its path or URL.
+            source: its input; the result of another photo that still exists may not be replaced.
+        """
+        row = self._find(output)
+        if not row or not source or not row[3]:
+            return row is not None
+        record = Record.from_json(row[3])
+        return (
+            storage.absolute(record.input) == storage.absolute(source)
+            or not storage.is_file(record.input)  # renamed or moved
+            or bool(_unchanged(source, row[1], record.input_sha256))  # a copy
+        )
 
     def note(self, report: Path) -> None:
         """Add a row for a report, so that a later run may replace it."""
@@ -78,9 +93,20 @@ class Journal:
             have changed.
         """
         row = self._find(item.output)
-        if not row or row[0] != settings or not row[3]:
+        if not row or not row[3]:
+            return None
+        (done, _, measured), (wanted, _, reference) = (
+            text.partition(_REFERENCE) for text in (row[0], settings)
+        )
+        if done != wanted or (reference and reference != measured):
             return None
         record = replace(Record.from_json(row[3]), input=item.input, output=item.output)
+        if record.status == "planned":
+            return None
+        if not reference:
+            record = replace(
+                record, psnr=None, ssim=None, psnr_y=None, ssim_y=None, input_psnr=None
+            )
         read = _unchanged(item.input, row[1], record.input_sha256)
         if record.status == "failed":
             again = f"{record.error} It failed in an earlier run; --retry-failed tries it again."
@@ -89,7 +115,7 @@ class Journal:
         if not written or (item.mask and not storage.is_file(item.mask)):
             return None
         if (read, written) != row[1:3]:
-            self._save(item.output, settings, read, written, row[3])
+            self._save(item.output, row[0], read, written, row[3])
         return replace(record, status="skipped")
 
     def begin(self, item: FileJob, settings: str) -> str:
@@ -99,9 +125,10 @@ class Journal:
             The state of its input.
         """
         read = storage.state_of(item.input)
-        self._save(item.output, settings, read, "", b"")
+        planned = Record(storage.absolute(item.input), "planned", item.output)
+        self._save(item.output, settings, read, "", planned)
         if item.mask:
-            self._save(item.mask, "", "", "", b"")
+            self._save(item.mask, "", read, "", planned)
         return read
 
     def finish(self, item: FileJob, settings: str, read: str, record: Record) -> None:
@@ -118,7 +145,7 @@ class Journal:
             settings,
             read,
             storage.state_of(item.output),
-            record.to_json().encode(errors="surrogatepass"),
+            replace(record, input=storage.absolute(item.input)),
         )
 
     def close(self) -> None:
@@ -140,7 +167,11 @@ class Journal:
             ).fetchone()
             return found
 
-    def _save(self, output: str, settings: str, read: str, written: str, record: bytes) -> None:
+    def _save(
+        self, output: str, settings: str, read: str, written: str, record: Record | bytes
+    ) -> None:
+        if isinstance(record, Record):
+            record = record.to_json().encode(errors="surrogatepass")
         with self._guard():
             self._rows.execute(
                 "REPLACE INTO photos VALUES (?, ?, ?, ?, ?)",
@@ -196,9 +227,10 @@ def _identify(step: Step) -> Step:
 
 
 def digest_item(settings: str, item: FileJob) -> str:
-    """The digest of the settings of one photo: its format and mask, too."""
+    """The digest of the settings of one photo: its format, mask and reference, too."""
     mask = _sha256_of(item.mask_in) if os.path.isfile(item.mask_in) else ""
-    return f"{settings} {item.format} {mask}"
+    reference = _REFERENCE + _sha256_of(item.reference) if item.reference else ""
+    return f"{settings} {item.format} {mask}{reference}"
 
 
 def _unchanged(path: str, state: str, sha256: str | None) -> str:

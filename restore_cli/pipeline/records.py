@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from restore_cli.errors import PictureError, RestoreError
+from restore_cli.errors import EngineError, PictureError, RestoreError
 from restore_cli.image import Picture
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.files import STREAM, FileJob
 from restore_cli.pipeline.plan import Choice, Plan
 from restore_cli.pipeline.steps import Progress
 from restore_cli.report.record import Record
+from restore_cli.storage import StorageError
 
 
 def failed(item: FileJob, plan: Plan, error: Exception) -> Record:
     """The record of a file that failed."""
-    return Record(item.input, "failed", item.output, plan.name, error=_sentence(item, error))
+    sentence, temporary = _sentence(item, error), _is_temporary(error) or None
+    return Record(item.input, "failed", item.output, plan.name, error=sentence, temporary=temporary)
 
 
 def describe(item: FileJob, picture: Picture, choice: Choice, warnings: tuple[str, ...]) -> Record:
@@ -56,6 +58,14 @@ def complete(record: Record, plan: Plan, end: Progress) -> Record:
     if plan.lists_steps:
         return replace(record, steps=parts)
     return replace(record, options=parts[0].options, estimated=parts[0].estimated)
+
+
+def _is_temporary(error: BaseException) -> bool:
+    """Whether disk, network, memory or a process failed, instead of the photo."""
+    if isinstance(error, OSError):  # a decoder's error has no number
+        return error.errno is not None
+    known = isinstance(error, (MemoryError, EngineError, StorageError))
+    return known or (error.__cause__ is not None and _is_temporary(error.__cause__))
 
 
 def _sentence(item: FileJob, error: Exception) -> str:

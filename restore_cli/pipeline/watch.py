@@ -7,15 +7,17 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 
 from restore_cli import storage
 from restore_cli.errors import RestoreError, UsageError
+from restore_cli.pipeline.files import find_matching_file
 
 _SETTLED_SECONDS = 2.0  # a file that did not change for so long is complete
 
 
 def watch(
-    search: Callable[[], Iterable[tuple[str, str]]], seconds: float
+    search: Callable[[], Iterable[tuple[str, str]]], seconds: float, masks: Path | None = None
 ) -> Iterator[tuple[str, str] | None]:
     """Yield files when they are complete, and again after each change; never ends.
 
@@ -25,6 +27,7 @@ def watch(
     Args:
         search: finds all files, as `find_inputs` does.
         seconds: the time between two searches.
+        masks: the mask, or a folder of masks; a file waits until its mask is complete, too.
 
     Yields:
         What `search` found, and None when there is no other file at the moment.
@@ -43,10 +46,13 @@ def watch(
         now, before, seen = time.monotonic(), seen, {}
         for path, relative in found:
             state = storage.state_of(path)
+            if masks:
+                mask = storage.state_of(str(find_matching_file(masks, relative)))
+                state = f"{state} {mask}" if mask else ""
             seen[path] = old = before.get(path, ("", 0.0))
             if old[0] != state:
                 seen[path] = state, now
-            elif old[1] and now - old[1] >= _SETTLED_SECONDS:
+            elif state and old[1] and now - old[1] >= _SETTLED_SECONDS:
                 seen[path] = state, 0.0
                 yield path, relative
         yield None

@@ -71,6 +71,8 @@ class Record:
         input_sha256, output_sha256: checksums of the files, with --resume.
         warnings: sentences for the user.
         error: why the input failed.
+        temporary: whether it may succeed without a change of the input or the options, such as with
+            more disk space; --resume tries it again.
     """
 
     input: str
@@ -108,6 +110,7 @@ class Record:
     output_sha256: str | None = None
     warnings: tuple[str, ...] = ()
     error: str | None = None
+    temporary: bool | None = None
 
     def to_json(self) -> str:
         """Format as one line of JSON, without fields that are None; infinite values become null."""
