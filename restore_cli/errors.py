@@ -3,6 +3,7 @@
 RestoreError            FAILED    an input could not be restored; a batch continues
 |-- PictureError        FAILED    an image cannot be read or written
 |   `-- TooLargeError   FAILED    a photo has more pixels than allowed
+|-- StorageError        FAILED    a file with a URL cannot be accessed (in storage.py)
 |-- EngineError         FAILED    the network's result is unusable (NaN), or out of memory
 |-- UsageError          USAGE     the request is invalid
 `-- WeightsError        WEIGHTS   a checkpoint is missing, damaged, unknown or cannot be fetched

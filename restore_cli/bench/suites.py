@@ -24,7 +24,7 @@ class Part:
         levels: values of the degradation levels, {"sigma": [15, 25]}, of which all combinations
             are measured; empty for real pairs.
         models: names or files, as for `--model`; "default" is the default model.
-        ensemble: average each result over eight flips and rotations, as in `Settings`.
+        ensemble: average each result over flips and rotations, as in `Settings`.
         missing: what is not measured of a paper's table, and why, as the end of a sentence.
     """
 

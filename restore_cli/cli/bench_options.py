@@ -57,22 +57,17 @@ Report = Annotated[
 ]
 Show = Annotated[
     int,
-    typer.Option(
-        metavar="N",
+    options.option(
+        _OUT,
+        "N",
+        "Number of worst images per set and level to show in an HTML report; by default 2.",
         min=0,
-        help="Number of worst images per set and level to show in an HTML report; by default 2.",
-        rich_help_panel=_OUT,
         show_default=False,
     ),
 ]
 Json = Annotated[
     bool,
-    typer.Option(
-        "--json",
-        metavar=options.FLAG,
-        help="Print all rows as JSON, with the results of each image.",
-        rich_help_panel=_OUT,
-    ),
+    options.flag(_OUT, "Print all rows as JSON, with the results of each image.", "--json"),
 ]
 Suite = Annotated[
     str,

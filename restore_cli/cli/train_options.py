@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from restore_cli.cli.completion import arch_names, model_names, recipe_names
-from restore_cli.cli.options import FLAG, option
+from restore_cli.cli.options import flag, option
 from restore_cli.tasks import TASKS
 
 _RECIPE = "Recipe"
@@ -26,29 +26,18 @@ Models = Annotated[
 ]
 ListRecipes = Annotated[
     bool,
-    typer.Option(
-        "--list",
-        metavar=FLAG,
-        help="List the papers' recipes and their variants.",
-        rich_help_panel=_RECIPE,
-    ),
+    flag(_RECIPE, "List the papers' recipes and their variants.", "--list"),
 ]
 ListArchs = Annotated[
     bool,
-    typer.Option(
-        "--list-archs",
-        metavar=FLAG,
-        help="List the networks for --arch and their parameters for --param.",
-        rich_help_panel=_RECIPE,
-    ),
+    flag(_RECIPE, "List the networks for --arch and their parameters for --param.", "--list-archs"),
 ]
 Cheap = Annotated[
     bool,
-    typer.Option(
+    flag(
+        _RECIPE,
+        "Use the half-hour, single-core variant of a paper's recipe (same as NAME:cpu).",
         "--cpu",
-        metavar=FLAG,
-        help="Use the half-hour, single-core variant of a paper's recipe (same as NAME:cpu).",
-        rich_help_panel=_RECIPE,
     ),
 ]
 TaskName = Annotated[
@@ -130,20 +119,16 @@ Seed = Annotated[
 ]
 Settings = Annotated[
     list[str] | None,
-    typer.Option(
+    option(
+        _RECIPE,
+        "KEY=VALUE",
+        "Any other recipe key, such as lr=0.001; repeatable. See --dry-run for all keys.",
         "--set",
-        metavar="KEY=VALUE",
-        help="Any other recipe key, such as lr=0.001; repeatable. See --dry-run for all keys.",
-        rich_help_panel=_RECIPE,
     ),
 ]
 Data = Annotated[
     Path,
-    typer.Option(
-        metavar="DIR",
-        help="Training images, or the folder that contains the recipe's folders.",
-        rich_help_panel=_DATA,
-    ),
+    option(_DATA, "DIR", "Training images, or the folder that contains the recipe's folders."),
 ]
 Pairs = Annotated[
     list[str] | None,
@@ -156,31 +141,21 @@ Pairs = Annotated[
 ]
 ValidationFolder = Annotated[
     Path | None,
-    typer.Option(
-        "--val",
-        metavar="DIR",
-        help=r"Validation images. \[default: a held-out split]",
-        rich_help_panel=_DATA,
-    ),
+    option(_DATA, "DIR", r"Validation images. \[default: a held-out split]", "--val"),
 ]
 Workers = Annotated[
     int | None, option(_DATA, "N", "Data-loading worker processes.", show_default=False, min=0)
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FILE",
-        help=r"Checkpoint to write. \[default: NAME.safetensors]",
-        rich_help_panel=_RUN,
-    ),
+    option(_RUN, "FILE", r"Checkpoint to write. \[default: NAME.safetensors]"),
 ]
 Resume = Annotated[
     bool,
-    typer.Option(
+    flag(
+        _RUN,
+        "Resume an interrupted training, or extend one with more --steps or --minutes.",
         "--resume",
-        metavar=FLAG,
-        help="Resume an interrupted training, or extend one with more --steps or --minutes.",
-        rich_help_panel=_RUN,
     ),
 ]
 Jobs = Annotated[
@@ -195,22 +170,12 @@ Jobs = Annotated[
 ]
 Compile = Annotated[
     bool,
-    typer.Option(
-        "--compile",
-        metavar=FLAG,
-        help="Compile the network with torch.compile.",
-        rich_help_panel=_RUN,
-    ),
+    flag(_RUN, "Compile the network with torch.compile.", "--compile"),
 ]
 LogFolder = Annotated[
     Path | None, option(_RUN, "DIR", "Write TensorBoard logs to this folder.", show_default=False)
 ]
 DryRun = Annotated[
     bool,
-    typer.Option(
-        "--dry-run",
-        metavar=FLAG,
-        help="Print the complete recipe and its cost without training.",
-        rich_help_panel=_RUN,
-    ),
+    flag(_RUN, "Print the complete recipe and its cost without training.", "--dry-run"),
 ]

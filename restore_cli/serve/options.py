@@ -85,9 +85,9 @@ class Common:
     """The options of every request.
 
     Attributes:
-        ensemble: whether to average over eight flips and rotations.
+        ensemble: whether to average over flips and rotations.
         format: Pillow's name of the output format; "" is the photo's own.
-        jpeg_quality: 1 to 100, for JPEG, WebP and AVIF; None keeps that of the photo.
+        jpeg_quality: 1 to 100, for lossy formats; None is 95, or the photo's if higher.
     """
 
     ensemble: bool = option(
@@ -104,7 +104,8 @@ class Common:
     )
     jpeg_quality: int | None = option(
         None,
-        help="Quality for JPEG, WebP and AVIF, 1 to 100; by default 95, or the photo's if higher.",
+        help="Quality for JPEG, WebP, AVIF, HEIC and JPEG XL, 1 to 100; by default 95, or the"
+        " photo's own quality if higher.",
         metavar="N",
         parse=_parse_quality,
     )
