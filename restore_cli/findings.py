@@ -13,12 +13,13 @@ import numpy as np
 
 from restore_cli.blur import deconvolve, measure_blur
 from restore_cli.haze import measure_removed, reduce_scene
-from restore_cli.image import Mask, Picture, Pixels
+from restore_cli.image import Mask, Picture, Pixels, find_inside
 from restore_cli.metrics import estimate_first_quality, estimate_quality
-from restore_cli.noise import Noise, cut_windows, measure_noise, run_windows
+from restore_cli.noise import Noise, cut_windows, exposed, measure_noise, run_windows
 
 _LEAST = 64  # pixels; a photo with a shorter side is not searched for rain, haze and blur
 _MARGIN = 16  # pixels at the borders of a window, which a network restores worse
+_RINGING = 16  # pixels that the JPEG compression of a frame may have changed
 _PART = 32  # side in pixels of the parts that are searched for rain
 _SPARED = 25  # percentage of the parts that rain may leave out
 _STREAK = 3.0  # deviation in pixels of the Gaussian filter below which light is a streak
@@ -68,22 +69,25 @@ def examine(picture: Picture) -> Findings:
     """Measure the damage of a photo, in windows all over it.
 
     Args:
-        picture: pixels H x W x C in [0, 1]; transparent ones are ignored. With a side below 64
-            pixels, there is neither rain nor haze nor blur.
+        picture: pixels H x W x C in [0, 1]; transparent ones and a frame of one color are ignored.
+            With a side below 64 pixels, there is neither rain nor haze nor blur.
 
     Raises:
         WeightsError: the file of a network is missing or damaged.
     """
+    height, width, compressions = picture.height, picture.width, _find_compressions(picture)
+    if inside := find_inside(picture.pixels, _RINGING):
+        picture = picture.crop(*inside)
     pixels, visible = picture.opaque_pixels(), picture.visible
-    noise, compressions = measure_noise(pixels, visible), _find_compressions(picture)
+    noise = measure_noise(pixels, visible)
     if min(pixels.shape[:2]) < _LEAST:
-        return Findings(picture.width, picture.height, noise, compressions)
+        return Findings(width, height, noise, compressions)
     return Findings(
-        width=picture.width,
-        height=picture.height,
+        width=width,
+        height=height,
         noise=noise,
         compressions=compressions,
-        rain=_measure_rain(pixels, visible),
+        rain=_measure_rain(pixels, exposed(pixels, visible)),
         haze=_measure_haze(pixels),
         blur=_measure_blur(pixels, visible),
     )

@@ -28,6 +28,8 @@ CALM = 20  # percentage of the windows that may have less noise than `Noise.leas
 RAISE = 1.1  # the network underestimates, real noise above all
 ALIKE = 0.25  # two estimates agree if they differ by at most this share of the level,
 CLOSE = 0.7  # or by at most this much
+_AREA = 9  # side in pixels of the smallest black or white area without noise
+_BLACK, _WHITE = 1.5 / 255, 253.5 / 255
 KNOWN = 40.0  # beyond this level of white noise, the network overestimates more and more
 
 
@@ -89,6 +91,7 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     """
     if is_gray(image):  # its noise is that of one channel, also in RGB
         image = image[..., :1]
+    visible = exposed(image, visible)
     white = estimate_noise(image, visible)
     parts, least = np.zeros(3), 0.0
     if min(image.shape[:2]) >= SHORTEST:
@@ -98,6 +101,24 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     if agree or KNOWN < white < found:
         return Noise(white, True, tuple(split_white(white, image.shape[2])), least)
     return Noise(found, False, tuple(parts), least)
+
+
+def exposed(image: Pixels, visible: Mask | None) -> Mask | None:
+    """The pixels that can show noise: visible, and not in an area that is all black or white.
+
+    Args:
+        image: H x W x C in [0, 1].
+        visible: H x W; None means all pixels, also of the result.
+    """
+    import cv2
+
+    dark, bright = (image <= _BLACK).all(axis=2), (image >= _WHITE).all(axis=2)
+    square = np.ones((_AREA, _AREA), np.uint8)
+    areas = cv2.erode(np.asarray(dark | bright, np.uint8), square)
+    if not areas.any():
+        return visible
+    shown = np.asarray(cv2.dilate(areas, square) == 0)
+    return shown if visible is None else shown & visible
 
 
 def to_plane(level: float | NDArray[np.floating]) -> NDArray[np.floating]:

@@ -17,8 +17,16 @@ from restore_cli.degradations.blur import Blur
 from restore_cli.degradations.haze import Haze
 from restore_cli.degradations.rain import Rain
 from restore_cli.findings import Compression, Findings, examine
-from restore_cli.image import Picture, Pixels, compress, read_picture, round_to_bytes, to_pillow
-from restore_cli.metrics import estimate_first_quality, psnr
+from restore_cli.image import (
+    Picture,
+    Pixels,
+    compress,
+    read_picture,
+    resize,
+    round_to_bytes,
+    to_pillow,
+)
+from restore_cli.metrics import estimate_first_quality, estimate_quality, psnr
 from restore_cli.noise import Noise
 from restore_cli.pipeline.auto import Auto, choose_steps
 
@@ -115,8 +123,17 @@ def test_an_earlier_compression_is_found_in_a_cropped_photo() -> None:
     assert estimate_first_quality(again, (95, (0, 0))) == (50, (5, 3))
 
 
+def test_the_blocks_of_a_large_cropped_photo_are_found() -> None:
+    large = round_to_bytes(resize(CAT, 1200, 1100))
+    cut = compress(large, 60)[3:, 5:]
+    assert estimate_quality(cut) == (60, (5, 3))
+    assert estimate_first_quality(compress(cut, 95), (95, (0, 0))) == (60, (5, 3))
+    assert estimate_quality(large)[0] == 100
+
+
 @pytest.mark.weights
-def test_each_damage_is_found() -> None:
+@pytest.mark.parametrize("frame", [0, 60])
+def test_each_damage_is_found(frame: int) -> None:
     rng = np.random.default_rng(0)
     cases = {
         "": CAT,
@@ -126,8 +143,19 @@ def test_each_damage_is_found() -> None:
         "derain": Rain(heaviness=0.5).apply(CAT, rng),
         "dehaze": Haze(beta=1.4).apply(CAT, rng),
     }
-    found = {name: names(examine(Picture(round_to_bytes(image)))) for name, image in cases.items()}
+    around = [(frame, frame), (frame, frame), (0, 0)]
+    found = {
+        name: names(examine(Picture(np.pad(round_to_bytes(image), around))))
+        for name, image in cases.items()
+    }
     assert found == {name: [name] if name else [] for name in cases}
+
+
+@pytest.mark.weights
+def test_a_white_sky_does_not_hide_noise() -> None:
+    image = noisy(CAT, 12)
+    image[:100] = 1
+    assert names(examine(Picture(image))) == ["denoise (gaussian)"]
 
 
 @pytest.mark.weights

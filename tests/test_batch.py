@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 from batches import contents, photo, process, wait_for
@@ -236,6 +237,36 @@ def test_masks_and_references_below_the_photos_are_not_restored(
     result = run("--json", "-r", option, "in/used")
     assert result.exit_code == 0, result.stderr
     assert set(statuses(result)) == set(NAMES)
+
+
+def test_what_is_done_before_a_kill_is_not_done_again(
+    run: Run, words: list[str], tmp_path: Path
+) -> None:
+    for number in range(6, 40):
+        photo(tmp_path / "in" / f"{number}.png", number)
+    with process([*words, "--resume", "--json"], tmp_path) as started:
+        assert started.stdout
+        for _ in range(10):
+            started.stdout.readline()
+        started.kill()
+        started.wait()
+    before = len(contents(tmp_path / "out"))
+    skipped = [*statuses(run("--json", "--resume")).values()].count("skipped")
+    assert 10 <= skipped <= before
+
+
+def test_large_photos_give_the_same(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 3):
+        pixels = np.random.default_rng(number).integers(0, 256, (30, 44, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"in/{number}.png")
+    assert run().exit_code == 0
+    made = contents(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.setattr("restore_cli.pipeline.workers._LARGE_PIXELS", 1000)
+    assert run().exit_code == 0
+    assert contents(tmp_path / "out") == made
 
 
 def test_only_outputs_of_the_journal_are_replaced(run: Run, tmp_path: Path) -> None:

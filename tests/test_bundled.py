@@ -41,18 +41,18 @@ CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
 GAIN: dict[str, tuple[dict[str, Any], float]] = {
     "denoise": ({"sigma": 25}, 8),
     "deblock": ({"quality": 10}, 1),
-    "derain": ({"rain": "streaks", "heaviness": 0.5}, 3),
+    "derain": ({"rain": "streaks", "heaviness": 0.5}, 9),
     "dehaze": ({"beta": 1.2}, 8),
-    "deblur": ({"kernel": "disk", "size": 7}, 0.5),
-    "sr": ({}, 0.4),  # fur, from a JPEG: bicubic leaves little to gain
-    "inpaint": ({"damage": "text", "size": 12, "share": 0.06}, 0.5),
+    "deblur": ({"kernel": "disk", "size": 7}, 4),
+    "sr": ({}, 0.7),  # fur, from a JPEG: bicubic leaves little to gain
+    "inpaint": ({"damage": "text", "size": 12, "share": 0.06}, 1),
 }
 PRECISE: dict[str, list[dict[str, Any]]] = {"denoise": [{"sigma": 5}, {"sigma": 15}, {"sigma": 50}]}
 HARMLESS: dict[str, tuple[list[dict[str, Any]], float]] = {
-    "denoise": ([{"sigma": 0}, {"sigma": 1}], 45),
-    "derain": ([{"rain": "none"}], 38),
+    "denoise": ([{"sigma": 0}, {"sigma": 1}], 52),
+    "derain": ([{"rain": "none"}], 45),
     "dehaze": ([{"style": "none"}], 35),
-    "deblur": ([{"kernel": "none"}], 40),
+    "deblur": ([{"kernel": "none"}], 46),
 }
 NEVER_WORSE = [90, 95, 98, 100]  # JPEG qualities at which deblocking must not harm
 

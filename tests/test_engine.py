@@ -266,6 +266,18 @@ def test_nan_in_fp32_is_an_error() -> None:
         run(network, photo(20, 20, 1), (), Settings("cpu", "bf16"))
 
 
+@pytest.mark.parametrize("tile", [0, 16])
+def test_one_nan_is_an_error(tile: int) -> None:
+    class Spot(Scripted):
+        def forward(self, x: Tensor) -> Tensor:
+            output = super().forward(x).clone()
+            output[..., -1, -1] = float("nan")
+            return output
+
+    with pytest.raises(EngineError, match="not finite"):
+        run(Spot(), photo(40, 40, 1), (), Settings("cpu", tile=tile))
+
+
 def test_the_tile_follows_from_the_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     network = make("kair-dncnn-25")
     monkeypatch.setattr(engine, "free_memory", lambda device: 4 * 200**2 * 10 * 4 * 12)

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 from typer.testing import CliRunner
 
+import restore_cli
 from restore_cli import engine
 from restore_cli.archs.span import SPAN
 from restore_cli.archs.unet import UNet
@@ -20,7 +21,7 @@ from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Result, Settings
 from restore_cli.errors import UsageError
-from restore_cli.image import Picture, Pixels, read_picture, round_to_bytes
+from restore_cli.image import Picture, Pixels, find_inside, read_picture, round_to_bytes
 from restore_cli.levels import Choice, Range
 from restore_cli.models import checkpoint
 from restore_cli.models.checkpoint import Checkpoint
@@ -31,6 +32,7 @@ from restore_cli.pipeline.networks import Models
 from restore_cli.tasks import Task
 from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.deblur import Deblur
+from restore_cli.tasks.dehaze import Dehaze
 from restore_cli.tasks.denoise import Denoise
 from restore_cli.tasks.derain import Derain
 from restore_cli.tasks.inpaint import Inpaint
@@ -291,3 +293,28 @@ def test_a_picture_is_changed_if_a_network_was_run_for_that(
     assert len(made.runs) == finders + changed
     assert changed or made.pixels is made.unrestored
     assert made.pixels.shape == pixels.shape and np.isfinite(made.pixels).all()
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("task", [Denoise(), Dehaze(), Deblur()])
+def test_a_frame_is_kept_and_changes_nothing_else(task: Task) -> None:
+    rng = np.random.default_rng(0)
+    inner = (0.4 + 0.5 * CAT + rng.normal(0, 0.04, CAT.shape)).clip(0.1, 1).astype(np.float32)
+    framed = np.pad(inner, [(9, 20), (0, 30), (0, 0)])
+    restored = restore_cli.restore(Picture(framed), task).pixels
+    alone = restore_cli.restore(Picture(inner), task).pixels
+    np.testing.assert_array_equal(restored[9:-20, :-30], alone)
+    restored[9:-20, :-30] = 0
+    assert not restored.any()
+
+
+def test_only_borders_of_one_color_that_differ_from_the_photo_are_a_frame() -> None:
+    bars = np.pad(CAT, [(30, 30), (0, 0), (0, 0)], constant_values=0.2)
+    rows, columns = find_inside(bars) or (slice(0), slice(0))
+    assert bars[rows, columns].shape == CAT.shape and rows.start == 30
+    assert find_inside(CAT) is None
+    sky = CAT.copy()
+    sky[:50] = 1
+    sky[50:90, 20:] = 1  # most of the next rows
+    assert find_inside(sky) is None
+    assert find_inside(np.ones((90, 90, 3), np.float32)) is None

@@ -10,8 +10,10 @@ from restore_cli.image.arrays import round_to_bytes as round_to_bytes
 from restore_cli.image.color import luma as luma
 from restore_cli.image.color import to_gray as to_gray
 from restore_cli.image.color import to_rgb as to_rgb
+from restore_cli.image.compression import MOZJPEG as MOZJPEG
 from restore_cli.image.compression import compress as compress
 from restore_cli.image.compression import jpeg_steps as jpeg_steps
+from restore_cli.image.compression import nearest_quality as nearest_quality
 from restore_cli.image.damage import find_damage as find_damage
 from restore_cli.image.formats import FORMATS as FORMATS
 from restore_cli.image.formats import HOLDS as HOLDS
@@ -24,6 +26,7 @@ from restore_cli.image.formats import is_altered as is_altered
 from restore_cli.image.formats import is_image_name as is_image_name
 from restore_cli.image.formats import suffix_of as suffix_of
 from restore_cli.image.formats import written_format as written_format
+from restore_cli.image.frame import find_inside as find_inside
 from restore_cli.image.jpeg import MARKER_BYTES as MARKER_BYTES
 from restore_cli.image.pages import Pages as Pages
 from restore_cli.image.pages import encode_pages as encode_pages

@@ -26,12 +26,30 @@ _LUMINANCE = np.array(
     ]
 )
 
+# The same of mozjpeg by default, after N. Robidoux.
+MOZJPEG = np.array(
+    [
+        [16, 16, 16, 18, 25, 37, 56, 85],
+        [16, 17, 20, 27, 34, 40, 53, 75],
+        [16, 20, 24, 31, 43, 62, 91, 135],
+        [18, 27, 31, 40, 53, 74, 106, 156],
+        [25, 34, 43, 53, 69, 94, 131, 189],
+        [37, 40, 62, 74, 94, 124, 169, 238],
+        [56, 53, 91, 106, 131, 169, 226, 311],
+        [85, 75, 135, 156, 189, 238, 311, 418],
+    ]
+)
 
-def jpeg_steps() -> NDArray[np.int64]:
-    """Return the quantization steps of libjpeg for luma, 100 x 8 x 8, at quality 1 to 100."""
+
+def jpeg_steps(table: NDArray[np.int64] = _LUMINANCE) -> NDArray[np.int64]:
+    """Return the quantization steps for luma, 100 x 8 x 8, at quality 1 to 100.
+
+    Args:
+        table: at quality 50; that of libjpeg, or MOZJPEG.
+    """
     qualities = np.arange(1, 101)
     factors = np.where(qualities < 50, 5000 // qualities, 200 - 2 * qualities)
-    return ((_LUMINANCE * factors[:, None, None] + 50) // 100).clip(1, 255)
+    return ((table * factors[:, None, None] + 50) // 100).clip(1, 255)
 
 
 def nearest_quality(tables: dict[int, Any]) -> int:

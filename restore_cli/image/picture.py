@@ -129,6 +129,13 @@ class Picture:
         filled[hidden] = self.pixels.reshape(-1, self.channels)[owner[labels[hidden]]]
         return filled
 
+    def crop(self, rows: slice, columns: slice) -> Picture:
+        """Return a part of the picture, whose slices have a start and a step of 1."""
+        alpha = None if self.alpha is None else self.alpha[rows, columns]
+        top, left = self.corner
+        corner = (top - rows.start) % 16, (left - columns.start) % 16
+        return replace(self, pixels=self.pixels[rows, columns], alpha=alpha, corner=corner)
+
     def with_pixels(self, pixels: npt.NDArray[np.floating]) -> Picture:
         """Return a copy with other pixels of any H x W and the same C; alpha is resized to fit.
 

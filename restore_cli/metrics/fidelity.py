@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from restore_cli.image import Pixels
 
+_ROWS = 64  # of a part of an image
 SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
 
 
@@ -25,8 +27,11 @@ def psnr(image: Pixels, reference: Pixels, peak: float = 1.0) -> float:
     """
     if image.shape != reference.shape:
         raise ValueError(f"shapes differ: {image.shape} and {reference.shape}")
-    error = np.mean(np.square(np.subtract(image, reference, dtype=np.float64)))
-    return math.inf if error == 0 else float(10 * np.log10(peak**2 / error))
+    error = sum(
+        np.square(np.subtract(one, other, dtype=np.float64)).sum()  # a part at a time saves memory
+        for one, other in zip(*(_parts(array) for array in (image, reference)), strict=True)
+    )
+    return math.inf if error == 0 else float(10 * np.log10(peak**2 * image.size / error))
 
 
 def ssim(image: Pixels, reference: Pixels) -> float:
@@ -40,17 +45,22 @@ def ssim(image: Pixels, reference: Pixels) -> float:
     """
     from skimage.metrics import structural_similarity  # half a second to import
 
-    return float(
+    channels = [
         structural_similarity(  # type: ignore[no-untyped-call]
-            image,
-            reference,
+            image[..., channel],
+            reference[..., channel],
             data_range=1.0,
-            channel_axis=2,
             gaussian_weights=True,
             sigma=1.5,
             use_sample_covariance=False,
         )
-    )
+        for channel in range(image.shape[2])
+    ]
+    return float(np.mean(channels))
+
+
+def _parts(image: Pixels) -> Iterator[Pixels]:
+    return (image[top : top + _ROWS] for top in range(0, len(image), _ROWS))
 
 
 def psnr_b(image: Pixels, reference: Pixels) -> float:

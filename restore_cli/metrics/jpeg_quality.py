@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from restore_cli.image import Pixels
 
 _PIXELS = 2**20  # number of pixels to use
+_STRIP = 64  # rows of a strip, a multiple of 8
 _BLOCKS = 1024  # maximum number of blocks to use
 _CONTRAST = 2.0  # lowest deviation of a block, 0..255; rounding errors of flat ones are not random
 _ROUNDING = 1 / 12  # variance of rounding errors in an orthonormal DCT
@@ -32,7 +33,8 @@ def estimate_quality(
     2003.
 
     The result is 100 for images that were never compressed, or that were scaled afterwards. Cropped
-    and rotated images are supported. Tables other than libjpeg's give the nearest quality or 100.
+    and rotated images are supported. Tables other than those of libjpeg and mozjpeg give the
+    nearest quality or 100.
 
     Args:
         image: H x W x C in [0, 1]; the result is 100 if a side is shorter than 16 pixels.
@@ -87,15 +89,20 @@ def estimate_first_quality(
 
 
 def _sample(image: Pixels, visible: NDArray[np.bool_] | None) -> tuple[Pixels, NDArray[np.bool_]]:
-    """Return the brightness of strips of an image, 0 to 255, and which of its pixels are usable."""
-    strips = (np.arange(len(image)) // 64) % math.ceil(
-        image.shape[0] * image.shape[1] / _PIXELS
-    ) == 0
-    samples = np.rint(image[strips] * 255)
-    weights = np.array([0.299, 0.587, 0.114] if samples.shape[2] == 3 else [1], np.float32)
+    """Return the brightness of strips of an image, 0 to 255, and which of its pixels are usable.
+
+    There are 8 rows of NaN between strips.
+    """
+    height, width, channels = image.shape
+    weights = np.array([0.299, 0.587, 0.114] if channels == 3 else [1], np.float32)
+    gap = np.full((8, width, channels), np.nan, np.float32)  # so that joints are no edges of blocks
+    starts = range(0, height, _STRIP * math.ceil(height * width / _PIXELS))
+    strips = [part for top in starts for part in (image[top : top + _STRIP], gap)][:-1]
+    samples = np.rint(np.concatenate(strips) * 255)
     usable: NDArray[np.bool_] = np.asarray(((samples > 0) & (samples < 255)).all(axis=2))
     if visible is not None:
-        usable &= visible[strips]
+        seen = [part for top in starts for part in (visible[top : top + _STRIP], gap[..., 0] > 0)]
+        usable &= np.concatenate(seen[:-1])
     return samples @ weights, usable
 
 
@@ -105,7 +112,7 @@ def _block_corner(bright: Pixels) -> tuple[int, int]:
     def phase(image: Pixels) -> int:
         jumps = np.abs(image[1:] - image[:-1])
         excess = 2 * jumps[1:-1] - jumps[:-2] - jumps[2:]  # across the edge below row i + 1
-        means = [excess[start::8].clip(-16, 16).mean() for start in range(8)]
+        means = [np.nanmean(excess[start::8].clip(-16, 16)) for start in range(8)]
         return (int(np.argmax(means)) + 2) % 8
 
     return phase(bright), phase(bright.T)
@@ -121,7 +128,7 @@ def _quality_gains(
     """
     from scipy.fft import dctn
 
-    from restore_cli.image import jpeg_steps
+    from restore_cli.image import MOZJPEG, jpeg_steps, nearest_quality
 
     height, width = (size // 8 * 8 for size in bright.shape)
     blocks = bright[:height, :width].reshape(height // 8, 8, -1, 8).swapaxes(1, 2).reshape(-1, 8, 8)
@@ -130,13 +137,17 @@ def _quality_gains(
     busiest = np.argsort(contrast)[::-1][:_BLOCKS]
     blocks = blocks[busiest[contrast[busiest] > _CONTRAST]]
     coefficients = dctn(blocks.astype(np.float64), axes=(1, 2), norm="ortho")
-    steps = jpeg_steps().astype(np.float64)
-    gains = np.zeros(100)
+    steps = np.concatenate([jpeg_steps(), jpeg_steps(MOZJPEG)]).astype(np.float64)
+    gains = np.zeros(len(steps))
     for row, column in np.argwhere(np.add.outer(np.arange(8), np.arange(8)) < 6):
         distinct, index = np.unique(steps[:, row, column], return_inverse=True)
         error = _ROUNDING + (steps[later - 1, row, column] ** 2 / 12 if later else 0)
         gains += _step_gains(coefficients[:, row, column], distinct, error)[index]
-    return gains
+    best = gains[:100].copy()
+    for table, gain in zip(jpeg_steps(MOZJPEG), gains[100:], strict=True):
+        same = nearest_quality({0: table.ravel()}) - 1
+        best[same] = max(best[same], gain)
+    return best
 
 
 def _step_gains(

@@ -10,7 +10,7 @@ import numpy as np
 from restore_cli import engine
 from restore_cli.engine import Settings
 from restore_cli.errors import UsageError
-from restore_cli.image import Picture, Pixels, to_rgb
+from restore_cli.image import Picture, Pixels, find_inside, to_rgb
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.networks import Models, PictureNetworks, check_task
 from restore_cli.tasks import Task, parse_strength
@@ -117,6 +117,8 @@ def apply(
 ) -> Restoration:
     """Restore a picture with a task, and apply strength and mask.
 
+    A frame of one color is kept as it is: it has no damage, and would disturb what is measured.
+
     Args:
         picture: missing pixels are NaN.
         task: the task with its options.
@@ -128,6 +130,17 @@ def apply(
         on_progress: called with each further share of the work, 0 to 1.
         overwrite: write the result over the picture's pixels if possible, to save memory.
     """
+    local = not (task.enlarges or task.keeps_most_pixels)
+    if local and (inside := find_inside(picture.pixels)):
+        part, hole = picture.crop(*inside), None if mask is None else mask[inside]
+        made = apply(part, task, model, models, settings, strength, hole, on_progress)
+        if not made.changed:
+            return replace(made, pixels=picture.pixels, unrestored=picture.pixels, mask=mask)
+        pixels = picture.pixels.copy()
+        pixels[inside] = made.pixels
+        return replace(
+            made, pixels=pixels, unrestored=picture.pixels, observed=picture.pixels, mask=mask
+        )
     opaque = replace(picture, pixels=picture.opaque_pixels())
     networks = PictureNetworks(
         chosen=model,

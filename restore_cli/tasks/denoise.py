@@ -70,6 +70,10 @@ class Denoise(Task):
         """Measure the noise, unless sigma is given."""
         if self.found or self.sigma is not None:
             return self
+        from restore_cli.image import find_inside
+
+        if inside := find_inside(picture.pixels):
+            picture = picture.crop(*inside)
         found = measure_noise(picture.opaque_pixels(), picture.visible)
         raised = tuple(RAISE * part for part in found.parts)
         return replace(self, found=replace(found, parts=raised))
