@@ -117,7 +117,7 @@ def apply(
 ) -> Restoration:
     """Restore a picture with a task, and apply strength and mask.
 
-    A frame of one color is kept as it is: it has no damage, and would disturb what is measured.
+    A frame of one color is kept as it is if the task skips it: it would disturb what is measured.
 
     Args:
         picture: missing pixels are NaN.
@@ -130,8 +130,7 @@ def apply(
         on_progress: called with each further share of the work, 0 to 1.
         overwrite: write the result over the picture's pixels if possible, to save memory.
     """
-    local = not (task.enlarges or task.keeps_most_pixels)
-    if local and (inside := find_inside(picture.pixels)):
+    if task.skips_frames and (inside := find_inside(picture.pixels)):
         part, hole = picture.crop(*inside), None if mask is None else mask[inside]
         made = apply(part, task, model, models, settings, strength, hole, on_progress)
         if not made.changed:

@@ -133,6 +133,7 @@ class Task:
         enlarges: whether the result may be larger than the photo, so that upscaling networks fit.
         keeps_most_pixels: whether most of the photo is unchanged, so that a lossy output format is
             not chosen by default.
+        skips_frames: whether a frame of one color around the photo is left out.
         has_blocking: whether the degradation includes blocking, so that PSNR-B is informative.
         maps: condition planes with a value for each pixel, which take memory.
         turns: rotations by a quarter turn that leave the damage as likely, for an ensemble: 4, or 1
@@ -146,6 +147,7 @@ class Task:
     noisy: ClassVar[bool] = False
     enlarges: ClassVar[bool] = False
     keeps_most_pixels: ClassVar[bool] = False
+    skips_frames: ClassVar[bool] = False
     has_blocking: ClassVar[bool] = False
     maps: ClassVar[int] = 0
     turns: ClassVar[int] = 4

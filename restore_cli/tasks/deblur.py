@@ -23,6 +23,7 @@ class Deblur(Task):
 
     name: ClassVar[str] = "deblur"
     suffix: ClassVar[str] = "deblurred"
+    skips_frames: ClassVar[bool] = True
     maps: ClassVar[int] = 6
 
     found: Blurring | None = None

@@ -30,6 +30,7 @@ class Dehaze(Task):
 
     name: ClassVar[str] = "dehaze"
     suffix: ClassVar[str] = "dehazed"
+    skips_frames: ClassVar[bool] = True
     preserves_mean: ClassVar[bool] = False
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:

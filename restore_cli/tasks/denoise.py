@@ -50,6 +50,7 @@ class Denoise(Task):
 
     name: ClassVar[str] = "denoise"
     suffix: ClassVar[str] = "denoised"
+    skips_frames: ClassVar[bool] = True
     noisy: ClassVar[bool] = True
 
     sigma: float | None = option(

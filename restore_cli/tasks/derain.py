@@ -14,5 +14,6 @@ class Derain(Task):
 
     name: ClassVar[str] = "derain"
     suffix: ClassVar[str] = "derained"
+    skips_frames: ClassVar[bool] = True
     preserves_mean: ClassVar[bool] = False
     turns: ClassVar[int] = 1  # rain falls
