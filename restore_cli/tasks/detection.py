@@ -13,7 +13,8 @@ WEAK, STRONG = 36 / 255, 64 / 255  # changes that may be paint, and that prove i
 SPECK = 6  # pixels; smaller pieces are ignored
 # A group of pieces at most REACH pixels apart counts if it has LEAST pixels in total.
 LEAST, REACH = {"text": 100, "scratches": 50}, 16
-LITTLE = {"text": 0.001, "scratches": 0.01}  # smallest share of a photo that is not doubtful
+# Smallest share of a photo that is not doubtful: whiskers, twigs and wires look like scratches.
+LITTLE = {"text": 0.001, "scratches": 0.1}
 AGREE = 0.88  # share of the proven pixels that must be hard paint, if all paint is hard
 ENCLOSED = 3  # an outline may enclose at most this many times its own pixels
 MARGIN, FAINT = 2, 8 / 255  # pixels by which finds grow, where the change is at least FAINT
@@ -61,8 +62,8 @@ def locate(
     known = np.where(mask[..., None], restored[hard], observed)
     known[found > 0 if hard and keep_edges else mask] = np.nan
     share = float(mask.mean())
-    doubtful = (
-        unsure > max(DOUBT * sure, TRACE * mask.size) or share > MUCH or 0 < share < LITTLE[kind]
+    doubtful = share > 0 and (
+        unsure > max(DOUBT * sure, TRACE * mask.size) or share > MUCH or share < LITTLE[kind]
     )
     return known, UNCERTAIN.format(kind, np.count_nonzero(mask), share) if doubtful else ""
 

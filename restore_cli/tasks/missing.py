@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from restore_cli.errors import RestoreError
 from restore_cli.image import Mask, Pixels
 
+_SOFT = 0.1  # a mask from here on is not black; brushes have soft edges, and JPEGs ringing
 DEPTH = 8  # pixels; a gap that is deeper is filled at half the size first
 CONTEXT = 128  # least pixels around a gap for networks that look at the entire photo
 
@@ -25,7 +26,7 @@ def mark(
     boxes: Sequence[tuple[int, int, int, int]] = (),
     grow: int = 0,
 ) -> Pixels:
-    """Set pixels to NaN where the mask is at least 0.5, and inside boxes.
+    """Set pixels to NaN where the mask is not black, and inside boxes.
 
     Args:
         pixels: H x W x C.
@@ -40,7 +41,7 @@ def mark(
 
     missing = find_missing(pixels).astype(np.uint8)
     if mask is not None:
-        missing[mask >= 0.5] = 1
+        missing[mask >= _SOFT] = 1
     height, width = missing.shape
     for x, y, across, down in boxes:
         if x >= width or y >= height:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -125,6 +125,11 @@ class Restoration:
     report: TaskReport
     runs: tuple[NetworkRun, ...] = ()
     changed: bool = True
+
+    def warn(self, sentence: str) -> Restoration:
+        """Return the result with one more warning."""
+        warnings = (*self.report.warnings, sentence)
+        return replace(self, report=replace(self.report, warnings=warnings))
 
 
 @dataclass(frozen=True)
