@@ -207,12 +207,12 @@ def test_a_preview_without_a_terminal_names_the_page(
     checkpoints: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    photos(tmp_path, 1)
+    photos(tmp_path, 2)
     words = ["denoise", "in/0.png", "-o", "-", "--preview", "--model", str(checkpoints[3])]
     result = CliRunner().invoke(app, words)
     assert result.exit_code == 0 and result.stdout_bytes.startswith(b"\x89PNG")
     assert result.stderr.startswith("This terminal cannot show pictures. Use --compare page.html.")
-    refused = CliRunner().invoke(app, [*words[:2], "--preview", "--jobs", "2"])
+    refused = CliRunner().invoke(app, ["denoise", "in", "--preview", "--jobs", "2"])
     assert refused.exit_code == 2 and "Cannot use --preview with several" in refused.stderr
 
 

@@ -18,8 +18,6 @@ _WINDOW = 49  # side of the windows in which haze is even, in pixels of the smal
 _STYLE = "style"  # the level of networks that know photos without haze
 _LEAST = 1e-4  # variance below which the contrast of a window is not measured
 DARKER, CLEARER = 8.0, 1.2  # a scene that got so much darker should get so much clearer
-TINTED = 25.0  # by how many levels of 255 channels may shift apart; most haze takes up to 23
-CAST = "The colors shifted: the photo may have no haze. Check them, or use a lower --strength."
 UNCERTAIN = (
     "The photo became darker, but hardly clearer: it may have no haze. Check its colors, or use a"
     " lower --strength."
@@ -61,12 +59,8 @@ class Dehaze(Task):
         """Restore a picture, and warn if it seems to have had no haze."""
         before = reduce_scene(picture.pixels)  # the network may overwrite the picture
         done = super().restore(picture, mask, networks, strength)
-        after = reduce_scene(done.pixels)
-        darker, clearer = measure_removed(before, after)
-        shift = 255 * (after - before).mean(axis=(0, 1))
-        if darker >= DARKER and clearer < CLEARER:
-            return done.warn(UNCERTAIN)
-        return done.warn(CAST) if shift.max() - shift.min() > TINTED else done
+        darker, clearer = measure_removed(before, reduce_scene(done.pixels))
+        return done.warn(UNCERTAIN) if darker >= DARKER and clearer < CLEARER else done
 
     def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Repeat the change of a reduced photo on all its pixels."""
