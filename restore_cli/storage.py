@@ -115,7 +115,7 @@ def write(url: str, data: bytes) -> None:
         except FileNotFoundError:
             if url.partition("://")[0] not in _WITH_FOLDERS:  # a bucket is missing
                 raise
-            system.makedirs(system._parent(path), exist_ok=True)
+            system.makedirs(parent_of(path), exist_ok=True)
             system.pipe_file(path, data)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from restore_cli.errors import RestoreError
 from restore_cli.image import Mask, Pixels
 
-_SOFT = 0.1  # a mask from here on is not black; brushes have soft edges, and JPEGs ringing
+_SOFT = 0.02  # a mask from here on is not black; brushes have soft edges, and JPEGs ringing
 DEPTH = 8  # pixels; a gap that is deeper is filled at half the size first
 CONTEXT = 128  # least pixels around a gap for networks that look at the entire photo
 
