@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from restore_cli import restore
 from restore_cli.blur import (
     LARGEST,
     Blurring,
@@ -18,10 +19,11 @@ from restore_cli.blur import (
 )
 from restore_cli.degradations.blur import Blur
 from restore_cli.degradations.blur_kind import AnyBlur
+from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture, to_gray
 from restore_cli.metrics import psnr
 from restore_cli.network import Geometry
-from restore_cli.tasks.deblur import Deblur
+from restore_cli.tasks.deblur import Deblur, parse_blur
 from restore_cli.tasks.restoration import Trained
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
@@ -73,11 +75,48 @@ def test_an_inverse_keeps_flat_areas_and_sharp_photos() -> None:
 
 def test_only_networks_that_know_what_to_do_with_it_get_an_inverse() -> None:
     task = Deblur(Blurring("disk", 7))
-    assert task.prepare(Picture(CAT), Trained({}, Geometry(3))) is None
+    plain = task.prepare(Picture(CAT), Trained({}, Geometry(3)))
+    assert not plain.conditions and "--blur had no effect" in plain.report.warnings[0]
+    assert not Deblur().prepare(Picture(CAT), Trained({}, Geometry(3))).report.warnings
     fed = task.prepare(Picture(CAT), Trained({}, Geometry(3, conditions=6)))
-    assert fed and len(fed.conditions) == Deblur.maps
+    assert len(fed.conditions) == Deblur.maps
     assert fed.report.options == {"blur": "disk of 7.0 pixels"}
     np.testing.assert_array_equal(fed.pixels, CAT)
+
+
+@pytest.mark.parametrize(
+    ("text", "blurring"),
+    [
+        ("disk:6", Blurring("disk", 6)),
+        ("gaussian:1.5", Blurring("gaussian", 6)),
+        ("motion:9.5:30", Blurring("motion", 9.5, 30)),
+    ],
+)
+def test_a_blur_can_be_given(text: str, blurring: Blurring) -> None:
+    assert parse_blur(text) == blurring
+    assert Deblur(blurring).given() == (f"blur={text}",)
+
+
+def test_angles_may_be_negative_and_auto_measures() -> None:
+    assert parse_blur("motion:9:-45") == parse_blur("motion:9:135")
+    assert parse_blur("auto") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["disk", "disk:", "disk:0.5", "disk:17", "disk:4:5", "disk:nan", "gaussian:5", "motion:9:inf"],
+)
+def test_an_invalid_blur_is_refused(text: str) -> None:
+    with pytest.raises(UsageError, match="is not a valid blur; expected disk:DIAMETER"):
+        parse_blur(text)
+
+
+@pytest.mark.weights
+def test_the_given_blur_is_removed() -> None:
+    blurred = Blur("motion", 9, 150).apply(CAT, np.random.RandomState(0))
+    given = restore(Picture(blurred), Deblur(Blurring("motion", 9, 150))).pixels
+    wrong = restore(Picture(blurred), Deblur(Blurring("motion", 9, 60))).pixels
+    assert psnr(given, CAT) > psnr(blurred, CAT) + 3 > psnr(wrong, CAT) + 3
 
 
 def test_training_shows_networks_estimates_as_rough_as_real_ones() -> None:
@@ -85,9 +124,9 @@ def test_training_shows_networks_estimates_as_rough_as_real_ones() -> None:
     found = []
     for _ in range(300):
         task, _, target = Blur("disk", 8).pair(clean, rng)
-        assert isinstance(task, Deblur) and task.found
+        assert isinstance(task, Deblur) and task.blur
         np.testing.assert_array_equal(target, clean)
-        found.append(task.found)
+        found.append(task.blur)
     disks = [one.size for one in found if one.kernel == "disk"]
     assert 240 < len(disks) < 300
     assert abs(np.mean(disks) - 8) < 0.15 and 0.2 < np.std(disks) < 0.5

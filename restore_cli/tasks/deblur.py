@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from restore_cli.tasks import Task
+from restore_cli.errors import UsageError
+from restore_cli.tasks import Task, option
 from restore_cli.tasks.restoration import NetworkInput, TaskReport, Trained
 
 if TYPE_CHECKING:
@@ -13,12 +15,41 @@ if TYPE_CHECKING:
     from restore_cli.image import Picture
 
 
+def parse_blur(text: str) -> Blurring | None:
+    """Parse "disk:DIAMETER", "gaussian:SIGMA" or "motion:LENGTH:ANGLE", or "auto"."""
+    if text == "auto":
+        return None
+    from restore_cli.blur import KERNELS, LARGEST, SHARP, Blurring
+
+    kind, *parts = text.split(":")
+    kernel = next((one for one in KERNELS if one == kind), SHARP)
+    try:
+        size, angle = map(float, parts if kernel == "motion" else [*parts, "0"])
+    except ValueError:
+        size = angle = math.nan
+    blurring = Blurring(kernel, 4 * size if kernel == "gaussian" else size, angle % 180)
+    if kernel == SHARP or not (1 <= blurring.size <= LARGEST and blurring.angle >= 0):
+        raise UsageError(
+            f"{text!r} is not a valid blur; expected disk:DIAMETER or motion:LENGTH:ANGLE with 1 to"
+            f" {LARGEST:g} pixels, gaussian:SIGMA with 0.25 to {LARGEST / 4:g}, or auto."
+        )
+    return blurring
+
+
+def show_blur(blurring: Blurring) -> str:
+    """The text of a blur."""
+    if blurring.kernel == "gaussian":
+        return f"gaussian:{blurring.size / 4:g}"
+    angle = f":{blurring.angle:g}" if blurring.kernel == "motion" else ""
+    return f"{blurring.kernel}:{blurring.size:g}{angle}"
+
+
 @dataclass(frozen=True)
 class Deblur(Task):
     """Sharpen blurred photos.
 
     Attributes:
-        found: the blur, if it is known; otherwise it is measured.
+        blur: the blur, if it is known; None measures it in each photo.
     """
 
     name: ClassVar[str] = "deblur"
@@ -26,14 +57,23 @@ class Deblur(Task):
     skips_frames: ClassVar[bool] = True
     maps: ClassVar[int] = 6
 
-    found: Blurring | None = None
+    blur: Blurring | None = option(  # noqa: RUF009 (it is frozen)
+        None,
+        help="Blur of the photo: disk:DIAMETER out of focus, motion:LENGTH:ANGLE counterclockwise"
+        " from the horizontal, gaussian:SIGMA, in pixels and degrees; auto measures it per photo.",
+        metavar="BLUR|auto",
+        parse=parse_blur,
+        show=show_blur,
+    )
 
-    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:
+    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Add the photo with its blur inverted, in six planes, unless the network needs none."""
         if not trained.geometry.conditions:
-            return None
+            warning = "This model was trained for one blur; --blur had no effect."
+            report = TaskReport(warnings=(warning,) if self.blur else ())
+            return NetworkInput(picture.pixels, report=report)
         from restore_cli.blur import deconvolve, measure_blur
 
-        found = self.found or measure_blur(picture.pixels, picture.visible)
+        found = self.blur or measure_blur(picture.pixels, picture.visible)
         report = TaskReport({"blur": str(found)})
         return NetworkInput(picture.pixels, deconvolve(picture.pixels, found), report)
