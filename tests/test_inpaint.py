@@ -319,6 +319,17 @@ def test_where_a_mask_is_transparent_nothing_is_missing(model: Path, photo: Path
     np.testing.assert_array_equal(changed(photo), expected)
 
 
+def test_an_object_at_a_transparent_edge_leaves_no_color(model: Path) -> None:
+    pixels, mask = np.full((40, 60, 3), 0.4, np.float32), np.zeros((40, 60), np.float32)
+    mask[12:20, 22:30] = 1
+    pixels[mask > 0] = 1, 0, 0
+    alpha = np.ones((40, 60), np.float32)
+    alpha[:, 30:] = 0
+    filled = restore(Picture(pixels, alpha), Inpaint(), str(model), mask=mask).pixels
+    colors = filled[mask > 0]
+    np.testing.assert_allclose(colors, np.broadcast_to(colors.mean(), colors.shape), atol=0.05)
+
+
 def test_a_mask_through_a_pipe(model: Path, photo: Path) -> None:
     mask = Image.new("L", (60, 40))
     mask.paste(255, (5, 5, 9, 9))

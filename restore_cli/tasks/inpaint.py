@@ -149,7 +149,7 @@ class Inpaint(Task):
                 "Cannot use this model without --detect. Add it, or use another --model."
             )
         if not self.detect:
-            observed, where = self._mark(picture.pixels, mask)
+            observed, where = self._mark(picture, mask)
             marked = replace(picture, pixels=observed)
             return self.run(marked, unrestored, where, networks, model, strength)
         return self._find_and_fill(picture, unrestored, mask, networks, strength, finds)
@@ -180,7 +180,7 @@ class Inpaint(Task):
         seen = Observed.of(picture.pixels)
         made = [finder.finish(run.result.pixels, seen) for run in runs]
         known, doubt = locate(str(self.detect), made, picture.pixels, keep_edges=not self.grow)
-        observed, where = self._mark(known, mask)
+        observed, where = self._mark(replace(picture, pixels=known), mask)
         where = np.maximum(where, (known != picture.pixels).any(axis=2))
         if finds and strength and where.any():
             model = networks.find(None, self.name)
@@ -190,19 +190,25 @@ class Inpaint(Task):
         report = replace(filled.report, warnings=warnings)
         return replace(filled, report=report, runs=(*runs, *filled.runs))
 
-    def _mark(self, pixels: Pixels, mask: Pixels | None) -> tuple[Pixels, Pixels]:
+    def _mark(self, picture: Picture, mask: Pixels | None) -> tuple[Pixels, Pixels]:
         """Set missing pixels to NaN; also returns H x W, 1 where they are and 0 elsewhere."""
+        import numpy as np
+
         from restore_cli.tasks.missing import find_missing, mark
 
-        found = bool(self.detect) or bool(find_missing(pixels).any())
+        found = bool(self.detect) or bool(find_missing(picture.pixels).any())
         if mask is None and not self.box and not found:
             raise UsageError("Cannot inpaint: no area is given. Use --mask, --box or --detect.")
-        observed = mark(pixels, mask, self.box, self.grow)
+        observed = mark(picture.pixels, mask, self.box, self.grow)
         missing = find_missing(observed)
         if not missing.any() and not self.detect:
             raise RestoreError(
                 "Cannot inpaint: the mask has no white pixels. Paint the areas to fill in white."
             )
+        if picture.visible is not None:  # hidden pixels have the color of the nearest visible one
+            known = (picture.visible & ~missing).astype("float32")
+            observed = replace(picture, pixels=observed, alpha=known).opaque_pixels().copy()
+            observed[missing] = np.nan
         return observed, missing.astype("float32")
 
     def run_network(
