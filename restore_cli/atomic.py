@@ -47,8 +47,13 @@ def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False)
         ) from error
 
 
-def check_folder(folder: Path) -> None:
-    """Raise UsageError if files cannot be written into a folder, which may not exist yet."""
+def check_folder(folder: Path, option: str = "-o") -> None:
+    """Raise UsageError if files cannot be written into a folder, which may not exist yet.
+
+    Args:
+        folder: its path.
+        option: the option that chooses it.
+    """
     absolute = folder.absolute()
     present = next(place for place in (absolute, *absolute.parents) if place.exists())
     try:
@@ -56,11 +61,11 @@ def check_folder(folder: Path) -> None:
             pass
     except NotADirectoryError as error:
         raise UsageError(
-            f"Cannot write into {folder}: {present} is a file. Choose another one with -o."
+            f"Cannot write into {folder}: {present} is a file. Choose another one with {option}."
         ) from error
     except OSError as error:
         raise UsageError(
-            f"Cannot write into {folder}: {error.strerror}. Choose another one with -o."
+            f"Cannot write into {folder}: {error.strerror}. Choose another one with {option}."
         ) from error
 
 

@@ -12,7 +12,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,9 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from restore_cli.cli import app
+from restore_cli.errors import WeightsError
+from restore_cli.pipeline import batch
+from restore_cli.pipeline import workers as pools
 from restore_cli.pipeline.batch import restore_files
 from restore_cli.pipeline.files import FileJob
 from restore_cli.pipeline.journal import Journal
@@ -31,7 +34,7 @@ from restore_cli.pipeline.request import Request
 from restore_cli.pipeline.watch import watch
 from restore_cli.report.record import Record
 from restore_cli.storage import StorageError
-from restore_cli.tasks import find_task
+from restore_cli.tasks.denoise import Denoise
 
 NAMES = [f"{number}.png" for number in range(6)]
 Run = Callable[..., Result]
@@ -153,6 +156,26 @@ def test_a_recursive_glob_leaves_the_output_folder_out(run: Run, words: list[str
         assert len(statuses(run("--json", "--overwrite"))) == len(NAMES)
 
 
+def test_a_glob_of_folders_leaves_the_output_folder_out(run: Run, words: list[str]) -> None:
+    words[1] = "*/*.png"
+    for _ in range(2):
+        assert len(statuses(run("--json", "--overwrite"))) == len(NAMES)
+
+
+def test_a_mask_from_a_pipe_is_for_one_photo(run: Run) -> None:
+    os.mkfifo("mask")
+    result = run("--mask", "mask")
+    assert result.exit_code == 2 and "Cannot read the mask mask for several" in result.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--skip-existing"], ["--resume"]])
+def test_a_folder_that_cannot_be_written_is_named_first(run: Run, more: list[str]) -> None:
+    result = run("-o", "/proc/none/", *more)
+    assert result.exit_code == 2 and "Cannot write into /proc/none" in result.stderr
+    result = run("--mask", "in/0.png", "--save-mask", "/proc/none/", *more)
+    assert more == ["--resume"] or "Cannot write into /proc/none" in result.stderr
+
+
 def test_masks_of_others_are_kept_by_later_runs(run: Run, words: list[str], tmp_path: Path) -> None:
     assert run("--resume").exit_code == 0
     Image.new("L", (30, 24), 255).save("mask.png")
@@ -196,9 +219,54 @@ def test_a_result_of_another_photo_is_not_replaced(
     assert contents(tmp_path / "out") == made
     shutil.copy(tmp_path / "in/0.png", tmp_path / "other/0.png")
     assert set(statuses(run("--resume", "--json")).values()) == {"skipped"}  # a copy
-    shutil.rmtree(tmp_path / "in")
+    shutil.rmtree(tmp_path / "in")  # such as a memory card that was taken out
     photo(tmp_path / "other/0.png", 200)
-    assert set(statuses(run("--resume", "--json")).values()) == {"done"}  # it was moved and edited
+    assert run("--resume").exit_code == 2 and contents(tmp_path / "out") == made
+    assert run("--resume", "--overwrite").exit_code == 0
+
+
+def test_a_photo_that_was_saved_by_hand_is_kept(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in/7.png").write_bytes(b"no photo")
+    assert run("--resume").exit_code == 1
+    mine = photo(tmp_path / "out/7.png", 7).read_bytes()
+    photo(tmp_path / "in/7.png", 8)
+    refused = run("--retry-failed")
+    assert refused.exit_code == 2 and "out/7.png: it already exists" in refused.stderr
+    assert (tmp_path / "out/7.png").read_bytes() == mine
+
+
+@pytest.mark.parametrize("more", [[], ["--resume"]])
+def test_what_others_write_during_a_run_is_kept(
+    run: Run, words: list[str], tmp_path: Path, more: list[str]
+) -> None:
+    def arrive() -> Iterator[FileJob]:
+        yield FileJob("in/0.png", "out/0.png", "0.png")
+        photo(tmp_path / "out/5.png", 1)
+        yield FileJob("in/5.png", "out/5.png", "5.png")
+
+    request = Request(Step(Denoise(sigma=9), words[-1]), arrive(), existing="refuse")
+    with closing(Journal("out")) if more else nullcontext() as journal:
+        refused, done = restore_files(request, journal=journal)  # in the order they end
+    assert done.status == "done" and "created during this run" in str(refused.error)
+    mine = photo(tmp_path / "mine.png", 1).read_bytes()
+    assert (tmp_path / "out/5.png").read_bytes() == mine
+
+
+def test_a_fatal_error_with_two_large_photos_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing:
+        def read(self, item: FileJob) -> bytes:
+            return b""
+
+        def __call__(self, item: FileJob, data: bytes) -> Record:
+            raise WeightsError("no such model")
+
+    monkeypatch.setattr(pools, "is_large", lambda data: True)  # above 16 megapixels
+    pool = pools.ThisProcess(Failing())  # type: ignore[arg-type]
+    for name in NAMES[:2]:
+        pool.submit(FileJob(f"in/{name}", f"out/{name}", name))
+    second = pool._running[1][1]
+    with pytest.raises(WeightsError):
+        second.result(timeout=60)
 
 
 def test_what_the_photo_did_not_cause_is_tried_again(run: Run, tmp_path: Path) -> None:
@@ -436,6 +504,25 @@ def test_a_photo_waits_for_its_mask(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert next(found) == (str(path), "a.png")
 
 
+def test_what_the_photo_did_not_cause_is_tried_again_while_watching(
+    run: Run, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_LATER", 0.0)
+    (tmp_path / "out/0.png").mkdir(parents=True)
+    item = FileJob("in/0.png", "out/0.png", "0.png")
+
+    def found() -> Iterator[FileJob | None]:
+        yield item
+        yield None
+        (tmp_path / "out/0.png").rmdir()
+        yield from [None] * 3
+
+    request = Request(Step(Denoise(sigma=9), words[-1]), found(), existing="refuse")
+    with closing(Journal("out")) as journal:
+        records = list(restore_files(request, journal=journal))
+    assert [record.status for record in records] == ["failed", "done"]
+
+
 def test_watching_survives_a_search_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -491,7 +578,7 @@ def test_a_photo_that_changes_while_it_is_restored_is_restored_again(
         photo(source, 1)
         yield FileJob(str(source), str(result), "a.png")
 
-    request = Request(Step(find_task("denoise")(sigma=9)), arriving())
+    request = Request(Step(Denoise(sigma=9)), arriving())
     with closing(Journal(str(tmp_path / "out"))) as journal:
         records = list(restore_files(request, journal=journal))
     assert [record.status for record in records] == ["done", "done"] and not records[1].error
@@ -529,7 +616,7 @@ def test_inputs_are_taken_as_they_are_needed(words: list[str], tmp_path: Path) -
         FileJob(str(tmp_path / f"in/{next(taken) % 6}.png"), str(tmp_path / f"{number}.png"), "")
         for number in itertools.count()
     )
-    request = Request(Step(find_task("denoise")(sigma=9), words[-1]), items)
+    request = Request(Step(Denoise(sigma=9), words[-1]), items)
     records = restore_files(request)
     assert [next(records).status for _ in range(4)] == ["done"] * 4
     assert next(taken) < 10

@@ -129,6 +129,14 @@ def test_every_model_and_baseline_is_measured_at_every_level(
     assert (alone["set"], alone["figures"]["PSNR"]) == ("small gray", full["figures"]["PSNR"])
 
 
+def test_levels_of_real_pairs_are_refused(sets: Path) -> None:
+    words = ["derain", "rain", "--data", str(sets), "--level", "rain=none"]
+    result = CliRunner().invoke(app, ["bench", *words])
+    assert (
+        result.exit_code == 2 and "its images are already damaged. Use --degrade" in result.stderr
+    )
+
+
 def test_real_pairs(sets: Path, tmp_path: Path) -> None:
     network = build("unet:UNet", {"widths": [8], "conditions": 0})
     network.init_weights()

@@ -304,7 +304,8 @@ def test_what_is_removed_is_gone(hub: Hub) -> None:
     with pytest.raises(UsageError, match="'small' is ambiguous"):
         shell("remove", "small")
     with pytest.raises(
-        WeightsError, match="Cannot find free: it is not downloaded, and downloads are off"
+        WeightsError,
+        match=r"Cannot find free: it is not downloaded\. Run `restore models fetch",
     ):
         shell("path", "free")
 

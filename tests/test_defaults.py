@@ -42,6 +42,14 @@ def refused(text: str, *words: str) -> None:
     assert re.search(text, result.stderr) and result.stderr.count("\n") == 1, result.stderr
 
 
+def test_variables_of_options_that_a_command_lacks_are_not_for_it(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RESTORE_STRENGTH", "50%")
+    assert not find_defaults("auto")
+    assert find_defaults("derain")["strength"].value == "50%"
+
+
 def test_the_nearest_default_holds(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     derain = ("derain", "a.png")
     assert output(*derain) == "a.derained.png"
@@ -80,7 +88,10 @@ def test_options_of_tasks_and_switches_have_defaults(
     ("text", "said"),
     [
         ("sufix = '.x'", r"Cannot use sufix in {}: there is no such option. Did you mean suffix\?"),
-        ("sigma = 10", r"Cannot use sigma in {}: there is no such option\."),
+        (
+            "sigma = 10",
+            r"Cannot use sigma in {}: it is for one task\. Put it in a table like",
+        ),
         ("[denoise]\nsigmas = 10", r"Cannot use denoise.sigmas in {}: .* Did you mean sigma\?"),
         ("[denoize]\nsigma = 10", r"Cannot use \[denoize\] in {}: .* Did you mean denoise\?"),
         ("[run]\npreset = 'archive'", r"Cannot use run.preset in {}: there is no such option\."),

@@ -161,6 +161,16 @@ def test_metadata_of_heic() -> None:
         assert read_picture(data).metadata == metadata
 
 
+@pytest.mark.parametrize("alpha", [None, np.zeros((24, 34), np.uint8)])
+def test_heic_with_gray_and_alpha_has_no_gray_profile(alpha: Array | None) -> None:
+    gray = SRGB[:16] + b"GRAY" + SRGB[20:]
+    picture = Picture(np.zeros((24, 34, 1), np.float32), alpha, metadata=Metadata(icc=gray))
+    data, losses = encode_picture(picture, "HEIF")
+    lost = "The ICC profile does not match the channels of the output, so it was left out."
+    assert losses == (() if alpha is None else (lost,))
+    assert read_picture(data).metadata.icc == (gray if alpha is None else None)
+
+
 def test_the_color_space_of_heic_is_kept() -> None:
     pq = {"color_primaries": 9, "transfer_characteristics": 16}
     picture = read_picture(heif(smooth(3, 10), 10, **pq))

@@ -123,6 +123,12 @@ def test_help_imports_nothing_slow() -> None:
     assert (answer.returncode, answer.stderr) == (0, "") and "denoise" in answer.stdout
 
 
+def test_help_suggests_topics() -> None:
+    for word, hint in (("choosing-model", "Did you mean choosing-models?"), ("xyz", "Topics are ")):
+        result = CliRunner().invoke(app, ["help", word])
+        assert result.exit_code == 2 and hint in result.stderr
+
+
 def test_help_says_what_a_mask_is() -> None:
     assert "white areas are filled in" in read_help("inpaint")
     assert "white areas are restored" in read_help("denoise")

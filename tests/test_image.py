@@ -48,6 +48,7 @@ from restore_cli.image.exif import xmp_of_result
 from restore_cli.image.pages import open_pages
 from restore_cli.image.photoshop import split_resources
 from restore_cli.image.png_chunks import PNG_SIGNATURE, join_chunk
+from restore_cli.image.raw import is_raw
 
 Array = npt.NDArray[Any]
 
@@ -338,10 +339,38 @@ def test_pages_of_a_tiff_are_counted_without_decoding() -> None:
     note = "Only the first of 2000 frames was read; --pages all restores all of them."
     assert read_picture(buffer.getvalue()).notes == (note,)
     assert time.perf_counter() - started < 0.5
-    looped = bytearray(tiff(noise(1)))
-    (start, count) = struct.unpack_from("<4xIH", looped)
-    struct.pack_into("<I", looped, start + 2 + 12 * count, start)
-    assert read_picture(bytes(looped)).notes == ()
+    for link, notes in (
+        (8, ()),
+        (9999, ("The file is damaged: only 1 of its pages can be found.",)),
+    ):
+        linked = bytearray(tiff(noise(1)))
+        (start, count) = struct.unpack_from("<4xIH", linked)
+        assert start == 8  # which makes a loop
+        struct.pack_into("<I", linked, start + 2 + 12 * count, link)
+        assert read_picture(bytes(linked)).notes == notes
+
+
+def test_a_tiff_whose_last_pages_are_missing_is_not_read_as_whole() -> None:
+    first, *others = (Image.fromarray(noise(3)) for _ in range(4))
+    data = saved(first, "TIFF", save_all=True, append_images=others)
+    link = 4
+    for _ in range(3):
+        (start,) = struct.unpack_from("<I", data, link)  # of the third page in the end
+        link = start + 2 + 12 * struct.unpack_from("<H", data, start)[0]
+    for damaged in (data[:start], data[:link], data[:start] + bytes(len(data) - start)):
+        with pytest.raises(PictureError, match=r"damaged \(only 2 of its pages"):
+            open_pages(damaged, "a.tif")
+        assert "only 2 of its pages can be found." in read_picture(damaged).notes[-1]
+    pages = open_pages(data, "a.tif")
+    assert pages is not None and pages.count == 4
+
+
+def test_pixels_do_not_make_a_tiff_a_raw_photo() -> None:
+    samples = np.full((8, 8, 3), list(b"ZRC"), np.uint8)  # OpenCV writes RGB behind the header
+    data = cv2.imencode(".tif", samples, [cv2.IMWRITE_TIFF_COMPRESSION, 1])[1].tobytes()
+    assert data[8:10] == b"CR" and read_picture(data).format == "TIFF"
+    for header in (b"II*\0\x10\0\0\0CR\2\0", b"MM\0*\0\0\0\x10CR\2\0"):
+        assert is_raw(header)
 
 
 @pytest.mark.parametrize("quality", [1, 10, 49, 50, 75, 95, 100])
@@ -558,6 +587,28 @@ def test_the_fourth_byte_of_a_bmp_is_reported_if_it_varies() -> None:
     assert read_picture(saved(Image.fromarray(noise(3)), "BMP")).notes == ()
 
 
+@pytest.mark.parametrize(
+    "header", [b"P4\n9 2\n", b"P5 5 4 1\n", b"P5\n# 2\n5 2\n65535\n", b"P6\n3 2\n255\n"]
+)
+def test_further_images_of_a_pnm_are_reported(header: bytes) -> None:
+    size = {b"P4": 4, b"P5": 20, b"P6": 18}[header[:2]]
+    one = header + bytes(size)
+    assert read_picture(one + b"\n").notes == ()
+    assert read_picture(one + one).notes == ("Only the first of several images was read.",)
+
+
+def test_the_profile_of_a_bmp_is_read() -> None:
+    plain = saved(Image.fromarray(PHOTO), "BMP")
+    pixels = plain[54:]
+    head = struct.pack("<I", 124) + plain[18:54] + bytes(16) + b"DEBM" + bytes(52)
+    head += struct.pack("<III", 124 + len(pixels), len(SRGB), 0)
+    data = plain[:10] + struct.pack("<I", 14 + 124) + head + pixels + SRGB
+    picture = read_picture(data)
+    np.testing.assert_array_equal(samples_of(picture), PHOTO)
+    assert picture.metadata.icc == SRGB and picture.notes == ()
+    assert read_picture(data[:-1]).notes == ("A broken ICC profile was left out.",)
+
+
 def test_avif_warns_that_it_changes_alpha() -> None:
     samples = noise(4)
     loss = "AVIF changes transparency slightly; PNG, TIFF and WEBP keep it exactly."
@@ -579,6 +630,12 @@ def test_additional_channels_of_a_tiff_are_reported(depth: int) -> None:
         np.testing.assert_array_equal(samples_of(picture), samples[..., :kept])
         channels = "1 channel was" if left == 1 else "2 channels were"
         assert picture.notes == (f"{channels} left out: only colors and alpha are read.",)
+
+
+def test_an_additional_channel_that_pillow_drops_is_reported() -> None:
+    note = "1 channel was left out: only colors and alpha are read."
+    options: dict[str, Any] = {"photometric": "separated", "extrasamples": ["unspecified"]}
+    assert note in read_picture(tiff(noise(5), **options)).notes
 
 
 @pytest.mark.parametrize(
@@ -798,6 +855,16 @@ def test_extended_xmp_is_kept_in_a_jpeg() -> None:
     assert "extended XMP" in encode_picture(picture, "PNG")[1][0]
 
 
+def test_thumbnails_in_extended_xmp_are_blank() -> None:
+    packet = b"<x><xmp:Thumbnails>/9j/</xmp:Thumbnails><depth/></x>"
+    heads = [bytes(32) + struct.pack(">II", len(packet), place) for place in (0, 25)]
+    parts = (heads[1] + packet[25:], heads[0] + packet[:25])  # not in order
+    picture = Picture(np.zeros((8, 8, 3), np.float32), metadata=Metadata(extended_xmp=parts))
+    found = read_picture(encode_picture(picture, "JPEG")[0]).metadata.extended_xmp
+    blank = b"<x>" + b" " * (len(packet) - 15) + b"<depth/></x>"
+    assert found == (heads[0] + blank[:25], heads[1] + blank[25:])
+
+
 @pytest.mark.parametrize(
     ("chunks", "warns"),
     [
@@ -820,9 +887,11 @@ def test_another_gamma_is_not_lost_in_silence(chunks: list[tuple[bytes, int]], w
 
 def test_a_tiff_says_what_is_left_out_and_keeps_its_names() -> None:
     tags = [(33550, "d", 3, (1.0, 1.0, 0.0), True), (269, "s", 0, "Plate 7", True)]
+    tags += [(11, "s", 0, "Program", True), (18249, "H", 1, 75, True)]
     picture = read_picture(tiff(noise(3), extratags=tags))
     assert picture.notes == ("Georeferencing was left out.",)
-    assert opened(encode_picture(picture, "TIFF")[0]).tag_v2[269] == "Plate 7"
+    kept: Any = opened(encode_picture(picture, "TIFF")[0])
+    assert [kept.tag_v2[tag] for tag in (11, 269, 18249)] == ["Program", "Plate 7", 75]
 
 
 @pytest.mark.parametrize("orientation", [1, 6])
@@ -969,6 +1038,13 @@ def test_iptc_resources_and_comments_of_a_jpeg() -> None:
     )
 
 
+def test_an_incomplete_profile_of_a_jpeg_is_reported() -> None:
+    data = saved(Image.fromarray(PHOTO), "JPEG", icc_profile=SRGB)
+    assert read_picture(data).notes == ()
+    data = data.replace(b"ICC_PROFILE\0\1\1", b"ICC_PROFILE\0\1\2")  # the first of two parts
+    assert read_picture(data).notes == ("A broken ICC profile was left out.",)
+
+
 def test_a_comment_that_is_too_long_for_a_jpeg_is_left_out() -> None:
     comments = (b"short", b"x" * 70_000)
     picture = Picture(np.zeros((8, 8, 3), np.float32), metadata=Metadata(comments=comments))
@@ -1026,6 +1102,9 @@ def test_what_cannot_be_kept_of_pixels_and_credentials_is_reported() -> None:
     assert set(read_picture(bytes(jpeg[:20] + segment + jpeg[20:])).notes) == {aspect, signed}
     data = tiff(PHOTO, resolution=(2, 1), resolutionunit=1)
     assert read_picture(data).notes == (aspect,)
+    webp = saved(Image.fromarray(PHOTO), "WEBP", exif=exif_with(1))
+    webp += b"C2PA" + struct.pack("<I", len(box)) + box
+    assert read_picture(webp[:4] + struct.pack("<I", len(webp) - 8) + webp[8:]).notes == (signed,)
 
 
 def test_tags_of_an_unexpected_type() -> None:
@@ -1049,6 +1128,28 @@ def test_resolution_that_is_only_in_exif(format: str) -> None:
         assert opened(data).info["dpi"] == pytest.approx((300, 150), abs=0.1)
     for target in ("WEBP", "AVIF"):
         assert encode_picture(picture, target)[1] == ()
+
+
+def test_pillow_does_not_guess_a_resolution() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.Make] = "Maker"
+    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=exif.tobytes()))
+    assert picture.metadata.dpi is None
+    bmp, _ = encode_picture(picture, "BMP")
+    assert struct.unpack_from("<II", bmp, 38) == (0, 0)
+    assert read_picture(bmp).metadata.dpi is None
+    exif[ExifTags.Base.XResolution], exif[ExifTags.Base.YResolution] = 300.0, 150.0
+    exif[ExifTags.Base.ResolutionUnit] = 2
+    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=exif.tobytes()))
+    assert picture.metadata.dpi == (300, 150)
+
+
+@pytest.mark.parametrize("dpi", [(101_600.0, 300.0), (0.3, 0.3)])
+def test_an_extreme_resolution_is_not_stored_in_a_jpeg(dpi: tuple[float, float]) -> None:
+    picture = Picture(np.zeros((8, 8, 3), np.float32), metadata=Metadata(dpi=dpi))
+    data, losses = encode_picture(picture, "JPEG")
+    assert losses == (f"JPEG stores 1 to 65535 dpi, so {dpi[0]:g} x {dpi[1]:g} were left out.",)
+    assert read_picture(data).metadata.dpi is None
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -35,6 +35,9 @@ def test_results_are_unique() -> None:
     assert len(keys) == len(set(keys))
 
 
+TEXT = {"damage": "text", "size": 10, "share": 0.1, "blind": True}
+
+
 @pytest.mark.parametrize(
     ("task", "set", "level", "model", "psnr", "ssim"),
     [
@@ -52,7 +55,7 @@ def test_results_are_unique() -> None:
         ("deblock", "live1", {"quality": 10}, "AR-CNN", 28.98, None),
         ("deblock", "live1", {"quality": 10}, "Deeper SRCNN", 28.92, None),
         ("deblock", "classic5", {"quality": 40}, "DnCNN-3", 33.77, 0.9003),
-        ("inpaint", "live1", {"damage": "text", "size": 10}, "RED30", 38.24, 0.9869),
+        ("inpaint", "live1", TEXT, "RED30", 38.24, 0.9869),
         ("derain", "rain1200", {}, "UNet-5 InfoAccum LSGAN", 30.77, 0.9013),
         ("derain", "raincityscapes", {}, "UNet-5 LSGAN", 26.74, 0.8564),
         ("derain", "rain800", {"rain": "none"}, "En/Decoder", 24.06, 0.7194),

@@ -236,6 +236,17 @@ def test_urls_in_python(memory: Any) -> None:
     assert np.array_equal(read_picture("memory://out/0.png").pixels, picture.pixels)
 
 
+def test_a_glob_leaves_hidden_files_and_the_output_folder_out(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/0.png").write_bytes(photo(0))
+    (tmp_path / "in/._0.png").write_bytes(b"of a Mac")
+    folder = f"file://{tmp_path}/in"
+    for _ in range(2):
+        result = run(f"{folder}/**/*.png", "-o", f"{folder}/out/", "--overwrite")
+        assert result.exit_code == 0, result.stderr
+    assert os.listdir(tmp_path / "in/out") == ["0.png"]
+
+
 def test_a_url_is_watched(memory: Any) -> None:
     found = watch(lambda: [(f"memory://in/{name}", name) for name in ("0.png",)], 0.01)
     while (pair := next(found)) is None:

@@ -177,11 +177,17 @@ def test_the_checkpoint_names_all_its_folders(data: Path, tmp_path: Path) -> Non
 
 def test_a_worse_validation_does_not_replace_the_best(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.safetensors"
-    saved = [
-        moment for moment in run(data, out, steps=30, validate_every=1, lr=0.05) if moment.saved
-    ]
-    scores = [moment.scores[0] for moment in saved]
-    assert scores == sorted(scores)
+    moments = run(data, out, steps=30, validate_every=1, lr=0.05)
+    assert not all(moment.saved for moment in moments)
+    best = max(moment.scores[0] for moment in moments)
+    assert load(out).header.scores[0].psnr == round(best, 3)
+
+
+def test_other_validation_images_have_a_best_score_of_their_own(data: Path, tmp_path: Path) -> None:
+    moment = Moment()
+    assert not moment.validate_on("a") and moment.record_score(30, 5)
+    assert not moment.validate_on("a") and not moment.record_score(20, 5)
+    assert moment.validate_on("b") and moment.record_score(20, 5)
 
 
 RED = {"arch": "rednet:REDNet", "params": {"channels": 3, "depth": 4, "width": 4}}

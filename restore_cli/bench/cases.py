@@ -126,6 +126,11 @@ def _find_cases(request: Request) -> Iterator[Case]:
                 # Real pairs need no level.
                 yield Case(request, images, kind(), {}, images.name, warnings)
                 break
+            if images.examples[0].damaged and scale == 1 and damage.task() == kind().task():
+                raise UsageError(
+                    f"Cannot measure {images.name} at {describe(level)}: its images are already"
+                    " damaged. Use --degrade instead of --level, or leave it out."
+                )
             yield Case(request, images, damage, level, images.name, warnings)
 
 

@@ -70,7 +70,8 @@ def _peak() -> float:
 def measure_costs(network: Restorer, passes: int = 1) -> dict[Figure, float]:
     """The number of parameters, and thousands of floating-point operations per output pixel.
 
-    Empty for a network that another library runs.
+    Empty for a network that another library runs. Other networks that detect or measure damage
+    first are not counted, and a pixel is one that the network gets, which may be fewer.
 
     Args:
         network: the network.

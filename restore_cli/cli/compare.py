@@ -71,7 +71,8 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="KEY=VALUE",
-            help="Option of the task's command, such as scale=4 or sigma=25; repeatable.",
+            help="Option of the task's command, such as scale=4, sigma=25 or detect=text;"
+            " repeatable.",
         ),
     ] = None,
     reference: Annotated[

@@ -78,7 +78,8 @@ def find_defaults(name: str) -> dict[str, Default]:
         for path in (user_file(), find_project_file())
         if path
     ]
-    for start, keys in (("RESTORE", shared.keys()), (f"RESTORE_{name.upper()}", options.keys())):
+    common = shared.keys() & options.keys()
+    for start, keys in (("RESTORE", common), (f"RESTORE_{name.upper()}", options.keys())):
         named = {f"{start}_{key.replace('-', '_').upper()}": key for key in keys}
         levels.append(
             {
@@ -178,6 +179,8 @@ def _check_keys(path: Path, where: str, table: Mapping[str, Any], known: Iterabl
     """Raise UsageError if a table of a file has a key that is unknown or not allowed there."""
     for key, value in table.items():
         refused = f"Cannot use {where}{key} in {path}"
+        if not where and key in _task_options() - set(known):
+            raise UsageError(f"{refused}: it is for one task. Put it in a table like [denoise].")
         if key not in known:
             raise UsageError(f"{refused}: there is no such option. {_suggest(key, known)}")
         if path.name != _PROJECT:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +11,7 @@ import typer
 from restore_cli.cli.display import print_result
 from restore_cli.cli.examples import examples
 from restore_cli.cli.options import Debug
+from restore_cli.errors import UsageError
 
 _FOLDER = Path(__file__).with_name("topics")
 EPILOG = examples("help")
@@ -42,6 +44,11 @@ def help(
         print_result((_FOLDER / f"{words[0]}.txt").read_text(encoding="utf-8").rstrip())
         return
     root = ctx.find_root()
+    names = _names(ctx)
+    if words and words[0] not in names:
+        close = get_close_matches(words[0], names, 1)
+        hint = f"Did you mean {close[0]}?" if close else f"Topics are {', '.join(topics())}."
+        raise UsageError(f"Cannot show help for {words[0]!r}: there is no such command. {hint}")
     arguments = [*(words or []), "--help"]
     code = root.command.main(arguments, prog_name=root.info_name, standalone_mode=False)
     if code:

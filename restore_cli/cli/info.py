@@ -64,7 +64,8 @@ def info(
         for line in _describe(facts):
             print_text(line)
         for warning in facts.warnings:
-            print_warning(f"{file}: {warning}")
+            text, _, _ = warning.partition("; --pages")  # which `info` does not have
+            print_warning(f"{file}: {text.rstrip('.')}.")
     if failed:
         raise typer.Exit(ExitCode.FAILED)
 

@@ -282,7 +282,8 @@ Mask = Annotated[
     option(
         _EFFECT,
         "FILE|DIR",
-        "Mask, or a folder with one mask per input: white areas are restored, black ones kept.",
+        "Mask, or a folder with one mask per input, such as photo.png for photo.jpg: white"
+        " areas are restored, black ones kept.",
     ),
 ]
 Missing = Annotated[
@@ -290,7 +291,8 @@ Missing = Annotated[
     option(
         _EFFECT,
         "FILE|DIR",
-        "Mask, or a folder with one mask per input: white areas are filled in, black ones kept.",
+        "Mask, or a folder with one mask per input, such as photo.png for photo.jpg: white"
+        " areas are filled in, black ones kept.",
     ),
 ]
 SaveMask = Annotated[

@@ -37,7 +37,7 @@ class Outcomes:
 
     Args:
         batch: the progress of the batch.
-        again: what to change in the command to restore the rest, such as "--skip-existing".
+        advice: how to continue after an interruption.
         reports: files to write all records to.
         page: the page that compares before and after.
         json: print records as JSON lines.
@@ -45,7 +45,7 @@ class Outcomes:
     """
 
     batch: BatchProgress
-    again: Sequence[str]
+    advice: str
     reports: Sequence[Path] = ()
     page: Gallery | None = None
     json: bool = False
@@ -77,10 +77,7 @@ class Outcomes:
                     done = f"{count} photos are done" if count != 1 else "1 photo is done"
                 if failed:
                     done += f", {failed} failed"
-                change = f" with {' and '.join(self.again)}" if self.again else ""
-                raise KeyboardInterrupt(
-                    f"{done}. Run the command again{change} for the rest."
-                ) from error
+                raise KeyboardInterrupt(f"{done}. {self.advice}") from error
         if not self.quiet:
             self._summarize()
         if self._summary.counts["failed"]:

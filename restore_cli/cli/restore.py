@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -213,8 +214,11 @@ def restore_photos(
             raise UsageError(f"Cannot use {name} with {processes}.")
         if not dry_run and isinstance(items, list):
             _check_streams(items, json, alone)
-            if items and not resume and not skip_existing:
-                _check_writable(items[0].output)
+            new = (item for item in items if not (skip_existing and storage.is_file(item.output)))
+            for item in [] if resume else itertools.islice(new, 1):
+                _check_writable(item.output)
+                if item.mask:
+                    _check_writable(item.mask, "--save-mask")
         request = Request(
             plan=plan,
             items=items,
@@ -224,7 +228,7 @@ def restore_photos(
             pages=choice,
             jpeg_quality=jpeg_quality,
             max_pixels=max_pixels,
-            skip_existing=skip_existing,
+            existing=sources.existing,
             retry_failed=retry_failed,
             check_tiles=check_tiles,
             noise_levels=single or json or bool(reports),
@@ -272,12 +276,12 @@ def _check_streams(items: Sequence[FileJob], json: bool, alone: bool) -> None:
         raise UsageError("Cannot write an image to a terminal. Give -o FILE, or redirect it.")
 
 
-def _check_writable(output: str) -> None:
+def _check_writable(output: str, option: str = "-o") -> None:
     """Raise UsageError if an output cannot be written, before a photo is restored."""
     if output == "-" or storage.is_url(output) or os.path.islink(output):
         return
     if os.path.isfile(output) or not os.path.exists(output):  # not standard output or /dev/null
-        check_folder(Path(output).parent)
+        check_folder(Path(output).parent, option)
 
 
 def _print_plan(request: Request, journal: Journal | None, json: bool) -> None:
@@ -350,6 +354,10 @@ def _restore(
             journal=journal,
         )
         kept = [*([] if journal else reports), *([compare] if compare else [])]
-        again = [] if journal else ["--skip-existing"]
-        again += [f"another name for {path}" for path in kept]
-        Outcomes(batch, again, reports, page, json, quiet).render(worker.each(records))
+        changes = [] if journal else ["--skip-existing"]
+        changes += [f"another name for {path}" for path in kept]
+        change = f" with {' and '.join(changes)}" if changes else ""
+        advice = f"Run the command again{change} for the rest."
+        if request.existing == "overwrite" and not journal:
+            advice = "Run the command again, which restores all of them."
+        Outcomes(batch, advice, reports, page, json, quiet).render(worker.each(records))

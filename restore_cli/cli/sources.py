@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from restore_cli import storage
+from restore_cli.atomic import check_folder
 from restore_cli.cli.display import print_warning
 from restore_cli.errors import UsageError
 
@@ -60,7 +61,7 @@ class Sources:
             create: whether to create it if it does not exist; otherwise the result is None then.
 
         Raises:
-            UsageError: there is no such folder.
+            UsageError: there is no such folder, or it cannot be written.
             RestoreError: see `Journal`.
         """
         from restore_cli.pipeline.journal import Journal
@@ -68,7 +69,10 @@ class Sources:
         if not create and not self.has_journal():
             yield None
             return
-        with closing(Journal(*self._journal_place())) as journal:
+        folder, shard = self._journal_place()
+        if create and not storage.is_url(folder):
+            check_folder(Path(folder))
+        with closing(Journal(folder, shard)) as journal:
             yield journal
 
     def has_journal(self) -> bool:

@@ -21,13 +21,24 @@ def decode_bmp(data: bytes, image: Image.Image) -> Picture:
         notes.append(
             "The fourth byte of its pixels, which some programs use for alpha, was left out."
         )
+    image.info["icc_profile"] = _profile(data)
     metadata, orientation = metadata_of(image, notes)
     return assemble(raster, orientation, metadata, "BMP", notes, is_rgb_or_gray(image))
 
 
 def encode_bmp(picture: Picture) -> bytes:
     """Encode as BMP with 8 bits per sample."""
-    return pillow_bytes(picture, "BMP", metadata_options(picture.metadata))
+    # By default Pillow states 96 dpi.
+    return pillow_bytes(picture, "BMP", {"dpi": (0, 0)} | metadata_options(picture.metadata))
+
+
+def _profile(data: bytes) -> bytes | None:
+    """Return the ICC profile in a BMP of version 5; empty if it has none, and None if broken."""
+    size, kind, start, length = struct.unpack_from("<14xI52x4s52xII", data.ljust(134))
+    if size < 124 or kind != b"DEBM":
+        return b""
+    profile = data[14 + start :][:length]
+    return profile if len(profile) == length else None
 
 
 def _has_fourth_byte(data: bytes) -> bool:

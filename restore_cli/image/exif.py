@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
 from PIL import ExifTags
@@ -18,6 +19,7 @@ _THUMBNAILS = (
     (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount),
     (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
 )
+_XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", re.DOTALL)
 
 
 def kept_exif(block: bytes, notes: list[str]) -> tuple[bytes | None, int]:
@@ -134,10 +136,21 @@ def xmp_of_result(packet: bytes, height: int, width: int) -> bytes:
     packet = re.sub(
         rb"(GCamera:(?:MotionPhoto|MicroVideo)(?:\s*=\s*[\"']|>)\s*)1", rb"\g<1>0", packet
     )
-    packet = re.sub(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", b"", packet, flags=re.DOTALL)
+    packet = _XMP_THUMBNAILS.sub(b"", packet)
     for names, size in (
         (b"tiff:ImageWidth|exif:PixelXDimension", width),
         (b"tiff:ImageLength|exif:PixelYDimension", height),
     ):
         packet = re.sub(rb"((?:%s)(?:\s*=\s*[\"']|>)\s*)\d+" % names, rb"\g<1>%d" % size, packet)
     return packet
+
+
+def extended_xmp_of_result(parts: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Fill the thumbnails in extended XMP with spaces, so that its lengths stay true.
+
+    Each part begins with 40 bytes: an identifier, the total length, and the place of the part.
+    """
+    parts = sorted(parts)
+    packet = b"".join(part[40:] for part in parts)
+    rest = io.BytesIO(_XMP_THUMBNAILS.sub(lambda found: b" " * len(found[0]), packet))
+    return tuple(part[:40] + rest.read(len(part[40:])) for part in parts)

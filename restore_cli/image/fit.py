@@ -6,7 +6,7 @@ import io
 from collections.abc import Collection
 from dataclasses import replace
 
-from restore_cli.image.exif import exif_of_result, xmp_of_result
+from restore_cli.image.exif import exif_of_result, extended_xmp_of_result, xmp_of_result
 from restore_cli.image.formats import HOLDS
 from restore_cli.image.jpeg import MARKER_BYTES
 from restore_cli.image.jxl import in_srgb
@@ -47,7 +47,7 @@ def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
         metadata = _fit_jpeg(metadata, losses)
     elif format == "TIFF":
         metadata = _fit_tiff(metadata, losses)
-    if metadata.icc and "ICC profile" in holds and _misfits(metadata.icc, picture.channels, format):
+    if metadata.icc and "ICC profile" in holds and _misfits(metadata.icc, picture, format):
         losses.append(
             "The ICC profile does not match the channels of the output, so it was left out."
         )
@@ -62,6 +62,7 @@ def _of_result(picture: Picture) -> Metadata:
         metadata,
         exif=exif_of_result(metadata.exif, *size) if metadata.exif else None,
         xmp=xmp_of_result(metadata.xmp, *size) if metadata.xmp else None,
+        extended_xmp=extended_xmp_of_result(metadata.extended_xmp),
     )
 
 
@@ -85,13 +86,18 @@ def _not_held(metadata: Metadata, holds: Collection[str]) -> list[str]:
 
 
 def _fit_jpeg(metadata: Metadata, losses: list[str]) -> Metadata:
-    """Leave out EXIF, XMP and comments that are too long for a JPEG segment."""
+    """Leave out what is too long for a JPEG segment, and a resolution beyond its 16 bits."""
     if metadata.exif and len(metadata.exif) > MARKER_BYTES:
         losses.append(_too_long("EXIF", metadata.exif))
         metadata = replace(metadata, exif=None)
     if metadata.xmp and len(metadata.xmp) > MARKER_BYTES:
         losses.append(_too_long("XMP", metadata.xmp))
         metadata = replace(metadata, xmp=None)
+    if metadata.dpi and not all(round(number) in range(1, 2**16) for number in metadata.dpi):
+        if metadata.dpi != dpi_of_exif(metadata.exif):
+            across, down = metadata.dpi
+            losses.append(f"JPEG stores 1 to 65535 dpi, so {across:g} x {down:g} were left out.")
+        metadata = replace(metadata, dpi=None)
     fits = [comment for comment in metadata.comments if len(comment) <= MARKER_BYTES]
     losses += [_too_long("a comment", one) for one in metadata.comments if one not in fits]
     return replace(metadata, comments=tuple(fits))
@@ -114,13 +120,14 @@ def _fit_tiff(metadata: Metadata, losses: list[str]) -> Metadata:
     return metadata
 
 
-def _misfits(profile: bytes, channels: int, format: str) -> bool:
+def _misfits(profile: bytes, picture: Picture, format: str) -> bool:
     """Return whether an ICC profile is invalid for the channels of the output.
 
-    A gray profile is invalid for color, and WebP and AVIF always store color. PNG also forbids a
-    color profile for gray.
+    A gray profile is invalid for color, which WebP and AVIF always store, and HEIC for gray with
+    alpha. PNG also forbids a color profile for gray.
     """
     is_gray = profile[16:20] == b"GRAY"  # data color space, ICC.1:2022, 7.2.6
-    if channels == 3 or format in ("WEBP", "AVIF"):
+    in_color = ("WEBP", "AVIF") if picture.alpha is None else ("WEBP", "AVIF", "HEIF")
+    if picture.channels == 3 or format in in_color:
         return is_gray
     return format == "PNG" and not is_gray

@@ -22,7 +22,7 @@ from restore_cli.image.pillow_read import (
 )
 from restore_cli.image.pillow_write import metadata_options, pillow_bytes
 from restore_cli.image.raster import assemble
-from restore_cli.image.resolution import aspect_notes
+from restore_cli.image.resolution import aspect_notes, dpi_of_exif
 
 JPEG_SIGNATURE = b"\xff\xd8"
 MARKER_BYTES = 65_500  # of EXIF or XMP in one JPEG segment: 65,533, less their signatures
@@ -38,6 +38,8 @@ def decode_jpeg(data: bytes, image: Image.Image) -> Picture:
     alone = not notes  # other images follow in an MPO
     raster = pillow_raster(image, notes)
     metadata, orientation = metadata_of(image, notes)
+    if image.info.get("jfif_unit") not in (1, 2):  # then Pillow guesses
+        metadata = replace(metadata, dpi=dpi_of_exif(metadata.exif))
     metadata = _with_segments(metadata, data, notes if alone else [])
     if image.info.get("jfif_unit") == 0:
         notes += aspect_notes(*image.info["jfif_density"])

@@ -112,7 +112,9 @@ def encode_pages(
 
 def _tiff_pages(data: bytes, name: str, bounds: Bounds) -> Pages | None:
     """Open the pages of a TIFF, without smaller versions of others."""
-    found = directories(data)
+    found, ends = directories(data)
+    if found and not ends:
+        raise ValueError(f"only {len(found)} of its pages can be found")
     starts = [start for start in found if not is_reduced(data, start)]
     if len(starts) < 2:
         return None

@@ -43,9 +43,12 @@ def first_frame_notes(frames: int, format: str) -> list[str]:
 def metadata_of(image: Image.Image, notes: list[str]) -> tuple[Metadata, int]:
     """Return the metadata that Pillow finds, and the orientation of the stored pixels."""
     exif, orientation = kept_exif(image.info.get("exif", b""), notes)
+    profile = image.info.get("icc_profile", b"")
+    if profile is None:
+        notes.append("A broken ICC profile was left out.")
     metadata = Metadata(
         exif=exif,
-        icc=image.info.get("icc_profile") or None,
+        icc=profile or None,
         xmp=image.info.get("xmp") or None,
         dpi=dpi_of(image.info.get("dpi")) or dpi_of_exif(exif),
     )

@@ -37,6 +37,8 @@ _SIGNATURES = (
     b"FOVb",
     b"II\x1a\0\0\0HEAP",
 )
+# A CR2 is a TIFF with this between its header and its first directory, which is at 16.
+_CR2 = (b"\x10\0\0\0CR\2\0", b"\0\0\0\x10CR\2\0")
 _ALMOST_TIFF = (b"IIRO", b"IIRS", b"MMOR", b"IIU\0")  # only the magic number differs
 _SUB_IFDS, _PHOTOMETRIC = 330, 262
 _OF_SENSORS = {32803, 34892}  # color filter array, and linear RAW (DNG 1.7)
@@ -50,13 +52,10 @@ def is_raw(data: bytes) -> bool:
         return True
     if data[:4] not in TIFF_HEADERS:
         return False
-    return (
-        data[8:10] == b"CR"
-        or any(  # CR2
-            not _OF_SENSORS.isdisjoint(tag_values(data, start, _PHOTOMETRIC))
-            for first in directories(data)[:4]  # a thumbnail may precede the photo
-            for start in (first, *tag_values(data, first, _SUB_IFDS))
-        )
+    return data[4:12] in _CR2 or any(
+        not _OF_SENSORS.isdisjoint(tag_values(data, start, _PHOTOMETRIC))
+        for first in directories(data)[0][:4]  # a thumbnail may precede the photo
+        for start in (first, *tag_values(data, first, _SUB_IFDS))
     )
 
 

@@ -18,7 +18,8 @@ class TiffLayout:
 
     Each of `planes` has `across` x `down` segments (strips or tiles) of `rows` x `columns` pixels
     with `bands` samples. `extra` is the meaning of the first channel after the colors: 1 and 2 are
-    alpha. The other fields are the TIFF tags of the same names.
+    alpha, with and without premultiplied colors. The other fields are the TIFF tags of the same
+    names.
     """
 
     width: int
@@ -43,6 +44,12 @@ class TiffLayout:
     def down(self) -> int:
         """The number of segments one below the other."""
         return -(-self.height // self.rows)
+
+    @property
+    def beyond(self) -> int:
+        """The number of channels that are neither colors nor alpha."""
+        colors = _COLORS.get(self.photometric, 1)
+        return self.bands * self.planes - colors - (self.extra in (1, 2))
 
     @property
     def row_bytes(self) -> int:

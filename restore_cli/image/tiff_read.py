@@ -42,7 +42,7 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         PictureError: this kind of TIFF is not supported, or it exceeds the bounds.
         Exception: it is damaged; decoders raise various errors then.
     """
-    starts = directories(data)
+    starts, ends = directories(data)
     pages = [start for start in starts if not is_reduced(data, start)] or starts
     whole, thumbnail_first = data, pages[:1] != starts[:1]
     if thumbnail_first:
@@ -63,6 +63,11 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
     notes = first_frame_notes(len(pages), "TIFF")
     if smaller := len(starts) - len(pages):
         notes.append(note_of_smaller(smaller))
+    if starts and not ends:
+        notes.append(f"The file is damaged: only {len(starts)} of its pages can be found.")
+    if beyond := layout.beyond:
+        lost = "1 channel was" if beyond == 1 else f"{beyond} channels were"
+        notes.append(f"{lost} left out: only colors and alpha are read.")
     if any(tag in tags for tag in _GEOREFERENCES):
         notes.append("Georeferencing was left out.")
     if tags.get(ExifTags.Base.ResolutionUnit) == 1:
@@ -76,7 +81,7 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         and layout.photometric in (0, 1, 2)
         and layout.compression in _OF_BYTES
     ):
-        raster = tiff_raster(data, layout, segments, notes)
+        raster = tiff_raster(data, layout, segments)
         return assemble(raster, orientation, metadata, "TIFF", notes)
     try:
         image = open_image(data, bounds)

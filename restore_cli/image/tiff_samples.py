@@ -15,10 +15,8 @@ from restore_cli.image.tiff_layout import TiffLayout
 from restore_cli.image.tiff_write import join_tiff
 
 
-def tiff_raster(
-    data: bytes, layout: TiffLayout, segments: Sequence[bytes | memoryview], notes: list[str]
-) -> Raster:
-    """Decode gray or RGB with 8 or 16 bits; leave out channels after the first alpha, with a note.
+def tiff_raster(data: bytes, layout: TiffLayout, segments: Sequence[bytes | memoryview]) -> Raster:
+    """Decode gray or RGB with 8 or 16 bits; leave out channels beyond colors and alpha.
 
     Pillow would reduce 16 bits to 8, and OpenCV leaves memory unwritten where sizes disagree.
     Therefore libtiff only unpacks bytes, exactly as many as the layout needs, and this module
@@ -26,11 +24,7 @@ def tiff_raster(
     """
     if layout.predictor not in (1, 2):
         raise ValueError(f"predictor {layout.predictor} is not for integers")
-    colors = 3 if layout.photometric == 2 else 1
-    bands = colors + (layout.extra in (1, 2))  # alpha, with and without premultiplied colors
-    if beyond := layout.bands * layout.planes - bands:
-        channels = "1 channel was" if beyond == 1 else f"{beyond} channels were"
-        notes.append(f"{channels} left out: only colors and alpha are read.")
+    bands = layout.bands * layout.planes - layout.beyond
     count = layout.across * layout.down
     stacks = [
         _unpack_segments(segments[plane * count : (plane + 1) * count], layout)

@@ -10,10 +10,10 @@ from PIL import ExifTags, Image
 
 from restore_cli.image.pillow import unlimited
 
-# The tags that describe the photo: DocumentName, ImageDescription, Make, Model, PageName,
-# Software, DateTime, Artist, HostComputer, Rating, Copyright, and the XP texts of Windows. Other
-# tags describe the layout of the file, or are read separately.
-_TEXTS = (269, 270, 271, 272, 285, 305, 306, 315, 316, 18246, 33432, *range(40091, 40096))
+# The tags that describe the photo: ProcessingSoftware, DocumentName, ImageDescription, Make, Model,
+# PageName, Software, DateTime, Artist, HostComputer, Rating, RatingPercent, Copyright, and the XP
+# texts of Windows. Other tags describe the layout of the file, or are read separately.
+_TEXTS = (11, *range(269, 273), 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096))
 TAG_IPTC, TAG_PHOTOSHOP = 33723, 34377
 
 
@@ -44,17 +44,24 @@ def tag_bytes(data: bytes, tag: int) -> bytes | None:
     return None
 
 
-def directories(data: bytes) -> list[int]:
-    """Return the offsets of the directories as far as their chain is intact, up to 100,000."""
+def directories(data: bytes) -> tuple[list[int], bool]:
+    """Return the offsets of up to 100,000 directories, and whether their chain ends behind them.
+
+    A link to a known directory is an end, too.
+    """
     order = "<" if data[:2] == b"II" else ">"
     seen: dict[int, None] = {}
+    start = -1
     with contextlib.suppress(struct.error):
         (start,) = struct.unpack_from(order + "I", data, 4)
         while start and start not in seen and len(seen) < 100_000:
             (entries,) = struct.unpack_from(order + "H", data, start)
+            (link,) = struct.unpack_from(order + "I", data, start + 2 + 12 * entries)
+            if not entries:
+                break
             seen[start] = None
-            (start,) = struct.unpack_from(order + "I", data, start + 2 + 12 * entries)
-    return list(seen)
+            start = link
+    return list(seen), start == 0 or start in seen
 
 
 def beginning_at(data: bytes, start: int) -> bytes:

@@ -51,8 +51,7 @@ def ensure_local(entry: Entry, *, offline: bool = False, progress: Progress | No
             raise WeightsError(f"Cannot find {entry.name} at {path}. Reinstall restore-cli.")
         if is_offline(offline):
             raise WeightsError(
-                f"Cannot find {entry.name}: it is not downloaded, and downloads are off."
-                f" {_manual_download_hint(entry)}."
+                f"Cannot find {entry.name}: it is not downloaded. {_manual_download_hint(entry)}."
             )
         check_license(entry)
         try:
@@ -175,6 +174,6 @@ def remove(entry: Entry) -> Path:
 
 def _manual_download_hint(entry: Entry) -> str:
     return (
-        f"Run `restore models fetch {entry.name}` on a connected machine, and copy the file that it"
-        f" prints to {path_of(entry)}, or give its path as --model"
+        f"Run `restore models fetch {entry.name}`; without a connection, run it on another machine,"
+        f" and copy the file that it prints to {path_of(entry)}"
     )

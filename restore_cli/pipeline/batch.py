@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from restore_cli.pipeline.records import failed
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.workers import Processes, ThisProcess, Workers
 from restore_cli.report.record import Record
+
+_LATER = 60.0  # seconds until a file that could not be written is tried again
 
 
 def restore_files(
@@ -55,7 +58,10 @@ def restore_files(
             if item is None:
                 if workers.is_busy:
                     yield from map(ledger.finish, workers.collect())
-                continue
+                    continue
+                item = ledger.take_late()
+                if item is None:
+                    continue
             while journal and ledger.is_running(item):  # it changed while it was being restored
                 yield from map(ledger.finish, workers.collect())
             if record := ledger.find(item):
@@ -161,6 +167,7 @@ class _Ledger:
         self._settings = digest(request) if journal else ""
         self._running: dict[str, tuple[FileJob, str, str]] = {}  # by output
         self._swept: set[str] = set()
+        self._late: dict[str, tuple[float, FileJob]] = {}  # when to try again, by output
         self._sources: dict[int, int] = {}  # hashes of outputs and inputs; paths need more memory
 
     def is_running(self, item: FileJob) -> bool:
@@ -186,12 +193,21 @@ class _Ledger:
             )
         if refusal:
             return failed(item, self._request.plan, PictureError(refusal))
-        if self._request.skip_existing and storage.is_file(item.output):
+        if self._request.existing == "skip" and storage.is_file(item.output):
             return Record(item.input, "skipped", item.output, task=self._request.plan.name)
-        if not self._journal:
-            return None
-        record = self._journal.find(item, digest_item(self._settings, item))
-        return None if record and record.error and self._request.retry_failed else record
+        if self._journal:
+            record = self._journal.find(item, digest_item(self._settings, item))
+            if record and not (record.error and self._request.retry_failed):
+                return record
+        if self._request.existing == "refuse" and self._is_foreign(item):
+            error = f"Cannot write {item.output}: it was created during this run. Give another -o."
+            return failed(item, self._request.plan, PictureError(error))
+        return None
+
+    def _is_foreign(self, item: FileJob) -> bool:
+        """Whether another program has written a local output."""
+        owned = self._journal is not None and self._journal.owns(item.output, item.input)
+        return os.path.isfile(item.output) and not owned
 
     def _claim(self, item: FileJob) -> bool:
         """Whether no other input of this run has the same output or mask."""
@@ -217,6 +233,16 @@ class _Ledger:
         running = self._running.pop(output, None)
         if record.status == "done" and storage.is_url(output):
             storage.note_written(output)
-        if self._journal and running and not record.temporary:
+        if self._journal and running and record.temporary:
+            self._late[output] = time.monotonic() + _LATER, running[0]
+        elif self._journal and running:
             self._journal.finish(*running, record)
         return record
+
+    def take_late(self) -> FileJob | None:
+        """A file that failed a while ago because of the disk, the network or memory."""
+        for output, (due, item) in self._late.items():
+            if due <= time.monotonic():
+                del self._late[output]
+                return item
+        return None

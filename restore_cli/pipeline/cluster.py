@@ -97,9 +97,10 @@ class Cluster:
 
     def submit(self, item: FileJob) -> None:
         """Start to restore a file."""
-        if not storage.is_url(item.output):  # see `_check_shared`
-            with suppress(OSError):
-                os.makedirs(storage.parent_of(item.output) or ".", exist_ok=True)
+        for path in filter(None, (item.output, item.mask)):
+            if not storage.is_url(path):  # see `_check_shared`
+                with suppress(OSError):
+                    os.makedirs(storage.parent_of(path) or ".", exist_ok=True)
         self._waiting.append(item)
         self._dispatch()
 
@@ -268,10 +269,10 @@ class _Actor:
 
 
 def _check_shared(item: FileJob) -> None:
-    """Raise PictureError if the output's folder, which the main process created, is not here."""
-    folder = storage.parent_of(item.output) or "."
-    if not storage.is_url(item.output) and not os.path.isdir(folder):
-        raise PictureError(
-            f"Cannot write {item.output}: its folder does not exist on {platform.node()}. Use a"
-            " folder that all nodes share at the same path, or a URL such as s3://."
-        )
+    """Raise PictureError if an output's folder, which the main process created, is not here."""
+    for path in filter(None, (item.output, item.mask)):
+        if not storage.is_url(path) and not os.path.isdir(storage.parent_of(path) or "."):
+            raise PictureError(
+                f"Cannot write {path}: its folder does not exist on {platform.node()}. Use a folder"
+                " that all nodes share at the same path, or a URL such as s3://."
+            )

@@ -290,6 +290,10 @@ def match_files(items: list[FileJob], masks: Path | None, references: Path | Non
         if path and not path.exists():
             hint = "Give a local file or folder." if ":/" in str(path) else "Check its path."
             raise UsageError(f"Cannot read the {kind} {path}: it does not exist. {hint}")
+    if masks and not masks.is_dir() and not masks.is_file() and len(items) != 1:
+        raise UsageError(
+            f"Cannot read the mask {masks} for several photos: it is a pipe. Give a file."
+        )
     if references and not references.is_dir() and len(items) > 1:
         raise UsageError(
             "Cannot compare several photos with one reference. Give a folder as --reference, with"
@@ -438,10 +442,10 @@ def _protect(
     if present and existing != "overwrite":
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
         verb = "they already exist" if more else "it already exists"
-        raise UsageError(
-            f"Cannot write {present[0]}{more}: {verb}. Use --skip-existing to keep what exists, or"
-            " --overwrite to replace it."
-        )
+        hint = "Use --skip-existing to keep what exists, or --overwrite to replace it."
+        if owns is not owns_nothing:  # with --resume
+            hint = "It was not made from this photo with --resume. Move it, or give another -o."
+        raise UsageError(f"Cannot write {present[0]}{more}: {verb}. {hint}")
 
 
 def _identity(path: str) -> tuple[int, int] | str:

@@ -73,7 +73,13 @@ def find_inputs(
         yield arg, os.path.basename(arg)
     else:
         if storage.is_url(arg):
-            files = storage.find_matches(arg)
+            own = tuple(f"{folder.rstrip('/')}/" for folder in excluded)
+            files = [
+                path
+                for path in storage.find_matches(arg)
+                if not os.path.basename(path).startswith(".")
+                and (arg.startswith(own) or not path.startswith(own))
+            ]
         else:
             files = [
                 path
@@ -138,9 +144,7 @@ def _is_searched(here: str, name: str, excluded: Sequence[str]) -> bool:
 
 
 def _is_excluded(path: str, excluded: Sequence[str], pattern: str) -> bool:
-    """Whether a match of a recursive glob is in an excluded folder below the folder of the glob."""
-    if "**" not in pattern:
-        return False
+    """Whether a match of a glob is in an excluded folder below the folder of the glob."""
     root, file = Path(re.split(r"[*?[]", pattern)[0] + "x").resolve().parent, Path(path).resolve()
     folders = [Path(folder).resolve() for folder in excluded if not storage.is_url(folder)]
     return any(root in folder.parents and folder in file.parents for folder in folders)

@@ -69,15 +69,17 @@ class Journal:
 
         Args:
             output: its path or URL.
-            source: its input; the result of another photo that still exists may not be replaced.
+            source: its input; the result of another photo may not be replaced.
         """
         row = self._find(output)
         if not row or not source or not row[3]:
             return row is not None
         record = Record.from_json(row[3])
+        if record.status == "failed" and not row[2]:  # nothing was written
+            return False
         return (
             storage.absolute(record.input) == storage.absolute(source)
-            or not storage.is_file(record.input)  # renamed or moved
+            or (record.status == "planned" and not storage.is_file(record.input))  # it was moved
             or bool(_unchanged(source, row[1], record.input_sha256))  # a copy
         )
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from restore_cli.engine import Settings
 from restore_cli.models.catalog import Entry
-from restore_cli.pipeline.files import FileJob
+from restore_cli.pipeline.files import Existing, FileJob
 from restore_cli.pipeline.plan import Plan
 from restore_cli.report.comparison import Comparison
 
@@ -30,7 +30,7 @@ class Request:
         jpeg_quality: 1 to 100, for lossy formats; None is 95, or the input's if higher, or 99
             when deblocking a good JPEG.
         max_pixels: largest input, see `read_picture`.
-        skip_existing: whether to skip inputs with an existing output.
+        existing: what to do with outputs that exist, also if they were created during the run.
         retry_failed: whether to restore photos again that the journal lists as failed.
         check_tiles: whether to measure the effect of tiling.
         noise_levels: whether records have the noise before and after, which takes about as long to
@@ -50,7 +50,7 @@ class Request:
     pages: PageChoice = "first"
     jpeg_quality: int | None = None
     max_pixels: int | None = None
-    skip_existing: bool = False
+    existing: Existing = "overwrite"
     retry_failed: bool = False
     check_tiles: bool = False
     noise_levels: bool = True

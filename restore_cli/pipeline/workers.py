@@ -117,8 +117,9 @@ class ThisProcess:
         else:
             if self._saving:
                 wait([self._saving])
+            record = self._restorer(item, loaded)
             self._saving = Future()
-            self._saving.set_result(self._restorer(item, loaded))
+            self._saving.set_result(record)
         return self._saving
 
 

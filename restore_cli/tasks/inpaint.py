@@ -23,6 +23,8 @@ if TYPE_CHECKING:  # for help texts the tasks are imported without numpy, which 
 
 Paint = Literal["text", "scratches"]  # what can be detected
 FINDERS = ("finder", "blind")  # models for soft and hard paint, and for hard paint exactly
+MOST = 0.5  # share of a photo that is rarely missing
+INVERTED = "White and gray areas are filled, black ones kept; invert the mask if that is wrong."
 
 
 def parse_box(text: str) -> tuple[int, int, int, int]:
@@ -151,7 +153,12 @@ class Inpaint(Task):
         if not self.detect:
             observed, where = self._mark(picture, mask)
             marked = replace(picture, pixels=observed)
-            return self.run(marked, unrestored, where, networks, model, strength)
+            made = self.run(marked, unrestored, where, networks, model, strength)
+            if where.mean() <= MOST:
+                return made
+            warning = f"The mask covers {where.mean():.0%} of the photo. {INVERTED}"
+            report = replace(made.report, warnings=(*made.report.warnings, warning))
+            return replace(made, report=report)
         return self._find_and_fill(picture, unrestored, mask, networks, strength, finds)
 
     def _find_and_fill(
@@ -187,7 +194,8 @@ class Inpaint(Task):
         marked = replace(picture, pixels=observed)
         filled = self.run(marked, unrestored, where, networks, model, strength, 0)
         warnings = (*filled.report.warnings, *filter(None, [doubt]))
-        report = replace(filled.report, warnings=warnings)
+        options = {**filled.report.options, "missing": f"{where.mean():.2%}"}
+        report = replace(filled.report, options=options, warnings=warnings)
         return replace(filled, report=report, runs=(*runs, *filled.runs))
 
     def _mark(self, picture: Picture, mask: Pixels | None) -> tuple[Pixels, Pixels]:

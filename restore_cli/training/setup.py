@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -67,6 +68,9 @@ def set_up(request: Request, group: Group) -> Setup:
         state.load(request.state, recipe)
     elif request.resume:
         notes.append(f"{request.state} does not exist; the training starts at the first step.")
+    images = (sample.clean.tobytes() for sample in data.holdout)
+    if state.moment.validate_on(hashlib.sha256(b"".join(images)).hexdigest()):
+        notes.append("the validation images are others than before; their best score is a new one.")
     workers, pinned = request.count_workers(device), device.type == "cuda"
     feed = batches(patches, state.moment.step, workers, pinned)
     return Setup(state, forward, data, feed, tuple(notes))

@@ -84,6 +84,7 @@ class Moment:
         drops: how often a plateau has lowered the learning rate.
         over: whether plateaus have ended the training.
         due: whether the validation of this step is not done yet.
+        held: digest of the validation images, to which `best` belongs; empty if it is not known.
     """
 
     step: int = 0
@@ -93,6 +94,19 @@ class Moment:
     drops: int = 0
     over: bool = False
     due: bool = False
+    held: str = ""
+
+    def validate_on(self, held: str) -> bool:
+        """Note the digest of the validation images; other ones make `best` meaningless.
+
+        Returns:
+            Whether they are others than before.
+        """
+        changed = self.held not in ("", held)
+        if changed:
+            self.best, self.stale = float("-inf"), 0
+        self.held = held
+        return changed
 
     def record_score(self, score: float, patience: int, counts: bool = True) -> bool:
         """Record the score of a validation; `patience` of them without a new best lower the rate.
