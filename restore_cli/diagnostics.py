@@ -176,7 +176,8 @@ def _models() -> Iterator[Finding]:
     folder = store.cache_dir()
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     problem = ""
-    if not os.access(_existing(folder), os.W_OK):
+    place = _existing(folder)
+    if not place.is_dir() or not os.access(place, os.W_OK):
         problem = f"Cannot write to {folder}. Set RESTORE_CACHE to a folder that you own."
     yield Finding("folder", str(folder), problem=problem)
     yield Finding("size", size, _gigabytes(size))

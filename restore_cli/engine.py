@@ -202,12 +202,12 @@ def check_tiles(
 
     Returns:
         The largest absolute difference between tiled and untiled output, where 1 is white; None if
-        the image fits into one tile.
+        the image fits into one tile, or the network's input has a fixed size.
     """
     geometry = network.geometry
     tile = max(128, geometry.halo)
     height, width = pixels.shape[:2]
-    if max(height, width) <= tile:
+    if geometry.largest or max(height, width) <= tile:
         return None
     length = 3 * tile + 2 * geometry.halo
     top, left = (max(0, (side - length) // 2) for side in (height, width))

@@ -111,6 +111,14 @@ def test_little_memory_and_disk(quick: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert "set RESTORE_CACHE to another folder." in result.stderr
 
 
+def test_a_file_instead_of_the_folder_of_models(
+    quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "file"))
+    assert f"Cannot write to {tmp_path / 'file'}" in run().stderr
+
+
 def test_a_gpu_without_its_pytorch(quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(diagnostics, "_has_nvidia", lambda: True)

@@ -26,6 +26,7 @@ from typer.testing import CliRunner, Result
 
 import restore_cli
 from restore_cli.cli import app
+from restore_cli.cli.chain import parse_chain
 from restore_cli.cli.fields import fill_task
 from restore_cli.image import (
     Metadata,
@@ -36,7 +37,7 @@ from restore_cli.image import (
     write_picture,
 )
 from restore_cli.pipeline.provenance import RUNS, read_runs
-from restore_cli.report.provenance import Provenance
+from restore_cli.report.provenance import PastModel, PastStep, Provenance
 from restore_cli.tasks import Task, find_task
 from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.denoise import Denoise
@@ -561,3 +562,9 @@ def test_hostile_options(
         refused(result, code, word)
     else:
         assert word in ok(result).stdout
+
+
+def test_the_recorded_command_is_one() -> None:
+    step = PastStep("deblock", Deblock(40, (3, 5)).given(), {}, 1.0, PastModel("", "0" * 64), ())
+    [parsed] = parse_chain(step.command).steps
+    assert parsed.task == Deblock(40, (3, 5))

@@ -26,6 +26,7 @@ from restore_cli.levels import Choice, Range
 from restore_cli.models import checkpoint
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.models.header import Header
+from restore_cli.network import Geometry, Restorer
 from restore_cli.noise import Noise
 from restore_cli.pipeline.apply import apply, restore
 from restore_cli.pipeline.networks import Models
@@ -34,7 +35,7 @@ from restore_cli.tasks.deblock import Deblock
 from restore_cli.tasks.deblur import Deblur
 from restore_cli.tasks.dehaze import Dehaze
 from restore_cli.tasks.denoise import Denoise
-from restore_cli.tasks.derain import Derain
+from restore_cli.tasks.derain import UNCERTAIN, Derain
 from restore_cli.tasks.inpaint import Inpaint
 from restore_cli.tasks.restoration import NetworkInput, NetworkRun, Observed
 from restore_cli.training.recipe import Recipe
@@ -318,3 +319,19 @@ def test_only_borders_of_one_color_that_differ_from_the_photo_are_a_frame() -> N
     sky[50:90, 20:] = 1  # most of the next rows
     assert find_inside(sky) is None
     assert find_inside(np.ones((90, 90, 3), np.float32)) is None
+
+
+@pytest.mark.parametrize(("strength", "warned"), [(1.0, True), (0.5, True), (0.1, False)])
+def test_a_photo_that_rain_removal_darkens_is_named(strength: float, warned: bool) -> None:
+    class Darker(Restorer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.levels = nn.Parameter(torch.tensor(30 / 255))
+            self.geometry = Geometry(channels=3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x - self.levels
+
+    model = Checkpoint("darker", Darker(), of_unet(Derain(), {}, {}))
+    made = apply(Picture(CAT), Derain(), model, Models(), Settings("cpu"), strength)
+    assert (UNCERTAIN in made.report.warnings) == warned

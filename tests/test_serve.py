@@ -265,6 +265,9 @@ def test_a_zip_holds_every_result_once(serve: Serve, folder: Path) -> None:
         "b.denoised.png",
         "c.denoised.png",
     ]
+    part = {"Range": f"bytes={len(pack.content)}-"}  # as of a download that is resumed
+    again = client.get("/v1/results.zip", params={"id": ids}, headers=part)
+    assert again.status_code == 200 and len(again.content) == len(pack.content)
     assert not [*folder.glob("*.zip")]
 
 
@@ -280,6 +283,7 @@ def test_a_zip_holds_every_result_once(serve: Serve, folder: Path) -> None:
         ("denoise", {"strength": "2"}, 422, "'2' is not a valid strength"),
         ("denoise", {"format": "gif"}, 422, "photo.gif: GIF files can only be read"),
         ("denoise", {"jpeg_quality": "0"}, 422, "'0' is not a valid quality"),
+        ("denoise", {"jpeg_quality": "9" * 5000}, 422, "is not a valid quality"),
         ("denoise", {"ensemble": "yes"}, 422, "'yes' is not valid here; expected true or false"),
         ("denoise", {"model": "nothing"}, 422, "Unknown model 'nothing'"),
         ("denoise", {"model": "deblock-color"}, 422, "Cannot use deblock-color for denoise"),

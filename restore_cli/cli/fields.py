@@ -98,7 +98,7 @@ def fill_task(task: type[Task], option: str, args: Sequence[str]) -> Task:
     Raises:
         UsageError: a key is unknown, or a value is invalid.
     """
-    known = option_fields(task, hidden=True)
+    known = option_fields(task)
     given: dict[str, Any] = {}
     for key, text in split_keys(option, args):
         name = key.replace("-", "_")

@@ -18,7 +18,7 @@ from restore_cli.cli.display import (
     print_warning,
 )
 from restore_cli.cli.examples import examples
-from restore_cli.cli.options import Debug, Json
+from restore_cli.cli.options import Debug, Json, MaxPixels
 from restore_cli.cli.signals import call
 from restore_cli.errors import ExitCode, PictureError
 
@@ -36,6 +36,7 @@ def info(
     files: Annotated[
         list[str], typer.Argument(metavar="FILE", help="Photos; - reads standard input.")
     ],
+    max_pixels: MaxPixels = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -50,8 +51,8 @@ def info(
     failed = False
     for file in files:
         try:
-            data = call(read_file, sys.stdin.buffer if file == "-" else file)
-            facts = call(read_facts, data, file)
+            data = call(read_file, sys.stdin.buffer if file == "-" else file, max_pixels)
+            facts = call(read_facts, data, file, max_pixels)
         except PictureError as error:
             if debug:
                 raise

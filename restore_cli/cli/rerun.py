@@ -14,7 +14,7 @@ from restore_cli.cli.completion import model_names
 from restore_cli.cli.display import print_result, print_text
 from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import fill_task
-from restore_cli.cli.options import Accept, Debug, Json, Offline, Overwrite
+from restore_cli.cli.options import Accept, Debug, Json, MaxPixels, Offline, Overwrite
 from restore_cli.cli.progress import BatchProgress, Downloads, show_progress
 from restore_cli.cli.signals import Worker, call
 from restore_cli.cli.values import parse_tile
@@ -72,6 +72,7 @@ def rerun(
             help="Device to run on: auto, cpu, cuda, cuda:N or mps; by default as before.",
         ),
     ] = None,
+    max_pixels: MaxPixels = None,
     json: Json = False,
     debug: Debug = False,
 ) -> None:
@@ -87,7 +88,7 @@ def rerun(
     from restore_cli.pipeline.request import Request
     from restore_cli.pipeline.rerun import find_models, read_made, settings_of
 
-    made = call(read_made, file)
+    made = call(read_made, file, max_pixels)
     run, format = made.run, made.picture.format
     if output:
         _check_output(output, overwrite, format, [file, original, *([mask] if mask else [])])
@@ -108,6 +109,7 @@ def rerun(
         items=[FileJob(str(original), STREAM, name, mask_in=drawn, format=format)],
         settings=settings_of(run, device),
         jpeg_quality=run.jpeg_quality,
+        max_pixels=max_pixels,
         provenance=True,
         date=run.date,
         offline=offline,

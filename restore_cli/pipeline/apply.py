@@ -72,7 +72,8 @@ def _check_mask(mask: Pixels, size: tuple[int, int]) -> Pixels:
 def result_of(picture: Picture, task: Task, change: Restoration) -> Picture:
     """The picture after a task has changed it; later tasks estimate which artifacts are left."""
     result = picture.with_pixels(change.pixels)
-    if change.changed and not task.keeps_most_pixels:
+    resized = change.pixels.shape != picture.pixels.shape
+    if (change.changed or resized) and not task.keeps_most_pixels:
         result = replace(result, jpeg_quality=None)
     return result
 

@@ -141,8 +141,10 @@ def _estimate_memory(
         needed = estimate_memory(
             model.network, height, width, request.settings, overwrite, task.maps
         )
-        most = max(most, needed)
         height, width = task.target_size(height, width)
+        if task.enlarges:  # the photo in the result's size, and the result
+            needed += 2 * 4 * model.network.geometry.channels * height * width
+        most = max(most, needed)
     return most or None
 
 

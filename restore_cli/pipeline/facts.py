@@ -56,17 +56,18 @@ class Facts:
         return {key: value for key, value in asdict(self).items() if value not in (None, ())}
 
 
-def read_facts(data: bytes, file: str) -> Facts:
+def read_facts(data: bytes, file: str, max_pixels: int | None = None) -> Facts:
     """Read the facts of a photo.
 
     Args:
         data: the contents of the file.
         file: its path, or "-".
+        max_pixels: see `read_picture`.
 
     Raises:
         PictureError: the file is not a photo that can be read.
     """
-    picture = read_picture(data, None if file == "-" else file)
+    picture = read_picture(data, None if file == "-" else file, max_pixels=max_pixels)
     warnings = [*find_damage(data), *picture.notes]
     try:
         runs = read_runs(picture)

@@ -65,15 +65,19 @@ class Rerun:
         return {name: value for name, value in vars(self).items() if name != "data"}
 
 
-def read_made(file: Path) -> Made:
+def read_made(file: Path, max_pixels: int | None = None) -> Made:
     """Read a photo and its provenance.
+
+    Args:
+        file: its path.
+        max_pixels: see `read_picture`.
 
     Raises:
         PictureError: the photo or its provenance cannot be read.
         UsageError: it has no provenance.
     """
-    data = read_file(file)
-    picture = read_picture(data, str(file))
+    data = read_file(file, max_pixels)
+    picture = read_picture(data, str(file), max_pixels=max_pixels)
     runs = read_runs(picture)
     if not runs:
         raise UsageError(
@@ -140,7 +144,7 @@ def rerun(made: Made, request: Request, callbacks: Callbacks) -> Rerun:
     (record,) = restore_files(request, stdout=output, callbacks=callbacks)
     if record.error:
         raise RestoreError(record.error)
-    data, original = output.getvalue(), read_file(item.input)
+    data, original = output.getvalue(), read_file(item.input, request.max_pixels)
     again = read_picture(data, max_pixels=request.max_pixels)
     largest = _largest_difference(made.picture, again)
     digest, old = hashlib.sha256(original).hexdigest(), made.run

@@ -159,7 +159,9 @@ class Walker:
         if self.checks_tiles:
             difference = check_tiles(last, self.settings) if last else None
             if difference is None:
-                warnings.append("--check-tiles had no effect: the photo fits in one tile.")
+                fixed = last and last.model.network.geometry.largest
+                reason = "the model's input has a fixed size" if fixed else "it fits in one tile"
+                warnings.append(f"--check-tiles had no effect on the photo: {reason}.")
         options = dict(report.options)
         if step.strength < 1:
             options["strength"] = step.strength

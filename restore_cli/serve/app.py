@@ -257,7 +257,8 @@ def _add_jobs(app: FastAPI, jobs: Jobs, folder: Path) -> None:
         except OSError:
             path.unlink(missing_ok=True)
             raise
-        return FileResponse(path, filename="restored.zip", background=BackgroundTask(path.unlink))
+        delete = BackgroundTask(path.unlink)
+        return _Result(path, None, filename="restored.zip", background=delete)
 
     @app.get("/v1/jobs/{id}/comparison", include_in_schema=False)
     async def show_comparison(id: str) -> Response:

@@ -33,7 +33,7 @@ def _parse_format(text: str) -> str:
 
 
 def _parse_quality(text: str) -> int:
-    if text.isdecimal() and 1 <= int(text) <= 100:
+    if text.isdecimal() and len(text) <= 3 and 1 <= int(text) <= 100:
         return int(text)
     raise UsageError(f"{text!r} is not a valid quality; expected a number from 1 to 100.")
 
@@ -98,7 +98,8 @@ class Common:
     )
     format: str = option(
         "",
-        help="Format of the result, such as png or jpg; by default that of the photo.",
+        help="Format of the result, such as png or jpg; by default that of the photo, or PNG if a"
+        " lossy photo is filled in or has a mask.",
         metavar="FORMAT",
         parse=_parse_format,
     )

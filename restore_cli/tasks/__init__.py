@@ -62,23 +62,9 @@ def option(
     return field(default=default, metadata=words)
 
 
-def recorded(default: Any, parse: Callable[[str], Any], show: Callable[[Any], str]) -> Any:
-    """Define a field of a task that is not an option, but recorded so that it can be repeated."""
-    return field(default=default, metadata={"parse": parse, "show": show, "hidden": True})
-
-
-def option_fields(kind: type[Any], *, hidden: bool = False) -> dict[str, Field[Any]]:
-    """The fields of a task, or of another dataclass, that are options, by name.
-
-    Args:
-        kind: the class.
-        hidden: whether to include those that are only recorded.
-    """
-    return {
-        item.name: item
-        for item in fields(kind)
-        if "parse" in item.metadata and (hidden or not item.metadata.get("hidden"))
-    }
+def option_fields(kind: type[Any]) -> dict[str, Field[Any]]:
+    """The fields of a task, or of another dataclass, that are options, by name."""
+    return {item.name: item for item in fields(kind) if "parse" in item.metadata}
 
 
 def parse_strength(text: str | float) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from restore_cli.errors import UsageError
 from restore_cli.levels import Range, span
-from restore_cli.tasks import Task, option, recorded
+from restore_cli.tasks import Task, option
 from restore_cli.tasks.restoration import (
     Finding,
     NetworkInput,
@@ -35,10 +35,14 @@ def parse_quality(text: str) -> float | None:
         ) from error
 
 
-def parse_corner(text: str) -> tuple[int, int]:
-    """Parse "row,column", each from 0 to 15."""
+def parse_corner(text: str) -> tuple[int, int] | None:
+    """Parse "row,column", each from 0 to 15, or "auto"."""
+    if text == "auto":
+        return None
     if not re.fullmatch(r"([0-9]|1[0-5]),([0-9]|1[0-5])", text):
-        raise UsageError(f"{text!r} is not a valid corner; expected two numbers from 0 to 15.")
+        raise UsageError(
+            f"{text!r} is not a valid corner; expected two numbers from 0 to 15, or auto."
+        )
     row, column = map(int, text.split(","))
     return row, column
 
@@ -65,8 +69,14 @@ class Deblock(Task):
         metavar="FLOAT|auto",
         parse=parse_quality,
     )
-
-    corner: tuple[int, int] | None = recorded(None, parse_corner, "{0[0]},{0[1]}".format)
+    corner: tuple[int, int] | None = option(
+        None,
+        help="Row and column where the JPEG blocks of a cropped photo start, 0 to 15; auto finds"
+        " them.",
+        metavar="ROW,COLUMN|auto",
+        parse=parse_corner,
+        show="{0[0]},{0[1]}".format,
+    )
 
     def __post_init__(self) -> None:
         if self.quality is not None and not 1 <= self.quality <= 100:

@@ -19,7 +19,7 @@ def parse_blur(text: str) -> Blurring | None:
     """Parse "disk:DIAMETER", "gaussian:SIGMA" or "motion:LENGTH:ANGLE", or "auto"."""
     if text == "auto":
         return None
-    from restore_cli.blur import KERNELS, LARGEST, SHARP, Blurring
+    from restore_cli.blur import KERNELS, LARGEST, SHARP, SMALLEST, Blurring
 
     kind, *parts = text.split(":")
     kernel = next((one for one in KERNELS if one == kind), SHARP)
@@ -28,10 +28,10 @@ def parse_blur(text: str) -> Blurring | None:
     except ValueError:
         size = angle = math.nan
     blurring = Blurring(kernel, 4 * size if kernel == "gaussian" else size, angle % 180)
-    if kernel == SHARP or not (1 <= blurring.size <= LARGEST and blurring.angle >= 0):
+    if kernel == SHARP or not (SMALLEST <= blurring.size <= LARGEST and blurring.angle >= 0):
         raise UsageError(
-            f"{text!r} is not a valid blur; expected disk:DIAMETER or motion:LENGTH:ANGLE with 1 to"
-            f" {LARGEST:g} pixels, gaussian:SIGMA with 0.25 to {LARGEST / 4:g}, or auto."
+            f"{text!r} is not a valid blur; expected disk:DIAMETER or motion:LENGTH:ANGLE of"
+            f" {SMALLEST:g} to {LARGEST:g} pixels, gaussian:SIGMA up to {LARGEST / 4:g}, or auto."
         )
     return blurring
 

@@ -60,7 +60,8 @@ class Dehaze(Task):
         before = reduce_scene(picture.pixels)  # the network may overwrite the picture
         done = super().restore(picture, mask, networks, strength)
         darker, clearer = measure_removed(before, reduce_scene(done.pixels))
-        return done.warn(UNCERTAIN) if darker >= DARKER and clearer < CLEARER else done
+        share = strength * (1.0 if mask is None else float(mask.mean()))
+        return done.warn(UNCERTAIN) if share * darker >= DARKER and clearer < CLEARER else done
 
     def finish(self, output: Pixels, observed: Observed) -> Pixels:
         """Repeat the change of a reduced photo on all its pixels."""

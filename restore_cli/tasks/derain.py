@@ -36,5 +36,6 @@ class Derain(Task):
 
         before = picture.pixels.mean(dtype=np.float64)  # the network may overwrite the picture
         done = super().restore(picture, mask, networks, strength)
-        darker = 255 * (before - done.pixels.mean(dtype=np.float64))
+        share = strength * (1.0 if mask is None else float(mask.mean()))
+        darker = 255 * share * (before - done.pixels.mean(dtype=np.float64))
         return done.warn(UNCERTAIN) if darker > DARKER else done

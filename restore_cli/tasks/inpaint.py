@@ -154,7 +154,7 @@ class Inpaint(Task):
             observed, where = self._mark(picture, mask)
             marked = replace(picture, pixels=observed)
             made = self.run(marked, unrestored, where, networks, model, strength)
-            if where.mean() <= MOST:
+            if mask is None or where.mean() <= MOST:
                 return made
             warning = f"The mask covers {where.mean():.0%} of the photo. {INVERTED}"
             report = replace(made.report, warnings=(*made.report.warnings, warning))

@@ -55,7 +55,8 @@ def mark(
         missing = np.asarray(away <= grow, np.uint8)
     if missing.all():
         raise RestoreError(
-            "Cannot inpaint: the mask covers the entire photo. Leave some of it black."
+            "Cannot inpaint: nothing of the photo would be kept. Use a smaller mask, --box or"
+            " --grow."
         )
     return np.where(missing[..., None], np.float32(np.nan), pixels)
 
