@@ -91,24 +91,27 @@ def blur_kernel(
 def to_numbers(blurring: Blurring) -> NDArray[np.float32]:
     """Describe a blur by three numbers from -1 to 1, all zero without blur.
 
-    The first is the size of a disk, or minus that of a Gaussian; the others are a vector of the
-    length of a motion and twice its angle.
+    The first is the size of a disk or Gaussian, whose second is half of it, positive for a disk:
+    a network that cannot tell them apart still estimates the size. For a motion, the second and the
+    third are a vector of its length and twice its angle.
     """
     share, turn = blurring.size / LARGEST, math.radians(2 * blurring.angle)
+    if blurring.kernel == SHARP:
+        return np.zeros(3, np.float32)
     if blurring.kernel == "motion":
         return np.array([0, share * math.cos(turn), share * math.sin(turn)], np.float32)
-    sign = {"disk": 1, "gaussian": -1}.get(blurring.kernel, 0)
-    return np.array([sign * share, 0, 0], np.float32)
+    half = share / 2 if blurring.kernel == "disk" else -share / 2
+    return np.array([share, half, 0], np.float32)
 
 
 def from_numbers(numbers: NDArray[np.floating]) -> Blurring:
     """Return the blur of a network's three numbers: the larger of a round blur and a motion."""
     size, cosine, sine = (LARGEST * float(number) for number in numbers)
     length = math.hypot(cosine, sine)
-    if length > abs(size):
+    if length > size:
         angle = math.degrees(math.atan2(sine, cosine)) / 2 % 180
         return Blurring("motion", min(length, LARGEST), angle)
-    return Blurring("disk" if size > 0 else "gaussian", min(abs(size), LARGEST))
+    return Blurring("disk" if cosine > 0 else "gaussian", min(size, LARGEST))
 
 
 def deconvolve(image: Pixels, blurring: Blurring) -> tuple[Pixels, ...]:

@@ -175,5 +175,5 @@ def remove(entry: Entry) -> Path:
 def _manual_download_hint(entry: Entry) -> str:
     return (
         f"Run `restore models fetch {entry.name}`; without a connection, run it on another machine,"
-        f" and copy the file that it prints to {path_of(entry)}"
+        f" and copy the file that it prints to {path_of(entry)}, or give its path as --model"
     )
