@@ -208,8 +208,9 @@ class _Ledger:
 
     def _is_foreign(self, item: FileJob) -> bool:
         """Whether another program has written a local output."""
-        owned = self._journal is not None and self._journal.owns(item.output, item.input)
-        return os.path.isfile(item.output) and not owned
+        if not os.path.isfile(item.output):
+            return False
+        return not (self._journal and self._journal.owns(item.output, item.input))
 
     def _claim(self, item: FileJob) -> bool:
         """Whether no other input of this run has the same output or mask."""

@@ -156,9 +156,7 @@ class Inpaint(Task):
             made = self.run(marked, unrestored, where, networks, model, strength)
             if mask is None or where.mean() <= MOST:
                 return made
-            warning = f"The mask covers {where.mean():.0%} of the photo. {INVERTED}"
-            report = replace(made.report, warnings=(*made.report.warnings, warning))
-            return replace(made, report=report)
+            return made.warn(f"The mask covers {where.mean():.0%} of the photo. {INVERTED}")
         return self._find_and_fill(picture, unrestored, mask, networks, strength, finds)
 
     def _find_and_fill(
