@@ -97,8 +97,9 @@ def measure(walker: Walker, name: str, damage: Damage, images: list[Pixels]) -> 
     rng, scores = np.random.default_rng(3), []
     for clean in images:
         picture = damage.apply(clean, rng)
+        before = picture.pixels.copy()  # a network may overwrite the picture
         end = walker.walk(find_preset(name).steps, [Progress(picture)])
-        before, after = picture.pixels, round_to_bytes(end.picture.pixels)
+        after = round_to_bytes(end.picture.pixels)
         larger = [
             one if one.shape == clean.shape else resize(one, *clean.shape[:2]).clip(0, 1)
             for one in (before, after)
