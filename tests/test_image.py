@@ -1084,6 +1084,23 @@ def test_data_after_a_jpeg_is_reported(extra: bytes) -> None:
     assert read_picture(data + extra).notes == ((note,) if b"video" in extra else ())
 
 
+@pytest.mark.parametrize(
+    ("marker", "start", "size", "noted"),
+    [
+        (b"\xff\xe1", b"FLIR\0", 1000, True),
+        (b"\xff\xe4", b"", 1000, True),  # as in thermal photos of DJI
+        (b"\xff\xe4", b"", 999, False),
+        (b"\xff\xe2", b"FPXR\0", 1000, False),
+    ],
+)
+def test_large_data_of_a_camera_is_reported(
+    marker: bytes, start: bytes, size: int, noted: bool
+) -> None:
+    segment = marker + struct.pack(">H", 2 + size) + start.ljust(size, b"x")
+    notes = read_picture(jpeg_with(segment)).notes
+    assert notes == (("1000 bytes of camera data, such as thermal data, were left out.",) * noted)
+
+
 def test_what_cannot_be_kept_of_pixels_and_credentials_is_reported() -> None:
     aspect = "The pixel aspect ratio 1:2 was left out."
     signed = "Content credentials, which are signed for the original photo, were left out."

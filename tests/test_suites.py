@@ -20,6 +20,7 @@ from restore_cli.cli import app
 from restore_cli.datasets.known import known_sets
 from restore_cli.degradations import MEASURES, find_degradation
 from restore_cli.engine import Settings
+from restore_cli.errors import UsageError
 from restore_cli.models import catalog
 from restore_cli.models.catalog import Bundled
 from restore_cli.recipes import read_keys
@@ -108,6 +109,22 @@ def test_a_suite_reports_what_is_missing_of_each_table(data: Path) -> None:
     assert {("sigma 25", "DnCNN-S"), ("sigma 50", "xDnCNN")} <= published
 
 
+def test_a_suite_runs_for_the_given_tasks() -> None:
+    common = Request("", (), (), offline=True)
+    with pytest.raises(UsageError, match=r"None of the sets"):
+        plan("papers", common, ["derain", "sr"])
+    with pytest.raises(UsageError, match=r"suite 'bundled' for train: it has no benchmark of"):
+        plan("bundled", common, ["train"])
+
+
+def test_the_command_runs_the_benchmarks_of_a_task(data: Path) -> None:
+    result = run("suite", "papers", "--task", "denoise,sr", "--data", str(data), "--json")
+    assert result.exit_code == 0, result.stderr
+    assert {row["task"] for row in json.loads(result.stdout)} == {"denoise"}
+    assert "BT, table 4, " in result.stderr
+    assert "RED-Net, table 9" not in result.stderr
+
+
 def test_the_recipes_named_in_a_suite_exist() -> None:
     text = " ".join(part.missing for part in suites()["papers"])
     names = re.findall(r"[a-z]+/[a-z]+-[\w.-]*[\w](?:\:[a-z-]+)?", text)
@@ -145,6 +162,7 @@ def test_an_interrupted_suite_resumes(data: Path) -> None:
     ("words", "sentence"),
     [
         (["suite", "nonsense"], "Unknown suite 'nonsense'"),
+        (["suite", "papers", "--task", "tests"], "Unknown task 'tests'"),
         (["suite", "papers"], "None of the sets of suite 'papers' is available"),
     ],
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -56,20 +56,29 @@ def suites() -> Mapping[str, tuple[Part, ...]]:
     }
 
 
-def plan(name: str, common: Request) -> tuple[list[Request], list[str]]:
+def plan(
+    name: str, common: Request, tasks: Collection[str] = ()
+) -> tuple[list[Request], list[str]]:
     """The requests of a suite, and sentences on what is missing from its tables.
 
     Args:
         name: name of the suite.
         common: what all requests have in common, such as data and settings.
+        tasks: the tasks whose parts are run; by default all.
 
     Raises:
-        UsageError: the suite is unknown, or none of its sets is available.
+        UsageError: the suite is unknown, has no part for these tasks, or none of its sets is
+            available.
     """
     if name not in suites():
         raise UsageError(f"Unknown suite {name!r}; available: {', '.join(suites())}.")
+    parts = [part for part in suites()[name] if not tasks or part.task in tasks]
+    if not parts:
+        raise UsageError(
+            f"Cannot run suite {name!r} for {', '.join(tasks)}: it has no benchmark of such a task."
+        )
     requests, lacking = [], []
-    for part in suites()[name]:
+    for part in parts:
         sets = tuple(item for item in part.sets if _is_available(item, common.data))
         if len(sets) < len(part.sets):
             missing = [item for item in part.sets if item not in sets]

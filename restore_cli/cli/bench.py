@@ -38,6 +38,7 @@ app = typer.Typer(
 @app.command("suite", epilog=examples("bench suite"))
 def run_suite(
     name: bench.Suite,
+    task: bench.Tasks = None,
     data: bench.Data = None,
     metric: bench.Metrics = None,
     device: options.Device = "auto",
@@ -72,7 +73,7 @@ def run_suite(
         offline=offline,
         fresh=fresh,
     )
-    requests, lacking = plan(name, common)
+    requests, lacking = plan(name, common, [find_task(one).name for one in split_commas(task)])
     if not quiet:
         for sentence in lacking:
             print_warning(sentence)

@@ -10,6 +10,7 @@ import typer
 from restore_cli.cli import options
 from restore_cli.cli.completion import complete_list, model_names, set_names, suite_names
 from restore_cli.metrics.perceptual import METRICS
+from restore_cli.tasks import TASKS
 
 WHAT, _OUT = "Benchmark", "Output"  # panels
 
@@ -129,3 +130,14 @@ FullRange = Annotated[
     ),
 ]
 Clip = Annotated[bool, options.flag(WHAT, "Quantize degraded images to 8 bits.", "--clip")]
+Tasks = Annotated[
+    list[str] | None,
+    options.option(
+        WHAT,
+        "TASK,...",
+        "Run only the benchmarks of these tasks, denoise,sr; by default of all.",
+        "--task",
+        show_default=False,
+        autocompletion=complete_list(lambda _: TASKS),
+    ),
+]

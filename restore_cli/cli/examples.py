@@ -85,6 +85,7 @@ _EXAMPLES = {  # by command; those of a task are in `restore`
     ),
     "bench suite": (
         "restore bench suite papers --data SETS --report papers.html",
+        "restore bench suite papers --task sr --data SETS",
         "restore bench suite bundled --data SETS --precision fp32 --report bundled.json",
     ),
     "bench sets": (

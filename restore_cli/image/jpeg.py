@@ -27,7 +27,8 @@ from restore_cli.image.resolution import aspect_notes, dpi_of_exif
 JPEG_SIGNATURE = b"\xff\xd8"
 MARKER_BYTES = 65_500  # of EXIF or XMP in one JPEG segment: 65,533, less their signatures
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
-_APP1, _APP11, _APP13, _COM, _EOI = 0xE1, 0xEB, 0xED, 0xFE, 0xD9
+_APP1, _APP3, _APP11, _APP13, _COM, _EOI = 0xE1, 0xE3, 0xEB, 0xED, 0xFE, 0xD9
+_CAMERA_BYTES = 1000  # of segments of no standard, below which they are left out without a note
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 
@@ -84,6 +85,7 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
 def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadata:
     """Add extended XMP, IPTC, Photoshop resources and comments, and note data after the image."""
     extended, resources, comments, credentials, end = [], [], [], False, len(data)
+    camera = 0
     for kind, start, stop in _segments(data):
         payload = data[start:stop]
         if kind == _APP13 and payload.startswith(_PHOTOSHOP):
@@ -92,12 +94,16 @@ def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadat
             extended.append(payload.removeprefix(_EXTENDED_XMP))
         elif kind == _APP11:
             credentials |= b"c2pa" in payload
+        elif kind in range(_APP3, _APP13) or (kind == _APP1 and payload.startswith(b"FLIR\0")):
+            camera += len(payload)
         elif kind == _COM:
             comments.append(payload)
         elif kind == _EOI:
             end = start - 2
     if credentials:
         notes.append(CREDENTIALS_NOTE)
+    if camera >= _CAMERA_BYTES:
+        notes.append(f"{camera} bytes of camera data, such as thermal data, were left out.")
     if rest := len(data[end:].strip(b"\0\xff")):  # more than padding
         notes.append(
             f"{rest} bytes after the photo, such as the video of a motion photo, were left out."
