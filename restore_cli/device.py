@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import re
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import psutil
 import torch
@@ -12,6 +15,16 @@ from restore_cli.network import Restorer
 
 _KINDS = ("cpu", "mps", "cuda")
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def find_processor() -> str:
+    """Return the model of the processor, as precisely as the system states it, or nothing."""
+    try:
+        facts = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        facts = ""
+    model = re.search(r"^model name\s*:\s*(.+)$", facts, re.MULTILINE)
+    return model[1] if model else platform.processor()
 
 
 def find_device(name: str = "auto") -> torch.device:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import psutil
 
 from restore_cli import __version__
-from restore_cli.download import sha256_of
 from restore_cli.errors import RestoreError
 from restore_cli.models import store
-from restore_cli.models.catalog import Bundled, Entry, entries
+from restore_cli.models.catalog import Bundled, Entry, downloads, entries
+from restore_cli.storage import sha256_of
 
 if TYPE_CHECKING:
     from restore_cli.image import Picture
@@ -100,9 +100,11 @@ def _versions() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     import torch
 
+    from restore_cli.device import find_processor
+
     cores, threads = psutil.cpu_count(logical=False), psutil.cpu_count()
     used = torch.get_num_threads()
-    yield Finding("CPU", _cpu_name())
+    yield Finding("CPU", find_processor() or platform.machine())
     yield Finding(
         "cores",
         {"cores": cores, "threads": threads, "used": used},
@@ -126,16 +128,6 @@ def _devices() -> Iterator[Finding]:
     if sys.platform == "darwin":
         mps = torch.backends.mps.is_available()
         yield Finding("MPS", mps, "available" if mps else "not available")
-
-
-def _cpu_name() -> str:
-    """The CPU's model, as precisely as the system states it."""
-    try:
-        facts = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        facts = ""
-    model = re.search(r"^model name\s*:\s*(.+)$", facts, re.MULTILINE)
-    return model[1] if model else platform.processor() or platform.machine()
 
 
 def _has_nvidia() -> bool:
@@ -183,8 +175,7 @@ def _models() -> Iterator[Finding]:
     yield Finding("size", size, _gigabytes(size))
     bundled = [entry for entry in entries().values() if isinstance(entry.source, Bundled)]
     yield _verify("bundled", bundled)
-    downloaded = [entry for entry in entries().values() if entry not in bundled]
-    yield _verify("downloaded", [entry for entry in downloaded if store.path_of(entry).is_file()])
+    yield _verify("downloaded", [one for one in downloads() if store.path_of(one).is_file()])
 
 
 def _verify(name: str, models: list[Entry]) -> Finding:

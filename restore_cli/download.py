@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import re
@@ -90,12 +89,6 @@ class Url:
 def is_offline(requested: bool) -> bool:
     """Whether downloads are forbidden, by the caller or by HF_HUB_OFFLINE."""
     return requested or os.environ.get("HF_HUB_OFFLINE", "").upper() in _TRUE
-
-
-def sha256_of(path: Path) -> str:
-    """Return a file's sha256 as 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class RefusedError(Exception):

@@ -169,9 +169,9 @@ def state_of(path: str) -> str:
     return f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}"
 
 
-def sha256_of(path: str) -> str:
+def sha256_of(path: str | Path) -> str:
     """Return a file's sha256 as 64 hexadecimal digits; raises OSError or StorageError."""
-    if is_url(path):
+    if isinstance(path, str) and is_url(path):
         return hashlib.sha256(read(path)).hexdigest()
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

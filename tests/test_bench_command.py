@@ -40,7 +40,9 @@ from restore_cli.bench.run import BenchResult, Progress, SetWarning
 from restore_cli.bench.statistics import compare_methods, interval
 from restore_cli.cli import app
 from restore_cli.degradations import find_degradation
-from restore_cli.download import sha256_of
+from restore_cli.degradations.blur import Blur
+from restore_cli.degradations.haze import Haze
+from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Settings, find_device
 from restore_cli.errors import UsageError
 from restore_cli.image import to_gray
@@ -49,6 +51,7 @@ from restore_cli.models import catalog, checkpoint
 from restore_cli.models.header import Header
 from restore_cli.models.scores import Protocol, Score
 from restore_cli.report.figures import PEAK_MEMORY, PSNR_Y, SPEED
+from restore_cli.storage import sha256_of
 
 DATA = Path(__file__).parents[1] / "../shared/data/eval"
 
@@ -699,6 +702,48 @@ def test_models_verify_measures_scores_again(
     assert (message in result.stderr) == bool(code)
 
 
+def test_models_verify_measures_scores_on_real_pairs_again(
+    sets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scores of models for real photos have no level."""
+    words = "denoise", "rain", "--data", str(sets), "--model", "irae", "--precision", "fp32"
+    psnr = rows(*words)[1]["figures"]["PSNR"]
+    scores = (Score("rain", Protocol("x"), psnr),)
+    entry = dataclasses.replace(catalog.entries()["irae-color-denoise"], scores=scores)
+    monkeypatch.setattr(catalog, "entries", lambda: {entry.name: entry})
+    result = CliRunner().invoke(app, ["models", "verify", entry.name, "--data", str(sets)])
+    assert result.exit_code == 0, result.stderr
+    assert f"{entry.name}, rain: {psnr:.3f} dB, listed {psnr:.3f}" in result.stdout
+
+
+@pytest.mark.parametrize(("angle", "views"), [(45, 1), (None, 8)])
+def test_the_work_of_an_ensemble(sets: Path, angle: int | None, views: int) -> None:
+    """A network for motion in one direction restores a photo in one view."""
+    conditions = {"kernel": "motion", "size": 15} | ({"angle": angle} if angle else {})
+    arch, params = "rednet:REDNet", {"channels": 3, "depth": 4, "width": 4}
+    network = build(arch, params)
+    header = Header(task="deblur", arch=arch, params=params, channels=3, conditions=conditions)
+    checkpoint.save(network, Path("own.safetensors"), header)
+    words = "deblur", "small", "--data", str(sets), "--model", "own.safetensors"
+    one, several = (
+        rows(*words, "--level", "kernel=motion", *more)[1]["figures"]["kFLOP/pixel"]
+        for more in ([], ["--ensemble"])
+    )
+    assert several == pytest.approx(views * one)
+
+
+def test_the_protocol_names_files_rounding_and_paint() -> None:
+    for damage, words in (
+        (Blur(style="photo"), "in linear light, and its file of 8 bits or JPEG"),
+        (Blur(rounded=True), "rounded to 8 bits"),
+        (Haze(style="photo"), "and its file of 8 bits or JPEG"),
+        (Missing(blind=True), "pixels painted over as drawn"),
+        (Missing(blind=True, style="photo"), "and its file of 8 bits or JPEG"),
+    ):
+        assert words in damage.describe()
+        assert words not in type(damage)().describe()
+
+
 def test_models_verify_needs_the_sets_of_the_scores(
     sets: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -827,10 +872,7 @@ def test_without_names_all_available_sets_are_measured(
     assert {row["set"] for row in rows(*words, "--data", str(sets))} == {"set12"}
     assert {row["set"] for row in rows(*words, "--data", str(sets / "Set12"))} == {"Set12"}
     result = run(*words)
-    assert (
-        result.exit_code == 2
-        and "No set given; name one, or pass a folder with --data" in result.stderr
-    )
+    assert result.exit_code == 2 and "Cannot benchmark: no set is given. Name one" in result.stderr
 
 
 def test_a_folder_without_sets_of_the_task_is_refused(sets: Path) -> None:

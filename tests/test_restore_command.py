@@ -719,7 +719,7 @@ def test_quality_is_read_from_a_jpeg(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert " (estimated)  " in ok(result).stderr
 
 
-def test_a_photo_that_stays_as_it_is_is_not_compressed_anew(
+def test_an_unchanged_photo_is_not_compressed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -867,6 +867,15 @@ def test_real_pairs_are_validated_on_real_pairs(real_pairs: Path, tmp_path: Path
         load_data(real_pairs, recipe, 3, validation=apart / "large")
 
 
+def test_validation_images_are_not_trained_on(real_pairs: Path) -> None:
+    recipe = Recipe.parse({"task": "derain", "folders": ["large", "same"], "patch": 16})
+    data = load_data(real_pairs, recipe, 3, validation=real_pairs / "same")
+    alone = load_data(real_pairs / "large", dataclasses.replace(recipe, folders=()), 3)
+    assert len(data.training) == len(alone.training) + len(alone.holdout)
+    with pytest.raises(UsageError, match=r"no readable images outside of \S+\. Give"):
+        load_data(real_pairs, recipe, 3, validation=real_pairs)
+
+
 def test_real_pairs_have_no_levels_of_drawn_damage(real_pairs: Path) -> None:
     own = {"pairs": ["large:small"], "patch": 16, "validation": [{"scale": 3}]}
     recipe = Recipe.parse({"task": "sr", "levels": {"scale": 2, "damage": "photo"}} | own)
@@ -1140,7 +1149,7 @@ def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path)
     with pytest.raises(UsageError, match=r"Cannot read \S*nothing\.txt: No such file"):
         load_data(data, Recipe.parse(TINY | {"exclude": "nothing.txt"}), 3)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"No readable images found in \S*empty"):
+    with pytest.raises(UsageError, match=r"Cannot train on \S*empty: it has no readable images"):
         load_data(data, recipe, 3, tmp_path / "empty")
 
 

@@ -1158,8 +1158,8 @@ def test_scores_are_told_by_set_protocol_and_kind_of_damage() -> None:
 @pytest.mark.parametrize(
     ("words", "error", "sentence"),
     [
-        (["fetch"], UsageError, "Give the names of models, or --all"),
-        (["verify", "dncnn", "--all"], UsageError, "Give the names of models, or --all"),
+        (["fetch"], UsageError, "Give their names, or --all"),
+        (["verify", "dncnn", "--all"], UsageError, "Give their names, or --all"),
         (["show", "dncn"], WeightsError, "did you mean dncnn"),
         (["fetch", "--all"], WeightsError, "Cannot download other: .*404"),
         (

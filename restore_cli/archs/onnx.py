@@ -127,7 +127,9 @@ def _make(data: bytes, onnx: Any, runtime: Any) -> Onnx:
     opset = next(
         (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx")), 0
     )
-    numbers = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
+    kinds = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16)
+    sizes = [math.prod(one.dims) for one in model.graph.initializer if one.data_type in kinds]
+    numbers = sum(size for size in sizes if size > 1)  # others are constants
     traits = {
         "parameters": f"{numbers:,}",
         "stored as": "ONNX, " + np.dtype(kind).name,

@@ -10,10 +10,16 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
+import cv2
+import numpy as np
+import PIL
+import torch
+
 from restore_cli.bench.cases import Case
 from restore_cli.bench.measurement import Measurement
 from restore_cli.bench.methods import Method
 from restore_cli.datasets.layout import Example
+from restore_cli.device import find_device
 from restore_cli.errors import RestoreError
 from restore_cli.models import catalog
 from restore_cli.models.store import cache_dir
@@ -28,7 +34,8 @@ def cache_key(method: Method, case: Case, example: Example) -> str:
     files = [(str(path.absolute()), path.stat().st_size, path.stat().st_mtime) for path in paths]
     metrics = [metric.name for metric in request.metrics]
     damage = [repr(case.damage), files, request.colors, request.clip]
-    parts = [_hash_code(), method.cache_key, *damage, metrics]
+    device = str(find_device(request.settings.device))
+    parts = [_hash_code(), _versions(), device, method.cache_key, *damage, metrics]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
@@ -39,6 +46,11 @@ def _hash_code() -> str:
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         code.update(path.read_bytes())
     return code.hexdigest()
+
+
+def _versions() -> list[str]:
+    """The versions of the libraries that damage, restore and measure images."""
+    return [library.__version__ for library in (torch, np, cv2, PIL)]
 
 
 class ResultCache:

@@ -103,7 +103,9 @@ def find_cases(requests: Sequence[Request]) -> list[list[Case]]:
 def _find_cases(request: Request) -> Iterator[Case]:
     sets = request.sets or find_sets(request.task, request.data)
     if not sets:
-        raise UsageError("No set given; name one, or pass a folder with --data.")
+        raise UsageError(
+            "Cannot benchmark: no set is given. Name one, or give a folder with --data."
+        )
     kind = find_degradation(request.task)
     problems: dict[Path, str] = {}
     for name in sets:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from restore_cli.models import catalog
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.apply import restore
 from restore_cli.pipeline.networks import Models
+from restore_cli.storage import sha256_of
 
 _WARM_UP_SIDE = 64  # of the crop that a method runs on before it is timed, in pixels
 
@@ -93,8 +93,8 @@ class ModelMethod(Method):
         chosen = catalog.choose(name, task, 3)  # fails early if the name is unknown
         self._model, self._task, self._settings = name, task, settings
         self._models = Models(offline)
-        self.name = (name or "default") + (", ensemble" if settings.ensemble else "")
-        file = hashlib.sha256(chosen.read_bytes()).hexdigest() if isinstance(chosen, Path) else ""
+        self.name = (name or catalog.DEFAULT) + (", ensemble" if settings.ensemble else "")
+        file = sha256_of(chosen) if isinstance(chosen, Path) else ""
         self.cache_key = f"{name} {file} {settings}"
 
     def restore(self, observed: Pixels, damage: Degradation) -> Pixels:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import re
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
 
 from restore_cli import __version__
+from restore_cli.device import find_processor
 from restore_cli.engine import Settings, find_device
 from restore_cli.report.row import Origin
 
@@ -24,18 +23,9 @@ def find_origin(settings: Settings, command: str) -> Origin:
         version=__version__,
         command=command,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        machine=", ".join(filter(None, (system, _processor(), f"{os.cpu_count()} CPUs"))),
+        machine=", ".join(filter(None, (system, find_processor(), f"{os.cpu_count()} CPUs"))),
         device=gpu,
         threads=torch.get_num_threads(),
         torch=torch.__version__,
         precision=settings.precision,
     )
-
-
-def _processor() -> str:
-    """The name of the processor, if the system reports it."""
-    try:
-        found = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
-    except OSError:
-        return platform.processor()
-    return found[1] if found else platform.processor()

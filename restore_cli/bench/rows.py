@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,8 @@ from restore_cli.bench.methods import Method
 from restore_cli.bench.protocol import describe_protocol
 from restore_cli.bench.published import published
 from restore_cli.bench.statistics import mean
-from restore_cli.download import sha256_of
 from restore_cli.levels import Choice, Range, parse_level
-from restore_cli.models.catalog import Entry
 from restore_cli.models.checkpoint import Checkpoint
-from restore_cli.network import Restorer
 from restore_cli.report.figures import (
     IMAGES,
     MEDIAN,
@@ -55,7 +51,7 @@ def measured_row(method: Method, case: Case, images: Measurements) -> Row:
         figures |= _speed(images)
     used = dict.fromkeys(image.network for image in images.values() if image.network)
     networks = [method.network(name) for name in used]
-    costs = [measure_costs(one.network, _passes(case, one.network, images)) for one in networks]
+    costs = [measure_costs(one.network, _passes(case, one, images)) for one in networks]
     if len(costs) == 1:
         figures |= costs[0]
     elif costs:
@@ -76,16 +72,17 @@ def measured_row(method: Method, case: Case, images: Measurements) -> Row:
         quality=quality,
         about=method.description,
         details={name: image.to_plain() for name, image in images.items()},
-        files={one.name: _sha256(one) for one in networks},
+        files={one.name: one.sha256 for one in networks},
     )
 
 
-def _passes(case: Case, network: Restorer, images: Measurements) -> int:
+def _passes(case: Case, model: Checkpoint, images: Measurements) -> int:
     """How often a network runs for an image: a gray one restores each channel of a color image."""
     task = find_task(case.request.task)
-    gray = network.geometry.channels == 1 and not task.gray_via_luma
+    gray = model.network.geometry.channels == 1 and not task.gray_via_luma
     channels = max(image.channels for image in images.values()) if gray else 1
-    return channels * (2 * task.turns if case.request.settings.ensemble else 1)
+    ensemble = case.request.settings.ensemble and not model.has_one_view
+    return channels * (2 * task.turns if ensemble else 1)
 
 
 def _means(images: Measurements, quality: Figure) -> dict[Figure, float]:
@@ -135,10 +132,6 @@ def _gaps(images: Measurements, quality: Figure) -> Iterator[str]:
     gray = sum(image.channels == 1 for image in images.values())
     if 0 < gray < len(images):
         yield f"Y is full-range gray for {gray} of {len(images)} images"
-
-
-def _sha256(model: Checkpoint) -> str:
-    return model.header.sha256 if isinstance(model.header, Entry) else sha256_of(Path(model.name))
 
 
 def untrained(level: Mapping[str, Any], trained: Mapping[str, Any]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from typing import Any
 from restore_cli.bench.request import Request
 from restore_cli.datasets.find import open_set
 from restore_cli.errors import RestoreError, UsageError
+from restore_cli.models import catalog
 from restore_cli.tables import fill_in, read_toml
 
 
@@ -32,7 +33,7 @@ class Part:
     task: str
     sets: tuple[str, ...] = ()
     levels: Mapping[str, Any] = field(default_factory=dict)
-    models: tuple[str, ...] = ("default",)
+    models: tuple[str, ...] = (catalog.DEFAULT,)
     baselines: tuple[str, ...] = ()
     gray: bool = False
     full_range: bool = False
@@ -92,7 +93,7 @@ def plan(
                 task=part.task,
                 sets=sets,
                 levels=tuple(combine(part.levels)),
-                models=tuple(None if model == "default" else model for model in part.models),
+                models=tuple(None if model == catalog.DEFAULT else model for model in part.models),
                 baselines=part.baselines,
                 gray=part.gray,
                 full_range=part.full_range,

@@ -51,7 +51,7 @@ def check_scores(entry: Entry, data: Sequence[Path]) -> Iterator[ScoreCheck]:
             entry.task,
             (score.set,),
             tuple(data),
-            levels=(score.levels,),
+            levels=(score.levels,) if score.levels else (),
             models=(entry.name,),
             gray=score.protocol.luma,
             full_range=score.protocol.full_range,

@@ -53,7 +53,7 @@ def find_of_task(task: str | None) -> list[Entry]:
 def select(names: Sequence[str] | None, everything: bool, task: str | None = None) -> list[Entry]:
     """Return the entries with these names, of the task, or all; only one of the three is given."""
     if bool(names) + everything + bool(task) != 1:
-        raise UsageError("Give the names of models, or --all for all models.")
+        raise UsageError("Cannot choose models. Give their names, or --all for all models.")
     if not names:
         return find_of_task(task)
     return list(

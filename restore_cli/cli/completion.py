@@ -52,18 +52,14 @@ def download_names() -> list[str]:
     """Full names of models that are not part of the package."""
     from restore_cli.models import catalog
 
-    everything = catalog.entries().values()
-    return sorted(
-        entry.name for entry in everything if not isinstance(entry.source, catalog.Bundled)
-    )
+    return sorted(entry.name for entry in catalog.downloads())
 
 
 def removable_names() -> list[str]:
     """Full names of downloaded models."""
     from restore_cli.models import catalog, store
 
-    entries = catalog.entries()
-    return [name for name in download_names() if store.path_of(entries[name]).is_file()]
+    return sorted(entry.name for entry in catalog.downloads() if store.path_of(entry).is_file())
 
 
 def set_names(ctx: typer.Context) -> list[str]:

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from restore_cli import recipes
+from restore_cli.cli.choose_models import find_entry
 from restore_cli.cli.fields import parse_keys
 from restore_cli.errors import UsageError
-from restore_cli.models import catalog
 from restore_cli.tables import read_toml
 
 
@@ -65,12 +65,7 @@ def read_recipe(model: str) -> dict[str, Any]:
         return read_toml(Path(model), UsageError)
     if _is_of_paper(model):
         return recipes.read_keys(model)
-    found = catalog.find(model)
-    if len(found) > 1:
-        raise UsageError(
-            f"{model!r} is ambiguous; choose {' or '.join(entry.name for entry in found)}."
-        )
-    entry = found[0]
+    entry = find_entry(model)
     if not {"steps", "minutes"} & entry.recipe.keys():
         raise UsageError(
             f"Cannot retrain {model}: it is a third-party model without a training recipe."

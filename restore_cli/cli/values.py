@@ -38,13 +38,13 @@ def parse_tile(text: str) -> int | None:
 
 def parse_format(text: str) -> str:
     """Pillow's name of a format, given by a file extension such as jpg."""
-    from restore_cli.image import format_of
+    from restore_cli.image import FORMATS, format_of, suffix_of
 
     try:
         return format_of(Path(f"picture.{text.lower()}"))
     except PictureError as error:
         raise UsageError(
-            f"Unknown format {text!r}; expected png, jpg, webp, tif, bmp, ppm, avif, heic or jxl."
+            f"Unknown format {text!r}; expected {', '.join(suffix_of(one)[1:] for one in FORMATS)}."
         ) from error
 
 

@@ -12,11 +12,12 @@ from filelock import FileLock
 from restore_cli.datasets.archive import unpack
 from restore_cli.datasets.known import SetEntry, known_sets
 from restore_cli.datasets.layout import read_folder
-from restore_cli.download import Progress, download, is_offline, sha256_of
+from restore_cli.download import download, is_offline
 from restore_cli.errors import RestoreError, UsageError
+from restore_cli.storage import sha256_of
 
 
-def fetch(name: str, place: Path, offline: bool, progress: Progress | None) -> None:
+def fetch(name: str, place: Path, offline: bool) -> None:
     """Download a set and unpack it to its place, where it appears only when it is complete.
 
     Raises:
@@ -42,7 +43,7 @@ def fetch(name: str, place: Path, offline: bool, progress: Progress | None) -> N
         if place.exists():  # another process was faster
             return
         try:
-            download(entry.source, archive, progress)
+            download(entry.source, archive)
         except ConnectionError as error:
             raise RestoreError(f"Cannot download {entry.title}: {error}. {manual_hint}") from error
         try:

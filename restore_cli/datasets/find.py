@@ -14,7 +14,6 @@ from pathlib import Path
 from restore_cli.datasets.fetch import fetch
 from restore_cli.datasets.known import known_sets
 from restore_cli.datasets.layout import ImageSet, read_folder
-from restore_cli.download import Progress
 from restore_cli.errors import UsageError
 from restore_cli.models.store import cache_dir
 
@@ -27,7 +26,6 @@ def open_set(
     pairs: str = "",
     degrade: bool = False,
     offline: bool = False,
-    progress: Progress | None = None,
 ) -> ImageSet:
     """Find a set and pair its images; the result has a warning if a known set is incomplete.
 
@@ -39,7 +37,6 @@ def open_set(
             for clean images only.
         degrade: treat all images as clean, and ignore degraded ones.
         offline: do not download; HF_HUB_OFFLINE does the same.
-        progress: called during the download.
 
     Raises:
         UsageError: the set or folder does not exist, is empty or has no clean images, or its pairs
@@ -50,12 +47,12 @@ def open_set(
     if os.sep in name_or_path or "/" in name_or_path or os.path.lexists(name_or_path):
         folder = Path(name_or_path)
         if not folder.is_dir():
-            raise UsageError(f"{name_or_path} is not a folder; check the path.")
+            raise UsageError(f"Cannot open {name_or_path}: it is not a folder. Check the path.")
         return read_folder(folder, folder.resolve().name, scale=scale, pairs=pairs, degrade=degrade)
     name = name_or_path.lower()
     found = find_folder(name, data) if name else None
     if not found:
-        fetch(name, _cached_folder(name), offline, progress)
+        fetch(name, _cached_folder(name), offline)
     folder = found or _cached_folder(name)
     images = read_folder(folder, name, scale=scale, pairs=pairs, degrade=degrade)
     entry, count = known_sets().get(name), len(images.examples)

@@ -88,6 +88,12 @@ class Blur(Degradation):
                 " or 0."
             )
 
+    def describe(self) -> str:
+        """Describe how benchmarks degrade a clean image with these levels."""
+        if self.style == "photo":
+            return f"{self.protocol}, in linear light, and its file of 8 bits or JPEG"
+        return f"{self.protocol}, rounded to 8 bits" if self.rounded else self.protocol
+
     def task(self) -> Task:
         """Return the task, which has no option for the kernel."""
         return Deblur()

@@ -56,6 +56,12 @@ class Haze(Degradation):
                 f"{self.light:g} is not a valid light; expected a brightness from 0 to 1."
             )
 
+    def describe(self) -> str:
+        """Describe how benchmarks degrade a clean image with these levels."""
+        if self.style == "photo":
+            return f"{self.protocol}, and its file of 8 bits or JPEG"
+        return self.protocol
+
     def task(self) -> Dehaze:
         """Return the task, which has no option for the haze."""
         return Dehaze()

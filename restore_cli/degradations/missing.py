@@ -73,6 +73,11 @@ class Missing(Degradation):
             )
         self.task()  # raises an error for damage that cannot be detected
 
+    def describe(self) -> str:
+        """Describe how benchmarks degrade a clean image with these levels."""
+        kind = self.protocol.replace("lost", "painted over") if self.blind else self.protocol
+        return f"{kind}, and its file of 8 bits or JPEG" if self._lifelike else kind
+
     def task(self) -> Inpaint:
         """Return the task, which detects the damage or is given it."""
         if self.detect:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from restore_cli.atomic import write_whole
-from restore_cli.download import Progress, sha256_of
+from restore_cli.download import Progress
 from restore_cli.errors import WeightsError
 from restore_cli.levels import Levels
 from restore_cli.models.build import check_network, check_spandrel, make_network
@@ -28,6 +28,7 @@ from restore_cli.models.header import Header, parse_header, to_metadata
 from restore_cli.models.read_file import read_file
 from restore_cli.models.recognize import describe_network, recognize
 from restore_cli.models.store import ensure_local
+from restore_cli.storage import sha256_of
 from restore_cli.tables import brief
 
 if TYPE_CHECKING:  # torch takes a second to import, and `restore models list` does not need it
@@ -67,6 +68,11 @@ class Checkpoint:
         """The degradation levels that it was trained for."""
         return self.header.conditions
 
+    @property
+    def has_one_view(self) -> bool:
+        """Whether photos must not be flipped or rotated for it: its blur has a fixed angle."""
+        return isinstance(self.conditions.get("angle"), (int, float))
+
 
 def load(
     model: Entry | Path, *, offline: bool = False, progress: Progress | None = None
@@ -90,7 +96,7 @@ def load(
     header, state = read_file(model)
     sha256 = sha256_of(model)
     if header is None:
-        name, header, network = recognize(model, state)
+        name, header, network = recognize(model, sha256, state)
         if network:
             check_network(network, header, model)
         return Checkpoint(name, network or make_network(name, header, state), header, sha256)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from restore_cli.download import sha256_of
 from restore_cli.errors import WeightsError
 from restore_cli.levels import Choice, Range
 from restore_cli.models.build import find_geometry
@@ -20,7 +19,9 @@ if TYPE_CHECKING:
     from restore_cli.network import Geometry, Restorer
 
 
-def recognize(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Restorer | None]:
+def recognize(
+    path: Path, sha256: str, state: Mapping[str, Tensor]
+) -> tuple[str, Header, Restorer | None]:
     """Find the name and header of a checkpoint without one, and its network if already built.
 
     The checkpoint is recognized, in this order, by the sha256 of a catalog entry, by keys and
@@ -33,7 +34,6 @@ def recognize(path: Path, state: Mapping[str, Tensor]) -> tuple[str, Header, Res
     from restore_cli import archs
 
     foreign = downloads()
-    sha256 = sha256_of(path)
     for entry in foreign:
         if entry.sha256 == sha256:
             return entry.name, entry, None

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import platformdirs
 
-from restore_cli.download import Progress, download, is_offline, sha256_of
+from restore_cli.download import Progress, download, is_offline
 from restore_cli.errors import LicenseError, UsageError, WeightsError
 from restore_cli.models.catalog import CHOICES, DEFAULT, Bundled, Entry, find
+from restore_cli.storage import sha256_of
 
 _ACCEPTED = "accepted-licenses.txt"  # in the cache
 _PACKAGE = Path(__file__).parents[1]

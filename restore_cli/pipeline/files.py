@@ -91,12 +91,8 @@ class OutputNaming:
         """Name the output of an input; an extension that cannot be written becomes .png."""
         stem, extension = os.path.splitext(relative)
         own = written_format(relative)
-        format = self.choose(own)
+        format = self.format or choose_format(own, self.exact)
         return stem + self.suffix + (extension if format == own else suffix_of(format))
-
-    def choose(self, own: str | None) -> str:
-        """Choose the output format for an input's format; None is one that cannot be written."""
-        return self.format or choose_format(own, self.exact)
 
 
 def choose_format(own: str | None, exact: bool) -> str:

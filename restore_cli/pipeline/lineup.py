@@ -18,8 +18,6 @@ from restore_cli.report.comparison import Comparison, Version
 from restore_cli.report.record import Record
 from restore_cli.tasks import TASKS
 
-DEFAULT = "default"  # the name of a task's own model
-
 
 @dataclass(frozen=True)
 class Entrant:
@@ -59,7 +57,7 @@ def find_task_of(models: Sequence[str]) -> str:
 
 def _tasks(name: str) -> set[str]:
     """The tasks that a model is for; empty if unknown, as for the default."""
-    if name == DEFAULT:
+    if name == catalog.DEFAULT:
         return set()
     try:
         return {entry.task for entry in catalog.find(name)} & {*TASKS}
@@ -79,7 +77,7 @@ def line_up(
 
     Args:
         photo: path of the photo.
-        models: names or files as for `--model`; DEFAULT is the task's own.
+        models: names or files as for `--model`; catalog.DEFAULT is the task's own.
         request: everything else; its plan is a step, and its only item is the photo, to standard
             output as PNG.
         callbacks: report downloads and progress.
@@ -92,7 +90,7 @@ def line_up(
     read_picture(photo, max_pixels=request.max_pixels)
     (step,) = request.plan.steps
     for name in dict.fromkeys(models):
-        step = replace(step, model=None if name == DEFAULT else name)
+        step = replace(step, model=None if name == catalog.DEFAULT else name)
         try:
             record, shown = _restore(replace(request, plan=step), callbacks)
         except RestoreError as error:

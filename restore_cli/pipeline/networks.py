@@ -134,7 +134,7 @@ class PictureNetworks:
         replaced = fed.report.strength == 1 and not model.network.bounds
         overwrite = self.overwrite and replaced
         settings = replace(self.settings, turns=task.turns)
-        if isinstance(model.conditions.get("angle"), (int, float)):  # the same in no other view
+        if model.has_one_view:
             settings = replace(settings, ensemble=False)
         return NetworkRun(model, fed, _run(model, task, fed, settings, report, overwrite))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from restore_cli.engine import Settings
 
@@ -28,7 +28,3 @@ class Config:
     max_pixels: int = 100 * 10**6
     max_jobs: int = 100
     keep: float = 1800.0
-
-    def settings_for(self, ensemble: bool) -> Settings:
-        """How to run networks for a request."""
-        return replace(self.settings, ensemble=ensemble)

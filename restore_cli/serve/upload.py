@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from fastapi import HTTPException, Request
@@ -42,7 +43,7 @@ async def receive(request: Request, action: Action, folder: Path, config: Config
         Restoration(
             plan=plan,
             items=(),
-            settings=config.settings_for(common.ensemble),
+            settings=replace(config.settings, ensemble=common.ensemble),
             jpeg_quality=common.jpeg_quality,
             max_pixels=config.max_pixels,
             offline=config.offline,

@@ -39,7 +39,8 @@ def load_data(
 ) -> TrainingData:
     """Read the images of a recipe, and hold out every n-th of the sorted names.
 
-    A held-out image is not in the training data in any size. Images that are too small to be scored
+    A held-out image is not in the training data in any size, nor is an image below the folder of
+    validation images. Images that are too small to be scored
     are not held out.
 
     Args:
@@ -59,6 +60,7 @@ def load_data(
         source
         for source in _find_sources(data, recipe)
         if source.paths[0].relative_to(data).as_posix() not in excluded
+        and not (validation and source.paths[0].resolve().is_relative_to(validation.resolve()))
     ]
     samples = ImageStore().keep(_read_samples(sources, channels, unreadable))
     if len({sample.scale for sample in samples}) > 1:
@@ -80,11 +82,15 @@ def load_data(
         paths = [source.paths[0] for source in sources if source not in unreadable]
         held, training = _hold_out(paths, samples, recipe)
     if not samples:
-        raise UsageError(f"No readable images found in {data}; give a folder of images.")
+        where = f"it has no readable images outside of {validation}"
+        raise UsageError(
+            f"Cannot train on {data}: {where if validation else 'it has no readable images'}."
+            " Give a folder of images."
+        )
     if not held:
         raise UsageError(
-            f"No readable images found in {validation or data} that are large enough to be"
-            " scored; give larger images."
+            f"Cannot score with {validation or data}: it has no readable images that are large"
+            " enough. Give larger images."
         )
     if not training:
         raise UsageError(

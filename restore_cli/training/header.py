@@ -48,7 +48,7 @@ def make_header(
         keeps = all(a - b <= _PRECISION_LOSS for a, b in zip(exact, fast, strict=True))
     halved = (f"{name} at half its size" for name in recipe.halved)
     folders = (*recipe.pairs, *recipe.folders, *halved) or (request.data.resolve().name,)
-    held = request.validation.resolve().name if request.validation else "held out"
+    held = f"centers of {request.validation.resolve().name}" if request.validation else "held out"
     return Header(
         task=recipe.task,
         arch=recipe.arch,

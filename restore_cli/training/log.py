@@ -40,7 +40,8 @@ class Log:
                 from torch.utils.tensorboard import SummaryWriter
             except ImportError as error:
                 raise UsageError(
-                    "--logdir needs TensorBoard: pip install 'restore-cli[logs]'."
+                    "Cannot write TensorBoard logs: TensorBoard is not installed. Run"
+                    " `pip install 'restore-cli[logs]'`."
                 ) from error
             self.board = SummaryWriter(str(logdir), purge_step=step or None)
 

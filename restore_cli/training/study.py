@@ -174,7 +174,9 @@ def _mark(
 
 def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]) -> Chart:
     levels = "; ".join(map(label, recipe.validation))
-    images = request.validation.resolve().name if request.validation else "held-out images"
+    images = "held-out images"
+    if request.validation:
+        images = f"the centers of {request.validation.resolve().name}"
     length = f"{request.steps} steps" if request.steps else f"{request.minutes:g} minutes"
     note = f"{length} for each training, with the recipe {found.recipe}; seeds: {request.seeds}."
     return Chart(
