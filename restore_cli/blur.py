@@ -19,7 +19,7 @@ SHARP: Literal["none"] = "none"  # instead of a kernel
 
 SIDE, ACROSS, CHOSEN = 256, 5, 9  # pixels of a window, windows along each side, those with detail
 FLAT = 0.001  # deviation of the Laplacian below which a window has no detail
-SHORTEST = 64  # side in pixels of the smallest photo that is judged
+SHORTEST = 128  # side in pixels of the smallest photo that is judged; in smaller ones it is wrong
 LARGEST = 16.0  # size in pixels that `to_numbers` maps to 1
 SMALLEST = 1.3  # size in pixels of the smallest blur that is inverted
 GRID, REACH = 256, 32  # side of the Fourier transform and reach of the inverse filters, in pixels
@@ -165,7 +165,7 @@ def measure_blur(image: Pixels, visible: Mask | None = None) -> Blurring:
     A small network judges the windows with the most detail, which are the sharpest ones.
 
     Args:
-        image: H x W x C in [0, 1]; with a side below 64 pixels no blur is found.
+        image: H x W x C in [0, 1]; with a side below 128 pixels no blur is found.
         visible: H x W; windows that are mostly invisible are ignored.
 
     Returns:

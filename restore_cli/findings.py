@@ -11,14 +11,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from restore_cli.blur import deconvolve, measure_blur
+from restore_cli.blur import SHORTEST, deconvolve, measure_blur
 from restore_cli.haze import measure_removed, reduce_scene
 from restore_cli.image import Mask, Picture, Pixels, find_inside
 from restore_cli.metrics import estimate_first_quality, estimate_quality
-from restore_cli.noise import Noise, cut_windows, exposed, measure_noise, run_windows
+from restore_cli.noise import (
+    MIN_VISIBLE,
+    SIDE,
+    Noise,
+    cut_windows,
+    exposed,
+    measure_noise,
+    run_windows,
+    visible_windows,
+)
 
-_LEAST = 64  # pixels; a photo with a shorter side is not searched for rain, haze and blur
-_MARGIN = 16  # pixels at the borders of a window, which a network restores worse
+_INSIDE = np.s_[16:-16, 16:-16]  # of a window; a network restores its borders worse
 _RINGING = 16  # pixels that the JPEG compression of a frame may have changed
 _PART = 32  # side in pixels of the parts that are searched for rain
 _SPARED = 25  # percentage of the parts that rain may leave out
@@ -70,7 +78,7 @@ def examine(picture: Picture) -> Findings:
 
     Args:
         picture: pixels H x W x C in [0, 1]; transparent ones and a frame of one color are ignored.
-            With a side below 64 pixels, there is neither rain nor haze nor blur.
+            With a side below 128 pixels, there is neither rain nor haze nor blur.
 
     Raises:
         WeightsError: the file of a network is missing or damaged.
@@ -80,7 +88,7 @@ def examine(picture: Picture) -> Findings:
         picture = picture.crop(*inside)
     pixels, visible = picture.opaque_pixels(), picture.visible
     noise = measure_noise(pixels, visible)
-    if min(pixels.shape[:2]) < _LEAST:
+    if min(pixels.shape[:2]) < SHORTEST:
         return Findings(width, height, noise, compressions)
     return Findings(
         width=width,
@@ -110,20 +118,26 @@ def _measure_rain(pixels: Pixels, visible: Mask | None) -> float:
     """Measure the light that removing rain takes away, apart from smooth changes.
 
     Rain is everywhere in a photo, so the quarter of its parts with the least rain is decisive.
+    Parts that are mostly invisible do not count.
     """
     import cv2
 
+    if visible is None:
+        visible = np.ones(pixels.shape[:2], bool)
     before, after = _restore_windows("derain", pixels, visible)
-    if not before.size:
-        return 0.0
+    seen = [
+        visible[top : top + SIDE, left : left + SIDE][_INSIDE]
+        for top, left in visible_windows(pixels, visible)
+    ]
     removed = [window - cv2.GaussianBlur(window, (0, 0), _STREAK) for window in before - after]
     parts = [
         window[row : row + _PART, column : column + _PART].std()
-        for window in removed
+        for window, shown in zip(removed, seen, strict=True)
         for row in range(0, window.shape[0] - _PART + 1, _PART)
         for column in range(0, window.shape[1] - _PART + 1, _PART)
+        if shown[row : row + _PART, column : column + _PART].mean() >= MIN_VISIBLE
     ]
-    return 255 * float(np.percentile(parts, _SPARED))
+    return 255 * float(np.percentile(parts, _SPARED)) if parts else 0.0
 
 
 def _measure_haze(pixels: Pixels) -> float:
@@ -178,5 +192,4 @@ def _restore_windows(
     if not len(windows):
         return np.empty((0, 1, 1), np.float32), np.empty((0, 1, 1), np.float32)
     restored = run_windows(network, feed(windows)).clip(0, 1)
-    inside = np.s_[:, _MARGIN:-_MARGIN, _MARGIN:-_MARGIN]
-    return windows.mean(axis=1)[inside], restored.mean(axis=1)[inside]
+    return windows.mean(axis=1)[:, *_INSIDE], restored.mean(axis=1)[:, *_INSIDE]

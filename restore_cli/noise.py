@@ -204,17 +204,23 @@ def visible_windows(
 
     Args:
         image: H x W x C.
-        visible: H x W; windows that are mostly invisible are left out.
+        visible: H x W; windows are spread over the rows and columns with visible pixels, and those
+            that are mostly invisible are left out.
         side: of a window, in pixels.
         across: windows along each side of a large photo.
     """
 
-    def starts(size: int) -> list[int]:
+    def starts(size: int, axis: int) -> list[int]:
+        shown = np.arange(size) if visible is None else np.flatnonzero(visible.any(axis=1 - axis))
+        if not len(shown):
+            return []
+        first = max(0, min(int(shown[0]), size - side))
+        size = max(side, int(shown[-1]) + 1 - first)
         count = min(across, math.ceil(size / side))
-        return [int(start) for start in np.linspace(0, max(0, size - side), count)]
+        return [int(start) for start in np.linspace(first, first + size - side, count)]
 
     height, width = image.shape[:2]
-    for top, left in itertools.product(starts(height), starts(width)):
+    for top, left in itertools.product(starts(height, 0), starts(width, 1)):
         part = slice(top, top + side), slice(left, left + side)
         if visible is None or visible[part].mean() >= MIN_VISIBLE:
             yield top, left

@@ -159,7 +159,14 @@ def test_a_white_sky_does_not_hide_noise() -> None:
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("shape", [(1, 1, 3), (15, 90, 3), (63, 70, 1), (64, 300, 1)])
+def test_an_object_between_the_usual_windows_shows_its_noise() -> None:
+    image = np.ones((900, 1200, 3), np.float32)
+    image[300:556, 390:646] = noisy(CAT[:256, :256], 20).clip(0, 0.99)
+    assert names(examine(Picture(image))) == ["denoise (gaussian)"]
+
+
+@pytest.mark.weights
+@pytest.mark.parametrize("shape", [(1, 1, 3), (15, 90, 3), (63, 70, 1), (64, 300, 1), (128, 130, 3)])
 def test_photos_of_any_size_are_examined(shape: tuple[int, ...]) -> None:
     picture = Picture(np.full(shape, 0.5, np.float32))
     assert Auto().choose(picture).steps == ()

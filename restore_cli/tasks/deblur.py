@@ -72,8 +72,10 @@ class Deblur(Task):
             warning = "This model was trained for one blur; --blur had no effect."
             report = TaskReport(warnings=(warning,) if self.blur else ())
             return NetworkInput(picture.pixels, report=report)
-        from restore_cli.blur import deconvolve, measure_blur
+        from restore_cli.blur import SHORTEST, deconvolve, measure_blur
 
         found = self.blur or measure_blur(picture.pixels, picture.visible)
-        report = TaskReport({"blur": str(found)})
+        small = not self.blur and min(picture.pixels.shape[:2]) < SHORTEST
+        warning = f"Blur cannot be measured with a side below {SHORTEST} pixels. Give it as --blur."
+        report = TaskReport({"blur": str(found)}, (warning,) if small else ())
         return NetworkInput(picture.pixels, deconvolve(picture.pixels, found), report)

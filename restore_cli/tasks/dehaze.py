@@ -32,6 +32,7 @@ class Dehaze(Task):
     suffix: ClassVar[str] = "dehazed"
     skips_frames: ClassVar[bool] = True
     preserves_mean: ClassVar[bool] = False
+    turns: ClassVar[int] = 1  # haze grows towards the horizon
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:
         """Reduce a large photo, if the network was trained for photos with and without haze.
