@@ -29,7 +29,8 @@ def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False)
         known = f"{', '.join(most)} or {last}" if most else last
         raise UsageError(f"Cannot write {path}: its name must end with {known}. Change it.")
     if not path.absolute().parent.is_dir():
-        raise UsageError(f"Cannot write {path}: its folder does not exist. Create it first.")
+        hint = "Give a local file, not a URL." if ":/" in str(path) else "Create it first."
+        raise UsageError(f"Cannot write {path}: its folder does not exist. {hint}")
     if path.is_dir():
         raise UsageError(f"Cannot write {path}: it is a folder. Give another name.")
     if path.is_file() and not overwrite:
@@ -39,7 +40,7 @@ def check_place(path: Path, suffixes: Iterable[str], *, overwrite: bool = False)
     if path.exists() and not path.is_file():  # a pipe or a device
         return
     try:  # permissions are not enough: root has them all, even on read-only disks
-        with tempfile.TemporaryFile(dir=path.resolve().parent):
+        with tempfile.TemporaryFile(dir=os.path.dirname(os.path.realpath(path))):
             pass
     except OSError as error:
         raise UsageError(
@@ -86,7 +87,7 @@ def write_whole(target: Path, data: bytes) -> None:
     The bytes go to a temporary file in the same folder first, `.restore-*.part`, so that the target
     is unchanged if that fails. Temporary files of killed processes are removed.
     """
-    target = target.resolve()  # write to the file that a link points to
+    target = Path(os.path.realpath(target))  # write to the file that a link points to
     mode = target.stat().st_mode if target.exists() else None
     if mode is not None and not stat.S_ISREG(mode):  # never replace pipes and /dev/null
         target.write_bytes(data)

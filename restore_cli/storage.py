@@ -19,7 +19,7 @@ from restore_cli.errors import RestoreError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # unlike C:\, at least two letters
 _MARKS = ("ETag", "etag", "md5Hash", "mtime", "LastModified", "last_modified", "created")
-_WITH_FOLDERS = {"file", "local", "sftp", "ssh", "smb", "ftp", "hdfs"}
+_WITH_FOLDERS = {"sftp", "ssh", "smb", "ftp", "hdfs"}
 _FEW = 10  # files that are looked up one by one; then their folder is listed
 _WRITTEN = "written"  # the state of a file that was written after its folder was listed
 
@@ -48,6 +48,24 @@ _lookups: Counter[str] = Counter()  # of files, by the URL of their folder
 def is_url(path: str | Path) -> bool:
     """Whether a path is a URL; a `Path` never is."""
     return isinstance(path, str) and bool(_URL.match(path))
+
+
+def local_path(path: str | Path) -> Path | None:
+    """The path of a file on this computer, also of file:///photo.jpg; None for other URLs."""
+    if isinstance(path, Path) or not is_url(path):
+        return Path(path)
+    scheme, _, rest = path.partition("://")
+    return Path(rest) if scheme in ("file", "local") else None
+
+
+def canonical(url: str) -> str:
+    """The URL with the usual name of its scheme: s3a://bucket is s3://bucket; raises StorageError.
+
+    The two name the same files.
+    """
+    with _explained("access", url):
+        system, path = _open(url)
+        return str(system.unstrip_protocol(path))
 
 
 def join(folder: str, name: str) -> str:

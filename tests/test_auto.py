@@ -166,7 +166,9 @@ def test_an_object_between_the_usual_windows_shows_its_noise() -> None:
 
 
 @pytest.mark.weights
-@pytest.mark.parametrize("shape", [(1, 1, 3), (15, 90, 3), (63, 70, 1), (64, 300, 1), (128, 130, 3)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1, 3), (15, 90, 3), (63, 70, 1), (64, 300, 1), (128, 130, 3)]
+)
 def test_photos_of_any_size_are_examined(shape: tuple[int, ...]) -> None:
     picture = Picture(np.full(shape, 0.5, np.float32))
     assert Auto().choose(picture).steps == ()

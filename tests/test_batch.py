@@ -518,6 +518,29 @@ def test_what_the_photo_did_not_cause_is_tried_again_while_watching(
     assert [record.status for record in records] == ["failed", "done"]
 
 
+def test_a_photo_that_is_gone_is_not_tried_again(
+    run: Run, words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "_LATER", 0.0)
+    (tmp_path / "out/0.png").mkdir(parents=True)
+
+    def found() -> Iterator[FileJob | None]:
+        yield FileJob("in/0.png", "out/0.png", "0.png")
+        (tmp_path / "in/0.png").unlink()
+        yield from [None] * 3
+
+    request = Request(Step(Denoise(sigma=9), words[-1]), found(), existing="refuse")
+    with closing(Journal("out")) as journal:
+        assert len(list(restore_files(request, journal=journal))) == 1
+
+
+def test_a_link_to_itself_is_replaced(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/0.png").symlink_to("0.png")
+    assert set(statuses(run("--json", "--overwrite")).values()) == {"done"}
+    assert not (tmp_path / "out/0.png").is_symlink()
+
+
 def test_watching_survives_a_search_that_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -108,6 +108,14 @@ def test_errors_name_file_and_key(here: Path, file: str, text: str, said: str) -
     refused(said.format(re.escape(str(path))))
 
 
+def test_an_unknown_model_names_the_file_that_chose_it(here: Path) -> None:
+    Path("restore.toml").write_text("[denoise]\nmodel = 'gausian'")
+    Path("b.png").touch()
+    result = restore("denoise", "b.png")
+    assert result.exit_code == 3
+    assert f"Some options are set in {here}/restore.toml." in result.stderr
+
+
 def test_errors_name_the_origins_of_options(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("restore.toml").write_text("format = 'word'")
     monkeypatch.setenv("RESTORE_TILE", "0")

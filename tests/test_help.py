@@ -261,6 +261,9 @@ def test_models_that_can_be_removed_are_completed(
     path.parent.mkdir()
     path.touch()
     assert complete("models remove d") == ["drunet-color"]
+    path.rename(part := path.with_name(f"{path.name}.part"))
+    store.remove(catalog.entries()["drunet-color"])
+    assert not part.exists()
 
 
 def test_bash_completes(tmp_path: Path) -> None:

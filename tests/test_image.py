@@ -1717,7 +1717,8 @@ def test_written_file_is_read_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("existing", [False, True])
-def test_a_failed_write_leaves_nothing_behind(existing: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_a_failed_write_leaves_nothing_behind(existing: bool, scheme: str, tmp_path: Path) -> None:
     resource = pytest.importorskip("resource")
     picture, target = read_picture(png(PHOTO)), tmp_path / "photo.png"
     if existing:
@@ -1728,9 +1729,10 @@ def test_a_failed_write_leaves_nothing_behind(existing: bool, tmp_path: Path) ->
     )  # the file system takes 100 bytes a file
     try:
         with pytest.raises(
-            PictureError, match=f"^Cannot write {target}: File too large. Free some space, or"
+            PictureError,
+            match=f"^Cannot write {scheme}{target}: File too large. Free some space, or",
         ):
-            write_picture(picture, target)
+            write_picture(picture, f"{scheme}{target}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.read_bytes() for path in tmp_path.iterdir()] == [b"older"] * existing

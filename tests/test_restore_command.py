@@ -230,6 +230,9 @@ def test_globs_and_lists(run: Run, tmp_path: Path) -> None:
     piped = run("--files-from", "-", "--dry-run", stdin=b"a1.png\0sub/a3.png\0")
     assert ok(piped).stdout.splitlines() == expected
     refused(run("--files-from", "nowhere"), "nowhere")
+    Path("empty").touch()
+    refused(run("--files-from", "empty"), "Cannot find photos: the list is empty.")
+    Path("empty").unlink()
     refused(run("-", "--files-from", "-"), "list")
     assert names(tmp_path) == {"a1.png", "a2.png", "b[1].png", "sub/a3.png", "list"}
 

@@ -141,6 +141,8 @@ def test_outputs_and_inputs_are_protected(run: Run, memory: Any) -> None:
     assert memory.cat_file("/out/1.png") == b"mine"
     itself = run("memory://in", "-o", "memory://in", "--overwrite")
     assert itself.exit_code == 2 and "it is an input" in itself.stderr
+    alias = run("memory://in/0.png", "-o", "memory:///in/0.png", "--overwrite")
+    assert alias.exit_code == 2 and "it is an input" in alias.stderr
     twice = b"memory://in/0.png\nmemory://in/0.png\n"
     again = run("--files-from", "-", "-o", "memory://twice/", "--json", stdin=twice)
     assert again.exit_code == 1

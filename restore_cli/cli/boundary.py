@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from restore_cli.cli.display import print_error
 from restore_cli.cli.options import DEBUG, ORIGINS
-from restore_cli.errors import ExitCode, RestoreError, UsageError
+from restore_cli.errors import ExitCode, RestoreError, UsageError, WeightsError
 
 
 class ErrorHandlingGroup(TyperGroup):
@@ -61,7 +61,7 @@ class ErrorHandlingGroup(TyperGroup):
             if ctx.meta.get(DEBUG):
                 raise
             sentence = _sentence(error)
-            if isinstance(error, UsageError) and (origins := ctx.meta.get(ORIGINS)):
+            if isinstance(error, UsageError | WeightsError) and (origins := ctx.meta.get(ORIGINS)):
                 sentence += f" Some options are set in {', '.join(origins)}."
             print_error(sentence)
             raise typer.Exit(getattr(error, "exit_code", ExitCode.FAILED)) from error

@@ -53,10 +53,13 @@ def write_encoded(data: bytes, target: Path | str) -> None:
         PictureError: the file cannot be written.
     """
     try:
-        if isinstance(target, str) and storage.is_url(target):
-            storage.write(target, data)
+        path = storage.local_path(target)
+        if path is None:
+            storage.write(str(target), data)
         else:
-            write_whole(Path(target), data)
+            if not isinstance(target, Path) and storage.is_url(target):
+                path.parent.mkdir(parents=True, exist_ok=True)
+            write_whole(path, data)
     except storage.StorageError as error:
         raise PictureError(str(error)) from error
     except OSError as error:

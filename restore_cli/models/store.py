@@ -165,11 +165,12 @@ def remove(entry: Entry) -> Path:
         raise WeightsError(
             f"Cannot remove {entry.name}: it is part of restore-cli. Only downloads can be removed."
         )
-    if not path.is_file():
+    folder = cache_dir() / path.relative_to(cache_dir()).parts[0]
+    if not folder.is_dir():
         raise WeightsError(
             f"Cannot remove {entry.name}: it is not in the cache. See `restore models list`."
         )
-    shutil.rmtree(cache_dir() / path.relative_to(cache_dir()).parts[0])
+    shutil.rmtree(folder)
     return path
 
 

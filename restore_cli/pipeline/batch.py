@@ -185,7 +185,7 @@ class _Ledger:
         folder = storage.parent_of(item.output)
         local = item.output != STREAM and not storage.is_url(folder)
         if self._sweeps and local and folder not in self._swept:
-            sweep(Path(folder).resolve())
+            sweep(Path(os.path.realpath(folder)))
             self._swept.add(folder)
         refusal = item.refusal
         if item.output in self._running or not self._claim(item):
@@ -223,6 +223,7 @@ class _Ledger:
 
     def begin(self, item: FileJob) -> None:
         """Note that a file is being restored."""
+        self._late.pop(item.output, None)
         settings = read = ""
         if self._journal:
             settings = digest_item(self._settings, item)
@@ -247,5 +248,6 @@ class _Ledger:
         for output, (due, item) in self._late.items():
             if due <= time.monotonic():
                 del self._late[output]
-                return item
+                gone = not storage.is_url(item.input) and not os.path.lexists(item.input)
+                return None if gone else item
         return None

@@ -251,8 +251,10 @@ def _find_all(
         for path, relative in find_inputs(arg, folders, suffix, recursive, unread):
             same = path if path == STREAM else storage.absolute(path)
             found.setdefault(same, (path, relative))
+    if not args:
+        raise UsageError("Cannot find photos: the list is empty. Check how it is made.")
     if not found:
-        searched = ", ".join(args) or "the list"
+        searched = ", ".join(args)
         if unread:
             raise UsageError(
                 f"Cannot find photos in {searched}: {count_unread(unread)}. {advise_unread(unread)}"
@@ -446,13 +448,11 @@ def _protect(
 
 def _identity(path: str) -> tuple[int, int] | str:
     """A key that is equal for all paths of the same file, whether or not it exists."""
-    if storage.is_url(path):
-        scheme, _, path_of_url = path.partition("://")
-        if scheme not in ("file", "local"):
-            return path
-        path = path_of_url
+    local = storage.local_path(path)
+    if local is None:
+        return storage.canonical(path)
     try:
-        status = os.fstat(sys.stdin.fileno()) if path == STREAM else os.stat(path)
+        status = os.fstat(sys.stdin.fileno()) if path == STREAM else os.stat(local)
     except (OSError, ValueError):
-        return os.path.realpath(path)
+        return os.path.realpath(local)
     return status.st_dev, status.st_ino
