@@ -187,6 +187,15 @@ def test_hidden_pixels_are_not_examined() -> None:
 
 
 @pytest.mark.weights
+def test_the_record_is_of_the_page_that_changed(run: Run, tmp_path: Path) -> None:
+    pages = [to_pillow(image) for image in (CAT, noisy(CAT, 25))]
+    pages[0].save(tmp_path / "a.tif", save_all=True, append_images=pages[1:])
+    result = run("a.tif", "--pages", "all", "-o", "b.tif")
+    assert result.exit_code == 0, result.stderr
+    assert "found: noise" in result.stderr and "left unchanged" not in result.stderr
+
+
+@pytest.mark.weights
 def test_a_photo_is_restored_in_several_steps(run: Run, tmp_path: Path) -> None:
     save(noisy(CAT, 12), tmp_path / "photo.jpg", 72)
     result = run("photo.jpg", "--json")

@@ -109,11 +109,11 @@ def test_errors_name_file_and_key(here: Path, file: str, text: str, said: str) -
 
 
 def test_an_unknown_model_names_the_file_that_chose_it(here: Path) -> None:
-    Path("restore.toml").write_text("[denoise]\nmodel = 'gausian'")
-    Path("b.png").touch()
-    result = restore("denoise", "b.png")
+    file = here.parent / "user/config.toml"
+    file.write_text("[denoise]\nmodel = 'gausian'")
+    result = restore("denoise", "a.png")
     assert result.exit_code == 3
-    assert f"Some options are set in {here}/restore.toml." in result.stderr
+    assert f"Some options are set in {file}." in result.stderr
 
 
 def test_errors_name_the_origins_of_options(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
-from PIL import Image
+from PIL import Image, ImageCms
 from rich.console import Console
 from torch import nn
 from typer.testing import CliRunner, Result
@@ -650,6 +650,35 @@ def test_reference(run: Run, tmp_path: Path) -> None:
     assert "d.png" in d["warnings"][0] and "psnr" not in d
     single = ok(run("in/a.png", "--reference", "clean/a.png"))
     assert f"PSNR {a['psnr']:.2f} dB" in single.stderr
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"]])
+def test_a_result_too_long_for_its_format_is_refused_first(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+) -> None:
+    Image.new("RGB", (16400, 8)).save("long.png")
+    monkeypatch.setattr("restore_cli.engine.run", None)  # no network runs
+    result = run("long.png", "-o", "long.webp", *more)
+    assert result.exit_code == 1
+    assert "16400 x 8 pixels as WEBP: its sides have at most 16383 pixels." in result.stderr
+
+
+def test_a_reference_in_other_colors_and_its_page(run: Run, tmp_path: Path) -> None:
+    """Comparisons show photos in their colors, and a warning names those of the reference."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
+    with Image.open(photo(tmp_path / "srgb.png", (40, 30))) as image:
+        image.save("wide.png", icc_profile=profile)
+    shutil.copy("wide.png", "copy.png")
+    words = ("wide.png", "--json", "--overwrite", "--compare", "page.html", "--reference")
+    same, other = (json.loads(ok(run(*words, name)).stdout) for name in ("copy.png", "srgb.png"))
+    assert "warnings" not in same
+    assert "srgb.png has other colors (sRGB) than the result (XYZ" in other["warnings"][0]
+    sources = re.findall(r"data:image/png;base64,([^\"]+)", Path("page.html").read_text())
+    profiles = [
+        Image.open(io.BytesIO(base64.b64decode(source))).info.get("icc_profile")
+        for source in sources
+    ]
+    assert profiles == [profile, profile, None]
 
 
 def save_brighter(task: str, conditions: int, **levels: object) -> None:

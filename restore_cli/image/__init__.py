@@ -39,6 +39,7 @@ from restore_cli.image.read import read_file as read_file
 from restore_cli.image.read import read_picture as read_picture
 from restore_cli.image.read import read_size as read_size
 from restore_cli.image.resampling import resize as resize
+from restore_cli.image.write import check_size as check_size
 from restore_cli.image.write import encode_picture as encode_picture
 from restore_cli.image.write import write_encoded as write_encoded
 from restore_cli.image.write import write_picture as write_picture

@@ -24,6 +24,7 @@ from restore_cli.image.webp import encode_webp
 _EXACT = {"PNG": encode_png, "TIFF": encode_tiff, "BMP": encode_bmp, "PPM": encode_pnm}
 _BY_QUALITY = {"JPEG": encode_jpeg, "WEBP": encode_webp, "AVIF": encode_avif}
 _BY_QUALITY |= {"HEIF": encode_heif, "JXL": encode_jxl}
+_LONGEST = {"JPEG": 65535, "WEBP": 16383}  # sides in pixels
 
 
 def write_picture(
@@ -74,6 +75,16 @@ def write_encoded(data: bytes, target: Path | str) -> None:
         if error.errno == errno.EROFS:
             reason = f"{error.strerror}. Choose another folder."
         raise PictureError(f"Cannot write {target}: {reason}") from error
+
+
+def check_size(format: str, height: int, width: int) -> None:
+    """Raise PictureError if the sides, in pixels, are too long for the format."""
+    longest = _LONGEST.get(format)
+    if longest and max(height, width) > longest:
+        raise PictureError(
+            f"Cannot encode {width} x {height} pixels as {format}: its sides have at most {longest}"
+            " pixels. Choose PNG or TIFF."
+        )
 
 
 def encode_picture(

@@ -13,7 +13,7 @@ from restore_cli import storage
 from restore_cli.atomic import sweep
 from restore_cli.engine import estimate_memory
 from restore_cli.errors import PictureError, RestoreError, UsageError, WeightsError
-from restore_cli.image import read_picture, read_size
+from restore_cli.image import check_size, format_of, read_picture, read_size
 from restore_cli.models import catalog
 from restore_cli.pipeline.apply import replaces_all
 from restore_cli.pipeline.cluster import Cluster
@@ -22,7 +22,7 @@ from restore_cli.pipeline.journal import Journal, digest, digest_item
 from restore_cli.pipeline.masks import read_mask
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.photo import PhotoRestorer
-from restore_cli.pipeline.plan import Step
+from restore_cli.pipeline.plan import Step, result_size
 from restore_cli.pipeline.records import failed
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.pipeline.workers import Processes, ThisProcess, Workers
@@ -113,6 +113,9 @@ def _plan(request: Request, item: FileJob, models: Models) -> Record:
             record = replace(record, found=choice.found, findings=choice.findings)
             if masked:
                 read_mask(Path(item.mask_in), picture, request.max_pixels)
+        if item.output != STREAM:
+            size = result_size(steps, *read_size(Path(item.input)))
+            check_size(format_of(item.output), *size)
         memory = _estimate_memory(request, item, steps, models)
     except (UsageError, WeightsError):
         raise

@@ -82,8 +82,10 @@ def read_versions(paths: Sequence[Path]) -> list[Version]:
     """Read photos, titled by name, or by path if names repeat; raises PictureError."""
     named = [path.name for path in paths]
     names = named if len(set(named)) == len(named) else [str(path) for path in paths]
+    pictures = map(read_picture, paths)
     return [
-        Version(name, read_picture(path).pixels) for name, path in zip(names, paths, strict=True)
+        Version(name, picture.pixels, icc=picture.metadata.icc)
+        for name, picture in zip(names, pictures, strict=True)
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,8 @@ from restore_cli.errors import PictureError
 from restore_cli.image import HOLDS, LOSSY, Picture, Pixels, luma, read_picture, to_gray, to_rgb
 from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
 from restore_cli.report.record import Record
+
+_SRGB = ("sRGB", "c2", "uRGB")  # names of its profiles, also of tiny ones
 
 
 def as_written(picture: Picture, data: bytes, format: str) -> Picture:
@@ -22,19 +25,22 @@ def as_written(picture: Picture, data: bytes, format: str) -> Picture:
         if picture.channels == 1:  # WebP and AVIF store gray as RGB
             pixels = in_gray(pixels)
         picture = replace(picture, pixels=pixels)
+    if "ICC profile" not in HOLDS[format]:
+        picture = replace(picture, metadata=replace(picture.metadata, icc=None))
     peak = np.float32(2**picture.depth - 1)
     rounded = np.asarray(np.rint(picture.pixels * peak) / peak, np.float32)
     return replace(picture, pixels=rounded)
 
 
 def measure(
-    record: Record, observed: Pixels, written: Pixels, reference: Path, max_pixels: int | None
-) -> tuple[Record, Pixels | None]:
+    record: Record, observed: Pixels, written: Picture, reference: Path, max_pixels: int | None
+) -> tuple[Record, Picture | None]:
     """Add PSNR and SSIM of the written picture to the record, or a warning if that fails.
 
     Args:
         record: the record of the picture.
-        observed, written: the photo before and after, H x W x C of one shape.
+        observed: the photo before, H x W x C.
+        written: the photo after, of the same shape, as `as_written` returns it.
         reference: path of the reference.
         max_pixels: see `read_picture`.
 
@@ -42,11 +48,12 @@ def measure(
         The record; and the reference, gray or RGB like the picture, or None if that failed.
     """
     try:
-        clean = read_picture(reference, max_pixels=max_pixels).pixels
+        found = read_picture(reference, max_pixels=max_pixels)
     except PictureError as error:
         return replace(
             record, warnings=(*record.warnings, f"Not compared with the reference: {error}")
         ), None
+    clean, result = found.pixels, written.pixels
     if clean.shape[:2] != observed.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (clean, observed)]
         warning = (
@@ -56,16 +63,36 @@ def measure(
         return replace(record, warnings=(*record.warnings, warning)), None
     if clean.shape[2] != observed.shape[2]:
         clean = in_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
-    record = replace(record, psnr=psnr(written, clean), input_psnr=psnr(observed, clean))
+    if _name_colors(found) != _name_colors(written):
+        warning = (
+            f"The reference {reference} has other colors ({_name_colors(found)}) than the result"
+            f" ({_name_colors(written)}), so PSNR and SSIM include the difference."
+        )
+        record = replace(record, warnings=(*record.warnings, warning))
+    record = replace(record, psnr=psnr(result, clean), input_psnr=psnr(observed, clean))
     large = min(clean.shape[:2]) >= SSIM_WINDOW
     if large:
-        record = replace(record, ssim=ssim(written, clean))
+        record = replace(record, ssim=ssim(result, clean))
     if clean.shape[2] == 3:
-        y, clean_y = luma(written)[..., None], luma(clean)[..., None]
+        y, clean_y = luma(result)[..., None], luma(clean)[..., None]
         record = replace(
             record, psnr_y=psnr(y, clean_y), ssim_y=ssim(y, clean_y) if large else None
         )
-    return record, clean
+    return record, replace(found, pixels=clean)
+
+
+def _name_colors(picture: Picture) -> str:
+    """The name of the color space, by the profile; photos without one are sRGB."""
+    from PIL import ImageCms
+
+    if not picture.metadata.icc:
+        return "sRGB"
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.metadata.icc))
+        name = ImageCms.getProfileDescription(profile).strip()
+    except (ImageCms.PyCMSError, OSError):
+        return "an unknown color space"
+    return "sRGB" if name.startswith(_SRGB) else name
 
 
 def in_gray(pixels: Pixels) -> Pixels:

@@ -16,6 +16,7 @@ from restore_cli.image import (
     Pages,
     Picture,
     Pixels,
+    check_size,
     encode_pages,
     encode_picture,
     find_damage,
@@ -33,7 +34,7 @@ from restore_cli.pipeline.files import STREAM, FileJob, choose_format
 from restore_cli.pipeline.masks import read_mask, save_mask
 from restore_cli.pipeline.measure import as_written, measure
 from restore_cli.pipeline.networks import Models
-from restore_cli.pipeline.plan import Step, keeps_most_pixels
+from restore_cli.pipeline.plan import Step, keeps_most_pixels, result_size
 from restore_cli.pipeline.provenance import record_run, stamp
 from restore_cli.pipeline.records import complete, describe, failed
 from restore_cli.pipeline.request import Callbacks, Request
@@ -178,6 +179,7 @@ class PhotoRestorer:
         steps = choice.steps
         data, quality, shape = loaded.data, picture.jpeg_quality, picture.pixels.shape
         record = describe(item, picture, choice, find_damage(data))
+        check_size(self._format(item, picture), *result_size(steps, *shape[:2]))
         drawn, mask_sha256 = None, None
         if item.mask_in:
             drawn, mask_sha256 = read_mask(Path(item.mask_in), picture, request.max_pixels)
@@ -201,7 +203,8 @@ class PhotoRestorer:
         if callbacks.on_comparison and end.shown is not None:
             scale = max(end.picture.height / shape[0], end.picture.width / shape[1])
             note = f"upscaled {scale:.3g} times" if scale > 1 else ""
-            before = Version("input", end.picture.with_pixels(end.shown).pixels, note)
+            pixels = end.picture.with_pixels(end.shown).pixels
+            before = Version("input", pixels, note, end.picture.metadata.icc)
         return Restored(
             record=complete(record, request.plan, end),
             data=data,
@@ -219,23 +222,24 @@ class PhotoRestorer:
 
     def _restore_pages(self, item: FileJob, loaded: Loaded, pages: Pages) -> Restored:
         """Restore frames or pages one by one, and encode each one before the next is decoded."""
-        first: list[Restored] = []  # later ones are not kept
+        kept: list[Restored] = []  # the first page that changed; others are not kept
         copied, megapixels, loading = True, 0.0, 0.0
-        warnings: dict[str, None] = dict.fromkeys(find_damage(loaded.data))
+        warnings: dict[str, list[int]] = {}  # numbers of the pages
         notes: dict[str, None] = {}
         started = time.perf_counter()
 
         def pictures() -> Iterator[Picture]:
             nonlocal copied, megapixels, loading
-            for page in pages.pictures():
+            for number, page in enumerate(pages.pictures(), 1):
                 begun = time.perf_counter()
                 one = self.restore(item, Loaded(b"", page, 0.0, share=1 / pages.count))
                 loading += time.perf_counter() - begun - one.seconds
                 copied, megapixels = copied and one.copied, megapixels + one.megapixels
-                warnings.update(dict.fromkeys(one.record.warnings))
+                for warning in one.record.warnings:
+                    warnings.setdefault(warning, []).append(number)
                 notes.update(dict.fromkeys(page.notes))
-                if not first:
-                    first.append(one)
+                if not kept or (kept[0].copied and not one.copied):
+                    kept[:] = [one]
                 yield self._to_encode(one.picture)
 
         data, losses = encode_pages(
@@ -244,9 +248,14 @@ class PhotoRestorer:
             self._format(item, loaded.picture),
             jpeg_quality=self._quality(loaded.picture, self._request.plan.steps),
         )
+        own = (
+            warning if len(at) == pages.count else f"{_list_pages(at)}: {warning}"
+            for warning, at in warnings.items()
+        )
+        found = (*find_damage(loaded.data), *own)
         return replace(
-            first[0],
-            record=replace(first[0].record, pages=pages.count, warnings=tuple(warnings)),
+            kept[0],
+            record=replace(kept[0].record, pages=pages.count, warnings=found),
             data=loaded.data,
             copied=copied,
             seconds=loaded.seconds + time.perf_counter() - started - loading,
@@ -343,20 +352,28 @@ class PhotoRestorer:
     ) -> Record:
         """Measure the photo as it was written, and pass it to the comparison callback."""
         request, on_comparison = self._request, self._callbacks.on_comparison
-        clean: Pixels | None = None
+        clean: Picture | None = None
         if item.reference and restored.observed is not None:
             path = Path(item.reference)
-            record, clean = measure(
-                record, restored.observed, written.pixels, path, request.max_pixels
-            )
+            record, clean = measure(record, restored.observed, written, path, request.max_pixels)
         if on_comparison and restored.before:
-            versions = [restored.before, Version(request.plan.suffix, written.pixels)]
+            icc = written.metadata.icc
+            versions = [restored.before, Version(request.plan.suffix, written.pixels, icc=icc)]
             if clean is not None:
-                versions.append(Version("reference", clean))
+                versions.append(Version("reference", clean.pixels, icc=clean.metadata.icc))
             title = "standard input" if item.input == STREAM else item.relative
             rank = math.inf if record.psnr is None else record.psnr
             on_comparison(rank, lambda: _make_comparison(title, versions))
         return record
+
+
+def _list_pages(numbers: Sequence[int]) -> str:
+    """Frames or pages by number: "page 2", "pages 2, 5 and 6" or "pages 2, 5, 6 and 8 others"."""
+    shown = [str(number) for number in numbers[:3]]
+    if others := len(numbers) - len(shown):
+        shown.append(f"{others} others")
+    *most, last = shown
+    return f"pages {', '.join(most)} and {last}" if most else f"page {last}"
 
 
 def _make_comparison(title: str, versions: Sequence[Version]) -> Comparison:

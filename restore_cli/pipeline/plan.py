@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -118,6 +118,13 @@ class Chain:
     def choose(self, _: Picture, /) -> Choice:
         """All steps, for every photo."""
         return Choice(self.steps)
+
+
+def result_size(steps: Sequence[Step], height: int, width: int) -> tuple[int, int]:
+    """Height and width of a photo in pixels after some steps."""
+    for step in steps:
+        height, width = step.task.target_size(height, width)
+    return height, width
 
 
 def keeps_most_pixels(plan: Plan) -> bool:

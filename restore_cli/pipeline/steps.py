@@ -10,7 +10,7 @@ from restore_cli.engine import Settings
 from restore_cli.image import Picture, Pixels
 from restore_cli.pipeline.apply import apply, check_tiles, result_of
 from restore_cli.pipeline.networks import Models
-from restore_cli.pipeline.plan import Step
+from restore_cli.pipeline.plan import Step, result_size
 from restore_cli.pipeline.provenance import record_step
 from restore_cli.report.provenance import PastStep
 from restore_cli.report.record import StepRecord
@@ -87,9 +87,7 @@ class Walker:
             RestoreError: see `apply` and `Models.find`.
         """
         at = start.pop()
-        height, width = at.picture.height, at.picture.width
-        for step in steps:
-            height, width = step.task.target_size(height, width)
+        height, width = result_size(steps, at.picture.height, at.picture.width)
         megapixels = height * width / 1e6
 
         def report(share: float) -> None:

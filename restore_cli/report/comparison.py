@@ -16,11 +16,13 @@ class Version:
         name: "input", "default" or "reference".
         pixels: H x W x C, C = 1 (gray) or 3 (RGB); shown clipped to [0, 1] in 8 bits, NaN as black.
         note: shown below the name, "28.41 dB".
+        icc: the profile of the colors; None is sRGB.
     """
 
     name: str
     pixels: NDArray[np.float32]
     note: str = ""
+    icc: bytes | None = None
 
 
 @dataclass(frozen=True, eq=False)

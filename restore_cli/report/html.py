@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from numpy.typing import NDArray
 from PIL import Image
 
-from restore_cli.report.comparison import Comparison
+from restore_cli.report.comparison import Comparison, Version
 
 
 def render_comparisons(title: str, comparisons: Sequence[Comparison]) -> str:
@@ -63,15 +62,19 @@ def embed(comparison: Comparison) -> dict[str, Any]:
     """The data of a comparison for the viewer's script, with images as data URIs."""
     height, width = comparison.versions[0].pixels.shape[:2]
     versions = [
-        {"name": version.name, "note": version.note, "source": _png(version.pixels)}
+        {"name": version.name, "note": version.note, "source": _png(version)}
         for version in comparison.versions
     ]
     return {"title": comparison.title, "width": width, "height": height, "versions": versions}
 
 
-def _png(pixels: NDArray[np.float32]) -> str:
+def _png(version: Version) -> str:
     """Encode an image as the data URI of a PNG."""
-    samples = np.rint(np.nan_to_num(pixels).clip(0, 1) * 255).astype(np.uint8)
+    samples = np.rint(np.nan_to_num(version.pixels).clip(0, 1) * 255).astype(np.uint8)
+    gray, icc = samples.shape[2] == 1, version.icc
+    if icc and (icc[16:20] == b"GRAY") != gray:  # PNG forbids it
+        icc = None
     buffer = io.BytesIO()
-    Image.fromarray(samples[..., 0] if samples.shape[2] == 1 else samples).save(buffer, "PNG")
+    image = Image.fromarray(samples[..., 0] if gray else samples)
+    image.save(buffer, "PNG", icc_profile=icc)
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -57,7 +57,7 @@ class Record:
         device, precision, tile: how the last model ran; tile 0 is the entire photo at once.
         width, height, channels, depth: of the input; depth in bits per sample.
         pages: number of frames or pages that were restored, with --pages all; the other fields are
-            those of the first, except for the time, the speed and the warnings.
+            those of the first one that changed, except for the time, the speed and the warnings.
         output_width, output_height: of the output.
         seconds: time to read, restore and write, without loading the model.
         megapixels_per_s: speed, in megapixels of the output.

@@ -34,7 +34,7 @@ from restore_cli.pipeline.compare import make_alike
 from restore_cli.pipeline.files import FileJob, choose_format
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.photo import PhotoRestorer
-from restore_cli.pipeline.plan import Plan, keeps_most_pixels
+from restore_cli.pipeline.plan import Plan, keeps_most_pixels, result_size
 from restore_cli.pipeline.records import failed
 from restore_cli.pipeline.request import Callbacks, Request
 from restore_cli.report.comparison import Comparison, Version
@@ -174,14 +174,17 @@ def status_of(error: Exception) -> int:
 def compare(order: Order) -> Comparison:
     """The photo before and after, at the same size."""
     before, after = (
-        read_picture(path.read_bytes(), max_pixels=order.request.max_pixels).pixels
+        read_picture(path.read_bytes(), max_pixels=order.request.max_pixels)
         for path in (order.photo, order.result)
     )
-    height, width = after.shape[:2]
-    note = f"enlarged to {width} x {height}" if before.shape[:2] != (height, width) else ""
-    if note:
-        before = resize(before, height, width).clip(0, 1)
-    versions = Version("input", before, note), Version(order.request.plan.suffix, after)
+    height, width = after.height, after.width
+    pixels, note = before.pixels, ""
+    if pixels.shape[:2] != (height, width):
+        pixels, note = resize(pixels, height, width).clip(0, 1), f"enlarged to {width} x {height}"
+    versions = (
+        Version("input", pixels, note, before.metadata.icc),
+        Version(order.request.plan.suffix, after.pixels, icc=after.metadata.icc),
+    )
     return Comparison(order.name, tuple(make_alike(versions)))
 
 
@@ -193,9 +196,7 @@ def _hide_paths(sentence: str, order: Order) -> str:
 
 
 def _check_result(plan: Plan, picture: Picture, most: int | None, name: str) -> None:
-    height, width = picture.height, picture.width
-    for step in plan.steps:
-        height, width = step.task.target_size(height, width)
+    height, width = result_size(plan.steps, picture.height, picture.width)
     if most and height * width > most:
         raise TooLargeError(
             f"Cannot restore {name}: the result would have {megapixels(height * width)} megapixels,"
