@@ -34,6 +34,7 @@ from restore_cli.image import (
     read_size,
     write_picture,
 )
+from restore_cli.image.animation import Timing, join_png
 
 pillow_heif: Any = pytest.importorskip("pillow_heif")
 pytest.importorskip("pillow_jxl")
@@ -487,12 +488,12 @@ def shown(path: Path) -> list[Array]:
         return [np.asarray(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
 
 
-def timing_of(path: Path) -> tuple[list[int], int | None]:
+def timing_of(path: Path) -> tuple[list[float], int | None]:
     with Image.open(path) as image:
         times = []
         for frame in ImageSequence.Iterator(image):
             frame.load()  # WebP states the duration then
-            times.append(round(frame.info["duration"]))
+            times.append(frame.info["duration"])
         return times, image.info.get("loop")
 
 
@@ -515,6 +516,18 @@ def test_all_frames_of_an_animation(run: Run, tmp_path: Path, format: str, mode:
     default = done(run(source, "-o", f"b{source.suffix}", "--json"))
     note = "Only the first of 3 frames was read; --pages all restores all of them."
     assert default["warnings"] == [note] and "pages" not in default
+
+
+def test_fractions_of_milliseconds_are_kept(run: Run, tmp_path: Path) -> None:
+    first, *others = frames_of(4)
+    times = [1000 / 60, 1000 / 30, 1000 / 24, 70_000]
+    first.save("a.png", save_all=True, append_images=others, duration=times)
+    record = done(run("a.png", "--pages", "all", "--json"))
+    assert timing_of(Path(record["output"]))[0] == timing_of(Path("a.png"))[0] == times
+    longest = struct.pack(">HHBB", 65535, 1, 0, 0)
+    assert longest in join_png(
+        [encode_picture(Picture(np.zeros((2, 2, 1))), "PNG")[0]], Timing((1e9,))
+    )
 
 
 @pytest.mark.parametrize("target", ["png", "webp"])
@@ -609,19 +622,23 @@ def test_a_still_image_that_is_no_frame(run: Run, tmp_path: Path) -> None:
         np.testing.assert_array_equal(new, old)
 
 
-@pytest.mark.parametrize("pages", ["first", "all"])
-def test_a_thumbnail_before_the_photo_is_left_out(run: Run, tmp_path: Path, pages: str) -> None:
+@pytest.mark.parametrize(("pages", "count"), [("first", 1), ("all", 1), ("all", 2)])
+def test_a_thumbnail_before_the_photo_is_left_out(
+    run: Run, tmp_path: Path, pages: str, count: int
+) -> None:
     photo = RNG.integers(0, 256, (24, 34, 3), dtype=np.uint8)
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         profile = [(34675, 7, len(SRGB), SRGB, True)]
-        small = {"subfiletype": 1, "extratags": profile}
+        small = {"subfiletype": 1, "extratags": profile, "description": "Harbor"}
         writer.write(photo[::2, ::2], photometric="rgb", metadata=None, **small)
-        writer.write(photo, photometric="rgb", metadata=None)
+        for page in [photo] * count:
+            writer.write(page, photometric="rgb", metadata=None, software=False)
     record = done(run("a.tif", "--pages", pages, "--json"))
     assert record["warnings"] == ["Smaller versions of the pages (1) were left out."]
     with Image.open(record["output"]) as image:
         np.testing.assert_array_equal(np.asarray(image), photo)
         assert image.info["icc_profile"] == SRGB
+        assert image.getexif()[ExifTags.Base.ImageDescription] == "Harbor"
 
 
 def tiff_of_pages(path: Path) -> list[Array]:
