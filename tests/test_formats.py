@@ -242,6 +242,12 @@ def test_quality_of_lossy_jpeg_xl() -> None:
         np.testing.assert_array_equal(read_picture(data).alpha, samples[..., 3])
         sizes.append(len(data))
     assert sizes == sorted(sizes)
+    loss = "JXL changes transparency below quality 19; PNG, TIFF and WEBP keep it exactly."
+    noisy = replace(picture, alpha=RNG.integers(0, 256, (24, 34), dtype=np.uint8))
+    for quality, expected in ((18, (loss,)), (19, ())):
+        data, losses = encode_picture(noisy, "JXL", jpeg_quality=quality)
+        assert losses == expected
+        assert np.array_equal(read_picture(data).alpha, noisy.alpha) == (not losses)
 
 
 def test_a_jpeg_in_jpeg_xl_keeps_its_quality() -> None:

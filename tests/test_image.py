@@ -623,17 +623,19 @@ def test_additional_channels_of_a_tiff_are_reported(depth: int) -> None:
         (4, ["unspecified"], 1),
         (5, ["unassalpha", "unspecified"], 1),
         (5, [0, 0], 2),
+        (5, [0, 2], 2),
     ):
         samples = noise(bands, depth)
         picture = read_picture(tiff(samples, photometric="rgb", extrasamples=extra))
         kept = bands - left
         np.testing.assert_array_equal(samples_of(picture), samples[..., :kept])
         channels = "1 channel was" if left == 1 else "2 channels were"
-        assert picture.notes == (f"{channels} left out: only colors and alpha are read.",)
+        note = f"{channels} left out: only colors and alpha right after them are read."
+        assert picture.notes == (note,)
 
 
 def test_an_additional_channel_that_pillow_drops_is_reported() -> None:
-    note = "1 channel was left out: only colors and alpha are read."
+    note = "1 channel was left out: only colors and alpha right after them are read."
     options: dict[str, Any] = {"photometric": "separated", "extrasamples": ["unspecified"]}
     assert note in read_picture(tiff(noise(5), **options)).notes
 
@@ -991,6 +993,22 @@ def test_png_text_and_color_chunks_are_kept(depth: int) -> None:
     assert result.info["gamma"] == 1.0
 
 
+@pytest.mark.parametrize("keyword", ["exif", "APP1"])
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+def test_exif_in_a_text_of_a_png(kind: bytes, keyword: str) -> None:
+    block = exif_with(6)
+    text = f"\n{keyword.lower()}\n{len(block):8}\n{block.hex()[:72]}\n{block.hex()[72:]}\n".encode()
+    head = {b"tEXt": b"", b"zTXt": b"\0", b"iTXt": bytes(4)}[kind]
+    text = head + (zlib.compress(text) if kind == b"zTXt" else text)
+    plain, name = png(PHOTO), b"Raw profile type %s\0" % keyword.encode()
+    picture = read_picture(plain[:33] + chunk(kind, name + text) + plain[33:])
+    upright = read_picture(turned("PNG", 6))
+    np.testing.assert_array_equal(picture.pixels, upright.pixels)
+    assert picture.metadata == upright.metadata and picture.notes == ()
+    broken = read_picture(plain[:33] + chunk(kind, name + head + b"rubbish") + plain[33:])
+    assert len(broken.notes) == (kind == b"zTXt") and broken.metadata == Metadata()
+
+
 IPTC = b"".join(
     b"\x1c\2" + struct.pack(">BH", *head) + text
     for *head, text in [(120, 7, b"Harbour"), (25, 4, b"boat")]
@@ -1167,6 +1185,17 @@ def test_an_extreme_resolution_is_not_stored_in_a_jpeg(dpi: tuple[float, float])
     data, losses = encode_picture(picture, "JPEG")
     assert losses == (f"JPEG stores 1 to 65535 dpi, so {dpi[0]:g} x {dpi[1]:g} were left out.",)
     assert read_picture(data).metadata.dpi is None
+
+
+def test_a_jpeg_stores_whole_dpi() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 72.5
+    block = exif.tobytes().removeprefix(b"Exif\0\0")
+    loss = "JPEG stores whole dpi, so 72.5 x 72.5 were rounded."
+    for dpi, stated, expected in ((72.5, None, (loss,)), (72.5, block, ()), (299.9994, None, ())):
+        metadata = Metadata(exif=stated, dpi=(dpi, dpi))
+        picture = Picture(np.zeros((8, 8, 3), np.float32), metadata=metadata)
+        assert encode_picture(picture, "JPEG")[1] == expected
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -1381,6 +1410,8 @@ def test_metadata_too_long_for_jpeg_is_reported(field: str) -> None:
         (3, GRAY_PROFILE, "JPEG", False),
         (1, GRAY_PROFILE, "PNG", True),
         (1, GRAY_PROFILE, "WEBP", False),
+        (1, GRAY_PROFILE, "AVIF", True),
+        (2, GRAY_PROFILE, "AVIF", False),
         (1, SRGB, "PNG", False),
         (1, SRGB, "JPEG", True),
     ],
@@ -1390,12 +1421,15 @@ def test_a_profile_must_match_the_channels(
 ) -> None:
     picture = replace(read_picture(png(noise(bands))), metadata=Metadata(icc=profile))
     data, losses = encode_picture(picture, format)
-    assert losses == (
-        ()
-        if kept
-        else ("The ICC profile does not match the channels of the output, so it was left out.",)
-    )
+    lost = "The ICC profile does not match the channels of the output, so it was left out."
+    assert (lost in losses) == (not kept)
     assert opened(data).info.get("icc_profile") == (profile if kept else None)
+
+
+def test_gray_avif_stays_gray() -> None:
+    picture = read_picture(png(PHOTO[..., :1]))
+    again = read_picture(encode_picture(picture, "AVIF")[0])
+    assert again.channels == 1 and np.abs(again.pixels - picture.pixels).mean() < 0.01
 
 
 @pytest.mark.parametrize("bands", [1, 3])
@@ -1806,6 +1840,7 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
         ("a.jpeg", "JPEG"),
         ("b.c.tif", "TIFF"),
         ("a.pgm", "PPM"),
+        ("a.mpo", "JPEG"),
         ("a.webp", "WEBP"),
     ],
 )

@@ -71,7 +71,7 @@ def decode_tiff(data: bytes, bounds: Bounds, whole: bytes | None = None) -> Pict
         notes.append(f"The file is damaged: only {len(starts)} of its pages can be found.")
     if beyond := layout.beyond:
         lost = "1 channel was" if beyond == 1 else f"{beyond} channels were"
-        notes.append(f"{lost} left out: only colors and alpha are read.")
+        notes.append(f"{lost} left out: only colors and alpha right after them are read.")
     if any(tag in tags for tag in _GEOREFERENCES):
         notes.append("Georeferencing was left out.")
     if tags.get(ExifTags.Base.ResolutionUnit) == 1:

@@ -19,7 +19,7 @@ def as_written(picture: Picture, data: bytes, format: str) -> Picture:
     reduced = picture.depth == 16 and "16 bits" not in HOLDS[format]
     if format in LOSSY or flattened or reduced:
         pixels = read_picture(data, max_pixels=picture.width * picture.height).pixels
-        if picture.channels == 1:  # WebP and AVIF store gray as RGB
+        if picture.channels == 1:  # WebP stores gray as RGB
             pixels = in_gray(pixels)
         picture = replace(picture, pixels=pixels)
     peak = np.float32(2**picture.depth - 1)
