@@ -212,6 +212,12 @@ def test_several_images_in_a_heic() -> None:
     assert (picture.height, picture.width) == (24, 34)
 
 
+def test_the_video_of_a_heic_is_reported() -> None:
+    video = struct.pack(">I", 1008) + b"mpvd" + bytes(1000)
+    picture = read_picture(heif(smooth(3)) + video)
+    assert picture.notes == ("The video of a motion photo was left out.",)
+
+
 # JPEG XL
 
 
@@ -288,6 +294,21 @@ def test_metadata_of_jpeg_xl() -> None:
     assert packed.notes == ("Compressed metadata was left out.",)
 
 
+def adobe_rgb_exif() -> bytes:
+    """An EXIF block that states the color space as cameras do for Adobe RGB."""
+    exif = Image.Exif()
+    interop = {1: "R03", 2: b"0100"}
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ColorSpace: 65535, ExifTags.IFD.Interop: interop}
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def color_space_of(picture: Picture) -> tuple[int, str]:
+    exif = Image.Exif()
+    exif.load(picture.metadata.exif or b"")
+    space = exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace]
+    return space, exif.get_ifd(ExifTags.IFD.Interop)[1]
+
+
 def test_a_profile_is_converted_for_jpeg_xl() -> None:
     """Red and blue are exchanged by the profile, so that its loss would be seen."""
     entries = {SRGB[at : at + 4]: at for at in range(132, 132 + 12 * SRGB[131], 12)}
@@ -296,11 +317,11 @@ def test_a_profile_is_converted_for_jpeg_xl() -> None:
         swapped[entries[one] + 4 : entries[one] + 12] = SRGB[entries[other] + 4 :][:8]
     samples = smooth(3)
     picture = read_picture(jxl(samples, "RGB"))
-    picture = replace(picture, metadata=Metadata(icc=bytes(swapped)))
+    picture = replace(picture, metadata=Metadata(adobe_rgb_exif(), bytes(swapped)))
     data, losses = encode_picture(picture, "JXL")
     assert losses == ("JXL is written without an ICC profile, so colors were converted to sRGB.",)
     again = read_picture(data)
-    assert again.metadata.icc is None
+    assert again.metadata.icc is None and color_space_of(again) == (1, "R98")
     assert np.abs(again.pixels * 255 - samples[..., ::-1]).mean() < 3
     broken = replace(picture, metadata=Metadata(icc=b"broken"))
     _, losses = encode_picture(broken, "JXL")
@@ -405,6 +426,12 @@ def test_exif_of_raw(monkeypatch: pytest.MonkeyPatch) -> None:
     assert picture.notes == ("Of its EXIF data, only exposure, lens and time were kept.",)
 
 
+def test_exif_of_raw_states_srgb(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = Metadata(adobe_rgb_exif())
+    monkeypatch.setattr(raw, "tiff_metadata", lambda data, tags: metadata)
+    assert color_space_of(read_picture(dng())) == (1, "R98")
+
+
 def test_the_brightness_of_raw_does_not_depend_on_the_photo() -> None:
     """Two photos of one series: the second has a bright spot in a corner."""
     data = dng()
@@ -415,6 +442,11 @@ def test_the_brightness_of_raw_does_not_depend_on_the_photo() -> None:
         struct.pack_into("<H", brighter, offset + 2 * at, 16383)
     plain, other = read_picture(data), read_picture(bytes(brighter))
     np.testing.assert_array_equal(plain.pixels[8:], other.pixels[8:])
+
+
+def test_suffixes_of_raw() -> None:
+    for suffix in ("rwl", "gpr", "erf", "kdc", "dcr", "mef", "mos", "fff"):
+        assert is_image_name(f"a.{suffix}")
 
 
 def test_raw_is_written_as_png(run: Run, tmp_path: Path) -> None:

@@ -779,6 +779,24 @@ def test_exif_is_patched_and_not_rewritten() -> None:
     assert result.info["dpi"] == (150, 300)
 
 
+@pytest.mark.parametrize("orientation", [1, 3])
+def test_areas_are_left_out_of_a_photo_that_is_rotated(orientation: int) -> None:
+    size = b'<mwg-rs:AppliedToDimensions stDim:w="480" stDim:h="320" stDim:unit="pixel"/>'
+    packet = b'<x stDim:w="9"><mwg-rs:Regions>%s<rdf:li>Ann</rdf:li></mwg-rs:Regions></x>' % size
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.IFD.Exif] = {0x9214: (24, 16, 8, 8), 0xA433: "Lens"}  # SubjectArea, LensMake
+    data = saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=packet)
+    picture = read_picture(data)
+    result = opened(encode_picture(picture, "JPEG")[0])
+    note = "Marked areas, such as faces, were left out because the photo was rotated."
+    kept = packet.replace(b"480", b"48").replace(b"320", b"32")
+    subject = {0x9214: (24, 16, 8, 8)} if orientation == 1 else {}
+    assert picture.notes == ((note,) if orientation != 1 else ())
+    assert result.info["xmp"] == (kept if orientation == 1 else b'<x stDim:w="9"></x>')
+    assert dict(result.getexif().get_ifd(ExifTags.IFD.Exif)) == {**subject, 0xA433: "Lens"}
+
+
 @pytest.mark.parametrize("format", ["JPEG", "WEBP"])
 def test_an_intact_orientation_is_used_even_if_another_tag_is_broken(format: str) -> None:
     data = turned(format, 6)
@@ -819,7 +837,7 @@ def test_photoshop_and_xmp_thumbnails_are_left_out() -> None:
 
 def test_the_video_of_a_motion_photo_is_not_announced() -> None:
     packet = b"<x GCamera:MotionPhoto=\"1\" GCamera:MotionPhotoVersion='1'>%s</x>"
-    packet %= b"<GCamera:MicroVideo>1</GCamera:MicroVideo>"
+    packet %= b"<Camera:MicroVideo>1</Camera:MicroVideo>"  # as the standard names it
     expected = packet.replace(b'Photo="1"', b'Photo="0"').replace(b"Video>1", b"Video>0")
     assert xmp_of_result(packet, 1, 1) == expected
 
@@ -829,12 +847,14 @@ def test_metadata_states_the_size_of_the_result(format: str) -> None:
     exif = Image.Exif()
     details = exif.get_ifd(ExifTags.IFD.Exif)
     details[ExifTags.Base.ExifImageWidth] = details[ExifTags.Base.ExifImageHeight] = 7
+    details[0x9214] = (3, 3)  # SubjectArea, for the size before
     packet = XMP.replace(b"<rdf:Description", b'<rdf:Description tiff:ImageWidth="7"', 1)
     data = saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=packet)
     result = opened(encode_picture(read_picture(data), format)[0])
     details = result.getexif().get_ifd(ExifTags.IFD.Exif)
     assert details[ExifTags.Base.ExifImageWidth] == PHOTO.shape[1]
     assert details[ExifTags.Base.ExifImageHeight] == PHOTO.shape[0]
+    assert 0x9214 not in details
     assert b'tiff:ImageWidth="%d"' % PHOTO.shape[1] in result.info["xmp"]
 
 
@@ -1095,11 +1115,36 @@ def test_iptc_of_a_tiff_of_any_type(kind: int, order: str) -> None:
     assert opened(data).tag_v2[33723].rstrip(b"\0") == IPTC  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("extra", [b"video" * 9, b"\0" * 9, b"\xff\xff\0"])
+@pytest.mark.parametrize("extra", [b"video" * 200, b"SEFT" * 9, b"\0" * 1000, b"\xff\xff\0"])
 def test_data_after_a_jpeg_is_reported(extra: bytes) -> None:
-    note = "45 bytes after the photo, such as the video of a motion photo, were left out."
+    note = "1000 bytes after the photo, such as the video of a motion photo, were left out."
     data = saved(Image.fromarray(PHOTO), "JPEG", progressive=True, exif=exif_with(1))
     assert read_picture(data + extra).notes == ((note,) if b"video" in extra else ())
+
+
+def mpo(*segments: bytes, **options: Any) -> bytes:
+    photo = Image.fromarray(PHOTO)
+    data = saved(photo, "MPO", save_all=True, append_images=[photo], quality=98, **options)
+    return data[:2] + b"".join(segments) + data[2:]
+
+
+def test_an_mpo_reports_more_than_its_images() -> None:
+    first = "Only the first of 2 frames was read."
+    thermal = "1000 bytes of camera data, such as thermal data, were left out."
+    video = "1000 bytes after the photo, such as the video of a motion photo, were left out."
+    data = mpo(b"\xff\xe3" + struct.pack(">H", 1002) + bytes(1000))
+    assert len(data.rpartition(b"\xff\xd8")[2]) > 1000  # the second image
+    assert read_picture(data).notes == (first, thermal)
+    assert read_picture(data + b"video" * 200).notes == (first, thermal, video)
+
+
+@pytest.mark.parametrize("version", [b'<x hdrgm:Version="1.0"/>', b"<x hdrgm:Version='1.0'/>"])
+def test_the_gain_map_of_an_ultra_hdr_photo_is_named_and_no_longer_announced(
+    version: bytes,
+) -> None:
+    picture = read_picture(mpo(xmp=version))
+    assert "after the photo, such as its HDR gain map, were left out." in picture.notes[-1]
+    assert read_picture(encode_picture(picture, "JPEG")[0]).metadata.xmp == b"<x/>"
 
 
 @pytest.mark.parametrize(
