@@ -251,9 +251,11 @@ def _pixels(picture: Picture, format: str) -> str:
     if losses:
         return "warned"
     again = read_picture(data)
+    gray = picture.channels < again.channels
+    if gray and format != "WEBP":  # which does not have a gray mode
+        raise ValueError(f"{format} stores gray as color without a warning")
     if is_altered(picture, format):
         return "lossy"
-    gray = picture.channels < again.channels  # WebP does not have a gray mode
     pixels = again.pixels[..., :1] if gray else again.pixels
     alpha, own = np.asarray(again.alpha), np.asarray(picture.alpha)  # works for None, too
     if not (np.array_equal(pixels, picture.pixels) and np.array_equal(alpha, own)):

@@ -34,6 +34,7 @@ from restore_cli.image import (
     read_size,
     write_picture,
 )
+from restore_cli.image.animation import Timing, join_png
 
 pillow_heif: Any = pytest.importorskip("pillow_heif")
 pytest.importorskip("pillow_jxl")
@@ -211,6 +212,12 @@ def test_several_images_in_a_heic() -> None:
     assert (picture.height, picture.width) == (24, 34)
 
 
+def test_the_video_of_a_heic_is_reported() -> None:
+    video = struct.pack(">I", 1008) + b"mpvd" + bytes(1000)
+    picture = read_picture(heif(smooth(3)) + video)
+    assert picture.notes == ("The video of a motion photo was left out.",)
+
+
 # JPEG XL
 
 
@@ -241,6 +248,12 @@ def test_quality_of_lossy_jpeg_xl() -> None:
         np.testing.assert_array_equal(read_picture(data).alpha, samples[..., 3])
         sizes.append(len(data))
     assert sizes == sorted(sizes)
+    loss = "JXL changes transparency below quality 19; PNG, TIFF and WEBP keep it exactly."
+    noisy = replace(picture, alpha=RNG.integers(0, 256, (24, 34), dtype=np.uint8))
+    for quality, expected in ((18, (loss,)), (19, ())):
+        data, losses = encode_picture(noisy, "JXL", jpeg_quality=quality)
+        assert losses == expected
+        assert np.array_equal(read_picture(data).alpha, noisy.alpha) == (not losses)
 
 
 def test_a_jpeg_in_jpeg_xl_keeps_its_quality() -> None:
@@ -281,6 +294,21 @@ def test_metadata_of_jpeg_xl() -> None:
     assert packed.notes == ("Compressed metadata was left out.",)
 
 
+def adobe_rgb_exif() -> bytes:
+    """An EXIF block that states the color space as cameras do for Adobe RGB."""
+    exif = Image.Exif()
+    interop = {1: "R03", 2: b"0100"}
+    exif[ExifTags.IFD.Exif] = {ExifTags.Base.ColorSpace: 65535, ExifTags.IFD.Interop: interop}
+    return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+def color_space_of(picture: Picture) -> tuple[int, str]:
+    exif = Image.Exif()
+    exif.load(picture.metadata.exif or b"")
+    space = exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.ColorSpace]
+    return space, exif.get_ifd(ExifTags.IFD.Interop)[1]
+
+
 def test_a_profile_is_converted_for_jpeg_xl() -> None:
     """Red and blue are exchanged by the profile, so that its loss would be seen."""
     entries = {SRGB[at : at + 4]: at for at in range(132, 132 + 12 * SRGB[131], 12)}
@@ -289,11 +317,11 @@ def test_a_profile_is_converted_for_jpeg_xl() -> None:
         swapped[entries[one] + 4 : entries[one] + 12] = SRGB[entries[other] + 4 :][:8]
     samples = smooth(3)
     picture = read_picture(jxl(samples, "RGB"))
-    picture = replace(picture, metadata=Metadata(icc=bytes(swapped)))
+    picture = replace(picture, metadata=Metadata(adobe_rgb_exif(), bytes(swapped)))
     data, losses = encode_picture(picture, "JXL")
     assert losses == ("JXL is written without an ICC profile, so colors were converted to sRGB.",)
     again = read_picture(data)
-    assert again.metadata.icc is None
+    assert again.metadata.icc is None and color_space_of(again) == (1, "R98")
     assert np.abs(again.pixels * 255 - samples[..., ::-1]).mean() < 3
     broken = replace(picture, metadata=Metadata(icc=b"broken"))
     _, losses = encode_picture(broken, "JXL")
@@ -398,6 +426,12 @@ def test_exif_of_raw(monkeypatch: pytest.MonkeyPatch) -> None:
     assert picture.notes == ("Of its EXIF data, only exposure, lens and time were kept.",)
 
 
+def test_exif_of_raw_states_srgb(monkeypatch: pytest.MonkeyPatch) -> None:
+    metadata = Metadata(adobe_rgb_exif())
+    monkeypatch.setattr(raw, "tiff_metadata", lambda data, tags: metadata)
+    assert color_space_of(read_picture(dng())) == (1, "R98")
+
+
 def test_the_brightness_of_raw_does_not_depend_on_the_photo() -> None:
     """Two photos of one series: the second has a bright spot in a corner."""
     data = dng()
@@ -408,6 +442,11 @@ def test_the_brightness_of_raw_does_not_depend_on_the_photo() -> None:
         struct.pack_into("<H", brighter, offset + 2 * at, 16383)
     plain, other = read_picture(data), read_picture(bytes(brighter))
     np.testing.assert_array_equal(plain.pixels[8:], other.pixels[8:])
+
+
+def test_suffixes_of_raw() -> None:
+    for suffix in ("rwl", "gpr", "erf", "kdc", "dcr", "mef", "mos", "fff"):
+        assert is_image_name(f"a.{suffix}")
 
 
 def test_raw_is_written_as_png(run: Run, tmp_path: Path) -> None:
@@ -487,12 +526,12 @@ def shown(path: Path) -> list[Array]:
         return [np.asarray(frame.convert("RGBA")) for frame in ImageSequence.Iterator(image)]
 
 
-def timing_of(path: Path) -> tuple[list[int], int | None]:
+def timing_of(path: Path) -> tuple[list[float], int | None]:
     with Image.open(path) as image:
         times = []
         for frame in ImageSequence.Iterator(image):
             frame.load()  # WebP states the duration then
-            times.append(round(frame.info["duration"]))
+            times.append(frame.info["duration"])
         return times, image.info.get("loop")
 
 
@@ -515,6 +554,18 @@ def test_all_frames_of_an_animation(run: Run, tmp_path: Path, format: str, mode:
     default = done(run(source, "-o", f"b{source.suffix}", "--json"))
     note = "Only the first of 3 frames was read; --pages all restores all of them."
     assert default["warnings"] == [note] and "pages" not in default
+
+
+def test_fractions_of_milliseconds_are_kept(run: Run, tmp_path: Path) -> None:
+    first, *others = frames_of(4)
+    times = [1000 / 60, 1000 / 30, 1000 / 24, 70_000]
+    first.save("a.png", save_all=True, append_images=others, duration=times)
+    record = done(run("a.png", "--pages", "all", "--json"))
+    assert timing_of(Path(record["output"]))[0] == timing_of(Path("a.png"))[0] == times
+    longest = struct.pack(">HHBB", 65535, 1, 0, 0)
+    assert longest in join_png(
+        [encode_picture(Picture(np.zeros((2, 2, 1))), "PNG")[0]], Timing((1e9,))
+    )
 
 
 @pytest.mark.parametrize("target", ["png", "webp"])
@@ -609,19 +660,23 @@ def test_a_still_image_that_is_no_frame(run: Run, tmp_path: Path) -> None:
         np.testing.assert_array_equal(new, old)
 
 
-@pytest.mark.parametrize("pages", ["first", "all"])
-def test_a_thumbnail_before_the_photo_is_left_out(run: Run, tmp_path: Path, pages: str) -> None:
+@pytest.mark.parametrize(("pages", "count"), [("first", 1), ("all", 1), ("all", 2)])
+def test_a_thumbnail_before_the_photo_is_left_out(
+    run: Run, tmp_path: Path, pages: str, count: int
+) -> None:
     photo = RNG.integers(0, 256, (24, 34, 3), dtype=np.uint8)
     with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
         profile = [(34675, 7, len(SRGB), SRGB, True)]
-        small = {"subfiletype": 1, "extratags": profile}
+        small = {"subfiletype": 1, "extratags": profile, "description": "Harbor"}
         writer.write(photo[::2, ::2], photometric="rgb", metadata=None, **small)
-        writer.write(photo, photometric="rgb", metadata=None)
+        for page in [photo] * count:
+            writer.write(page, photometric="rgb", metadata=None, software=False)
     record = done(run("a.tif", "--pages", pages, "--json"))
     assert record["warnings"] == ["Smaller versions of the pages (1) were left out."]
     with Image.open(record["output"]) as image:
         np.testing.assert_array_equal(np.asarray(image), photo)
         assert image.info["icc_profile"] == SRGB
+        assert image.getexif()[ExifTags.Base.ImageDescription] == "Harbor"
 
 
 def tiff_of_pages(path: Path) -> list[Array]:

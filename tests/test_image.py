@@ -623,17 +623,19 @@ def test_additional_channels_of_a_tiff_are_reported(depth: int) -> None:
         (4, ["unspecified"], 1),
         (5, ["unassalpha", "unspecified"], 1),
         (5, [0, 0], 2),
+        (5, [0, 2], 2),
     ):
         samples = noise(bands, depth)
         picture = read_picture(tiff(samples, photometric="rgb", extrasamples=extra))
         kept = bands - left
         np.testing.assert_array_equal(samples_of(picture), samples[..., :kept])
         channels = "1 channel was" if left == 1 else "2 channels were"
-        assert picture.notes == (f"{channels} left out: only colors and alpha are read.",)
+        note = f"{channels} left out: only colors and alpha right after them are read."
+        assert picture.notes == (note,)
 
 
 def test_an_additional_channel_that_pillow_drops_is_reported() -> None:
-    note = "1 channel was left out: only colors and alpha are read."
+    note = "1 channel was left out: only colors and alpha right after them are read."
     options: dict[str, Any] = {"photometric": "separated", "extrasamples": ["unspecified"]}
     assert note in read_picture(tiff(noise(5), **options)).notes
 
@@ -777,6 +779,24 @@ def test_exif_is_patched_and_not_rewritten() -> None:
     assert result.info["dpi"] == (150, 300)
 
 
+@pytest.mark.parametrize("orientation", [1, 3])
+def test_areas_are_left_out_of_a_photo_that_is_rotated(orientation: int) -> None:
+    size = b'<mwg-rs:AppliedToDimensions stDim:w="480" stDim:h="320" stDim:unit="pixel"/>'
+    packet = b'<x stDim:w="9"><mwg-rs:Regions>%s<rdf:li>Ann</rdf:li></mwg-rs:Regions></x>' % size
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    exif[ExifTags.IFD.Exif] = {0x9214: (24, 16, 8, 8), 0xA433: "Lens"}  # SubjectArea, LensMake
+    data = saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=packet)
+    picture = read_picture(data)
+    result = opened(encode_picture(picture, "JPEG")[0])
+    note = "Marked areas, such as faces, were left out because the photo was rotated."
+    kept = packet.replace(b"480", b"48").replace(b"320", b"32")
+    subject = {0x9214: (24, 16, 8, 8)} if orientation == 1 else {}
+    assert picture.notes == ((note,) if orientation != 1 else ())
+    assert result.info["xmp"] == (kept if orientation == 1 else b'<x stDim:w="9"></x>')
+    assert dict(result.getexif().get_ifd(ExifTags.IFD.Exif)) == {**subject, 0xA433: "Lens"}
+
+
 @pytest.mark.parametrize("format", ["JPEG", "WEBP"])
 def test_an_intact_orientation_is_used_even_if_another_tag_is_broken(format: str) -> None:
     data = turned(format, 6)
@@ -817,7 +837,7 @@ def test_photoshop_and_xmp_thumbnails_are_left_out() -> None:
 
 def test_the_video_of_a_motion_photo_is_not_announced() -> None:
     packet = b"<x GCamera:MotionPhoto=\"1\" GCamera:MotionPhotoVersion='1'>%s</x>"
-    packet %= b"<GCamera:MicroVideo>1</GCamera:MicroVideo>"
+    packet %= b"<Camera:MicroVideo>1</Camera:MicroVideo>"  # as the standard names it
     expected = packet.replace(b'Photo="1"', b'Photo="0"').replace(b"Video>1", b"Video>0")
     assert xmp_of_result(packet, 1, 1) == expected
 
@@ -827,12 +847,14 @@ def test_metadata_states_the_size_of_the_result(format: str) -> None:
     exif = Image.Exif()
     details = exif.get_ifd(ExifTags.IFD.Exif)
     details[ExifTags.Base.ExifImageWidth] = details[ExifTags.Base.ExifImageHeight] = 7
+    details[0x9214] = (3, 3)  # SubjectArea, for the size before
     packet = XMP.replace(b"<rdf:Description", b'<rdf:Description tiff:ImageWidth="7"', 1)
     data = saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=packet)
     result = opened(encode_picture(read_picture(data), format)[0])
     details = result.getexif().get_ifd(ExifTags.IFD.Exif)
     assert details[ExifTags.Base.ExifImageWidth] == PHOTO.shape[1]
     assert details[ExifTags.Base.ExifImageHeight] == PHOTO.shape[0]
+    assert 0x9214 not in details
     assert b'tiff:ImageWidth="%d"' % PHOTO.shape[1] in result.info["xmp"]
 
 
@@ -991,6 +1013,22 @@ def test_png_text_and_color_chunks_are_kept(depth: int) -> None:
     assert result.info["gamma"] == 1.0
 
 
+@pytest.mark.parametrize("keyword", ["exif", "APP1"])
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
+def test_exif_in_a_text_of_a_png(kind: bytes, keyword: str) -> None:
+    block = exif_with(6)
+    text = f"\n{keyword.lower()}\n{len(block):8}\n{block.hex()[:72]}\n{block.hex()[72:]}\n".encode()
+    head = {b"tEXt": b"", b"zTXt": b"\0", b"iTXt": bytes(4)}[kind]
+    text = head + (zlib.compress(text) if kind == b"zTXt" else text)
+    plain, name = png(PHOTO), b"Raw profile type %s\0" % keyword.encode()
+    picture = read_picture(plain[:33] + chunk(kind, name + text) + plain[33:])
+    upright = read_picture(turned("PNG", 6))
+    np.testing.assert_array_equal(picture.pixels, upright.pixels)
+    assert picture.metadata == upright.metadata and picture.notes == ()
+    broken = read_picture(plain[:33] + chunk(kind, name + head + b"rubbish") + plain[33:])
+    assert len(broken.notes) == (kind == b"zTXt") and broken.metadata == Metadata()
+
+
 IPTC = b"".join(
     b"\x1c\2" + struct.pack(">BH", *head) + text
     for *head, text in [(120, 7, b"Harbour"), (25, 4, b"boat")]
@@ -1077,11 +1115,36 @@ def test_iptc_of_a_tiff_of_any_type(kind: int, order: str) -> None:
     assert opened(data).tag_v2[33723].rstrip(b"\0") == IPTC  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("extra", [b"video" * 9, b"\0" * 9, b"\xff\xff\0"])
+@pytest.mark.parametrize("extra", [b"video" * 200, b"SEFT" * 9, b"\0" * 1000, b"\xff\xff\0"])
 def test_data_after_a_jpeg_is_reported(extra: bytes) -> None:
-    note = "45 bytes after the photo, such as the video of a motion photo, were left out."
+    note = "1000 bytes after the photo, such as the video of a motion photo, were left out."
     data = saved(Image.fromarray(PHOTO), "JPEG", progressive=True, exif=exif_with(1))
     assert read_picture(data + extra).notes == ((note,) if b"video" in extra else ())
+
+
+def mpo(*segments: bytes, **options: Any) -> bytes:
+    photo = Image.fromarray(PHOTO)
+    data = saved(photo, "MPO", save_all=True, append_images=[photo], quality=98, **options)
+    return data[:2] + b"".join(segments) + data[2:]
+
+
+def test_an_mpo_reports_more_than_its_images() -> None:
+    first = "Only the first of 2 frames was read."
+    thermal = "1000 bytes of camera data, such as thermal data, were left out."
+    video = "1000 bytes after the photo, such as the video of a motion photo, were left out."
+    data = mpo(b"\xff\xe3" + struct.pack(">H", 1002) + bytes(1000))
+    assert len(data.rpartition(b"\xff\xd8")[2]) > 1000  # the second image
+    assert read_picture(data).notes == (first, thermal)
+    assert read_picture(data + b"video" * 200).notes == (first, thermal, video)
+
+
+@pytest.mark.parametrize("version", [b'<x hdrgm:Version="1.0"/>', b"<x hdrgm:Version='1.0'/>"])
+def test_the_gain_map_of_an_ultra_hdr_photo_is_named_and_no_longer_announced(
+    version: bytes,
+) -> None:
+    picture = read_picture(mpo(xmp=version))
+    assert "after the photo, such as its HDR gain map, were left out." in picture.notes[-1]
+    assert read_picture(encode_picture(picture, "JPEG")[0]).metadata.xmp == b"<x/>"
 
 
 @pytest.mark.parametrize(
@@ -1167,6 +1230,17 @@ def test_an_extreme_resolution_is_not_stored_in_a_jpeg(dpi: tuple[float, float])
     data, losses = encode_picture(picture, "JPEG")
     assert losses == (f"JPEG stores 1 to 65535 dpi, so {dpi[0]:g} x {dpi[1]:g} were left out.",)
     assert read_picture(data).metadata.dpi is None
+
+
+def test_a_jpeg_stores_whole_dpi() -> None:
+    exif = Image.Exif()
+    exif[ExifTags.Base.XResolution] = exif[ExifTags.Base.YResolution] = 72.5
+    block = exif.tobytes().removeprefix(b"Exif\0\0")
+    loss = "JPEG stores whole dpi, so 72.5 x 72.5 were rounded."
+    for dpi, stated, expected in ((72.5, None, (loss,)), (72.5, block, ()), (299.9994, None, ())):
+        metadata = Metadata(exif=stated, dpi=(dpi, dpi))
+        picture = Picture(np.zeros((8, 8, 3), np.float32), metadata=metadata)
+        assert encode_picture(picture, "JPEG")[1] == expected
 
 
 @pytest.mark.parametrize("late", [False, True])
@@ -1381,6 +1455,8 @@ def test_metadata_too_long_for_jpeg_is_reported(field: str) -> None:
         (3, GRAY_PROFILE, "JPEG", False),
         (1, GRAY_PROFILE, "PNG", True),
         (1, GRAY_PROFILE, "WEBP", False),
+        (1, GRAY_PROFILE, "AVIF", True),
+        (2, GRAY_PROFILE, "AVIF", False),
         (1, SRGB, "PNG", False),
         (1, SRGB, "JPEG", True),
     ],
@@ -1390,12 +1466,15 @@ def test_a_profile_must_match_the_channels(
 ) -> None:
     picture = replace(read_picture(png(noise(bands))), metadata=Metadata(icc=profile))
     data, losses = encode_picture(picture, format)
-    assert losses == (
-        ()
-        if kept
-        else ("The ICC profile does not match the channels of the output, so it was left out.",)
-    )
+    lost = "The ICC profile does not match the channels of the output, so it was left out."
+    assert (lost in losses) == (not kept)
     assert opened(data).info.get("icc_profile") == (profile if kept else None)
+
+
+def test_gray_avif_stays_gray() -> None:
+    picture = read_picture(png(PHOTO[..., :1]))
+    again = read_picture(encode_picture(picture, "AVIF")[0])
+    assert again.channels == 1 and np.abs(again.pixels - picture.pixels).mean() < 0.01
 
 
 @pytest.mark.parametrize("bands", [1, 3])
@@ -1808,6 +1887,7 @@ def test_targets_that_cannot_be_written(tmp_path: Path) -> None:
         ("a.jpeg", "JPEG"),
         ("b.c.tif", "TIFF"),
         ("a.pgm", "PPM"),
+        ("a.mpo", "JPEG"),
         ("a.webp", "WEBP"),
     ],
 )

@@ -319,6 +319,25 @@ def test_where_a_mask_is_transparent_nothing_is_missing(model: Path, photo: Path
     np.testing.assert_array_equal(changed(photo), expected)
 
 
+def test_what_is_left_out_of_a_mask_is_reported(model: Path, photo: Path) -> None:
+    mask = Image.new("L", (60, 40))
+    mask.paste(255, (5, 5, 9, 9))
+    mask.save("mask.tif", save_all=True, append_images=[mask])
+    result = inpaint(model, "--mask", "mask.tif", "--json")
+    warnings = json.loads(result.stdout)["warnings"]
+    assert warnings == ["mask: Only the first of 2 frames was read."]
+
+
+def test_only_transparent_pixels_cannot_be_filled(model: Path, photo: Path) -> None:
+    picture = Image.open(photo).convert("RGBA")
+    picture.paste((0, 0, 0, 0), (0, 0, 20, 20))
+    picture.save(photo)
+    result = inpaint(model, "--box", "5,5,4,4")
+    assert result.exit_code == 1
+    assert "only transparent pixels are marked, and these stay transparent." in result.stderr
+    assert inpaint(model, "--box", "5,5,16,4").exit_code == 0
+
+
 def test_a_mask_of_most_of_the_photo_may_be_inverted(model: Path, photo: Path) -> None:
     mask = Image.new("L", (60, 40))
     mask.paste(255, (0, 0, 60, 35))
@@ -482,7 +501,12 @@ def test_what_a_model_finds_the_default_fills(
         (
             ["--mask", "small.png"],
             1,
-            "the mask small.png: it has 6 x 4 pixels, but the photo has 60 x 40",
+            "the mask small.png: it has 6 x 4 pixels, but the photo has 60 x 40. Resize",
+        ),
+        (
+            ["--mask", "turned.png"],
+            1,
+            "it has 40 x 60 pixels, but the photo has 60 x 40. Rotate the mask; the photo is",
         ),
         (["--mask", "none.png"], 2, "Cannot read the mask none.png: it does not exist"),
     ],
@@ -493,6 +517,7 @@ def test_a_mask_that_does_not_do_is_refused(
     Image.new("L", (60, 40)).save("black.png")
     Image.new("L", (60, 40), 255).save("white.png")
     Image.new("L", (6, 4), 255).save("small.png")
+    Image.new("L", (40, 60), 255).save("turned.png")
     result = inpaint(model, *words)
     assert result.exit_code == code
     assert said in result.stderr and result.stderr.count("\n") == 1

@@ -109,19 +109,19 @@ def test_photos_of_other_formats_are_counted(
     checkpoints: dict[int, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    for name in ("in/a.PSD", "in/b.psd", "in/deep/c.MOV", "in/.d.psd", "in/e.txt"):
+    for name in ("in/a.PSD", "in/b.psd", "in/deep/c.insv", "in/.d.psd", "in/e.txt"):
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).touch()
     refused = denoise(checkpoints[1], "in", "-r")
     assert refused.exit_code == 2
     assert (
-        refused.stderr == "error: Cannot find photos in in: 2 .psd, 1 .mov. Convert them first.\n"
+        refused.stderr == "error: Cannot find photos in in: 2 .psd, 1 .insv. Convert them first.\n"
     )
     Image.linear_gradient("L").save("in/f.png")
     result = denoise(checkpoints[1], "in", "-r", "--json")
     assert result.exit_code == 0, result.output
     assert (
-        "Skipped 3 files in unsupported formats: 2 .psd, 1 .mov. Convert them first."
+        "Skipped 3 files in unsupported formats: 2 .psd, 1 .insv. Convert them first."
         in result.stderr
     )
     assert denoise(checkpoints[1], "in", "--overwrite", "-q").stderr == ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 
 from restore_cli.image.picture import Picture
 from restore_cli.image.png_chunks import PNG_SIGNATURE, join_chunk, split_chunks
@@ -19,11 +20,11 @@ class Timing:
     """How an animation is played.
 
     Attributes:
-        durations: of each frame, in milliseconds.
+        durations: of each frame, in milliseconds; not always whole numbers, such as 1000 / 60.
         loops: how often it is played; 0 is without end.
     """
 
-    durations: tuple[int, ...]
+    durations: tuple[float, ...]
     loops: int = 0
 
 
@@ -47,8 +48,7 @@ def join_png(frames: Iterable[bytes], timing: Timing) -> bytes:
         elif others[0][1] != header:
             raise ValueError("its frames have different sizes or colors")
         width, height = struct.unpack_from(">II", header)
-        delay = (duration, 1000) if duration < 65536 else (min(duration // 1000, 65535), 1)
-        control = struct.pack(">IIIIIHHBB", number, width, height, 0, 0, *delay, 0, 0)
+        control = struct.pack(">IIIIIHHBB", number, width, height, 0, 0, *_delay(duration), 0, 0)
         parts.append(join_chunk(b"fcTL", control))
         number += 1
         for payload in pixels:
@@ -58,6 +58,12 @@ def join_png(frames: Iterable[bytes], timing: Timing) -> bytes:
                 parts.append(join_chunk(b"fdAT", struct.pack(">I", number) + payload))
                 number += 1
     return b"".join([*parts, join_chunk(b"IEND", b"")])
+
+
+def _delay(duration: float) -> tuple[int, int]:
+    """Return milliseconds as a fraction of seconds of two 16-bit numbers, such as 1/60."""
+    seconds = min(duration / 1000, 65535)
+    return Fraction(seconds).limit_denominator(int(65535 / max(seconds, 1))).as_integer_ratio()
 
 
 def join_webp(frames: Iterable[tuple[Picture, bytes]], timing: Timing) -> bytes:
@@ -80,7 +86,7 @@ def join_webp(frames: Iterable[tuple[Picture, bytes]], timing: Timing) -> bytes:
             raise ValueError("its frames have different sizes")
         alpha = alpha or picture.alpha is not None
         pixels = [_chunk(*chunk) for chunk in chunks if chunk[0] in (b"ALPH", b"VP8 ", b"VP8L")]
-        shown = _number(min(duration, 2**24 - 1)) + b"\x02"  # not blended with the last frame
+        shown = _number(min(round(duration), 2**24 - 1)) + b"\2"  # not blended with the last one
         parts.append(_chunk(b"ANMF", bytes(6) + size + shown + b"".join(pixels)))
     flags = _ANIMATED | _ALPHA * alpha | sum(_METADATA[kind] for kind in metadata)
     extended = _chunk(b"VP8X", struct.pack("<I", flags) + canvas)

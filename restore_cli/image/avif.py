@@ -45,9 +45,10 @@ class _Exif(Image.Exif):
 
 
 def encode_avif(picture: Picture, quality: int) -> bytes:
-    """Encode as AVIF, 8 bits per sample, 4:4:4."""
+    """Encode as AVIF, 8 bits per sample, 4:4:4; gray without alpha as gray."""
     options = metadata_options(picture.metadata)
-    options |= {"quality": quality, "subsampling": "4:4:4", "exif": _Exif(options["exif"])}
+    colors = "4:0:0" if picture.channels == 1 and picture.alpha is None else "4:4:4"
+    options |= {"quality": quality, "subsampling": colors, "exif": _Exif(options["exif"])}
     return _with_color_space(pillow_bytes(picture, "AVIF", options), picture.metadata)
 
 

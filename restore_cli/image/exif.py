@@ -19,7 +19,20 @@ _THUMBNAILS = (
     (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount),
     (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
 )
+_ADOBE_RGB, _SRGB = b"R03\0", b"R98\0"  # of InteroperabilityIndex
 _XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", re.DOTALL)
+# The version of a gain map (Ultra HDR), without which programs do not look for it.
+_GAIN_MAP = re.compile(
+    rb"\shdrgm:Version\s*=\s*(?:\"[^\"]*\"|'[^']*')|<hdrgm:Version\s*>.*?</hdrgm:Version\s*>",
+    re.DOTALL,
+)
+# Marked areas, such as faces (of the Metadata Working Group, and of Microsoft), and their photo.
+_AREAS = re.compile(rb"<(mwg-rs:Regions|MP:RegionInfo)\b.*?</\1\s*>", re.DOTALL)
+_APPLIED = re.compile(
+    rb"<mwg-rs:AppliedToDimensions\b(?:[^>]*/>|.*?</mwg-rs:AppliedToDimensions\s*>)", re.DOTALL
+)
+_AREAS_NOTE = "Marked areas, such as faces, were left out because the photo was rotated."
+_SUBJECTS = (0x9214, 0xA214)  # SubjectArea and SubjectLocation
 
 
 def kept_exif(block: bytes, notes: list[str]) -> tuple[bytes | None, int]:
@@ -39,7 +52,8 @@ def upright_exif(block: bytes) -> tuple[bytes, int]:
     """Set the orientation in an EXIF block or a TIFF to 1; return it and the old orientation.
 
     An intact orientation is used even if other tags are broken. It is patched in place, because
-    maker notes hold offsets that another layout would break.
+    maker notes hold offsets that another layout would break. The area of the subject is left out
+    if it was for another orientation.
 
     Raises:
         struct.error: the directory is broken.
@@ -56,7 +70,11 @@ def upright_exif(block: bytes) -> tuple[bytes, int]:
             break
         patched = bytearray(block)
         struct.pack_into(form, patched, place, 1)
-        return bytes(patched), int(orientation) if orientation in range(2, 9) else 1
+        if orientation not in range(2, 9):
+            return bytes(patched), 1
+        with suppress(struct.error):
+            _remove_subject(patched)
+        return bytes(patched), int(orientation)
     return block, 1
 
 
@@ -75,14 +93,39 @@ def exif_of_result(block: bytes, height: int, width: int) -> bytes:
 
 def _set_size(block: bytearray, height: int, width: int) -> None:
     sizes = dict.fromkeys(_WIDTHS, width) | dict.fromkeys(_HEIGHTS, height)
-    (start,) = struct.unpack_from(_order(block) + "I", block, 4)
-    entries = list(_numbers(block, start))
-    for tag, form, place in tuple(entries):
-        if tag == ExifTags.IFD.Exif:
-            entries += _numbers(block, *struct.unpack_from(form, block, place))
-    for tag, form, place in entries:
+    before = bytes(block)
+    for tag, form, place in _all_numbers(block):
         if tag in sizes:
             struct.pack_into(form, block, place, sizes[tag])
+    if block != before:
+        _remove_subject(block)
+
+
+def exif_of_srgb(block: bytes) -> bytes:
+    """Set the color space in an EXIF block to sRGB, in place; a broken one is left as it is."""
+    patched, head = bytearray(block), struct.pack(_order(block) + "HHI", 1, 2, len(_SRGB))
+    with suppress(struct.error):
+        for tag, form, place in _all_numbers(patched):
+            if tag == ExifTags.Base.ColorSpace:
+                struct.pack_into(form, patched, place, 1)
+    return bytes(patched.replace(head + _ADOBE_RGB, head + _SRGB))
+
+
+def _remove_subject(block: bytearray) -> None:
+    """Remove the area and the location of the subject from the Exif directory."""
+    form = _order(block) + "H"
+    for start in [
+        struct.unpack_from(kind, block, place)[0]
+        for tag, kind, place in _all_numbers(block)
+        if tag == ExifTags.IFD.Exif
+    ]:
+        (count,) = struct.unpack_from(form, block, start)
+        end = start + 2 + 12 * count + 4  # with the link to the next directory
+        for entry in range(end - 16, start, -12):
+            if struct.unpack_from(form, block, entry)[0] in _SUBJECTS:
+                block[entry:end] = block[entry + 12 : end] + bytes(12)
+                count -= 1
+        struct.pack_into(form, block, start, count)
 
 
 def _remove_thumbnail(block: bytearray) -> None:
@@ -109,6 +152,20 @@ def _order(block: bytes | bytearray) -> str:
     return "<" if block[:2] == b"II" else ">"
 
 
+def _all_numbers(block: bytes | bytearray) -> list[tuple[int, str, int]]:
+    """Return the single integers in the first directory and in its Exif directory.
+
+    Raises:
+        struct.error: a directory is broken.
+    """
+    (start,) = struct.unpack_from(_order(block) + "I", block, 4)
+    entries = list(_numbers(block, start))
+    for tag, form, place in tuple(entries):
+        if tag == ExifTags.IFD.Exif:
+            entries += _numbers(block, *struct.unpack_from(form, block, place))
+    return entries
+
+
 def _numbers(block: bytes | bytearray, start: int) -> Iterator[tuple[int, str, int]]:
     """Yield the single integers in a directory: their tag, form and place.
 
@@ -123,26 +180,42 @@ def _numbers(block: bytes | bytearray, start: int) -> Iterator[tuple[int, str, i
             yield tag, order + ("H" if kind == _SHORT else "I"), entry + 8
 
 
-def upright_xmp(packet: bytes) -> bytes:
-    """Set the orientation in an XMP packet to 1."""
+def upright_xmp(packet: bytes, orientation: int, notes: list[str]) -> bytes:
+    """Set the orientation in an XMP packet to 1.
+
+    If the old one was another, areas that are marked in the photo are left out, with a note.
+    """
+    if orientation != 1 and _AREAS.search(packet):
+        packet = _AREAS.sub(b"", packet)
+        notes.append(_AREAS_NOTE)
     return re.sub(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[1-8]", rb"\g<1>1", packet)
+
+
+def is_ultra_hdr(packet: bytes | None) -> bool:
+    """Return whether an XMP packet states that the file has an HDR gain map (Ultra HDR)."""
+    return packet is not None and _GAIN_MAP.search(packet) is not None
 
 
 def xmp_of_result(packet: bytes, height: int, width: int) -> bytes:
     """Set the size in an XMP packet, and take out its thumbnails, which show the photo before.
 
-    The video of a motion photo, which is not in the result, is no longer announced.
+    The video of a motion photo and the HDR gain map, which are not in the result, are no longer
+    announced.
     """
     packet = re.sub(
-        rb"(GCamera:(?:MotionPhoto|MicroVideo)(?:\s*=\s*[\"']|>)\s*)1", rb"\g<1>0", packet
+        rb"(\bG?Camera:(?:MotionPhoto|MicroVideo)(?:\s*=\s*[\"']|>)\s*)1", rb"\g<1>0", packet
     )
-    packet = _XMP_THUMBNAILS.sub(b"", packet)
-    for names, size in (
-        (b"tiff:ImageWidth|exif:PixelXDimension", width),
-        (b"tiff:ImageLength|exif:PixelYDimension", height),
-    ):
-        packet = re.sub(rb"((?:%s)(?:\s*=\s*[\"']|>)\s*)\d+" % names, rb"\g<1>%d" % size, packet)
-    return packet
+    packet = _GAIN_MAP.sub(b"", _XMP_THUMBNAILS.sub(b"", packet))
+    packet = _with_number(packet, b"tiff:ImageWidth|exif:PixelXDimension", width)
+    packet = _with_number(packet, b"tiff:ImageLength|exif:PixelYDimension", height)
+    return _APPLIED.sub(  # the photo that normalized areas are for
+        lambda found: _with_number(_with_number(found[0], b"stDim:w", width), b"stDim:h", height),
+        packet,
+    )
+
+
+def _with_number(packet: bytes, names: bytes, number: int) -> bytes:
+    return re.sub(rb"((?:%s)(?:\s*=\s*[\"']|>)\s*)\d+" % names, rb"\g<1>%d" % number, packet)
 
 
 def extended_xmp_of_result(parts: Iterable[bytes]) -> tuple[bytes, ...]:

@@ -15,9 +15,12 @@ from restore_cli.image.png_chunks import TEXT_CHUNKS, has_usual_gamma
 from restore_cli.image.resolution import dpi_of_exif
 from restore_cli.image.tiff_tags import tags_of_exif
 
+_EXACT_ALPHA = 19  # the least quality at which a lossy JPEG XL keeps alpha exactly
+_EXACT_DPI = 0.05  # PNG and BMP store dots per meter, so that 300 dpi are read as 299.9994
 
-def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
-    """Reduce depth and metadata to what the format can store.
+
+def fit(picture: Picture, format: str, quality: int = 95) -> tuple[Picture, tuple[str, ...]]:
+    """Reduce depth and metadata to what the format can store at a quality, if it is lossy.
 
     Returns:
         The picture, and a warning for each loss. Transparency that will be flattened on encoding is
@@ -31,10 +34,11 @@ def fit(picture: Picture, format: str) -> tuple[Picture, tuple[str, ...]]:
     if picture.alpha is not None and "alpha" not in holds:
         losses.append(f"{format} cannot store transparency, so it was flattened onto white.")
     varies = picture.alpha is not None and picture.alpha.min() < picture.alpha.max()
-    if varies and format in ("AVIF", "HEIF"):
-        losses.append(
-            f"{format} changes transparency slightly; PNG, TIFF and WEBP keep it exactly."
-        )
+    how = "slightly" if format in ("AVIF", "HEIF") else ""
+    if format == "JXL" and quality < _EXACT_ALPHA and not picture.lossless:
+        how = f"below quality {_EXACT_ALPHA}"
+    if varies and how:
+        losses.append(f"{format} changes transparency {how}; PNG, TIFF and WEBP keep it exactly.")
     if format == "JXL" and (converted := in_srgb(picture)):
         losses.append("JXL is written without an ICC profile, so colors were converted to sRGB.")
         picture = converted
@@ -93,11 +97,17 @@ def _fit_jpeg(metadata: Metadata, losses: list[str]) -> Metadata:
     if metadata.xmp and len(metadata.xmp) > MARKER_BYTES:
         losses.append(_too_long("XMP", metadata.xmp))
         metadata = replace(metadata, xmp=None)
-    if metadata.dpi and not all(round(number) in range(1, 2**16) for number in metadata.dpi):
-        if metadata.dpi != dpi_of_exif(metadata.exif):
-            across, down = metadata.dpi
-            losses.append(f"JPEG stores 1 to 65535 dpi, so {across:g} x {down:g} were left out.")
-        metadata = replace(metadata, dpi=None)
+    if metadata.dpi:
+        dpi = across, down = metadata.dpi
+        in_exif = dpi == dpi_of_exif(metadata.exif)
+        if not all(round(number) in range(1, 2**16) for number in dpi):
+            if not in_exif:
+                losses.append(
+                    f"JPEG stores 1 to 65535 dpi, so {across:g} x {down:g} were left out."
+                )
+            metadata = replace(metadata, dpi=None)
+        elif not in_exif and any(abs(number - round(number)) > _EXACT_DPI for number in dpi):
+            losses.append(f"JPEG stores whole dpi, so {across:g} x {down:g} were rounded.")
     fits = [comment for comment in metadata.comments if len(comment) <= MARKER_BYTES]
     losses += [_too_long("a comment", one) for one in metadata.comments if one not in fits]
     return replace(metadata, comments=tuple(fits))
@@ -123,11 +133,11 @@ def _fit_tiff(metadata: Metadata, losses: list[str]) -> Metadata:
 def _misfits(profile: bytes, picture: Picture, format: str) -> bool:
     """Return whether an ICC profile is invalid for the channels of the output.
 
-    A gray profile is invalid for color, which WebP and AVIF always store, and HEIC for gray with
+    A gray profile is invalid for color, which WebP always stores, and AVIF and HEIC for gray with
     alpha. PNG also forbids a color profile for gray.
     """
     is_gray = profile[16:20] == b"GRAY"  # data color space, ICC.1:2022, 7.2.6
-    in_color = ("WEBP", "AVIF") if picture.alpha is None else ("WEBP", "AVIF", "HEIF")
+    in_color = ("WEBP",) if picture.alpha is None else ("WEBP", "AVIF", "HEIF")
     if picture.channels == 3 or format in in_color:
         return is_gray
     return format == "PNG" and not is_gray

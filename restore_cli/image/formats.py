@@ -15,7 +15,7 @@ from restore_cli.image.picture import Picture
 # The first suffix is the one of output files.
 FORMATS: dict[str, tuple[str, ...]] = {
     "PNG": (".png",),
-    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif"),
+    "JPEG": (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"),
     "WEBP": (".webp",),
     "TIFF": (".tif", ".tiff"),
     "BMP": (".bmp",),
@@ -28,7 +28,8 @@ READ_ONLY: dict[str, tuple[str, ...]] = {
     "GIF": (".gif",),
     "RAW": (
         *(".dng", ".cr2", ".cr3", ".crw", ".nef", ".nrw", ".arw", ".sr2", ".srf", ".orf", ".rw2"),
-        *(".raf", ".pef", ".srw", ".3fr", ".iiq", ".mrw", ".x3f"),
+        *(".raf", ".pef", ".srw", ".3fr", ".iiq", ".mrw", ".x3f", ".rwl", ".gpr", ".erf", ".kdc"),
+        *(".dcr", ".mef", ".mos", ".fff"),
     ),
 }
 PILLOW_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "PPM", "AVIF", "GIF")

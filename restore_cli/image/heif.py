@@ -12,7 +12,7 @@ from restore_cli.image.arrays import Samples
 from restore_cli.image.bounds import Bounds
 from restore_cli.image.exif import kept_exif, upright_xmp
 from restore_cli.image.formats import load_library
-from restore_cli.image.isobmff import brands
+from restore_cli.image.isobmff import boxes, brands
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.raster import array_raster, assemble, quantized
 from restore_cli.image.resolution import dpi_of_exif
@@ -49,17 +49,19 @@ def decode_heif(data: bytes, bounds: Bounds) -> Picture:
         notes.append(f"Only the main one of {len(file)} images was read.")
     if info.get("aux") or info.get("depth_images"):
         notes.append("Additional images, such as an HDR gain map or depth map, were left out.")
+    if any(kind == b"mpvd" for kind, _ in boxes(data)):
+        notes.append("The video of a motion photo was left out.")
     mode, bits = file.mode, int(info["bit_depth"])
     samples = np.asarray(file).reshape(height, width, -1)
     if mode.partition(";")[0].endswith("a"):
         samples = _unmultiplied(samples, 2**bits - 1)
     # The orientation in EXIF and XMP only describes how the camera was held (MIAF, 7.3.6.7).
-    exif, _ = kept_exif(info.get("exif") or b"", notes)
+    exif, held = kept_exif(info.get("exif") or b"", notes)
     xmp = info.get("xmp")
     metadata = Metadata(
         exif=exif,
         icc=info.get("icc_profile") or None,
-        xmp=upright_xmp(xmp) if xmp else None,
+        xmp=upright_xmp(xmp, held, notes) if xmp else None,
         dpi=dpi_of_exif(exif),
     )
     if not metadata.icc:

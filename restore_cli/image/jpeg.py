@@ -11,6 +11,7 @@ from dataclasses import replace
 from PIL import Image
 
 from restore_cli.image.compression import nearest_quality
+from restore_cli.image.exif import is_ultra_hdr
 from restore_cli.image.photoshop import join_resources, split_resources
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow_read import (
@@ -28,7 +29,7 @@ JPEG_SIGNATURE = b"\xff\xd8"
 MARKER_BYTES = 65_500  # of EXIF or XMP in one JPEG segment: 65,533, less their signatures
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15; the others are tables
 _APP1, _APP3, _APP11, _APP13, _COM, _EOI = 0xE1, 0xE3, 0xEB, 0xED, 0xFE, 0xD9
-_CAMERA_BYTES = 1000  # of segments of no standard, below which they are left out without a note
+_NOTED_BYTES = 1000  # of a camera's own data, below which they are left out without a note
 _EXTENDED_XMP = b"http://ns.adobe.com/xmp/extension/\0"
 _PHOTOSHOP = b"Photoshop 3.0\0"
 
@@ -36,12 +37,11 @@ _PHOTOSHOP = b"Photoshop 3.0\0"
 def decode_jpeg(data: bytes, image: Image.Image) -> Picture:
     """Decode a JPEG, or the first image of an MPO, that Pillow has opened."""
     notes = frame_notes(image)
-    alone = not notes  # other images follow in an MPO
     raster = pillow_raster(image, notes)
     metadata, orientation = metadata_of(image, notes)
     if image.info.get("jfif_unit") not in (1, 2):  # then Pillow guesses
         metadata = replace(metadata, dpi=dpi_of_exif(metadata.exif))
-    metadata = _with_segments(metadata, data, notes if alone else [])
+    metadata = _with_segments(metadata, data, image, notes)
     if image.info.get("jfif_unit") == 0:
         notes += aspect_notes(*image.info["jfif_density"])
     picture = assemble(raster, orientation, metadata, "JPEG", notes, is_rgb_or_gray(image))
@@ -82,7 +82,19 @@ def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
             position = start + size
 
 
-def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadata:
+def _end_of_images(data: bytes, image: Image.Image) -> int:
+    """Return where the last image of an MPO ends, by its index; 0 for other files."""
+    index = getattr(image, "mpinfo", None)
+    if not index:
+        return 0
+    start = data.find(image.info["mp"])  # where its offsets count from
+    ends = [start + entry["DataOffset"] + entry["Size"] for entry in index[0xB002][1:]]
+    return int(max(ends))
+
+
+def _with_segments(
+    metadata: Metadata, data: bytes, image: Image.Image, notes: list[str]
+) -> Metadata:
     """Add extended XMP, IPTC, Photoshop resources and comments, and note data after the image."""
     extended, resources, comments, credentials, end = [], [], [], False, len(data)
     camera = 0
@@ -102,12 +114,15 @@ def _with_segments(metadata: Metadata, data: bytes, notes: list[str]) -> Metadat
             end = start - 2
     if credentials:
         notes.append(CREDENTIALS_NOTE)
-    if camera >= _CAMERA_BYTES:
+    if camera >= _NOTED_BYTES:
         notes.append(f"{camera} bytes of camera data, such as thermal data, were left out.")
-    if rest := len(data[end:].strip(b"\0\xff")):  # more than padding
-        notes.append(
-            f"{rest} bytes after the photo, such as the video of a motion photo, were left out."
-        )
+    what = "the video of a motion photo"
+    if is_ultra_hdr(metadata.xmp):
+        what = "its HDR gain map"
+    else:
+        end = max(end, _end_of_images(data, image))
+    if (rest := len(data[end:].strip(b"\0\xff"))) >= _NOTED_BYTES:  # without padding
+        notes.append(f"{rest} bytes after the photo, such as {what}, were left out.")
     iptc, photoshop = split_resources(b"".join(resources))
     return replace(
         metadata,

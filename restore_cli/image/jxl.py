@@ -11,7 +11,7 @@ from PIL import Image
 
 from restore_cli.errors import PictureError
 from restore_cli.image.bounds import Bounds
-from restore_cli.image.exif import kept_exif, upright_xmp
+from restore_cli.image.exif import exif_of_srgb, kept_exif, upright_xmp
 from restore_cli.image.formats import load_library
 from restore_cli.image.isobmff import boxes
 from restore_cli.image.jpeg import decode_jpeg
@@ -132,7 +132,9 @@ def in_srgb(picture: Picture) -> Picture | None:
         for block in quantized(replace(picture, alpha=None, depth=8))
     ]
     pixels = np.concatenate(blocks).astype(np.float32) / np.float32(255)
-    return replace(picture, pixels=pixels, depth=8, metadata=replace(metadata, icc=None))
+    exif = exif_of_srgb(metadata.exif) if metadata.exif else None
+    metadata = replace(metadata, icc=None, exif=exif)
+    return replace(picture, pixels=pixels, depth=8, metadata=metadata)
 
 
 def _metadata(data: bytes, notes: list[str]) -> Metadata:
@@ -141,6 +143,7 @@ def _metadata(data: bytes, notes: list[str]) -> Metadata:
         notes.append("Compressed metadata was left out.")
     exif_box = found.get(b"Exif", b"")
     start = 4 + int.from_bytes(exif_box[:4], "big")
-    exif, _ = kept_exif(exif_box if exif_box[:2] in (b"II", b"MM") else exif_box[start:], notes)
+    exif, held = kept_exif(exif_box if exif_box[:2] in (b"II", b"MM") else exif_box[start:], notes)
     xmp = found.get(b"xml ")
-    return Metadata(exif=exif, xmp=upright_xmp(xmp) if xmp else None, dpi=dpi_of_exif(exif))
+    xmp = upright_xmp(xmp, held, notes) if xmp else None
+    return Metadata(exif=exif, xmp=xmp, dpi=dpi_of_exif(exif))

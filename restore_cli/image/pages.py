@@ -132,7 +132,8 @@ def _tiff_pages(data: bytes, name: str, bounds: Bounds) -> Pages | None:
     def pictures() -> Iterator[Picture]:
         for start in starts:
             with named_errors(name):
-                page = decode_tiff(_single_page(data, start), bounds)
+                behind = data if start == starts[0] != found[0] else None
+                page = decode_tiff(_single_page(data, start), bounds, behind)
             if left and start == starts[0]:
                 page = replace(page, notes=(*page.notes, note_of_smaller(left)))
             yield page
@@ -208,6 +209,6 @@ def _timing(image: Image.Image, indices: range) -> tuple[Timing, bool]:
     for index in indices:
         image.seek(index)
         image.load()  # composes the frame
-        durations.append(round(image.info.get("duration", 0)))
+        durations.append(image.info.get("duration", 0))
         alpha = alpha or image.has_transparency_data
     return Timing(tuple(durations), loops), alpha

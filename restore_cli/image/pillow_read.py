@@ -17,6 +17,7 @@ from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.raster import Raster, assemble
 from restore_cli.image.resolution import dpi_of, dpi_of_exif
 
+PAGES_HINT = "; --pages all restores all of them"
 FIRST_FRAME = "Only the first"  # starts the note about left out frames
 CREDENTIALS_NOTE = "Content credentials, which are signed for the original photo, were left out."
 
@@ -36,7 +37,7 @@ def frame_notes(image: Image.Image) -> list[str]:
 
 def first_frame_notes(frames: int, format: str) -> list[str]:
     """Return a list with a note if there are several frames, else an empty list."""
-    hint = "; --pages all restores all of them" if format in PAGED else ""
+    hint = PAGES_HINT if format in PAGED else ""
     return [f"{FIRST_FRAME} of {frames} frames was read{hint}."] if frames > 1 else []
 
 

@@ -31,7 +31,8 @@ from restore_cli.image.resolution import aspect_notes, dpi_of, dpi_of_exif
 # Time of the last change (tIME), significant bits (sBIT) and background (bKGD) are left out: the
 # first two are no longer true of the result, and the third depends on the color type of the input.
 _COLOR_CHUNKS = (b"gAMA", b"cHRM", b"sRGB", b"cICP", b"mDCV", b"cLLI")
-_INFLATED = 2**26  # the largest ICC profile or XMP packet, in bytes
+_RAW_EXIF = (b"Raw profile type exif\0", b"Raw profile type APP1\0")  # texts with EXIF in hex
+_INFLATED = 2**26  # the largest ICC profile, XMP packet or EXIF text, in bytes
 
 
 def decode_png(data: bytes, bounds: Bounds) -> Picture:
@@ -51,7 +52,7 @@ def decode_png(data: bytes, bounds: Bounds) -> Picture:
     raster = _deep_raster(bare, image) if depth == 16 else pillow_raster(image, notes)
     frames = int.from_bytes(first.get(b"acTL", b"")[:4], "big")
     notes += first_frame_notes(frames, "PNG")
-    exif, orientation = kept_exif(first.get(b"eXIf", b""), notes)
+    exif, orientation = kept_exif(first.get(b"eXIf") or _exif_in_text(chunks, notes), notes)
     # Unit 1 is dots per meter.
     across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", b"")[:9].ljust(9, b"\0"))
     notes += aspect_notes(across, down) if unit == 0 else []
@@ -59,7 +60,7 @@ def decode_png(data: bytes, bounds: Bounds) -> Picture:
     metadata = Metadata(
         exif=exif,
         icc=_profile(first.get(b"iCCP"), notes),
-        xmp=_xmp([payload for kind, payload in chunks if kind == b"iTXt"], notes),
+        xmp=_xmp(chunks, notes),
         dpi=dpi_of((across * 0.0254, down * 0.0254)) if unit == 1 else dpi_of_exif(exif),
         chunks=tuple(chunk for chunk in chunks if _is_kept(*chunk)),
     )
@@ -105,13 +106,34 @@ def _profile(payload: bytes | None, notes: list[str]) -> bytes | None:
     return _inflated(packed[1:], "ICC profile", notes)
 
 
-def _xmp(texts: Sequence[bytes], notes: list[str]) -> bytes | None:
-    for text in texts:
-        if text.startswith(XMP_KEYWORD):
-            packed, rest = text[len(XMP_KEYWORD) :][:1] == b"\1", text[len(XMP_KEYWORD) + 2 :]
-            packet = rest.split(b"\0", 2)[-1]  # after the language and the translated keyword
-            return _inflated(packet, "XMP", notes) if packed else packet or None
+def _xmp(chunks: Sequence[tuple[bytes, bytes]], notes: list[str]) -> bytes | None:
+    for kind, payload in chunks:
+        if kind == b"iTXt" and payload.startswith(XMP_KEYWORD):
+            return _text(kind, payload, "XMP", notes)
     return None
+
+
+def _exif_in_text(chunks: Sequence[tuple[bytes, bytes]], notes: list[str]) -> bytes:
+    """Return EXIF that programs such as ImageMagick store as a text: its name, length and hex."""
+    for kind, payload in chunks:
+        if kind in TEXT_CHUNKS and payload.startswith(_RAW_EXIF):
+            words = (_text(kind, payload, "EXIF text", notes) or b"").split()
+            try:
+                return bytes.fromhex(b"".join(words[2:]).decode())
+            except ValueError:
+                notes.append("Broken EXIF data was left out.")
+    return b""
+
+
+def _text(kind: bytes, payload: bytes, name: str, notes: list[str]) -> bytes | None:
+    """Return the text in a text chunk; None if it is empty or broken."""
+    text = payload.partition(b"\0")[2]  # after the keyword
+    packed = kind == b"zTXt" or (kind == b"iTXt" and text[:1] == b"\1")
+    if kind == b"zTXt":
+        text = text[1:]
+    elif kind == b"iTXt":
+        text = text[2:].split(b"\0", 2)[-1]  # after the language and the translated keyword
+    return _inflated(text, name, notes) if packed else text or None
 
 
 def _inflated(packed: bytes, name: str, notes: list[str]) -> bytes | None:
@@ -128,4 +150,5 @@ def _inflated(packed: bytes, name: str, notes: list[str]) -> bytes | None:
 
 
 def _is_kept(kind: bytes, payload: bytes) -> bool:
-    return kind in TEXT_CHUNKS + _COLOR_CHUNKS and not payload.startswith(XMP_KEYWORD)
+    known = payload.startswith((XMP_KEYWORD, *_RAW_EXIF))  # is read, and written as chunks
+    return kind in TEXT_CHUNKS + _COLOR_CHUNKS and not known

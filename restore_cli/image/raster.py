@@ -88,7 +88,7 @@ def assemble(
     for top, bottom in row_blocks(height, width):  # numpy copies the last blocks, which overlap
         np.divide(samples[top:bottom], peak, out=pixels[top:bottom], dtype=np.float32)
     if orientation != 1 and metadata.xmp:
-        metadata = replace(metadata, xmp=upright_xmp(metadata.xmp))
+        metadata = replace(metadata, xmp=upright_xmp(metadata.xmp, orientation, notes))
     if orientation >= 5 and metadata.dpi:
         metadata = replace(metadata, dpi=metadata.dpi[::-1])
     if not icc_applies:

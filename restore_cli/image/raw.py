@@ -15,7 +15,13 @@ from PIL import ExifTags, Image
 from restore_cli.errors import PictureError
 from restore_cli.image.arrays import Samples
 from restore_cli.image.bounds import Bounds
-from restore_cli.image.exif import TIFF_HEADERS, kept_exif, upright_exif, upright_xmp
+from restore_cli.image.exif import (
+    TIFF_HEADERS,
+    exif_of_srgb,
+    kept_exif,
+    upright_exif,
+    upright_xmp,
+)
 from restore_cli.image.formats import load_library
 from restore_cli.image.isobmff import brands
 from restore_cli.image.picture import Metadata, Picture
@@ -137,12 +143,12 @@ def _opened(data: bytes) -> Iterator[Any]:
 
 def _metadata(data: bytes, raw: Any, library: Any, notes: list[str]) -> Metadata:
     """Return the metadata of a file like TIFF, else EXIF of the JPEG in it, or from LibRaw."""
-    metadata = Metadata()
+    metadata, orientation = Metadata(), 1
     with contextlib.suppress(Exception):  # a photo is read even if its metadata is broken
         if data.startswith(_ALMOST_TIFF):
             data = data[:2] + (b"*\0" if data[:2] == b"II" else b"\0*") + data[4:]
         if data[:4] in TIFF_HEADERS:
-            upright, _ = upright_exif(data)
+            upright, orientation = upright_exif(data)
             tags = Image.Exif()
             with unlimited():
                 tags.load(upright)
@@ -156,8 +162,9 @@ def _metadata(data: bytes, raw: Any, library: Any, notes: list[str]) -> Metadata
     if not metadata.exif:
         notes.append("Of its EXIF data, only exposure, lens and time were kept.")
         metadata = replace(metadata, exif=_basic_exif(raw))
-    xmp = upright_xmp(metadata.xmp) if metadata.xmp else None
-    return replace(metadata, icc=None, xmp=xmp, chunks=(_SRGB,))
+    xmp = upright_xmp(metadata.xmp, orientation, notes) if metadata.xmp else None
+    exif = exif_of_srgb(metadata.exif) if metadata.exif else None
+    return replace(metadata, icc=None, exif=exif, xmp=xmp, chunks=(_SRGB,))
 
 
 def _basic_exif(raw: Any) -> bytes | None:

@@ -35,8 +35,13 @@ _UNREAD = {33003: "JPEG 2000", 33005: "JPEG 2000", 34712: "JPEG 2000", 34887: "L
 _UNREAD |= {34892: "lossy JPEG of DNG", 50002: "JPEG XL", 52546: "JPEG XL"}
 
 
-def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
+def decode_tiff(data: bytes, bounds: Bounds, whole: bytes | None = None) -> Picture:
     """Decode the first page of a TIFF; smaller versions of pages are none.
+
+    Args:
+        data: a TIFF.
+        bounds: limit its size.
+        whole: the file, if the data are its first page behind a thumbnail.
 
     Raises:
         PictureError: this kind of TIFF is not supported, or it exceeds the bounds.
@@ -44,9 +49,8 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
     """
     starts, ends = directories(data)
     pages = [start for start in starts if not is_reduced(data, start)] or starts
-    whole, thumbnail_first = data, pages[:1] != starts[:1]
-    if thumbnail_first:
-        data = beginning_at(data, pages[0])
+    if pages[:1] != starts[:1]:
+        data, whole = beginning_at(data, pages[0]), data
     # Pillow rotates the pixels of a TIFF by its orientation, so that is removed first.
     data, orientation = upright_exif(data)
     with unlimited():
@@ -57,7 +61,7 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         channels = max(layout.bands * layout.planes, 3 if layout.photometric == 3 else 1)
         bounds.check(*padded, channels)
         metadata = tiff_metadata(data, tags)
-        if thumbnail_first:
+        if whole:
             metadata = _complete(metadata, whole)
     segments = segments_of(data, tags, layout)
     notes = first_frame_notes(len(pages), "TIFF")
@@ -67,7 +71,7 @@ def decode_tiff(data: bytes, bounds: Bounds) -> Picture:
         notes.append(f"The file is damaged: only {len(starts)} of its pages can be found.")
     if beyond := layout.beyond:
         lost = "1 channel was" if beyond == 1 else f"{beyond} channels were"
-        notes.append(f"{lost} left out: only colors and alpha are read.")
+        notes.append(f"{lost} left out: only colors and alpha right after them are read.")
     if any(tag in tags for tag in _GEOREFERENCES):
         notes.append("Georeferencing was left out.")
     if tags.get(ExifTags.Base.ResolutionUnit) == 1:

@@ -100,7 +100,7 @@ def encode_picture(
         PictureError: the format is unknown, or cannot store a photo of this size.
     """
     suffix_of(format)  # raises for an unknown format
-    picture, losses = fit(picture, format)
+    picture, losses = fit(picture, format, jpeg_quality)
     try:
         if format in _EXACT:
             return _EXACT[format](picture), losses

@@ -17,7 +17,9 @@ from restore_cli.image import has_image_suffix, is_image_name
 STREAM = "-"  # standard input or output
 
 # Suffixes of photos and videos that cannot be read; a warning counts those in folders.
-_UNREAD = re.compile(r"\.(jp2|j2k|psd|exr|hdr|mp4|m4v|mov|avi|mkv|webm|m2?ts|3gp|mpg|wmv)")
+_UNREAD = re.compile(
+    r"\.(jp2|j2k|ps[db]|exr|hdr|ins[pv]|mp4|m4v|mov|avi|mkv|webm|m2?ts|3gp|mpg|wmv)"
+)
 
 
 def count_unread(unread: Counter[str]) -> str:

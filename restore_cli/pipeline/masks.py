@@ -10,13 +10,16 @@ import numpy as np
 from restore_cli import storage
 from restore_cli.errors import PictureError, RestoreError
 from restore_cli.image import Picture, Pixels, read_file, read_picture, write_picture
+from restore_cli.image.pillow_read import PAGES_HINT
 from restore_cli.pipeline.measure import in_gray
 
 
-def read_mask(path: Path, picture: Picture, max_pixels: int | None) -> tuple[Pixels, str]:
-    """Read a mask, H x W x 1 in [0, 1] at the photo's size, and the sha256 of its file.
+def read_mask(
+    path: Path, picture: Picture, max_pixels: int | None
+) -> tuple[Pixels, str, tuple[str, ...]]:
+    """Read a mask, H x W x 1 in [0, 1] at the photo's size.
 
-    Transparent pixels count as black.
+    Transparent pixels count as black. Also returns the sha256 of its file, and warnings.
 
     Args:
         path: image file of the mask, or a pipe.
@@ -34,13 +37,16 @@ def read_mask(path: Path, picture: Picture, max_pixels: int | None) -> tuple[Pix
     pixels = in_gray(drawn.pixels)
     if pixels.shape[:2] != picture.pixels.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
+        turned = pixels.shape[1::-1] == picture.pixels.shape[:2]
+        hint = "Rotate the mask; the photo is upright." if turned else "Resize the mask."
         raise RestoreError(
             f"Cannot use the mask {path}: it has {sizes[0]} pixels, but the photo has {sizes[1]}."
-            " Resize the mask."
+            f" {hint}"
         )
     if drawn.alpha is not None:
         pixels *= drawn.alpha[..., None] / np.float32(np.iinfo(drawn.alpha.dtype).max)
-    return pixels, hashlib.sha256(data).hexdigest()
+    warnings = tuple(f"mask: {note.replace(PAGES_HINT, '')}" for note in drawn.notes)
+    return pixels, hashlib.sha256(data).hexdigest(), warnings
 
 
 def save_mask(mask: Pixels, path: str) -> None:

@@ -22,7 +22,7 @@ def as_written(picture: Picture, data: bytes, format: str) -> Picture:
     reduced = picture.depth == 16 and "16 bits" not in HOLDS[format]
     if format in LOSSY or flattened or reduced:
         pixels = read_picture(data, max_pixels=picture.width * picture.height).pixels
-        if picture.channels == 1:  # WebP and AVIF store gray as RGB
+        if picture.channels == 1:  # WebP stores gray as RGB
             pixels = in_gray(pixels)
         picture = replace(picture, pixels=pixels)
     if "ICC profile" not in HOLDS[format]:

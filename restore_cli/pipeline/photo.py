@@ -182,7 +182,10 @@ class PhotoRestorer:
         check_size(self._format(item, picture), *result_size(steps, *shape[:2]))
         drawn, mask_sha256 = None, None
         if item.mask_in:
-            drawn, mask_sha256 = read_mask(Path(item.mask_in), picture, request.max_pixels)
+            drawn, mask_sha256, warnings = read_mask(
+                Path(item.mask_in), picture, request.max_pixels
+            )
+            record = replace(record, warnings=(*record.warnings, *warnings))
         run = record_run(request, data, picture, mask_sha256) if request.provenance else None
         unrestored = None
         if item.reference or callbacks.on_comparison:

@@ -211,8 +211,14 @@ class Inpaint(Task):
             raise RestoreError(
                 "Cannot inpaint: the mask has no white pixels. Paint the areas to fill in white."
             )
-        if picture.visible is not None:  # hidden pixels have the color of the nearest visible one
-            known = (picture.visible & ~missing).astype("float32")
+        seen = picture.visible
+        if seen is not None and not self.detect and not (missing & seen).any():
+            raise RestoreError(
+                "Cannot inpaint: only transparent pixels are marked, and these stay transparent."
+                " Remove the transparency first."
+            )
+        if seen is not None:  # hidden pixels have the color of the nearest visible one
+            known = (seen & ~missing).astype("float32")
             observed = replace(picture, pixels=observed, alpha=known).opaque_pixels().copy()
             observed[missing] = np.nan
         return observed, missing.astype("float32")
