@@ -174,8 +174,14 @@ def test_infoaccum_keeps_its_input_and_adds_what_it_sees() -> None:
     accumulated = module(x)
     assert accumulated.shape == (1, 3 + 4 * 3 * 2, 12, 12)
     assert torch.equal(accumulated[:, :3], x)
-    first = torch.cat([path(x) for path in module[0].paths], dim=1)
-    assert torch.equal(accumulated[:, 3:9], nn.functional.leaky_relu(first, 0.2))
+    first = torch.cat(
+        [
+            nn.functional.conv2d(x, path.weight, path.bias, padding=dilation, dilation=dilation)
+            for path, dilation in zip(module[0].paths, (1, 3, 5), strict=True)  # equation 14
+        ],
+        dim=1,
+    )
+    torch.testing.assert_close(accumulated[:, 3:9], nn.functional.leaky_relu(first, 0.2))
 
 
 @pytest.mark.parametrize("skips", [True, False])

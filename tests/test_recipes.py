@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 from restore_cli import recipes
 from restore_cli.archs import build
 from restore_cli.cli import app
+from restore_cli.levels import Choice, Range
 from restore_cli.models import checkpoint
 from restore_cli.training.distributed import join
 from restore_cli.training.objectives import Adversary
@@ -100,6 +101,8 @@ def test_a_recipe_builds_its_network(row: recipes.Row) -> None:
         recipe = Recipe.parse(row.vary(*variants))
         with torch.device("meta"):
             geometry = build(recipe.arch, recipe.params).geometry
+        fixed = [value for level in recipe.validation for value in level.values()]
+        assert not any(isinstance(value, (Range, Choice)) for value in fixed)
         scales = [level.get("scale", 1) for level in recipe.validation]
         assert not any(
             side % cell for side in recipe.sides for cell in (geometry.multiple, *scales)

@@ -80,7 +80,8 @@ class ConvChain(Restorer):
 
     SRCNN of Dong et al., 2014: widths [64, 32], kernels [9, 5, 5]. AR-CNN of Dong et al., 2015:
     widths [64, 32, 16], kernels [9, 7, 1, 5]. DerainNet of Fu et al., 2017: widths [512, 512],
-    kernels [16, 1, 8], no biases. Even kernels reach one pixel farther right and down.
+    kernels [16, 1, 8], no biases; theirs gets only the details that a guided filter takes away,
+    this one the image. Even kernels reach one pixel farther right and down.
 
     Args:
         channels: image channels, 1 or 3.

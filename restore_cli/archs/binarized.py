@@ -8,7 +8,7 @@ checkpoint contains only the values, several per byte (`BTNet.checkpoint_state`)
 
 Equation 6 is used as printed. For normally distributed weights the least-squares scale is 1.67
 times as large, and only that scale makes the error smaller than TWN's (0.09 of the variance, TWN
-0.19, equation 6 0.23).
+0.19, equation 6 0.24).
 
 The paper leaves some details open. The choices here are:
 
