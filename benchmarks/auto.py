@@ -36,7 +36,7 @@ SIDE = 320
 SEED = 40_000
 CLOSE = 0.1  # dB
 CLEAN = "clean"
-PAIRS = {"cc15": "denoise", "rain100h_10": "derain", "ddn_10": "derain"}
+PAIRS = {"cc15": "denoise"}  # others have rain
 RAINS: tuple[RainKind, ...] = ("streaks", "density")
 
 Random = np.random.Generator
@@ -162,7 +162,12 @@ def draw(options: argparse.Namespace) -> Iterator[tuple[str, str, Picture, Pixel
             example = images.examples[number]
             clean = middle(example.clean)
             if example.damaged:
-                yield folder, PAIRS[Path(folder).name], png(middle(example.damaged)), clean
+                yield (
+                    folder,
+                    PAIRS.get(Path(folder).name, "derain"),
+                    png(middle(example.damaged)),
+                    clean,
+                )
                 continue
             yield CLEAN, "", png(clean), clean
             yield f"{CLEAN}, JPEG 95", "", jpeg(clean, 95), clean

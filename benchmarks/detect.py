@@ -1,6 +1,6 @@
 """Measures how `restore inpaint --detect` restores photos with overlaid text or scratches.
 
-    cd DATA; python detect.py bsds_train bsds_test t91 photos photos_more --every 24
+    python benchmarks/detect.py DATA/{bsds_train,bsds_test,t91,photos,photos_more} --every 24
 
 These are the images that the recipe of inpaint-blind-color holds out. Damage is drawn on their
 center crops of 256 pixels, with other seeds than in training, and the results are saved as PNG and

@@ -175,6 +175,7 @@ def peaks(sizes: list[float], folder: Path) -> None:
 def speed_by_size(sizes: list[float], rounds: int) -> None:
     """Print and plot megapixels per processor second against the photo's size."""
     network = load(find("denoise-photo")[0]).network
+    timed(network, np.zeros((256, 256, 3), np.float32), engine.Settings("cpu"))  # warms up
     points = []
     for megapixels in sizes:
         pixels = np.random.default_rng(0).random((*sides(megapixels), 3), np.float32)
@@ -211,7 +212,12 @@ def speed_by_tile(tiles: list[int], megapixels: float, rounds: int) -> None:
 
 
 def plot(path: Path, points: list[tuple[float, float]], x: str, y: str) -> None:
-    """Write a line through points as SVG, with a logarithmic x axis from the first to the last."""
+    """Write a line through points as SVG, with a logarithmic x axis from the first to the last.
+
+    A single point makes no line, and no file.
+    """
+    if len(points) < 2:
+        return
     left, right, top, bottom = 60, 560, 20, 300
     ends = np.log(points[0][0]), np.log(points[-1][0])
     highest = max(value for _, value in points) * 1.1

@@ -73,6 +73,8 @@ def main() -> None:
         for path in sorted(folder.iterdir())
         if is_image_name(path)
     ]
+    if not paths:
+        parser.error("these folders contain no images")
     clean = [middle(read_picture(path).opaque_pixels()) for path in paths]
     for noise in options.noise:
         for level in options.level:

@@ -22,7 +22,15 @@ from PIL import Image, ImageDraw
 
 from restore_cli.cli.presets import find_preset
 from restore_cli.engine import Settings
-from restore_cli.image import Picture, Pixels, read_picture, resize, round_to_bytes
+from restore_cli.image import (
+    Picture,
+    Pixels,
+    is_image_name,
+    read_picture,
+    resize,
+    round_to_bytes,
+    to_rgb,
+)
 from restore_cli.metrics import psnr
 from restore_cli.pipeline.networks import Models
 from restore_cli.pipeline.steps import Progress, Walker
@@ -87,8 +95,8 @@ def draw_screenshot(rng: np.random.Generator) -> Pixels:
 
 def crop(path: Path) -> Pixels:
     """The middle of a photo."""
-    pixels = read_picture(path).pixels
-    top, left = ((side - SIDE) // 2 for side in pixels.shape[:2])
+    pixels = to_rgb(read_picture(path).pixels)
+    top, left = (max(0, side - SIDE) // 2 for side in pixels.shape[:2])
     return pixels[top : top + SIDE, left : left + SIDE]
 
 
@@ -110,11 +118,14 @@ def measure(walker: Walker, name: str, damage: Damage, images: list[Pixels]) -> 
 
 def main() -> None:
     """Measure and print a table."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--every", type=int, default=8)
     options = parser.parse_args()
-    photos = [crop(path) for path in sorted(options.folder.glob("*.png"))[:: options.every]]
+    paths = sorted(filter(is_image_name, options.folder.iterdir()))
+    photos = [crop(path) for path in paths[:: options.every]]
     rng = np.random.default_rng(1)
     screenshots = [draw_screenshot(rng) for _ in photos]
     walker = Walker(Models(), Settings(precision="fp32"))

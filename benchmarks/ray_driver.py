@@ -28,6 +28,8 @@ def main() -> None:
     parser.add_argument("--photos", type=int, default=1000)
     parser.add_argument("--resume", action="store_true", help="also write a journal")
     args = parser.parse_args()
+    if args.photos <= _WARM_UP:
+        parser.error(f"--photos must be above {_WARM_UP}")
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder, "in")
         source.mkdir()

@@ -25,7 +25,7 @@ from restore_cli.levels import span
 from restore_cli.models.catalog import Entry, entries, find
 from restore_cli.models.checkpoint import load
 from restore_cli.pipeline.apply import restore
-from restore_cli.tasks import Task, find_task
+from restore_cli.tasks import TASKS, Task, find_task
 
 OPTIONS = {"denoise": {"sigma": 25}, "deblock": {"quality": 50}}
 
@@ -87,7 +87,9 @@ def main() -> None:
     layout = torch.contiguous_format if options.contiguous else torch.channels_last
     chosen = [entry for name in options.models for entry in find(name)]
     for entry in chosen or [
-        entry for entry in entries().values() if entry.default and entry.channels == 3
+        entry
+        for entry in entries().values()
+        if entry.default and entry.channels == 3 and entry.task in TASKS
     ]:
         compare(entry, options.megapixels, options.rounds, layout)
     print(f"{options.megapixels:g} MP, {torch.get_num_threads()} threads, {layout}")

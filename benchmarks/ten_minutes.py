@@ -38,8 +38,11 @@ def main() -> None:
     common = {key: value for key, value in table.items() if not isinstance(value, dict)}
     if options.minutes:
         common["minutes"] = options.minutes
+    known = [name for name in table if name not in common]
+    if unknown := set(options.names) - set(known):
+        parser.error(f"unknown: {', '.join(unknown)}; expected {', '.join(known)}")
     with tempfile.TemporaryDirectory() as folder:
-        for name in options.names or table.keys() - common.keys():
+        for name in options.names or known:
             recipe = Recipe.parse(common | table[name])
             out = (options.out or Path(folder)) / f"{name}.safetensors"
             *_, last = train(Request(recipe, options.data, out, "cpu"))

@@ -126,16 +126,15 @@ def deconvolve(image: Pixels, blurring: Blurring) -> tuple[Pixels, ...]:
     """
     import cv2
 
-    sharp = [image] * len(NOISES)
-    if blurring.visible:
-        sharp = [
-            np.asarray(cv2.filter2D(image, -1, taps, borderType=cv2.BORDER_REFLECT), np.float32)
-            for taps in _inverse_filters(blurring)
-        ]
-    channels = range(3) if image.shape[2] == 3 else (0, 0, 0)
-    return tuple(  # copies, because a network may overwrite the photo
-        one.reshape(image.shape)[..., channel].copy() for one in sharp for channel in channels
-    )
+    planes: list[NDArray[np.float32]] = []
+    repeated = 3 // image.shape[2]
+    for taps in _inverse_filters(blurring) if blurring.visible else (None,) * len(NOISES):
+        for channel in range(image.shape[2]):
+            plane = image[..., channel].copy()  # because a network may overwrite the photo
+            if taps is not None:
+                plane = np.asarray(cv2.filter2D(plane, -1, taps, borderType=cv2.BORDER_REFLECT))
+            planes += [plane, *(plane.copy() for _ in range(repeated - 1))]
+    return tuple(planes)
 
 
 @functools.lru_cache(maxsize=64)

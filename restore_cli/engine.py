@@ -26,7 +26,7 @@ from restore_cli.image import Pixels
 from restore_cli.network import Geometry, Restorer
 from restore_cli.tiles import Box, Canvas, Limits, Tile, split, within
 
-# Side of a tile by device. On a CPU, 48 megapixels take 2.0 GB (benchmarks/README.md).
+# Side of a tile by device. On a CPU, 48 megapixels take 2.2 GB in bf16 (benchmarks/README.md).
 _AUTO_TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
 _PROGRAM = 300_000_000  # bytes of Python, PyTorch and a network
 
@@ -45,6 +45,9 @@ class Settings:
             times as long.
         compile: run the network as compiled by torch.compile, which takes a minute at the start.
         turns: the rotations of an ensemble, by a quarter turn each, 1 to 4; each is also mirrored.
+
+    Raises:
+        UsageError: the tile or the turns are not valid.
     """
 
     device: str = "auto"
@@ -53,6 +56,12 @@ class Settings:
     ensemble: bool = False
     compile: bool = False
     turns: int = 4
+
+    def __post_init__(self) -> None:
+        if (self.tile or 0) < 0 or self.turns not in range(1, 5):
+            raise UsageError(
+                "Cannot use these settings: expected a tile of 0 or more pixels, and 1 to 4 turns."
+            )
 
 
 @dataclass(frozen=True)

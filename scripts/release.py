@@ -59,5 +59,7 @@ def _write(path: Path, text: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("Usage: python scripts/release.py VERSION")
     prepare(ROOT, sys.argv[1], date.today())
     print(f"git commit -am 'Release {sys.argv[1]}' && git tag -a v{sys.argv[1]} -m {sys.argv[1]}")

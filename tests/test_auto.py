@@ -123,6 +123,13 @@ def test_an_earlier_compression_is_found_in_a_cropped_photo() -> None:
     assert estimate_first_quality(again, (95, (0, 0))) == (50, (5, 3))
 
 
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_an_earlier_compression_is_found_in_a_rotated_photo(turns: int) -> None:
+    turned = np.ascontiguousarray(np.rot90(compress(CAT[:288, :400], 30), turns))
+    quality, _ = estimate_first_quality(compress(turned, 95), (95, (0, 0))) or (0, None)
+    assert quality == 30
+
+
 def test_the_blocks_of_a_large_cropped_photo_are_found() -> None:
     large = round_to_bytes(resize(CAT, 1200, 1100))
     cut = compress(large, 60)[3:, 5:]

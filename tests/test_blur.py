@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,22 @@ KINDS: list[tuple[Kernel, float, float]] = [
     ("motion", 11, 30),
     ("motion", 9, 150),
 ]
+
+
+def test_a_blur_is_given_to_python_as_to_the_command() -> None:
+    assert Deblur("disk:4") == Deblur(Blurring("disk", 4))
+    with pytest.raises(UsageError, match="'disc:4' is not a valid blur"):
+        Deblur("disc:4")
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("blurring", [Blurring(), Blurring("disk", 5)])
+def test_inverted_planes_are_copies(channels: int, blurring: Blurring) -> None:
+    image = np.ascontiguousarray(CAT[:64, :64, :channels])
+    planes = deconvolve(image, blurring)
+    assert len(planes) == 6
+    owners = [image, *planes]
+    assert not any(np.shares_memory(*pair) for pair in itertools.combinations(owners, 2))
 
 
 @pytest.mark.parametrize(("kernel", "size", "angle"), [*KINDS, ("motion", LARGEST, 0)])

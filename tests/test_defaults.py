@@ -95,6 +95,8 @@ def test_options_of_tasks_and_switches_have_defaults(
         ("[denoise]\nsigmas = 10", r"Cannot use denoise.sigmas in {}: .* Did you mean sigma\?"),
         ("[denoize]\nsigma = 10", r"Cannot use \[denoize\] in {}: .* Did you mean denoise\?"),
         ("[run]\npreset = 'archive'", r"Cannot use run.preset in {}: there is no such option\."),
+        ("tile = 3", r"Cannot use tile of {}: Cannot use tiles of 3 pixels"),
+        ("format = 'word'", r"Cannot use format of {}: Unknown format 'word'"),
         ("jpeg-quality = 'high'", r"Cannot use jpeg-quality of {}: .*valid integer"),
         ("strength = 2", r"Cannot use strength of {}: '2' is not a valid strength"),
         ("suffix = '/../../x'", r"Cannot use suffix of {}: '/../../x' is not a valid suffix"),
@@ -117,12 +119,12 @@ def test_an_unknown_model_names_the_file_that_chose_it(here: Path) -> None:
 
 
 def test_errors_name_the_origins_of_options(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Path("restore.toml").write_text("format = 'word'")
-    monkeypatch.setenv("RESTORE_TILE", "0")
-    result = restore("denoise", "photo.png")
+    Path("restore.toml").write_text("format = 'png'")
+    monkeypatch.setenv("RESTORE_DEVICE", "tpu")
+    result = restore("denoise", "a.png")
     assert result.exit_code == 2
-    assert "Unknown format 'word'" in result.stderr
-    assert f"Some options are set in {here}/restore.toml, RESTORE_TILE." in result.stderr
+    assert "tpu" in result.stderr
+    assert f"Some options are set in {here}/restore.toml, RESTORE_DEVICE." in result.stderr
 
 
 @pytest.mark.parametrize(

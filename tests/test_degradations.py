@@ -68,6 +68,18 @@ def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
 # All degradations
 
 
+def test_the_stronger_of_two_compressions_is_removed() -> None:
+    """The quality of the file is that of the last one."""
+    trained = Trained({"quality": Range(5, 95)}, Geometry(3, conditions=1))
+    for saved, quality, source in ((compress(CAT, 30)[5:, 3:], 30, None), (CAT, 90, "the file")):
+        photo = Picture(compress(saved, 90), jpeg_quality=90)
+        fed = Deblock().prepare(photo, trained)
+        assert fed.conditions == (quality / 100,)
+        assert fed.report.options.get("quality_from") == source
+    assert fed.pixels.shape == CAT.shape
+    assert Deblock(60).prepare(photo, trained).conditions == (0.6,)
+
+
 @pytest.mark.parametrize("make", RANDOM)
 @pytest.mark.parametrize("size", [(16, 16), (48, 37), (64, 64)])
 @pytest.mark.parametrize("channels", [1, 3])

@@ -1795,6 +1795,17 @@ def test_written_file_is_read_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["photo.TIF"]
 
 
+def test_arguments_of_python_are_checked(tmp_path: Path) -> None:
+    pixels = np.ones((8, 9, 3), np.float32)
+    for quality in (0, 101):
+        with pytest.raises(UsageError, match="expected a number from 1 to 100"):
+            write_picture(Picture(pixels), tmp_path / "a.jpg", jpeg_quality=quality)
+    with pytest.raises(UsageError, match=r"alpha of shape \(9, 8\): the pixels have \(8, 9\)"):
+        Picture(pixels, alpha=np.ones((9, 8), np.uint8))
+    with pytest.raises(UsageError, match="12 is not a valid depth"):
+        Picture(pixels, depth=12)
+
+
 @pytest.mark.parametrize("existing", [False, True])
 @pytest.mark.parametrize("scheme", ["", "file://"])
 def test_a_failed_write_leaves_nothing_behind(existing: bool, scheme: str, tmp_path: Path) -> None:

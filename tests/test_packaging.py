@@ -116,6 +116,9 @@ def test_the_version_is_that_of_the_last_tag(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path)
     version = [sys.executable, "-m", "hatchling", "version"]
     assert run(version, tmp_path).endswith(".dev0\n")  # without git
+    (tmp_path / ".git_archival.txt").write_text("describe-name: \n")  # of a commit without a tag
+    assert run(version, tmp_path).endswith(".dev0\n")
+    shutil.copy(ROOT / ".git_archival.txt", tmp_path)
     commit(tmp_path, "v7.8.9")
     assert run(version, tmp_path) == "7.8.9\n"
     run(["git", "archive", "-o", "archive.tar", "HEAD"], tmp_path)  # as GitHub offers it

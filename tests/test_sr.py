@@ -223,6 +223,20 @@ def test_a_size_that_is_no_plain_enlargement_is_warned_of(
     assert said in " ".join(warnings) and bool(warnings) == bool(said)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"), [(("--scale", "1"), "left unchanged"), (("--size", "30x20"), "only resized")]
+)
+def test_no_network_runs_if_nothing_becomes_larger(
+    models: dict[str, Path], photo: Path, words: tuple[str, ...], said: str
+) -> None:
+    record = json.loads(enlarge(photo, models["any"], *words).stdout)
+    assert "model" not in record
+    same = photo.read_bytes() == photo.with_name("out.png").read_bytes()
+    assert same == (said == "left unchanged")
+    own = ["sr", str(photo), "--model", str(models["any"]), "-o", str(photo.with_name("2.png"))]
+    assert said in CliRunner().invoke(app, [*own, *words]).stderr
+
+
 def test_one_photo_too_small_for_a_size_does_not_stop_the_others(
     models: dict[str, Path], photo: Path
 ) -> None:

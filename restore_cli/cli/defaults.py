@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
@@ -18,6 +18,7 @@ from typer.core import TyperOption
 from restore_cli.cli import PHOTO_COMMANDS, load_command
 from restore_cli.cli.fields import option_fields
 from restore_cli.cli.restore import task_command
+from restore_cli.cli.values import parse_format, parse_pages, parse_tile
 from restore_cli.errors import UsageError
 from restore_cli.image import has_image_suffix
 from restore_cli.models import catalog
@@ -211,6 +212,14 @@ def _to_text(value: Any, option: TyperOption) -> _Value:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+# Of options that a command parses after typer.
+_PARSERS: Mapping[str, Callable[[Any], object]] = {
+    "tile": parse_tile,
+    "format": parse_format,
+    "pages": parse_pages,
+}
+
+
 def _check_values(command: Any, found: Mapping[str, Default]) -> None:
     """Raise UsageError if a default is not a valid value of its option."""
     options = _options(command)
@@ -218,6 +227,8 @@ def _check_values(command: Any, found: Mapping[str, Default]) -> None:
     for key, default in found.items():
         try:
             options[key].process_value(context, default.value)
+            if key in _PARSERS:
+                _PARSERS[key](default.value)
         except (UsageError, typer.TyperException) as error:
             reason = error.message if isinstance(error, typer.TyperException) else str(error)
             reason = f"{reason.rstrip('.')}."

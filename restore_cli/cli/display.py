@@ -112,7 +112,8 @@ def describe(record: Record) -> str:
     parts += describe_options(record.options, record.estimated)
     parts += map(_describe_step, record.steps)
     if record.status == "done" and record.model is None and not record.steps:
-        parts.append("left unchanged")
+        same = (record.width, record.height) == (record.output_width, record.output_height)
+        parts.append("left unchanged" if same else "only resized")
     if record.output_width and record.output_height and record.seconds is not None:
         megapixels = record.output_width * record.output_height / 1e6
         if record.pages and record.megapixels_per_s:
@@ -131,7 +132,7 @@ def _describe_step(step: StepRecord) -> str:
     """What a step has done: "denoise: sigma 12.3 (estimated)", or only its name."""
     done = [
         *describe_options(step.options, step.estimated),
-        *(() if step.model else ("left unchanged",)),
+        *(() if step.model else ("only resized" if step.task == "sr" else "left unchanged",)),
     ]
     return f"{step.task}: {', '.join(done)}" if done else step.task
 

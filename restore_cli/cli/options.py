@@ -238,8 +238,8 @@ Tile = Annotated[
     option(
         _NETWORK,
         "auto|N|0",
-        "Tile size in pixels, 16 or more; 0 processes the entire image at once, auto picks a size"
-        " that fits in memory.",
+        "Tile size in pixels, 16 or more, for most networks 128 or more; 0 processes the entire"
+        " image at once, auto picks a size that fits in memory.",
     ),
 ]
 CheckTiles = Annotated[

@@ -59,7 +59,7 @@ class Picture:
         lossless: whether the input is a lossless WebP or JPEG XL; both are then written as such.
 
     Raises:
-        UsageError: the pixels have another shape or type.
+        UsageError: the pixels, the alpha or the depth are not as stated.
     """
 
     pixels: Pixels
@@ -80,6 +80,13 @@ class Picture:
                 "Cannot use these pixels: expected floating-point numbers in [0, 1] of shape"
                 f" H x W x 1 or H x W x 3, not {found}. Convert them."
             )
+        if self.alpha is not None and self.alpha.shape != shape[:2]:
+            raise UsageError(
+                f"Cannot use an alpha of shape {self.alpha.shape}: the pixels have {shape[:2]}."
+                " Resize it."
+            )
+        if self.depth not in (8, 16):
+            raise UsageError(f"{self.depth} is not a valid depth; expected 8 or 16 bits.")
         if self.pixels.dtype != np.float32 or min(self.pixels.strides) < 0:
             object.__setattr__(self, "pixels", np.ascontiguousarray(self.pixels, np.float32))
 

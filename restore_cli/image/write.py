@@ -7,7 +7,7 @@ from pathlib import Path
 
 from restore_cli import storage
 from restore_cli.atomic import write_whole
-from restore_cli.errors import PictureError
+from restore_cli.errors import PictureError, UsageError
 from restore_cli.image.avif import encode_avif
 from restore_cli.image.bmp import encode_bmp
 from restore_cli.image.fit import fit
@@ -41,6 +41,7 @@ def write_picture(
 
     Raises:
         PictureError: the suffix is unknown, or the file cannot be encoded or written.
+        UsageError: the quality is not valid.
     """
     data, losses = encode_picture(picture, format_of(target), jpeg_quality=jpeg_quality)
     write_encoded(data, target)
@@ -98,8 +99,11 @@ def encode_picture(
 
     Raises:
         PictureError: the format is unknown, or cannot store a photo of this size.
+        UsageError: the quality is not valid.
     """
     suffix_of(format)  # raises for an unknown format
+    if not 1 <= jpeg_quality <= 100:
+        raise UsageError(f"{jpeg_quality} is not a valid quality; expected a number from 1 to 100.")
     picture, losses = fit(picture, format, jpeg_quality)
     try:
         if format in _EXACT:

@@ -82,10 +82,33 @@ def estimate_first_quality(
     best, found = _EVIDENCE, None
     for top, left in dict.fromkeys([(row % 8, column % 8), _block_corner(bright)]):
         cut, counts = np.rint(bright[top:, left:]) - 128, usable[top:, left:]
-        gains = np.where(lower, _quality_gains(cut, counts, quality), -np.inf)
-        if gains.max() > best:
-            best, found = float(gains.max()), (int(gains.argmax()) + 1, (top, left))
+        for turned in (False, True):  # between the two compressions
+            part = (cut.T, counts.T) if turned else (cut, counts)
+            gains = np.where(lower, _quality_gains(*part, quality, turned), -np.inf)
+            if gains.max() > best:
+                best, found = float(gains.max()), (int(gains.argmax()) + 1, (top, left))
     return found
+
+
+def estimate_lowest_quality(
+    image: Pixels,
+    last: tuple[int, tuple[int, int]] | None = None,
+    visible: NDArray[np.bool_] | None = None,
+) -> tuple[int, tuple[int, int]]:
+    """Estimate the JPEG compression whose artifacts are the most visible.
+
+    Args:
+        image: H x W x C in [0, 1].
+        last: the last compression, as for `estimate_first_quality`; None estimates it.
+        visible: H x W; pixels that are False are ignored.
+
+    Returns:
+        The quality of an earlier compression if it was clearly lower, otherwise that of the last
+        one; and row and column of a block's first pixel.
+    """
+    last = last or estimate_quality(image, visible)
+    first = estimate_first_quality(image, last, visible) if last[0] < 100 else None
+    return first or last
 
 
 def _sample(image: Pixels, visible: NDArray[np.bool_] | None) -> tuple[Pixels, NDArray[np.bool_]]:
@@ -119,12 +142,13 @@ def _block_corner(bright: Pixels) -> tuple[int, int]:
 
 
 def _quality_gains(
-    bright: Pixels, usable: NDArray[np.bool_], later: int | None = None
+    bright: Pixels, usable: NDArray[np.bool_], later: int | None = None, turned: bool = False
 ) -> NDArray[np.float64]:
     """Return the log-likelihood ratio of each quality, 1 to 100, to "never compressed".
 
     Args:
         later: quality of a later compression, whose errors are added to those of rounding.
+        turned: whether rows were columns in the later compression.
     """
     from scipy.fft import dctn
 
@@ -141,7 +165,8 @@ def _quality_gains(
     gains = np.zeros(len(steps))
     for row, column in np.argwhere(np.add.outer(np.arange(8), np.arange(8)) < 6):
         distinct, index = np.unique(steps[:, row, column], return_inverse=True)
-        error = _ROUNDING + (steps[later - 1, row, column] ** 2 / 12 if later else 0)
+        place = (column, row) if turned else (row, column)
+        error = _ROUNDING + (steps[later - 1][place] ** 2 / 12 if later else 0)
         gains += _step_gains(coefficients[:, row, column], distinct, error)[index]
     best = gains[:100].copy()
     for table, gain in zip(jpeg_steps(MOZJPEG), gains[100:], strict=True):

@@ -26,7 +26,7 @@ def restore(
     strength: float = 1.0,
     mask: Pixels | None = None,
 ) -> Picture:
-    """Restore one picture; alpha and metadata are not changed.
+    """Restore one picture; metadata are kept, and alpha, which `Sr` resizes.
 
     A gray network restores a color picture channel by channel, or only its luma, depending on the
     task; a color network restores a gray picture as three equal channels and returns their gray.
@@ -42,6 +42,8 @@ def restore(
     Raises:
         WeightsError, UsageError: as from `load` and `engine.run`; or the strength or the mask is
             not valid.
+        RestoreError: the picture does not suit the task, such as a box outside of it, or the tiles
+            are too small.
         EngineError: out of memory, or the network's output is unusable.
     """
     strength = parse_strength(float(strength))

@@ -53,7 +53,7 @@ class Deblock(Task):
 
     Attributes:
         quality: libjpeg quality, 1 to 100; None reads it from a JPEG file, or estimates it from the
-            pixels.
+            pixels, as also that of an earlier, stronger compression.
         corner: row and column where blocks start, 0 to 15; None estimates them.
     """
 
@@ -65,7 +65,7 @@ class Deblock(Task):
     quality: float | None = option(
         None,
         help="JPEG quality the photo was saved with, 1 to 100; auto reads it from the file, or"
-        " estimates it from the pixels.",
+        " estimates it from the pixels, also that of a stronger compression before.",
         metavar="FLOAT|auto",
         parse=parse_quality,
     )
@@ -87,21 +87,23 @@ class Deblock(Task):
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Add quality / 100 as a constant plane, clipped to the range that the network knows.
 
-        By default the quality is that of the JPEG file's quantization tables, or it is estimated
-        from the pixels, and so is the corner where blocks start; mirrored rows and columns complete
+        By default the quality is that of the JPEG file's quantization tables, unless the pixels
+        show an earlier, lower one, or it is estimated from the pixels, and so is the corner where
+        blocks start; mirrored rows and columns complete
         the first blocks. A photo with a higher quality than the network knows is not changed;
         from 90 to 95 the strength falls.
         """
         import numpy as np
 
-        from restore_cli.metrics import estimate_quality
+        from restore_cli.metrics import estimate_lowest_quality
 
-        pixels, corner, own = picture.pixels, picture.corner, float(picture.jpeg_quality or 0)
-        if not own and not (self.quality and self.corner):
-            own, corner = estimate_quality(pixels, picture.visible)
-        quality, corner = self.quality or own, self.corner or corner
+        pixels, quality, corner = picture.pixels, self.quality, self.corner
+        last = (picture.jpeg_quality, picture.corner) if picture.jpeg_quality else None
+        if quality is None or corner is None:
+            found = estimate_lowest_quality(pixels, last, picture.visible)
+            quality, corner = quality or found[0], corner or found[1]
         options: dict[str, float | str] = {"quality": round(quality)}
-        if picture.jpeg_quality and self.quality is None:
+        if self.quality is None and quality == picture.jpeg_quality:
             options["quality_from"] = "the file"
         if any(corner):
             before = [(-start % 16, 0) for start in corner]
@@ -112,10 +114,10 @@ class Deblock(Task):
         strength = float(np.interp(quality, LIGHT, (1, 0.5)))
         warnings: tuple[str, ...] = ()
         if quality > known.high * (1 if geometry.conditions else BLIND_REACH):
-            found = f"JPEG quality {quality:.0f} is too high for this model to improve"
+            reason = f"JPEG quality {quality:.0f} is too high for this model to improve"
             if not picture.jpeg_quality and quality == 100:
-                found = "No JPEG artifacts were found"
-            warnings = (f"{found}; the photo was not changed.",)
+                reason = "No JPEG artifacts were found"
+            warnings = (f"{reason}; the photo was not changed.",)
             strength = 0
         elif geometry.conditions and quality < known.low:
             warnings = (

@@ -49,7 +49,11 @@ class Deblur(Task):
     """Sharpen blurred photos.
 
     Attributes:
-        blur: the blur, if it is known; None measures it in each photo.
+        blur: the blur, if it is known, such as "disk:4", "gaussian:1.5" or "motion:9:45", see
+            `restore deblur --help`; None measures it in each photo.
+
+    Raises:
+        UsageError: the blur is not valid.
     """
 
     name: ClassVar[str] = "deblur"
@@ -57,7 +61,7 @@ class Deblur(Task):
     skips_frames: ClassVar[bool] = True
     maps: ClassVar[int] = 6
 
-    blur: Blurring | None = option(  # noqa: RUF009 (it is frozen)
+    blur: Blurring | str | None = option(  # noqa: RUF009 (it is frozen)
         None,
         help="Blur of the photo: disk:DIAMETER out of focus, motion:LENGTH:ANGLE counterclockwise"
         " from the horizontal, gaussian:SIGMA, in pixels and degrees; auto measures it per photo.",
@@ -65,6 +69,10 @@ class Deblur(Task):
         parse=parse_blur,
         show=show_blur,
     )
+
+    def __post_init__(self) -> None:
+        if isinstance(self.blur, str):
+            object.__setattr__(self, "blur", parse_blur(self.blur))
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Add the photo with its blur inverted, in six planes, unless the network needs none."""
@@ -74,6 +82,7 @@ class Deblur(Task):
             return NetworkInput(picture.pixels, report=report)
         from restore_cli.blur import SHORTEST, deconvolve, measure_blur
 
+        assert not isinstance(self.blur, str)
         found = self.blur or measure_blur(picture.pixels, picture.visible)
         small = not self.blur and min(picture.pixels.shape[:2]) < SHORTEST
         warning = f"Blur cannot be measured with a side below {SHORTEST} pixels. Give it as --blur."

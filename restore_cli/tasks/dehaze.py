@@ -90,13 +90,11 @@ def _transfer(output: Pixels, small: Pixels, observed: Pixels) -> Pixels:
     import numpy as np
 
     last = observed.shape[2] - 1
-    changed = [
-        _change(
-            output[..., channel], small[..., min(channel, last)], observed[..., min(channel, last)]
-        )
-        for channel in range(output.shape[2])
-    ]
-    return np.stack(changed, axis=2)
+    changed = np.empty((*observed.shape[:2], output.shape[2]), np.float32)
+    for channel in range(output.shape[2]):
+        own = min(channel, last)
+        changed[..., channel] = _change(output[..., channel], small[..., own], observed[..., own])
+    return changed
 
 
 def _change(after: Pixels, before: Pixels, observed: Pixels) -> Pixels:

@@ -56,7 +56,7 @@ class Sr(Task):
     """Upscale photos.
 
     Attributes:
-        scale: factor for width and height, 1 to 8.
+        scale: factor for width and height, 1 to 8; None is 2.
         size: width and height in pixels, instead of the scale; at most 8 times the photo's. If one
             is 0, it follows from the photo's aspect ratio.
     """
@@ -66,7 +66,12 @@ class Sr(Task):
     gray_via_luma: ClassVar[bool] = True
     enlarges: ClassVar[bool] = True
 
-    scale: float = option(2.0, help="Upscaling factor, 1 to 8.", metavar="FLOAT", parse=parse_scale)
+    scale: float | None = option(
+        None,
+        help="Upscaling factor, 1 to 8; by default 2.",
+        metavar="FLOAT",
+        parse=parse_scale,
+    )
     size: tuple[int, int] | None = option(
         None,
         help="Output size in pixels, instead of --scale; Wx or xH keeps the aspect ratio.",
@@ -76,18 +81,24 @@ class Sr(Task):
     )
 
     def __post_init__(self) -> None:
-        if not 1 <= self.scale <= LARGEST:
+        if not 1 <= self.factor <= LARGEST:
             raise UsageError(
-                f"{self.scale:g} is not a valid scale; expected a number from 1 to {LARGEST}."
+                f"{self.factor:g} is not a valid scale; expected a number from 1 to {LARGEST}."
             )
-        if self.size and self.scale != Sr.scale:
+        if self.size and self.scale is not None:
             raise UsageError("Cannot use --scale and --size together. Choose one.")
+
+    @property
+    def factor(self) -> float:
+        """The scale, unless a size is given."""
+        return 2.0 if self.scale is None else self.scale
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Upscale bicubically for a network that keeps the size, such as SRCNN and RED-Net.
 
         The scale is the smallest sufficient one that the network knows, or its largest; the
-        condition plane is scale / 4. `finish` resamples to the requested size.
+        condition plane is scale / 4. `finish` resamples to the requested size. If that is not
+        larger than the photo, only networks that also remove damage are run.
         """
         from restore_cli.image import resize
 
@@ -98,10 +109,11 @@ class Sr(Task):
         scale = next((scale for scale in known if scale >= wanted), known[-1])
         if geometry.scale == 1:
             pixels = resize(pixels, round(height * scale), round(width * scale))
-        options: dict[str, float | str] = {"scale": self.scale}
+        options: dict[str, float | str] = {"scale": self.factor}
         if self.size:
             options = {"size": show_size(self.size)}
-        report = TaskReport(options, tuple(self._warn(height, width, scale)))
+        strength = float(wanted > 1 or trained.levels.get("damage") == "photo")
+        report = TaskReport(options, tuple(self._warn(height, width, scale)), strength)
         return NetworkInput(pixels, (scale / 4,) * geometry.conditions, report)
 
     def _warn(self, height: int, width: int, scale: float) -> Iterator[str]:
@@ -120,14 +132,15 @@ class Sr(Task):
 
     def advise(self, found: Finding) -> str | None:
         """Suggest the model for photos if noise or JPEG artifacts would be upscaled, too."""
-        from restore_cli.metrics import estimate_quality
+        from restore_cli.metrics import estimate_lowest_quality
 
         if found.trained.get("damage") == "photo":
             return None
         picture = found.picture
         if max(self.target_size(*picture.pixels.shape[:2])) <= max(picture.pixels.shape[:2]):
             return None
-        quality = picture.jpeg_quality or estimate_quality(picture.pixels, picture.visible)[0]
+        last = (picture.jpeg_quality, picture.corner) if picture.jpeg_quality else None
+        quality, _ = estimate_lowest_quality(picture.pixels, last, picture.visible)
         damage = [f"noise of level {found.noise:.0f}"] * (found.noise > NOISY)
         damage += [f"JPEG artifacts of quality {quality:.0f}"] * (quality < COMPRESSED)
         if not damage:
@@ -141,7 +154,7 @@ class Sr(Task):
             RestoreError: the result would be more than 8 times as wide or high as the photo.
         """
         if not self.size:
-            return round(height * self.scale), round(width * self.scale)
+            return round(height * self.factor), round(width * self.factor)
         wide, tall = self.size
         target = (
             tall or max(1, round(height * wide / width)),
