@@ -98,7 +98,7 @@ def write_whole(target: Path, data: bytes) -> None:
         with stream:
             stream.write(data)
             stream.flush()
-            if mode is not None:
+            if mode is not None and fcntl:  # Windows only knows "read-only", which blocks `replace`
                 temporary.chmod(stat.S_IMODE(mode))
             if fcntl:  # while the file is locked
                 temporary.replace(target)
@@ -116,7 +116,8 @@ def abandon() -> None:
     """
     _creating.acquire()
     for temporary in tuple(_unfinished):
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # Windows cannot remove an open file
+            temporary.unlink()
 
 
 _unfinished: set[Path] = set()  # temporary files of this process

@@ -17,6 +17,12 @@ _KINDS = ("cpu", "mps", "cuda")
 _PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
+def cpu_capabilities() -> dict[str, bool]:
+    """Return the instructions of the processor, by the names of PyTorch; none before 2.11."""
+    found: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()
+    return found
+
+
 def find_processor() -> str:
     """Return the model of the processor, as precisely as the system states it, or nothing."""
     try:
@@ -74,7 +80,7 @@ def computes_bf16(device: torch.device) -> bool:
     """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    features = torch.cpu.get_capabilities() if device.type == "cpu" else {}
+    features = cpu_capabilities() if device.type == "cpu" else {}
     return any(features.get(name) for name in ("amx_bf16", "arm_bf16"))
 
 
@@ -94,7 +100,8 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 def free_memory(device: torch.device) -> int:
     """Return the free memory of the device in bytes."""
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return torch.cuda.mem_get_info(device)[0] + cached
     if device.type == "mps":
         return torch.mps.recommended_max_memory() - torch.mps.current_allocated_memory()
     return int(psutil.virtual_memory().available)

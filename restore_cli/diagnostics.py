@@ -100,7 +100,7 @@ def _versions() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    from restore_cli.device import find_processor
+    from restore_cli.device import cpu_capabilities, find_processor
 
     cores, threads = psutil.cpu_count(logical=False), psutil.cpu_count()
     used = torch.get_num_threads()
@@ -110,7 +110,7 @@ def _devices() -> Iterator[Finding]:
         {"cores": cores, "threads": threads, "used": used},
         f"{cores}, {threads} threads, {used} of them used",
     )
-    able = torch.cpu.get_capabilities()
+    able = cpu_capabilities()
     found = [name for key, name in _INSTRUCTIONS.items() if able.get(key)]
     yield Finding("instructions", found, ", ".join(found) or "none that speed up networks")
     gpus = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]

@@ -332,6 +332,5 @@ def _is_out_of_memory(error: Exception) -> bool:
     if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
         return True
     text = str(error).lower()
-    return any(
-        words in text for words in ("out of memory", "not enough memory", "can't allocate memory")
-    )
+    said = ("out of memory", "not enough memory", "can't allocate memory", "invalid buffer size")
+    return any(words in text for words in said)

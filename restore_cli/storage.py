@@ -8,6 +8,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +57,8 @@ def local_path(path: str | Path) -> Path | None:
     if isinstance(path, Path) or not is_url(path):
         return Path(path)
     scheme, _, rest = path.partition("://")
+    if os.name == "nt":
+        rest = re.sub(r"^/(?=[A-Za-z]:)", "", rest)  # of file:///C:/photo.jpg
     return Path(rest) if scheme in ("file", "local") else None
 
 
@@ -93,6 +97,18 @@ def relative_to(path: str, folder: str) -> str:
 def absolute(path: str) -> str:
     """The absolute path, on Windows in lower case, to compare it; a URL stays as it is."""
     return path if is_url(path) else os.path.normcase(os.path.abspath(path))
+
+
+def same_name(path: str) -> str:
+    """A text that is equal for paths of one file, also where letters are compared without case.
+
+    macOS ignores case and how accents are composed, like exFAT and SMB elsewhere, which are not
+    recognized.
+    """
+    path = absolute(path)
+    if sys.platform == "darwin" and not is_url(path):
+        return unicodedata.normalize("NFC", path).casefold()
+    return path
 
 
 def read(url: str, largest: int | None = None) -> bytes:

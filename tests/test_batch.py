@@ -10,6 +10,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, nullcontext
@@ -22,6 +23,7 @@ from batches import contents, photo, process, wait_for
 from PIL import Image
 from typer.testing import CliRunner, Result
 
+from restore_cli import storage
 from restore_cli.cli import app
 from restore_cli.errors import WeightsError
 from restore_cli.pipeline import batch
@@ -532,6 +534,13 @@ def test_a_photo_that_is_gone_is_not_tried_again(
     request = Request(Step(Denoise(sigma=9), words[-1]), found(), existing="refuse")
     with closing(Journal("out")) as journal:
         assert len(list(restore_files(request, journal=journal))) == 1
+
+
+def test_a_mac_compares_names_without_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = storage.same_name("out/Müller.jpg"), storage.same_name("out/mu\u0308LLER.jpg")
+    assert one != other
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert storage.same_name("out/Müller.jpg") == storage.same_name("out/mu\u0308LLER.jpg")
 
 
 def test_a_link_to_itself_is_replaced(run: Run, tmp_path: Path) -> None:

@@ -230,6 +230,9 @@ def test_globs_and_lists(run: Run, tmp_path: Path) -> None:
     piped = run("--files-from", "-", "--dry-run", stdin=b"a1.png\0sub/a3.png\0")
     assert ok(piped).stdout.splitlines() == expected
     refused(run("--files-from", "nowhere"), "nowhere")
+    Path("wrong").write_bytes(b"\xff\xfe\0\xd8A\0")
+    refused(run("--files-from", "wrong"), "Cannot read the list wrong: it is not in UTF-8")
+    Path("wrong").unlink()
     Path("empty").touch()
     refused(run("--files-from", "empty"), "Cannot find photos: the list is empty.")
     Path("empty").unlink()

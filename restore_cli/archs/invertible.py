@@ -107,7 +107,8 @@ class Mixing(Invertible):
     def inverse_weight(self) -> Tensor:
         """Return the inverse of the matrix, C x C."""
         weight = self.weight()
-        inverse: Tensor = torch.linalg.inv(weight.double()).to(weight.dtype)
+        place = "cpu" if weight.device.type == "mps" else weight.device  # MPS has no float64
+        inverse: Tensor = torch.linalg.inv(weight.to(place, torch.float64)).to(weight)
         return inverse
 
     def forward(self, x: Tensor) -> Tensor:  # N, C, H, W -> N, C, H, W

@@ -188,10 +188,9 @@ class Sources:
             try:
                 with open(self.files_from, "rb") as file:
                     return [*self.inputs, *_read_lines(file)]
-            except OSError as error:
-                raise UsageError(
-                    f"Cannot read the list {self.files_from}: {error.strerror}."
-                ) from error
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or "it is not in UTF-8 or UTF-16"
+                raise UsageError(f"Cannot read the list {self.files_from}: {reason}.") from error
         if "-" in self.inputs:
             raise UsageError(
                 "Cannot read both an image and the list from standard input. Give the list as a"

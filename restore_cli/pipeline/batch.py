@@ -219,7 +219,7 @@ class _Ledger:
         """Whether no other input of this run has the same output or mask."""
         source = storage.absolute(item.input)
         return all(
-            self._sources.setdefault(hash(storage.absolute(path)), hash(owner)) == hash(owner)
+            self._sources.setdefault(hash(storage.same_name(path)), hash(owner)) == hash(owner)
             for path, owner in ((item.output, source), (item.mask, f"the mask of {source}"))
             if path not in ("", STREAM)
         )

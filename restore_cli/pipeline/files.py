@@ -230,7 +230,8 @@ def _is_in(shard: tuple[int, int] | None, item: FileJob) -> bool:
     if not shard:
         return True
     number, count = shard
-    return zlib.crc32(os.fsencode(item.relative)) % count == number - 1
+    name = item.relative.replace(os.sep, "/")  # the same on Windows
+    return zlib.crc32(os.fsencode(name)) % count == number - 1
 
 
 def own_folders(naming: OutputNaming, masks: Path | None, references: Path | None) -> list[str]:
@@ -273,7 +274,7 @@ def _claim(items: Sequence[FileJob]) -> dict[str, str]:
         for path, source in ((item.output, item.input), (item.mask, f"the mask of {item.input}")):
             if path in ("", STREAM):
                 continue
-            other = claimed.setdefault(storage.absolute(path), source)
+            other = claimed.setdefault(storage.same_name(path), source)
             if other != source:
                 raise UsageError(
                     f"Cannot write {path}: {other} and {source} would both be written to it. Give"
