@@ -28,6 +28,7 @@ from restore_cli.tiles import Box, Canvas, Limits, Tile, split, within
 
 # Side of a tile by device. On a CPU, 48 megapixels take 2.2 GB in bf16 (benchmarks/README.md).
 _AUTO_TILE = {"cpu": 1024, "mps": 1024, "cuda": 2048}
+_SMALLEST_TILE = 16  # pixels
 _PROGRAM = 300_000_000  # bytes of Python, PyTorch and a network
 
 
@@ -58,9 +59,11 @@ class Settings:
     turns: int = 4
 
     def __post_init__(self) -> None:
-        if (self.tile or 0) < 0 or self.turns not in range(1, 5):
+        tile = self.tile or _SMALLEST_TILE
+        if not isinstance(tile, int) or tile < _SMALLEST_TILE or self.turns not in range(1, 5):
             raise UsageError(
-                "Cannot use these settings: expected a tile of 0 or more pixels, and 1 to 4 turns."
+                "Cannot use these settings: expected a tile of None, 0, or"
+                f" {_SMALLEST_TILE} or more pixels, and 1 to 4 turns."
             )
 
 
@@ -285,7 +288,7 @@ def _cut(network: Restorer, region: Box, tile: int, settings: Settings) -> list[
 
 def _smallest_tile(network: Restorer) -> int:
     multiple = network.geometry.multiple
-    return max(multiple, 16 // multiple * multiple)
+    return max(multiple, _SMALLEST_TILE // multiple * multiple)
 
 
 def _tile_side(

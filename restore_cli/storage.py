@@ -59,7 +59,7 @@ def local_path(path: str | Path) -> Path | None:
     scheme, _, rest = path.partition("://")
     if os.name == "nt":
         rest = re.sub(r"^/(?=[A-Za-z]:)", "", rest)  # of file:///C:/photo.jpg
-    return Path(rest) if scheme in ("file", "local") else None
+    return Path(rest).expanduser() if scheme in ("file", "local") else None
 
 
 def canonical(url: str) -> str:
@@ -69,7 +69,8 @@ def canonical(url: str) -> str:
     """
     with _explained("access", url):
         system, path = _open(url)
-        return str(system.unstrip_protocol(path))
+        host = url.split("/")[2] if url.partition("://")[0] in _WITH_FOLDERS else ""
+        return host + str(system.unstrip_protocol(path))
 
 
 def join(folder: str, name: str) -> str:

@@ -71,8 +71,13 @@ def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
 def test_the_stronger_of_two_compressions_is_removed() -> None:
     """The quality of the file is that of the last one."""
     trained = Trained({"quality": Range(5, 95)}, Geometry(3, conditions=1))
-    for saved, quality, source in ((compress(CAT, 30)[5:, 3:], 30, None), (CAT, 90, "the file")):
-        photo = Picture(compress(saved, 90), jpeg_quality=90)
+    twice = compress(CAT, 30)[5:, 3:]
+    for saved, last, quality, source in (
+        (twice, 90, 30, None),
+        (twice, 100, 30, None),
+        (CAT, 90, 90, "the file"),
+    ):
+        photo = Picture(compress(saved, last), jpeg_quality=last)
         fed = Deblock().prepare(photo, trained)
         assert fed.conditions == (quality / 100,)
         assert fed.report.options.get("quality_from") == source

@@ -25,6 +25,7 @@ import tifffile
 from fuzz_pictures import tiff
 from PIL import ExifTags, Image, ImageCms, ImageOps, PngImagePlugin
 
+from restore_cli.engine import Settings
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.image import (
     Metadata,
@@ -44,7 +45,7 @@ from restore_cli.image import (
     to_rgb,
     write_picture,
 )
-from restore_cli.image.exif import xmp_of_result
+from restore_cli.image.exif import upright_xmp, xmp_of_result
 from restore_cli.image.pages import open_pages
 from restore_cli.image.photoshop import split_resources
 from restore_cli.image.png_chunks import PNG_SIGNATURE, join_chunk
@@ -1017,7 +1018,7 @@ def test_png_text_and_color_chunks_are_kept(depth: int) -> None:
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iTXt"])
 def test_exif_in_a_text_of_a_png(kind: bytes, keyword: str) -> None:
     block = exif_with(6)
-    text = f"\n{keyword.lower()}\n{len(block):8}\n{block.hex()[:72]}\n{block.hex()[72:]}\n".encode()
+    text = f"\ngeneric profile\n{len(block):8}\n{block.hex()[:72]}\n{block.hex()[72:]}\n".encode()
     head = {b"tEXt": b"", b"zTXt": b"\0", b"iTXt": bytes(4)}[kind]
     text = head + (zlib.compress(text) if kind == b"zTXt" else text)
     plain, name = png(PHOTO), b"Raw profile type %s\0" % keyword.encode()
@@ -1025,8 +1026,22 @@ def test_exif_in_a_text_of_a_png(kind: bytes, keyword: str) -> None:
     upright = read_picture(turned("PNG", 6))
     np.testing.assert_array_equal(picture.pixels, upright.pixels)
     assert picture.metadata == upright.metadata and picture.notes == ()
-    broken = read_picture(plain[:33] + chunk(kind, name + head + b"rubbish") + plain[33:])
-    assert len(broken.notes) == (kind == b"zTXt") and broken.metadata == Metadata()
+    rubbish = kind, name + head + b"rubbish"
+    broken = read_picture(plain[:33] + chunk(*rubbish) + plain[33:])
+    assert broken.notes == () and broken.metadata == Metadata(chunks=(rubbish,))
+
+
+def test_tags_that_never_end_take_no_time() -> None:
+    tags = (b"mwg-rs:Regions", b"mwg-rs:AppliedToDimensions", b"xmp:Thumbnails", b"hdrgm:Version")
+    packet = b"".join(b"<%s " % tag * 200_000 for tag in tags) + b"</mwg-rs:Regions"
+    assert xmp_of_result(upright_xmp(packet, 6, []), 8, 9) == packet
+
+
+@pytest.mark.parametrize("name", [b"mwg-rs:AppliedToDimensions", b"mwg-rs:Regions"])
+def test_elements_of_xmp(name: bytes) -> None:
+    packet = b'<%s stDim:w="4"/> <%s><stDim:w>4</stDim:w></%s> <%s ' % (name, name, name, name)
+    wide = packet.replace(b"4", b"9") if b"Applied" in name else packet
+    assert xmp_of_result(packet, 8, 9) == wide
 
 
 IPTC = b"".join(
@@ -1804,6 +1819,9 @@ def test_arguments_of_python_are_checked(tmp_path: Path) -> None:
         Picture(pixels, alpha=np.ones((9, 8), np.uint8))
     with pytest.raises(UsageError, match="12 is not a valid depth"):
         Picture(pixels, depth=12)
+    for wrong in ({"tile": -1}, {"tile": 5}, {"tile": "auto"}, {"turns": 5}):
+        with pytest.raises(UsageError, match="expected a tile of None, 0, or 16 or more"):
+            Settings(**wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("existing", [False, True])

@@ -656,14 +656,24 @@ def test_reference(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("more", [[], ["--dry-run"]])
+@pytest.mark.parametrize(
+    ("side", "format", "said"),
+    [(16384, "webp", "WEBP: its sides have at most 16383"), (65501, "jpg", "JPEG: its sides")],
+)
 def test_a_result_too_long_for_its_format_is_refused_first(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, more: list[str]
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[str],
+    side: int,
+    format: str,
+    said: str,
 ) -> None:
-    Image.new("RGB", (16400, 8)).save("long.png")
+    Image.new("RGB", (side, 8)).save("long.png")
     monkeypatch.setattr("restore_cli.engine.run", None)  # no network runs
-    result = run("long.png", "-o", "long.webp", *more)
+    result = run("long.png", "-o", f"long.{format}", *more)
     assert result.exit_code == 1
-    assert "16400 x 8 pixels as WEBP: its sides have at most 16383 pixels." in result.stderr
+    assert f"{side} x 8 pixels as {said}" in result.stderr
 
 
 def test_a_reference_in_other_colors_and_its_page(run: Run, tmp_path: Path) -> None:

@@ -132,7 +132,7 @@ def _describe_step(step: StepRecord) -> str:
     """What a step has done: "denoise: sigma 12.3 (estimated)", or only its name."""
     done = [
         *describe_options(step.options, step.estimated),
-        *(() if step.model else ("only resized" if step.task == "sr" else "left unchanged",)),
+        *(() if step.model else ("no network ran" if step.task == "sr" else "left unchanged",)),
     ]
     return f"{step.task}: {', '.join(done)}" if done else step.task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
 from PIL import ExifTags
@@ -20,17 +20,14 @@ _THUMBNAILS = (
     (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
 )
 _ADOBE_RGB, _SRGB = b"R03\0", b"R98\0"  # of InteroperabilityIndex
-_XMP_THUMBNAILS = re.compile(rb"<(xmp|xap):Thumbnails\b.*?</\1:Thumbnails\s*>", re.DOTALL)
+_XMP_THUMBNAILS = (b"xmp:Thumbnails", b"xap:Thumbnails")
 # The version of a gain map (Ultra HDR), without which programs do not look for it.
 _GAIN_MAP = re.compile(
-    rb"\shdrgm:Version\s*=\s*(?:\"[^\"]*\"|'[^']*')|<hdrgm:Version\s*>.*?</hdrgm:Version\s*>",
-    re.DOTALL,
+    rb"\shdrgm:Version\s*=\s*(?:\"[^\"]*\"|'[^']*')|<hdrgm:Version\s*>[^<]*</hdrgm:Version\s*>"
 )
 # Marked areas, such as faces (of the Metadata Working Group, and of Microsoft), and their photo.
-_AREAS = re.compile(rb"<(mwg-rs:Regions|MP:RegionInfo)\b.*?</\1\s*>", re.DOTALL)
-_APPLIED = re.compile(
-    rb"<mwg-rs:AppliedToDimensions\b(?:[^>]*/>|.*?</mwg-rs:AppliedToDimensions\s*>)", re.DOTALL
-)
+_AREAS = (b"mwg-rs:Regions", b"MP:RegionInfo")
+_APPLIED = b"mwg-rs:AppliedToDimensions"
 _AREAS_NOTE = "Marked areas, such as faces, were left out because the photo was rotated."
 _SUBJECTS = (0x9214, 0xA214)  # SubjectArea and SubjectLocation
 
@@ -185,8 +182,8 @@ def upright_xmp(packet: bytes, orientation: int, notes: list[str]) -> bytes:
 
     If the old one was another, areas that are marked in the photo are left out, with a note.
     """
-    if orientation != 1 and _AREAS.search(packet):
-        packet = _AREAS.sub(b"", packet)
+    if orientation != 1 and (plain := _change(packet, _AREAS, lambda element: b"")) != packet:
+        packet = plain
         notes.append(_AREAS_NOTE)
     return re.sub(rb"(tiff:Orientation(?:\s*=\s*[\"']|>)\s*)[1-8]", rb"\g<1>1", packet)
 
@@ -205,13 +202,27 @@ def xmp_of_result(packet: bytes, height: int, width: int) -> bytes:
     packet = re.sub(
         rb"(\bG?Camera:(?:MotionPhoto|MicroVideo)(?:\s*=\s*[\"']|>)\s*)1", rb"\g<1>0", packet
     )
-    packet = _GAIN_MAP.sub(b"", _XMP_THUMBNAILS.sub(b"", packet))
+    packet = _GAIN_MAP.sub(b"", _change(packet, _XMP_THUMBNAILS, lambda element: b""))
     packet = _with_number(packet, b"tiff:ImageWidth|exif:PixelXDimension", width)
     packet = _with_number(packet, b"tiff:ImageLength|exif:PixelYDimension", height)
-    return _APPLIED.sub(  # the photo that normalized areas are for
-        lambda found: _with_number(_with_number(found[0], b"stDim:w", width), b"stDim:h", height),
-        packet,
-    )
+
+    def resized(element: bytes) -> bytes:
+        return _with_number(_with_number(element, b"stDim:w", width), b"stDim:h", height)
+
+    # The photo that normalized areas are for: as attributes, and as elements.
+    packet = re.sub(rb"<%s\b[^<>]*>" % _APPLIED, lambda found: resized(found[0]), packet)
+    return _change(packet, (_APPLIED,), resized)
+
+
+def _change(packet: bytes, names: Iterable[bytes], change: Callable[[bytes], bytes]) -> bytes:
+    """Change all elements with these names, in time proportional to the length of the packet."""
+    for name in names:
+        ends = [found.end() for found in re.finditer(rb"</%s\s*>" % name, packet)]
+        if ends:  # behind the last one, each opening tag would be searched to the end
+            element = re.compile(rb"<%s\b.*?</%s\s*>" % (name, name), re.DOTALL)
+            start, rest = packet[: ends[-1]], packet[ends[-1] :]
+            packet = element.sub(lambda found: change(found[0]), start) + rest
+    return packet
 
 
 def _with_number(packet: bytes, names: bytes, number: int) -> bytes:
@@ -225,5 +236,5 @@ def extended_xmp_of_result(parts: Iterable[bytes]) -> tuple[bytes, ...]:
     """
     parts = sorted(parts)
     packet = b"".join(part[40:] for part in parts)
-    rest = io.BytesIO(_XMP_THUMBNAILS.sub(lambda found: b" " * len(found[0]), packet))
+    rest = io.BytesIO(_change(packet, _XMP_THUMBNAILS, lambda element: b" " * len(element)))
     return tuple(part[:40] + rest.read(len(part[40:])) for part in parts)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from PIL import Image
 
 from restore_cli.image.arrays import Samples
 from restore_cli.image.bounds import Bounds
-from restore_cli.image.exif import kept_exif
+from restore_cli.image.exif import TIFF_HEADERS, kept_exif
 from restore_cli.image.opencv import opencv_samples
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow import open_image
@@ -52,7 +53,9 @@ def decode_png(data: bytes, bounds: Bounds) -> Picture:
     raster = _deep_raster(bare, image) if depth == 16 else pillow_raster(image, notes)
     frames = int.from_bytes(first.get(b"acTL", b"")[:4], "big")
     notes += first_frame_notes(frames, "PNG")
-    exif, orientation = kept_exif(first.get(b"eXIf") or _exif_in_text(chunks, notes), notes)
+    in_text = _exif_in_text(chunks)
+    block = first.get(b"eXIf") or next(iter(in_text.values()), b"")
+    exif, orientation = kept_exif(block, notes)
     # Unit 1 is dots per meter.
     across, down, unit = struct.unpack(">IIB", first.get(b"pHYs", b"")[:9].ljust(9, b"\0"))
     notes += aspect_notes(across, down) if unit == 0 else []
@@ -62,7 +65,7 @@ def decode_png(data: bytes, bounds: Bounds) -> Picture:
         icc=_profile(first.get(b"iCCP"), notes),
         xmp=_xmp(chunks, notes),
         dpi=dpi_of((across * 0.0254, down * 0.0254)) if unit == 1 else dpi_of_exif(exif),
-        chunks=tuple(chunk for chunk in chunks if _is_kept(*chunk)),
+        chunks=tuple(chunk for chunk in chunks if _is_kept(*chunk, in_text)),
     )
     return assemble(raster, orientation, metadata, "PNG", notes)
 
@@ -113,16 +116,19 @@ def _xmp(chunks: Sequence[tuple[bytes, bytes]], notes: list[str]) -> bytes | Non
     return None
 
 
-def _exif_in_text(chunks: Sequence[tuple[bytes, bytes]], notes: list[str]) -> bytes:
-    """Return EXIF that programs such as ImageMagick store as a text: its name, length and hex."""
+def _exif_in_text(chunks: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """Return EXIF that programs such as ImageMagick store as texts: by the text, what it holds."""
+    found = {}
     for kind, payload in chunks:
         if kind in TEXT_CHUNKS and payload.startswith(_RAW_EXIF):
-            words = (_text(kind, payload, "EXIF text", notes) or b"").split()
-            try:
-                return bytes.fromhex(b"".join(words[2:]).decode())
-            except ValueError:
-                notes.append("Broken EXIF data was left out.")
-    return b""
+            lines = (
+                (_text(kind, payload, "text", []) or b"").strip().split(b"\n", 2)
+            )  # name, length, hex
+            with suppress(ValueError):
+                block = bytes.fromhex(lines[-1].decode())
+                if block.startswith((b"Exif\0\0", *TIFF_HEADERS)):
+                    found[payload] = block
+    return found
 
 
 def _text(kind: bytes, payload: bytes, name: str, notes: list[str]) -> bytes | None:
@@ -149,6 +155,6 @@ def _inflated(packed: bytes, name: str, notes: list[str]) -> bytes | None:
     return None
 
 
-def _is_kept(kind: bytes, payload: bytes) -> bool:
-    known = payload.startswith((XMP_KEYWORD, *_RAW_EXIF))  # is read, and written as chunks
+def _is_kept(kind: bytes, payload: bytes, read: Container[bytes]) -> bool:
+    known = payload.startswith(XMP_KEYWORD) or payload in read
     return kind in TEXT_CHUNKS + _COLOR_CHUNKS and not known

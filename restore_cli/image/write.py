@@ -24,7 +24,7 @@ from restore_cli.image.webp import encode_webp
 _EXACT = {"PNG": encode_png, "TIFF": encode_tiff, "BMP": encode_bmp, "PPM": encode_pnm}
 _BY_QUALITY = {"JPEG": encode_jpeg, "WEBP": encode_webp, "AVIF": encode_avif}
 _BY_QUALITY |= {"HEIF": encode_heif, "JXL": encode_jxl}
-_LONGEST = {"JPEG": 65535, "WEBP": 16383}  # sides in pixels
+_LONGEST = {"JPEG": 65500, "WEBP": 16383}  # sides in pixels
 
 
 def write_picture(

@@ -106,9 +106,11 @@ def estimate_lowest_quality(
         The quality of an earlier compression if it was clearly lower, otherwise that of the last
         one; and row and column of a block's first pixel.
     """
-    last = last or estimate_quality(image, visible)
-    first = estimate_first_quality(image, last, visible) if last[0] < 100 else None
-    return first or last
+    if last is None:
+        last = estimate_quality(image, visible)
+        if last[0] == 100:  # never compressed
+            return last
+    return estimate_first_quality(image, last, visible) or last
 
 
 def _sample(image: Pixels, visible: NDArray[np.bool_] | None) -> tuple[Pixels, NDArray[np.bool_]]:

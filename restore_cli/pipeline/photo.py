@@ -372,7 +372,7 @@ class PhotoRestorer:
 
 def _list_pages(numbers: Sequence[int]) -> str:
     """Frames or pages by number: "page 2", "pages 2, 5 and 6" or "pages 2, 5, 6 and 8 others"."""
-    shown = [str(number) for number in numbers[:3]]
+    shown = [str(number) for number in (numbers if len(numbers) < 5 else numbers[:3])]
     if others := len(numbers) - len(shown):
         shown.append(f"{others} others")
     *most, last = shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import Field
 from typing import Any
 
@@ -36,6 +37,8 @@ def _placeholder(item: Field[Any]) -> str:
     """The default of an option, or the form of its value."""
     if isinstance(item.default, int | float):
         return f"{item.default:g}"
+    if number := re.search(r"by default (\d+)\.", str(item.metadata["help"])):
+        return number[1]
     return str(item.metadata["metavar"]).removeprefix("FLOAT|")
 
 
