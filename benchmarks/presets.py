@@ -95,7 +95,8 @@ def draw_screenshot(rng: np.random.Generator) -> Pixels:
 
 def crop(path: Path) -> Pixels:
     """The middle of a photo."""
-    pixels = to_rgb(read_picture(path).pixels)
+    picture = read_picture(path)
+    pixels = to_rgb(picture.pixels) if picture.channels == 1 else picture.pixels
     top, left = (max(0, side - SIDE) // 2 for side in pixels.shape[:2])
     return pixels[top : top + SIDE, left : left + SIDE]
 

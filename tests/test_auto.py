@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -121,6 +122,15 @@ def test_an_earlier_compression_is_found(first: int) -> None:
 def test_an_earlier_compression_is_found_in_a_cropped_photo() -> None:
     again = compress(compress(CAT, 50)[3:, 5:], 95)
     assert estimate_first_quality(again, (95, (0, 0))) == (50, (5, 3))
+
+
+def test_tables_of_other_programs_are_no_earlier_compression() -> None:
+    """Photoshop's "high", whose tables are not those of libjpeg."""
+    file = io.BytesIO()
+    to_pillow(CAT).save(file, "JPEG", quality="high")
+    picture = read_picture(file.getvalue())
+    assert picture.jpeg_quality
+    assert estimate_first_quality(picture.pixels, (picture.jpeg_quality, (0, 0))) is None
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])
