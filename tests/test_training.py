@@ -974,7 +974,7 @@ def test_images_too_small_to_be_scored_are_not_held_out(tmp_path: Path) -> None:
     assert [sample.size for sample in corpus.holdout] == [(40, 40)]
     assert [sample.size for sample in corpus.training] == [(1, 1), (4, 4)]
     (tmp_path / "c.png").unlink()
-    with pytest.raises(UsageError, match="large enough to be scored"):
+    with pytest.raises(UsageError, match="Cannot score with .* large enough"):
         load_data(tmp_path, recipe, 3)
 
 
@@ -1144,12 +1144,13 @@ def test_networks_learn_from_real_pairs_what_these_show(
 def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path) -> None:
     (data / "leave.txt").write_text("photos/deeper/0.png\nphotos/deeper/2.png\n")
     recipe = Recipe.parse(TINY | {"exclude": "leave.txt"})
-    corpus = load_data(data, recipe, 3, data / "photos")
+    apart = shutil.copytree(data / "photos", tmp_path / "apart")
+    corpus = load_data(data, recipe, 3, apart)
     assert (len(corpus.training), len(corpus.holdout)) == (2, 4)
     with pytest.raises(UsageError, match=r"Cannot read \S*nothing\.txt: No such file"):
         load_data(data, Recipe.parse(TINY | {"exclude": "nothing.txt"}), 3)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(UsageError, match=r"Cannot train on \S*empty: it has no readable images"):
+    with pytest.raises(UsageError, match=r"Cannot score with \S*empty: it has no readable images"):
         load_data(data, recipe, 3, tmp_path / "empty")
 
 
