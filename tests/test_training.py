@@ -974,7 +974,7 @@ def test_images_too_small_to_be_scored_are_not_held_out(tmp_path: Path) -> None:
     assert [sample.size for sample in corpus.holdout] == [(40, 40)]
     assert [sample.size for sample in corpus.training] == [(1, 1), (4, 4)]
     (tmp_path / "c.png").unlink()
-    with pytest.raises(UsageError, match="Cannot score with .* large enough"):
+    with pytest.raises(UsageError, match=r"Cannot score with .* large enough"):
         load_data(tmp_path, recipe, 3)
 
 
