@@ -14,7 +14,7 @@ import numpy as np
 from restore_cli.blur import SHORTEST, deconvolve, measure_blur
 from restore_cli.haze import measure_removed, reduce_scene
 from restore_cli.image import Mask, Picture, Pixels, find_inside
-from restore_cli.metrics import estimate_first_quality, estimate_quality
+from restore_cli.metrics import estimate_compressions
 from restore_cli.noise import (
     MIN_VISIBLE,
     SIDE,
@@ -103,15 +103,8 @@ def examine(picture: Picture) -> Findings:
 
 def _find_compressions(picture: Picture) -> tuple[Compression, ...]:
     """The last JPEG compression, of which a JPEG file has the quality, and one before it."""
-    pixels, visible = picture.pixels, picture.visible
-    if picture.jpeg_quality:
-        last = Compression(picture.jpeg_quality, picture.corner)
-    else:
-        last = Compression(*estimate_quality(pixels, visible))
-        if last.quality == 100:
-            return ()
-    first = estimate_first_quality(pixels, (last.quality, last.corner), visible)
-    return (last, Compression(*first)) if first else (last,)
+    found = estimate_compressions(picture.pixels, picture.compression, picture.visible)
+    return tuple(Compression(*one) for one in found)
 
 
 def _measure_rain(pixels: Pixels, visible: Mask | None) -> float:

@@ -7,6 +7,7 @@ from restore_cli.image.arrays import Mask as Mask
 from restore_cli.image.arrays import Pixels as Pixels
 from restore_cli.image.arrays import is_gray as is_gray
 from restore_cli.image.arrays import round_to_bytes as round_to_bytes
+from restore_cli.image.bounds import megapixels as megapixels
 from restore_cli.image.color import luma as luma
 from restore_cli.image.color import to_gray as to_gray
 from restore_cli.image.color import to_rgb as to_rgb
@@ -34,6 +35,8 @@ from restore_cli.image.pages import open_pages as open_pages
 from restore_cli.image.picture import Metadata as Metadata
 from restore_cli.image.picture import Picture as Picture
 from restore_cli.image.pillow import to_pillow as to_pillow
+from restore_cli.image.pillow_read import FIRST_FRAME as FIRST_FRAME
+from restore_cli.image.pillow_read import PAGES_HINT as PAGES_HINT
 from restore_cli.image.raster import sha256_of_pixels as sha256_of_pixels
 from restore_cli.image.read import read_file as read_file
 from restore_cli.image.read import read_picture as read_picture

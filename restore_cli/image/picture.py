@@ -91,6 +91,11 @@ class Picture:
             object.__setattr__(self, "pixels", np.ascontiguousarray(self.pixels, np.float32))
 
     @property
+    def compression(self) -> tuple[int, tuple[int, int]] | None:
+        """The quality of a JPEG file, and the corner where its blocks start; None for others."""
+        return (self.jpeg_quality, self.corner) if self.jpeg_quality else None
+
+    @property
     def height(self) -> int:
         """The number of rows."""
         return int(self.pixels.shape[0])

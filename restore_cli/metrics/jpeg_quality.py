@@ -93,12 +93,12 @@ def estimate_first_quality(
     return found
 
 
-def estimate_lowest_quality(
+def estimate_compressions(
     image: Pixels,
     last: tuple[int, tuple[int, int]] | None = None,
     visible: NDArray[np.bool_] | None = None,
-) -> tuple[int, tuple[int, int]]:
-    """Estimate the JPEG compression whose artifacts are the most visible.
+) -> tuple[tuple[int, tuple[int, int]], ...]:
+    """Estimate the JPEG compressions of an image; the last result has the strongest artifacts.
 
     Args:
         image: H x W x C in [0, 1].
@@ -106,14 +106,15 @@ def estimate_lowest_quality(
         visible: H x W; pixels that are False are ignored.
 
     Returns:
-        The quality of an earlier compression if it was clearly lower, otherwise that of the last
-        one; and row and column of a block's first pixel.
+        Quality, and row and column of a block's first pixel: of the last compression, and of an
+        earlier one if its quality was clearly lower; empty if there was none.
     """
     if last is None:
         last = estimate_quality(image, visible)
-        if last[0] == 100:  # never compressed
-            return last
-    return estimate_first_quality(image, last, visible) or last
+        if last[0] == 100:
+            return ()
+    first = estimate_first_quality(image, last, visible)
+    return (last, first) if first else (last,)
 
 
 def _sample(image: Pixels, visible: NDArray[np.bool_] | None) -> tuple[Pixels, NDArray[np.bool_]]:

@@ -9,8 +9,7 @@ import numpy as np
 
 from restore_cli import storage
 from restore_cli.errors import PictureError, RestoreError
-from restore_cli.image import Picture, Pixels, read_file, read_picture, write_picture
-from restore_cli.image.pillow_read import PAGES_HINT
+from restore_cli.image import PAGES_HINT, Picture, Pixels, read_file, read_picture, write_picture
 from restore_cli.pipeline.measure import in_gray
 
 

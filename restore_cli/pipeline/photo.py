@@ -13,6 +13,7 @@ from typing import BinaryIO
 from restore_cli import engine, storage
 from restore_cli.errors import UsageError, WeightsError
 from restore_cli.image import (
+    FIRST_FRAME,
     Pages,
     Picture,
     Pixels,
@@ -26,7 +27,6 @@ from restore_cli.image import (
     read_picture,
     write_encoded,
 )
-from restore_cli.image.pillow_read import FIRST_FRAME
 from restore_cli.models import catalog
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.compare import measure as measure_versions

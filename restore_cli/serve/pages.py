@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import Field
 from typing import Any
 
@@ -37,9 +36,7 @@ def _placeholder(item: Field[Any]) -> str:
     """The default of an option, or the form of its value."""
     if isinstance(item.default, int | float):
         return f"{item.default:g}"
-    if number := re.search(r"by default (\d+)\.", str(item.metadata["help"])):
-        return number[1]
-    return str(item.metadata["metavar"]).removeprefix("FLOAT|")
+    return str(item.metadata["absent"] or item.metadata["metavar"].removeprefix("FLOAT|"))
 
 
 def render_comparison(comparison: Comparison) -> str:

@@ -22,12 +22,12 @@ from restore_cli.errors import (
 from restore_cli.image import (
     Picture,
     is_image_name,
+    megapixels,
     read_picture,
     resize,
     suffix_of,
     written_format,
 )
-from restore_cli.image.bounds import megapixels
 from restore_cli.models import store
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.compare import make_alike

@@ -47,6 +47,7 @@ def option(
     metavar: str,
     parse: Callable[[str], Any],
     show: Callable[[Any], str] = _show,
+    absent: str = "",
 ) -> Any:
     """Define a field of a task that is a command line option.
 
@@ -57,8 +58,9 @@ def option(
         metavar: form of a value, such as "FLOAT|auto"; lower-case words are values.
         parse: converts the text of a value; raises UsageError if it is invalid.
         show: converts a value to its text.
+        absent: the text of the value that None means, if it is always the same.
     """
-    words = {"help": help, "metavar": metavar, "parse": parse, "show": show}
+    words = {"help": help, "metavar": metavar, "parse": parse, "show": show, "absent": absent}
     return field(default=default, metadata=words)
 
 

@@ -95,13 +95,13 @@ class Deblock(Task):
         """
         import numpy as np
 
-        from restore_cli.metrics import estimate_lowest_quality
+        from restore_cli.metrics import estimate_compressions
 
         pixels, quality, corner = picture.pixels, self.quality, self.corner
-        last = (picture.jpeg_quality, picture.corner) if picture.jpeg_quality else None
         if quality is None or corner is None:
-            found = estimate_lowest_quality(pixels, last, picture.visible)
-            quality, corner = quality or found[0], corner or found[1]
+            found = estimate_compressions(pixels, picture.compression, picture.visible)
+            strongest = found[-1] if found else (100, (0, 0))
+            quality, corner = quality or strongest[0], corner or strongest[1]
         options: dict[str, float | str] = {"quality": round(quality)}
         if self.quality is None and quality == picture.jpeg_quality:
             options["quality_from"] = "the file"

@@ -71,6 +71,7 @@ class Sr(Task):
         help="Upscaling factor, 1 to 8; by default 2.",
         metavar="FLOAT",
         parse=parse_scale,
+        absent="2",
     )
     size: tuple[int, int] | None = option(
         None,
@@ -132,15 +133,15 @@ class Sr(Task):
 
     def advise(self, found: Finding) -> str | None:
         """Suggest the model for photos if noise or JPEG artifacts would be upscaled, too."""
-        from restore_cli.metrics import estimate_lowest_quality
+        from restore_cli.metrics import estimate_compressions
 
         if found.trained.get("damage") == "photo":
             return None
         picture = found.picture
         if max(self.target_size(*picture.pixels.shape[:2])) <= max(picture.pixels.shape[:2]):
             return None
-        last = (picture.jpeg_quality, picture.corner) if picture.jpeg_quality else None
-        quality, _ = estimate_lowest_quality(picture.pixels, last, picture.visible)
+        past = estimate_compressions(picture.pixels, picture.compression, picture.visible)
+        quality = past[-1][0] if past else 100
         damage = [f"noise of level {found.noise:.0f}"] * (found.noise > NOISY)
         damage += [f"JPEG artifacts of quality {quality:.0f}"] * (quality < COMPRESSED)
         if not damage:
