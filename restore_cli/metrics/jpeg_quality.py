@@ -19,8 +19,8 @@ _ROUNDING = 1 / 12  # variance of rounding errors in an orthonormal DCT
 _OUTLIERS = 0.02  # share of coefficients that clipping and color conversion move off the lattice
 _EVIDENCE = 20.0  # log-likelihood by which a quality must exceed "never compressed"
 # The same for an earlier compression. On 320 x 320 pixels of 23 training photos, it was 2,059 or
-# more if they were compressed twice (60 to 85, 75 to 95, 30 to 90), and negative if once; but one in ten
-# with the tables of Photoshop, which are not those of libjpeg, exceeds it. Throw-away script.
+# more if they were compressed twice (60 to 85, 75 to 95, 30 to 90), and negative if once; but one
+# in ten with the tables of Photoshop exceeds it.
 _EVIDENCE_BEFORE = 1500.0
 _COARSER = 1.8  # steps of an earlier compression, relative to those of the last one
 
