@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
+from restore_cli.levels import describe
 from restore_cli.training.loop import train
-from restore_cli.training.network_input import label
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.request import Request
 from restore_cli.training.start import make_network
@@ -50,7 +50,7 @@ def main() -> None:
             cells = (
                 name,
                 f"{sum(p.numel() for p in make_network(recipe).parameters()):,}",
-                f"{recipe.task} {label(recipe.validation[0])}",
+                f"{recipe.task} {describe(recipe.validation[0])}",
                 f"{before:.2f}",
                 f"{after:.2f}",
                 f"{after - before:+.2f}",

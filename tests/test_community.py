@@ -35,7 +35,7 @@ from restore_cli.network import Geometry
 from restore_cli.pipeline.networks import load
 from restore_cli.tasks import missing
 from restore_cli.tasks.denoise import Denoise
-from restore_cli.tasks.restoration import NetworkInput, Trained
+from restore_cli.tasks.restoration import Trained
 
 
 class Descriptor:
@@ -266,7 +266,7 @@ def test_a_network_is_told_what_its_task_says(name: str) -> None:
     damage = find_degradation(entry.task).draw(entry.conditions, np.random.default_rng(0))
     pixels = np.full((48, 48, entry.channels), 0.5, np.float32)
     trained = Trained(parse_levels(entry.conditions), geometry)
-    fed = damage.task().prepare(Picture(pixels), trained) or NetworkInput(pixels)
+    fed = damage.task().prepare(Picture(pixels), trained)
     assert len(fed.conditions) == geometry.conditions
 
 

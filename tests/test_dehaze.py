@@ -70,7 +70,7 @@ def test_the_result_is_the_same_in_the_memory_of_the_photo(
 
 def test_other_networks_see_the_photo_itself() -> None:
     picture = Picture(np.asarray(0.5 * LARGE + 0.4, np.float32))
-    assert Dehaze().prepare(picture, Trained({}, Geometry(3))) is None
+    assert Dehaze().prepare(picture, Trained({}, Geometry(3))).pixels is picture.pixels
     restored = apply.restore(picture, Dehaze(), model()).pixels
     np.testing.assert_allclose(restored[1:16], LARGE[1:16], atol=1e-5)
 

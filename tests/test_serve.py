@@ -32,6 +32,7 @@ from typer.testing import CliRunner
 from restore_cli.cli import app as cli
 from restore_cli.cli.restore import task_command
 from restore_cli.image import Metadata, Picture, read_picture, write_picture
+from restore_cli.report import html
 from restore_cli.report.record import Record
 from restore_cli.serve import app, pages, work
 from restore_cli.serve.config import Config
@@ -590,5 +591,5 @@ def test_what_the_command_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_pages_load_nothing_from_elsewhere() -> None:
-    for text in (pages.render_page(1), *map(pages.read_asset, pages.ASSETS)):
+    for text in (pages.render_page(1), *map(html.asset, pages.ASSETS)):
         assert "http:" not in text and "https:" not in text and '"//' not in text

@@ -48,7 +48,7 @@ from restore_cli.models import catalog, checkpoint, store
 from restore_cli.models.catalog import Bundled, Entry
 from restore_cli.models.header import KEY, MAX_CHARS, MAX_DEPTH, Header
 from restore_cli.models.scores import Protocol, Score
-from restore_cli.tasks.restoration import NetworkInput, Trained
+from restore_cli.tasks.restoration import Trained
 from restore_cli.training.recipe import Recipe
 
 REVISION = "7e079a6800958ae777b48e41fc1202a2ee21ecbe"
@@ -116,7 +116,7 @@ def test_entry_builds_and_takes_what_it_is_told(name: str) -> None:
     black = np.zeros((48, 48, known.channels), np.float32)
     damaged = damage.apply(black, np.random.default_rng(0))
     trained = Trained(known.conditions, geometry)
-    fed = damage.task().prepare(Picture(damaged), trained) or NetworkInput(damaged)
+    fed = damage.task().prepare(Picture(damaged), trained)
     assert len(fed.conditions) == geometry.conditions
 
 

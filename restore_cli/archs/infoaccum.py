@@ -25,8 +25,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 
-from restore_cli.archs.layers import DilatedConv2d, trains_on_cpu
-from restore_cli.archs.rivals import RIVALS, Rival
+from restore_cli.archs.layers import DilatedConv2d, as_autocast, trains_on_cpu
+from restore_cli.archs.rivals import RIVALS, SLOPE, Rival
 from restore_cli.network import Geometry, Restorer
 
 NORMS = ("batch", "instance", "none")
@@ -34,7 +34,6 @@ DILATIONS = (1, 3, 5)
 EDGE = max(DILATIONS)
 MULTIPLES = {torch.bfloat16: 32}  # of rows and columns; AMX then multiplies twice as fast
 MULTIPLE = 4  # in other precisions
-SLOPE = 0.2  # of the leaky ReLU
 
 
 class DenseLayer(nn.Module):
@@ -70,10 +69,9 @@ class InfoAccum(nn.Sequential):
         if not trains_on_cpu(x):
             layered: Tensor = super().forward(x)  # type: ignore[no-untyped-call]
             return layered
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
         layers = [layer for layer in self if isinstance(layer, DenseLayer)]
-        kernels = [kernel.to(dtype) for layer in layers for kernel in layer.kernels()]
-        accumulated: Tensor = Accumulation.apply(x.to(dtype), *kernels)  # type: ignore[no-untyped-call]
+        tensors = as_autocast(x, *(kernel for layer in layers for kernel in layer.kernels()))
+        accumulated: Tensor = Accumulation.apply(*tensors)  # type: ignore[no-untyped-call]
         return accumulated
 
 
@@ -231,7 +229,7 @@ class InfoAccumUNet(Restorer):
                 accumulated_reach += one.reach * 2**level
             down = _down(in_channels, out_channels, bias, pooling)
             normal = _normalize(out_channels, norm) if 0 < level < last else []
-            encoder.append(nn.Sequential(*accumulated, *down, *normal, nn.LeakyReLU(0.2)))
+            encoder.append(nn.Sequential(*accumulated, *down, *normal, nn.LeakyReLU(SLOPE)))
         decoder = []
         for level, (out_channels, in_channels) in reversed(list(enumerate(pairwise(widths)))):
             in_channels *= 2 if skips and level < last else 1
@@ -301,7 +299,7 @@ class PatchGAN(nn.Module):
             layers.append(
                 nn.Conv2d(in_channels, out_channels, 4, stride=stride, padding=1, bias=bias)
             )
-            layers += [*(_normalize(out_channels, norm) if layer > 0 else []), nn.LeakyReLU(0.2)]
+            layers += [*(_normalize(out_channels, norm) if layer > 0 else []), nn.LeakyReLU(SLOPE)]
         layers.append(nn.Conv2d(widths[-1], 1, 4, padding=1))
         self.model = nn.Sequential(*layers)
         for parameter in self.parameters():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import ctypes
 import re
 import time
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import torch
 
+from restore_cli import memory
 from restore_cli.archs.layers import flop_counter
 from restore_cli.network import Restorer
 from restore_cli.report.figures import PARAMETERS, WORK, Figure
@@ -54,10 +54,10 @@ def _reset_peak() -> float | None:
     """Reset the peak to the current memory, and return it in MB; None if not supported."""
     try:
         # Memory that was freed but not returned to the system would hide new allocations.
-        ctypes.CDLL(None).malloc_trim(0)
+        memory.release()
         Path("/proc/self/clear_refs").write_text("5")
         return _peak()
-    except (OSError, AttributeError, TypeError):  # not Linux, or not glibc
+    except OSError:  # not Linux
         return None
 
 

@@ -100,7 +100,7 @@ class ModelMethod(Method):
     def restore(self, observed: Pixels, damage: Degradation) -> Pixels:
         """Restore an image as the command of the task does, in memory."""
         picture, task = Picture(observed), damage.task()
-        task = task.look(picture) or task
+        task = task.look(picture)
         height, width, channels = observed.shape
         name, scale = self._model or task.model, task.enlargement(height, width)
         network = self._models.find(name, task.name, channels, scale)

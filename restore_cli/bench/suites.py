@@ -50,10 +50,10 @@ def suites() -> Mapping[str, tuple[Part, ...]]:
     """
     return {
         name: tuple(
-            fill_in(Part, part, f"{name}, part {number}", RestoreError) for number, part in parts
+            fill_in(Part, part, f"{name}, part {number}", RestoreError)
+            for number, part in enumerate(table["parts"], 1)
         )
         for name, table in read_toml(Path(__file__).with_name("suites.toml"), RestoreError).items()
-        for parts in [enumerate(table["parts"], 1)]
     }
 
 
@@ -71,9 +71,10 @@ def plan(
         UsageError: the suite is unknown, has no part for these tasks, or none of its sets is
             available.
     """
-    if name not in suites():
-        raise UsageError(f"Unknown suite {name!r}; available: {', '.join(suites())}.")
-    parts = [part for part in suites()[name] if not tasks or part.task in tasks]
+    known = suites()
+    if name not in known:
+        raise UsageError(f"Unknown suite {name!r}; available: {', '.join(known)}.")
+    parts = [part for part in known[name] if not tasks or part.task in tasks]
     if not parts:
         raise UsageError(
             f"Cannot run suite {name!r} for {', '.join(tasks)}: it has no benchmark of such a task."

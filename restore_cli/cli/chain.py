@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from difflib import get_close_matches
 
 import typer
 
 from restore_cli.cli.restore import step_command
+from restore_cli.cli.values import suggest
 from restore_cli.errors import UsageError
 from restore_cli.pipeline.plan import Chain, Step
 from restore_cli.tasks import TASKS, find_task
@@ -45,9 +45,7 @@ def _parse_step(number: int, name: str = "", *args: str) -> Step:
     if not name:
         raise UsageError(f'{where}: it is empty. Name a task between two "|".')
     if name not in TASKS:
-        close = get_close_matches(name, TASKS, 1)
-        hint = f"Did you mean {close[0]}?" if close else f"Use {', '.join(TASKS)}."
-        raise UsageError(f"{where}: {name!r} is not a task. {hint}")
+        raise UsageError(f"{where}: {name!r} is not a task. {suggest(name, TASKS)}")
     app = typer.Typer(add_completion=False)
     app.command(name, add_help_option=False)(step_command(find_task(name)))
     command = typer.main.get_command(app)

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from typer.core import TyperOption
 from restore_cli.cli import PHOTO_COMMANDS, load_command
 from restore_cli.cli.fields import option_fields
 from restore_cli.cli.restore import task_command
-from restore_cli.cli.values import parse_format, parse_pages, parse_tile
+from restore_cli.cli.values import parse_format, parse_pages, parse_tile, suggest
 from restore_cli.errors import UsageError
 from restore_cli.image import has_image_suffix
 from restore_cli.models import catalog
@@ -170,7 +169,7 @@ def _read(path: Path, name: str) -> dict[str, Any]:
     _check_keys(path, "", top, _shared_options())
     for key in table.keys() - top.keys():
         if key not in PHOTO_COMMANDS:
-            reason = f"there is no such command. {_suggest(key, PHOTO_COMMANDS)}"
+            reason = f"there is no such command. {suggest(key, PHOTO_COMMANDS)}"
             raise UsageError(f"Cannot use [{key}] in {path}: {reason}")
         _check_keys(path, f"{key}.", table[key], _options(load_command(key)))
     return {**top, **table.get(name, {})}
@@ -183,7 +182,7 @@ def _check_keys(path: Path, where: str, table: Mapping[str, Any], known: Iterabl
         if not where and key in _task_options() - set(known):
             raise UsageError(f"{refused}: it is for one task. Put it in a table like [denoise].")
         if key not in known:
-            raise UsageError(f"{refused}: there is no such option. {_suggest(key, known)}")
+            raise UsageError(f"{refused}: there is no such option. {suggest(key, sorted(known))}")
         if path.name != _PROJECT:
             continue
         elsewhere = f"Set it in {user_file()}, or give it on the command line."
@@ -196,11 +195,6 @@ def _check_keys(path: Path, where: str, table: Mapping[str, Any], known: Iterabl
 
 def _task_options() -> set[str]:
     return {name for task in TASKS for name in option_fields(find_task(task))}
-
-
-def _suggest(word: str, known: Iterable[str]) -> str:
-    close = get_close_matches(word, known, 1)
-    return f"Did you mean {close[0]}?" if close else f"Use {', '.join(sorted(known))}."
 
 
 def _to_text(value: Any, option: TyperOption) -> _Value:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 
 from restore_cli.cli.chain import parse_chain
 from restore_cli.cli.defaults import config_folder
+from restore_cli.cli.values import suggest
 from restore_cli.errors import UsageError
 from restore_cli.pipeline.plan import Chain
 from restore_cli.tables import fill_in, read_toml
@@ -59,9 +59,7 @@ def find_preset(name: str) -> Chain:
     """
     presets = read_presets()
     if name not in presets:
-        close = get_close_matches(name, presets, 1)
-        hint = f"Did you mean {close[0]}?" if close else f"Use {', '.join(presets)}."
-        raise UsageError(f"Unknown preset {name!r}. {hint}")
+        raise UsageError(f"Unknown preset {name!r}. {suggest(name, presets)}")
     try:
         return parse_chain(presets[name].chain)
     except UsageError as error:

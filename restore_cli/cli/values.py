@@ -1,11 +1,12 @@
-"""Parsers of command line values: a share, a tile size, a format, a list."""
+"""Parsers of command line values: a share, a tile size, a format, a list; hints for typos."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,12 @@ if TYPE_CHECKING:
 
 _SMALLEST_TILE = 16  # pixels
 _RAY = re.compile(r"auto|local|ray://\S+|([\w.-]+|\[[0-9a-fA-F:]+\]):\d+")
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """The hint for an unknown word: the most similar known one, or all of them."""
+    close = get_close_matches(word, known, 1)
+    return f"Did you mean {close[0]}?" if close else f"Use {', '.join(known)}."
 
 
 def parse_tile(text: str) -> int | None:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import struct
 from dataclasses import replace
 
-import numpy as np
-import numpy.typing as npt
 from PIL import Image
 
-from restore_cli.image.arrays import Samples
 from restore_cli.image.opencv import opencv_samples
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_of, pillow_raster
 from restore_cli.image.pillow_write import metadata_options, pillow_bytes
-from restore_cli.image.raster import Raster, assemble
+from restore_cli.image.raster import Raster, array_raster, assemble
 
 _NCLX = b"colrnclx"  # followed by primaries, transfer and matrix of ITU-T H.273, 16 bits each
 
@@ -61,16 +58,8 @@ def _deep_raster(data: bytes, image: Image.Image, bits: int, notes: list[str]) -
         return pillow_raster(image, notes)
     if samples.shape[:2] != (image.height, image.width):
         raise ValueError("two decoders disagree about the size")
-    order = [0] if samples.shape[2] == 1 else [2, 1, 0, 3][: samples.shape[2]]
-    scale = 65535 / (2**bits - 1)
-
-    def rows(top: int, bottom: int) -> Samples:
-        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom, :, order] * scale).astype(
-            np.uint16
-        )
-        return block
-
-    return Raster(image.height, image.width, len(order), 16, rows)
+    order = slice(1) if samples.shape[2] == 1 else [2, 1, 0, 3][: samples.shape[2]]
+    return array_raster(samples[..., order], bits)
 
 
 def _sample_bits(data: bytes) -> int:

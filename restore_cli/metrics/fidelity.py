@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,23 +14,22 @@ _ROWS = 64  # of a part of an image
 SSIM_WINDOW = 11  # pixels; smaller images have no SSIM
 
 
-def psnr(image: Pixels, reference: Pixels, peak: float = 1.0) -> float:
+def psnr(image: Pixels, reference: Pixels) -> float:
     """Return the peak signal-to-noise ratio in dB over all samples; infinite for equal images.
 
     Args:
-        image, reference: arrays of the same shape.
-        peak: the value of white.
+        image, reference: arrays of the same shape, 1 is white.
 
     Raises:
         ValueError: the shapes differ.
     """
     if image.shape != reference.shape:
         raise ValueError(f"shapes differ: {image.shape} and {reference.shape}")
-    error = sum(
-        np.square(np.subtract(one, other, dtype=np.float64)).sum()  # a part at a time saves memory
-        for one, other in zip(*(_parts(array) for array in (image, reference)), strict=True)
+    error = sum(  # a part at a time saves memory
+        np.square(np.subtract(image[part], reference[part], dtype=np.float64)).sum()
+        for part in (slice(top, top + _ROWS) for top in range(0, len(image), _ROWS))
     )
-    return math.inf if error == 0 else float(10 * np.log10(peak**2 * image.size / error))
+    return math.inf if error == 0 else float(10 * np.log10(image.size / error))
 
 
 def ssim(image: Pixels, reference: Pixels) -> float:
@@ -57,10 +55,6 @@ def ssim(image: Pixels, reference: Pixels) -> float:
         for channel in range(image.shape[2])
     ]
     return float(np.mean(channels))
-
-
-def _parts(image: Pixels) -> Iterator[Pixels]:
-    return (image[top : top + _ROWS] for top in range(0, len(image), _ROWS))
 
 
 def psnr_b(image: Pixels, reference: Pixels) -> float:

@@ -86,10 +86,6 @@ class Entry(Header):
         limited = "-NC" in self.license or "Academic" in self.license
         return "not for commercial use" if limited else ""
 
-    def answers_to(self, name: str) -> bool:
-        """Whether this is one of its names, or "default" and it is a default model."""
-        return name in self.names or (self.default and name == DEFAULT)
-
     def to_plain(self) -> dict[str, Any]:
         """All fields as JSON values."""
         own = {item.name: getattr(self, item.name) for item in fields(self)}
@@ -187,7 +183,11 @@ def _answering(name: str) -> tuple[Entry, ...]:
     table = entries()
     if name in table:
         return (table[name],)
-    return tuple(entry for entry in table.values() if entry.answers_to(name))
+    return tuple(
+        entry
+        for entry in table.values()
+        if name in entry.names or (entry.default and name == DEFAULT)
+    )
 
 
 def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Entry | Path:
@@ -229,11 +229,10 @@ def choose(model: str | None, task: str, channels: int, scale: float = 1) -> Ent
             raise UsageError(
                 f"The task {task} has no default model; choose one with --model: {names}."
             )
-        of = {entry.task for entry in named}
-        reason = f"it is for {', '.join(sorted(of))}" if of else "there is no such model"
+        of = ", ".join(sorted({entry.task for entry in named}))
         raise UsageError(
-            f"Cannot use {model} for {task}: {reason}. `restore models list --task {task}` shows"
-            " those for it."
+            f"Cannot use {model} for {task}: it is for {of}. `restore models list --task {task}`"
+            " shows those for it."
         )
 
     def misfit(entry: Entry) -> tuple[bool, bool, float]:

@@ -47,7 +47,7 @@ def restore(
         EngineError: out of memory, or the network's output is unusable.
     """
     strength = parse_strength(float(strength))
-    models, task = Models(), task.look(picture) or task
+    models, task = Models(), task.look(picture)
     if mask is not None:
         mask = _check_mask(mask, task.target_size(picture.height, picture.width))
     if isinstance(model, Checkpoint):

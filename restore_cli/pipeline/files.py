@@ -27,8 +27,7 @@ from restore_cli.image import (
 from restore_cli.pipeline.inputs import STREAM as STREAM
 from restore_cli.pipeline.inputs import advise_unread as advise_unread
 from restore_cli.pipeline.inputs import count_unread as count_unread
-from restore_cli.pipeline.inputs import find_inputs, is_input_folder
-from restore_cli.pipeline.inputs import is_folder as is_folder
+from restore_cli.pipeline.inputs import find_inputs, is_folder, is_input_folder
 
 Existing = Literal["refuse", "skip", "overwrite"]
 Owns = Callable[[str, str], bool]

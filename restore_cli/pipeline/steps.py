@@ -103,7 +103,7 @@ class Walker:
         """Take a picture through one of the steps."""
         started = time.perf_counter()
         step, picture = steps[number], at.picture
-        task = step.task.look(picture) or step.task
+        task = step.task.look(picture)
         scale = task.enlargement(picture.height, picture.width)
         before_model = time.perf_counter()
         model = self.models.find(step.model or task.model, task.name, picture.channels, scale)

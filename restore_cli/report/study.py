@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from itertools import cycle
 from pathlib import Path
 from statistics import mean
 
@@ -103,9 +104,7 @@ def to_svg(chart: Chart) -> str:
     ys = [score for mark in chart.marks for score in mark.scores]
     across, up = _Scale.around(xs, 0.06), _Scale.around(ys, 0.12)
     curves = []
-    for name, color in zip(
-        dict.fromkeys(mark.curve for mark in chart.marks), _endless(), strict=False
-    ):
+    for name, color in zip(dict.fromkeys(mark.curve for mark in chart.marks), cycle(COLORS)):
         marks = sorted(
             (mark for mark in chart.marks if mark.curve == name), key=lambda mark: mark.x
         )
@@ -156,10 +155,6 @@ class _Scale:
 
 def _height(scale: _Scale, value: float) -> float:
     return TOP + HEIGHT * (1 - scale.place(value))
-
-
-def _endless() -> Sequence[str]:
-    return COLORS * 4
 
 
 def _table(chart: Chart) -> list[list[str]]:

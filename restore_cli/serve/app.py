@@ -24,6 +24,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from restore_cli import __version__
 from restore_cli.errors import RestoreError
+from restore_cli.report.html import asset, render_comparisons
 from restore_cli.serve import pages
 from restore_cli.serve.config import Config
 from restore_cli.serve.guard import Guard, refuse
@@ -266,7 +267,9 @@ def _add_jobs(app: FastAPI, jobs: Jobs, folder: Path) -> None:
         if outcome.status != 200:
             return refuse(outcome.status, outcome.record.error or "")
         async with comparing:
-            html = await run_in_threadpool(lambda: pages.render_comparison(compare(job.order)))
+            html = await run_in_threadpool(
+                lambda: render_comparisons(job.order.name, [compare(job.order)])
+            )
         policy = "frame-ancestors 'self'"  # the page itself forbids everything else
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
@@ -301,5 +304,5 @@ def _add_pages(app: FastAPI, config: Config) -> None:
     @app.get("/assets/{name}", include_in_schema=False)
     async def show_asset(name: str) -> Response:
         if name in pages.ASSETS:
-            return Response(pages.read_asset(name), media_type=pages.ASSETS[name])
+            return Response(asset(name), media_type=pages.ASSETS[name])
         raise HTTPException(404, "Not Found")

@@ -6,8 +6,7 @@ from dataclasses import Field
 from typing import Any
 
 from restore_cli.image import READ_SUFFIXES
-from restore_cli.report.comparison import Comparison
-from restore_cli.report.html import asset, fill_in, render_comparisons
+from restore_cli.report.html import fill_in
 from restore_cli.serve.options import Common, actions, words_of
 from restore_cli.tasks import option_fields
 
@@ -39,16 +38,6 @@ def _placeholder(item: Field[Any]) -> str:
     return str(item.metadata["absent"] or item.metadata["metavar"].removeprefix("FLOAT|"))
 
 
-def render_comparison(comparison: Comparison) -> str:
-    """The page that compares a photo with its result, by the viewer of `restore compare`."""
-    return render_comparisons(comparison.title, [comparison])
-
-
 def render_docs(schema: dict[str, Any], address: str) -> str:
     """The page of the API of the server at an address, from its OpenAPI schema."""
     return fill_in("serve_docs.html.j2", schema=schema, address=address)
-
-
-def read_asset(name: str) -> str:
-    """A style sheet or script, one of ASSETS."""
-    return asset(name)

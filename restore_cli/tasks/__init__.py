@@ -150,8 +150,9 @@ class Task:
                 pairs += [f"{item.name}={item.metadata['show'](one)}" for one in values]
         return tuple(pairs)
 
-    def look(self, picture: Picture) -> Self | None:
-        """This task with what it measures in a photo to choose a model; None if nothing."""
+    def look(self, picture: Picture) -> Self:  # noqa: ARG002
+        """This task, with what it measures in a photo to choose a model."""
+        return self
 
     @property
     def model(self) -> str | None:
@@ -163,13 +164,14 @@ class Task:
         """The noise that `look` measured, on the 0..255 scale; None if it did not."""
         return None
 
-    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:
-        """Create the network's input for a picture; None means its pixels without changes.
+    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:  # noqa: ARG002
+        """Create the network's input for a picture: by default, its pixels without changes.
 
         Args:
             picture: pixels H x W x C in [0, 1]; missing pixels are NaN.
-            trained: levels and geometry of the network.
+            trained: levels and geometry of the network, which is or will be trained in this way.
         """
+        return NetworkInput(picture.pixels)
 
     def advise(self, found: Finding) -> str | None:
         """Suggest in a sentence what would suit a photo better, or return None."""
@@ -261,11 +263,7 @@ class Task:
 
     def feed(self, picture: Picture, model: Checkpoint) -> NetworkInput:
         """Create the input of a model's network for a picture."""
-        return self.to_input(picture, Trained(model.conditions, model.network.geometry))
-
-    def to_input(self, picture: Picture, trained: Trained) -> NetworkInput:
-        """Create the input of a network that is or will be trained in this way."""
-        return self.prepare(picture, trained) or NetworkInput(picture.pixels)
+        return self.prepare(picture, Trained(model.conditions, model.network.geometry))
 
     def run_network(
         self, fed: NetworkInput, networks: Networks, model: Checkpoint, progress: float

@@ -34,13 +34,13 @@ class Dehaze(Task):
     preserves_mean: ClassVar[bool] = False
     turns: ClassVar[int] = 1  # haze grows towards the horizon
 
-    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput | None:
+    def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Reduce a large photo, if the network was trained for photos with and without haze.
 
         Only the whole scene shows whether a part of it is hazy or pale.
         """
         if _STYLE not in trained.levels or max(picture.pixels.shape[:2]) <= SIDE:
-            return None
+            return super().prepare(picture, trained)
         return NetworkInput(reduce_scene(picture.pixels, SIDE))
 
     def run_network(

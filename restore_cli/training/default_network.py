@@ -54,7 +54,7 @@ def fit_conditions(
                 f"Cannot train a network of {geometry.channels} channels; images have 1 or 3."
             )
     blank = np.zeros((16, 16, geometry.channels), np.float32)
-    given = len(task.to_input(Picture(blank), Trained(levels, geometry)).conditions)
+    given = len(task.prepare(Picture(blank), Trained(levels, geometry)).conditions)
     if "conditions" in params or given == geometry.conditions:
         return params
     try:

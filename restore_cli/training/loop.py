@@ -5,19 +5,18 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 
 import torch
 
 from restore_cli import memory
+from restore_cli.levels import describe
 from restore_cli.models.checkpoint import save
 from restore_cli.models.header import Header
-from restore_cli.network import Restorer
 from restore_cli.training.clock import Clock, Meter
 from restore_cli.training.distributed import Group, join
 from restore_cli.training.header import make_header
 from restore_cli.training.log import Log
-from restore_cli.training.network_input import label
 from restore_cli.training.optimizer import learning_rate
 from restore_cli.training.progress import Beat, Progress, Watch
 from restore_cli.training.request import Request
@@ -88,7 +87,9 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                     counts = recipe.counts_plateaus(moment.step)
                     better = moment.record_score(score, recipe.patience, counts)
                     if header:
-                        _save(state.average, request, header, better)
+                        save(state.average, request.last, header)
+                        if better:
+                            save(state.average, request.out, header)
                     moment.due = False
                 if log and keeps:
                     state.save(request.state, recipe)
@@ -105,7 +106,7 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                     inputs=validation.inputs,
                     saved=better,
                     notes=notes,
-                    levels=tuple(map(label, recipe.validation)),
+                    levels=tuple(map(describe, recipe.validation)),
                 )
                 log.write(progress.figures())
                 log.show(moment.step, validation.pictures)
@@ -123,7 +124,7 @@ def _writing(request: Request, state: State, group: Group) -> Iterator[Log | Non
     if group.rank:
         yield None
         return
-    with Log(request.log, state.moment.step, request.logdir) as log:
+    with closing(Log(request.log, state.moment.step, request.logdir)) as log:
         try:
             yield log
         except (KeyboardInterrupt, GeneratorExit):
@@ -160,9 +161,3 @@ def _validate(
     clock.validating += time.monotonic() - started
     [score] = group.broadcast([validation.total])
     return validation, header, score
-
-
-def _save(network: Restorer, request: Request, header: Header, best: bool) -> None:
-    save(network, request.last, header)
-    if best:
-        save(network, request.out, header)

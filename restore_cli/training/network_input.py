@@ -1,4 +1,4 @@
-"""The input of a network in training, and the text form of levels."""
+"""The input of a network in training."""
 
 from __future__ import annotations
 
@@ -6,15 +6,10 @@ import numpy as np
 
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, Pixels
-from restore_cli.levels import Levels, to_plain_levels
+from restore_cli.levels import Levels
 from restore_cli.network import Geometry
 from restore_cli.tasks import Task
 from restore_cli.tasks.restoration import Trained
-
-
-def label(levels: Levels) -> str:
-    """Format levels for logs and charts: "sigma 25"."""
-    return " ".join(f"{key} {value}" for key, value in to_plain_levels(levels).items())
 
 
 def stack_input(task: Task, observed: Pixels, levels: Levels, geometry: Geometry) -> Pixels:
@@ -23,7 +18,7 @@ def stack_input(task: Task, observed: Pixels, levels: Levels, geometry: Geometry
     Raises:
         UsageError: the network needs another number of conditions than the task provides.
     """
-    fed = task.to_input(Picture(observed), Trained(levels, geometry))
+    fed = task.prepare(Picture(observed), Trained(levels, geometry))
     if len(fed.conditions) != geometry.conditions:
         raise UsageError(
             f"The network needs {geometry.conditions} conditions, but {task.name} provides"

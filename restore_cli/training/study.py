@@ -17,11 +17,11 @@ from typing import Any
 from restore_cli import recipes
 from restore_cli.atomic import write_text
 from restore_cli.errors import RestoreError, UsageError
+from restore_cli.levels import describe
 from restore_cli.models import checkpoint
 from restore_cli.report.study import Chart, Mark
 from restore_cli.training.data import find_images
 from restore_cli.training.loop import train
-from restore_cli.training.network_input import label
 from restore_cli.training.progress import Beat
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.request import Request as Training
@@ -173,7 +173,7 @@ def _mark(
 
 
 def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]) -> Chart:
-    levels = "; ".join(map(label, recipe.validation))
+    levels = "; ".join(map(describe, recipe.validation))
     images = "held-out images"
     if request.validation:
         images = f"the centers of {request.validation.resolve().name}"

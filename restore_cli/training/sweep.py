@@ -73,9 +73,10 @@ def studies() -> Mapping[str, Study]:
 
 def find(name: str) -> Study:
     """Find a study by its name; raises UsageError if there is none."""
-    if name not in studies():
+    known = studies()
+    if name not in known:
         raise UsageError(f"Unknown study {name!r}; `restore study --list` shows all.")
-    return studies()[name]
+    return known[name]
 
 
 def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
