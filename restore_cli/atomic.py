@@ -98,6 +98,7 @@ def write_whole(target: Path, data: bytes) -> None:
         with stream:
             stream.write(data)
             stream.flush()
+            os.fsync(stream.fileno())  # else a power cut may leave an empty file
             if mode is not None and fcntl:  # Windows only knows "read-only", which blocks `replace`
                 temporary.chmod(stat.S_IMODE(mode))
             if fcntl:  # while the file is locked

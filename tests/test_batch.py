@@ -334,6 +334,34 @@ def test_large_photos_give_the_same(
     assert contents(tmp_path / "out") == made
 
 
+def test_a_journal_without_permission_is_not_a_full_disk(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "out/.restore-journal.sqlite").mkdir(parents=True)
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
+    refused = run("--resume")
+    assert refused.exit_code == 1 and "permission denied. Make the file" in refused.stderr
+
+
+def test_a_folder_that_cannot_be_read_does_not_stop_a_batch(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "in/closed").mkdir()
+    scan = os.scandir
+
+    def refuse(path: str = ".") -> object:
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    made = run("-r")
+    assert made.exit_code == 1 and "error: Cannot read in/closed: " in made.stderr
+    assert len(list((tmp_path / "out").iterdir())) == len(NAMES)
+    alone = run("--overwrite")
+    assert alone.exit_code == 0
+
+
 def test_only_outputs_of_the_journal_are_replaced(run: Run, tmp_path: Path) -> None:
     photo(tmp_path / "out/2.png", 55)
     own = (tmp_path / "out/2.png").read_bytes()

@@ -608,6 +608,19 @@ def test_a_gif_without_all_pages(run: Run, tmp_path: Path) -> None:
     assert result.exit_code == 2 and "GIF files can only be read" in result.stderr
 
 
+def test_xmp_of_a_gif_is_kept(run: Run, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    frames_of(1)[0].save(buffer, "GIF")
+    data = buffer.getvalue()
+    start = 13 + (3 << (data[10] & 7) + 1)  # behind the palette
+    packet = b"<x:xmpmeta xmlns:x='adobe:ns:meta/'></x:xmpmeta>"
+    xmp = b"\x21\xff\x0bXMP DataXMP" + packet + b"\1" + bytes(range(255, -1, -1)) + b"\0"
+    icc = b"\x21\xff\x0bICCRGBG1012\4data\0"
+    (tmp_path / "a.gif").write_bytes(data[:start] + xmp + icc + data[start:])
+    assert done(run("a.gif", "--json"))["warnings"] == ["The ICC profile of the GIF was left out."]
+    assert read_picture(tmp_path / "a.denoised.png").metadata.xmp == packet
+
+
 def test_repetitions_of_a_gif_are_counted_as_browsers_do(run: Run, tmp_path: Path) -> None:
     first, *others = frames_of(2)
     for loop, expected in ((None, 1), (0, 0), (3, 4)):

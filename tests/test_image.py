@@ -50,6 +50,7 @@ from restore_cli.image.pages import open_pages
 from restore_cli.image.photoshop import split_resources
 from restore_cli.image.png_chunks import PNG_SIGNATURE, join_chunk
 from restore_cli.image.raw import is_raw
+from restore_cli.image.tiff_tags import tag_values
 
 Array = npt.NDArray[Any]
 
@@ -976,6 +977,37 @@ def test_broken_exif_does_not_stop_a_photo(exif: bytes) -> None:
     )
     for format in ("JPEG", "PNG", "TIFF", "WEBP", "AVIF"):
         assert read_picture(encode_picture(picture, format)[0]).width == picture.width
+
+
+def test_types_of_exif_survive_a_tiff() -> None:
+    entries = [  # tag, type of the standard, count, value
+        (37121, 7, 4, b"\1\2\3\0"),  # ComponentsConfiguration
+        (37380, 10, 1, struct.pack("<ii", 1, 3)),  # ExposureBiasValue
+        (37510, 7, 12, b"ASCII\0\0\0Hill"),  # UserComment
+        (41728, 7, 1, b"\3"),  # FileSource
+    ]
+    place = 26 + 2 + 12 * len(entries) + 4
+    rows, values = b"", b""
+    for tag, kind, count, value in entries:
+        inline = len(value) <= 4
+        at = value.ljust(4, b"\0") if inline else struct.pack("<I", place + len(values))
+        rows += struct.pack("<HHI", tag, kind, count) + at
+        values += b"" if inline else value
+    head = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 34665, 4, 1, 26, 0)
+    block = head + struct.pack("<H", len(entries)) + rows + bytes(4) + values
+    picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block))
+    tiff = encode_picture(picture, "TIFF")[0]
+    again = encode_picture(read_picture(tiff), "JPEG")[0]
+    wanted = {tag: kind for tag, kind, _, _ in entries}
+    for data in (tiff, again[again.index(b"Exif\0\0") + 6 :]):
+        order = "<" if data[:2] == b"II" else ">"
+        (top,) = struct.unpack_from(order + "I", data, 4)
+        (start,) = tag_values(data, top, 34665)
+        (count,) = struct.unpack_from(order + "H", data, start)
+        found = dict(
+            struct.unpack_from(order + "HH", data, start + 2 + 12 * row) for row in range(count)
+        )
+        assert {tag: found[tag] for tag in wanted} == wanted
 
 
 def test_exif_with_a_tag_of_the_wrong_type_does_not_stop_a_tiff() -> None:

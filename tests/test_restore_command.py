@@ -1063,6 +1063,10 @@ def test_a_terminal_gets_no_picture(
     refused(run("a.png", "-o", "-"), "terminal")
 
 
+def test_a_pipe_of_the_shell_needs_a_name_for_the_output(run: Run) -> None:
+    refused(run("/dev/stdin"), "Cannot name the output of /dev/stdin. Give -o FILE or -o -.")
+
+
 def test_a_closed_pipe_is_no_traceback(checkpoints: dict[int, Path], tmp_path: Path) -> None:
     source = photo(tmp_path / "a.png", (700, 500), sigma=30)  # more than a pipe holds
     argv = [*MODULE, "denoise", str(source), "-o", "-", "-q", "--model", str(checkpoints[3])]

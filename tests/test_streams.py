@@ -172,6 +172,20 @@ def test_leftovers_of_killed_runs_are_removed(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_text() == "whole"
 
 
+def test_a_file_is_on_the_disk_before_it_gets_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced = []
+
+    def sync(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        assert not (tmp_path / "a").exists()
+
+    monkeypatch.setattr(os, "fsync", sync)
+    write_whole(tmp_path / "a", b"whole")
+    assert synced == [5]
+
+
 # Closed, full and broken streams
 
 

@@ -9,10 +9,18 @@ from PIL import Image
 from restore_cli.image.picture import Picture
 from restore_cli.image.pillow_read import decode_image
 
+_XMP, _XMP_END = b"\x21\xff\x0bXMP DataXMP", b"\x01\xff\xfe"  # the start and end of extensions
+_ICC = b"\x21\xff\x0bICCRGBG1012"
 
-def decode_gif(_: bytes, image: Image.Image) -> Picture:
+
+def decode_gif(data: bytes, image: Image.Image) -> Picture:
     """Decode the first frame of a GIF that Pillow has opened."""
     picture = decode_image(image)
     comment = image.info.get("comment")
-    metadata = replace(picture.metadata, comments=(comment,) if comment else ())
-    return replace(picture, metadata=metadata)
+    _, _, rest = data.partition(_XMP)
+    xmp, end, _ = rest.partition(_XMP_END)
+    metadata = replace(
+        picture.metadata, comments=(comment,) if comment else (), xmp=xmp if end else None
+    )
+    notes = ("The ICC profile of the GIF was left out.",) if _ICC in data else ()
+    return replace(picture, metadata=metadata, notes=(*picture.notes, *notes))

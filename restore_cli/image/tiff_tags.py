@@ -6,7 +6,7 @@ import contextlib
 import struct
 from typing import Any
 
-from PIL import ExifTags, Image
+from PIL import ExifTags, Image, TiffTags
 
 from restore_cli.image.pillow import unlimited
 
@@ -15,6 +15,16 @@ from restore_cli.image.pillow import unlimited
 # texts of Windows. Other tags describe the layout of the file, or are read separately.
 _TEXTS = (11, *range(269, 273), 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096))
 TAG_IPTC, TAG_PHOTOSHOP = 33723, 34377
+
+# Types of the Exif standard that Pillow does not know: without them, it guesses from the value.
+_TYPES = {
+    TiffTags.UNDEFINED: (34856, 37121, 37500, 37510, 41484, 41728, 41729, 41995),
+    TiffTags.SIGNED_RATIONAL: (37377, 37379, 37380),
+}
+for _type, _tags in _TYPES.items():
+    for _tag in _tags:
+        _known = TiffTags.TAGS_V2_GROUPS[ExifTags.IFD.Exif]
+        _known.setdefault(_tag, TiffTags.TagInfo(_tag, "", _type, 1))
 
 
 def numbers(tags: Image.Exif, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:

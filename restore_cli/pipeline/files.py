@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import sys
 import zlib
@@ -221,8 +220,8 @@ def _is_result(path: str, naming: OutputNaming) -> bool:
     original = stem.removesuffix(naming.suffix)
     if naming.output or original == stem:
         return False
-    alike = glob.glob(f"{glob.escape(original)}.*")
-    return any(os.path.splitext(one)[0] == original and is_image_name(one) for one in alike)
+    alike = [original + case for end in READ_SUFFIXES for case in (end, end.upper())]
+    return any(os.path.isfile(one) and is_image_name(one) for one in alike)
 
 
 def _is_in(shard: tuple[int, int] | None, item: FileJob) -> bool:
@@ -349,6 +348,9 @@ def _complete(
 def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) -> list[FileJob]:
     output = naming.output
     if output is None:
+        for path, _ in found:
+            if path.startswith(("/dev/", "/proc/")):  # a pipe of the shell
+                raise UsageError(f"Cannot name the output of {path}. Give -o FILE or -o -.")
         return [FileJob(path, _output_next_to(path, naming), relative) for path, relative in found]
     if output == STREAM or (single and not is_folder(output)):
         if not single:

@@ -58,8 +58,14 @@ def find_inputs(
     if arg == STREAM:
         yield arg, arg
     elif is_input_folder(arg):
-        remote = storage.is_url(arg)
-        for here, folders, names in storage.walk(arg) if remote else os.walk(arg, onerror=_refuse):
+        remote, closed = storage.is_url(arg), list[str]()
+
+        def note(error: OSError) -> None:
+            if error.filename == arg:
+                raise UsageError(f"Cannot search {arg}: {error.strerror}.") from error
+            closed.append(error.filename)
+
+        for here, folders, names in storage.walk(arg) if remote else os.walk(arg, onerror=note):
             folders[:] = sorted(
                 name for name in folders if recursive and _is_searched(here, name, excluded)
             )
@@ -71,6 +77,8 @@ def find_inputs(
                 path = storage.join(here, name)
                 if remote or not _is_endless(path):
                     yield path, storage.relative_to(path, arg)
+        for path in closed:  # reading them reports the error, and the other photos are restored
+            yield path, storage.relative_to(path, arg)
     elif os.path.lexists(arg) or not _is_glob(arg):
         yield arg, os.path.basename(arg)
     else:
@@ -130,10 +138,6 @@ def _is_endless(path: str) -> bool:
     except OSError:  # reading reports the error
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
-
-
-def _refuse(error: OSError) -> None:
-    raise UsageError(f"Cannot search {error.filename}: {error.strerror}.") from error
 
 
 def _is_searched(here: str, name: str, excluded: Sequence[str]) -> bool:

@@ -61,7 +61,7 @@ class Journal:
                 check_same_thread=False,  # threads take turns
             )
             self._rows.execute("PRAGMA locking_mode = EXCLUSIVE")  # for one run
-            self._rows.execute("PRAGMA journal_mode = WAL")  # a commit does not wait for the disk
+            self._rows.execute("PRAGMA journal_mode = WAL")  # a commit needs one write
             self._rows.execute(_TABLE)
 
     def owns(self, output: str, source: str = "") -> bool:
@@ -188,6 +188,12 @@ class Journal:
         except (OSError, sqlite3.Error) as error:
             reason = (isinstance(error, OSError) and error.strerror) or str(error)
             hint = "Free some space, or delete the file and use --skip-existing."
+            folder = self.path.parent
+            if folder.exists() and not all(
+                os.access(path, os.W_OK) for path in (folder, self.path) if path.exists()
+            ):
+                reason = "permission denied"
+                hint = "Make the file and its folder writable, or give another -o."
             if "locked" in reason:
                 reason = "another run is writing to this folder"
                 hint = "Wait until it ends, or give another -o."
