@@ -280,6 +280,17 @@ def test_it_explains_and_plans_without_writing(run: Run, tmp_path: Path) -> None
 
 
 @pytest.mark.weights
+def test_it_explains_what_hides_other_damage(run: Run, tmp_path: Path) -> None:
+    blurred = Blur("gaussian", 10).apply(CAT, np.random.RandomState(0))
+    save(blurred, tmp_path / "soft.png")
+    save(noisy(blurred, 12), tmp_path / "both.png")
+    result = run("soft.png", "both.png", "--explain", "--dry-run")
+    soft, both = result.stdout.split("both.png  found: ")
+    assert "-> deblur" in soft and "hides it" not in soft
+    assert "deblur" not in both.partition("\n")[0] and ", but noise hides it" in both
+
+
+@pytest.mark.weights
 def test_other_steps_are_left_out(run: Run, tmp_path: Path) -> None:
     save(noisy(CAT, 12), tmp_path / "photo.png")
     result = run("photo.png", "--only", "deblock,deblur")

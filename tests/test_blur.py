@@ -25,7 +25,7 @@ from restore_cli.image import Picture, read_picture, to_gray
 from restore_cli.metrics import psnr
 from restore_cli.network import Geometry
 from restore_cli.tasks.deblur import Deblur, parse_blur
-from restore_cli.tasks.restoration import Trained
+from restore_cli.tasks.restoration import Finding, Trained
 
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels
 KINDS: list[tuple[Kernel, float, float]] = [
@@ -126,6 +126,14 @@ def test_angles_may_be_negative_and_auto_measures() -> None:
 def test_an_invalid_blur_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="is not a valid blur; expected disk:DIAMETER"):
         parse_blur(text)
+
+
+def test_noise_that_hides_the_blur_is_advised_against() -> None:
+    noise = Finding(Picture(CAT), {}, measured=8)
+    advice = Deblur().advise(noise)
+    assert advice and "level 8 hides the blur" in advice
+    assert Deblur(Blurring("disk", 7)).advise(noise) is None
+    assert Deblur().advise(Finding(Picture(CAT), {}, measured=4)) is None
 
 
 @pytest.mark.weights

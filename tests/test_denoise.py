@@ -12,6 +12,7 @@ from restore_cli.errors import UsageError
 from restore_cli.image import Picture
 from restore_cli.levels import Choice, Range
 from restore_cli.network import Geometry
+from restore_cli.noise import Noise as Measured
 from restore_cli.noise import from_plane, split, split_white
 from restore_cli.tasks.denoise import RAISE, Denoise
 from restore_cli.tasks.restoration import Observed, Trained
@@ -84,6 +85,17 @@ def test_a_photo_without_noise_is_left_as_it_is_and_said_to_be(trained: Trained)
     report = Denoise().prepare(Picture(GRAY), trained).report
     assert report.strength == 0
     assert "level 0.0 is not visible" in report.warnings[0]
+
+
+def test_a_strength_that_changes_nothing_is_none() -> None:
+    barely, slightly = (
+        Denoise(found=Measured(level, white=False, parts=(level,) * 3))
+        .prepare(Picture(GRAY), PHOTO)
+        .report
+        for level in (0.5, 0.6)
+    )
+    assert barely.strength == 0 and "level 0.5 is not visible" in barely.warnings[0]
+    assert slightly.strength > 0 and not slightly.warnings
 
 
 def test_a_photo_too_small_to_be_measured_is_said_to_be() -> None:

@@ -165,9 +165,10 @@ def _explain(findings: Findings) -> Iterator[str]:
     """State each figure, and from which limit the photo is restored."""
     noise, width, height = findings.noise, findings.width, findings.height
     kind = "white" if noise.white else "not white"
+    streaks = ", but rain looks like it" * _is_rainy(findings)
     yield (
         f"  noise {noise.level:.1f}, {kind}; by the noise network at least {noise.least:.1f} in"
-        f" four fifths of the photo, denoise from {_noise_limit(findings):.1f}"
+        f" four fifths of the photo, denoise from {_noise_limit(findings):.1f}{streaks}"
     )
     for jpeg in findings.compressions:
         yield "  JPEG {}, blocks at {},{}; deblock up to {}".format(
@@ -175,8 +176,10 @@ def _explain(findings: Findings) -> Iterator[str]:
         )
     if not findings.compressions:
         yield "  JPEG: no traces"
-    yield f"  blur {findings.blur:.2f}; deblur from {_blur_limit(findings)}"
+    hider = "noise" if _is_noisy(findings) else "rain" if _is_rainy(findings) else ""
+    hidden = f", but {hider} hides it" if hider else ""
+    yield f"  blur {findings.blur:.2f}; deblur from {_blur_limit(findings)}{hidden}"
     yield f"  rain {findings.rain:.1f}; derain from {_rain_limit(findings):.1f}"
-    yield f"  haze {findings.haze:.0f}; dehaze from {HAZY:.0f}"
+    yield f"  haze {findings.haze:.0f}; dehaze from {HAZY:.0f}{streaks}"
     small = "; small, `restore sr` enlarges it" if max(width, height) < SMALL else ""
     yield f"  size {width} x {height}{small}"

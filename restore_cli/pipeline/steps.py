@@ -14,7 +14,7 @@ from restore_cli.pipeline.plan import Step, result_size
 from restore_cli.pipeline.provenance import record_step
 from restore_cli.report.provenance import PastStep
 from restore_cli.report.record import StepRecord
-from restore_cli.tasks import Task
+from restore_cli.tasks import Task, option_fields
 from restore_cli.tasks.restoration import Finding, Restoration
 
 
@@ -180,8 +180,11 @@ class Walker:
 
 
 def _find_estimated(task: Task, options: Mapping[str, float | str]) -> Iterator[str]:
-    """The options that the task has neither been given nor read from the file."""
+    """The options that the task measured, which were neither given nor read from the file."""
+    known = option_fields(type(task))
     for name in options:
+        if name in known and known[name].metadata["absent"]:  # no value always means the same one
+            continue
         if f"{name}_from" not in options and getattr(task, name, 0) is None:
             yield name
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from restore_cli.errors import UsageError
 from restore_cli.tasks import Task, option
-from restore_cli.tasks.restoration import NetworkInput, TaskReport, Trained
+from restore_cli.tasks.restoration import Finding, NetworkInput, TaskReport, Trained
 
 if TYPE_CHECKING:
     from restore_cli.blur import Blurring
@@ -42,6 +42,9 @@ def show_blur(blurring: Blurring) -> str:
         return f"gaussian:{blurring.size / 4:g}"
     angle = f":{blurring.angle:g}" if blurring.kernel == "motion" else ""
     return f"{blurring.kernel}:{blurring.size:g}{angle}"
+
+
+NOISY = 5.0  # noise level above which blur may not be found
 
 
 @dataclass(frozen=True)
@@ -88,3 +91,12 @@ class Deblur(Task):
         warning = f"Blur cannot be measured with a side below {SHORTEST} pixels. Give it as --blur."
         report = TaskReport({"blur": str(found)}, (warning,) if small else ())
         return NetworkInput(picture.pixels, deconvolve(picture.pixels, found), report)
+
+    def advise(self, found: Finding) -> str | None:
+        """Suggest to remove noise first, because blur cannot be measured in it."""
+        if self.blur or found.noise <= NOISY:
+            return None
+        return (
+            f"Noise of level {found.noise:.0f} hides the blur;"
+            ' `restore run "denoise | deblur"` removes it first.'
+        )

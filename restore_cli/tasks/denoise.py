@@ -16,7 +16,8 @@ from restore_cli.tasks.restoration import NetworkInput, TaskReport, Trained
 if TYPE_CHECKING:
     from restore_cli.image import Picture
 
-FAINT, VISIBLE = 0.3, 2.5  # below the first level the strength is 0, above the second 1
+FAINT, VISIBLE = 0.3, 2.5  # at the first level the strength is 0, from the second on 1
+_LEAST = 0.1  # strength below which no pixel of 8 bits changes
 RAISE = 1.3  # for models for photos: the measured level of real noise is too low
 
 
@@ -109,6 +110,7 @@ class Denoise(Task):
             planes = (min(max(sigma, known.low), known.high) / 255,) * geometry.conditions
             warning = _check_level(sigma, known, adapts=bool(geometry.conditions))
         strength = 1.0 if noise is None else float(np.interp(noise, (FAINT, VISIBLE), (0, 1)))
+        strength = strength if strength >= _LEAST else 0.0
         if not strength and min(picture.pixels.shape[:2]) < SHORTEST:
             warning = (
                 f"The noise of a photo with a side below {SHORTEST} pixels cannot be measured, so"
