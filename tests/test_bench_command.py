@@ -140,6 +140,16 @@ def test_levels_of_real_pairs_are_refused(sets: Path) -> None:
     )
 
 
+def test_the_damage_of_real_pairs_must_be_found(sets: Path) -> None:
+    result = run("inpaint", "rain", "--data", str(sets), "--pairs", "clean:rainy")
+    assert result.exit_code == 2 and "Use --level detect=text" in result.stderr
+
+
+def test_the_file_of_a_known_model_is_not_downloaded(checkpoints: dict[int, Path]) -> None:
+    method = methods.ModelMethod(str(checkpoints[3]), "denoise", Settings(), offline=True)
+    assert method.network("kair-ffdnet-color").name == str(checkpoints[3])
+
+
 def test_real_pairs(sets: Path, tmp_path: Path) -> None:
     network = build("unet:UNet", {"widths": [8], "conditions": 0})
     network.init_weights()
@@ -659,6 +669,7 @@ def test_an_estimated_level_is_auto(sets: Path) -> None:
     assert "sigma auto" in run(*words, "--report", "scores.toml").stdout
     [score] = tomllib.loads(Path("scores.toml").read_text())["gaussian"]["scores"]
     assert "sigma" not in score and score["psnr"] > 20
+    assert "a level of 0 to 50, drawn once for all images" in score["protocol"]["text"]
 
 
 def test_the_toml_report_has_scores_of_models_only(sets: Path) -> None:

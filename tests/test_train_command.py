@@ -453,7 +453,7 @@ def test_a_model_is_retrained_from_its_recipe(
         ([*OWN, "--param", "widht=3", "--data", "data"], 2, "unknown parameter widht; expected "),
         ([*OWN, "--init", "nonesuch", "--data", "data"], 3, "nonesuch"),
         ([*OWN, "--pairs", "photos:rainy", "--data", "data"], 2, "rainy is not a folder"),
-        ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is not a folder"),
+        ([*OWN, "--val", "nowhere", "--data", "data"], 2, "nowhere is not a folder. Check --val."),
     ],
 )
 def test_errors_are_one_line(folder: Path, words: list[str], code: int, said: str) -> None:

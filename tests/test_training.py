@@ -29,14 +29,15 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from restore_cli.archs import build
-from restore_cli.errors import RestoreError, UsageError, WeightsError
+from restore_cli.cli.model_facts import trained_for
+from restore_cli.errors import EngineError, RestoreError, UsageError, WeightsError
 from restore_cli.levels import Choice, Levels, Range
 from restore_cli.models.catalog import entries
 from restore_cli.models.checkpoint import load
 from restore_cli.network import Geometry
 from restore_cli.tasks import TASKS
 from restore_cli.training import loop
-from restore_cli.training.data import load_data
+from restore_cli.training.data import find_images, load_data
 from restore_cli.training.distributed import Group
 from restore_cli.training.estimate import plan
 from restore_cli.training.loader import batches
@@ -215,6 +216,19 @@ def test_states_of_earlier_versions_are_resumed(
 def test_a_diverging_training_is_stopped(data: Path, tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="became NaN or infinite at step"):
         run(data, tmp_path / "out.safetensors", lr=1e30, clip=float("inf"), warmup=0)
+
+
+def test_a_training_that_diverges_between_two_rows_of_the_log(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise EngineError("Cannot restore this photo: the model's output is not finite.")
+
+    monkeypatch.setattr("restore_cli.training.loop.validate", fail)
+    with pytest.raises(
+        RestoreError, match=r"Cannot validate at step \d+: .*lower the learning rate"
+    ):
+        run(data, tmp_path / "out.safetensors")
 
 
 def test_a_state_of_another_recipe_is_refused(data: Path, tmp_path: Path) -> None:
@@ -996,12 +1010,21 @@ def test_networks_without_inner_convolutions_train(data: Path, tmp_path: Path) -
     assert run(data, tmp_path / "out.safetensors", **changes)[-1].step == 6
 
 
+def test_hidden_images_are_not_trained_on(tmp_path: Path) -> None:
+    for name in ("a.png", "._a.png", ".trash/b.png", "in/c.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert [path.name for path in find_images(tmp_path)] == ["a.png", "c.png"]
+
+
 def test_real_pairs_train(real_pairs: Path) -> None:
     changes = {"task": "derain", "pairs": ["large:same"], "levels": {}, "validation": []}
     changes |= {"params": {"channels": 3, "conditions": 0, "widths": [8]}, "folders": []}
     *_, last = run(real_pairs, real_pairs / "out.safetensors", **changes)
     assert len(last.scores) == 1 and last.scores[0] > 0
-    assert load(real_pairs / "out.safetensors").header.data == "2 images of large:same"
+    header = load(real_pairs / "out.safetensors").header
+    assert header.data == "2 images of large:same"
+    assert trained_for(header) == "real pairs"
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,12 @@ def _find_cases(request: Request) -> Iterator[Case]:
                 images = replace(images, examples=examples)
             images, warnings = _without_unreadable(images, problems)
             if images.examples[0].damaged and not request.levels and scale == 1:
-                # Real pairs need no level.
+                # Real pairs need no level, unless their damage has to be found.
+                if request.task == "inpaint":
+                    raise UsageError(
+                        f"Cannot measure {images.name}: the damage of real pairs must be found."
+                        " Use --level detect=text or --level detect=scratches."
+                    )
                 yield Case(request, images, kind(), {}, images.name, warnings)
                 break
             if images.examples[0].damaged and scale == 1 and damage.task() == kind().task():

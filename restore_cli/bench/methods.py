@@ -92,7 +92,7 @@ class ModelMethod(Method):
         super().__init__()
         chosen = catalog.choose(name, task, 3)  # fails early if the name is unknown
         self._model, self._task, self._settings = name, task, settings
-        self._models = Models(offline)
+        self._models, self._is_file = Models(offline), isinstance(chosen, Path)
         self.name = (name or catalog.DEFAULT) + (", ensemble" if settings.ensemble else "")
         file = sha256_of(chosen) if isinstance(chosen, Path) else ""
         self.cache_key = f"{name} {file} {settings}"
@@ -108,8 +108,8 @@ class ModelMethod(Method):
         return restore(picture, task, network, self._settings).pixels
 
     def network(self, name: str) -> Checkpoint:
-        """The network of this name."""
-        return self._models.find(name, self._task, 3)
+        """The network of this name; that of a file may be listed, too."""
+        return self._models.find(self._model if self._is_file else name, self._task, 3)
 
     def release(self) -> None:
         """Free the memory of the loaded networks."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from rich.filesize import decimal
 
-from restore_cli.levels import describe_level
+from restore_cli.levels import Choice, Range, describe_level
 from restore_cli.models import store
 from restore_cli.models.catalog import Bundled, Entry, in_order
 from restore_cli.models.checkpoint import Checkpoint
@@ -145,9 +145,11 @@ def color(model: Header) -> str:
 
 def trained_for(model: Header) -> str:
     """Return the degradation levels: "quality 5 to 90, subsampling 4:4:4 or 4:2:0"."""
-    return ", ".join(
-        f"{key} {describe_level(level)}".rstrip() for key, level in model.conditions.items()
-    )
+    recipe, levels = model.recipe, model.conditions
+    if recipe.get("pairs") and not (recipe.get("folders") or recipe.get("halved")):
+        fixed = {key: one for key, one in levels.items() if not isinstance(one, Range | Choice)}
+        levels = {"real": "pairs", **fixed}
+    return ", ".join(f"{key} {describe_level(level)}".rstrip() for key, level in levels.items())
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

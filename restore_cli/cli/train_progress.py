@@ -58,7 +58,11 @@ def run_training(request: Request) -> None:
         print_result(str(request.out))
         if recipe.task in TASKS:
             model = shlex.quote(str(request.out))
-            print_note(f"use it with: restore {recipe.task} photo.jpg --model {model}")
+            scale = recipe.levels.get("scale", 2)
+            more = f" --scale {scale}" if isinstance(scale, int) and scale != 2 else ""
+            if recipe.task == "inpaint" and not recipe.levels.get("blind"):
+                more = " --mask mask.png"
+            print_note(f"use it with: restore {recipe.task} photo.jpg --model {model}{more}")
 
 
 def describe(moment: Progress, objective: str = "objective") -> str:

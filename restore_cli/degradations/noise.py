@@ -49,6 +49,9 @@ class Noise(Degradation):
     def describe(self) -> str:
         """Describe how benchmarks degrade a clean image with these levels."""
         if self.noise == "gaussian":
+            if self.sigma is None:
+                drawn = "a level of 0 to 50, drawn once for all images,"
+                return self.protocol.replace("sigma / 255", drawn)
             return f"{self.protocol}, rounded to 8 bits" if self.rounded else self.protocol
         return (
             f"{self.noise} noise and its file of 8 bits or JPEG, drawn by numpy's RandomState(0),"

@@ -94,7 +94,7 @@ class Meter:
             if not math.isfinite(mean):
                 raise RestoreError(
                     f"The loss became NaN or infinite at step {step}. Lower the learning rate, or"
-                    " train in fp32. The last saved state was kept."
+                    " train in fp32."
                 )
         seconds = max(time.monotonic() - self.started, 1e-9)
         return mean, self.steps / seconds, self.waited / seconds

@@ -54,6 +54,9 @@ def load_data(
             training or validation.
         RestoreError: the images fit neither into memory nor on the disk.
     """
+    for option, folder in (("--data", data), ("--val", validation)):
+        if folder and not folder.is_dir():
+            raise UsageError(f"Cannot find images: {folder} is not a folder. Check {option}.")
     unreadable: dict[_Source, str] = {}
     excluded = _read_excluded(data / recipe.exclude) if recipe.exclude else frozenset()
     sources = [
@@ -161,14 +164,18 @@ def _find_pairs(data: Path, recipe: Recipe) -> Iterator[_Source]:
 
 
 def find_images(folder: Path) -> list[Path]:
-    """Return the images in a folder and its subfolders, sorted.
+    """Return the images in a folder and its subfolders, sorted; hidden ones are left out.
 
     Raises:
         UsageError: the folder is missing.
     """
     if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder; give --data the folder that contains it.")
-    return sorted(path for path in folder.rglob("*") if is_image_name(path))
+        raise UsageError(f"{folder} is not a folder; check --data and the folders of the recipe.")
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if is_image_name(path) and all(part[0] != "." for part in path.relative_to(folder).parts)
+    )
 
 
 def _read_samples(

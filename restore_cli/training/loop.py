@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 import torch
 
 from restore_cli import memory
+from restore_cli.errors import EngineError, RestoreError
 from restore_cli.levels import describe
 from restore_cli.models.checkpoint import save
 from restore_cli.models.header import Header
@@ -155,9 +156,15 @@ def _validate(
     validation, header = Validation(), None
     if group.rank == 0:
         average, data, device = setup.state.average, setup.data, group.device
-        validation = validate(average, request.recipe, data.holdout, device, watch=watch)
-        last = clock.ended
-        header = make_header(request, average, data, validation, device, watch, last=last)
+        try:
+            validation = validate(average, request.recipe, data.holdout, device, watch=watch)
+            last = clock.ended
+            header = make_header(request, average, data, validation, device, watch, last=last)
+        except EngineError as error:
+            raise RestoreError(
+                f"Cannot validate at step {setup.state.moment.step}: {error} If the loss"
+                " grew, lower the learning rate."
+            ) from error
     clock.validating += time.monotonic() - started
     [score] = group.broadcast([validation.total])
     return validation, header, score

@@ -169,7 +169,8 @@ class State:
             write_whole(path, serialize(tensors, metadata=header))
         except OSError as error:
             raise WeightsError(
-                f"Cannot write {path}: {error.strerror or error}. The last saved state was kept."
+                f"Cannot write {path}: {error.strerror or error}. An earlier state was kept;"
+                " free some space, and use --resume."
             ) from error
 
     def load(self, path: Path, recipe: Recipe) -> None:
