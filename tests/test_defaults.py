@@ -90,8 +90,9 @@ def test_options_of_tasks_and_switches_have_defaults(
         ("sufix = '.x'", r"Cannot use sufix in {}: there is no such option. Did you mean suffix\?"),
         (
             "sigma = 10",
-            r"Cannot use sigma in {}: it is for one task\. Put it in a table like",
+            r"Cannot use sigma in {}: it is for one task\. Put it in a table like \[denoise",
         ),
+        ("scale = 2", r"Cannot use scale in {}: it is for one task\. Put it in a table like \[sr"),
         ("[denoise]\nsigmas = 10", r"Cannot use denoise.sigmas in {}: .* Did you mean sigma\?"),
         ("[denoize]\nsigma = 10", r"Cannot use \[denoize\] in {}: .* Did you mean denoise\?"),
         ("[run]\npreset = 'archive'", r"Cannot use run.preset in {}: there is no such option\."),

@@ -180,7 +180,8 @@ def _check_keys(path: Path, where: str, table: Mapping[str, Any], known: Iterabl
     for key, value in table.items():
         refused = f"Cannot use {where}{key} in {path}"
         if not where and key in _task_options() - set(known):
-            raise UsageError(f"{refused}: it is for one task. Put it in a table like [denoise].")
+            task = next(name for name in TASKS if key in option_fields(find_task(name)))
+            raise UsageError(f"{refused}: it is for one task. Put it in a table like [{task}].")
         if key not in known:
             raise UsageError(f"{refused}: there is no such option. {suggest(key, sorted(known))}")
         if path.name != _PROJECT:

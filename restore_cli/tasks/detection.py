@@ -21,8 +21,8 @@ MARGIN, FAINT = 2, 8 / 255  # pixels by which finds grow, where the change is at
 DOUBT = 0.5  # ratio of unproven to proven pixels above which some paint may be missed
 TRACE, MUCH = 0.002, 0.2  # share of unproven pixels that is harmless; share found that is doubtful
 UNCERTAIN = (
-    "Detection of {} is uncertain: {} pixels were found ({:.2%}). Check the result, or save the"
-    " mask with --save-mask, correct it and pass it with --mask."
+    "Detection of {} is uncertain: {} pixels were found ({:.2%}). Check the result, or correct"
+    " the mask that --save-mask saves, and pass it with --mask."
 )
 
 
