@@ -1849,6 +1849,11 @@ def test_arguments_of_python_are_checked(tmp_path: Path) -> None:
             write_picture(Picture(pixels), tmp_path / "a.jpg", jpeg_quality=quality)
     with pytest.raises(UsageError, match=r"alpha of shape \(9, 8\): the pixels have \(8, 9\)"):
         Picture(pixels, alpha=np.ones((9, 8), np.uint8))
+    for alpha in (np.ones((8, 9), np.float32), np.ones((8, 9), bool)):
+        with pytest.raises(UsageError, match="expected uint8 or uint16"):
+            Picture(pixels, alpha=alpha)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="expected floating-point numbers"):
+        Picture(pixels).with_pixels(np.full((8, 9, 3), 128, np.uint8))  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="12 is not a valid depth"):
         Picture(pixels, depth=12)
     for wrong in ({"tile": -1}, {"tile": 5}, {"tile": "auto"}, {"turns": 5}):

@@ -352,7 +352,7 @@ def test_an_object_at_a_transparent_edge_leaves_no_color(model: Path) -> None:
     pixels, mask = np.full((40, 60, 3), 0.4, np.float32), np.zeros((40, 60), np.float32)
     mask[12:20, 22:30] = 1
     pixels[mask > 0] = 1, 0, 0
-    alpha = np.ones((40, 60), np.float32)
+    alpha = np.full((40, 60), 255, np.uint8)
     alpha[:, 30:] = 0
     filled = restore(Picture(pixels, alpha), Inpaint(), str(model), mask=mask).pixels
     colors = filled[mask > 0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from restore_cli.archs.unet import UNet
 from restore_cli.cli import app
 from restore_cli.degradations.missing import Missing
 from restore_cli.engine import Result, Settings
-from restore_cli.errors import UsageError
+from restore_cli.errors import RestoreError, UsageError
 from restore_cli.image import Picture, Pixels, find_inside, read_picture, round_to_bytes
 from restore_cli.levels import Choice, Range
 from restore_cli.models import checkpoint
@@ -37,7 +38,9 @@ from restore_cli.tasks.dehaze import Dehaze
 from restore_cli.tasks.denoise import Denoise
 from restore_cli.tasks.derain import UNCERTAIN, Derain
 from restore_cli.tasks.inpaint import Inpaint
+from restore_cli.tasks.missing import mark
 from restore_cli.tasks.restoration import NetworkInput, NetworkRun, Observed
+from restore_cli.tasks.sr import Sr
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.samples import Sample
 from restore_cli.training.validation import validate
@@ -97,6 +100,37 @@ def test_an_ensemble_keeps_the_direction_of_the_damage(
     settings = Settings("cpu", "fp32", tile=0, ensemble=True)
     restore(Picture(CAT[:32, :32].copy()), task, model, settings)
     assert len(seen) == turns
+
+
+@pytest.mark.parametrize("wrong", [128.0, np.nan, np.inf])
+def test_pixels_that_are_not_in_range_are_refused_in_python(wrong: float) -> None:
+    pixels = CAT[:48, :40].copy()
+    pixels[3, 4] = wrong
+    with pytest.raises(UsageError, match=r"expected finite numbers in \[0, 1\]"):
+        restore(Picture(pixels), Denoise(sigma=20))
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: Sr(size=(0, 0)), "not a valid size"),
+        (lambda: Sr(size=(-5, 10)), "not a valid size"),
+        (lambda: Sr(size=(140,)), "not a valid size"),  # type: ignore[arg-type]
+        (lambda: Deblock(10, (1,)), "not a valid corner"),  # type: ignore[arg-type]
+        (lambda: Deblock(10, (16, 0)), "not a valid corner"),
+    ],
+)
+def test_invalid_options_are_refused_in_python(make: Callable[[], Task], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        make()
+
+
+def test_a_box_is_cropped_to_the_photo() -> None:
+    pixels = np.full((8, 9, 3), 0.5, np.float32)
+    missing = np.isnan(mark(pixels, None, [(-2, -1, 5, 3)]))[..., 0]
+    assert missing[:2, :3].all() and missing.sum() == 6
+    with pytest.raises(RestoreError, match="lies outside the photo"):
+        mark(pixels, None, [(-5, 0, 5, 5)])
 
 
 @pytest.mark.parametrize(

@@ -189,6 +189,10 @@ def test_the_schema_and_the_pages_describe_every_task(serve: Serve) -> None:
     client = serve()
     schema, docs, page = (client.get(path).text for path in ("/openapi.json", "/docs", "/"))
     assert {f"/v1/{name}" for name in actions()} <= {*json.loads(schema)["paths"]}
+    for way in json.loads(schema)["paths"]["/v1/denoise"].values():
+        for code in ("422", "4XX", "5XX"):
+            [answer] = way["responses"][code]["content"].values()
+            assert answer["schema"]["required"] == ["error"]
     for name, action in actions().items():
         assert f"POST /v1/{name}" in docs and f'<option value="{name}">' in page
         for item in action.options.values():
@@ -210,6 +214,34 @@ def test_a_job_waits_for_its_result_to_be_fetched(serve: Serve, folder: Path) ->
     assert not [*folder.iterdir()]
     lost = client.get(place)
     assert lost.status_code == 404 and "fetched, deleted or too old" in lost.json()["error"]
+
+
+@pytest.mark.usefixtures("instant")
+def test_a_result_is_deleted_before_its_last_byte_is_sent(serve: Serve) -> None:
+    client = serve()
+    place = f"/v1/jobs/{post(client, params={'wait': 'false'}).json()['id']}"
+    finish(client, place.rpartition("/")[2])
+    again: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(9)
+        return {}
+
+    async def ask(path: str, send: Callable[[Any], Any]) -> None:
+        scope = {"type": "http", "method": "GET", "path": path, "query_string": b""}
+        headers = [(b"host", client.base_url.netloc)]
+        await client.app({**scope, "scheme": "http", "headers": headers}, receive, send)
+
+    async def note(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            again.append(message["status"])
+
+    async def send(message: dict[str, Any]) -> None:
+        if message.get("body") and not again:
+            await ask(f"{place}/result", note)
+
+    asyncio.run(ask(f"{place}/result", send))
+    assert again == [404]
 
 
 @pytest.mark.usefixtures("instant")
@@ -272,7 +304,26 @@ def test_a_zip_holds_every_result_once(serve: Serve, folder: Path) -> None:
     assert not [*folder.glob("*.zip")]
 
 
+def test_a_zip_without_results_is_an_error(serve: Serve) -> None:
+    client = serve()
+    id = post(client, data=b"no photo", params={"wait": False}).json()["id"]
+    finish(client, id)
+    answer = client.get("/v1/results.zip", params={"id": id})
+    assert answer.status_code == 400 and "photo.png" in answer.json()["error"]
+
+
 # Errors
+
+
+def test_an_unexpected_error_is_printed_by_the_server(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("what nobody expected")
+
+    monkeypatch.setattr(work.Worker, "_restore", fail)
+    assert post(serve()).status_code == 500
+    assert "ZeroDivisionError: what nobody expected" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -325,6 +376,8 @@ def test_requests_that_are_no_upload(serve: Serve) -> None:
     missing = client.post("/v1/denoise", files={"mask": ("mask.png", png())})
     assert (missing.status_code, missing.json()["error"][:12]) == (422, "The photo is")
     assert post(client, params={"wait": "maybe"}).json()["error"].startswith("wait: ")
+    query = post(client, params={"sigma": "30"})
+    assert query.status_code == 422 and "Send it in the form: -F sigma=VALUE" in query.text
     get = client.get("/v1/denoise")
     assert (get.status_code, get.headers["allow"]) == (405, "POST")
     assert "its method is not allowed here" in get.json()["error"]

@@ -85,6 +85,10 @@ class Picture:
                 f"Cannot use an alpha of shape {self.alpha.shape}: the pixels have {shape[:2]}."
                 " Resize it."
             )
+        if self.alpha is not None and self.alpha.dtype not in (np.uint8, np.uint16):
+            raise UsageError(
+                f"Cannot use an alpha of {self.alpha.dtype}: expected uint8 or uint16. Convert it."
+            )
         if self.depth not in (8, 16):
             raise UsageError(f"{self.depth} is not a valid depth; expected 8 or 16 bits.")
         if self.pixels.dtype != np.float32 or min(self.pixels.strides) < 0:
@@ -155,10 +159,11 @@ class Picture:
 
         Raises:
             ValueError: the number of channels differs.
+            UsageError: the pixels are no floating-point numbers.
         """
         if pixels.shape[2:] != self.pixels.shape[2:]:
             raise ValueError(f"pixels of shape {pixels.shape} cannot replace {self.pixels.shape}")
-        pixels = pixels.astype(np.float32, copy=False)
+        pixels = Picture(pixels).pixels  # checks the type
         if pixels.shape != self.pixels.shape:
             alpha = self.alpha
             if alpha is not None:

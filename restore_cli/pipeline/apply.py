@@ -14,7 +14,10 @@ from restore_cli.image import Picture, Pixels, find_inside, to_rgb
 from restore_cli.models.checkpoint import Checkpoint
 from restore_cli.pipeline.networks import Models, PictureNetworks, check_task
 from restore_cli.tasks import Task, parse_strength
+from restore_cli.tasks.inpaint import Inpaint
 from restore_cli.tasks.restoration import NetworkRun, Observed, Restoration
+
+_HIGHEST = 8.0  # of pixels in [0, 1] with strong noise; higher values are not in this range
 
 
 def restore(
@@ -40,13 +43,20 @@ def restore(
         mask: H x W in [0, 1] at the result's size, 1 where the picture is changed.
 
     Raises:
-        WeightsError, UsageError: as from `load` and `engine.run`; or the strength or the mask is
-            not valid.
+        WeightsError, UsageError: as from `load` and `engine.run`; or the pixels, the strength or
+            the mask are not valid.
         RestoreError: the picture does not suit the task, such as a box outside of it, or the tiles
             are too small.
         EngineError: out of memory, or the network's output is unusable.
     """
     strength = parse_strength(float(strength))
+    low, high = (least.reduce(picture.pixels, axis=None) for least in (np.fmin, np.fmax))  # no NaN
+    missing = task.name != Inpaint.name and np.isnan(picture.pixels).any()
+    if missing or max(-low, high) > _HIGHEST:
+        raise UsageError(
+            "Cannot use these pixels: expected finite numbers in [0, 1]. Divide values of 8 bits by"
+            " 255."
+        )
     models, task = Models(), task.look(picture)
     if mask is not None:
         mask = _check_mask(mask, task.target_size(picture.height, picture.width))

@@ -7,6 +7,7 @@ import errno
 import json
 import secrets
 import time
+import traceback
 import zipfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -23,7 +24,7 @@ from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.types import Message, Receive, Scope, Send
 
 from restore_cli import __version__
-from restore_cli.errors import RestoreError
+from restore_cli.errors import RestoreError, UsageError
 from restore_cli.report.html import asset, render_comparisons
 from restore_cli.serve import pages
 from restore_cli.serve.config import Config
@@ -37,6 +38,8 @@ WAIT_SECONDS = 30.0  # proxies often give up after 60
 _POLL_SECONDS = 0.5  # how often a waiting client is checked
 _EXPIRE_SECONDS = 5.0  # how often finished photos are checked
 _RETRY = {"Retry-After": "5"}
+_SENTENCE = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
+_ERROR = {"application/json": {"schema": _SENTENCE}}
 _ERRORS = (
     AnyHTTPException,
     RequestValidationError,
@@ -85,6 +88,8 @@ def create_app(config: Config, folder: Path) -> Guard:
         summary="Restore damaged photos.",
         docs_url=None,  # FastAPI's pages load scripts from other servers
         redoc_url=None,
+        responses={code: {"description": "An error.", "content": _ERROR} for code in ("4XX", "5XX")}
+        | {422: {"description": "An option or mask is invalid.", "content": _ERROR}},
         lifespan=live,
     )
     for kind in _ERRORS:
@@ -117,6 +122,7 @@ async def _answer_error(_: Request, error: Exception) -> Response:
             return refuse(error.status_code, sentence, **(error.headers or {}))
         case AnyHTTPException():
             return refuse(error.status_code, error.detail, **(error.headers or {}))
+    traceback.print_exception(error)
     return refuse(500, f"Unexpected {type(error).__name__}. Please report it.")
 
 
@@ -136,6 +142,11 @@ def _add_action(app: FastAPI, action: Action, jobs: Jobs, config: Config) -> Non
         },
     )
     async def restore(request: Request, wait: Wait = True) -> Response:
+        if unknown := request.query_params.keys() - {"wait"}:
+            name = min(unknown)
+            raise UsageError(
+                f"Cannot use {name} in the address. Send it in the form: -F {name}=VALUE."
+            )
         with jobs.receive() as folder:
             job = jobs.add(await receive(request, action, folder, config))
         if wait:
@@ -163,7 +174,7 @@ async def _wait(request: Request, jobs: Jobs, job: Job) -> None:
 
 
 class _Result(FileResponse):
-    """A file that is sent in one piece; `on_sent` follows if the client stayed until the end."""
+    """A file that is sent in one piece; `on_sent` is called if the client stays until the end."""
 
     def __init__(
         self, path: Path, on_sent: Callable[[], Awaitable[None]] | None, **settings: Any
@@ -174,18 +185,22 @@ class _Result(FileResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, also if the client requests a part of it."""
-        sent = False
+        left = 0
 
         async def watch(message: Message) -> None:
-            nonlocal sent
-            if message["type"] == "http.response.body" and not message.get("more_body"):
-                sent = not await Request(scope, receive).is_disconnected()
+            nonlocal left
+            if message["type"] == "http.response.start":
+                left = int(self.headers["content-length"])
+            else:
+                left -= len(message["body"])
+            last = not left and message["type"] == "http.response.body"
+            if last and self._on_sent and not await Request(scope, receive).is_disconnected():
+                await self._on_sent()  # before the client can ask for the result again
+                self._on_sent = None
             await send(message)
 
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"range", b"if-range")]
         await super().__call__({**scope, "headers": headers}, receive, watch)
-        if sent and self._on_sent:
-            await self._on_sent()
 
 
 def _send(outcome: Outcome, job: Job, jobs: Jobs, keep: bool = False) -> Response:
@@ -251,7 +266,11 @@ def _add_jobs(app: FastAPI, jobs: Jobs, folder: Path) -> None:
 
     @app.get("/v1/results.zip", summary="Fetch several results.", response_class=Response)
     async def fetch_all(id: Annotated[list[str], Query(description="The jobs.")]) -> Response:
-        found = [finish(one) for one in dict.fromkeys(id)]
+        finished = [finish(one) for one in dict.fromkeys(id)]
+        found = [(job, outcome) for job, outcome in finished if outcome.status == 200]
+        if not found:
+            _, outcome = finished[0]
+            return refuse(outcome.status, outcome.record.error or "")
         path = folder / f"{secrets.token_hex(8)}.zip"
         try:
             await run_in_threadpool(_pack, path, found)
@@ -285,8 +304,7 @@ def _pack(path: Path, found: list[tuple[Job, Outcome]]) -> None:
                 number += 1
                 name = f"{stem} ({number}){dot}{extension}"
             taken.add(name.lower())
-            if outcome.status == 200:
-                pack.write(job.order.result, name)
+            pack.write(job.order.result, name)
 
 
 def _add_pages(app: FastAPI, config: Config) -> None:

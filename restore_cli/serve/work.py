@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -126,6 +127,8 @@ class Worker:
         except CanceledError:
             raise
         except Exception as error:  # as in a batch, a failure is a record, too
+            if status_of(error) == 500 and not isinstance(error, RestoreError):
+                traceback.print_exception(error)
             record = failed(item, order.request.plan, error)
             sentence = str(error) if isinstance(error, UsageError | WeightsError) else record.error
             record = replace(record, output=None, error=_hide_paths(str(sentence), order))
@@ -180,7 +183,8 @@ def compare(order: Order) -> Comparison:
     height, width = after.height, after.width
     pixels, note = before.pixels, ""
     if pixels.shape[:2] != (height, width):
-        pixels, note = resize(pixels, height, width).clip(0, 1), f"enlarged to {width} x {height}"
+        change = "enlarged" if height >= before.height else "reduced"
+        pixels, note = resize(pixels, height, width).clip(0, 1), f"{change} to {width} x {height}"
     versions = (
         Version("input", pixels, note, before.metadata.icc),
         Version(order.request.plan.suffix, after.pixels, icc=after.metadata.icc),

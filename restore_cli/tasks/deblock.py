@@ -83,6 +83,12 @@ class Deblock(Task):
             raise UsageError(
                 f"{self.quality:g} is not a valid quality; expected a number from 1 to 100."
             )
+        if self.corner and not (
+            len(self.corner) == 2 and all(0 <= one < 16 for one in self.corner)
+        ):
+            raise UsageError(
+                f"{self.corner} is not a valid corner; expected two numbers from 0 to 15."
+            )
 
     def prepare(self, picture: Picture, trained: Trained) -> NetworkInput:
         """Add quality / 100 as a constant plane, clipped to the range that the network knows.

@@ -218,7 +218,7 @@ class Inpaint(Task):
                 " Remove the transparency first."
             )
         if seen is not None:  # hidden pixels have the color of the nearest visible one
-            known = (seen & ~missing).astype("float32")
+            known = (seen & ~missing).astype("uint8")
             observed = replace(picture, pixels=observed, alpha=known).opaque_pixels().copy()
             observed[missing] = np.nan
         return observed, missing.astype("float32")

@@ -44,12 +44,12 @@ def mark(
         missing[mask >= _SOFT] = 1
     height, width = missing.shape
     for x, y, across, down in boxes:
-        if x >= width or y >= height:
+        if not (-across < x < width and -down < y < height):
             raise RestoreError(
                 f"Cannot fill the box {x},{y},{across},{down}: it lies outside the photo"
                 f" ({width} x {height} pixels). Give X,Y,WIDTH,HEIGHT inside it."
             )
-        missing[y : y + down, x : x + across] = 1
+        missing[max(y, 0) : y + down, max(x, 0) : x + across] = 1
     if grow and missing.any():
         away = cv2.distanceTransform(1 - missing, cv2.DIST_C, 3)
         missing = np.asarray(away <= grow, np.uint8)

@@ -87,7 +87,7 @@
         return void follow(photo);
       }
       if (response.status !== 503) return show(photo, "failed", answer.error);
-      show(photo, "busy", answer.error, 0);
+      show(photo, "busy", "The server is full. Remove finished photos to continue.", 0);
       await wait(1000 * Number(response.headers.get("Retry-After") ?? 1));
       if (photos.indexOf(photo) < 0) return;
     }
