@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,7 @@ def test_noise_that_hides_the_blur_is_advised_against() -> None:
     advice = Deblur().advise(noise)
     assert advice and "level 8 hides the blur" in advice
     assert Deblur(Blurring("disk", 7)).advise(noise) is None
+    assert Deblur().advise(replace(noise, trained={"kernel": "disk"})) is None
     assert Deblur().advise(Finding(Picture(CAT), {}, measured=4)) is None
 
 

@@ -984,7 +984,7 @@ def test_types_of_exif_survive_a_tiff() -> None:
         (37121, 7, 4, b"\1\2\3\0"),  # ComponentsConfiguration
         (37380, 10, 1, struct.pack("<ii", 1, 3)),  # ExposureBiasValue
         (37510, 7, 12, b"ASCII\0\0\0Hill"),  # UserComment
-        (41728, 7, 1, b"\3"),  # FileSource
+        (41728, 3, 1, b"\3\0"),  # FileSource, as numbers instead of bytes
     ]
     place = 26 + 2 + 12 * len(entries) + 4
     rows, values = b"", b""
@@ -998,7 +998,8 @@ def test_types_of_exif_survive_a_tiff() -> None:
     picture = read_picture(saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block))
     tiff = encode_picture(picture, "TIFF")[0]
     again = encode_picture(read_picture(tiff), "JPEG")[0]
-    wanted = {tag: kind for tag, kind, _, _ in entries}
+    wanted = {tag: kind for tag, kind, _, _ in entries} | {41728: 7}
+    assert Image.open(io.BytesIO(tiff)).getexif().get_ifd(34665)[41728] == b"\3"
     for data in (tiff, again[again.index(b"Exif\0\0") + 6 :]):
         order = "<" if data[:2] == b"II" else ">"
         (top,) = struct.unpack_from(order + "I", data, 4)

@@ -1064,7 +1064,9 @@ def test_a_terminal_gets_no_picture(
 
 
 def test_a_pipe_of_the_shell_needs_a_name_for_the_output(run: Run) -> None:
-    refused(run("/dev/stdin"), "Cannot name the output of /dev/stdin. Give -o FILE or -o -.")
+    for pipe in ("/dev/stdin", "/dev/fd/63", "/proc/self/fd/0"):
+        refused(run(pipe), f"Cannot name the output of {pipe}. Give -o FILE or -o -.")
+    assert "Cannot name" not in run("/dev/shm/nothing.png").stderr
 
 
 def test_a_closed_pipe_is_no_traceback(checkpoints: dict[int, Path], tmp_path: Path) -> None:

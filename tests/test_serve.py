@@ -378,6 +378,8 @@ def test_requests_that_are_no_upload(serve: Serve) -> None:
     assert post(client, params={"wait": "maybe"}).json()["error"].startswith("wait: ")
     query = post(client, params={"sigma": "30"})
     assert query.status_code == 422 and "Send it in the form: -F sigma=VALUE" in query.text
+    keep = post(client, params={"keep": "true"})
+    assert keep.json()["error"] == "Cannot use keep in this address. Leave it out."
     get = client.get("/v1/denoise")
     assert (get.status_code, get.headers["allow"]) == (405, "POST")
     assert "its method is not allowed here" in get.json()["error"]

@@ -24,7 +24,7 @@ _TYPES = {
 for _type, _tags in _TYPES.items():
     for _tag in _tags:
         _known = TiffTags.TAGS_V2_GROUPS[ExifTags.IFD.Exif]
-        _known.setdefault(_tag, TiffTags.TagInfo(_tag, "", _type, 1))
+        _known.setdefault(_tag, TiffTags.TagInfo(_tag, "", _type))
 
 
 def numbers(tags: Image.Exif, tag: int, default: tuple[int, ...] | None = None) -> tuple[int, ...]:
@@ -131,7 +131,7 @@ class _Text(str):
 def _copy_texts(tags: Image.Exif, target: Any) -> None:
     for tag in _TEXTS:
         if tag in tags:
-            target[tag] = _exact(tags[tag])
+            target[tag] = _exact(tag, tags[tag])
     for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
         if entries := _entries(tags, ifd):
             if ifd == ExifTags.IFD.Exif:  # its entry for this directory is a place in the old file
@@ -142,8 +142,12 @@ def _copy_texts(tags: Image.Exif, target: Any) -> None:
 
 
 def _entries(tags: Image.Exif, ifd: int) -> dict[int, Any]:
-    return {tag: _exact(value) for tag, value in tags.get_ifd(ifd).items()}
+    return {tag: _exact(tag, value) for tag, value in tags.get_ifd(ifd).items()}
 
 
-def _exact(value: Any) -> Any:
+def _exact(tag: int, value: Any) -> Any:
+    """A value that Pillow writes as it was, or as bytes where it was stored as other numbers."""
+    if tag in _TYPES[TiffTags.UNDEFINED] and not isinstance(value, bytes | str):
+        with contextlib.suppress(ValueError, TypeError):
+            return bytes(map(int, value if isinstance(value, tuple) else (value,)))
     return _Text(value) if isinstance(value, str) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import zlib
 from collections import Counter
@@ -29,6 +30,7 @@ from restore_cli.pipeline.inputs import count_unread as count_unread
 from restore_cli.pipeline.inputs import find_inputs, is_folder, is_input_folder
 
 Existing = Literal["refuse", "skip", "overwrite"]
+_PIPE = re.compile(r"/dev/(stdin|fd/\d+)|/proc/[^/]+/fd/\d+")  # as a shell names it
 Owns = Callable[[str, str], bool]
 
 
@@ -156,6 +158,7 @@ def plan(
         )
     single = len(found) == len(args) == 1 and not is_input_folder(args[0])
     items = match_files(_complete(found, naming, single), masks, references)
+    items = [_refuse(item) if os.path.isdir(item.input) else item for item in items]
     claimed = _claim(items)
     items = [
         item
@@ -164,8 +167,14 @@ def plan(
         or not (existing == "skip" or owns(item.input, ""))
     ]
     items = [item for item in items if _is_in(shard, item)]
-    _protect(items, existing, owns, reports)
+    _protect([item for item in items if not item.refusal], existing, owns, reports)
     return items
+
+
+def _refuse(folder: FileJob) -> FileJob:
+    """A folder that cannot be searched, which fails and has no output of its own."""
+    reason = f"Cannot search {folder.input}: permission denied."
+    return replace(folder, output=folder.input, refusal=reason)
 
 
 def follow(
@@ -349,7 +358,7 @@ def _name(found: Sequence[tuple[str, str]], naming: OutputNaming, single: bool) 
     output = naming.output
     if output is None:
         for path, _ in found:
-            if path.startswith(("/dev/", "/proc/")):  # a pipe of the shell
+            if _PIPE.fullmatch(path):
                 raise UsageError(f"Cannot name the output of {path}. Give -o FILE or -o -.")
         return [FileJob(path, _output_next_to(path, naming), relative) for path, relative in found]
     if output == STREAM or (single and not is_folder(output)):

@@ -77,7 +77,7 @@ def find_inputs(
                 path = storage.join(here, name)
                 if remote or not _is_endless(path):
                     yield path, storage.relative_to(path, arg)
-        for path in closed:  # reading them reports the error, and the other photos are restored
+        for path in closed:  # each is a failed photo, and the others are restored
             yield path, storage.relative_to(path, arg)
     elif os.path.lexists(arg) or not _is_glob(arg):
         yield arg, os.path.basename(arg)

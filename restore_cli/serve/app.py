@@ -21,6 +21,7 @@ from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.background import BackgroundTask
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException as AnyHTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive, Scope, Send
 
 from restore_cli import __version__
@@ -45,6 +46,7 @@ _ERRORS = (
     RequestValidationError,
     RestoreError,
     FullError,
+    ClientDisconnect,
     OSError,
     Exception,
 )
@@ -108,6 +110,8 @@ async def _answer_error(_: Request, error: Exception) -> Response:
         case FullError():
             sentence = "The server is full. Fetch or delete results, or try again later."
             return refuse(503, sentence, **_RETRY)
+        case ClientDisconnect():
+            return refuse(400, "The upload was interrupted.")
         case RestoreError():
             return refuse(status_of(error), str(error))
         case RequestValidationError():
@@ -144,9 +148,8 @@ def _add_action(app: FastAPI, action: Action, jobs: Jobs, config: Config) -> Non
     async def restore(request: Request, wait: Wait = True) -> Response:
         if unknown := request.query_params.keys() - {"wait"}:
             name = min(unknown)
-            raise UsageError(
-                f"Cannot use {name} in the address. Send it in the form: -F {name}=VALUE."
-            )
+            form = f"Send it in the form: -F {name}=VALUE." if name in action.options else ""
+            raise UsageError(f"Cannot use {name} in this address. {form or 'Leave it out.'}")
         with jobs.receive() as folder:
             job = jobs.add(await receive(request, action, folder, config))
         if wait:
@@ -185,22 +188,25 @@ class _Result(FileResponse):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the file, also if the client requests a part of it."""
-        left = 0
+        left, sent = 0, False
 
         async def watch(message: Message) -> None:
-            nonlocal left
+            nonlocal left, sent
             if message["type"] == "http.response.start":
                 left = int(self.headers["content-length"])
             else:
                 left -= len(message["body"])
             last = not left and message["type"] == "http.response.body"
-            if last and self._on_sent and not await Request(scope, receive).is_disconnected():
-                await self._on_sent()  # before the client can ask for the result again
-                self._on_sent = None
+            if last and not sent and not await Request(scope, receive).is_disconnected():
+                sent = True
+                if self._on_sent:
+                    await self._on_sent()  # before the client can ask for the result again
             await send(message)
 
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"range", b"if-range")]
         await super().__call__({**scope, "headers": headers}, receive, watch)
+        if sent and self._on_sent:
+            await self._on_sent()  # Windows cannot delete a file before it is closed
 
 
 def _send(outcome: Outcome, job: Job, jobs: Jobs, keep: bool = False) -> Response:

@@ -94,7 +94,8 @@ class Deblur(Task):
 
     def advise(self, found: Finding) -> str | None:
         """Suggest to remove noise first, because blur cannot be measured in it."""
-        if self.blur or found.noise <= NOISY:
+        for_one_blur = isinstance(found.trained.get("kernel"), str)
+        if self.blur or for_one_blur or found.noise <= NOISY:
             return None
         return (
             f"Noise of level {found.noise:.0f} hides the blur;"
