@@ -97,8 +97,8 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     " comparison figures escaping",
     "metrics": "perceptual jpeg_quality noise_level fidelity",
     "training": "study sweep queue estimate loop setup header validation start step loader"
-    " patches data store samples clock state objectives optimizer distributed request log progress"
-    " recipe default_network network_input checks",
+    " patches gaps data store samples clock state objectives optimizer distributed request log"
+    " progress recipe default_network network_input checks",
 }
 
 

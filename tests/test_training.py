@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -34,15 +35,19 @@ from restore_cli.errors import EngineError, RestoreError, UsageError, WeightsErr
 from restore_cli.levels import Choice, Levels, Range
 from restore_cli.models.catalog import entries
 from restore_cli.models.checkpoint import load
-from restore_cli.network import Geometry
+from restore_cli.network import Geometry, Restorer
 from restore_cli.tasks import TASKS
+from restore_cli.tasks.inpaint import Inpaint
+from restore_cli.tasks.missing import coarsen
 from restore_cli.training import loop
 from restore_cli.training.data import find_images, load_data
 from restore_cli.training.distributed import Group
 from restore_cli.training.estimate import plan
+from restore_cli.training.gaps import fill_deep_gaps
 from restore_cli.training.loader import batches
 from restore_cli.training.log import Log
 from restore_cli.training.loop import train
+from restore_cli.training.network_input import stack_input
 from restore_cli.training.objectives import Adversary
 from restore_cli.training.optimizer import Muon, Optimizer, learning_rate
 from restore_cli.training.patches import Patches
@@ -216,6 +221,53 @@ def test_states_of_earlier_versions_are_resumed(
 def test_a_diverging_training_is_stopped(data: Path, tmp_path: Path) -> None:
     with pytest.raises(RestoreError, match="became NaN or infinite at step"):
         run(data, tmp_path / "out.safetensors", lr=1e30, clip=float("inf"), warmup=0)
+
+
+class Painter(Restorer):
+    """Fills gaps with 0.7, and notes the sizes that it gets."""
+
+    geometry = Geometry(3, conditions=1, multiple=8)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[tuple[int, ...]] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """Fill the gaps."""
+        self.sizes.append(tuple(x.shape))
+        return torch.where(x[:, 3:] > 0, torch.tensor(0.7), x[:, :3])
+
+
+def test_deep_gaps_are_filled_from_coarse_to_fine_as_in_photos() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.random((2, 64, 64, 3), np.float32)
+    images[0, 8:56, 8:40] = np.nan  # 16 pixels deep
+    images[1, 8:24, 8:40] = np.nan  # 8 pixels
+    feed = partial(stack_input, Inpaint(), levels={}, geometry=Painter.geometry)
+    observed = torch.from_numpy(np.stack([feed(image) for image in images])).permute(0, 3, 1, 2)
+    painter, before = Painter(), observed.clone()
+    filled = fill_deep_gaps(painter, observed)
+    assert painter.sizes == [(1, 4, 32, 32)]
+    assert torch.equal(observed, before) and torch.equal(filled[1], observed[1])
+    missing = torch.from_numpy(np.isnan(images[0, ..., 0]))
+    assert torch.equal(filled[0][:, ~missing], observed[0][:, ~missing])
+    torch.testing.assert_close(filled[0, :3, 12:52, 12:36], torch.full((3, 40, 24), 0.7))
+    smaller = coarsen(images[0])
+    assert smaller is not None and coarsen(smaller) is None  # in photos it is filled once, too
+    assert fill_deep_gaps(painter, observed[..., :56, :56]) is not None
+    assert len(painter.sizes) == 1  # 28 is no multiple of 8
+
+
+def test_a_training_fills_deep_gaps(data: Path, tmp_path: Path) -> None:
+    params = {"channels": 3, "conditions": 1, "widths": [8, 8], "masked": True}
+    changes: dict[str, Any] = {"task": "inpaint", "arch": "unet:UNet", "params": params}
+    changes |= {"levels": {"damage": "hole", "share": 0.5}, "patch": 48, "coarse": 1.0}
+    changes |= {"validation": [{"damage": "hole"}]}
+    *_, filled = run(data, tmp_path / "a.safetensors", **changes)
+    *_, smooth = run(data, tmp_path / "b.safetensors", **changes | {"coarse": 0.0})
+    assert filled.objective != smooth.objective
+    with pytest.raises(UsageError, match="Cannot train with the key coarse"):
+        run(data, tmp_path / "c.safetensors", coarse=0.5)
 
 
 def test_a_training_that_diverges_between_two_rows_of_the_log(

@@ -19,6 +19,7 @@ _BOUNDS: dict[str, tuple[float, float]] = {  # lowest and highest; all others ar
     "detail": (1, _LARGEST),
     "gray": (0, 1),
     "enlarged": (0, 1),
+    "coarse": (0, 1),
     "accumulate": (1, _LARGEST),
     "holdout": (2, _LARGEST),
     "drop": (0, 1),

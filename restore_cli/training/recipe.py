@@ -68,6 +68,8 @@ class Recipe:
             sensor are as soft.
         grain: share of patches to which noise is added before they are degraded, so that it belongs
             to the clean image; the network learns not to turn it into shapes.
+        coarse: share of steps in which the network first fills deep gaps of its patches at half the
+            size, as when it restores photos; for inpainting with a mask.
         accumulate: number of parts in which a batch is computed, to save memory.
         pretrain: first steps, in which the network gets the clean image, as an autoencoder, without
             a discriminator.
@@ -117,6 +119,7 @@ class Recipe:
     gray: float = 0.0
     enlarged: float = 0.0
     grain: float = 0.0
+    coarse: float = 0.0
     accumulate: int = 1
     pretrain: int = 0
     pretrain_discriminator: int = 0

@@ -31,6 +31,12 @@ def make_network(recipe: Recipe) -> Restorer:
     network.init_weights()
     _check_scale(recipe, network.geometry)
     _try(network, recipe)
+    fills = recipe.task == "inpaint" and not recipe.levels.get("blind")
+    if recipe.coarse and not (fills and network.geometry.conditions == 1):
+        raise UsageError(
+            "Cannot train with the key coarse: it is for networks that fill the gaps of a mask, the"
+            " only condition. Leave it out."
+        )
     if recipe.pretrain and network.geometry.scale > 1:
         raise UsageError(
             "Cannot pretrain a network that upscales as an autoencoder. Leave pretrain out."

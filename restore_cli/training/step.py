@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from restore_cli.engine import autocast
+from restore_cli.training.gaps import fill_deep_gaps
 from restore_cli.training.objectives import OBJECTIVES
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.state import State
@@ -30,6 +31,9 @@ def learn(
     Returns:
         The objective before the step, a scalar.
     """
+    if recipe.coarse and torch.rand(()) < recipe.coarse:
+        with autocast(clean.device, recipe.precision):
+            observed = fill_deep_gaps(state.network, observed)
     if state.adversary and recipe.rests(state.moment.step):
         with torch.no_grad(), autocast(clean.device, recipe.precision):
             result = forward(observed)
