@@ -173,6 +173,8 @@ def draw(*names: str) -> None:
         picture = Image.radial_gradient("L").resize((48, 40))
         if "mask" in name:
             picture = picture.point(lambda value: 255 * (value < 60))
+        else:  # without noise it would be copied
+            picture = Image.blend(picture, Image.effect_noise(picture.size, 60), 0.2)
         picture.convert("RGB").save(name)
 
 

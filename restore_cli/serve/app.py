@@ -195,7 +195,7 @@ class _Result(FileResponse):
             if message["type"] == "http.response.start":
                 left = int(self.headers["content-length"])
             else:
-                left -= len(message["body"])
+                left -= len(message.get("body", b""))
             last = not left and message["type"] == "http.response.body"
             if last and not sent and not await Request(scope, receive).is_disconnected():
                 sent = True

@@ -89,7 +89,7 @@ class Sr(Task):
         if self.size and self.scale is not None:
             raise UsageError("Cannot use --scale and --size together. Choose one.")
         if self.size is not None and not (
-            len(self.size) == 2 and min(self.size) >= 0 and any(self.size)
+            len(self.size) == 2 and min(side or 0 for side in self.size) >= 0 and any(self.size)
         ):
             raise UsageError(
                 f"{self.size} is not a valid size; expected width and height in pixels, one of them"

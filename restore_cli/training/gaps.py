@@ -29,8 +29,7 @@ def fill_deep_gaps(network: Restorer, observed: Tensor) -> Tensor:
     around = functional.pad(missing, [DEPTH] * 4)  # pixels outside count as known
     eroded = -functional.max_pool2d(-around, 2 * DEPTH + 1, stride=1)
     deep = eroded.flatten(1).amax(1) > 0
-    halves = [side // 2 for side in observed.shape[2:]]
-    if not deep.any() or any(side % network.geometry.multiple for side in halves):
+    if not deep.any() or any(side % (2 * network.geometry.multiple) for side in observed.shape[2:]):
         return observed
     pixels, missing = pixels[deep], missing[deep]
     known = functional.avg_pool2d(1 - missing, 2)
