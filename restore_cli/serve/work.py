@@ -127,7 +127,7 @@ class Worker:
         except CanceledError:
             raise
         except Exception as error:  # as in a batch, a failure is a record, too
-            if status_of(error) == 500 and not isinstance(error, RestoreError):
+            if not isinstance(error, RestoreError):
                 traceback.print_exception(error)
             record = failed(item, order.request.plan, error)
             sentence = str(error) if isinstance(error, UsageError | WeightsError) else record.error
