@@ -155,9 +155,12 @@ def test_a_training_that_is_stopped_can_be_resumed(folder: Path, number: signal.
     # The log is written after 100 steps, long before the first state.
     while not Path("tiny.csv").exists() and process.poll() is None:
         time.sleep(0.05)
+    second = train(*words[1:4], "--resume")
     process.send_signal(number)
     asked = time.monotonic()
     said = process.communicate(timeout=60)[1]
+    assert second.exit_code == 2 and "another training is writing it" in second.stderr
+    assert not Path(".tiny.safetensors.lock").exists()
     assert process.returncode == 130 and time.monotonic() - asked < 20, said
     assert "tiny.state.safetensors is saved; use --resume to continue\nerror: Interrupted" in said
     with safe_open("tiny.state.safetensors", "pt") as file:

@@ -24,7 +24,7 @@ def to_score(row: Row) -> str:
     levels = {key: to_plain(level) for key, level in row.level.items() if level is not None}
     keys = {"set": row.set} | levels
     values = [f"{key} = {_literal(value)}" for key, value in keys.items()]
-    values.append(f"psnr = {row.figures[row.quality]:.3f}")
+    values.append(f"psnr = {row.figures[row.quality]:.4f}")
     ssim = row.figures.get(SSIM_Y if row.quality.luma else SSIM)
     if ssim is not None:
         values.append(f"ssim = {ssim:.4f}")

@@ -46,14 +46,13 @@ def train(request: Request, watch: Watch = lambda beat: None) -> Generator[Progr
     with (
         join(request.device) as group,
         memory.reuse() if group.device.type == "cpu" else nullcontext(),
+        request.reserve() if group.rank == 0 else nullcontext(),
     ):
         yield from _train(request, group, watch)
 
 
 def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
     recipe = request.recipe
-    if group.rank == 0:
-        request.check_places()
     setup = set_up(request, group)
     state, moment, notes = setup.state, setup.state.moment, setup.notes
     clock, meter, saved = Clock(recipe, moment, group), Meter(group.device), time.monotonic()

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
+from restore_cli.atomic import lock
 from restore_cli.errors import UsageError
 from restore_cli.training.log import read_rows
 from restore_cli.training.recipe import Recipe
@@ -88,7 +91,7 @@ class Request:
         if self.log.exists():  # of a training that was killed before its first state
             read_rows(self.log)
 
-    def check_places(self) -> None:
+    def _check_places(self) -> None:
         """Check, before any work is done, that all output files can be written.
 
         Raises:
@@ -106,3 +109,24 @@ class Request:
             raise UsageError(
                 f"Cannot write {path}: {error.strerror}. Choose another --out."
             ) from error
+
+    @contextmanager
+    def reserve(self) -> Iterator[None]:
+        """Reserve the output files, by a locked file that is removed at the end.
+
+        Raises:
+            UsageError: one of them cannot be written, or another training writes them.
+        """
+        self._check_places()
+        path = self.out.with_name(f".{self.out.name}.lock")
+        with path.open("wb") as file:
+            if lock(file.fileno()) is False:
+                raise UsageError(
+                    f"Cannot write {self.out}: another training is writing it. Wait until it ends,"
+                    " or choose another --out."
+                )
+            try:
+                yield
+            finally:
+                with suppress(OSError):  # Windows cannot remove an open file
+                    path.unlink()
