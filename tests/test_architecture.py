@@ -86,9 +86,9 @@ LINES = {  # packages whose files form a line, too: left may import right, __ini
     "tasks": "deblock deblur dehaze denoise derain inpaint measuring sr detection missing"
     " __init__ restoration",
     "image": "pages read damage write fit raw png_read png_write tiff_read tiff_samples tiff_write"
-    " tiff_layout tiff_tags avif bmp gif heif jxl jxl_header jpeg pnm webp photoshop compression"
-    " pillow_read pillow_write resolution pillow opencv stderr bounds raster exif formats isobmff"
-    " animation png_chunks color picture resampling frame arrays deflate xmp",
+    " tiff_layout avif bmp gif heif jxl jxl_header jpeg pnm webp photoshop compression"
+    " pillow_read pillow_write resolution opencv raster exif tiff_tags pillow stderr bounds formats"
+    " isobmff animation png_chunks color picture resampling frame arrays deflate xmp",
     "models": "export checkpoint recognize build eight_bits read_file store catalog header scores",
     "bench": "suites verify run pictures cache rows protocol measurement methods cases request"
     " baselines classical ncnn_networks libraries published statistics costs origin",

@@ -208,7 +208,9 @@ def test_an_option_precedes_defaults_that_exclude_it(here: Path) -> None:
     assert output("sr", "a.png", "--skip-existing") == "a.enlarged.png"
 
 
-@pytest.mark.parametrize("words", [("--output=o.png",), ("-oo.png",), ("-o", "o.png")])
+@pytest.mark.parametrize(
+    "words", [("--output=o.png",), ("-oo.png",), ("-o", "o.png"), ("-qo", "o.png")]
+)
 def test_an_output_precedes_a_default_format(here: Path, words: tuple[str, ...]) -> None:
     Path("restore.toml").write_text('format = "jpg"\n')
     assert output("derain", "a.png", *words) == "o.png"
@@ -222,6 +224,13 @@ def test_a_pipe_precedes_json_by_default(here: Path, words: tuple[str, ...]) -> 
     result = CliRunner().invoke(app, list(words), input=data)
     assert result.exit_code == 0, result.stderr
     assert result.stdout_bytes == data
+
+
+def test_a_list_from_a_pipe_does_not_exclude_json(here: Path) -> None:
+    (here.parent / "user/config.toml").write_text("json = true\n")
+    words = ["derain", "--files-from", "-", "--strength", "0"]
+    result = CliRunner().invoke(app, words, input="a.png\n")
+    assert result.exit_code == 0 and '"status": "done"' in result.stdout
 
 
 def test_a_variable_precedes_what_it_excludes_in_a_file(

@@ -45,6 +45,7 @@ from restore_cli.image import (
     to_rgb,
     write_picture,
 )
+from restore_cli.image.avif import decode_avif
 from restore_cli.image.exif import upright_xmp, xmp_of_result
 from restore_cli.image.pages import open_pages
 from restore_cli.image.photoshop import split_resources
@@ -585,7 +586,8 @@ def test_the_fourth_byte_of_a_bmp_is_reported_if_it_varies() -> None:
     assert picture.notes == (note,)
     for plain in (0, 255):
         samples[..., 3] = plain
-        assert read_picture(saved(Image.fromarray(samples), "BMP")).notes == ()
+        data = saved(Image.fromarray(samples), "BMP")
+        assert read_picture(data).notes == read_picture(data + b"profile" * 8).notes == ()
     assert read_picture(saved(Image.fromarray(noise(3)), "BMP")).notes == ()
 
 
@@ -810,23 +812,28 @@ def test_an_intact_orientation_is_used_even_if_another_tag_is_broken(format: str
 
 @pytest.mark.parametrize("orientation", [1, 6])
 @pytest.mark.parametrize("order", ["<", ">"])
-def test_no_thumbnail_shows_the_photo_before(orientation: int, order: str) -> None:
+@pytest.mark.parametrize("place", ["behind its directory", "before it", "in two strips"])
+def test_no_thumbnail_shows_the_photo_before(orientation: int, order: str, place: str) -> None:
     small = saved(Image.fromarray(PHOTO[::2, ::2]), "JPEG")
-    block = b"".join(
-        (
-            b"II*\0" if order == "<" else b"MM\0*",
-            struct.pack(order + "IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 26),
-            struct.pack(order + "HHHII", 2, 0x0201, 4, 1, 56),
-            struct.pack(order + "HHIII", 0x0202, 4, 1, len(small), 0),
-            small,
-        )
-    )
+    size, start = len(small), 26 + (len(small) if place == "before it" else 0)
+    link = struct.pack(order + "HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, start)
+    if place == "in two strips":
+        small = RNG.bytes(size)
+        tags = struct.pack(order + "HHHII", 2, 0x0111, 4, 2, 56)
+        tags += struct.pack(order + "HHIII", 0x0117, 4, 2, 64, 0)
+        tags += struct.pack(order + "IIII", 72, 72 + 100, 100, size - 100)
+    else:
+        tags = struct.pack(order + "HHHII", 2, 0x0201, 4, 1, 26 if place == "before it" else 56)
+        tags += struct.pack(order + "HHIII", 0x0202, 4, 1, size, 0)
+    parts = (small, tags) if place == "before it" else (tags, small)
+    block = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
+    block += link + b"".join(parts)
     data = saved(Image.fromarray(PHOTO), "JPEG", exif=b"Exif\0\0" + block)
     assert data.count(small) == 1 and opened(data).getexif().get_ifd(ExifTags.IFD.IFD1)
     for format in ("JPEG", "PNG", "WEBP", "AVIF"):
         result, _ = encode_picture(read_picture(data), format)
         assert not opened(result).getexif().get_ifd(ExifTags.IFD.IFD1)
-        assert small[-60:] not in result
+        assert small[:60] not in result and small[-60:] not in result
 
 
 def test_photoshop_and_xmp_thumbnails_are_left_out() -> None:
@@ -850,6 +857,7 @@ def test_metadata_states_the_size_of_the_result(format: str) -> None:
     details = exif.get_ifd(ExifTags.IFD.Exif)
     details[ExifTags.Base.ExifImageWidth] = details[ExifTags.Base.ExifImageHeight] = 7
     details[0x9214] = (3, 3)  # SubjectArea, for the size before
+    details[ExifTags.IFD.Interop] = {0x1001: 7, 0x1002: 7}  # RelatedImageWidth and -Length
     packet = XMP.replace(b"<rdf:Description", b'<rdf:Description tiff:ImageWidth="7"', 1)
     data = saved(Image.fromarray(PHOTO), "JPEG", exif=exif, xmp=packet)
     result = opened(encode_picture(read_picture(data), format)[0])
@@ -857,7 +865,19 @@ def test_metadata_states_the_size_of_the_result(format: str) -> None:
     assert details[ExifTags.Base.ExifImageWidth] == PHOTO.shape[1]
     assert details[ExifTags.Base.ExifImageHeight] == PHOTO.shape[0]
     assert 0x9214 not in details
+    related = result.getexif().get_ifd(ExifTags.IFD.Interop)
+    assert (related[0x1002], related[0x1001]) == PHOTO.shape[:2]
     assert b'tiff:ImageWidth="%d"' % PHOTO.shape[1] in result.info["xmp"]
+
+
+def test_the_gain_map_of_an_avif_is_named() -> None:
+    data = saved(Image.fromarray(PHOTO), "AVIF")
+    named = data.replace(b"MA1B", b"tmap")  # without the map, which Pillow would look for
+    notes = ("The HDR gain map was left out.",)
+    assert (decode_avif(data, opened(data)).notes, decode_avif(named, opened(data)).notes) == (
+        (),
+        notes,
+    )
 
 
 def test_avif_stores_exif_as_it_is() -> None:
@@ -867,6 +887,32 @@ def test_avif_stores_exif_as_it_is() -> None:
     for block in (broken, exif_with(1)[6:]):
         picture = replace(read_picture(png_16(noise(3, 16))), metadata=Metadata(exif=block))
         assert read_picture(encode_picture(picture, "AVIF")[0]).metadata.exif == block
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF"])
+def test_pixels_that_are_no_numbers_are_not_written(value: float, format: str) -> None:
+    picture = Picture(np.full((4, 4, 3), value, np.float32))
+    with pytest.raises(PictureError, match=f"Cannot encode {format}: some pixels are NaN or inf"):
+        encode_picture(picture, format)
+
+
+def test_other_kinds_of_bytes_are_read() -> None:
+    data = saved(Image.fromarray(PHOTO), "PNG")
+    for source in (bytearray(data), memoryview(data)):
+        assert read_picture(source).width == PHOTO.shape[1]
+
+
+def test_subsampled_colors_of_a_plain_tiff_are_not_called_damage() -> None:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, PHOTO, photometric="ycbcr", metadata=None)
+    data = buffer.getvalue()
+    assert read_picture(data).width == PHOTO.shape[1]
+    subsampling = struct.pack("<HHIHH", 530, 3, 2, 1, 1)
+    assert data.count(subsampling) == 1
+    data = data.replace(subsampling, subsampling[:8] + struct.pack("<HH", 2, 2))
+    with pytest.raises(PictureError, match="uncompressed YCbCr with subsampled colors is not"):
+        read_picture(data[: -PHOTO.size // 2])
 
 
 def test_extended_xmp_is_kept_in_a_jpeg() -> None:
@@ -1045,6 +1091,14 @@ def test_png_text_and_color_chunks_are_kept(depth: int) -> None:
         "XML:com.adobe.xmp": XMP.decode(),
     }
     assert result.info["gamma"] == 1.0
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
+def test_xmp_in_a_plain_text_of_a_png(kind: bytes) -> None:
+    text = b"\0" + zlib.compress(XMP) if kind == b"zTXt" else XMP
+    plain = png(noise(3))
+    picture = read_picture(plain[:33] + chunk(kind, b"XML:com.adobe.xmp\0" + text) + plain[33:])
+    assert (picture.metadata.xmp, picture.metadata.chunks) == (XMP, ())
 
 
 @pytest.mark.parametrize("keyword", ["exif", "APP1"])

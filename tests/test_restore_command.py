@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import typer
+from batches import save_brighter
 from PIL import Image, ImageCms
 from rich.console import Console
-from torch import nn
 from typer.testing import CliRunner, Result
 
 from restore_cli.archs import build
@@ -30,7 +30,7 @@ from restore_cli.cli import app, display
 from restore_cli.cli.restore import task_command
 from restore_cli.errors import UsageError
 from restore_cli.image import Picture, read_picture, write_picture
-from restore_cli.levels import Range, parse_levels
+from restore_cli.levels import Range
 from restore_cli.metrics import psnr
 from restore_cli.models import checkpoint
 from restore_cli.models.header import Header
@@ -229,6 +229,8 @@ def test_globs_and_lists(run: Run, tmp_path: Path) -> None:
     assert ok(run("--files-from", "list", "--dry-run")).stdout.splitlines() == expected
     piped = run("--files-from", "-", "--dry-run", stdin=b"a1.png\0sub/a3.png\0")
     assert ok(piped).stdout.splitlines() == expected
+    exact = run("--files-from", "-", "--dry-run", stdin=b"a1.png\r\0")
+    assert exact.exit_code and "Cannot read a1.png\\u000d:" in exact.stderr
     refused(run("--files-from", "nowhere"), "nowhere")
     Path("wrong").write_bytes(b"\xff\xfe\0\xd8A\0")
     refused(run("--files-from", "wrong"), "Cannot read the list wrong: it is not in UTF-8")
@@ -312,6 +314,7 @@ def test_two_inputs_with_one_output(run: Run, tmp_path: Path) -> None:
     refused(run("a.jpg", "--format", "png", "--overwrite", "a.png"), "both")
     assert names(tmp_path) == {"a.jpg", "a.png", "sub/a.png"}
     ok(run("a.png", "a.png", "./a.png"))  # the same photo is restored once
+    ok(run("a.png", "./a.png", "-o", "one.png"))
 
 
 @pytest.mark.parametrize("existing", ["--overwrite", "--skip-existing"])
@@ -692,20 +695,6 @@ def test_a_reference_in_other_colors_and_its_page(run: Run, tmp_path: Path) -> N
         for source in sources
     ]
     assert profiles == [profile, profile, None]
-
-
-def save_brighter(task: str, conditions: int, **levels: object) -> None:
-    """A model, "brighter.safetensors", that makes every pixel brighter by a tenth."""
-    from restore_cli.archs.unet import UNet
-
-    params = {"channels": 3, "widths": [8, 8], "conditions": conditions}
-    network = UNet(**params)  # type: ignore[arg-type]
-    network.init_weights()
-    nn.init.constant_(network.tail.bias, 0.1)
-    header = Header(
-        task=task, arch="unet:UNet", params=params, channels=3, conditions=parse_levels(levels)
-    )
-    checkpoint.save(network, Path("brighter.safetensors"), header)
 
 
 def test_strength_and_mask_limit_the_change(

@@ -31,6 +31,7 @@ from typer.testing import CliRunner
 
 from restore_cli.cli import app as cli
 from restore_cli.cli.restore import task_command
+from restore_cli.errors import UsageError
 from restore_cli.image import Metadata, Picture, read_picture, write_picture
 from restore_cli.report import html
 from restore_cli.report.record import Record
@@ -594,6 +595,20 @@ def test_every_answer_has_headers_that_protect_the_browser(serve: Serve) -> None
 
 
 @pytest.mark.weights
+def test_the_limits_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Config] = []
+
+    def refuse(config: Config, folder: Path) -> None:
+        given.append(config)
+        raise UsageError("Cannot serve.")
+
+    monkeypatch.setattr("restore_cli.serve.app.create_app", refuse)
+    words = ["serve", "--port", "0", "--keep", "2", "--max-upload", "3", "--max-jobs", "4"]
+    CliRunner().invoke(cli, words)
+    [config] = given
+    assert (config.keep, config.max_upload, config.max_jobs) == (120, 3_000_000, 4)
+
+
 def test_the_command(tmp_path: Path) -> None:
     """It serves until it is stopped, and answers the requests of docs/serve.md."""
     kept, work = tmp_path / "kept", tmp_path / "work"

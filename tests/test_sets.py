@@ -125,7 +125,7 @@ def test_images_of_a_folder(data: Path) -> None:
 
 
 def test_images_of_subfolders(data: Path) -> None:
-    draw(data, "one/a.png", "two/a.png", "__/._a.png")
+    draw(data, "one/a.png", "two/a.png", "__/._a.png", ".thumbs/a.png")
     assert [example.name for example in open_set(str(data)).examples] == ["one/a", "two/a"]
 
 

@@ -26,8 +26,7 @@ from rich.text import Text
 from safetensors import safe_open
 from typer.testing import CliRunner, Result
 
-from restore_cli.cli import LazyCommand, app
-from restore_cli.cli.progress import NullProgress
+from restore_cli.cli import LazyCommand, app, progress
 from restore_cli.cli.train import train as train_command
 from restore_cli.cli.train_progress import describe, format_time
 from restore_cli.cli.train_recipe import read_recipe
@@ -509,7 +508,7 @@ def test_help_shows_the_defaults_of_a_recipe() -> None:
 def test_the_display_moves_with_each_step(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown: list[tuple[float, str]] = []
 
-    class Recorder(NullProgress):
+    class Recorder(progress.Progress):
         visible = True
 
         def update(self, done: float, total: float, note: str = "") -> None:

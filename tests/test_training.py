@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -40,7 +41,7 @@ from restore_cli.tasks import TASKS
 from restore_cli.tasks.inpaint import Inpaint
 from restore_cli.tasks.missing import coarsen
 from restore_cli.training import loop
-from restore_cli.training.data import find_images, load_data
+from restore_cli.training.data import images_in, load_data
 from restore_cli.training.distributed import Group
 from restore_cli.training.estimate import plan
 from restore_cli.training.gaps import fill_deep_gaps
@@ -57,7 +58,7 @@ from restore_cli.training.request import Request
 from restore_cli.training.samples import Sample
 from restore_cli.training.start import make_network
 from restore_cli.training.state import Moment, State, uninterrupted
-from restore_cli.training.store import ImageStore
+from restore_cli.training.store import keep
 from restore_cli.training.validation import validate
 
 TINY = {
@@ -866,6 +867,12 @@ def test_batches_are_the_same_whoever_draws_them(data: Path, workers: int) -> No
         assert all(torch.equal(a, b) for a, b in zip(next(feed), patches[step], strict=True))
 
 
+def leave_memory(monkeypatch: pytest.MonkeyPatch, bytes_left: int) -> None:
+    free = SimpleNamespace(available=4 * bytes_left)
+    psutil = SimpleNamespace(virtual_memory=lambda: free)
+    monkeypatch.setattr("restore_cli.training.store.psutil", psutil)
+
+
 @pytest.mark.parametrize("bytes_left", [0, 10_000, 10**9])
 def test_images_beyond_the_memory_limit_are_mapped(
     data: Path, tmp_path: Path, bytes_left: int, monkeypatch: pytest.MonkeyPatch
@@ -874,13 +881,13 @@ def test_images_beyond_the_memory_limit_are_mapped(
     expected = load_data(data, recipe, 3).training
     views = [Sample(sample.clean[:, ::-1]) for sample in expected]  # not contiguous
     monkeypatch.setenv("RESTORE_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(ImageStore, "__init__", lambda self: setattr(self, "left", bytes_left))
+    leave_memory(monkeypatch, bytes_left)
     found = load_data(data, recipe, 3).training
     mapped = [isinstance(sample.clean.base, np.memmap) for sample in found]
     assert any(mapped) == (bytes_left < 10**9)
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_array_equal(one.clean, other.clean)
-    for one, other in zip(ImageStore().keep(views), views, strict=True):
+    for one, other in zip(keep(views), views, strict=True):
         np.testing.assert_array_equal(one.clean, other.clean)
     assert list((tmp_path / "cache").glob("*")) == []
 
@@ -891,7 +898,7 @@ def test_an_unwritable_cache_is_named_when_it_is_needed(
     recipe = Recipe.parse(TINY)
     monkeypatch.setenv("RESTORE_CACHE", "/proc/cache")
     assert load_data(data, recipe, 3).training
-    monkeypatch.setattr(ImageStore, "__init__", lambda self: setattr(self, "left", 0))
+    leave_memory(monkeypatch, 0)
     with pytest.raises(
         RestoreError, match=r"Cannot keep images in a file in /proc/cache.*RESTORE_CACHE"
     ):
@@ -1067,7 +1074,7 @@ def test_hidden_images_are_not_trained_on(tmp_path: Path) -> None:
     for name in ("a.png", "._a.png", ".trash/b.png", "in/c.png"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert [path.name for path in find_images(tmp_path)] == ["a.png", "c.png"]
+    assert [path.name for path in images_in(tmp_path)] == ["a.png", "c.png"]
 
 
 def test_real_pairs_train(real_pairs: Path) -> None:

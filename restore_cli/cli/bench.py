@@ -21,7 +21,7 @@ from restore_cli.cli.completion import complete_list
 from restore_cli.cli.display import print_result, print_text, print_warning
 from restore_cli.cli.examples import examples
 from restore_cli.cli.fields import compose, option_fields, parameter, split_keys
-from restore_cli.cli.values import parse_tile, split_commas
+from restore_cli.cli.values import split_commas
 from restore_cli.degradations import Degradation, find_degradation
 from restore_cli.errors import UsageError
 from restore_cli.metrics.perceptual import Metric, find_metric
@@ -126,7 +126,7 @@ def _compose(task: type[Task]) -> Callable[..., None]:
             name,
             Annotated[
                 str | None,
-                options.option(bench.WHAT, _VALUES, _describe(damage, item), show_default=False),
+                options.option(bench.WHAT, _VALUES, _describe(damage, item)),
             ],
         )
         for name, item in levels.items()
@@ -183,7 +183,7 @@ def _run(
     clip: bench.Clip = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    tile: options.Tile = "auto",
+    tile: options.Tile = None,
     ensemble: options.Ensemble = False,
     offline: options.Offline = False,
     fresh: bench.Fresh = False,
@@ -199,7 +199,6 @@ def _run(
         given: values of the levels that have options of their own.
     """
     _check_reports(report or ())
-    side = parse_tile(tile)
 
     from restore_cli.bench.request import Request
     from restore_cli.engine import Settings  # imports torch
@@ -220,7 +219,7 @@ def _run(
         clip=clip,
         published=published,
         shown=_shown(report, show),
-        settings=Settings(device, precision, side, ensemble),
+        settings=Settings(device, precision, tile, ensemble),
         offline=offline,
         fresh=fresh,
     )

@@ -27,9 +27,7 @@ Sets = Annotated[
 
 Data = Annotated[
     list[Path] | None,
-    options.option(
-        WHAT, "DIR", "Folder that contains image sets, or a single set.", show_default=False
-    ),
+    options.option(WHAT, "DIR", "Folder that contains image sets, or a single set."),
 ]
 Metrics = Annotated[
     list[str] | None,
@@ -37,7 +35,6 @@ Metrics = Annotated[
         WHAT,
         "NAME,...",
         f"Additional metrics: {', '.join(METRICS)}.",
-        show_default=False,
         autocompletion=complete_list(lambda _: METRICS),
     ),
 ]
@@ -53,7 +50,6 @@ Report = Annotated[
         _OUT,
         "FILE",
         "Write a report as .html, .md, .csv, .json or .toml; repeatable.",
-        show_default=False,
     ),
 ]
 Show = Annotated[
@@ -75,7 +71,6 @@ Suite = Annotated[
     typer.Argument(
         metavar="NAME",
         help="Suite to run: papers or bundled.",
-        show_default=False,
         autocompletion=suite_names,
     ),
 ]
@@ -85,12 +80,11 @@ Pairs = Annotated[
         WHAT,
         "CLEAN:DAMAGED",
         "Subfolders of each set with ground-truth and degraded images.",
-        show_default=False,
     ),
 ]
 Level = Annotated[
     list[str] | None,
-    options.option(WHAT, "KEY=VALUE,VALUE,...", "Degradation level", show_default=False),
+    options.option(WHAT, "KEY=VALUE,VALUE,...", "Degradation level"),
 ]
 Degrade = Annotated[
     list[str] | None,
@@ -98,7 +92,6 @@ Degrade = Annotated[
         WHAT,
         "KEY=VALUE,VALUE,...",
         "Treat all images as clean and degrade them at this level.",
-        show_default=False,
     ),
 ]
 Models = Annotated[
@@ -107,13 +100,12 @@ Models = Annotated[
         WHAT,
         "NAME|FILE,...",
         "Models to benchmark; by default the task's default model.",
-        show_default=False,
         autocompletion=complete_list(model_names),
     ),
 ]
 Baselines = Annotated[
     list[str] | None,
-    options.option(WHAT, "NAME,...", "Baselines to compare with", show_default=False),
+    options.option(WHAT, "NAME,...", "Baselines to compare with"),
 ]
 
 
@@ -137,7 +129,6 @@ Tasks = Annotated[
         "TASK,...",
         "Run only the benchmarks of these tasks, denoise,sr; by default of all.",
         "--task",
-        show_default=False,
         autocompletion=complete_list(lambda _: TASKS),
     ),
 ]

@@ -56,6 +56,4 @@ def select(names: Sequence[str] | None, everything: bool, task: str | None = Non
         raise UsageError("Cannot choose models. Give their names, or --all for all models.")
     if not names:
         return find_of_task(task)
-    return list(
-        {entry.name: entry for name in names or () for entry in catalog.find(name)}.values()
-    )
+    return list({entry.name: entry for name in names for entry in catalog.find(name)}.values())

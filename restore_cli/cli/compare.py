@@ -18,7 +18,7 @@ from restore_cli.cli.fields import fill_task
 from restore_cli.cli.options import FLAG, Debug
 from restore_cli.cli.progress import Downloads, show_progress
 from restore_cli.cli.signals import Worker, call
-from restore_cli.cli.values import parse_tile, split_commas
+from restore_cli.cli.values import split_commas
 from restore_cli.errors import ExitCode, PictureError, UsageError
 from restore_cli.models import store
 from restore_cli.models.catalog import Entry
@@ -41,9 +41,7 @@ def compare(
     ],
     out: Annotated[
         Path,
-        typer.Option(
-            "--output", "-o", metavar="FILE.html", help="HTML page to write.", show_default=False
-        ),
+        typer.Option("--output", "-o", metavar="FILE.html", help="HTML page to write."),
     ],
     after: Annotated[
         list[Path] | None,
@@ -64,7 +62,6 @@ def compare(
             help=f"Task of the models: {', '.join(TASKS)}; by default the one that all of them are"
             " for.",
             autocompletion=lambda: [*TASKS],
-            show_default=False,
         ),
     ] = None,
     level: Annotated[
@@ -88,7 +85,7 @@ def compare(
     offline: options.Offline = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    tile: options.Tile = "auto",
+    tile: options.Tile = None,
     mask: options.Mask = None,
     quiet: options.Quiet = False,
     debug: Debug = False,
@@ -127,7 +124,7 @@ def compare(
         from restore_cli.pipeline.plan import Step
 
         kind = fill_task(find_task(task or call(find_task_of, names)), "--level", level or ())
-        settings = Settings(device, precision, parse_tile(tile))
+        settings = Settings(device, precision, tile)
         item = FileJob(str(before), STREAM, before.name, format="PNG")
         items = match_files([item], mask, None)
         request = job.Request(Step(kind), items, settings=settings, offline=offline, debug=debug)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,7 +17,7 @@ from typer.core import TyperOption
 from restore_cli.cli import PHOTO_COMMANDS, load_command
 from restore_cli.cli.fields import option_fields
 from restore_cli.cli.restore import task_command
-from restore_cli.cli.values import parse_format, parse_pages, parse_tile, suggest
+from restore_cli.cli.values import suggest
 from restore_cli.errors import UsageError
 from restore_cli.image import has_image_suffix
 from restore_cli.models import catalog
@@ -99,11 +99,14 @@ def find_defaults(name: str) -> dict[str, Default]:
 def without_rivals(found: Mapping[str, Default], args: Sequence[str]) -> dict[str, Default]:
     """Leave out defaults that exclude an option of the command line, which comes first."""
     excluded = _excluded({word.partition("=")[0].removeprefix("--") for word in args})
-    outputs = [value for option, value in pairwise(args) if option in ("-o", "--output")]
-    outputs += [match[1] for word in args if (match := re.match(r"(?:--output=|-o)(.+)", word))]
+    outputs = [value for word, value in pairwise(args) if re.fullmatch(r"--output|-[qr]*o", word)]
+    outputs += [
+        match[1] for word in args if (match := re.match(r"(?:--output=|-[qr]*o)(.+)", word))
+    ]
+    inputs = [word for before, word in pairwise(["", *args]) if before != "--files-from"]
     if any(map(has_image_suffix, outputs)):
         excluded.add("format")
-    if "-" in (outputs or args):  # the image is written to standard output
+    if "-" in (outputs or inputs):  # the image is written to standard output
         excluded.add("json")
     return {key: default for key, default in found.items() if key not in excluded}
 
@@ -207,14 +210,6 @@ def _to_text(value: Any, option: TyperOption) -> _Value:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-# Of options that a command parses after typer.
-_PARSERS: Mapping[str, Callable[[Any], object]] = {
-    "tile": parse_tile,
-    "format": parse_format,
-    "pages": parse_pages,
-}
-
-
 def _check_values(command: Any, found: Mapping[str, Default]) -> None:
     """Raise UsageError if a default is not a valid value of its option."""
     options = _options(command)
@@ -222,8 +217,6 @@ def _check_values(command: Any, found: Mapping[str, Default]) -> None:
     for key, default in found.items():
         try:
             options[key].process_value(context, default.value)
-            if key in _PARSERS:
-                _PARSERS[key](default.value)
         except (UsageError, typer.TyperException) as error:
             reason = error.message if isinstance(error, typer.TyperException) else str(error)
             reason = f"{reason.rstrip('.')}."

@@ -105,7 +105,7 @@ def describe(record: Record) -> str:
     network ran, because nothing could change, it says "left unchanged".
     """
     if record.status == "skipped":
-        return f"{record.input}: skipped, {record.output} exists"
+        return f"{name_input(record)}: skipped, {record.output} exists"
     parts = [
         f"{name_input(record)} -> {'standard output' if record.output == '-' else record.output}"
     ]

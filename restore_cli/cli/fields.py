@@ -64,7 +64,6 @@ def task_parameter(item: dataclasses.Field[Any]) -> inspect.Parameter:
         help=item.metadata["help"] + r" \[default: auto]" * automatic,  # \[ is not markup
         parser=item.metadata["parse"],
         autocompletion=lambda: values,
-        show_default=item.default not in (None, ()),
     )
     if item.default == ():
         return parameter(item.name, Annotated[list[str] | None, option])

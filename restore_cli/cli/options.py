@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
+from restore_cli.cli import values
 from restore_cli.cli.completion import complete_list, licensed_names, model_names
-from restore_cli.cli.values import parse_strength, parse_suffix
 
 # Keys of the context's meta, which nested commands share.
 DEBUG = "restore_cli.debug"
@@ -67,8 +67,7 @@ Suffix = Annotated[
         _FILES,
         "TEXT",
         "Suffix added to output names, before the extension; by default .denoised and the like.",
-        show_default=False,
-        parser=parse_suffix,
+        parser=values.parse_suffix,
     ),
 ]
 Format = Annotated[
@@ -78,16 +77,18 @@ Format = Annotated[
         "FORMAT",
         "Output format: png, jpg, webp, tif, bmp, ppm, avif, heic or jxl; by default the same as"
         " the input, or png for GIF and RAW.",
+        parser=values.parse_format,
         autocompletion=lambda: ["png", "jpg", "webp", "tif", "bmp", "ppm", "avif", "heic", "jxl"],
     ),
 ]
 Pages = Annotated[
-    str,
+    Literal["first", "all"],
     option(
         _FILES,
         "first|all",
         "Restore only the first frame or page of a file, or all: of animated GIF, WebP and PNG, and"
         " of TIFF.",
+        parser=values.parse_pages,
         autocompletion=lambda: ["first", "all"],
     ),
 ]
@@ -100,7 +101,6 @@ JpegQuality = Annotated[
         " own quality if higher. Deblock uses 99 for inputs above 85.",
         min=1,
         max=100,
-        show_default=False,
     ),
 ]
 MaxPixels = Annotated[
@@ -111,7 +111,6 @@ MaxPixels = Annotated[
         "Refuse images with more pixels, in all pages together; by default 536 million, and fewer"
         " for very small files.",
         min=1,
-        show_default=False,
     ),
 ]
 Provenance = Annotated[
@@ -162,7 +161,6 @@ Jobs = Annotated[
         "--jobs",
         "-j",
         min=1,
-        show_default=False,
     ),
 ]
 Ray = Annotated[
@@ -172,6 +170,7 @@ Ray = Annotated[
         "ADDRESS",
         "Restore with Ray: on this computer, or with auto, HOST:6379 or ray://HOST:10001 on a"
         " cluster; --jobs is then the number of workers, by default one for each GPU or CPU core.",
+        parser=values.check_ray,
         autocompletion=lambda: ["auto", "local"],
     ),
 ]
@@ -234,12 +233,13 @@ Precision = Annotated[
     ),
 ]
 Tile = Annotated[
-    str,
+    int | None,
     option(
         _NETWORK,
         "auto|N|0",
         "Tile size in pixels, 16 or more, for most networks 128 or more; 0 processes the entire"
-        " image at once, auto picks a size that fits in memory.",
+        r" image at once, auto picks a size that fits in memory. \[default: auto]",
+        parser=values.parse_tile,
     ),
 ]
 CheckTiles = Annotated[
@@ -274,7 +274,7 @@ Strength = Annotated[
         _EFFECT,
         "SHARE",
         "Blend between the input (0) and the restored photo (1); also a percentage.",
-        parser=parse_strength,
+        parser=values.parse_strength,
     ),
 ]
 Mask = Annotated[

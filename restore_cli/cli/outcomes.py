@@ -79,7 +79,9 @@ class Outcomes:
                     done += f", {failed} failed"
                 raise KeyboardInterrupt(f"{done}. {self.advice}") from error
         if not self.quiet:
-            self._summarize()
+            if self.batch.photos != 1:
+                self._print_totals()
+            self._print_page()
         if self._summary.counts["failed"]:
             raise typer.Exit(ExitCode.FAILED)
 
@@ -102,11 +104,6 @@ class Outcomes:
             print_note(describe(record))
             for warning in record.warnings:
                 print_warning(f"{name_input(record)}: {warning}")
-
-    def _summarize(self) -> None:
-        if self.batch.photos != 1:
-            self._print_totals()
-        self._print_page()
 
     def _print_totals(self) -> None:
         """Print a table on a terminal, and otherwise one line."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 from restore_cli.cli import display
 from restore_cli.cli.model_facts import describe_download
@@ -19,26 +19,17 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
 
-class Progress(Protocol):
+class Progress:
     """Where a command reports its progress; `visible` says whether it is shown."""
 
-    visible: ClassVar[bool]
+    visible: ClassVar[bool] = False
 
     def update(self, done: float, total: float, note: str = "") -> None:
         """Report that `done` of `total` units are done."""
 
 
-class NullProgress:
-    """Progress that is not shown."""
-
-    visible: ClassVar[bool] = False
-
-    def update(self, done: float, total: float, note: str = "") -> None:
-        """Do nothing."""
-
-
 @dataclass(frozen=True)
-class ProgressBar:
+class ProgressBar(Progress):
     """Progress on a terminal."""
 
     visible: ClassVar[bool] = True
@@ -54,7 +45,7 @@ class ProgressBar:
 def show_progress(title: str, quiet: bool = False) -> Iterator[Progress]:
     """Show a line at the bottom of the terminal: title, bar, note, time left."""
     if quiet or not display.stderr.is_terminal:
-        yield NullProgress()
+        yield Progress()
         return
     from rich import progress as rich
     from rich.table import Column

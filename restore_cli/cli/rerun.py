@@ -17,7 +17,6 @@ from restore_cli.cli.fields import fill_task
 from restore_cli.cli.options import Accept, Debug, Json, MaxPixels, Offline, Overwrite
 from restore_cli.cli.progress import BatchProgress, Downloads, show_progress
 from restore_cli.cli.signals import Worker, call
-from restore_cli.cli.values import parse_tile
 from restore_cli.errors import ExitCode, UsageError
 from restore_cli.image import format_of, is_image_name, suffix_of, write_encoded
 from restore_cli.models import store
@@ -99,7 +98,6 @@ def rerun(
         )
     for name in accept or ():
         store.accept_license(name)
-    parse_tile("auto" if run.tile is None else str(run.tile))
     tasks = [fill_task(find_task(step.task), "the metadata", step.given) for step in run.steps]
     models = find_models(run.steps, model)
     strengths = [step.strength for step in run.steps]

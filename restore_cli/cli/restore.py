@@ -32,16 +32,7 @@ from restore_cli.cli.outcomes import Outcomes
 from restore_cli.cli.progress import BatchProgress, Downloads, show_progress
 from restore_cli.cli.signals import Worker
 from restore_cli.cli.sources import Sources
-from restore_cli.cli.values import (
-    check_ray,
-    date_of_environment,
-    fill_in_ray,
-    parse_existing,
-    parse_format,
-    parse_pages,
-    parse_shard,
-    parse_tile,
-)
+from restore_cli.cli.values import date_of_environment, fill_in_ray, parse_existing, parse_shard
 from restore_cli.errors import ExitCode, UsageError
 from restore_cli.models import store
 from restore_cli.pipeline.plan import Plan, Step, keeps_most_pixels
@@ -142,7 +133,7 @@ def restore_photos(
     offline: options.Offline = False,
     device: options.Devices = "auto",
     precision: options.Precision = "auto",
-    tile: options.Tile = "auto",
+    tile: options.Tile = None,
     check_tiles: options.CheckTiles = False,
     ensemble: options.Ensemble = False,
     compile: options.Compile = False,
@@ -163,8 +154,7 @@ def restore_photos(
     reports = report or []
     resume = resume or retry_failed or watch
     _check_written([] if resume else reports, compare, overwrite)
-    choice = parse_pages(pages)
-    if choice == "all" and (reference or compare or preview or save_mask or provenance):
+    if pages == "all" and (reference or compare or preview or save_mask or provenance):
         raise UsageError(
             "Cannot use --pages all with --reference, --compare, --preview, --save-mask or"
             " --provenance. Leave one out."
@@ -183,7 +173,7 @@ def restore_photos(
         naming=OutputNaming(
             output=output,
             suffix=f".{plan.suffix}" if suffix is None else suffix,
-            format=parse_format(format) if format else None,
+            format=format,
             exact=keeps_most_pixels(plan) or mask is not None,
             masks=save_mask,
         ),
@@ -198,7 +188,6 @@ def restore_photos(
                 path, overwrite=overwrite or (journal is not None and journal.owns(str(path)))
             )
         items = sources.find(journal, quiet)
-        side = parse_tile(tile)
         for name in accept or ():
             store.accept_license(name)
         from restore_cli.engine import Settings  # imports torch
@@ -215,17 +204,18 @@ def restore_photos(
         if not dry_run and isinstance(items, list):
             _check_streams(items, json, alone)
             new = (item for item in items if not (skip_existing and storage.is_file(item.output)))
-            for item in [] if resume else itertools.islice(new, 1):
-                _check_writable(item.output)
+            for item in itertools.islice(new, 1):
+                if not resume:  # otherwise the journal is in the folder
+                    _check_writable(item.output)
                 if item.mask:
                     _check_writable(item.mask, "--save-mask")
         request = Request(
             plan=plan,
             items=items,
-            settings=Settings(devices[0], precision, side, ensemble, compile),
+            settings=Settings(devices[0], precision, tile, ensemble, compile),
             devices=() if alone or (ray and jobs is None) else devices,
-            ray=check_ray(ray) if ray else None,
-            pages=choice,
+            ray=ray,
+            pages=pages,
             jpeg_quality=jpeg_quality,
             max_pixels=max_pixels,
             existing=sources.existing,

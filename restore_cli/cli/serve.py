@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from restore_cli.cli import options
 from restore_cli.cli.display import print_note, print_result, print_warning
 from restore_cli.cli.examples import examples
-from restore_cli.cli.values import parse_tile
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.models import store
 
@@ -68,7 +67,7 @@ def serve(
     offline: options.Offline = False,
     device: options.Device = "auto",
     precision: options.Precision = "auto",
-    tile: options.Tile = "auto",
+    tile: options.Tile = None,
 ) -> None:
     """Restore photos in a web browser, or by HTTP.
 
@@ -78,7 +77,6 @@ def serve(
     Photos are restored one after the other on this computer. They are deleted when they are removed
     from the page, once a program has fetched the result, after --keep, and when the server ends.
     """
-    side = parse_tile(tile)
     for name in accept or ():
         store.accept_license(name)
     uvicorn = _import_uvicorn()
@@ -97,7 +95,7 @@ def serve(
         raise UsageError("Cannot use this token: use only letters, digits and signs of ASCII.")
     find_device(device)
     config = Config(
-        settings=Settings(device, precision, side),
+        settings=Settings(device, precision, tile),
         offline=offline,
         token=token,
         max_upload=round(max_upload * 1e6),

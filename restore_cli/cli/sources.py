@@ -6,7 +6,7 @@ import codecs
 import os
 import sys
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,22 +64,16 @@ class Sources:
             UsageError: there is no such folder, or it cannot be written.
             RestoreError: see `Journal`.
         """
-        from restore_cli.pipeline.journal import Journal
+        from restore_cli.pipeline.journal import Journal, journal_path
 
-        if not create and not self.has_journal():
+        folder, shard = self._journal_place()
+        if not create and not journal_path(folder, shard).exists():
             yield None
             return
-        folder, shard = self._journal_place()
         if create and not storage.is_url(folder):
             check_folder(Path(folder))
         with closing(Journal(folder, shard)) as journal:
             yield journal
-
-    def has_journal(self) -> bool:
-        """Whether an earlier run left a journal; raises UsageError as `open_journal`."""
-        from restore_cli.pipeline.journal import journal_path
-
-        return journal_path(*self._journal_place()).exists()
 
     def _journal_place(self) -> tuple[str, str]:
         """The folder of the journal, and the name of the part of a batch."""
@@ -213,9 +207,15 @@ def _read_lines(file: BinaryIO) -> Iterator[str]:
         block, mark = block.removeprefix(mark), b""
         end = end or (b"\0" if b"\0" in block else b"\n" if b"\n" in block else b"")
         *lines, rest = (rest + block).split(end) if end else [rest + block]
-        yield from (os.fsdecode(line.rstrip(b"\r")) for line in lines if line.strip(b"\r"))
-    if rest.strip(b"\r"):
-        yield os.fsdecode(rest.rstrip(b"\r"))
+        yield from _names(lines, end)
+    yield from _names([rest], end)
+
+
+def _names(lines: Iterable[bytes], end: bytes) -> Iterator[str]:
+    """The paths in lines; Windows ends them with a carriage return, too."""
+    for line in lines:
+        if name := line if end == b"\0" else line.rstrip(b"\r"):
+            yield os.fsdecode(name)
 
 
 def _warn_of_unread(unread: Counter[str]) -> None:

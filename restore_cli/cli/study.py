@@ -23,7 +23,7 @@ EPILOG = examples("study")
 
 
 def _option(text: str, metavar: str, *names: str, **others: Any) -> Any:
-    return typer.Option(*names, metavar=metavar, help=text, show_default=False, **others)
+    return typer.Option(*names, metavar=metavar, help=text, **others)
 
 
 def study(
@@ -32,7 +32,6 @@ def study(
         typer.Argument(
             metavar="NAME",
             help="Name of the study (see --list).",
-            show_default=False,
             autocompletion=study_names,
         ),
     ] = None,

@@ -46,7 +46,6 @@ TaskName = Annotated[
         _RECIPE,
         "TASK",
         f"Restoration task: {', '.join(TASKS)}.",
-        show_default=False,
         autocompletion=lambda: list(TASKS),
     ),
 ]
@@ -56,7 +55,6 @@ Arch = Annotated[
         _RECIPE,
         "FILE:CLASS",
         r"Network to train (see --list-archs). \[default: that of the task's default model]",
-        show_default=False,
         autocompletion=arch_names,
     ),
 ]
@@ -66,7 +64,6 @@ Params = Annotated[
         _RECIPE,
         "KEY=VALUE",
         "Network parameter, such as channels=1; repeatable.",
-        show_default=False,
     ),
 ]
 Levels = Annotated[
@@ -75,7 +72,6 @@ Levels = Annotated[
         _RECIPE,
         "KEY=VALUE",
         r"Degradation level: a value or \[low,high]; repeatable.",
-        show_default=False,
     ),
 ]
 Init = Annotated[
@@ -84,24 +80,21 @@ Init = Annotated[
         _RECIPE,
         "NAME|FILE",
         "Checkpoint to start from.",
-        show_default=False,
         autocompletion=model_names,
     ),
 ]
 Steps = Annotated[
     int | None,
-    option(_RECIPE, "N", r"Training length in steps. \[default: 10000]", show_default=False),
+    option(_RECIPE, "N", r"Training length in steps. \[default: 10000]"),
 ]
 Minutes = Annotated[
     float | None,
-    option(_RECIPE, "N", "Training time in minutes, instead of --steps.", show_default=False),
+    option(_RECIPE, "N", "Training time in minutes, instead of --steps."),
 ]
-Batch = Annotated[
-    int | None, option(_RECIPE, "N", r"Patches per step. \[default: 16]", show_default=False)
-]
+Batch = Annotated[int | None, option(_RECIPE, "N", r"Patches per step. \[default: 16]")]
 Patch = Annotated[
     int | None,
-    option(_RECIPE, "N", r"Side of a patch in pixels. \[default: 64]", show_default=False),
+    option(_RECIPE, "N", r"Side of a patch in pixels. \[default: 64]"),
 ]
 PrecisionName = Annotated[
     str | None,
@@ -110,13 +103,10 @@ PrecisionName = Annotated[
         "auto|bf16|fp32",
         r"Precision of the forward pass; auto is bf16 if the device computes it natively."
         r" \[default: auto]",
-        show_default=False,
         autocompletion=lambda: ["auto", "bf16", "fp32"],
     ),
 ]
-Seed = Annotated[
-    int | None, option(_RECIPE, "N", r"Random seed. \[default: 0]", show_default=False)
-]
+Seed = Annotated[int | None, option(_RECIPE, "N", r"Random seed. \[default: 0]")]
 Settings = Annotated[
     list[str] | None,
     option(
@@ -136,16 +126,13 @@ Pairs = Annotated[
         _DATA,
         "CLEAN:DAMAGED",
         "Subfolders of --data with paired images; repeatable.",
-        show_default=False,
     ),
 ]
 ValidationFolder = Annotated[
     Path | None,
     option(_DATA, "DIR", r"Validation images. \[default: a held-out split]", "--val"),
 ]
-Workers = Annotated[
-    int | None, option(_DATA, "N", "Data-loading worker processes.", show_default=False, min=0)
-]
+Workers = Annotated[int | None, option(_DATA, "N", "Data-loading worker processes.", min=0)]
 Out = Annotated[
     Path | None,
     option(_RUN, "FILE", r"Checkpoint to write. \[default: NAME.safetensors]"),
@@ -164,7 +151,6 @@ Jobs = Annotated[
         _RUN,
         "N",
         "Train several models, N at a time, with one thread each.",
-        show_default=False,
         min=1,
     ),
 ]
@@ -172,9 +158,7 @@ Compile = Annotated[
     bool,
     flag(_RUN, "Compile the network with torch.compile.", "--compile"),
 ]
-LogFolder = Annotated[
-    Path | None, option(_RUN, "DIR", "Write TensorBoard logs to this folder.", show_default=False)
-]
+LogFolder = Annotated[Path | None, option(_RUN, "DIR", "Write TensorBoard logs to this folder.")]
 DryRun = Annotated[
     bool,
     flag(_RUN, "Print the complete recipe and its cost without training.", "--dry-run"),

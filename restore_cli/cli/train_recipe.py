@@ -32,18 +32,15 @@ def merge_options(
     """
     from restore_cli.training.recipe import with_levels  # imports torch
 
+    given = {**given, **parse_keys("--set", settings)}
     values = {**(read_recipe(model) if model else {}), **given}
     if "steps" in given and "minutes" not in given:
         values["minutes"] = 0  # the recipe's minutes would take precedence
-    own = parse_keys("--set", settings)
-    if "steps" in own:
-        values["minutes"] = 0
-    values |= own
-    for key, option, args in (("params", "--param", params), ("levels", "--level", levels)):
-        if args:
-            values[key] = {**values.get(key, {}), **parse_keys(option, args)}
     drawn = parse_keys("--level", levels)
-    found = values.get("validation") if drawn and "validation" not in own else None
+    for key, own in (("params", parse_keys("--param", params)), ("levels", drawn)):
+        if own:
+            values[key] = {**values.get(key, {}), **own}
+    found = values.get("validation") if drawn and "validation" not in given else None
     if isinstance(found, list | tuple) and all(isinstance(one, Mapping) for one in found):
         values["validation"] = with_levels(found, drawn)
     if not values:

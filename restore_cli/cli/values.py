@@ -8,14 +8,13 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from restore_cli.errors import PictureError, UsageError
 from restore_cli.tasks import parse_strength as parse_strength
 
 if TYPE_CHECKING:
     from restore_cli.pipeline.files import Existing
-    from restore_cli.pipeline.request import PageChoice
 
 _SMALLEST_TILE = 16  # pixels
 _RAY = re.compile(r"auto|local|ray://\S+|([\w.-]+|\[[0-9a-fA-F:]+\]):\d+")
@@ -62,7 +61,7 @@ def parse_suffix(text: str) -> str:
     return text
 
 
-def parse_pages(text: str) -> PageChoice:
+def parse_pages(text: str) -> Literal["first", "all"]:
     """Which frames or pages of a file to restore."""
     if text == "first":
         return "first"

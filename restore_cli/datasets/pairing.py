@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from restore_cli.datasets.known import known_sets
 from restore_cli.errors import UsageError
-from restore_cli.image import is_image_name, read_picture, read_size
+from restore_cli.image import find_images, is_image_name, read_picture, read_size
 
 
 def find_pairs(
@@ -63,7 +63,7 @@ def list_images(folder: Path, *, recursive: bool = False) -> dict[str, Path]:
             raise UsageError(
                 f"{folder} contains several sets: {', '.join(inner)}. Name one of them."
             )
-        paths = sorted(filter(_is_image, folder.rglob("*")))
+        paths = find_images(folder)
     images: dict[str, Path] = {}
     for path in paths:
         other = images.setdefault(path.relative_to(folder).with_suffix("").as_posix(), path)

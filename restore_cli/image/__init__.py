@@ -21,6 +21,7 @@ from restore_cli.image.formats import HOLDS as HOLDS
 from restore_cli.image.formats import LOSSY as LOSSY
 from restore_cli.image.formats import READ_ONLY as READ_ONLY
 from restore_cli.image.formats import READ_SUFFIXES as READ_SUFFIXES
+from restore_cli.image.formats import find_images as find_images
 from restore_cli.image.formats import format_of as format_of
 from restore_cli.image.formats import has_image_suffix as has_image_suffix
 from restore_cli.image.formats import is_altered as is_altered

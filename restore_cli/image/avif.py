@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from PIL import Image
 
+from restore_cli.image.isobmff import brands
 from restore_cli.image.opencv import opencv_samples
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_of, pillow_raster
@@ -19,6 +20,8 @@ _NCLX = b"colrnclx"  # followed by primaries, transfer and matrix of ITU-T H.273
 def decode_avif(data: bytes, image: Image.Image) -> Picture:
     """Decode an AVIF file that Pillow has opened."""
     notes = frame_notes(image)
+    if b"tmap" in brands(data):
+        notes.append("The HDR gain map was left out.")
     bits = _sample_bits(data)
     raster = _deep_raster(data, image, bits, notes) if bits > 8 else pillow_raster(image, notes)
     metadata, orientation = metadata_of(image, notes)

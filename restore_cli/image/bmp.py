@@ -46,6 +46,7 @@ def _has_fourth_byte(data: bytes) -> bool:
 
     It does not if that byte is 0 in all pixels, or 255 in all pixels.
     """
-    start, bits, compression = struct.unpack_from("<10xI14xHI", data.ljust(34))
-    fourth = np.frombuffer(data, np.uint8)[start + 3 :: 4]
+    start, width, height, bits, compression = struct.unpack_from("<10xI4xiixxHI", data.ljust(34))
+    end = start + 4 * abs(width * height)  # a profile may follow
+    fourth = np.frombuffer(data, np.uint8)[start + 3 : end : 4]
     return bits == 32 and compression == 0 and not (fourth.max() == 0 or fourth.min() == 255)

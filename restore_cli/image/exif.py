@@ -10,15 +10,19 @@ from contextlib import suppress
 
 from PIL import ExifTags
 
+from restore_cli.image.tiff_tags import tag_values
+
 TIFF_HEADERS = (b"II*\0", b"MM\0*")
 _SHORT, _LONG = 3, 4
-_WIDTHS: tuple[int, ...] = (ExifTags.Base.ImageWidth, ExifTags.Base.ExifImageWidth)
-_HEIGHTS: tuple[int, ...] = (ExifTags.Base.ImageLength, ExifTags.Base.ExifImageHeight)
+# With RelatedImageWidth and RelatedImageLength of the Interoperability directory.
+_WIDTHS: tuple[int, ...] = (ExifTags.Base.ImageWidth, ExifTags.Base.ExifImageWidth, 0x1001)
+_HEIGHTS: tuple[int, ...] = (ExifTags.Base.ImageLength, ExifTags.Base.ExifImageHeight, 0x1002)
 # The tags with the place and the number of bytes of a thumbnail: a JPEG, or strips of pixels.
 _THUMBNAILS = (
     (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount),
     (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
 )
+_JPEG = b"\xff\xd8"
 _ADOBE_RGB, _SRGB = b"R03\0", b"R98\0"  # of InteroperabilityIndex
 _XMP_THUMBNAILS = (b"xmp:Thumbnails", b"xap:Thumbnails")
 # The version of a gain map (Ultra HDR), without which programs do not look for it.
@@ -135,14 +139,13 @@ def _remove_thumbnail(block: bytearray) -> None:
     if not start:
         return
     struct.pack_into(form, block, link, 0)
-    found: dict[int, int] = {}
-    for tag, kind, place in _numbers(block, start):
-        (found[tag],) = struct.unpack_from(kind, block, place)
-    for offset, length in _THUMBNAILS:
-        begin = found.get(offset, 0)
-        end = min(begin + found.get(length, 0), len(block))
-        if start < begin < end:
-            block[begin:end] = bytes(end - begin)
+    for offsets, lengths in _THUMBNAILS:
+        begins, sizes = (tag_values(block, start, tag) for tag in (offsets, lengths))
+        for begin, length in zip(begins, sizes, strict=False):
+            end = min(begin + length, len(block))
+            # In front of the directory, broken offsets could lead to other metadata.
+            if begin < end and (start < begin or block[begin : begin + 2] == _JPEG):
+                block[begin:end] = bytes(end - begin)
 
 
 def _order(block: bytes | bytearray) -> str:
@@ -150,16 +153,20 @@ def _order(block: bytes | bytearray) -> str:
 
 
 def _all_numbers(block: bytes | bytearray) -> list[tuple[int, str, int]]:
-    """Return the single integers in the first directory and in its Exif directory.
+    """Return the single integers in the first directory, its Exif directory, and Interoperability.
 
     Raises:
-        struct.error: a directory is broken.
+        struct.error: one of the first two is broken.
     """
     (start,) = struct.unpack_from(_order(block) + "I", block, 4)
     entries = list(_numbers(block, start))
     for tag, form, place in tuple(entries):
         if tag == ExifTags.IFD.Exif:
             entries += _numbers(block, *struct.unpack_from(form, block, place))
+    for tag, form, place in tuple(entries):
+        if tag == ExifTags.IFD.Interop:
+            with suppress(struct.error):
+                entries += _numbers(block, *struct.unpack_from(form, block, place))
     return entries
 
 

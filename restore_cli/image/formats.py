@@ -111,6 +111,17 @@ def is_image_name(path: Path | str) -> bool:
     return name is not None and _is_installed(name)
 
 
+def find_images(folder: Path) -> list[Path]:
+    """Return the images in a folder and its subfolders, sorted, without hidden ones."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if is_image_name(path)
+        and all(part[0] != "." for part in path.relative_to(folder).parts)
+        and path.is_file()
+    )
+
+
 def is_pillow_name(path: Path | str) -> bool:
     """Return whether Pillow reads files with this suffix, or the suffix is unknown."""
     return _BY_SUFFIX.get(_suffix(path)) not in _LIBRARIES

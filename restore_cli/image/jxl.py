@@ -60,13 +60,16 @@ def decode_jxl(data: bytes, bounds: Bounds) -> Picture:
         is_jpeg, info, pixels, icc, _ = decoder(data)
     except RuntimeError:  # its text is for developers
         raise ValueError("libjxl cannot decode it") from None
+    notes: list[str] = []
+    if any(kind == b"jhgm" for kind, _ in boxes(data)):
+        notes.append("The HDR gain map was left out.")
     if is_jpeg:
-        return replace(decode_jpeg(pixels, open_image(pixels, bounds)), format="JXL")
+        picture = decode_jpeg(pixels, open_image(pixels, bounds))
+        return replace(picture, format="JXL", notes=(*picture.notes, *notes))
     if info.mode not in _BANDS:
         raise PictureError(
             f"the pixel format {info.mode} is not supported. Save it with 8 bits per sample."
         )
-    notes: list[str] = []
     bands = _BANDS[info.mode]
     # The mode says 8 bits for gray and alpha with 16.
     depth = 8 * len(pixels) // (info.height * info.width * bands)

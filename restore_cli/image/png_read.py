@@ -111,7 +111,7 @@ def _profile(payload: bytes | None, notes: list[str]) -> bytes | None:
 
 def _xmp(chunks: Sequence[tuple[bytes, bytes]], notes: list[str]) -> bytes | None:
     for kind, payload in chunks:
-        if kind == b"iTXt" and payload.startswith(XMP_KEYWORD):
+        if kind in TEXT_CHUNKS and payload.startswith(XMP_KEYWORD):
             return _text(kind, payload, "XMP", notes)
     return None
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from restore_cli.errors import PictureError
 from restore_cli.image.arrays import Samples, row_blocks
 from restore_cli.image.exif import upright_xmp
 from restore_cli.image.picture import Metadata, Picture
@@ -118,6 +119,8 @@ def quantized(picture: Picture, *, flatten: bool = False) -> Iterator[Samples]:
     peak = 2**picture.depth - 1
     for top, bottom in row_blocks(picture.height, picture.width):
         block: npt.NDArray[np.floating] = picture.pixels[top:bottom]
+        if not np.isfinite(block).all():
+            raise PictureError("some pixels are NaN or infinite. Fill them in first.")
         alpha = None
         if picture.alpha is not None:
             alpha = _rescaled(picture.alpha[top:bottom, :, None], picture.depth)

@@ -73,7 +73,10 @@ _CODECS = (
 
 
 def read_picture(
-    source: Path | str | bytes, name: str | None = None, *, max_pixels: int | None = None
+    source: Path | str | bytes | bytearray | memoryview,
+    name: str | None = None,
+    *,
+    max_pixels: int | None = None,
 ) -> Picture:
     """Read a photo from a file or from bytes, and rotate it upright.
 
@@ -86,6 +89,8 @@ def read_picture(
         PictureError: the file does not exist, is not an image, is damaged or cut short, exceeds
             `max_pixels` or the free memory, or has float or 32-bit samples.
     """
+    if isinstance(source, bytearray | memoryview):
+        source = bytes(source)
     data = source if isinstance(source, bytes) else read_file(source, max_pixels)
     with named_errors(name or ("standard input" if isinstance(source, bytes) else str(source))):
         return decode(data, Bounds(len(data), max_pixels))

@@ -9,7 +9,8 @@ from PIL import ExifTags, Image
 from restore_cli.errors import PictureError
 from restore_cli.image.tiff_tags import numbers
 
-_COLORS = {2: 3, 5: 4, 6: 3, 8: 3}  # RGB, CMYK, YCbCr, LAB; all others have one channel
+_YCBCR, _SUBSAMPLING = 6, 530
+_COLORS = {2: 3, 5: 4, _YCBCR: 3, 8: 3}  # RGB, CMYK, YCbCr, LAB; all others have one channel
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ def segments_of(data: bytes, tags: Image.Exif, layout: TiffLayout) -> list[bytes
 
     Raises:
         ValueError: one of them is missing or cut short.
+        PictureError: colors are subsampled.
     """
     tiled = ExifTags.Base.TileWidth in tags
     offsets = numbers(tags, ExifTags.Base.TileOffsets if tiled else ExifTags.Base.StripOffsets)
@@ -139,6 +141,11 @@ def segments_of(data: bytes, tags: Image.Exif, layout: TiffLayout) -> list[bytes
         size = min(size, 2 * full + 256)  # the most that packing can need, whatever the tag says
         segment = view[start : start + size] if start >= 8 else view[:0]  # the header has 8 bytes
         if len(segment) < (full if layout.compression == 1 else 1):
+            plain = layout.compression == 1 and layout.photometric == _YCBCR
+            if plain and numbers(tags, _SUBSAMPLING, (2, 2)) != (1, 1):
+                raise PictureError(
+                    "uncompressed YCbCr with subsampled colors is not supported. Save it as RGB."
+                )
             raise ValueError(f"{'tile' if tiled else 'strip'} {index + 1} of {wanted} is cut short")
         segments.append(segment)
     return segments

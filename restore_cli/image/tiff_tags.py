@@ -11,9 +11,22 @@ from PIL import ExifTags, Image, TiffTags
 from restore_cli.image.pillow import unlimited
 
 # The tags that describe the photo: ProcessingSoftware, DocumentName, ImageDescription, Make, Model,
-# PageName, Software, DateTime, Artist, HostComputer, Rating, RatingPercent, Copyright, and the XP
-# texts of Windows. Other tags describe the layout of the file, or are read separately.
-_TEXTS = (11, *range(269, 273), 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096))
+# PageName, PageNumber, Software, DateTime, Artist, HostComputer, Rating, RatingPercent, Copyright,
+# and the XP texts of Windows. Other tags describe the layout of the file, or are read separately.
+_TEXTS = (
+    11,
+    *range(269, 273),
+    285,
+    297,
+    305,
+    306,
+    315,
+    316,
+    18246,
+    18249,
+    33432,
+    *range(40091, 40096),
+)
 TAG_IPTC, TAG_PHOTOSHOP = 33723, 34377
 
 # Types of the Exif standard that Pillow does not know: without them, it guesses from the value.
@@ -85,7 +98,7 @@ def is_reduced(data: bytes, start: int) -> bool:
     return any(kind & 1 for kind in tag_values(data, start, ExifTags.Base.NewSubfileType))
 
 
-def tag_values(data: bytes, start: int, tag: int) -> tuple[int, ...]:
+def tag_values(data: bytes | bytearray, start: int, tag: int) -> tuple[int, ...]:
     """Return the values of a SHORT or LONG tag in a directory; empty if it has none."""
     order = "<" if data[:2] == b"II" else ">"
     with contextlib.suppress(struct.error):

@@ -155,7 +155,7 @@ def add(name: str, file: Path) -> Path:
 
 
 def remove(entry: Entry) -> Path:
-    """Delete an entry's file and any partial download from the cache; returns its path.
+    """Delete an entry's file and any partial download from the cache; returns their folder.
 
     Raises:
         WeightsError: the file is not in the cache, or is part of the package.
@@ -171,7 +171,7 @@ def remove(entry: Entry) -> Path:
             f"Cannot remove {entry.name}: it is not in the cache. See `restore models list`."
         )
     shutil.rmtree(folder)
-    return path
+    return folder
 
 
 def _manual_download_hint(entry: Entry) -> str:

@@ -118,10 +118,8 @@ class Cluster:
     def collect(self) -> list[Record]:
         """Wait a moment for files to finish; return the records."""
         pending = [*self._starting, *self._running]
-        if self._ray.wait(pending, num_returns=1, timeout=_POLL_SECONDS)[0]:
-            done = self._ray.wait(pending, num_returns=len(pending), timeout=0)[0]
-        else:
-            done = []
+        self._ray.wait(pending, num_returns=1, timeout=_POLL_SECONDS)
+        done = self._ray.wait(pending, num_returns=len(pending), timeout=0)[0]
         records = [self._finish(found) for found in done if found in self._running]
         for found in done:
             if found in self._starting:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from restore_cli.errors import PictureError, UsageError
-from restore_cli.image import Pixels, is_image_name, read_picture, resize, to_rgb
+from restore_cli.image import Pixels, find_images, is_image_name, read_picture, resize, to_rgb
 from restore_cli.metrics import SSIM_WINDOW, psnr, ssim
 from restore_cli.report.comparison import Version
 
@@ -35,13 +35,11 @@ def pair(paths: Sequence[Path]) -> dict[str, list[Path | None]]:
             raise UsageError(f"Cannot compare {missing[0]}: it does not exist. Check the path.")
         raise UsageError("Cannot compare folders with files. Give only folders or only files.")
     first, *others = paths
-    pictures = sorted(
-        path
-        for path in first.rglob("*")
-        if is_image_name(path) and path.is_file() and not any(map(path.is_relative_to, others))
-    )
-    names = [path.relative_to(first) for path in pictures]
-    names = [name for name in names if not any(part.startswith(".") for part in name.parts)]
+    names = [
+        path.relative_to(first)
+        for path in find_images(first)
+        if not any(map(path.is_relative_to, others))
+    ]
     stems = {name.with_suffix("") for name in names}
     pairs = {
         str(name): [first / name, *(_find(other, name, stems) for other in others)]

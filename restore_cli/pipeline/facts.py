@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from PIL import ImageCms
-
 from restore_cli.errors import PictureError
 from restore_cli.image import Metadata, find_damage, read_picture, sha256_of_pixels
+from restore_cli.pipeline.measure import name_profile
 from restore_cli.pipeline.provenance import read_runs
 from restore_cli.report.provenance import Provenance
 
@@ -84,23 +82,13 @@ def read_facts(data: bytes, file: str, max_pixels: int | None = None) -> Facts:
         alpha=picture.alpha is not None,
         depth=picture.depth,
         jpeg_quality=picture.jpeg_quality,
-        profile=_name_profile(picture.metadata.icc),
+        profile=name_profile(picture.metadata.icc),
         dpi=picture.metadata.dpi,
         metadata=_kinds(picture.metadata),
         runs=runs,
         unchanged=sha256_of_pixels(picture) == runs[-1].pixels_sha256 if runs else None,
         warnings=warnings,
     )
-
-
-def _name_profile(icc: bytes | None) -> str | None:
-    if not icc:
-        return None
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
-        return ImageCms.getProfileDescription(profile).strip() or "without a name"
-    except (ImageCms.PyCMSError, OSError):
-        return "damaged"
 
 
 def _kinds(metadata: Metadata) -> tuple[str, ...]:

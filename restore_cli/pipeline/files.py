@@ -156,19 +156,24 @@ def plan(
         raise UsageError(
             "Cannot restore results of earlier runs again. Name them, or leave out --resume."
         )
-    single = len(found) == len(args) == 1 and not is_input_folder(args[0])
+    single = len(found) == 1 and not any(map(is_input_folder, args))
     items = match_files(_complete(found, naming, single), masks, references)
     items = [_refuse(item) if os.path.isdir(item.input) else item for item in items]
     claimed = _claim(items)
     items = [
         item
         for item in items
-        if claimed.get(storage.absolute(item.input), item.input) == item.input
+        if claimed.get(storage.same_name(item.input), item.input) == item.input
         or not (existing == "skip" or owns(item.input, ""))
     ]
     items = [item for item in items if _is_in(shard, item)]
     _protect([item for item in items if not item.refusal], existing, owns, reports)
-    return items
+    return [_keep_mask(item) for item in items] if existing == "skip" else items
+
+
+def _keep_mask(item: FileJob) -> FileJob:
+    """Keep a mask that exists, such as that of a photo whose restoration was killed."""
+    return replace(item, mask="") if item.mask and storage.is_file(item.mask) else item
 
 
 def _refuse(folder: FileJob) -> FileJob:
@@ -212,6 +217,7 @@ def follow(
         try:
             [item] = match_files(_complete([pair], naming, single=False), masks, references)
             _protect([item], existing, owns, ())
+            item = _keep_mask(item) if existing == "skip" else item
         except RestoreError as error:  # it must not stop the others
             item = replace(item, refusal=str(error))
         if _is_in(shard, item):
@@ -444,11 +450,7 @@ def _protect(
             )
     sources = {path: item.input for item in items for path in (item.output, item.mask)}
     present = [path for path in present if not owns(path, sources[path])]
-    if existing == "skip":  # masks of inputs that are not skipped
-        present = [
-            item.mask for item in items if item.mask in present and item.output not in present
-        ]
-    if present and existing != "overwrite":
+    if present and existing == "refuse":
         more = f" and {len(present) - 1} more" if len(present) > 1 else ""
         verb = "they already exist" if more else "it already exists"
         hint = "Use --skip-existing to keep what exists, or --overwrite to replace it."

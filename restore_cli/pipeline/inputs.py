@@ -24,7 +24,8 @@ _UNREAD = re.compile(
 
 def count_unread(unread: Counter[str]) -> str:
     """List unsupported suffixes with their counts, the most frequent first: "3 .heic, 2 .cr2"."""
-    return ", ".join(f"{count} {suffix}" for suffix, count in unread.most_common())
+    listed = sorted(unread.items(), key=lambda item: (-item[1], item[0]))
+    return ", ".join(f"{count} {suffix}" for suffix, count in listed)
 
 
 def advise_unread(unread: Counter[str]) -> str:

@@ -81,17 +81,22 @@ def measure(
     return record, replace(found, pixels=clean)
 
 
-def _name_colors(picture: Picture) -> str:
-    """The name of the color space, by the profile; photos without one are sRGB."""
+def name_profile(icc: bytes | None) -> str | None:
+    """The name of an ICC profile."""
     from PIL import ImageCms
 
-    if not picture.metadata.icc:
-        return "sRGB"
+    if not icc:
+        return None
     try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(picture.metadata.icc))
-        name = ImageCms.getProfileDescription(profile).strip()
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
+        return ImageCms.getProfileDescription(profile).strip() or "without a name"
     except (ImageCms.PyCMSError, OSError):
-        return "an unknown color space"
+        return "damaged"
+
+
+def _name_colors(picture: Picture) -> str:
+    """The name of the color space, by the profile; photos without one are sRGB."""
+    name = name_profile(picture.metadata.icc) or "sRGB"
     return "sRGB" if name.startswith(_SRGB) else name
 
 

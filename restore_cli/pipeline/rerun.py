@@ -103,9 +103,7 @@ def find_models(steps: Sequence[PastStep], given: str | None) -> list[str]:
     known = {entry.sha256: entry.name for entry in catalog.entries().values()}
     missing = [step.model for step in steps if step.model.sha256 not in known]
     if missing and not given:
-        raise WeightsError(
-            f"Cannot find the model {missing[0]} in the catalog. Give its file as --model."
-        )
+        raise WeightsError(f"Cannot find {missing[0]} in the catalog. Give its file as --model.")
     if given and not missing:
         raise UsageError("Cannot use --model: the models are in the catalog. Leave it out.")
     return [known.get(step.model.sha256, str(given)) for step in steps]

@@ -41,7 +41,7 @@ def render_bench(
     Raises:
         UsageError: plotly is not installed.
     """
-    scripts = [_plotly(), asset("bench.js"), *([asset("viewer.js")] if comparisons else [])]
+    scripts = [plotly(), asset("bench.js"), *([asset("viewer.js")] if comparisons else [])]
     columns = list(dict.fromkeys(figure for row in rows for figure in row.figures))
     numbers = [_cells([row.figures.get(figure) for row in rows]) for figure in columns]
     points = [
@@ -72,12 +72,7 @@ def render_bench(
     )
 
 
-def check_charts() -> None:
-    """Raise UsageError if charts cannot be drawn, before any work is done."""
-    _plotly()
-
-
-def _plotly() -> str:
+def plotly() -> str:
     """The source of plotly.js; raises UsageError if plotly is not installed."""
     try:
         from plotly.offline import get_plotlyjs

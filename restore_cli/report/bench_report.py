@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from restore_cli.atomic import check_place, write_text
-from restore_cli.report.bench_page import check_charts, render_bench
+from restore_cli.report.bench_page import plotly, render_bench
 from restore_cli.report.comparison import Comparison
 from restore_cli.report.escaping import csv_cell, markdown_cell
 from restore_cli.report.figures import WORST, Figure
@@ -168,7 +168,7 @@ def check_bench_report(path: Path) -> None:
     """Raise UsageError if a report cannot be written to this path, before any work is done."""
     check_place(path, (*_WRITERS, ".html"), overwrite=True)
     if path.suffix.lower() == ".html":
-        check_charts()
+        plotly()  # raises UsageError if charts cannot be drawn
 
 
 def write_bench_report(

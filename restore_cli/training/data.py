@@ -11,10 +11,10 @@ import numpy as np
 from restore_cli.datasets.pairing import find_pairs, fits
 from restore_cli.degradations import find_degradation
 from restore_cli.errors import PictureError, UsageError
-from restore_cli.image import is_image_name, read_picture, resize, to_gray, to_rgb
+from restore_cli.image import find_images, read_picture, resize, to_gray, to_rgb
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.samples import Bytes, Sample, to_float
-from restore_cli.training.store import ImageStore
+from restore_cli.training.store import keep
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def load_data(
         if source.paths[0].relative_to(data).as_posix() not in excluded
         and not (validation and source.paths[0].resolve().is_relative_to(validation.resolve()))
     ]
-    samples = ImageStore().keep(_read_samples(sources, channels, unreadable))
+    samples = keep(_read_samples(sources, channels, unreadable))
     if len({sample.scale for sample in samples}) > 1:
         raise UsageError(
             "Cannot train on pairs of different scales. Use pairs of one scale, or several"
@@ -75,7 +75,7 @@ def load_data(
         _check_scale(samples[0], recipe)
     if validation:
         apart = list(_find_pairs(validation, recipe))
-        apart = apart or [_Source((path,)) for path in find_images(validation)]
+        apart = apart or [_Source((path,)) for path in images_in(validation)]
         read = list(_read_samples(apart, channels, unreadable))
         for sample in read:
             if sample.damaged is not None:
@@ -149,10 +149,10 @@ def _read_excluded(path: Path) -> frozenset[str]:
 def _find_sources(data: Path, recipe: Recipe) -> Iterator[_Source]:
     yield from _find_pairs(data, recipe)
     for folder in recipe.folders or (() if recipe.pairs or recipe.halved else (".",)):
-        for path in find_images(data / folder):
+        for path in images_in(data / folder):
             yield _Source((path,))
     for folder in recipe.halved:
-        for path in find_images(data / folder):
+        for path in images_in(data / folder):
             yield _Source((path,), half_size=True)
 
 
@@ -163,19 +163,11 @@ def _find_pairs(data: Path, recipe: Recipe) -> Iterator[_Source]:
             yield _Source((clean, damaged))
 
 
-def find_images(folder: Path) -> list[Path]:
-    """Return the images in a folder and its subfolders, sorted; hidden ones are left out.
-
-    Raises:
-        UsageError: the folder is missing.
-    """
+def images_in(folder: Path) -> list[Path]:
+    """Return the images in a folder and its subfolders; raises UsageError if it is missing."""
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder; check --data and the folders of the recipe.")
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if is_image_name(path) and all(part[0] != "." for part in path.relative_to(folder).parts)
-    )
+    return find_images(folder)
 
 
 def _read_samples(

@@ -17,35 +17,30 @@ from restore_cli.training.samples import Bytes, Sample
 _MEMORY_SHARE = 4  # images use up to a quarter of the free memory
 
 
-class ImageStore:
-    """Keeps images as bytes in memory up to a share of it, and the rest in an unnamed file."""
+def keep(samples: Iterable[Sample]) -> list[Sample]:
+    """Return all samples; those that do not fit into memory are views of one mapped file.
 
-    def __init__(self) -> None:
-        self.left = psutil.virtual_memory().available // _MEMORY_SHARE
-
-    def keep(self, samples: Iterable[Sample]) -> list[Sample]:
-        """Return all samples; those that do not fit into memory are views of one mapped file.
-
-        Raises:
-            RestoreError: the file cannot be written.
-        """
-        kept: list[Sample] = []
-        samples = iter(samples)
-        for sample in samples:
-            self.left -= sample.nbytes
-            kept.append(sample)
-            if self.left < 0:
-                break
-        rest = next(samples, None)
-        if rest is not None:
-            try:
-                kept += _map(itertools.chain([rest], samples))
-            except OSError as error:
-                raise RestoreError(
-                    f"Cannot keep images in a file in {cache_dir()}: {error.strerror}. Set"
-                    " RESTORE_CACHE to a folder with more room."
-                ) from error
-        return kept
+    Raises:
+        RestoreError: the file cannot be written.
+    """
+    left = psutil.virtual_memory().available // _MEMORY_SHARE
+    kept: list[Sample] = []
+    samples = iter(samples)
+    for sample in samples:
+        left -= sample.nbytes
+        kept.append(sample)
+        if left < 0:
+            break
+    rest = next(samples, None)
+    if rest is not None:
+        try:
+            kept += _map(itertools.chain([rest], samples))
+        except OSError as error:
+            raise RestoreError(
+                f"Cannot keep images in a file in {cache_dir()}: {error.strerror}. Set"
+                " RESTORE_CACHE to a folder with more room."
+            ) from error
+    return kept
 
 
 def _map(samples: Iterable[Sample]) -> Iterator[Sample]:

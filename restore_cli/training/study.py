@@ -20,7 +20,7 @@ from restore_cli.errors import RestoreError, UsageError
 from restore_cli.levels import describe
 from restore_cli.models import checkpoint
 from restore_cli.report.study import Chart, Mark
-from restore_cli.training.data import find_images
+from restore_cli.training.data import images_in
 from restore_cli.training.loop import train
 from restore_cli.training.progress import Beat
 from restore_cli.training.recipe import Recipe
@@ -108,7 +108,7 @@ def study(
             f"Cannot read {kept}: it is damaged. Delete it or choose another --out."
         ) from error
     images = [
-        [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in find_images(folder)]
+        [(path.relative_to(folder).as_posix(), path.stat().st_size) for path in images_in(folder)]
         for folder in filter(None, (request.data, request.validation))
     ]
     trainings = [
