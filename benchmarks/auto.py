@@ -48,12 +48,11 @@ def png(image: Pixels) -> Picture:
     return Picture(round_to_bytes(image.clip(0, 1)))
 
 
-def jpeg(image: Pixels, quality: float, subsampling: str = "4:2:0") -> Picture:
+def jpeg(image: Pixels, quality: float) -> Picture:
     """A JPEG file of an image."""
     quality = round(quality)
-    return Picture(
-        compress(image.clip(0, 1), quality, subsampling), format="JPEG", jpeg_quality=quality
-    )
+    pixels = compress(image.clip(0, 1), quality, "4:2:0")
+    return Picture(pixels, format="JPEG", jpeg_quality=quality)
 
 
 def cropped(image: Pixels, quality: float, rng: Random) -> Pixels:
@@ -134,8 +133,7 @@ class Row:
 
 def middle(path: Path) -> Pixels:
     """The center of a photo, in color."""
-    image = read_picture(path).opaque_pixels()
-    image = image if image.shape[2] == 3 else to_rgb(image)
+    image = to_rgb(read_picture(path).opaque_pixels())
     top, left = (max(0, size - SIDE) // 2 for size in image.shape[:2])
     return np.ascontiguousarray(image[top : top + SIDE, left : left + SIDE])
 

@@ -21,21 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import psutil
-from PIL import Image
+from serve import make
 
 from restore_cli import engine
 from restore_cli.pipeline.networks import load
 
 SIGMA = 25
-
-
-def make(folder: Path, count: int, side: int) -> None:
-    """Write noisy photos."""
-    rng = np.random.default_rng(0)
-    ramp = np.linspace(30, 220, side)[:, None, None]
-    for number in range(count):
-        noisy = ramp + SIGMA * rng.standard_normal((side, side, 3))
-        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(folder / f"{number:05}.png")
 
 
 def measure(folder: Path, out: Path, jobs: int, sigma: str) -> tuple[float, float, float]:

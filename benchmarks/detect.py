@@ -43,7 +43,7 @@ def middle(image: Pixels) -> Pixels:
     """The center crop of an image, in color."""
     top, left = ((size - SIDE) // 2 if size > SIDE else 0 for size in image.shape[:2])
     image = image[top : top + SIDE, left : left + SIDE]
-    return round_to_bytes(image if image.shape[2] == 3 else to_rgb(image))
+    return round_to_bytes(to_rgb(image))
 
 
 def save(image: Pixels, quality: int | None) -> Pixels:

@@ -38,8 +38,7 @@ def choose(name: str) -> IRAE:
 
 def read(path: Path, network: IRAE) -> Tensor:
     """Read the corner of a photo and add empty condition planes; 1, channels + conditions, H, W."""
-    pixels = read_picture(path).pixels
-    pixels = to_rgb(pixels) if pixels.shape[2] == 1 else pixels
+    pixels = to_rgb(read_picture(path).pixels)
     grid = network.geometry.multiple
     height, width = (min(256, side // grid * grid) for side in pixels.shape[:2])
     photo = torch.from_numpy(pixels[:height, :width].transpose(2, 0, 1).copy())[None]

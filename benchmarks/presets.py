@@ -95,8 +95,7 @@ def draw_screenshot(rng: np.random.Generator) -> Pixels:
 
 def crop(path: Path) -> Pixels:
     """The middle of a photo."""
-    picture = read_picture(path)
-    pixels = to_rgb(picture.pixels) if picture.channels == 1 else picture.pixels
+    pixels = to_rgb(read_picture(path).pixels)
     top, left = (max(0, side - SIDE) // 2 for side in pixels.shape[:2])
     return pixels[top : top + SIDE, left : left + SIDE]
 

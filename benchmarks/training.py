@@ -4,7 +4,7 @@
     python benchmarks/training.py --processes [--seconds 10] [--rounds 3]
 
 A training step (forward, L1, backward, Muon, moving average) in bfloat16 and channels_last is
-compared with the same step in PyTorch's own operations and optimizer, without `memory.kept`. Both
+compared with the same step in PyTorch's own operations and optimizer, without `memory.reuse`. Both
 alternate. The script prints the lowest processor time of all rounds, which other load disturbs less
 than wall-clock time.
 

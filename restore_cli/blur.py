@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from restore_cli.image import Mask, Pixels
-from restore_cli.noise import visible_windows
+from restore_cli.noise import run_windows, visible_windows
 
 Kernel = Literal["disk", "motion", "gaussian"]
 KERNELS: tuple[Kernel, ...] = get_args(Kernel)
@@ -173,8 +173,6 @@ def measure_blur(image: Pixels, visible: Mask | None = None) -> Blurring:
     Raises:
         WeightsError: the network's file is missing or damaged.
     """
-    import torch
-
     from restore_cli.models.checkpoint import load_default
 
     if min(image.shape[:2]) < SHORTEST:
@@ -182,10 +180,8 @@ def measure_blur(image: Pixels, visible: Mask | None = None) -> Blurring:
     windows = _choose_windows(image, visible)
     if not windows:
         return Blurring()
-    colors = [torch.from_numpy(window).permute(2, 0, 1).expand(3, -1, -1) for window in windows]
-    with torch.inference_mode():
-        numbers = load_default("blur")(torch.stack(colors))[:, :, 0, 0].numpy()
-    return from_numbers(np.median(numbers, axis=0))
+    numbers = run_windows(load_default("blur"), np.stack(windows).transpose(0, 3, 1, 2))
+    return from_numbers(np.median(numbers[:, :, 0, 0], axis=0))
 
 
 def _choose_windows(image: Pixels, visible: Mask | None) -> list[Pixels]:

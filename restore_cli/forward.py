@@ -126,14 +126,13 @@ class Forward:
         shape = len(windows), height, width, channels + len(self._conditions)
         batch = torch.empty(shape, pin_memory=self._copies is not None)
         for planes, window in zip(batch.numpy(), windows, strict=True):
-            corners = window.top, window.left, window.bottom, window.right
-            image = cut_window(self._pixels, *corners, multiple)
+            image = cut_window(self._pixels, window, multiple)
             planes[..., :channels] = image.transpose(1, 2, 0)
             for index, condition in enumerate(self._conditions, channels):
                 planes[..., index] = (
                     condition
                     if isinstance(condition, (int, float))
-                    else cut_window(condition[:, :, None], *corners, multiple)[0]
+                    else cut_window(condition[:, :, None], window, multiple)[0]
                 )
         return batch
 

@@ -166,10 +166,10 @@ def cut_windows(image: Pixels, visible: Mask | None, network: Restorer) -> Pixel
     Returns:
         N x C x h x w; N is 0 if most of the photo is invisible.
     """
-    from restore_cli.tiles import cut_window
+    from restore_cli.tiles import Box, cut_window
 
     windows = [
-        cut_window(image, top, left, top + SIDE, left + SIDE, network.geometry.multiple)
+        cut_window(image, Box(top, left, top + SIDE, left + SIDE), network.geometry.multiple)
         for top, left in visible_windows(image, visible)
     ]
     return np.stack(windows) if windows else np.empty((0, image.shape[2], 0, 0), np.float32)

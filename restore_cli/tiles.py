@@ -126,11 +126,9 @@ def within(tile: Tile, parts: list[Tile]) -> list[Tile]:
     return [part for part in cut if part.box.area]
 
 
-def cut_window(
-    image: Pixels, top: int, left: int, bottom: int, right: int, multiple: int
-) -> Pixels:
+def cut_window(image: Pixels, window: Box, multiple: int) -> Pixels:
     """Cut a window out of H x W x C as C x h x w, extended to the grid by mirroring at its end."""
-    cut = image[top:bottom, left:right]
+    cut = image[_slices(window, 1)]
     padding = [(0, -size % multiple) for size in cut.shape[:2]]
     if any(after for _, after in padding):
         cut = np.pad(cut, [*padding, (0, 0)], mode="symmetric")

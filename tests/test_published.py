@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from restore_cli.bench.published import published, read_figures
+from restore_cli.bench.published import everything, published, read_figures
 from restore_cli.datasets.known import known_sets
 from restore_cli.degradations import find_degradation
 from restore_cli.errors import RestoreError
@@ -20,7 +20,7 @@ ELSEWHERE = {  # sets that are not in sets.toml: private, or not scored image by
 
 
 def test_every_result_has_a_known_set_and_a_valid_level() -> None:
-    figures = published()
+    figures = everything()
     assert len(figures) > 800
     for figure in figures:
         assert figure.set in known_sets() or figure.set in ELSEWHERE, figure
@@ -31,7 +31,7 @@ def test_every_result_has_a_known_set_and_a_valid_level() -> None:
 
 
 def test_results_are_unique() -> None:
-    keys = [(f.paper, f.where, f.set, str(f.level), f.model) for f in published()]
+    keys = [(f.paper, f.where, f.set, str(f.level), f.model) for f in everything()]
     assert len(keys) == len(set(keys))
 
 
@@ -79,9 +79,7 @@ def test_results_of_other_levels_are_not_found() -> None:
     assert published("denoise", "set12", {"sigma": 25, "noise": "camera"}) == ()
     assert published("deblur", "images-of-xu", {"kernel": "motion"})
     assert not [
-        figure
-        for figure in published("deblur")
-        if figure.model == "Schuler" and figure.psnr is None
+        figure for figure in everything() if figure.model == "Schuler" and figure.psnr is None
     ]
 
 

@@ -145,13 +145,6 @@ def build_by_spandrel(state: Mapping[str, Tensor]) -> Community | None:
         return community.find(state)
 
 
-def check_spandrel() -> None:
-    """Raise ImportError if spandrel is not installed; the message says what to install."""
-    from restore_cli.archs import community
-
-    community.load_spandrel()
-
-
 def _find(arch: str) -> type[Restorer]:
     """Find the class of an architecture."""
     file, _, name = arch.partition(":")

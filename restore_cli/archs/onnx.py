@@ -46,7 +46,7 @@ class Onnx(Restorer):
         run: runs the network on N x planes x H x W, float32.
         geometry: the network's geometry.
         size: fixed input height and width, if any; smaller inputs are padded by mirroring.
-        stated: the file's metadata, if `restore models export` wrote it.
+        stated: the file's metadata, empty unless `restore models export` wrote it.
         traits: other facts about the file as text.
     """
 
@@ -56,12 +56,12 @@ class Onnx(Restorer):
         self,
         run: Callable[[Numbers], Numbers],
         geometry: Geometry,
-        size: tuple[int, int] | None = None,
-        stated: Mapping[str, str] | None = None,
-        traits: Mapping[str, str] | None = None,
+        size: tuple[int, int] | None,
+        stated: Mapping[str, str],
+        traits: Mapping[str, str],
     ) -> None:
         super().__init__()
-        self.geometry, self.stated, self.traits = geometry, stated or {}, traits or {}
+        self.geometry, self.stated, self.traits = geometry, stated, traits
         self._run, self._size = run, size
 
     def forward(self, x: Tensor) -> Tensor:  # N, planes, H, W -> N, channels, scale*H, scale*W

@@ -16,13 +16,12 @@ from restore_cli.bench.classical import (
     WIENER_BALANCE,
     bicubic,
     bm3d,
+    deconvolve,
     inpaint,
     lanczos,
     nlm,
-    richardson_lucy,
     tv,
     tv_jpeg,
-    wiener,
 )
 from restore_cli.bench.libraries import find_ncnn, installed, load_bm3d
 from restore_cli.bench.ncnn_networks import PACKAGES, REALESRGAN, SPAN, WAIFU2X, enlarge
@@ -165,14 +164,14 @@ _BASELINES: Mapping[str, tuple[Baseline, ...]] = {
             _SKIMAGE,
             f"known kernel, {RL_ITERATIONS} iterations; Richardson, JOSA 1972,"
             " Lucy, Astronomical Journal 1974",
-            richardson_lucy,
+            deconvolve("richardson_lucy", RL_ITERATIONS),
             needs="kernel",
         ),
         Baseline(
             "wiener",
             _SKIMAGE,
             f"known kernel, balance {WIENER_BALANCE}; Orieux et al., JOSA A 2010",
-            wiener,
+            deconvolve("wiener", WIENER_BALANCE),
             needs="kernel",
         ),
     ),

@@ -111,41 +111,26 @@ def inpaint(flag: str) -> Callable[[Pixels, Degradation], Pixels]:
     return restore
 
 
-def _deblur(
-    observed: Pixels, damage: Degradation, sharpen: Callable[[Pixels, Pixels], Any]
-) -> Pixels:
-    """Deblur each channel, padded so that the borders do not ring."""
-    assert isinstance(damage, Blur)
-    if damage.kernel == SHARP:
-        return observed
-    if damage.kernel == "motion" and damage.angle is None:
-        raise UsageError("Cannot deblur without a known kernel. Set the angle of the motion.")
-    kernel = blur_kernel(damage.kernel, damage.size, damage.angle or 0.0, damage.window)
-    reach = 2 * len(kernel)
-    mode: Literal["edge", "symmetric"] = "edge" if damage.border == "replicate" else "symmetric"
-    padded = np.pad(observed, ((reach, reach), (reach, reach), (0, 0)), mode=mode)
-    sharp = [sharpen(padded[..., channel], kernel) for channel in range(observed.shape[2])]
-    return _image(np.stack(sharp, axis=2)[reach:-reach, reach:-reach], observed.shape)
+def deconvolve(name: str, strength: float) -> Callable[[Pixels, Degradation], Pixels]:
+    """A function that deblurs with a known kernel, by this method of scikit-image."""
 
+    def restore(observed: Pixels, damage: Degradation) -> Pixels:
+        from skimage import restoration
 
-def richardson_lucy(observed: Pixels, damage: Degradation) -> Pixels:
-    """Deblur by Richardson-Lucy deconvolution with a known kernel, with scikit-image."""
-    from skimage import restoration
+        assert isinstance(damage, Blur)
+        if damage.kernel == SHARP:
+            return observed
+        if damage.kernel == "motion" and damage.angle is None:
+            raise UsageError("Cannot deblur without a known kernel. Set the angle of the motion.")
+        kernel = blur_kernel(damage.kernel, damage.size, damage.angle or 0.0, damage.window)
+        reach = 2 * len(kernel)  # of the padding, so that the borders do not ring
+        mode: Literal["edge", "symmetric"] = "edge" if damage.border == "replicate" else "symmetric"
+        padded = np.pad(observed, ((reach, reach), (reach, reach), (0, 0)), mode=mode)
+        sharpen, channels = getattr(restoration, name), range(observed.shape[2])
+        sharp = [sharpen(padded[..., channel], kernel, strength) for channel in channels]
+        return _image(np.stack(sharp, axis=2)[reach:-reach, reach:-reach], observed.shape)
 
-    def sharpen(plane: Pixels, kernel: Pixels) -> Any:
-        return restoration.richardson_lucy(plane, kernel, RL_ITERATIONS)  # type: ignore[no-untyped-call]
-
-    return _deblur(observed, damage, sharpen)
-
-
-def wiener(observed: Pixels, damage: Degradation) -> Pixels:
-    """Deblur by Wiener deconvolution with a known kernel, with scikit-image."""
-    from skimage import restoration
-
-    def sharpen(plane: Pixels, kernel: Pixels) -> Any:
-        return restoration.wiener(plane, kernel, WIENER_BALANCE)  # type: ignore[no-untyped-call]
-
-    return _deblur(observed, damage, sharpen)
+    return restore
 
 
 def _sigma(observed: Pixels, damage: Degradation) -> float:

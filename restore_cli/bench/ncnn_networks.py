@@ -75,7 +75,7 @@ def enlarge(
     height, width, channels = damage.task().unrestored(observed).shape
     wanted = damage.task().enlargement(*observed.shape[:2])
     scale = next((scale for scale in files if scale >= wanted), [*files][-1])
-    picture = observed if channels == 3 else to_rgb(observed)
+    picture = to_rgb(observed)
     while picture.shape[0] < height or picture.shape[1] < width:
         picture = _run_ncnn(distribution, files[scale], picture)
     if picture.shape[:2] != (height, width):

@@ -56,10 +56,8 @@ class _Table:
     luma: bool = False
 
 
-def published(
-    task: str | None = None, set: str | None = None, level: Mapping[str, Any] | None = None
-) -> tuple[PublishedResult, ...]:
-    """The results in published.toml: all, or those for a task, a set and a level.
+def published(task: str, set: str, level: Mapping[str, Any]) -> tuple[PublishedResult, ...]:
+    """The results in published.toml for a task, a set and a level.
 
     Args:
         task: name of the task.
@@ -72,10 +70,8 @@ def published(
     """
     return tuple(
         figure
-        for figure in _everything()
-        if (task in (None, figure.task))
-        and (set is None or set.lower() == figure.set)
-        and (level is None or _matches(figure, level))
+        for figure in everything()
+        if task == figure.task and set.lower() == figure.set and _matches(figure, level)
     )
 
 
@@ -86,7 +82,8 @@ def _matches(figure: PublishedResult, level: Mapping[str, Any]) -> bool:
 
 
 @cache
-def _everything() -> tuple[PublishedResult, ...]:
+def everything() -> tuple[PublishedResult, ...]:
+    """All results in published.toml; raises RestoreError as `read_figures`."""
     return read_figures(Path(__file__).with_name("published.toml"))
 
 

@@ -36,8 +36,7 @@ class AnyBlur(Blur):
     def pair(self, clean: Pixels, rng: Random) -> tuple[Task, Pixels, Pixels]:
         """Make a pair for training; its target is the blur by `to_numbers`, constant."""
         drawn = self.with_angle(rng)
-        observed = drawn.apply(clean, rng)
-        observed = observed if observed.shape[2] == 3 else to_rgb(observed)
+        observed = to_rgb(drawn.apply(clean, rng))
         target = np.broadcast_to(to_numbers(drawn.blurring), observed.shape)
         return self.task(), observed, target.astype(np.float32)
 

@@ -53,7 +53,7 @@ class AnyNoise(Degradation):
         return self._pair(observed, observed - clean)
 
     def _pair(self, observed: Pixels, noise: Pixels) -> tuple[NoiseLevel, Pixels, Pixels]:
-        observed = observed if observed.shape[2] == 3 else to_rgb(observed)
+        observed = to_rgb(observed)
         target = np.broadcast_to(to_plane(split(noise)), observed.shape).astype(np.float32)
         return self.task(), observed, target
 

@@ -12,6 +12,7 @@ from restore_cli.image.opencv import opencv_samples
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_of, pillow_raster
 from restore_cli.image.pillow_write import metadata_options, pillow_bytes
+from restore_cli.image.png_chunks import color_space_chunks
 from restore_cli.image.raster import Raster, array_raster, assemble
 
 _NCLX = b"colrnclx"  # followed by primaries, transfer and matrix of ITU-T H.273, 16 bits each
@@ -62,7 +63,7 @@ def _deep_raster(data: bytes, image: Image.Image, bits: int, notes: list[str]) -
     if samples.shape[:2] != (image.height, image.width):
         raise ValueError("two decoders disagree about the size")
     order = slice(1) if samples.shape[2] == 1 else [2, 1, 0, 3][: samples.shape[2]]
-    return array_raster(samples[..., order], bits)
+    return array_raster(samples[..., order], 2**bits - 1)
 
 
 def _sample_bits(data: bytes) -> int:
@@ -77,10 +78,7 @@ def _color_space(data: bytes) -> tuple[tuple[bytes, bytes], ...]:
     place = data.find(_NCLX) + len(_NCLX)
     if place < len(_NCLX) or place + 4 > len(data):
         return ()
-    primaries, transfer = struct.unpack_from(">HH", data, place)
-    if primaries in (1, 2) and transfer in (1, 2, 6, 13):  # unspecified, BT.709, BT.601, sRGB
-        return ()
-    return ((b"cICP", bytes([primaries & 255, transfer & 255, 0, 1])),)  # RGB of full range
+    return color_space_chunks(*struct.unpack_from(">HH", data, place))
 
 
 def _with_color_space(data: bytes, metadata: Metadata) -> bytes:

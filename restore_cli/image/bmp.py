@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
 from restore_cli.image.picture import Picture
-from restore_cli.image.pillow_read import frame_notes, is_rgb_or_gray, metadata_of, pillow_raster
+from restore_cli.image.pillow_read import decode_image
 from restore_cli.image.pillow_write import metadata_options, pillow_bytes
-from restore_cli.image.raster import assemble
 
 
 def decode_bmp(data: bytes, image: Image.Image) -> Picture:
     """Decode a BMP file that Pillow has opened."""
-    notes = frame_notes(image)
-    raster = pillow_raster(image, notes)
-    if _has_fourth_byte(data):
-        notes.append(
-            "The fourth byte of its pixels, which some programs use for alpha, was left out."
-        )
     image.info["icc_profile"] = _profile(data)
-    metadata, orientation = metadata_of(image, notes)
-    return assemble(raster, orientation, metadata, "BMP", notes, is_rgb_or_gray(image))
+    picture = decode_image(image)
+    if not _has_fourth_byte(data):
+        return picture
+    note = "The fourth byte of its pixels, which some programs use for alpha, was left out."
+    return replace(picture, notes=(note, *picture.notes))
 
 
 def encode_bmp(picture: Picture) -> bytes:

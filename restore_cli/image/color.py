@@ -19,11 +19,13 @@ def luma(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return rgb @ weights.astype(rgb.dtype) + rgb.dtype.type(16 / 255)
 
 
-def to_gray(rgb: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Convert H x W x 3 to full-range gray, H x W x 1, with the same range and dtype."""
-    return (rgb @ np.array([0.299, 0.587, 0.114], rgb.dtype))[..., None]
+def to_gray(image: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Convert RGB to full-range gray, H x W x 1, with the same range and dtype; keep gray."""
+    if image.shape[2] == 1:
+        return image
+    return (image @ np.array([0.299, 0.587, 0.114], image.dtype))[..., None]
 
 
-def to_rgb(gray: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Convert H x W x 1 to H x W x 3 with three equal channels."""
-    return np.repeat(gray, 3, axis=2)
+def to_rgb(image: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
+    """Convert gray to H x W x 3 with three equal channels; keep RGB."""
+    return image if image.shape[2] == 3 else np.repeat(image, 3, axis=2)

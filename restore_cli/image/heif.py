@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from restore_cli.image.arrays import Samples
 from restore_cli.image.bounds import Bounds
 from restore_cli.image.exif import kept_exif, upright_xmp
 from restore_cli.image.formats import load_library
 from restore_cli.image.isobmff import boxes, brands
 from restore_cli.image.picture import Metadata, Picture
-from restore_cli.image.raster import array_raster, assemble, quantized
+from restore_cli.image.png_chunks import color_space_chunks
+from restore_cli.image.raster import array_raster, assemble, quantized, unmultiplied
 from restore_cli.image.resolution import dpi_of_exif
 
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
@@ -51,10 +51,10 @@ def decode_heif(data: bytes, bounds: Bounds) -> Picture:
         notes.append("Additional images, such as an HDR gain map or depth map, were left out.")
     if any(kind == b"mpvd" for kind, _ in boxes(data)):
         notes.append("The video of a motion photo was left out.")
-    mode, bits = file.mode, int(info["bit_depth"])
+    mode, peak = file.mode, 2 ** int(info["bit_depth"]) - 1
     samples = np.asarray(file).reshape(height, width, -1)
     if mode.partition(";")[0].endswith("a"):
-        samples = _unmultiplied(samples, 2**bits - 1)
+        samples = unmultiplied(samples, peak)
     # The orientation in EXIF and XMP only describes how the camera was held (MIAF, 7.3.6.7).
     exif, held = kept_exif(info.get("exif") or b"", notes)
     xmp = info.get("xmp")
@@ -64,9 +64,10 @@ def decode_heif(data: bytes, bounds: Bounds) -> Picture:
         xmp=upright_xmp(xmp, held, notes) if xmp else None,
         dpi=dpi_of_exif(exif),
     )
-    if not metadata.icc:
-        metadata = replace(metadata, chunks=_color_space(info.get("nclx_profile")))
-    return assemble(array_raster(samples, bits), 1, metadata, "HEIF", notes)
+    if not metadata.icc and (nclx := info.get("nclx_profile")):
+        chunks = color_space_chunks(nclx["color_primaries"], nclx["transfer_characteristics"])
+        metadata = replace(metadata, chunks=chunks)
+    return assemble(array_raster(samples, peak), 1, metadata, "HEIF", notes)
 
 
 def encode_heif(picture: Picture, quality: int) -> bytes:
@@ -95,21 +96,3 @@ def encode_heif(picture: Picture, quality: int) -> bytes:
 def _open(data: bytes) -> Any:
     library = load_library("HEIF")
     return library.open_heif(data, convert_hdr_to_8bit=False, hdr_to_16bit=False)
-
-
-def _unmultiplied(samples: Samples, peak: int) -> Samples:
-    """Divide the colors by alpha."""
-    divided = samples.copy()
-    opacity = np.maximum(samples[..., -1:], 1) / np.float32(peak)
-    divided[..., :-1] = np.minimum(np.rint(samples[..., :-1] / opacity), peak)
-    return divided
-
-
-def _color_space(nclx: dict[str, Any] | None) -> tuple[tuple[bytes, bytes], ...]:
-    """Return the color space as the cICP chunk of a PNG; empty if it displays like sRGB."""
-    if not nclx:
-        return ()
-    primaries, transfer = nclx["color_primaries"], nclx["transfer_characteristics"]
-    if primaries in (1, 2) and transfer in (1, 2, 6, 13):  # unspecified, BT.709, BT.601, sRGB
-        return ()
-    return ((b"cICP", bytes([primaries & 255, transfer & 255, 0, 1])),)  # RGB of full range

@@ -79,7 +79,7 @@ def decode_jxl(data: bytes, bounds: Bounds) -> Picture:
     metadata = _metadata(data, notes)
     if icc and not _SRGB.match(icc[:4] + icc[4:].replace(b"\0", b"")):
         metadata = replace(metadata, icc=icc)
-    picture = assemble(array_raster(samples, depth), 1, metadata, "JXL", notes)
+    picture = assemble(array_raster(samples, 2**depth - 1), 1, metadata, "JXL", notes)
     return replace(picture, lossless=header.lossless)
 
 

@@ -174,7 +174,7 @@ def _frames(data: bytes, name: str, bounds: Bounds) -> Pages | None:
         for index in indices:
             with named_errors(name):
                 image.seek(index)
-                raster = array_raster(_frame_samples(image, mode, data), 8)
+                raster = array_raster(_frame_samples(image, mode, data), 255)
                 page = assemble(raster, orientation, first.metadata, first.format, notes)
                 if page.pixels.shape[:2] != first.pixels.shape[:2]:
                     raise ValueError("its frames have different sizes")

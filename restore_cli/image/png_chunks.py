@@ -37,6 +37,13 @@ def join_chunk(kind: bytes, payload: bytes) -> bytes:
     )
 
 
+def color_space_chunks(primaries: int, transfer: int) -> tuple[tuple[bytes, bytes], ...]:
+    """Return a color space of ITU-T H.273 as a cICP chunk; nothing if it displays like sRGB."""
+    if primaries in (1, 2) and transfer in (1, 2, 6, 13):  # unspecified, BT.709, BT.601, sRGB
+        return ()
+    return ((b"cICP", bytes([primaries & 255, transfer & 255, 0, 1])),)  # RGB of full range
+
+
 def has_usual_gamma(chunks: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether gamma and chromaticities are those of sRGB, not stated, or superseded."""
     found = dict(chunks)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from restore_cli.image.arrays import Samples
 from restore_cli.image.picture import Metadata, Picture
 from restore_cli.image.pillow_read import FIRST_FRAME, decode_image
-from restore_cli.image.raster import Raster, assemble, quantized
+from restore_cli.image.raster import Raster, array_raster, assemble, quantized
 
 _NUMBER = rb"(?:\s|#[^\n]*\n)+(\d+)"
 _HEADER = re.compile(rb"P([2356])" + _NUMBER * 3 + rb"\s")
@@ -51,21 +51,13 @@ def _first_image_notes(data: bytes, header: re.Match[bytes] | None) -> list[str]
 
 
 def _deep_raster(data: bytes, header: re.Match[bytes]) -> Raster:
-    """Decode more than 8 bits, which Pillow would reduce to 8, and scale them to 16."""
+    """Decode more than 8 bits, which Pillow would reduce to 8."""
     width, height, peak = (int(number) for number in header.groups()[1:])
     bands = 3 if header[1] in b"36" else 1
     count = height * width * bands
     if header[1] in b"23":
         words = re.sub(rb"#[^\n]*", b"", data[header.end() :]).split()[:count]
-        samples = np.array(words).astype(np.int64)
+        samples: npt.NDArray[Any] = np.array(words).astype(np.int64)
     else:
         samples = np.frombuffer(data, ">u2", count, header.end())
-    samples = samples.clip(0, peak).reshape(height, width, bands)
-
-    def rows(top: int, bottom: int) -> Samples:
-        block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom] * (65535 / peak)).astype(
-            np.uint16
-        )
-        return block
-
-    return Raster(height, width, bands, 16, rows)
+    return array_raster(samples.clip(0, peak).reshape(height, width, bands), peak)

@@ -36,18 +36,32 @@ class Raster:
     close: Callable[[], None] = lambda: None
 
 
-def array_raster(samples: Samples, bits: int) -> Raster:
-    """Return an array, H x W x bands, as a raster; more than 8 bits are scaled to 16."""
+def array_raster(samples: Samples, peak: int) -> Raster:
+    """Return an array, H x W x bands, as a raster; with a peak above 255, it is scaled to 16 bits.
+
+    Args:
+        samples: integers up to the peak.
+        peak: the value of white.
+    """
     height, width, bands = samples.shape
-    if bits in (8, 16):
-        return Raster(height, width, bands, bits, lambda top, bottom: samples[top:bottom])
-    scale = 65535 / (2**bits - 1)
+    if peak in (255, 65535):
+        depth = 8 if peak == 255 else 16
+        return Raster(height, width, bands, depth, lambda top, bottom: samples[top:bottom])
+    scale = 65535 / peak
 
     def rows(top: int, bottom: int) -> Samples:
         block: npt.NDArray[np.uint16] = np.rint(samples[top:bottom] * scale).astype(np.uint16)
         return block
 
     return Raster(height, width, bands, 16, rows)
+
+
+def unmultiplied(samples: Samples, peak: int) -> Samples:
+    """Return samples, H x W x bands, with the colors divided by alpha, which is the last band."""
+    divided = samples.copy()
+    opacity = np.maximum(samples[..., -1:], 1) / np.float32(peak)
+    divided[..., :-1] = np.minimum(np.rint(samples[..., :-1] / opacity), peak)
+    return divided
 
 
 def assemble(

@@ -102,7 +102,7 @@ def decode_raw(data: bytes, bounds: Bounds) -> Picture:
             output_color=library.ColorSpace.sRGB,
         )
         metadata = _metadata(data, raw, library, notes)
-    return assemble(array_raster(samples, 16), 1, metadata, "RAW", notes)
+    return assemble(array_raster(samples, 65535), 1, metadata, "RAW", notes)
 
 
 def _can_develop(pattern: npt.NDArray[np.uint8] | None, colors: int) -> bool:

@@ -10,7 +10,7 @@ from PIL import ExifTags, Image
 
 from restore_cli.image.arrays import Samples
 from restore_cli.image.pillow import load_tiff, unlimited
-from restore_cli.image.raster import Raster
+from restore_cli.image.raster import Raster, unmultiplied
 from restore_cli.image.tiff_layout import TiffLayout
 from restore_cli.image.tiff_write import join_tiff
 
@@ -61,8 +61,7 @@ def tiff_raster(data: bytes, layout: TiffLayout, segments: Sequence[bytes | memo
         if layout.photometric == 0:
             block[..., 0] = peak - block[..., 0]
         if layout.extra == 1:
-            opacity = np.maximum(block[..., -1:], 1) / np.float32(peak)
-            block[..., :-1] = np.minimum(np.rint(block[..., :-1] / opacity), peak)
+            block = unmultiplied(block, peak)
         return block
 
     return Raster(layout.height, layout.width, bands, layout.bits, rows)

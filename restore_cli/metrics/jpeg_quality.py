@@ -47,16 +47,7 @@ def estimate_quality(
     Returns:
         The quality, 1 to 100 on libjpeg's scale; row and column of a block's first pixel, 0 to 7.
     """
-    if min(image.shape[:2]) < 16:
-        return 100, (0, 0)
-    bright, usable = _sample(image, visible)
-    best, quality, corner = _EVIDENCE, 100, (0, 0)
-    for top, left in dict.fromkeys([(0, 0), _block_corner(bright)]):
-        cut, counts = np.rint(bright[top:, left:]) - 128, usable[top:, left:]
-        for gains in (_quality_gains(cut, counts), _quality_gains(cut.T, counts.T)):
-            if gains.max() > best:
-                best, quality, corner = float(gains.max()), int(gains.argmax()) + 1, (top, left)
-    return quality, corner
+    return _find(image, visible, (0, 0), _EVIDENCE) or (100, (0, 0))
 
 
 def estimate_first_quality(
@@ -78,20 +69,8 @@ def estimate_first_quality(
         The quality, and row and column of a block's first pixel, 0 to 7; None if there was no
         earlier compression, or none that is visible behind the last one.
     """
-    if min(image.shape[:2]) < 16:
-        return None
-    bright, usable = _sample(image, visible)
     quality, (row, column) = last
-    lower = 100 - np.arange(1, 101) >= _COARSER * max(1, 100 - quality)
-    best, found = _EVIDENCE_BEFORE, None
-    for top, left in dict.fromkeys([(row % 8, column % 8), _block_corner(bright)]):
-        cut, counts = np.rint(bright[top:, left:]) - 128, usable[top:, left:]
-        for turned in (False, True):  # between the two compressions
-            part = (cut.T, counts.T) if turned else (cut, counts)
-            gains = np.where(lower, _quality_gains(*part, quality, turned), -np.inf)
-            if gains.max() > best:
-                best, found = float(gains.max()), (int(gains.argmax()) + 1, (top, left))
-    return found
+    return _find(image, visible, (row % 8, column % 8), _EVIDENCE_BEFORE, quality)
 
 
 def estimate_compressions(
@@ -116,6 +95,37 @@ def estimate_compressions(
             return ()
     first = estimate_first_quality(image, last, visible)
     return (last, first) if first else (last,)
+
+
+def _find(
+    image: Pixels,
+    visible: NDArray[np.bool_] | None,
+    start: tuple[int, int],
+    evidence: float,
+    later: int | None = None,
+) -> tuple[int, tuple[int, int]] | None:
+    """Find the most likely compression, whose rows may have become columns.
+
+    Args:
+        start: where a block may start, besides the place with the largest steps.
+        evidence: log-likelihood by which it must exceed "never compressed".
+        later: as for `_quality_gains`.
+
+    Returns:
+        The quality, and where a block starts; None without enough evidence or pixels.
+    """
+    if min(image.shape[:2]) < 16:
+        return None
+    bright, usable = _sample(image, visible)
+    best, found = evidence, None
+    for top, left in dict.fromkeys([start, _block_corner(bright)]):
+        cut, counts = np.rint(bright[top:, left:]) - 128, usable[top:, left:]
+        for turned in (False, True):
+            part = (cut.T, counts.T) if turned else (cut, counts)
+            gains = _quality_gains(*part, later, turned)
+            if gains.max() > best:
+                best, found = float(gains.max()), (int(gains.argmax()) + 1, (top, left))
+    return found
 
 
 def _sample(image: Pixels, visible: NDArray[np.bool_] | None) -> tuple[Pixels, NDArray[np.bool_]]:
@@ -149,12 +159,13 @@ def _block_corner(bright: Pixels) -> tuple[int, int]:
 
 
 def _quality_gains(
-    bright: Pixels, usable: NDArray[np.bool_], later: int | None = None, turned: bool = False
+    bright: Pixels, usable: NDArray[np.bool_], later: int | None, turned: bool
 ) -> NDArray[np.float64]:
     """Return the log-likelihood ratio of each quality, 1 to 100, to "never compressed".
 
     Args:
-        later: quality of a later compression, whose errors are added to those of rounding.
+        later: quality of a later compression, whose errors are added to those of rounding;
+            qualities that are not clearly lower have no gain.
         turned: whether rows were columns in the later compression.
     """
     from scipy.fft import dctn
@@ -179,6 +190,8 @@ def _quality_gains(
     for table, gain in zip(jpeg_steps(MOZJPEG), gains[100:], strict=True):
         same = nearest_quality({0: table.ravel()}) - 1
         best[same] = max(best[same], gain)
+    if later:
+        best[100 - np.arange(1, 101) < _COARSER * max(1, 100 - later)] = -np.inf
     return best
 
 

@@ -21,8 +21,8 @@ def make_network(name: str, header: Header, state: Mapping[str, Tensor]) -> Rest
     """Build the network of a header and load its weights; returns it in evaluation mode."""
     from restore_cli import archs
 
+    check_spandrel(name, header)
     if header.by_spandrel:
-        check_spandrel(name, header)
         return _make_by_spandrel(name, header, state)
     network = archs.build(header.arch, header.params)
     try:
@@ -36,10 +36,10 @@ def make_network(name: str, header: Header, state: Mapping[str, Tensor]) -> Rest
 def check_spandrel(name: str, header: Header) -> None:
     """Raise WeightsError if the network needs spandrel and spandrel is not available."""
     if header.by_spandrel:
-        from restore_cli import archs
+        from restore_cli.archs.community import load_spandrel
 
         try:
-            archs.check_spandrel()
+            load_spandrel()
         except ImportError as error:
             arch = header.arch.removeprefix(SPANDREL)
             raise WeightsError(

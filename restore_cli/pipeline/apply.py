@@ -193,7 +193,6 @@ def _blend(restored: Pixels, observed: Pixels, strength: float, mask: Pixels | N
 
 def check_tiles(run: NetworkRun, settings: Settings) -> float | None:
     """The largest difference that tiling makes on a crop, 0 to 1; None without tiles."""
-    network, pixels = run.model.network, run.input.pixels[..., :1]
-    if network.geometry.channels == 3:
-        pixels = run.input.pixels if run.input.pixels.shape[2] == 3 else to_rgb(pixels)
+    network, pixels = run.model.network, run.input.pixels
+    pixels = to_rgb(pixels) if network.geometry.channels == 3 else pixels[..., :1]
     return engine.check_tiles(network, pixels, run.input.conditions, settings)

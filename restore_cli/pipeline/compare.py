@@ -104,12 +104,7 @@ def make_alike(versions: Sequence[Version]) -> list[Version]:
         sizes = ", ".join(f"{version.name} is {_size(version.pixels)}" for version in versions)
         raise PictureError(f"Cannot compare images of different sizes: {sizes}.")
     if len({version.pixels.shape[2] for version in versions}) > 1:
-        versions = [
-            replace(version, pixels=to_rgb(version.pixels))
-            if version.pixels.shape[2] == 1
-            else version
-            for version in versions
-        ]
+        versions = [replace(version, pixels=to_rgb(version.pixels)) for version in versions]
     return versions
 
 

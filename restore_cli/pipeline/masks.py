@@ -9,8 +9,15 @@ import numpy as np
 
 from restore_cli import storage
 from restore_cli.errors import PictureError, RestoreError
-from restore_cli.image import PAGES_HINT, Picture, Pixels, read_file, read_picture, write_picture
-from restore_cli.pipeline.measure import in_gray
+from restore_cli.image import (
+    PAGES_HINT,
+    Picture,
+    Pixels,
+    read_file,
+    read_picture,
+    to_gray,
+    write_picture,
+)
 
 
 def read_mask(
@@ -33,7 +40,7 @@ def read_mask(
         drawn = read_picture(data, str(path), max_pixels=max_pixels)
     except PictureError as error:
         raise RestoreError(f"mask: {error}") from error
-    pixels = in_gray(drawn.pixels)
+    pixels = to_gray(drawn.pixels)
     if pixels.shape[:2] != picture.pixels.shape[:2]:
         sizes = [f"{image.shape[1]} x {image.shape[0]}" for image in (pixels, picture.pixels)]
         turned = pixels.shape[1::-1] == picture.pixels.shape[:2]

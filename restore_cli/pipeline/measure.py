@@ -23,7 +23,7 @@ def as_written(picture: Picture, data: bytes, format: str) -> Picture:
     if format in LOSSY or flattened or reduced:
         pixels = read_picture(data, max_pixels=picture.width * picture.height).pixels
         if picture.channels == 1:  # WebP stores gray as RGB
-            pixels = in_gray(pixels)
+            pixels = to_gray(pixels)
         picture = replace(picture, pixels=pixels)
     if "ICC profile" not in HOLDS[format]:
         picture = replace(picture, metadata=replace(picture.metadata, icc=None))
@@ -61,8 +61,7 @@ def measure(
             f" has {sizes[1]}."
         )
         return replace(record, warnings=(*record.warnings, warning)), None
-    if clean.shape[2] != observed.shape[2]:
-        clean = in_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
+    clean = to_gray(clean) if observed.shape[2] == 1 else to_rgb(clean)
     if _name_colors(found) != _name_colors(written):
         warning = (
             f"The reference {reference} has other colors ({_name_colors(found)}) than the result"
@@ -98,8 +97,3 @@ def _name_colors(picture: Picture) -> str:
     """The name of the color space, by the profile; photos without one are sRGB."""
     name = name_profile(picture.metadata.icc) or "sRGB"
     return "sRGB" if name.startswith(_SRGB) else name
-
-
-def in_gray(pixels: Pixels) -> Pixels:
-    """Convert to gray, H x W x 1."""
-    return pixels if pixels.shape[2] == 1 else to_gray(pixels)

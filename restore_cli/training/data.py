@@ -195,6 +195,5 @@ def _read_image(path: Path, channels: int, half_size: bool) -> Bytes:
     pixels = read_picture(path).opaque_pixels()
     if half_size:
         pixels = resize(pixels, *(max(1, size // 2) for size in pixels.shape[:2])).clip(0, 1)
-    if pixels.shape[2] != channels:
-        pixels = to_gray(pixels) if channels == 1 else to_rgb(pixels)
+    pixels = to_gray(pixels) if channels == 1 else to_rgb(pixels)
     return (pixels * 255).round().astype(np.uint8)
