@@ -687,6 +687,13 @@ def test_the_toml_report_has_scores_of_models_only(sets: Path) -> None:
     assert score["ssim"] == pytest.approx(measured["figures"]["SSIM Y"], abs=1e-4)
 
 
+def test_the_toml_report_has_the_ssim_of_gray_images(sets: Path) -> None:
+    words = ["sr", "small", "--data", str(sets), "--scale", "2", "--model", "bt", "--gray"]
+    assert run(*words, "--report", "scores.toml").exit_code == 0
+    [score] = tomllib.loads(Path("scores.toml").read_text())["bt"]["scores"]
+    assert score["ssim"] == pytest.approx(rows(*words)[1]["figures"]["SSIM"], abs=1e-4)
+
+
 @pytest.mark.parametrize(("off", "code"), [(0.0, 0), (0.019, 0), (-0.021, 3)])
 def test_models_verify_measures_scores_again(
     sets: Path, monkeypatch: pytest.MonkeyPatch, off: float, code: int

@@ -148,14 +148,14 @@ def test_charts_without_plotly_say_what_to_install(monkeypatch: pytest.MonkeyPat
 
 def test_cells_show_rounded_figures_and_sort_by_value() -> None:
     rows = [
-        row("a", figures={PSNR: 28.4149, SSIM: 0.81234, PARAMETERS: 1900000, SPEED: float("inf")}),
+        row("a", figures={PSNR: 28.4149, SSIM: 1.0, PARAMETERS: 1900000, SPEED: float("inf")}),
         row("b", figures={PSNR: None, SSIM: 0.9, PARAMETERS: 4}),
         row("c", figures={PSNR: float("nan"), SPEED: 0.00123}, measured=False),
     ]
     page = render_bench("t", rows, [])
     cells = re.findall(r'data-value="(.*?)">(.*?)</td>', page)
     assert cells[:4] == [
-        ("28.4149", "28.41"), ("0.81234", "0.8123"), ("1900000", "1,900,000"), ("Infinity", "∞"),
+        ("28.4149", "28.41"), ("1.0", "1.0000"), ("1900000", "1,900,000"), ("Infinity", "∞"),
     ]  # fmt: skip
     assert cells[4:8] == [("", ""), ("0.9", "0.9000"), ("4", "4"), ("", "")]
     assert cells[8:] == [("", ""), ("", ""), ("", ""), ("0.00123", "0.0012")]

@@ -118,6 +118,28 @@ def test_options_override_what_a_recipe_validates_and_how_long_it_is(folder: Pat
     assert "\nsteps = 3\nminutes = 0\n" in plan
     own = train(*words, "--level", "sigma=50", "--set", "validation=[{sigma=10}]").stdout
     assert "validation = [{ sigma = 10 }]" in own
+    table = train(*words, "--set", "levels={sigma=50}", "--set", "steps=3", "--minutes", "5").stdout
+    assert "validation = [{ sigma = 50 }]" in table and "\nminutes = 5.0\n" in table
+
+
+def test_another_network_does_not_get_the_params_of_the_recipe(folder: Path) -> None:
+    words = "rednet/denoise-30:cpu", "--data", "data/photos", "--dry-run"
+    assert "params = { depth = 30, channels = 1 }" in train(*words).stdout
+    plan = train(*words, "--arch", "xunit:XDnCNN", "--param", "channels=1").stdout
+    assert "params = { channels = 1 }" in plan
+
+
+def test_a_dry_run_counts_the_discriminator(folder: Path) -> None:
+    def parameters(*words: str) -> int:
+        plan = train(*OWN, "--data", "data", "--patch", "64", "--dry-run", *words)
+        found = re.search(r"# parameters ([\d,]+)", plan.stdout)
+        assert found, plan.stderr
+        return int(found[1].replace(",", ""))
+
+    assert parameters("--set", "objective=lsgan") > parameters() + 100_000
+    words = ("--set", "objective=lsgan", "--set", "discriminator=7", "--patch", "64", "--dry-run")
+    refused = train(*OWN, "--data", "data", *words)
+    assert refused.exit_code == 2 and "Cannot use a discriminator of 7" in refused.stderr
 
 
 def test_a_training_replaces_no_file_that_it_did_not_write(folder: Path) -> None:

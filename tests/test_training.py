@@ -941,6 +941,25 @@ def test_real_pairs_are_validated_on_real_pairs(real_pairs: Path, tmp_path: Path
         load_data(real_pairs, recipe, 3, validation=apart / "large")
 
 
+def test_pairs_for_super_resolution_are_joined_by_folders(real_pairs: Path) -> None:
+    own = {"task": "sr", "pairs": ["large:small"], "folders": ["same"], "patch": 16}
+    scales = {sample.scale for sample in load_data(real_pairs, Recipe.parse(own), 3).training}
+    assert scales == {1, 2}
+
+
+def test_a_resumed_training_notices_other_degraded_images(real_pairs: Path, tmp_path: Path) -> None:
+    changes: dict[str, Any] = {"task": "derain", "pairs": ["large:same"], "levels": {}}
+    changes |= {"params": {"channels": 3, "conditions": 0, "widths": [8]}, "folders": []}
+    changes |= {"validation": []}
+    run(real_pairs, tmp_path / "out.safetensors", **changes)
+    for path in (real_pairs / "same").iterdir():
+        Image.fromarray(255 - np.asarray(Image.open(path))).save(path)
+    moments = run(real_pairs, tmp_path / "out.safetensors", True, **changes, steps=8)
+    assert any("others than before" in note for note in moments[0].notes) and moments[-1].saved
+    [ended] = run(real_pairs, tmp_path / "out.safetensors", True, **changes, steps=8)
+    assert not any("others than before" in note for note in ended.notes)
+
+
 def test_validation_images_are_not_trained_on(real_pairs: Path) -> None:
     recipe = Recipe.parse({"task": "derain", "folders": ["large", "same"], "patch": 16})
     data = load_data(real_pairs, recipe, 3, validation=real_pairs / "same")
@@ -1225,7 +1244,8 @@ def test_networks_learn_from_real_pairs_what_these_show(
 
 
 def test_excluded_images_and_a_folder_for_validation(data: Path, tmp_path: Path) -> None:
-    (data / "leave.txt").write_text("photos/deeper/0.png\nphotos/deeper/2.png\n")
+    # As Windows writes it: with a mark in front.
+    (data / "leave.txt").write_bytes(b"\xef\xbb\xbfphotos/deeper/0.png\r\n./photos/deeper/2.png\n")
     recipe = Recipe.parse(TINY | {"exclude": "leave.txt"})
     apart = shutil.copytree(data / "photos", tmp_path / "apart")
     corpus = load_data(data, recipe, 3, apart)

@@ -50,9 +50,13 @@ def to_record(model: Entry | Header) -> dict[str, Any]:
 
 def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
     """Return all details as text; each item of a list is a line."""
+    from restore_cli.degradations import find_degradation
+    from restore_cli.report.figures import PSNR
+
     series = model.series()
     protocols = dict.fromkeys(one.protocol.text for one in series if not one.protocol.published)
     marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
+    metric = find_degradation(model.task).headline_metric if model.task else PSNR
     common: dict[str, str | list[str]] = {
         "task": model.task or "any that keeps the image size",
         "images": color(model),
@@ -63,7 +67,9 @@ def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
         "recipe": _pairs(model.recipe),
         "data": model.data,
         "commit": model.commit,
-        "PSNR in dB": [f"{one}{marks.get(one.protocol.text, '')}" for one in series],
+        f"{metric.name} in {metric.unit}": [
+            f"{one}{marks.get(one.protocol.text, '')}" for one in series
+        ],
         "protocols": [f"{mark.lstrip()} {protocol}" for protocol, mark in marks.items()],
     }
     if not isinstance(model, Entry):

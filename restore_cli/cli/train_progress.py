@@ -60,8 +60,9 @@ def run_training(request: Request) -> None:
             model = shlex.quote(str(request.out))
             scale = recipe.levels.get("scale", 2)
             more = f" --scale {scale}" if isinstance(scale, int) and scale != 2 else ""
-            if recipe.task == "inpaint" and not recipe.levels.get("blind"):
-                more = " --mask mask.png"
+            if recipe.task == "inpaint":
+                found = "scratches" if recipe.levels.get("damage") == "scratches" else "text"
+                more = f" --detect {found}" if recipe.levels.get("blind") else " --mask mask.png"
             print_note(f"use it with: restore {recipe.task} photo.jpg --model {model}{more}")
 
 
@@ -76,7 +77,7 @@ def describe(moment: Progress, objective: str = "objective") -> str:
     if moment.scores:
         labels = [f"{words}: " if words else "" for words in moment.levels]
         scores = ", ".join(
-            f"{label}{score:.2f} dB (input {before:.2f})"
+            f"{label}{score:.2f} {moment.figure.unit} (input {before:.2f})"
             for label, score, before in zip(labels, moment.scores, moment.inputs, strict=True)
         )
         parts.append(f"{scores}{', best' if moment.saved else ''}")

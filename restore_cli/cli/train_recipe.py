@@ -33,10 +33,14 @@ def merge_options(
     from restore_cli.training.recipe import with_levels  # imports torch
 
     given = {**given, **parse_keys("--set", settings)}
-    values = {**(read_recipe(model) if model else {}), **given}
+    values = read_recipe(model) if model else {}
+    if given.get("arch", values.get("arch")) != values.get("arch"):
+        values.pop("params", None)  # those of another network
+    values = {**values, **given}
     if "steps" in given and "minutes" not in given:
         values["minutes"] = 0  # the recipe's minutes would take precedence
-    drawn = parse_keys("--level", levels)
+    own = given.get("levels")
+    drawn = {**(own if isinstance(own, Mapping) else {}), **parse_keys("--level", levels)}
     for key, own in (("params", parse_keys("--param", params)), ("levels", drawn)):
         if own:
             values[key] = {**values.get(key, {}), **own}

@@ -48,7 +48,7 @@ class Degradation(ABC):
     Attributes:
         protocol: how benchmarks degrade a clean image, in words; see `describe`.
         headline_metric: the figure by which results are compared: PSNR over all channels, or on
-            luma.
+            luma; of networks that measure, an error below 0.
         levels: the training levels of a recipe that does not set them; see `draw`.
         validation: the validation levels of such a recipe.
         grid: the pixels at whose multiples patches of real pairs start.

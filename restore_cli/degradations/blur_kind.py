@@ -12,6 +12,7 @@ from restore_cli.degradations import Random
 from restore_cli.degradations.blur import Blur
 from restore_cli.errors import UsageError
 from restore_cli.image import Pixels, to_rgb
+from restore_cli.report.figures import Figure
 from restore_cli.tasks import Task
 from restore_cli.tasks.measuring import BlurKind
 
@@ -21,6 +22,7 @@ class AnyBlur(Blur):
     """Blur of an unknown kind."""
 
     protocol: ClassVar[str] = "blur of a random kind"
+    headline_metric: ClassVar[Figure] = Figure("error", "pixels", higher_is_better=True)
 
     def task(self) -> Task:
         """Return the task of measuring the blur."""

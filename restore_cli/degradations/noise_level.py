@@ -12,6 +12,7 @@ from restore_cli.degradations import Degradation, Random, photo_noise
 from restore_cli.image import Pixels, to_rgb
 from restore_cli.levels import Choice, Levels
 from restore_cli.noise import from_plane, split, to_plane
+from restore_cli.report.figures import Figure
 from restore_cli.tasks.measuring import NoiseLevel
 
 CLEAN = 0.05  # share of photos without noise, in addition to those of `photo_noise.draw_level`
@@ -26,6 +27,7 @@ class AnyNoise(Degradation):
     """
 
     protocol: ClassVar[str] = "noise of a random level, saved as 8 bits or JPEG"
+    headline_metric: ClassVar[Figure] = Figure("error", "dB", higher_is_better=True)
     levels: ClassVar[Levels] = {
         "noise": Choice(("gaussian", "camera", "camera", "random", "random"))
     }

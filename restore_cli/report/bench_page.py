@@ -43,7 +43,7 @@ def render_bench(
     """
     scripts = [plotly(), asset("bench.js"), *([asset("viewer.js")] if comparisons else [])]
     columns = list(dict.fromkeys(figure for row in rows for figure in row.figures))
-    numbers = [_cells([row.figures.get(figure) for row in rows]) for figure in columns]
+    numbers = [_cells([row.figures.get(one) for row in rows], one.digits) for one in columns]
     points = [
         {
             "group": " · ".join((row.task, row.set_title, row.level_title)),
@@ -95,10 +95,11 @@ def _finite(value: float | None) -> float | None:
     return float(value) if value is not None and math.isfinite(value) else None
 
 
-def _cells(values: Sequence[float | None]) -> list[_Cell]:
-    """The cells of a column: four digits for the largest value, the same decimals for all."""
+def _cells(values: Sequence[float | None], decimals: int | None) -> list[_Cell]:
+    """The cells of a column; by default, as many decimals as give its largest value four digits."""
     largest = max((abs(value) for value in values if value and math.isfinite(value)), default=1.0)
-    decimals = min(max(3 - math.floor(math.log10(largest)), 0), 4)
+    if decimals is None:
+        decimals = min(max(3 - math.floor(math.log10(largest)), 0), 4)
 
     def cell(value: float | None) -> _Cell:
         if value is None or math.isnan(value):

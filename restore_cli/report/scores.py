@@ -25,7 +25,9 @@ def to_score(row: Row) -> str:
     keys = {"set": row.set} | levels
     values = [f"{key} = {_literal(value)}" for key, value in keys.items()]
     values.append(f"psnr = {row.figures[row.quality]:.4f}")
-    ssim = row.figures.get(SSIM_Y if row.quality.luma else SSIM)
+    ssim = row.figures.get(SSIM)
+    if row.quality.luma:  # it is left out if it equals that over all channels
+        ssim = row.figures.get(SSIM_Y, ssim)
     if ssim is not None:
         values.append(f"ssim = {ssim:.4f}")
     protocol = f"text = {json.dumps(row.protocol)}{_FLAGS[row.colors]}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -66,13 +66,14 @@ def load_data(
         and not (validation and source.paths[0].resolve().is_relative_to(validation.resolve()))
     ]
     samples = keep(_read_samples(sources, channels, unreadable))
-    if len({sample.scale for sample in samples}) > 1:
+    paired = [sample for sample in samples if sample.damaged is not None]
+    if len({sample.scale for sample in paired}) > 1:
         raise UsageError(
             "Cannot train on pairs of different scales. Use pairs of one scale, or several"
             " trainings."
         )
-    if recipe.pairs and samples:
-        _check_scale(samples[0], recipe)
+    for sample in paired[:1]:
+        _check_scale(sample, recipe)
     if validation:
         apart = list(_find_pairs(validation, recipe))
         apart = apart or [_Source((path,)) for path in images_in(validation)]
@@ -140,7 +141,8 @@ def _can_be_scored(sample: Sample, recipe: Recipe) -> bool:
 
 def _read_excluded(path: Path) -> frozenset[str]:
     try:
-        return frozenset(path.read_text(encoding="utf-8").splitlines())
+        lines = path.read_text(encoding="utf-8-sig").splitlines()  # Windows puts a mark first
+        return frozenset(PurePosixPath(line.strip()).as_posix() for line in lines)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not a text file"
         raise UsageError(f"Cannot read {path}: {reason}. Check the key exclude.") from error

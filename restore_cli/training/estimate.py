@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from restore_cli.archs.layers import flop_counter
 from restore_cli.degradations import find_degradation
 from restore_cli.engine import autocast
 from restore_cli.network import Geometry
 from restore_cli.training.data import load_data
+from restore_cli.training.distributed import Group
+from restore_cli.training.objectives import Adversary
 from restore_cli.training.patches import Patches
 from restore_cli.training.recipe import Recipe
 from restore_cli.training.request import Request
@@ -69,11 +71,14 @@ def plan(request: Request) -> Plan:
 
     counter = flop_counter()
     kept = torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor)
-    with autocast(torch.device("cpu"), recipe.precision), counter, kept:
-        network.train()(observed)
-    trained = sum(
-        parameter.numel() for parameter in network.parameters() if parameter.requires_grad
-    )
+    cpu, trained = torch.device("cpu"), _count(network)
+    with autocast(cpu, recipe.precision), counter, kept:
+        restored = network.train()(observed)
+    if recipe.adversarial:
+        adversary = Adversary(network.geometry.channels, recipe, Group(0, 1, cpu))
+        trained += _count(adversary.network)
+        with autocast(cpu, recipe.precision), kept:
+            adversary.generator_loss(observed, restored)
     part = -(-recipe.batch // recipe.accumulate)
     return Plan(
         parameters=trained,
@@ -84,6 +89,10 @@ def plan(request: Request) -> Plan:
         holdout=len(data.holdout),
         unreadable=data.unreadable,
     )
+
+
+def _count(network: nn.Module) -> int:
+    return sum(one.numel() for one in network.parameters() if one.requires_grad)
 
 
 def _side(recipe: Recipe, geometry: Geometry) -> int:

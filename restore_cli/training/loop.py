@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager, nullcontext
 import torch
 
 from restore_cli import memory
+from restore_cli.degradations import find_degradation
 from restore_cli.errors import EngineError, RestoreError
 from restore_cli.levels import describe
 from restore_cli.models.checkpoint import save
@@ -104,6 +105,7 @@ def _train(request: Request, group: Group, watch: Watch) -> Iterator[Progress]:
                     waiting=waiting,
                     scores=validation.scores,
                     inputs=validation.inputs,
+                    figure=find_degradation(recipe.task).headline_metric,
                     saved=better,
                     notes=notes,
                     levels=tuple(map(describe, recipe.validation)),

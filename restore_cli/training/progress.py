@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from restore_cli.report.figures import PSNR, Figure
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -16,8 +18,9 @@ class Progress:
         objective, images_per_s, waiting: mean objective, patches per second, and the share of time
             spent on waiting for data, since the last report.
         rate: learning rate.
-        scores, inputs: at a validation, the mean PSNR in dB of the restored and of the degraded
-            images at each validation level.
+        scores, inputs: at a validation, the mean figure of the restored and of the degraded images
+            at each validation level.
+        figure: what the scores are.
         saved: whether this was the best validation so far, and was written to `out`.
         notes: messages for the user.
         levels: the validation levels as text; empty for real pairs.
@@ -32,6 +35,7 @@ class Progress:
     waiting: float = 0.0
     scores: tuple[float, ...] = ()
     inputs: tuple[float, ...] = ()
+    figure: Figure = PSNR
     saved: bool = False
     notes: tuple[str, ...] = ()
     levels: tuple[str, ...] = ()
@@ -46,7 +50,8 @@ class Progress:
             "images/s": self.images_per_s,
             "waiting": self.waiting,
         }
-        for kind, scores in (("PSNR", self.scores), ("input PSNR", self.inputs)):
+        name = self.figure.name
+        for kind, scores in ((name, self.scores), (f"input {name}", self.inputs)):
             for level, score in zip(self.levels, scores, strict=False):
                 figures[f"{kind} {level}".strip()] = score
         return figures

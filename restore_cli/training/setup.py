@@ -68,8 +68,11 @@ def set_up(request: Request, group: Group) -> Setup:
         state.load(request.state, recipe)
     elif request.resume:
         notes.append(f"{request.state} does not exist; the training starts at the first step.")
-    images = (sample.clean.tobytes() for sample in data.holdout)
-    if state.moment.validate_on(hashlib.sha256(b"".join(images)).hexdigest()):
+    held = hashlib.sha256()
+    for sample in data.holdout:
+        for image in (sample.clean, sample.damaged):
+            held.update(b"" if image is None else image.tobytes())
+    if state.moment.validate_on(held.hexdigest()):
         notes.append("the validation images are others than before; their best score is a new one.")
     workers, pinned = request.count_workers(device), device.type == "cuda"
     feed = batches(patches, state.moment.step, workers, pinned)

@@ -178,7 +178,10 @@ def _chart(request: Request, found: Study, recipe: Recipe, marks: Sequence[Mark]
     if request.validation:
         images = f"the centers of {request.validation.resolve().name}"
     length = f"{request.steps} steps" if request.steps else f"{request.minutes:g} minutes"
-    note = f"{length} for each training, with the recipe {found.recipe}; seeds: {request.seeds}."
+    own = "".join(f", {key} = {value}" for key, value in request.keys.items())
+    note = (
+        f"{length} for each training, with the recipe {found.recipe}{own}; seeds: {request.seeds}."
+    )
     return Chart(
         title=found.title,
         figure=found.figure,

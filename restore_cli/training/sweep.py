@@ -15,7 +15,7 @@ from restore_cli.archs import build
 from restore_cli.archs.xunit import XUnit
 from restore_cli.errors import RestoreError, UsageError
 from restore_cli.tables import fill_in, read_toml
-from restore_cli.training.recipe import Recipe
+from restore_cli.training.recipe import Recipe, with_levels
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,9 @@ def points(found: Study, keys: Mapping[str, Any]) -> Iterator[Point]:
         UsageError: a recipe is invalid, or `keys` contain what the study varies.
     """
     base = recipes.merge(recipes.read_keys(found.recipe), found.keys)
+    levels = keys.get("levels")
+    if isinstance(levels, Mapping) and "validation" in base and "validation" not in keys:
+        keys = {**keys, "validation": with_levels(base["validation"], levels)}
     for curve, own in found.curves.items():
         for number, values in enumerate(zip(*found.vary.values(), strict=True)):
             varied = recipes.merge(own, _nest(dict(zip(found.vary, values, strict=True))))
