@@ -62,6 +62,7 @@ class Findings:
         haze: mean brightness of the haze that is removed, on the 0..255 scale; 0 if the contrast
             of detail hardly rises, as that of a pale sky.
         blur: by how much sharpening increases the contrast of fine detail; 1 for a sharp photo.
+        searched: whether rain, haze and blur were measured, which needs 128 pixels on each side.
     """
 
     width: int
@@ -71,6 +72,7 @@ class Findings:
     rain: float = 0.0
     haze: float = 0.0
     blur: float = 1.0
+    searched: bool = True
 
 
 def examine(picture: Picture) -> Findings:
@@ -78,7 +80,6 @@ def examine(picture: Picture) -> Findings:
 
     Args:
         picture: pixels H x W x C in [0, 1]; transparent ones and a frame of one color are ignored.
-            With a side below 128 pixels, there is neither rain nor haze nor blur.
 
     Raises:
         WeightsError: the file of a network is missing or damaged.
@@ -89,7 +90,7 @@ def examine(picture: Picture) -> Findings:
     pixels, visible = picture.opaque_pixels(), picture.visible
     noise = measure_noise(pixels, visible)
     if min(pixels.shape[:2]) < SHORTEST:
-        return Findings(width, height, noise, compressions)
+        return Findings(width, height, noise, compressions, searched=False)
     return Findings(
         width=width,
         height=height,

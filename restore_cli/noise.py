@@ -100,7 +100,7 @@ def measure_noise(image: Pixels, visible: Mask | None = None) -> Noise:
     agree = abs(white - found) <= max(ALIKE * found, CLOSE)
     if agree or KNOWN < white < found:
         return Noise(white, True, tuple(split_white(white, image.shape[2])), least)
-    return Noise(found, False, tuple(parts), least)
+    return Noise(found, False, tuple(parts.tolist()), least)
 
 
 def exposed(image: Pixels, visible: Mask | None) -> Mask | None:
@@ -147,7 +147,10 @@ def _look(image: Pixels, visible: Mask | None) -> tuple[Parts, float]:
     else:
         seen = [visible[top : top + SIDE, left : left + SIDE] for top, left in places]
         means = np.stack(
-            [part[:, mask].mean(axis=1) for part, mask in zip(planes, seen, strict=True)]
+            [
+                part[:, mask].mean(axis=1, dtype=np.float64)
+                for part, mask in zip(planes, seen, strict=True)
+            ]
         )
     squares = np.square(from_plane(means))
     least = RAISE * float(np.percentile(np.sqrt(squares.sum(axis=1)), CALM))

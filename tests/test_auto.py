@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from restore_cli.cli import app
 from restore_cli.degradations.blur import Blur
 from restore_cli.degradations.haze import Haze
+from restore_cli.degradations.photo_noise import noisy_file
 from restore_cli.degradations.rain import Rain
 from restore_cli.findings import Compression, Findings, examine
 from restore_cli.image import (
@@ -29,7 +30,7 @@ from restore_cli.image import (
 )
 from restore_cli.metrics import estimate_first_quality, estimate_quality, psnr
 from restore_cli.noise import Noise
-from restore_cli.pipeline.auto import Auto, choose_steps
+from restore_cli.pipeline.auto import Auto, _list_damage, choose_steps
 
 Run = Callable[..., Result]
 CAT = read_picture(Path(__file__).parents[1] / "examples" / "cat.png").pixels[:256, :256]
@@ -96,6 +97,9 @@ def test_steps_have_an_order() -> None:
 def test_damage_that_looks_like_other_damage_is_not_removed() -> None:
     assert names(replace(CLEAN, rain=20.0, noise=noise(9.0), haze=70.0)) == ["derain"]
     assert names(replace(CLEAN, noise=noise(30.0, white=True), rain=10.0)) == ["denoise (gaussian)"]
+    page = replace(CLEAN, noise=noise(8.0, white=True), rain=5.4)  # of text
+    assert names(page) == ["denoise (gaussian)"]
+    assert names(replace(page, noise=noise(8.0))) == ["derain"]
     artifacts = replace(CLEAN, noise=noise(7.0), compressions=(Compression(20, (0, 0)),))
     assert names(artifacts) == ["deblock"]
 
@@ -106,7 +110,27 @@ def test_the_stronger_of_two_compressions_is_removed() -> None:
     assert (step.task.quality, step.task.corner) == (50, (5, 3))
 
 
+def test_what_is_removed_is_named() -> None:
+    weak = replace(CLEAN, noise=Noise(2.7, True, least=2.9))
+    assert names(weak) == ["denoise (gaussian)"] and [*_list_damage(weak)] == ["noise 3"]
+
+
 # What is found
+
+
+@pytest.mark.weights
+def test_findings_of_a_photo_with_a_white_corner_are_numbers() -> None:
+    image = noisy_file(CAT, "camera", 12.0, np.random.RandomState(0))[0].copy()
+    image[:40, :40] = 1
+    findings = asdict(examine(Picture(image)))
+    assert not findings["noise"]["white"] and json.loads(json.dumps(findings))
+
+
+@pytest.mark.weights
+def test_a_small_photo_is_not_called_searched(run: Run, tmp_path: Path) -> None:
+    said = run(save(CAT[:100, :120], tmp_path / "a.png"), "--explain", "--dry-run").stdout
+    assert "clean (too small to find blur, rain and haze) -> nothing to do" in said
+    assert "blur, rain, haze: not measured" in said and "deblur from" not in said
 
 
 @pytest.mark.parametrize("first", [30, 60, 85])

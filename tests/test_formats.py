@@ -737,7 +737,10 @@ def test_each_page_of_a_tiff_keeps_its_own(run: Run, tmp_path: Path) -> None:
             assert (34675 in tags) == (number == 0)
     result = run("a.tif", "--pages", "all", "-o", "b.png")
     assert result.exit_code == 1
-    assert "Cannot encode 3 pages as PNG. Choose TIFF, or leave out --pages all." in result.stderr
+    assert (
+        "a.tif: Cannot encode 3 pages as PNG. Choose TIFF, or leave out --pages all."
+        in result.stderr
+    )
     assert not (tmp_path / "b.png").exists()
 
 

@@ -24,6 +24,7 @@ ARTIFACTS = 0.05  # plus this for each step of JPEG quality below 100, as artifa
 GOOD = 92  # highest quality of a JPEG that is deblocked
 RAINY = 2.0
 STREAKS = 0.5  # and at least this share of the noise level, as noise looks like streaks
+WHITE_STREAKS = 1.0  # the same for white noise, which streaks seldom are; text hides them less
 HAZY = 35.0
 SOFT = 1.2
 SOFT_JPEG = 1.3  # for a photo that is deblocked, because JPEG takes fine detail, too
@@ -80,7 +81,8 @@ class Auto:
         findings = examine(picture)
         steps = tuple(step for step in choose_steps(findings) if step.task.name in self.only)
         done = ", ".join(step.label for step in steps) or "nothing to do"
-        lines = [f"found: {', '.join(_list_damage(findings)) or 'clean'} -> {done}"]
+        small = "" if findings.searched else " (too small to find blur, rain and haze)"
+        lines = [f"found: {', '.join(_list_damage(findings)) or 'clean'}{small} -> {done}"]
         if self.explain:
             lines += _explain(findings)
         return Choice(steps, tuple(lines), asdict(findings))
@@ -107,7 +109,8 @@ def _is_rainy(findings: Findings) -> bool:
 
 
 def _rain_limit(findings: Findings) -> float:
-    return max(RAINY, STREAKS * findings.noise.level)
+    share = WHITE_STREAKS if findings.noise.white else STREAKS
+    return max(RAINY, share * findings.noise.level)
 
 
 def _is_noisy(findings: Findings) -> bool:
@@ -146,8 +149,9 @@ def _list_damage(findings: Findings) -> Iterator[str]:
 
     What is as strong as noise, but not everywhere, may be texture.
     """
-    if findings.noise.level >= _noise_limit(findings) and not _is_rainy(findings):
-        yield f"noise {findings.noise.level:.0f}" + " or texture" * (not _is_noisy(findings))
+    noisy, level = _is_noisy(findings), findings.noise.level
+    if noisy or (level >= _noise_limit(findings) and not _is_rainy(findings)):
+        yield f"noise {level:.0f}" + " or texture" * (not noisy)
     if worst := _worst_jpeg(findings):
         blocks = " (blocks at {},{})".format(*worst.corner) if any(worst.corner) else ""
         last = findings.compressions[0]
@@ -176,10 +180,15 @@ def _explain(findings: Findings) -> Iterator[str]:
         )
     if not findings.compressions:
         yield "  JPEG: no traces"
+    small = "; small, `restore sr` enlarges it" if max(width, height) < SMALL else ""
+    size = f"  size {width} x {height}{small}"
+    if not findings.searched:
+        yield "  blur, rain, haze: not measured, because a side is too short"
+        yield size
+        return
     hider = "noise" if _is_noisy(findings) else "rain" if _is_rainy(findings) else ""
     hidden = f", but {hider} hides it" if hider else ""
     yield f"  blur {findings.blur:.2f}; deblur from {_blur_limit(findings)}{hidden}"
     yield f"  rain {findings.rain:.1f}; derain from {_rain_limit(findings):.1f}"
     yield f"  haze {findings.haze:.0f}; dehaze from {HAZY:.0f}{streaks}"
-    small = "; small, `restore sr` enlarges it" if max(width, height) < SMALL else ""
-    yield f"  size {width} x {height}{small}"
+    yield size

@@ -70,7 +70,7 @@ def _is_temporary(error: BaseException) -> bool:
 
 def _sentence(item: FileJob, error: Exception) -> str:
     match error:
-        case PictureError():
+        case PictureError() if not str(error).startswith("Cannot encode"):
             return str(error)  # names the file
         case RestoreError():
             return f"{item.name}: {error}"

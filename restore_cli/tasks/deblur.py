@@ -94,10 +94,13 @@ class Deblur(Task):
 
     def advise(self, found: Finding) -> str | None:
         """Suggest to remove noise first, because blur cannot be measured in it."""
+        from restore_cli.blur import SHORTEST
+
         for_one_blur = isinstance(found.trained.get("kernel"), str)
-        if self.blur or for_one_blur or found.noise <= NOISY:
+        small = min(found.picture.pixels.shape[:2]) < SHORTEST  # it cannot be measured anyway
+        if self.blur or for_one_blur or small or found.noise <= NOISY:
             return None
         return (
             f"Noise of level {found.noise:.0f} hides the blur;"
-            ' `restore run "denoise | deblur"` removes it first.'
+            ' `restore run PHOTO "denoise | deblur"` removes it first.'
         )

@@ -20,7 +20,7 @@ _LEAST = 1e-4  # variance below which the contrast of a window is not measured
 DARKER, CLEARER = 8.0, 1.2  # a scene that got so much darker should get so much clearer
 UNCERTAIN = (
     "The photo became darker, but hardly clearer: it may have no haze. Check its colors;"
-    " `restore dehaze --strength 0.5` changes less."
+    " a lower `--strength` changes less."
 )
 
 

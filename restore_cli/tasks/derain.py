@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 DARKER = 8.0  # by how many levels of 255 a photo may become darker; most rain takes up to 4
 UNCERTAIN = (
     "The photo became much darker: it may have no rain, or dense rain in front of something dark."
-    " Check it; `restore derain --strength 0.5` changes less."
+    " Check it; a lower `--strength` changes less."
 )
 
 

@@ -153,7 +153,7 @@ class Sr(Task):
         damage += [f"JPEG artifacts of quality {quality:.0f}"] * (quality < COMPRESSED)
         if not damage:
             return None
-        return f"This also upscales {' and '.join(damage)}; --model photo does not."
+        return f"This also upscales {' and '.join(damage)}; `sr --model photo` does not."
 
     def target_size(self, height: int, width: int) -> tuple[int, int]:
         """Height and width of the result: the requested size, or the scaled one.
