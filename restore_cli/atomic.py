@@ -150,15 +150,18 @@ def sweep(folder: Path) -> None:
                         os.unlink(entry.path)
 
 
-def lock(descriptor: int) -> bool | None:
+def lock(descriptor: int, *, inherited: bool = True) -> bool | None:
     """Lock an open file; returns whether that worked, or None if locks are not supported.
 
-    The lock is held until all processes that inherited the file descriptor have ended.
+    Args:
+        descriptor: of the file, which is open for writing.
+        inherited: whether the lock is held until all processes that inherited the descriptor have
+            ended, not only this one. Otherwise this process can lock the file twice.
     """
     if not fcntl:
         return None
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (fcntl.flock if inherited else fcntl.lockf)(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:

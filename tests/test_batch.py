@@ -593,6 +593,7 @@ def test_a_mask_without_its_photo_is_kept(run: Run, tmp_path: Path) -> None:
     assert again.exit_code == 0
     assert [name for name, status in statuses(again).items() if status == "done"] == ["2.png"]
     assert (tmp_path / "masks/2.png").read_bytes() == b"mine"
+    assert "masks/2.png exists and was kept" in again.stdout
 
 
 def test_a_link_to_itself_is_replaced(run: Run, tmp_path: Path) -> None:

@@ -816,6 +816,7 @@ def test_an_intact_orientation_is_used_even_if_another_tag_is_broken(format: str
 def test_no_thumbnail_shows_the_photo_before(orientation: int, order: str, place: str) -> None:
     small = saved(Image.fromarray(PHOTO[::2, ::2]), "JPEG")
     size, start = len(small), 26 + (len(small) if place == "before it" else 0)
+    stated = size + 40 * (place == "before it")  # too much, which must not harm what follows
     link = struct.pack(order + "HHHIHHI", 1, 0x0112, 3, 1, orientation, 0, start)
     if place == "in two strips":
         small = RNG.bytes(size)
@@ -824,7 +825,7 @@ def test_no_thumbnail_shows_the_photo_before(orientation: int, order: str, place
         tags += struct.pack(order + "IIII", 72, 72 + 100, 100, size - 100)
     else:
         tags = struct.pack(order + "HHHII", 2, 0x0201, 4, 1, 26 if place == "before it" else 56)
-        tags += struct.pack(order + "HHIII", 0x0202, 4, 1, size, 0)
+        tags += struct.pack(order + "HHIII", 0x0202, 4, 1, stated, 0)
     parts = (small, tags) if place == "before it" else (tags, small)
     block = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
     block += link + b"".join(parts)
@@ -1091,6 +1092,13 @@ def test_png_text_and_color_chunks_are_kept(depth: int) -> None:
         "XML:com.adobe.xmp": XMP.decode(),
     }
     assert result.info["gamma"] == 1.0
+
+
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])
+def test_xmp_where_it_should_be_comes_first(kind: bytes) -> None:
+    plain, right = png(noise(3)), chunk(b"iTXt", b"XML:com.adobe.xmp" + bytes(5) + XMP)
+    other = chunk(kind, b"XML:com.adobe.xmp\0\0broken")
+    assert read_picture(plain[:33] + other + right + plain[33:]).metadata.xmp == XMP
 
 
 @pytest.mark.parametrize("kind", [b"tEXt", b"zTXt"])

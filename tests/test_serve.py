@@ -594,7 +594,6 @@ def test_every_answer_has_headers_that_protect_the_browser(serve: Serve) -> None
 # The command
 
 
-@pytest.mark.weights
 def test_the_limits_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
     given: list[Config] = []
 
@@ -609,6 +608,7 @@ def test_the_limits_are_options(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (config.keep, config.max_upload, config.max_jobs) == (120, 3_000_000, 4)
 
 
+@pytest.mark.weights
 def test_the_command(tmp_path: Path) -> None:
     """It serves until it is stopped, and answers the requests of docs/serve.md."""
     kept, work = tmp_path / "kept", tmp_path / "work"

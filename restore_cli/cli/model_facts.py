@@ -50,13 +50,14 @@ def to_record(model: Entry | Header) -> dict[str, Any]:
 
 def to_facts(model: Entry | Header) -> dict[str, str | list[str]]:
     """Return all details as text; each item of a list is a line."""
-    from restore_cli.degradations import find_degradation
+    from restore_cli.degradations import DEGRADATIONS, MEASURES, find_degradation
     from restore_cli.report.figures import PSNR
 
     series = model.series()
     protocols = dict.fromkeys(one.protocol.text for one in series if not one.protocol.published)
     marks = {protocol: f" [{number}]" for number, protocol in enumerate(protocols, 1)}
-    metric = find_degradation(model.task).headline_metric if model.task else PSNR
+    known = model.task in DEGRADATIONS | MEASURES
+    metric = find_degradation(model.task).headline_metric if known else PSNR
     common: dict[str, str | list[str]] = {
         "task": model.task or "any that keeps the image size",
         "images": color(model),

@@ -14,15 +14,15 @@ from restore_cli.image.tiff_tags import tag_values
 
 TIFF_HEADERS = (b"II*\0", b"MM\0*")
 _SHORT, _LONG = 3, 4
-# With RelatedImageWidth and RelatedImageLength of the Interoperability directory.
-_WIDTHS: tuple[int, ...] = (ExifTags.Base.ImageWidth, ExifTags.Base.ExifImageWidth, 0x1001)
-_HEIGHTS: tuple[int, ...] = (ExifTags.Base.ImageLength, ExifTags.Base.ExifImageHeight, 0x1002)
+_WIDTHS: tuple[int, ...] = (ExifTags.Base.ImageWidth, ExifTags.Base.ExifImageWidth)
+_HEIGHTS: tuple[int, ...] = (ExifTags.Base.ImageLength, ExifTags.Base.ExifImageHeight)
+_RELATED = (0x1001, 0x1002)  # width and length of the related image, in Interoperability
 # The tags with the place and the number of bytes of a thumbnail: a JPEG, or strips of pixels.
 _THUMBNAILS = (
     (ExifTags.Base.JpegIFOffset, ExifTags.Base.JpegIFByteCount),
     (ExifTags.Base.StripOffsets, ExifTags.Base.StripByteCounts),
 )
-_JPEG = b"\xff\xd8"
+_JPEG, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 _ADOBE_RGB, _SRGB = b"R03\0", b"R98\0"  # of InteroperabilityIndex
 _XMP_THUMBNAILS = (b"xmp:Thumbnails", b"xap:Thumbnails")
 # The version of a gain map (Ultra HDR), without which programs do not look for it.
@@ -94,11 +94,14 @@ def exif_of_result(block: bytes, height: int, width: int) -> bytes:
 
 def _set_size(block: bytearray, height: int, width: int) -> None:
     sizes = dict.fromkeys(_WIDTHS, width) | dict.fromkeys(_HEIGHTS, height)
-    before = bytes(block)
+    sizes |= zip(_RELATED, (width, height), strict=True)
+    resized = False
     for tag, form, place in _all_numbers(block):
         if tag in sizes:
+            (before,) = struct.unpack_from(form, block, place)
+            resized |= tag not in _RELATED and before != sizes[tag]
             struct.pack_into(form, block, place, sizes[tag])
-    if block != before:
+    if resized:
         _remove_subject(block)
 
 
@@ -143,8 +146,10 @@ def _remove_thumbnail(block: bytearray) -> None:
         begins, sizes = (tag_values(block, start, tag) for tag in (offsets, lengths))
         for begin, length in zip(begins, sizes, strict=False):
             end = min(begin + length, len(block))
-            # In front of the directory, broken offsets could lead to other metadata.
-            if begin < end and (start < begin or block[begin : begin + 2] == _JPEG):
+            if begin < start:  # wrong numbers must not lead to other metadata
+                whole = block[begin : begin + 2] == _JPEG
+                end = block.rfind(_JPEG_END, begin, min(end, start)) + 2 if whole else 0
+            if begin < end:
                 block[begin:end] = bytes(end - begin)
 
 

@@ -110,9 +110,13 @@ def _profile(payload: bytes | None, notes: list[str]) -> bytes | None:
 
 
 def _xmp(chunks: Sequence[tuple[bytes, bytes]], notes: list[str]) -> bytes | None:
-    for kind, payload in chunks:
-        if kind in TEXT_CHUNKS and payload.startswith(XMP_KEYWORD):
-            return _text(kind, payload, "XMP", notes)
+    for kind, payload in sorted(chunks, key=lambda chunk: chunk[0] != b"iTXt"):  # as it should be
+        if (
+            kind in TEXT_CHUNKS
+            and payload.startswith(XMP_KEYWORD)
+            and (text := _text(kind, payload, "XMP", notes))
+        ):
+            return text
     return None
 
 

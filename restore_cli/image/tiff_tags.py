@@ -11,22 +11,10 @@ from PIL import ExifTags, Image, TiffTags
 from restore_cli.image.pillow import unlimited
 
 # The tags that describe the photo: ProcessingSoftware, DocumentName, ImageDescription, Make, Model,
-# PageName, PageNumber, Software, DateTime, Artist, HostComputer, Rating, RatingPercent, Copyright,
-# and the XP texts of Windows. Other tags describe the layout of the file, or are read separately.
-_TEXTS = (
-    11,
-    *range(269, 273),
-    285,
-    297,
-    305,
-    306,
-    315,
-    316,
-    18246,
-    18249,
-    33432,
-    *range(40091, 40096),
-)
+# PageName, Software, DateTime, Artist, HostComputer, Rating, RatingPercent, Copyright, and the XP
+# texts of Windows. Other tags describe the layout of the file, or are read separately.
+_TEXTS = (11, *range(269, 273), 285, 305, 306, 315, 316, 18246, 18249, 33432, *range(40091, 40096))
+_PAGE_NUMBER = 297
 TAG_IPTC, TAG_PHOTOSHOP = 33723, 34377
 
 # Types of the Exif standard that Pillow does not know: without them, it guesses from the value.
@@ -145,6 +133,9 @@ def _copy_texts(tags: Image.Exif, target: Any) -> None:
     for tag in _TEXTS:
         if tag in tags:
             target[tag] = _exact(tag, tags[tag])
+    page = tags.get(_PAGE_NUMBER)
+    if isinstance(page, tuple) and all(isinstance(one, int) and 0 <= one < 2**16 for one in page):
+        target[_PAGE_NUMBER] = page  # as Pillow can write it
     for ifd in (ExifTags.IFD.Exif, ExifTags.IFD.GPSInfo):
         if entries := _entries(tags, ifd):
             if ifd == ExifTags.IFD.Exif:  # its entry for this directory is a place in the old file

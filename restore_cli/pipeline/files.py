@@ -51,6 +51,7 @@ class FileJob:
             blended; transparent areas count as black.
         reference: path of the reference, or "".
         format: Pillow's name of the output format; "" is the format read from standard input.
+        kept: path of a mask that exists and is not replaced, or "".
         refusal: why the input cannot be restored, or "".
     """
 
@@ -61,6 +62,7 @@ class FileJob:
     mask_in: str = ""
     reference: str = ""
     format: str = ""
+    kept: str = ""
     refusal: str = ""
 
     @property
@@ -173,7 +175,9 @@ def plan(
 
 def _keep_mask(item: FileJob) -> FileJob:
     """Keep a mask that exists, such as that of a photo whose restoration was killed."""
-    return replace(item, mask="") if item.mask and storage.is_file(item.mask) else item
+    if not (item.mask and storage.is_file(item.mask)):
+        return item
+    return replace(item, mask="", kept=item.mask)
 
 
 def _refuse(folder: FileJob) -> FileJob:

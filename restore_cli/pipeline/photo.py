@@ -180,6 +180,9 @@ class PhotoRestorer:
         data, quality, shape = loaded.data, picture.jpeg_quality, picture.pixels.shape
         record = describe(item, picture, choice, find_damage(data))
         check_size(self._format(item, picture), *result_size(steps, *shape[:2]))
+        if item.kept:
+            warning = f"{item.kept} exists and was kept; it may not be the mask of this result."
+            record = replace(record, warnings=(*record.warnings, warning))
         drawn, mask_sha256 = None, None
         if item.mask_in:
             drawn, mask_sha256, warnings = read_mask(

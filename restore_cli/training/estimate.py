@@ -77,6 +77,7 @@ def plan(request: Request) -> Plan:
     if recipe.adversarial:
         adversary = Adversary(network.geometry.channels, recipe, Group(0, 1, cpu))
         trained += _count(adversary.network)
+        own |= {one.untyped_storage().data_ptr() for one in adversary.network.parameters()}
         with autocast(cpu, recipe.precision), kept:
             adversary.generator_loss(observed, restored)
     part = -(-recipe.batch // recipe.accumulate)

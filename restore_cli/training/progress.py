@@ -50,7 +50,7 @@ class Progress:
             "images/s": self.images_per_s,
             "waiting": self.waiting,
         }
-        name = self.figure.name
+        name = "PSNR" if self.figure.luma else self.figure.name
         for kind, scores in ((name, self.scores), (f"input {name}", self.inputs)):
             for level, score in zip(self.levels, scores, strict=False):
                 figures[f"{kind} {level}".strip()] = score

@@ -228,7 +228,7 @@ def with_levels(validation: Sequence[Levels], trained: Mapping[str, Any]) -> tup
     for key, level in trained.items():
         if not isinstance(level, (list, tuple)):
             found = [{**levels, key: level} for levels in found]
-        elif any(key in levels for levels in found):
+        elif level and any(key in levels for levels in found):
             within = [levels for levels in found if key not in levels or _has(level, levels[key])]
             others = [{**found[0], key: value} for value in _examples(level)]
             found = within or others

@@ -120,7 +120,7 @@ class Request:
         self._check_places()
         path = self.out.with_name(f".{self.out.name}.lock")
         with path.open("wb") as file:
-            if lock(file.fileno()) is False:
+            if lock(file.fileno(), inherited=False) is False:  # workers may outlive a kill
                 raise UsageError(
                     f"Cannot write {self.out}: another training is writing it. Wait until it ends,"
                     " or choose another --out."
