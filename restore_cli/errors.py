@@ -2,7 +2,8 @@
 
 RestoreError            FAILED    an input could not be restored; a batch continues
 |-- PictureError        FAILED    an image cannot be read or written
-|   `-- TooLargeError   FAILED    a photo has more pixels than allowed
+|   |-- TooLargeError   FAILED    a photo has more pixels than allowed
+|   `-- EncodingError   FAILED    a format cannot store a result; the sentence names no file
 |-- StorageError        FAILED    a file with a URL cannot be accessed (in storage.py)
 |-- EngineError         FAILED    the network's result is unusable (NaN), or out of memory
 |-- UsageError          USAGE     the request is invalid
@@ -38,6 +39,10 @@ class PictureError(RestoreError):
 
 class TooLargeError(PictureError):
     """A photo, or its result, has more pixels than allowed."""
+
+
+class EncodingError(PictureError):
+    """A format cannot store a result; unlike other sentences, this one names no file."""
 
 
 class EngineError(RestoreError):

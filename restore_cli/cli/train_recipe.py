@@ -39,8 +39,8 @@ def merge_options(
     values = {**values, **given}
     if "steps" in given and "minutes" not in given:
         values["minutes"] = 0  # the recipe's minutes would take precedence
-    own = given.get("levels")
-    drawn = {**(own if isinstance(own, Mapping) else {}), **parse_keys("--level", levels)}
+    table = given.get("levels")
+    drawn = {**(table if isinstance(table, Mapping) else {}), **parse_keys("--level", levels)}
     for key, own in (("params", parse_keys("--param", params)), ("levels", drawn)):
         if own:
             values[key] = {**values.get(key, {}), **own}

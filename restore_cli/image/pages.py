@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import ExifTags, Image
 
-from restore_cli.errors import PictureError
+from restore_cli.errors import EncodingError
 from restore_cli.image.animation import Timing, join_png, join_webp
 from restore_cli.image.arrays import Samples
 from restore_cli.image.bounds import Bounds
@@ -83,7 +83,7 @@ def encode_pages(
     """
     if format != "TIFF" and (pages.timing is None or format not in ("PNG", "WEBP")):
         kind, choice = ("pages", "TIFF") if pages.timing is None else ("frames", "PNG or WebP")
-        raise PictureError(
+        raise EncodingError(
             f"Cannot encode {pages.count} {kind} as {format}. Choose {choice}, or leave out"
             " --pages all."
         )

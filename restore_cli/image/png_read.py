@@ -110,14 +110,10 @@ def _profile(payload: bytes | None, notes: list[str]) -> bytes | None:
 
 
 def _xmp(chunks: Sequence[tuple[bytes, bytes]], notes: list[str]) -> bytes | None:
-    for kind, payload in sorted(chunks, key=lambda chunk: chunk[0] != b"iTXt"):  # as it should be
-        if (
-            kind in TEXT_CHUNKS
-            and payload.startswith(XMP_KEYWORD)
-            and (text := _text(kind, payload, "XMP", notes))
-        ):
-            return text
-    return None
+    found = [chunk for chunk in chunks if chunk[1].startswith(XMP_KEYWORD)]
+    found.sort(key=lambda chunk: chunk[0] != b"iTXt")  # the standard's own place comes first
+    texts = (_text(*chunk, "XMP", notes) for chunk in found if chunk[0] in TEXT_CHUNKS)
+    return next(filter(None, texts), None)
 
 
 def _exif_in_text(chunks: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:

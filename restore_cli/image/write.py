@@ -7,7 +7,7 @@ from pathlib import Path
 
 from restore_cli import storage
 from restore_cli.atomic import write_whole
-from restore_cli.errors import PictureError, UsageError
+from restore_cli.errors import EncodingError, PictureError, UsageError
 from restore_cli.image.avif import encode_avif
 from restore_cli.image.bmp import encode_bmp
 from restore_cli.image.fit import fit
@@ -82,7 +82,7 @@ def check_size(format: str, height: int, width: int) -> None:
     """Raise PictureError if the sides, in pixels, are too long for the format."""
     longest = _LONGEST.get(format)
     if longest and max(height, width) > longest:
-        raise PictureError(
+        raise EncodingError(
             f"Cannot encode {width} x {height} pixels as {format}: its sides have at most {longest}"
             " pixels. Choose PNG or TIFF."
         )
@@ -110,13 +110,13 @@ def encode_picture(
             return _EXACT[format](picture), losses
         return _BY_QUALITY[format](picture, jpeg_quality), losses
     except PictureError as error:  # the library is not installed
-        raise PictureError(f"Cannot encode {format}: {error}") from None
+        raise EncodingError(f"Cannot encode {format}: {error}") from None
     except MemoryError as error:
-        raise PictureError(
+        raise EncodingError(
             f"Cannot encode {format}: out of memory. Restore a smaller photo."
         ) from error
     except Exception as error:  # Pillow raises ValueError, OSError and others, such as for the size
         size, reason = f"{picture.width} x {picture.height}", str(error).rstrip(".")
-        raise PictureError(
+        raise EncodingError(
             f"Cannot encode {size} pixels as {format}: {reason}. Choose PNG or TIFF."
         ) from error

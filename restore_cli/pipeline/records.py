@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from restore_cli.errors import EngineError, PictureError, RestoreError
+from restore_cli.errors import EncodingError, EngineError, PictureError, RestoreError
 from restore_cli.image import Picture
 from restore_cli.noise import measure_noise
 from restore_cli.pipeline.files import STREAM, FileJob
@@ -70,7 +70,7 @@ def _is_temporary(error: BaseException) -> bool:
 
 def _sentence(item: FileJob, error: Exception) -> str:
     match error:
-        case PictureError() if not str(error).startswith("Cannot encode"):
+        case PictureError() if not isinstance(error, EncodingError):
             return str(error)  # names the file
         case RestoreError():
             return f"{item.name}: {error}"
